@@ -1,0 +1,187 @@
+"""The data set: columnar, encoded once, entities stored once.
+
+Legend of shapes: N interactions, U users, I items, n rows of any one entity, C codes, M numbers,
+V vector features, K labels of a multi-label task, D width of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._encoder import Encoder
+from motet.schema import Entity, Schema
+
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "EntityLabels",
+    "EntityTable",
+    "History",
+    "Ragged",
+]
+
+SPLITS: Final = {"train": 0, "validation": 1, "test": 2, "unused": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Lists of different lengths: list i is ``values[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        values: int32, shape [total].
+        offsets: int64, shape [n + 1].
+    """
+
+    values: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of every list, shape [n]."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> Ragged:
+        """The lists of some rows, in their order."""
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return Ragged(self.values[np.repeat(starts, lengths) + within], offsets)
+
+    def multi_hot(self, width: int) -> NDArray[np.float32]:
+        """The lists as rows of zeros and ones, shape [n, width]."""
+        dense = np.zeros((len(self), width), np.float32)
+        dense[np.repeat(np.arange(len(self)), self.lengths()), self.values] = 1.0
+        return dense
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTable:
+    """Encoded inputs of all rows of one entity.
+
+    Attributes:
+        codes: Ids and categories as rows of the one embedding table, int32, shape [n, C].
+        numbers: Scaled numbers without gaps, float32, shape [n, M].
+        tags: Per tag feature, rows of the one embedding table.
+        vector_rows: Per vector or text feature, a row of ``Dataset.vectors``, int32, shape [n, V].
+    """
+
+    codes: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+    tags: Mapping[str, Ragged]
+    vector_rows: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events of each user, oldest first, and how many of them lie strictly before an interaction.
+
+    Attributes:
+        items: Item rows of each user's events, one list a user.
+        times: Time of each event in microseconds, aligned with ``items.values``.
+        before: For each interaction, the number of its user's events strictly before it, int32 [N].
+        known: For each user, the number of its events in training and validation, int32 [U]: what
+            a ranking for the test may look at.
+    """
+
+    items: Ragged
+    times: NDArray[np.int64]
+    before: NDArray[np.int32]
+    known: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityLabels:
+    """Labels of a task on items or users.
+
+    Attributes:
+        values: float32 with NaN where missing, shape [n] or [n, K].
+        split: Code of :data:`SPLITS` for each row, shape [n]; a seeded draw over labelled rows.
+    """
+
+    values: NDArray[np.float32]
+    split: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set, ready for batches.
+
+    Attributes:
+        schema: What it is.
+        encoder: Fitted vocabularies and scales, which encode raw rows the same way again.
+        users: One row per user; a single empty row where the schema has no users.
+        items: One row per item; likewise.
+        context: One row per interaction.
+        vectors: Per text or vector feature a matrix [rows, D] float32, row 0 all zeros: missing.
+        texts: Per text feature the distinct texts, aligned with the rows of its matrix.
+        histories: Per sequence feature.
+        user_row: Row of ``users`` of each interaction, int32 [N].
+        item_row: Row of ``items``, int32 [N].
+        scenario: Code of the scenario, 0 for unknown, int16 [N]; names in ``encoder.scenarios``.
+        time: Microseconds since 1970, int64 [N]; zeros where the schema has no time.
+        labels: float32 with NaN where missing, shape [N, T]: the tasks on interactions, in schema
+            order (``encoder.interaction_tasks``). A class is its code, a multi-label task says 1
+            where its set is known.
+        label_sets: Per multi-label task on interactions, the label codes of each interaction.
+        entity_labels: Per task on items or users.
+        split: Code of :data:`SPLITS` of each interaction, uint8 [N].
+    """
+
+    schema: Schema
+    encoder: Encoder
+    users: EntityTable
+    items: EntityTable
+    context: EntityTable
+    vectors: Mapping[str, NDArray[np.float32]]
+    texts: Mapping[str, list[str]]
+    histories: Mapping[str, History]
+    user_row: NDArray[np.int32]
+    item_row: NDArray[np.int32]
+    scenario: NDArray[np.int16]
+    time: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    label_sets: Mapping[str, Ragged]
+    entity_labels: Mapping[str, EntityLabels]
+    split: NDArray[np.uint8]
+    user_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+    item_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+
+    def __len__(self) -> int:
+        return len(self.user_row)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Row numbers of one split, in file order."""
+        return np.flatnonzero(self.split == SPLITS[split])
+
+    def table(self, entity: Entity) -> EntityTable:
+        """The encoded table of an entity."""
+        return {"user": self.users, "item": self.items, "interaction": self.context}[entity]
+
+    def label(self, task: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Labels of a task on interactions.
+
+        Args:
+            task: Name of a task on interactions.
+            rows: Row numbers of interactions, shape [N'].
+
+        Returns:
+            Shape [N'], or [N', K] for a multi-label task; NaN where the label is missing.
+        """
+        column = self.labels[rows, self.encoder.interaction_tasks.index(task)]
+        sets = self.label_sets.get(task)
+        if sets is None:
+            return column
+        dense = sets.take(rows).multi_hot(len(self.encoder.classes[task]))
+        dense[np.isnan(column)] = np.nan
+        return dense

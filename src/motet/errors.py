@@ -1,0 +1,90 @@
+"""The error tree: every mistake motet can explain, and what to do about it.
+
+MotetError
+├── SchemaError          the schema file or a setting in it
+├── DataError            a table, a column, a value
+├── AssetError           a package, a hub or a cached file
+├── LanguageError        an encoder or an endpoint
+├── ModelError           an architecture or its options
+├── TrainingError        a run that cannot go on
+├── BundleError          a trained bundle that cannot be written or read
+└── MissingExtraError    an optional dependency that is not installed
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AssetError",
+    "BundleError",
+    "DataError",
+    "LanguageError",
+    "MissingExtraError",
+    "ModelError",
+    "MotetError",
+    "SchemaError",
+    "TrainingError",
+]
+
+
+class MotetError(Exception):
+    """A mistake that motet can explain.
+
+    Args:
+        problem: What is wrong: the file or field, the rule, and the value received.
+        cure: What to do about it, as an instruction.
+
+    Example:
+        >>> print(MotetError("ratings.csv has no column 'user'", "name it in keys.user"))
+        ratings.csv has no column 'user'. Cure: name it in keys.user.
+    """
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        self.problem = problem.rstrip(".")
+        self.cure = cure.rstrip(".")
+        super().__init__(problem, cure)
+
+    def __str__(self) -> str:
+        if not self.cure:
+            return f"{self.problem}."
+        stop = "" if self.cure.endswith("?") else "."
+        return f"{self.problem}. Cure: {self.cure}{stop}"
+
+
+class SchemaError(MotetError):
+    """The schema file, or a setting in it, is wrong."""
+
+
+class DataError(MotetError):
+    """A table, a column or a value is wrong."""
+
+
+class AssetError(MotetError):
+    """A file that comes from a package or a hub is missing or not what it should be."""
+
+
+class LanguageError(MotetError):
+    """A text encoder or an endpoint failed."""
+
+
+class ModelError(MotetError):
+    """An architecture, or an option of it, is wrong."""
+
+
+class TrainingError(MotetError):
+    """A training run cannot go on."""
+
+
+class BundleError(MotetError):
+    """A trained bundle cannot be written or read."""
+
+
+class MissingExtraError(MotetError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: The package that is missing, as it is imported.
+        extra: The extra of motet that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"the package '{package}' is not installed", f"pip install 'motet[{extra}]'")

@@ -1,0 +1,76 @@
+"""What the data and the tasks are, in one typed file; YAML in and out."""
+
+from motet.schema._base import Part, nearest, require_known
+from motet.schema._expressions import expression_columns, parse_expression
+from motet.schema._features import (
+    AnyFeature,
+    CategoricalFeature,
+    Feature,
+    IdFeature,
+    NumericFeature,
+    SequenceFeature,
+    TagsFeature,
+    TextFeature,
+    TimeFeature,
+    VectorFeature,
+    template_fields,
+)
+from motet.schema._predictor import Predictor
+from motet.schema._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
+from motet.schema._settings import (
+    CleanSettings,
+    LanguageSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    SplitSettings,
+    TrainingSettings,
+)
+from motet.schema._tasks import (
+    AnyTask,
+    BinaryTask,
+    MulticlassTask,
+    MultilabelTask,
+    RegressionTask,
+    RetrievalTask,
+    Task,
+)
+
+__all__ = [
+    "ENTITIES",
+    "AnyFeature",
+    "AnyTask",
+    "BinaryTask",
+    "CategoricalFeature",
+    "CleanSettings",
+    "Entity",
+    "Feature",
+    "Features",
+    "IdFeature",
+    "Keys",
+    "LanguageSettings",
+    "ModelSettings",
+    "MulticlassTask",
+    "MultilabelTask",
+    "NumericFeature",
+    "ObjectiveSettings",
+    "Part",
+    "Predictor",
+    "RegressionTask",
+    "RetrievalTask",
+    "Schema",
+    "SequenceFeature",
+    "SplitSettings",
+    "Tables",
+    "TagsFeature",
+    "Task",
+    "TextFeature",
+    "TimeFeature",
+    "TrainingSettings",
+    "VectorFeature",
+    "expression_columns",
+    "nearest",
+    "parse_expression",
+    "require_known",
+    "table_of",
+    "template_fields",
+]

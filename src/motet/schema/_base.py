@@ -1,0 +1,39 @@
+"""The base of every part of a schema: typed, frozen, unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from motet.errors import MotetError, SchemaError
+
+__all__ = ["Part", "nearest", "require_known"]
+
+
+class Part(BaseModel):
+    """One part of a schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name is closest to a misspelt one, or list them all.
+
+    Example:
+        >>> nearest("mmoee", ["mmoe", "ple"])
+        "did you mean 'mmoe'?"
+        >>> nearest("zzz", ["mmoe", "ple"])
+        'known: mmoe, ple'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(names)
+
+
+def require_known(name: str, known: Iterable[str], what: str, error: type[MotetError] = SchemaError) -> None:
+    """Raise ``error`` that names the nearest right name unless ``name`` is known."""
+    names = list(known)
+    if name not in names:
+        raise error(f"{what} '{name}' is not known", nearest(name, names))

@@ -1,0 +1,40 @@
+"""What evaluation asks of anything that predicts: a model, a control, a user's own code."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Predictor"]
+
+
+class Predictor(Protocol):
+    """Predicts every task for interactions of a data set, and scores its whole catalogue.
+
+    A predictor is bound to one data set: rows, users and items are row numbers in it.
+    """
+
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Predict interactions.
+
+        Args:
+            rows: Row numbers of interactions, shape [N].
+
+        Returns:
+            For each task it can predict, values on the label's own scale: shape [N]
+            (probability or number) or [N, K] (one probability per class or label).
+        """
+        ...
+
+    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Score every item for users, higher is better, as of the end of validation.
+
+        Args:
+            users: Row numbers of users, shape [U].
+
+        Returns:
+            Shape [U, I], or None if this predictor cannot rank.
+        """
+        ...

@@ -1,0 +1,346 @@
+"""The schema: one file that says what the data is and what is predicted from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from motet.errors import SchemaError
+from motet.schema._base import Part, nearest, require_known
+from motet.schema._expressions import check_expression, expression_columns
+from motet.schema._features import (
+    AnyFeature,
+    SequenceFeature,
+    TextFeature,
+    expand_short_form,
+    template_fields,
+)
+from motet.schema._settings import (
+    CleanSettings,
+    LanguageSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    SplitSettings,
+    TrainingSettings,
+)
+from motet.schema._tasks import AnyTask, BinaryTask
+from motet.schema._yaml import read_yaml, write_yaml
+
+__all__ = ["ENTITIES", "Entity", "Features", "Keys", "Schema", "Tables", "table_of"]
+
+Entity = Literal["user", "item", "interaction"]
+ENTITIES: tuple[Entity, ...] = ("user", "item", "interaction")
+
+
+class Tables(Part):
+    """Files of the data directory: CSV, TSV or Parquet, or a folder or pattern of Parquet parts."""
+
+    interactions: str
+    users: str | None = None
+    items: str | None = None
+
+
+class Keys(Part):
+    """Columns that say who, what, when and where. Each may be left out if the data has none.
+
+    Attributes:
+        user: Column of the user, in the interactions and in the users table.
+        item: Column of the item, in the interactions and in the items table.
+        time: Column of the time: ISO text, a date-time, or seconds, milliseconds or microseconds
+            since 1970.
+        scenario: Column of the placement or domain; may be derived.
+    """
+
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
+    scenario: str | None = None
+
+
+class Features(Part):
+    """What the model sees of a user, an item and the moment of an interaction."""
+
+    user: dict[str, AnyFeature] = Field(default_factory=dict)
+    item: dict[str, AnyFeature] = Field(default_factory=dict)
+    interaction: dict[str, AnyFeature] = Field(default_factory=dict)
+
+    @field_validator("user", "item", "interaction", mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: expand_short_form(feature) for name, feature in value.items()}
+        return value
+
+    def of(self, entity: Entity) -> Mapping[str, AnyFeature]:
+        """The features of one entity, by name, in schema order."""
+        features: Mapping[str, AnyFeature] = getattr(self, entity)
+        return features
+
+    def all(self) -> Iterator[tuple[Entity, str, AnyFeature]]:
+        """Every feature with its entity and name."""
+        for entity in ENTITIES:
+            for name, feature in self.of(entity).items():
+                yield entity, name, feature
+
+
+class Schema(Part):
+    """What the data is, what is predicted from it, and how.
+
+    Attributes:
+        name: Name of the data set, for reports.
+        tables: Its files.
+        keys: Its key columns.
+        derive: New columns by SQL expression, per table (``users``, ``items``, ``interactions``),
+            computed in order, so that a later one may use an earlier one.
+        features: Model inputs per entity.
+        tasks: What is predicted, by name; predictions keep this order.
+
+    Example:
+        >>> schema = Schema.model_validate({
+        ...     "name": "toy",
+        ...     "tables": {"interactions": "clicks.csv"},
+        ...     "keys": {"user": "user", "item": "item"},
+        ...     "features": {"user": {"user": "id"}, "item": {"item": "id"}},
+        ...     "tasks": {"click": {"kind": "binary", "label": "click"}},
+        ... })
+        >>> schema.tasks["click"].kind
+        'binary'
+    """
+
+    name: str = Field(min_length=1)
+    tables: Tables
+    keys: Keys = Keys()
+    derive: dict[Literal["users", "items", "interactions"], dict[str, str]] = Field(default_factory=dict)
+    features: Features
+    tasks: dict[str, AnyTask] = Field(min_length=1)
+    clean: CleanSettings = CleanSettings()
+    split: SplitSettings = SplitSettings()
+    model: ModelSettings = ModelSettings()
+    language: LanguageSettings = LanguageSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Schema:
+        for table, columns in self.derive.items():
+            for column, expression in columns.items():
+                check_expression(expression, f"derive.{table}.{column}")
+        if not any(True for _ in self.features.all()):
+            raise ValueError("features: name at least one feature")
+        try:
+            self._check_features()
+            self._check_tasks()
+            self._check_split()
+        except SchemaError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def _check_features(self) -> None:
+        for entity, name, feature in self.features.all():
+            where = f"features.{entity}.{name}"
+            if entity != "interaction" and getattr(self.keys, entity) is None:
+                raise SchemaError(f"{where} needs keys.{entity}", f"name the {entity} key column")
+            if isinstance(feature, SequenceFeature):
+                self._check_sequence(entity, where, feature)
+            if isinstance(feature, TextFeature) and entity != "interaction":
+                for field in template_fields(feature.template or ""):
+                    if field.startswith(("user.", "item.")):
+                        raise SchemaError(
+                            f"{where}: the template names {{{field}}}",
+                            "only a text feature of the interaction may join users and items",
+                        )
+
+    def _check_sequence(self, entity: str, where: str, feature: SequenceFeature) -> None:
+        if entity != "user":
+            raise SchemaError(f"{where}: a sequence is a feature of the user", "move it to features.user")
+        if not (self.keys.time and self.keys.item):
+            raise SchemaError(f"{where}: a sequence needs keys.time and keys.item", "name both")
+        require_known(feature.of, self.features.item, f"{where}: the item feature")
+        kind = self.features.item[feature.of].kind
+        if kind not in ("id", "categorical"):
+            raise SchemaError(f"{where}: 'of: {feature.of}' is {kind}", "choose an id or a category")
+
+    def _check_tasks(self) -> None:
+        for name, task in self.tasks.items():
+            where = f"tasks.{name}"
+            if task.on != "interaction" and getattr(self.keys, task.on) is None:
+                raise SchemaError(f"{where}: 'on: {task.on}' needs keys.{task.on}", "name the key column")
+            if task.kind == "retrieval" and not (self.keys.user and self.keys.item):
+                raise SchemaError(f"{where}: retrieval needs keys.user and keys.item", "name both")
+            if task.after is not None:
+                require_known(task.after, self.tasks, f"{where}.after: the task")
+                first = self.tasks[task.after]
+                if not isinstance(first, BinaryTask) or first.on != task.on or task.after == name:
+                    raise SchemaError(
+                        f"{where}.after: '{task.after}' is not another binary task on the same {task.on}",
+                        "name a binary task that must happen first",
+                    )
+            for hidden in task.hide:
+                require_known(hidden, self.features.of(task.on), f"{where}.hide: the feature")
+            if task.hide and task.on == "interaction":
+                raise SchemaError(
+                    f"{where}.hide works for tasks on items or users only",
+                    "remove the feature, or move the task",
+                )
+            self._check_leak(name)
+
+    def _check_leak(self, task_name: str) -> None:
+        task = self.tasks[task_name]
+        label_columns = set(self._source_columns(task.label, task.on))
+        for name, feature in self.features.of(task.on).items():
+            if name in task.hide or feature.kind == "sequence":
+                continue
+            columns = set(self.feature_columns(task.on, name))
+            sources = {c for column in columns for c in self._source_columns(f'"{column}"', task.on)}
+            if label_columns & sources:
+                shared = ", ".join(sorted(label_columns & sources))
+                raise SchemaError(
+                    f"features.{task.on}.{name} reads '{shared}', which gives away task '{task_name}'",
+                    f"remove the feature, or add 'hide: [{name}]' to a task on items or users",
+                )
+
+    def _check_split(self) -> None:
+        if self.split.by == "user_time" and not (self.keys.user and self.keys.time):
+            raise SchemaError(
+                "split.by: user_time needs keys.user and keys.time", "name both, or split by random"
+            )
+        if self.split.by == "time" and not self.keys.time:
+            raise SchemaError("split.by: time needs keys.time", "name it, or say 'split: {by: random}'")
+        if self.split.hold_out_items and not self.keys.item:
+            raise SchemaError("split.hold_out_items needs keys.item", "name it, or leave it at 0")
+
+    def _source_columns(self, expression: str, entity: Entity) -> list[str]:
+        """Columns of the file that an expression rests on, through derived columns."""
+        derived = self.derive.get(table_of(entity), {})
+        sources: list[str] = []
+        for column in expression_columns(expression):
+            rest = derived.get(column)
+            sources += [column] if rest is None else self._source_columns(rest, entity)
+        return sources
+
+    def feature_columns(self, entity: Entity, name: str) -> list[str]:
+        """Columns of the entity's own table that a feature reads."""
+        feature = self.features.of(entity)[name]
+        if isinstance(feature, SequenceFeature):
+            return []
+        if isinstance(feature, TextFeature) and feature.template is not None:
+            return [f for f in template_fields(feature.template) if not f.startswith(("user.", "item."))]
+        return [feature.column or name]
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Schema:
+        """Read a schema from a YAML file, with ``a.b=c`` overrides.
+
+        Raises:
+            SchemaError: If the file is missing, is not YAML, or says something that is not known.
+        """
+        path = Path(path)
+        try:
+            content = read_yaml(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SchemaError(
+                f"{path}: {error.strerror}", "name a schema file; 'motet inspect DIR' writes one"
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SchemaError(
+                f"{path} is not YAML: {' '.join(str(error).split())}", "mend the line it names"
+            ) from None
+        if not isinstance(content, dict):
+            raise SchemaError(f"{path} holds no mapping", "'motet inspect DIR' writes a first schema")
+        return cls.parse(content, overrides, source=str(path))
+
+    @classmethod
+    def parse(
+        cls, content: Mapping[str, Any], overrides: Sequence[str] = (), source: str = "schema"
+    ) -> Schema:
+        """Build a schema from plain values; errors name the field and the nearest right name."""
+        values = dict(content)
+        for override in overrides:
+            _apply(values, override)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _explain(error, source) from None
+
+    def with_overrides(self, *overrides: str) -> Schema:
+        """The same schema with ``a.b=c`` changes."""
+        return Schema.parse(self.model_dump(), overrides)
+
+    def to_yaml(self) -> str:
+        """Write the schema as YAML that :meth:`load` reads back to an equal schema."""
+        content = self.model_dump(mode="json", exclude_defaults=True, exclude={"features", "tasks"})
+        features = {
+            entity: {name: _written(feature) for name, feature in self.features.of(entity).items()}
+            for entity in ENTITIES
+        }
+        tasks = {name: _written(task) for name, task in self.tasks.items()}
+        settings = ("clean", "split", "model", "language", "objective", "training")
+        head = {key: value for key, value in content.items() if key not in settings}
+        tail = {key: value for key, value in content.items() if key in settings}
+        return write_yaml({**head, "features": features, "tasks": tasks, **tail})
+
+
+def table_of(entity: Entity) -> Literal["users", "items", "interactions"]:
+    """Name of the table that holds an entity."""
+    tables: dict[Entity, Literal["users", "items", "interactions"]] = {
+        "user": "users",
+        "item": "items",
+        "interaction": "interactions",
+    }
+    return tables[entity]
+
+
+def _written(part: AnyFeature | AnyTask) -> dict[str, Any]:
+    """A feature or task with its kind first and only what differs from the defaults."""
+    return {"kind": part.kind} | part.model_dump(mode="json", exclude_defaults=True)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise SchemaError(f"the override {override!r} has no form a.b=c", "write --set training.epochs=5")
+    try:
+        value = read_yaml(text)
+    except yaml.YAMLError:
+        raise SchemaError(f"the override {override!r}: {text!r} is not YAML", "quote the value") from None
+    *parents, last = path.strip().split(".")
+    node = values
+    for parent in parents:
+        below = node.get(parent)
+        node[parent] = dict(below) if isinstance(below, Mapping) else {} if below is None else {"kind": below}
+        node = node[parent]
+    node[last] = value
+
+
+def _explain(error: ValidationError, source: str) -> SchemaError:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"] if not _is_union_tag(step, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        return SchemaError(f"{source}: '{place}' is not an option{more}", nearest(name, _option_names()))
+    problem, _, cure = message.partition(". Cure: ")
+    if first["type"] != "value_error":
+        problem = f"{problem}, but is {str(first['input'])[:80]!r}"
+    where = f"{source}: {place}: " if place else f"{source}: "
+    return SchemaError(f"{where}{problem}{more}", cure or "mend the value")
+
+
+def _is_union_tag(step: int | str, loc: tuple[int | str, ...]) -> bool:
+    position = loc.index(step)
+    return (loc[0] == "features" and position == 3) or (loc[0] == "tasks" and position == 2)
+
+
+def _option_names() -> set[str]:
+    names: set[str] = set()
+    parts: list[type[Part]] = [Part]
+    while parts:
+        part = parts.pop()
+        names.update(part.model_fields)
+        parts.extend(part.__subclasses__())
+    return names

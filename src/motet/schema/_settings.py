@@ -1,0 +1,165 @@
+"""Settings: how data is cleaned and split, and how the model is built and trained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from motet.schema._base import Part
+
+__all__ = [
+    "CleanSettings",
+    "LanguageSettings",
+    "ModelSettings",
+    "ObjectiveSettings",
+    "SplitSettings",
+    "TrainingSettings",
+]
+
+
+class CleanSettings(Part):
+    """What to do with rows that are wrong. Whatever is done is counted and reported.
+
+    Attributes:
+        duplicates: Interactions of the same user, item, scenario and time: keep the ``last`` or the
+            ``first`` read, or ``keep`` all. Only tables with user, item and time keys are searched.
+        duplicate_keys: Two rows of a user or item table with one key: ``error``, or take ``first``
+            or ``last``.
+        unparseable: A cell that is not the number or time it should be: ``error``, or ``null`` to
+            treat it as missing.
+    """
+
+    duplicates: Literal["last", "first", "keep"] = "last"
+    duplicate_keys: Literal["error", "first", "last"] = "error"
+    unparseable: Literal["error", "null"] = "error"
+
+
+class SplitSettings(Part):
+    """Which rows are for training, validation and test.
+
+    Attributes:
+        by: ``user_time`` orders each user's rows by (time, item); ``time`` orders all rows;
+            ``random`` is by seeded draw; ``column`` reads ``train``/``validation``/``test``.
+        train: Share of rows for training.
+        validation: Share of rows for validation; the rest is the test.
+        column: The column of ``by: column``.
+        hold_out_items: Share of items taken out of training and validation, so that the test
+            holds items never seen; a seeded draw.
+        seed: Seed of random draws; the training seed does not change the split.
+    """
+
+    by: Literal["user_time", "time", "random", "column"] = "time"
+    train: float = Field(0.8, gt=0, lt=1)
+    validation: float = Field(0.1, gt=0, lt=1)
+    column: str | None = None
+    hold_out_items: float = Field(0.0, ge=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SplitSettings:
+        if self.train + self.validation >= 1:
+            raise ValueError("train + validation must leave a share for the test")
+        if (self.by == "column") != (self.column is not None):
+            raise ValueError("'column' goes with 'by: column', and only with it")
+        return self
+
+
+class LanguageSettings(Part):
+    """Which language model turns text into vectors.
+
+    Attributes:
+        encoder: ``all-MiniLM-L6-v2`` (packaged), a hub id, a local folder, or the model name of
+            an endpoint.
+        backend: ``onnx`` (int8, fastest on CPUs), ``torch`` (the weights as they are), or
+            ``endpoint`` (OpenAI-compatible).
+        endpoint: Base address of the endpoint, ``http://…/v1``; its key is read from
+            ``MOTET_EMBEDDINGS_KEY``.
+        max_tokens: Longer texts are cut.
+        batch_size: Texts a call.
+    """
+
+    encoder: str = "all-MiniLM-L6-v2"
+    backend: Literal["onnx", "torch", "endpoint"] = "onnx"
+    endpoint: str | None = None
+    max_tokens: int = Field(128, ge=8, le=8192)
+    batch_size: int = Field(64, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _endpoint_has_an_address(self) -> LanguageSettings:
+        if (self.backend == "endpoint") != (self.endpoint is not None):
+            raise ValueError("'endpoint' goes with 'backend: endpoint', and only with it")
+        return self
+
+
+class ModelSettings(Part):
+    """The shape of the model.
+
+    Attributes:
+        architecture: Name in the table of architectures.
+        width: Width d of every embedding.
+        vector_width: Width that text and other vectors are projected to.
+        retrieval_width: Width of the user and item vectors of retrieval tasks.
+        dropout: Share of hidden units dropped in training.
+        id_dropout: Share of ids replaced by "unknown" in training, so that content alone works.
+        scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
+        options: Options of the architecture itself.
+    """
+
+    architecture: str = "ple"
+    width: int = Field(16, ge=1)
+    vector_width: int = Field(32, ge=1)
+    retrieval_width: int = Field(64, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    id_dropout: float = Field(0.1, ge=0, lt=1)
+    scenario_gate: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ObjectiveSettings(Part):
+    """How the losses of the tasks become one step.
+
+    Attributes:
+        balancer: ``equal``, ``fixed`` (the tasks' weights), ``uncertainty`` (Kendall et al. 2018),
+            or a gradient method: ``upgrad`` (Quinton & Rey 2024).
+    """
+
+    balancer: str = "fixed"
+
+
+class TrainingSettings(Part):
+    """The training loop.
+
+    Attributes:
+        optimizer: ``adam``, ``adamw`` or ``adagrad``; embedding rows take the same rule, row by row.
+        learning_rate: Highest learning rate.
+        schedule: ``constant``, or ``cosine`` / ``linear`` decay to zero over ``epochs``.
+        warmup: Share of all steps during which the rate rises from zero.
+        weight_decay: Decoupled decay (AdamW) or L2 added to the gradient (Adam, Adagrad).
+        embedding_l2: L2 on the embedding rows of each batch.
+        l1: L1 on dense weights.
+        clip_norm: Largest global norm of the dense gradients; 0 turns clipping off.
+        batch_size: Rows a step.
+        epochs: Passes over the training rows, at the most.
+        patience: Validations without a better score before training stops.
+        validations_per_epoch: How often the score is taken.
+        time_limit_s: Seconds after which training stops with the best weights so far; 0 for none.
+        checkpoint_s: Seconds between checkpoints within an epoch.
+        seed: Seed of weights, order and dropout.
+    """
+
+    optimizer: Literal["adam", "adamw", "adagrad"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    embedding_l2: float = Field(0.0, ge=0)
+    l1: float = Field(0.0, ge=0)
+    clip_norm: float = Field(5.0, ge=0)
+    batch_size: int = Field(2048, ge=1)
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(3, ge=1)
+    validations_per_epoch: int = Field(1, ge=1)
+    time_limit_s: float = Field(0.0, ge=0)
+    checkpoint_s: float = Field(60.0, gt=0)
+    seed: int = Field(0, ge=0)
