@@ -1,0 +1,1 @@
+"""Motet beside its peers: same data, same process, ratios from one run."""
