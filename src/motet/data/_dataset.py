@@ -8,58 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from motet.data._encoder import Encoder
+from motet.data._history import History
+from motet.data._ragged import Ragged
+from motet.data._split import SPLIT_CODES
 from motet.schema import Entity, Schema
 
 __all__ = [
-    "SPLITS",
     "Dataset",
     "EntityLabels",
     "EntityTable",
-    "History",
-    "Ragged",
 ]
-
-SPLITS: Final = {"train": 0, "validation": 1, "test": 2, "unused": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Ragged:
-    """Lists of different lengths: list i is ``values[offsets[i]:offsets[i + 1]]``.
-
-    Attributes:
-        values: int32, shape [total].
-        offsets: int64, shape [n + 1].
-    """
-
-    values: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def lengths(self) -> NDArray[np.int64]:
-        """Length of every list, shape [n]."""
-        return np.diff(self.offsets)
-
-    def take(self, rows: NDArray[np.int64]) -> Ragged:
-        """The lists of some rows, in their order."""
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return Ragged(self.values[np.repeat(starts, lengths) + within], offsets)
-
-    def multi_hot(self, width: int) -> NDArray[np.float32]:
-        """The lists as rows of zeros and ones, shape [n, width]."""
-        dense = np.zeros((len(self), width), np.float32)
-        dense[np.repeat(np.arange(len(self)), self.lengths()), self.values] = 1.0
-        return dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +47,12 @@ class EntityTable:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """Events of each user, oldest first, and how many of them lie strictly before an interaction.
-
-    Attributes:
-        items: Item rows of each user's events, one list a user.
-        times: Time of each event in microseconds, aligned with ``items.values``.
-        before: For each interaction, the number of its user's events strictly before it, int32 [N].
-        known: For each user, the number of its events in training and validation, int32 [U]: what
-            a ranking for the test may look at.
-    """
-
-    items: Ragged
-    times: NDArray[np.int64]
-    before: NDArray[np.int32]
-    known: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
 class EntityLabels:
     """Labels of a task on items or users.
 
     Attributes:
         values: float32 with NaN where missing, shape [n] or [n, K].
-        split: Code of :data:`SPLITS` for each row, shape [n]; a seeded draw over labelled rows.
+        split: Code of :data:`SPLIT_CODES` for each row, shape [n]; a seeded draw over labelled rows.
     """
 
     values: NDArray[np.float32]
@@ -135,7 +81,7 @@ class Dataset:
             where its set is known.
         label_sets: Per multi-label task on interactions, the label codes of each interaction.
         entity_labels: Per task on items or users.
-        split: Code of :data:`SPLITS` of each interaction, uint8 [N].
+        split: Code of :data:`SPLIT_CODES` of each interaction, uint8 [N].
     """
 
     schema: Schema
@@ -162,7 +108,7 @@ class Dataset:
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, in file order."""
-        return np.flatnonzero(self.split == SPLITS[split])
+        return np.flatnonzero(self.split == SPLIT_CODES[split])
 
     def table(self, entity: Entity) -> EntityTable:
         """The encoded table of an entity."""
@@ -178,7 +124,7 @@ class Dataset:
         Returns:
             Shape [N'], or [N', K] for a multi-label task; NaN where the label is missing.
         """
-        column = self.labels[rows, self.encoder.interaction_tasks.index(task)]
+        column: NDArray[np.float32] = self.labels[rows, self.encoder.interaction_tasks.index(task)]
         sets = self.label_sets.get(task)
         if sets is None:
             return column

@@ -15,7 +15,7 @@ from motet.schema._features import (
     VectorFeature,
     template_fields,
 )
-from motet.schema._predictor import Predictor
+from motet.schema._predictor import EntityPredictor, Predictor
 from motet.schema._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from motet.schema._settings import (
     CleanSettings,
@@ -43,6 +43,7 @@ __all__ = [
     "CategoricalFeature",
     "CleanSettings",
     "Entity",
+    "EntityPredictor",
     "Feature",
     "Features",
     "IdFeature",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Predictor"]
+__all__ = ["EntityPredictor", "Predictor"]
 
 
 class Predictor(Protocol):
@@ -36,5 +36,22 @@ class Predictor(Protocol):
 
         Returns:
             Shape [U, I], or None if this predictor cannot rank.
+        """
+        ...
+
+
+@runtime_checkable
+class EntityPredictor(Protocol):
+    """A predictor that also predicts the tasks on items or users."""
+
+    def predict_entities(self, entity: Literal["user", "item"]) -> dict[str, NDArray[np.float32]]:
+        """Predict every row of an entity's table.
+
+        Args:
+            entity: Whose tasks.
+
+        Returns:
+            For each task on that entity, values on the label's own scale for all rows of its
+            table: shape [n], or [n, K].
         """
         ...

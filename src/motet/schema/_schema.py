@@ -140,8 +140,14 @@ class Schema(Part):
         return self
 
     def _check_features(self) -> None:
+        homes: dict[str, str] = {"scenario": "the scenario of keys.scenario"}
         for entity, name, feature in self.features.all():
             where = f"features.{entity}.{name}"
+            if name in homes:
+                raise SchemaError(
+                    f"{where}: the name is taken by {homes[name]}", "name it otherwise, with 'column:' to say where it is"
+                )
+            homes[name] = where
             if entity != "interaction" and getattr(self.keys, entity) is None:
                 raise SchemaError(f"{where} needs keys.{entity}", f"name the {entity} key column")
             if isinstance(feature, SequenceFeature):

@@ -1,0 +1,38 @@
+"""Read, check, clean, encode, split, batch."""
+
+from motet.data._account import Account, Finding
+from motet.data._batch import Batch, Batcher, Events, Side, Tags
+from motet.data._build import Progress, TextToVectors, build_dataset
+from motet.data._dataset import Dataset, EntityLabels, EntityTable
+from motet.data._encoder import Encoder, Layout, Vocabulary
+from motet.data._history import History
+from motet.data._index import WordIndex, as_words
+from motet.data._ragged import Ragged
+from motet.data._scale import Scale, Whitening
+from motet.data._split import SPLIT_CODES
+
+__all__ = [
+    "SPLIT_CODES",
+    "Account",
+    "Batch",
+    "Batcher",
+    "Dataset",
+    "Encoder",
+    "EntityLabels",
+    "EntityTable",
+    "Events",
+    "Finding",
+    "History",
+    "Layout",
+    "Progress",
+    "Ragged",
+    "Scale",
+    "Side",
+    "Tags",
+    "TextToVectors",
+    "Vocabulary",
+    "Whitening",
+    "WordIndex",
+    "as_words",
+    "build_dataset",
+]

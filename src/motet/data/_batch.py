@@ -1,0 +1,377 @@
+"""Batches: unique users and items with indices into them, built without a Python loop over rows.
+
+Legend of shapes: B rows of the batch, U unique users (with their history), I unique items,
+n rows of any one side, R unique rows of the embedding table, C codes, M numbers, L events,
+D width of a vector, K labels of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motet.data._dataset import Dataset, EntityTable
+from motet.data._encoder import Layout
+from motet.data._ragged import Ragged
+from motet.data._split import SPLIT_CODES
+from motet.schema import ENTITIES, Entity
+
+__all__ = ["Batch", "Batcher", "Events", "Side", "Tags"]
+
+WINDOW_ROWS = 1 << 19
+_RUN_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """Sets of embedding rows: positions in ``Batch.ids``, int64 [total], and where each set starts, [n]."""
+
+    positions: Tensor
+    starts: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The last events of each user, oldest first, padded at the end.
+
+    Attributes:
+        positions: Positions in ``Batch.ids``, int64 [n, L]; padding repeats the first id.
+        lengths: int64 [n].
+        total: All events so far, before the cut to L, float32 [n].
+    """
+
+    positions: Tensor
+    lengths: Tensor
+    total: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Inputs of n unique users, n unique items, or the n rows of the batch.
+
+    Attributes:
+        codes: Positions in ``Batch.ids``, int64 [n, C].
+        numbers: float32 [n, M].
+        tags: Per tag feature.
+        vectors: Per text or vector feature, float32 [n, D].
+        events: Per sequence feature (users only).
+    """
+
+    codes: Tensor
+    numbers: Tensor
+    tags: Mapping[str, Tags]
+    vectors: Mapping[str, Tensor]
+    events: Mapping[str, Events]
+
+    def __len__(self) -> int:
+        return self.codes.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's worth of rows.
+
+    Attributes:
+        ids: Distinct rows of the embedding table that the batch needs, int64 [R].
+        user: U unique users; a user at two moments with different histories counts twice.
+        item: I unique items: those of the rows first, then ``negatives`` drawn for retrieval.
+        context: The B rows themselves.
+        user_of_row: int64 [B] into ``user``.
+        item_of_row: int64 [B] into ``item``.
+        scenario: Code of the scenario, int64 [B].
+        labels: Per task on interactions, float32 [B] or [B, K], NaN where missing.
+        item_labels: Per task on items, float32 [I] or [I, K]; only training labels.
+        user_labels: Per task on users, likewise [U] or [U, K].
+        item_rows: Which items of the data set these are, int64 [I].
+        item_log_q: Log of the chance that each item is in the batch's item list, float32 [I].
+        rows: Row numbers in the data set, int64 [B].
+    """
+
+    ids: Tensor
+    user: Side
+    item: Side
+    context: Side
+    user_of_row: Tensor
+    item_of_row: Tensor
+    scenario: Tensor
+    labels: Mapping[str, Tensor]
+    rows: NDArray[np.int64]
+    item_rows: Tensor
+    item_log_q: Tensor
+    item_labels: Mapping[str, Tensor] = field(default_factory=dict)
+    user_labels: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.context.codes.shape[0]
+
+    def side(self, entity: Entity) -> Side:
+        """The side of an entity."""
+        return {"user": self.user, "item": self.item, "interaction": self.context}[entity]
+
+
+class Batcher:
+    """Builds batches from a data set.
+
+    Args:
+        data: The data set.
+        id_dropout: Share of ids taken as unknown, in training batches only.
+        negatives: Items drawn uniformly from the catalogue for each training batch.
+    """
+
+    def __init__(self, data: Dataset, *, id_dropout: float = 0.0, negatives: int = 0) -> None:
+        self.data = data
+        self.id_dropout = id_dropout
+        self.negatives = min(negatives, len(data.items))
+        self._layouts: dict[Entity, Layout] = {entity: data.encoder.layout(entity) for entity in ENTITIES}
+        self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
+        self._event_codes = {name: self._codes_of(name) for name in self._layouts["user"].sequences}
+        self._unknown = {entity: self._unknown_ids(entity) for entity in ENTITIES}
+        train = data.split == SPLIT_CODES["train"]
+        counts = np.bincount(data.item_row[train], minlength=len(data.items)) if negatives else np.ones(1)
+        self._item_share = counts / max(counts.sum(), 1)
+
+    def epoch(
+        self, rows: NDArray[np.int64], batch_size: int, seed: tuple[int, ...], start: int = 0
+    ) -> Iterator[Batch]:
+        """Training batches over all rows in a seeded order; the last, smaller one included.
+
+        Rows of a memory-mapped data set are shuffled in windows: runs of rows in random order, and
+        the rows of a window in random order, so that a window is read once.
+
+        Args:
+            rows: Row numbers.
+            batch_size: Rows a batch.
+            seed: What the order depends on, such as (seed, epoch).
+            start: Batches to leave out at the front, when a run goes on after an interruption.
+        """
+        order = self._order(rows, np.random.default_rng([*seed, 0]))
+        for number, first in enumerate(range(0, len(rows), batch_size)):
+            if number >= start:
+                rng = np.random.default_rng([*seed, 1, number])
+                yield self.batch(order[first : first + batch_size], rng=rng)
+
+    def batch(self, rows: NDArray[np.int64], *, rng: np.random.Generator | None = None) -> Batch:
+        """The batch of some interactions; with ``rng`` a training batch with id dropout and negatives."""
+        data = self.data
+        before = {name: history.before[rows] for name, history in data.histories.items()}
+        labels = {name: torch.from_numpy(data.label(name, rows)) for name in data.encoder.interaction_tasks}
+        return self.assemble(data.user_row[rows], data.item_row[rows], before, rows, labels, rng)
+
+    def assemble(
+        self,
+        user_row: NDArray[np.int32],
+        item_row: NDArray[np.int32],
+        before: Mapping[str, NDArray[np.int32]],
+        rows: NDArray[np.int64],
+        labels: Mapping[str, Tensor] | None = None,
+        rng: np.random.Generator | None = None,
+        context: tuple[EntityTable, NDArray[np.int16]] | None = None,
+    ) -> Batch:
+        """A batch of any pairs of users and items.
+
+        Args:
+            user_row: Row of each pair's user, int32 [B].
+            item_row: Row of each pair's item, int32 [B].
+            before: Per sequence, how many of the user's events are in the past, int32 [B].
+            rows: Rows of the context table, int64 [B].
+            labels: Per task.
+            rng: Given for training batches.
+            context: Another context table and scenario codes than those of the data set.
+        """
+        data = self.data
+        table, scenario = context if context is not None else (data.context, data.scenario)
+        users, user_of_row, user_before = _unique_users(user_row, before, len(data.users))
+        items, item_of_row = _unique(item_row, len(data.items))
+        log_q = np.zeros(len(items), np.float32)
+        if rng is not None and self.negatives:
+            items, log_q = self._with_negatives(items, len(rows), rng)
+        parts = _Parts()
+        for entity, source, at in (
+            ("user", data.users, users),
+            ("item", data.items, items),
+            ("interaction", table, rows),
+        ):
+            parts.add(entity, self._codes(entity, source, at, rng))
+            for name in self._layouts[entity].tags:
+                parts.add(name, source.tags[name].take(at))
+        events = {
+            name: self._events(name, users, user_before[name]) for name in self._layouts["user"].sequences
+        }
+        for name, (codes, _, _) in events.items():
+            parts.add(name, codes)
+        ids, positions = parts.positions(self._place)
+
+        def side(entity: Entity, source: EntityTable, at: NDArray[np.int64]) -> Side:
+            layout = self._layouts[entity]
+            return Side(
+                codes=positions[entity],
+                numbers=torch.from_numpy(source.numbers[at]),
+                tags={name: Tags(positions[name], parts.starts(name)) for name in layout.tags},
+                vectors={
+                    name: torch.from_numpy(data.vectors[name][source.vector_rows[at, column]])
+                    for column, name in enumerate(layout.vectors)
+                },
+                events={
+                    name: Events(
+                        positions[name], torch.from_numpy(events[name][1]), torch.from_numpy(events[name][2])
+                    )
+                    for name in layout.sequences
+                },
+            )
+
+        return Batch(
+            ids=ids,
+            user=side("user", data.users, users),
+            item=side("item", data.items, items),
+            context=side("interaction", table, rows),
+            user_of_row=torch.from_numpy(user_of_row),
+            item_of_row=torch.from_numpy(item_of_row),
+            scenario=torch.from_numpy(scenario[rows].astype(np.int64)),
+            labels=labels or {},
+            rows=rows,
+            item_rows=torch.from_numpy(items),
+            item_log_q=torch.from_numpy(log_q),
+            item_labels=self._entity_labels("item", items),
+            user_labels=self._entity_labels("user", users),
+        )
+
+    # -- pieces --------------------------------------------------------------------------------
+
+    def _order(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        if not isinstance(self.data.user_row, np.memmap):
+            return rng.permutation(rows)
+        runs = np.array_split(rows, max(1, len(rows) // _RUN_ROWS))
+        order = [runs[i] for i in rng.permutation(len(runs))]
+        per_window = max(1, WINDOW_ROWS // _RUN_ROWS)
+        windows = [np.concatenate(order[i : i + per_window]) for i in range(0, len(order), per_window)]
+        return np.concatenate([rng.permutation(window) for window in windows])
+
+    def _codes(
+        self, entity: Entity, table: EntityTable, rows: NDArray[np.int64], rng: np.random.Generator | None
+    ) -> NDArray[np.int32]:
+        codes = table.codes[rows]
+        columns, unknown = self._unknown[entity]
+        if rng is not None and self.id_dropout and len(columns):
+            dropped = rng.random((len(rows), len(columns)), np.float32) < self.id_dropout
+            codes[:, columns] = np.where(dropped, unknown, codes[:, columns])
+        return codes
+
+    def _unknown_ids(self, entity: Entity) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        layout = self._layouts[entity]
+        columns = [i for i, is_id in enumerate(layout.is_id) if is_id]
+        offsets = [self.data.encoder.vocabularies[layout.codes[i]].offset for i in columns]
+        return np.asarray(columns, np.int64), np.asarray(offsets, np.int32)
+
+    def _codes_of(self, sequence: str) -> NDArray[np.int32]:
+        """Embedding row of every item, for the item feature that a sequence is made of."""
+        feature = self.data.schema.features.user[sequence]
+        column = self._layouts["item"].codes.index(getattr(feature, "of", ""))
+        return self.data.items.codes[:, column]
+
+    def _events(
+        self, name: str, users: NDArray[np.int64], before: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+        history = self.data.histories[name]
+        last = getattr(self.data.schema.features.user[name], "last", 1)
+        lengths = np.minimum(before, last).astype(np.int64)
+        longest = max(1, int(lengths.max(initial=0)))
+        start = history.items.offsets[users] + before - lengths
+        place = start[:, None] + np.arange(longest)
+        real = np.arange(longest) < lengths[:, None]
+        codes = (
+            self._event_codes[name][history.items.values[np.where(real, place, 0)]]
+            if len(history.items.values)
+            else None
+        )
+        if codes is None:
+            return np.zeros((len(users), 1), np.int32), lengths, before.astype(np.float32)
+        return np.where(real, codes, codes[:1, :1]), lengths, before.astype(np.float32)
+
+    def _with_negatives(
+        self, items: NDArray[np.int64], batch_rows: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Add drawn items, and the log of the chance of each to be in the list (Yi et al. 2019, §4)."""
+        catalogue = len(self.data.items)
+        if self.negatives >= catalogue:
+            rest = np.ones(catalogue, bool)
+            rest[items] = False
+            return np.concatenate([items, np.flatnonzero(rest)]), np.zeros(catalogue, np.float32)
+        drawn = rng.integers(0, catalogue, self.negatives)
+        drawn = np.setdiff1d(drawn, items)
+        items = np.concatenate([items, drawn])
+        # in the list by a row of the batch, or by the draw
+        absent = (1 - self._item_share[items]) ** batch_rows * (1 - 1 / catalogue) ** self.negatives
+        return items, np.log(np.maximum(1 - absent, 1e-12)).astype(np.float32)
+
+    def _entity_labels(self, entity: Entity, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        labels = {}
+        for name, task in self.data.schema.tasks.items():
+            if task.on == entity:
+                known = self.data.entity_labels[name]
+                values = known.values[rows].copy()
+                values[known.split[rows] != SPLIT_CODES["train"]] = np.nan
+                labels[name] = torch.from_numpy(values)
+        return labels
+
+
+class _Parts:
+    """Embedding rows from all over the batch, made distinct together: one gather a batch."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, NDArray[np.int32]] = {}
+        self._starts: dict[str, NDArray[np.int64]] = {}
+
+    def add(self, name: str, codes: NDArray[np.int32] | Ragged) -> None:
+        if isinstance(codes, Ragged):
+            self._starts[name] = codes.offsets[:-1]
+            codes = codes.values
+        self._codes[name] = codes
+
+    def starts(self, name: str) -> Tensor:
+        return torch.from_numpy(self._starts[name])
+
+    def positions(self, place: NDArray[np.int32]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Distinct rows in order of last mention, and the positions of all parts in them.
+
+        ``place`` is scratch as long as the table: writing to it and reading it back finds distinct
+        rows in time proportional to the batch, without a sort.
+        """
+        flat = np.concatenate([codes.ravel() for codes in self._codes.values()])
+        place[flat] = np.arange(len(flat), dtype=np.int32)
+        distinct = flat[place[flat] == np.arange(len(flat), dtype=np.int32)]
+        place[distinct] = np.arange(len(distinct), dtype=np.int32)
+        found = place[flat].astype(np.int64)
+        positions, start = {}, 0
+        for name, codes in self._codes.items():
+            positions[name] = torch.from_numpy(found[start : start + codes.size].reshape(codes.shape))
+            start += codes.size
+        return torch.from_numpy(distinct.astype(np.int64)), positions
+
+
+def _unique(rows: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if n == 1:
+        return np.zeros(1, np.int64), np.zeros(len(rows), np.int64)
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    return distinct.astype(np.int64), inverse.astype(np.int64)
+
+
+def _unique_users(
+    user_row: NDArray[np.int32], before: Mapping[str, NDArray[np.int32]], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, NDArray[np.int32]]]:
+    if not before:
+        users, inverse = _unique(user_row, n)
+        return users, inverse, {}
+    columns = np.stack([user_row, *before.values()])
+    order = np.lexsort(columns[::-1])
+    ordered = columns[:, order]
+    new = np.ones(len(order), bool)
+    new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(0)
+    inverse = np.empty(len(order), np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    distinct = ordered[:, new]
+    return distinct[0].astype(np.int64), inverse, dict(zip(before, distinct[1:], strict=True))

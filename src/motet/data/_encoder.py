@@ -1,0 +1,215 @@
+"""The encoder: from raw words and numbers to what a model takes, fitted on training rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._columns import Spill
+from motet.data._index import WordIndex
+from motet.data._ragged import Ragged
+from motet.data._raw import RawTable, time_parts
+from motet.data._scale import Scale, Whitening
+from motet.schema import ENTITIES, Entity, Schema
+
+__all__ = ["EncodedTable", "Encoder", "Layout", "Vocabulary"]
+
+_BLOCK_ROWS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of one feature that have a row of their own in the one embedding table.
+
+    Attributes:
+        words: Known words; word k has row ``offset + 1 + k``, every other word row ``offset``.
+        offset: First row of this feature.
+    """
+
+    words: WordIndex
+    offset: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table that it takes, the unknown one included."""
+        return len(self.words) + 1
+
+    def encode(self, index: WordIndex, positions: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Table rows of numbered words, shape as ``positions``; −1 is missing and so unknown."""
+        rows = np.append(self.words.rows(index.words), np.int32(-1)) + np.int32(self.offset + 1)
+        return rows.astype(np.int32)[positions]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names of the columns of an encoded table, in order.
+
+    Attributes:
+        codes: Ids and categories.
+        is_id: Which of them are ids, which training drops at random.
+        numbers: Scaled numbers; "x missing" tells whether x was missing.
+        tags: Tag features.
+        vectors: Text and vector features.
+        sequences: Sequence features (of the user).
+    """
+
+    codes: tuple[str, ...]
+    is_id: tuple[bool, ...]
+    numbers: tuple[str, ...]
+    tags: tuple[str, ...]
+    vectors: tuple[str, ...]
+    sequences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTable:
+    """Encoded columns of n rows: codes int32 [n, C], numbers float32 [n, M], tags per feature."""
+
+    codes: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+    tags: Mapping[str, Ragged]
+
+
+@dataclass(slots=True)
+class Encoder:
+    """Fitted vocabularies, scales, classes and label statistics.
+
+    Attributes:
+        schema: The schema it was fitted for.
+        vocabularies: Per id, category, tag feature and ``scenario``.
+        scales: Per number.
+        missing: Numbers that have an indicator because training rows lacked some.
+        whitenings: Per whitened text or vector feature.
+        vector_widths: Width of each text or vector feature as the model gets it.
+        classes: Per multi-class and multi-label task, the names of its classes.
+        label_mean: Per regression task, the mean of training labels; per binary task, their rate.
+        label_std: Per regression task, their standard deviation.
+        table_rows: Rows of the one embedding table.
+    """
+
+    schema: Schema
+    vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
+    scales: dict[str, Scale] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    whitenings: dict[str, Whitening] = field(default_factory=dict)
+    vector_widths: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    label_mean: dict[str, float] = field(default_factory=dict)
+    label_std: dict[str, float] = field(default_factory=dict)
+    table_rows: int = 0
+
+    @property
+    def interaction_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks on interactions, in schema order."""
+        return tuple(name for name, task in self.schema.tasks.items() if task.on == "interaction")
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Names of the scenarios; index 0 is "unknown"."""
+        vocabulary = self.vocabularies.get("scenario")
+        return ("unknown", *(vocabulary.words.words.to_list() if vocabulary else []))
+
+    def layout(self, entity: Entity) -> Layout:
+        """Names of an entity's encoded columns."""
+        features = self.schema.features.of(entity)
+        codes = [name for name, f in features.items() if f.kind in ("id", "categorical")]
+        is_id = [features[name].kind == "id" for name in codes]
+        if entity == "interaction" and self.schema.keys.scenario:
+            codes, is_id = [*codes, "scenario"], [*is_id, False]
+        numbers: list[str] = []
+        for name, f in features.items():
+            parts = [name] if f.kind == "numeric" else time_parts(name) if f.kind == "time" else []
+            numbers += [
+                n for part in parts for n in ([part, f"{part} missing"] if part in self.missing else [part])
+            ]
+        return Layout(
+            codes=tuple(codes),
+            is_id=tuple(is_id),
+            numbers=tuple(numbers),
+            tags=tuple(name for name, f in features.items() if f.kind == "tags"),
+            vectors=tuple(name for name, f in features.items() if f.kind in ("text", "vector")),
+            sequences=tuple(name for name, f in features.items() if f.kind == "sequence"),
+        )
+
+    def fit(self, raw: Mapping[Entity, RawTable], weight: Mapping[Entity, NDArray[np.int64]]) -> None:
+        """Fit vocabularies and scales.
+
+        Args:
+            raw: Tables as read.
+            weight: Per entity, the number of training interactions of each row, [n]; rows of
+                weight 0 are not looked at.
+        """
+        for entity in ENTITIES:
+            if entity not in raw:
+                continue
+            table, counts = raw[entity], weight[entity]
+            features = self.schema.features.of(entity)
+            for name, (index, positions) in table.words.items():
+                minimum = getattr(features.get(name), "min_count", 1)
+                self._add_vocabulary(name, index, _counts(positions, counts, len(index)), minimum)
+            for name, (index, lists) in table.tags.items():
+                repeated = np.repeat(counts, lists.lengths())
+                minimum = getattr(features[name], "min_count", 1)
+                self._add_vocabulary(name, index, _counts(lists.values, repeated, len(index)), minimum)
+            for name, values in table.numbers.items():
+                feature = features.get(name)
+                kind = feature.scale if feature is not None and feature.kind == "numeric" else "standard"
+                seen = _sample(values, counts)
+                self.scales[name] = Scale.fit(kind, seen)
+                if np.isnan(seen).any():
+                    self.missing.append(name)
+
+    def encode(self, table: RawTable, entity: Entity, spill: Spill | None = None) -> EncodedTable:
+        """Encode a table; words not in the vocabulary are unknown, missing numbers are the mean."""
+        spill = spill or Spill()
+        layout = self.layout(entity)
+        codes = spill.writer(np.int32, len(layout.codes))
+        numbers = spill.writer(np.float32, len(layout.numbers))
+        for start in range(0, max(table.rows, 1), _BLOCK_ROWS):
+            block = slice(start, min(start + _BLOCK_ROWS, table.rows))
+            n = block.stop - start
+            columns = [
+                self.vocabularies[name].encode(table.words[name][0], table.words[name][1][block])
+                for name in layout.codes
+            ]
+            codes.append(np.stack(columns, 1) if columns else np.empty((n, 0), np.int32))
+            scaled = [self._number(table, name, block) for name in layout.numbers]
+            numbers.append(np.stack(scaled, 1) if scaled else np.empty((n, 0), np.float32))
+        tags = {}
+        for name in layout.tags:
+            index, lists = table.tags[name]
+            tags[name] = Ragged(self.vocabularies[name].encode(index, lists.values), lists.offsets)
+        return EncodedTable(codes.finish(), numbers.finish(), tags)
+
+    def _number(self, table: RawTable, name: str, block: slice) -> NDArray[np.float32]:
+        source = name.removesuffix(" missing")
+        if name != source and source in self.missing:
+            return np.isnan(table.numbers[source][block]).astype(np.float32)
+        return self.scales[name].apply(table.numbers[name][block].astype(np.float64))
+
+    def _add_vocabulary(self, name: str, index: WordIndex, counts: NDArray[np.int64], minimum: int) -> None:
+        frame = pl.DataFrame({"word": index.words, "count": counts}).filter(
+            pl.col("count") >= max(minimum, 1)
+        )
+        words = frame.sort("count", "word", descending=[True, False])["word"]
+        self.vocabularies[name] = Vocabulary(WordIndex(words), self.table_rows)
+        self.table_rows += len(words) + 1
+
+
+def _counts(positions: NDArray[np.int32], weight: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    counts = np.zeros(n, np.int64)
+    for start in range(0, len(positions), _BLOCK_ROWS):
+        block, heavy = positions[start : start + _BLOCK_ROWS], weight[start : start + _BLOCK_ROWS]
+        known = block >= 0
+        counts += np.bincount(block[known], heavy[known], minlength=n).astype(np.int64)
+    return counts
+
+
+def _sample(values: NDArray[np.float32], weight: NDArray[np.int64]) -> NDArray[np.float64]:
+    """At most a million values of training rows, evenly spaced."""
+    rows = np.flatnonzero(weight > 0)
+    return values[rows[:: max(1, len(rows) // _BLOCK_ROWS)]].astype(np.float64)

@@ -1,0 +1,269 @@
+"""From a table as it is to a table as the schema means it: times, numbers, derived columns, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from motet.data._account import Account
+from motet.data._index import as_words
+from motet.errors import DataError
+from motet.schema import (
+    Entity,
+    Schema,
+    expression_columns,
+    nearest,
+    parse_expression,
+    table_of,
+    template_fields,
+)
+
+__all__ = ["Preparer", "used_columns"]
+
+
+def used_columns(schema: Schema, entity: Entity) -> list[str]:
+    """Columns of the file that the schema uses for one entity, derived columns resolved."""
+    derived = schema.derive.get(table_of(entity), {})
+    wanted: list[str] = []
+    if entity == "interaction":
+        wanted += [key for key in (schema.keys.user, schema.keys.item, schema.keys.time) if key]
+        wanted += [key for key in (schema.keys.scenario, schema.split.column) if key]
+        wanted += [
+            column
+            for _, _, feature in schema.features.all()
+            if feature.kind == "sequence" and feature.where is not None
+            for column in expression_columns(feature.where)
+        ]
+    else:
+        wanted += [key for key in (getattr(schema.keys, entity),) if key]
+        wanted += [
+            field.partition(".")[2]
+            for feature in schema.features.interaction.values()
+            if feature.kind == "text" and feature.template is not None
+            for field in template_fields(feature.template)
+            if field.startswith(f"{entity}.")
+        ]
+    wanted += [c for name in schema.features.of(entity) for c in schema.feature_columns(entity, name)]
+    wanted += [
+        c for task in schema.tasks.values() if task.on == entity for c in expression_columns(task.label)
+    ]
+    columns: list[str] = []
+    while wanted:
+        column = wanted.pop(0)
+        if column in derived:
+            wanted += expression_columns(derived[column])
+            # a derived column may refine a column of the file that has the same name
+            if column in expression_columns(derived[column]):
+                wanted = [name for name in wanted if name != column]
+                columns.append(column)
+        else:
+            columns.append(column)
+    return list(dict.fromkeys(columns))
+
+
+class Preparer:
+    """Prepares chunks of the tables of one schema, and keeps account of what it changed."""
+
+    def __init__(self, schema: Schema, account: Account) -> None:
+        self.schema = schema
+        self.account = account
+        self._numeric: dict[Entity, list[str]] = {}
+
+    def prepare(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        """Prepare one chunk.
+
+        Args:
+            frame: Rows as read.
+            entity: What they are.
+            source: File name, for errors and the account.
+
+        Raises:
+            DataError: If a cell is not what its column should hold, or an expression fails.
+        """
+        frame = self._times(frame, entity, source)
+        frame = self._numbers(frame, entity, source)
+        frame = self._derived(frame, entity, source)
+        frame = self._times(frame, entity, source)
+        frame = self._ranges(frame, entity, source)
+        return self._keys(frame, entity, source)
+
+    def _times(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        columns = [f.column or n for n, f in self.schema.features.of(entity).items() if f.kind == "time"]
+        if entity == "interaction" and self.schema.keys.time:
+            columns.append(self.schema.keys.time)
+        for column in dict.fromkeys(columns):
+            if column in frame.columns and frame[column].dtype != pl.Datetime("us"):
+                frame = frame.with_columns(self._time(frame[column], source))
+        return frame
+
+    def _time(self, column: pl.Series, source: str) -> pl.Series:
+        name = column.name
+        if column.dtype.is_temporal():
+            if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone:
+                column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+            return column.cast(pl.Datetime("us"))
+        if column.dtype == pl.String:
+            number = column.cast(pl.Float64, strict=False)
+            if number.null_count() > column.null_count():
+                return self._parsed(column, _parse_times(column), source, "a time")
+            column = number
+        if not column.dtype.is_numeric():
+            raise DataError(
+                f"{source}, column '{name}': {column.dtype} is not a time", "give ISO text or epoch numbers"
+            )
+        largest = column.cast(pl.Float64).abs().max()
+        unit = 1_000_000 if largest is None or largest < 1e11 else 1_000 if largest < 1e14 else 1  # type: ignore[operator]
+        if column.dtype.is_float():
+            return (column * unit).round().cast(pl.Int64).cast(pl.Datetime("us")).alias(name)
+        return (column.cast(pl.Int64) * unit).cast(pl.Datetime("us")).alias(name)
+
+    def _numbers(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        if entity not in self._numeric:
+            self._numeric[entity] = [
+                column
+                for column in self._arithmetic_columns(entity)
+                if column in frame.columns and _mostly_numeric(frame[column])
+            ]
+        for column in self._numeric[entity]:
+            cells = frame[column]
+            if cells.dtype == pl.String:
+                numbers = cells.str.strip_chars().cast(pl.Float64, strict=False)
+                frame = frame.with_columns(self._parsed(cells, numbers, source, "a number"))
+        for name, feature in self.schema.features.of(entity).items():
+            column = feature.column or name
+            if feature.kind == "numeric" and column in frame.columns and frame[column].dtype == pl.Boolean:
+                frame = frame.with_columns(pl.col(column).cast(pl.Int8))
+        return frame
+
+    def _arithmetic_columns(self, entity: Entity) -> Sequence[str]:
+        """Columns that numbers are expected in: numeric features, and whatever expressions compare."""
+        schema = self.schema
+        columns = [f.column or n for n, f in schema.features.of(entity).items() if f.kind == "numeric"]
+        columns += [
+            column
+            for task in schema.tasks.values()
+            if task.on == entity and task.kind in ("binary", "regression", "retrieval")
+            for column in expression_columns(task.label)
+        ]
+        for expression in schema.derive.get(table_of(entity), {}).values():
+            columns += expression_columns(expression)
+        keys = schema.keys
+        return [c for c in dict.fromkeys(columns) if c not in (keys.user, keys.item, keys.time)]
+
+    def _parsed(self, cells: pl.Series, parsed: pl.Series, source: str, kind: str) -> pl.Series:
+        wrong = parsed.is_null() & cells.is_not_null()
+        if wrong.any():
+            example, row = cells.filter(wrong)[0], int(wrong.arg_true()[0])
+            if self.schema.clean.unparseable == "error":
+                raise DataError(
+                    f"{source}, column '{cells.name}', data row {row + 1}: the value {str(example)[:80]!r} "
+                    f"is not {kind} ({int(wrong.sum()):,} such cells)",
+                    "mend the cells, or set 'clean: {unparseable: null}' to take them as missing",
+                )
+            self.account.note(source, cells.name, f"not {kind}", "taken as missing", int(wrong.sum()))
+        return parsed.alias(cells.name)
+
+    def _derived(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        for name, text in self.schema.derive.get(table_of(entity), {}).items():
+            frame = frame.with_columns(
+                evaluate(frame, text, source, f"derive.{table_of(entity)}.{name}").alias(name)
+            )
+        return frame
+
+    def _ranges(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        for name, feature in self.schema.features.of(entity).items():
+            column = feature.column or name
+            if feature.kind != "numeric" or column not in frame.columns:
+                continue
+            if not frame[column].dtype.is_numeric():
+                example = frame[column].drop_nulls().head(1).to_list()
+                raise DataError(
+                    f"{source}, column '{column}': the values are not numbers (such as {str(example)[:60]})",
+                    f"make features.{entity}.{name} categorical, or mend the column",
+                )
+            values = frame[column].cast(pl.Float64)
+            infinite = values.is_infinite() | values.is_nan()
+            self.account.note(source, column, "not finite", "taken as missing", int(infinite.sum() or 0))
+            frame = frame.with_columns(pl.when(~infinite).then(values).alias(column))
+            if feature.range is not None:
+                low, high = feature.range
+                inside = frame[column].is_between(low, high)
+                self.account.note(
+                    source,
+                    column,
+                    f"outside {low:g} to {high:g}",
+                    "taken as missing",
+                    int((~inside).sum() or 0),
+                )
+                frame = frame.with_columns(pl.when(inside).then(pl.col(column)).alias(column))
+        return frame
+
+    def _keys(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
+        keys = self.schema.keys
+        names = [keys.user, keys.item] if entity == "interaction" else [getattr(keys, entity)]
+        for name in names:
+            if name is not None and name in frame.columns:
+                frame = frame.with_columns(as_words(frame[name]))
+        if entity == "interaction":
+            names += [keys.time]
+            if keys.scenario and keys.scenario in frame.columns:
+                frame = frame.with_columns(as_words(frame[keys.scenario]))
+        for name in names:
+            if name is not None and name in frame.columns:
+                missing = frame[name].null_count()
+                self.account.note(source, name, "no key", "row left out", missing)
+                if missing:
+                    frame = frame.filter(pl.col(name).is_not_null())
+        return frame
+
+
+def evaluate(frame: pl.DataFrame, text: str, source: str, where: str) -> pl.Series:
+    """Evaluate an SQL expression on a table.
+
+    Raises:
+        DataError: If it names a column that is not there, or does not fit the columns' types.
+    """
+    for column in expression_columns(text, where):
+        if column not in frame.columns:
+            raise DataError(
+                f"{source} has no column '{column}' ({where}: {text})", nearest(column, frame.columns)
+            )
+    try:
+        result = frame.select(parse_expression(text, where).alias("result")).to_series()
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        kinds = ", ".join(f"{c} is {frame[c].dtype}" for c in expression_columns(text, where))
+        raise DataError(
+            f"{source}: {where}: the expression {text!r} fails ({reason}; {kinds})",
+            "compare numbers with numbers and text with text in single quotes",
+        ) from None
+    return (
+        result
+        if len(result) == len(frame)
+        else pl.Series("result", [result[0]] * len(frame), dtype=result.dtype)
+    )
+
+
+def _mostly_numeric(column: pl.Series) -> bool:
+    if column.dtype != pl.String:
+        return False
+    filled = column.drop_nulls()
+    numbers = filled.str.strip_chars().cast(pl.Float64, strict=False)
+    return len(filled) > 0 and numbers.null_count() < len(filled) / 2
+
+
+def _parse_times(column: pl.Series) -> pl.Series:
+    text = column.str.strip_chars()
+    plain = text.str.replace(r"(Z|[+-]\d\d:?\d\d)$", "").str.replace("T", " ", literal=True)
+    offset = text.str.extract(r"([+-]\d\d):?\d\d$").cast(pl.Int64, strict=False).fill_null(0)
+    parsed: pl.Series | None = None
+    for pattern in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d"):
+        attempt = plain.str.to_datetime(pattern, strict=False, time_unit="us")
+        parsed = attempt if parsed is None else parsed.fill_null(attempt)
+    assert parsed is not None  # noqa: S101 (the loop runs)
+    zoned = text.str.contains(r"\d\d:\d\d.*[+-]\d\d:?\d\d$")
+    frame = pl.DataFrame({"parsed": parsed, "hours": offset, "zoned": zoned})
+    shifted = pl.col("parsed") - pl.duration(hours=pl.col("hours"))
+    utc = frame.select(pl.when(pl.col("zoned")).then(shifted).otherwise(pl.col("parsed")))
+    return utc.to_series().alias(column.name)

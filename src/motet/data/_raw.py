@@ -1,0 +1,243 @@
+"""An entity's columns before encoding: words are numbered, numbers are as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._columns import Spill
+from motet.data._index import WordIndex, as_words
+from motet.data._ragged import Ragged, split_words
+from motet.errors import DataError
+from motet.schema import AnyFeature, Entity, Schema, nearest, template_fields
+
+__all__ = ["RawReader", "RawTable", "render"]
+
+_TIME_PARTS = ("hour sin", "hour cos", "weekday sin", "weekday cos", "season sin", "season cos", "trend")
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """Columns of n rows, read but not encoded.
+
+    Attributes:
+        rows: n.
+        words: Per id, category and scenario: its distinct words, and each row's word or −1, int32 [n].
+        numbers: Per number, float32 [n] with NaN where missing; a time gives several.
+        tags: Per tag feature its distinct words, and the words of each row.
+        texts: Per text feature its distinct texts (row 0 is no text), and each row's text, int32 [n].
+        vectors: Per vector feature, float32 [n, D]; all zeros where missing.
+    """
+
+    rows: int
+    words: Mapping[str, tuple[WordIndex, NDArray[np.int32]]]
+    numbers: Mapping[str, NDArray[np.float32]]
+    tags: Mapping[str, tuple[WordIndex, Ragged]]
+    texts: Mapping[str, tuple[WordIndex, NDArray[np.int32]]]
+    vectors: Mapping[str, NDArray[np.float32]]
+
+    def take(self, rows: NDArray[np.int64]) -> RawTable:
+        """Some of the rows, in their order."""
+        return RawTable(
+            rows=len(rows),
+            words={name: (index, at[rows]) for name, (index, at) in self.words.items()},
+            numbers={name: values[rows] for name, values in self.numbers.items()},
+            tags={name: (index, lists.take(rows)) for name, (index, lists) in self.tags.items()},
+            texts={name: (index, at[rows]) for name, (index, at) in self.texts.items()},
+            vectors={name: values[rows] for name, values in self.vectors.items()},
+        )
+
+
+class RawReader:
+    """Reads the features of one entity from prepared chunks.
+
+    Args:
+        schema: The schema.
+        entity: Whose features to read.
+        source: File name, for errors.
+        optional: Take a column that is not there as missing, instead of raising.
+        spill: Where large columns go.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        entity: Entity,
+        source: str,
+        *,
+        optional: bool = False,
+        spill: Spill | None = None,
+    ) -> None:
+        self._features: dict[str, AnyFeature] = {
+            name: feature
+            for name, feature in schema.features.of(entity).items()
+            if feature.kind != "sequence"
+        }
+        self._source, self._optional = source, optional
+        spill = spill or Spill()
+        words = [name for name, f in self._features.items() if f.kind in ("id", "categorical")]
+        texts = [name for name, f in self._features.items() if f.kind == "text"]
+        tags = [name for name, f in self._features.items() if f.kind == "tags"]
+        self._scenario = schema.keys.scenario if entity == "interaction" else None
+        if self._scenario is not None:
+            words.append("scenario")
+        self._rows = 0
+        self._indices = {name: WordIndex() for name in [*words, *tags]}
+        self._indices |= {name: WordIndex(pl.Series([""])) for name in texts}
+        self._words = {name: spill.writer(np.int32) for name in words}
+        self._texts = {name: spill.writer(np.int32) for name in texts}
+        self._numbers = {
+            number: spill.writer(np.float32)
+            for name, f in self._features.items()
+            for number in ([name] if f.kind == "numeric" else time_parts(name) if f.kind == "time" else [])
+        }
+        self._tag_values = {name: spill.writer(np.int32) for name in tags}
+        self._tag_lengths = {name: spill.writer(np.int64) for name in tags}
+        self._vectors: dict[str, list[NDArray[np.float32]]] = {
+            name: [] for name, f in self._features.items() if f.kind == "vector"
+        }
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Read one prepared chunk.
+
+        Raises:
+            DataError: If a column is missing, or is not of its feature's kind.
+        """
+        self._rows += len(frame)
+        if self._scenario is not None:
+            self._words["scenario"].append(
+                self._indices["scenario"].grow(self._column(frame, self._scenario))
+            )
+        for name, feature in self._features.items():
+            if feature.kind == "text":
+                texts = render(frame, feature.template or f"{{{feature.column or name}}}", self._column)
+                self._texts[name].append(self._indices[name].grow(texts))
+                continue
+            column = self._column(frame, feature.column or name)
+            if feature.kind in ("id", "categorical"):
+                self._words[name].append(self._indices[name].grow(as_words(column)))
+            elif feature.kind == "numeric":
+                self._numbers[name].append(column.cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy())
+            elif feature.kind == "time":
+                for part, values in zip(time_parts(name), _time_values(column), strict=True):
+                    self._numbers[part].append(values)
+            elif feature.kind == "tags":
+                self._add_tags(name, split_words(column, feature.separator))
+            elif feature.kind == "vector":
+                self._vectors[name].append(self._vector(name, column))
+
+    def finish(self) -> RawTable:
+        """All chunks as one table."""
+        index = self._indices
+        return RawTable(
+            rows=self._rows,
+            words={name: (index[name], column.finish()) for name, column in self._words.items()},
+            numbers={name: column.finish() for name, column in self._numbers.items()},
+            tags={
+                name: (index[name], Ragged.from_lengths(values.finish(), self._tag_lengths[name].finish()))
+                for name, values in self._tag_values.items()
+            },
+            texts={name: (index[name], column.finish()) for name, column in self._texts.items()},
+            vectors={
+                name: np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+                for name, parts in self._vectors.items()
+            },
+        )
+
+    def _column(self, frame: pl.DataFrame, name: str) -> pl.Series:
+        if name in frame.columns:
+            return frame[name]
+        if self._optional:
+            return pl.Series(name, [None] * len(frame), dtype=pl.String)
+        raise DataError(f"{self._source} has no column '{name}'", nearest(name, frame.columns))
+
+    def _add_tags(self, name: str, lists: pl.Series) -> None:
+        exploded = lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))).explode(empty_as_null=False)
+        self._tag_values[name].append(self._indices[name].grow(exploded))
+        self._tag_lengths[name].append(lists.list.len().fill_null(0).to_numpy())
+
+    def _vector(self, name: str, column: pl.Series) -> NDArray[np.float32]:
+        if column.dtype == pl.String and column.null_count() == len(column):
+            width = self._vectors[name][0].shape[1] if self._vectors[name] else 1
+            return np.zeros((len(column), width), np.float32)
+        if column.dtype not in (pl.List, pl.Array):
+            raise DataError(
+                f"{self._source}, column '{name}': {column.dtype} is not a vector",
+                "give a Parquet list of numbers",
+            )
+        lists = column.cast(pl.List(pl.Float32))
+        widths = lists.list.len().drop_nulls().unique()
+        if len(widths) > 1:
+            raise DataError(
+                f"{self._source}, column '{name}': vectors of widths {sorted(widths.to_list())[:5]}",
+                "give every row the same number of values, or none",
+            )
+        width = int(widths[0]) if len(widths) else 1
+        filled = lists.fill_null(pl.Series([[0.0] * width], dtype=pl.List(pl.Float32)))
+        values = filled.explode().fill_null(0.0).fill_nan(0.0).to_numpy().reshape(len(column), width)
+        return values.astype(np.float32)
+
+
+def time_parts(name: str) -> list[str]:
+    """Names of the numbers that a time feature gives."""
+    return [f"{name} {part}" for part in _TIME_PARTS]
+
+
+def _time_values(column: pl.Series) -> list[NDArray[np.float32]]:
+    if column.dtype != pl.Datetime("us"):
+        return [np.full(len(column), np.nan, np.float32)] * len(_TIME_PARTS)
+    present = column.is_not_null().to_numpy()
+    seconds = np.where(present, column.dt.timestamp("us").fill_null(0).to_numpy() / 1e6, np.nan)
+    parts: list[NDArray[np.float32]] = []
+    for period_s in (86_400.0, 7 * 86_400.0, 365.25 * 86_400.0):
+        angle = 2 * np.pi * np.mod(seconds, period_s) / period_s
+        parts += [np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)]
+    return [*parts, (seconds / 86_400.0).astype(np.float32)]
+
+
+def render(
+    frame: pl.DataFrame,
+    template: str,
+    column: Callable[[pl.DataFrame, str], pl.Series] = pl.DataFrame.get_column,
+) -> pl.Series:
+    """Fill a text template from the columns of a table.
+
+    The template falls into segments at ``[SEP]``; a segment whose fields are all empty drops out
+    together with its separator, and an empty field in another segment leaves no gap.
+
+    Example:
+        >>> frame = pl.DataFrame({"title": ["Heat", "Big"], "about": ["crime", None]})
+        >>> render(frame, "{title} [SEP] {about}").to_list()
+        ['Heat [SEP] crime', 'Big']
+    """
+    segments: list[pl.Expr] = []
+    columns: dict[str, pl.Series] = {}
+    for segment in template.split("[SEP]"):
+        names = template_fields(segment)
+        for name in names:
+            cells = column(frame, name)
+            cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_words(cells)
+            columns[name] = cells.str.replace_all(r"[\p{Cc}\s]+", " ").str.strip_chars().alias(name)
+        literal = segment
+        for name in names:
+            literal = literal.replace(f"{{{name}}}", "{}", 1)
+        filled = (
+            pl.format(literal, *[pl.col(name).fill_null("") for name in names]) if names else pl.lit(segment)
+        )
+        filled = filled.str.replace_all(r"\(\s*\)", "").str.replace_all(r"\s+", " ").str.strip_chars()
+        empty = (
+            pl.all_horizontal([pl.col(name).fill_null("") == "" for name in names])
+            if names
+            else pl.lit(False)
+        )
+        segments.append(pl.when(~empty).then(filled))
+    table = pl.DataFrame(list(columns.values())) if columns else pl.DataFrame({"": [""] * len(frame)})
+    return (
+        table.select(pl.concat_str(segments, separator=" [SEP] ", ignore_nulls=True))
+        .to_series()
+        .alias("text")
+    )
