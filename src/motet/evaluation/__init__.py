@@ -1,0 +1,33 @@
+"""Metrics, controls, and the task × scenario evaluation."""
+
+from motet.evaluation._bootstrap import bootstrap
+from motet.evaluation._catalogue import rank_catalogue, ranking_metrics
+from motet.evaluation._evaluate import Evaluation, evaluate
+from motet.evaluation._metrics import HEADLINES, METRICS, task_metrics, why_undefined
+from motet.evaluation._ranking import rank_users, top_items
+from motet.evaluation._relations import label_correlation, task_relations
+from motet.evaluation._score import headlines, score_of, validation_score
+from motet.evaluation._statistic import Metric
+from motet.evaluation._transfer import negative_transfer, paired_intervals
+
+__all__ = [
+    "HEADLINES",
+    "METRICS",
+    "Evaluation",
+    "Metric",
+    "bootstrap",
+    "evaluate",
+    "headlines",
+    "label_correlation",
+    "negative_transfer",
+    "paired_intervals",
+    "rank_catalogue",
+    "rank_users",
+    "ranking_metrics",
+    "score_of",
+    "task_metrics",
+    "task_relations",
+    "top_items",
+    "validation_score",
+    "why_undefined",
+]
