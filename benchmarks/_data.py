@@ -15,7 +15,16 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CATEGORIES", "NUMBERS", "TASKS", "Candidates", "ClickData", "Layout", "make_candidates", "make_clicks"]
+__all__ = [
+    "CATEGORIES",
+    "NUMBERS",
+    "TASKS",
+    "Candidates",
+    "ClickData",
+    "Layout",
+    "make_candidates",
+    "make_clicks",
+]
 
 Layout = Literal["flat", "entities"]
 
@@ -198,7 +207,8 @@ def _zipf(rng: np.random.Generator, size: int, n: int) -> NDArray[np.int32]:
     """Draw n ids from 0 to size-1, the r-th most frequent with weight (r + shift)^-exponent."""
     cumulative = np.cumsum((np.arange(size) + _ZIPF_SHIFT) ** -_ZIPF_EXPONENT)
     ranks = np.searchsorted(cumulative, rng.random(n) * cumulative[-1])
-    return rng.permutation(size)[np.minimum(ranks, size - 1)].astype(np.int32)
+    ids: NDArray[np.int32] = rng.permutation(size)[np.minimum(ranks, size - 1)].astype(np.int32)
+    return ids
 
 
 def _draw(rng: np.random.Generator, sizes: tuple[int, ...], n: int) -> NDArray[np.int32]:
@@ -242,4 +252,5 @@ def _at_rate(logits: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
             low = middle
         else:
             high = middle
-    return (1.0 / (1.0 + np.exp(-(logits + low)))).astype(np.float32)
+    probabilities: NDArray[np.float32] = (1.0 / (1.0 + np.exp(-(logits + low)))).astype(np.float32)
+    return probabilities

@@ -1,9 +1,8 @@
 """torch-rechub 0.9.0: its MMOE, its DataGenerator and its MTLTrainer, used as in its own multi-task examples.
 
 What is its own here: one table and one module per feature and per expert, batch norm in every layer (it cannot be
-switched off), a loader that collates row by row, Adam over whole tables. What was chosen for it: no weight decay. Its
-trainer's default of 1e-5 inside Adam moves every id that a batch does not contain towards zero by a full step, which
-costs it accuracy; without, it is both more accurate and no slower.
+switched off), a loader that collates row by row, and Adam over whole tables with the trainer's default weight decay of
+1e-5. Its accuracy with and without that decay is the same within noise, and so is its speed.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ class RechubMmoe:
     Args:
         data: The clicks whose tables it needs.
         seed: For weights and shuffling.
-        weight_decay: Passed to its Adam.
+        weight_decay: Passed to its Adam; the default is its trainer's own.
     """
 
-    def __init__(self, data: ClickData, seed: int, weight_decay: float = 0.0) -> None:
+    def __init__(self, data: ClickData, seed: int, weight_decay: float = 1e-5) -> None:
         torch.manual_seed(seed)
         features: list[Any] = [
             SparseFeature(name, vocab_size=size, embed_dim=SETTING.embedding_width)
@@ -58,7 +57,9 @@ class RechubMmoe:
             tower_params_list=[{"dims": list(SETTING.tower_widths)} for _ in TASKS],
         )
         optimizer_params = {"lr": SETTING.learning_rate, "weight_decay": weight_decay}
-        self.trainer = MTLTrainer(self.model, kinds, optimizer_params=optimizer_params, n_epoch=1, device="cpu")
+        self.trainer = MTLTrainer(
+            self.model, kinds, optimizer_params=optimizer_params, n_epoch=1, device="cpu"
+        )
 
     def train(self, loader: Iterable[Any]) -> float:
         """One pass of its own training loop; returns the seconds it took."""
@@ -79,14 +80,14 @@ class RechubMmoe:
             )
 
 
-def train_rate(data: ClickData, ids: int, seed: int, weight_decay: float = 0.0) -> SpeedResult:
+def train_rate(data: ClickData, ids: int, seed: int, weight_decay: float = 1e-5) -> SpeedResult:
     """Train one epoch: a short warm-up, then the rest on the clock; and its loader alone, beforehand.
 
     Args:
         data: The clicks.
         ids: Ids in all tables, for the record.
         seed: For weights and shuffling.
-        weight_decay: Passed to its Adam.
+        weight_decay: Passed to its Adam; the default is its trainer's own.
     """
     peer = RechubMmoe(data, seed, weight_decay)
     cut = SETTING.warmup_batches * SETTING.batch_rows
@@ -146,5 +147,7 @@ def _loader_rate(data: ClickData, batches: int = 16) -> float:
 
 
 def _tensors(codes: NDArray[np.int32], numbers: NDArray[np.float32]) -> dict[str, torch.Tensor]:
-    inputs = {name: torch.from_numpy(codes[:, column].astype(np.int64)) for column, name in enumerate(CATEGORIES)}
+    inputs = {
+        name: torch.from_numpy(codes[:, column].astype(np.int64)) for column, name in enumerate(CATEGORIES)
+    }
     return inputs | {name: torch.from_numpy(numbers[:, column].copy()) for column, name in enumerate(NUMBERS)}

@@ -30,6 +30,8 @@ class PlainMmoe(nn.Module):
         tasks: Number of tasks.
     """
 
+    offsets: Tensor
+
     def __init__(self, *, table_sizes: tuple[int, ...], numbers: int, tasks: int) -> None:
         super().__init__()
         inputs = len(table_sizes) * SETTING.embedding_width + numbers
@@ -51,9 +53,11 @@ class PlainMmoe(nn.Module):
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Logits, shape [B, T], of codes [B, C] and numbers [B, M]."""
         x = torch.cat([self.table(codes + self.offsets).flatten(1), numbers], dim=1)  # [B, F]
-        hidden = F.relu(self.expert_in(x)).unflatten(1, (SETTING.experts, -1))  # [B, E, first]
-        experts = F.relu(torch.baddbmm(self.expert_bias, hidden.transpose(0, 1), self.expert_out))  # [E, B, second]
-        gates = self.gate(x).unflatten(1, (self.tasks, -1)).softmax(-1)  # [B, T, E]
+        hidden = F.relu(self.expert_in(x)).view(len(x), SETTING.experts, -1)  # [B, E, first]
+        experts = F.relu(
+            torch.baddbmm(self.expert_bias, hidden.transpose(0, 1), self.expert_out)
+        )  # [E, B, second]
+        gates = self.gate(x).view(len(x), self.tasks, -1).softmax(-1)  # [B, T, E]
         mixed = torch.bmm(gates, experts.transpose(0, 1))  # [B, T, second]
         towers = F.relu(torch.baddbmm(self.tower_bias, mixed.transpose(0, 1), self.tower_in))  # [T, B, tower]
         return torch.bmm(towers, self.tower_out).squeeze(-1).T  # [B, T]
@@ -68,9 +72,7 @@ def plain_rows_per_s(data: ClickData, seed: int, batches: int = 30) -> float:
         batches: Timed batches, at least 1.
     """
     torch.manual_seed(seed)
-    model = PlainMmoe(
-        table_sizes=data.table_sizes, numbers=data.numbers.shape[1], tasks=data.labels.shape[1]
-    )
+    model = PlainMmoe(table_sizes=data.table_sizes, numbers=data.numbers.shape[1], tasks=data.labels.shape[1])
     ready = [
         (
             torch.from_numpy(data.codes[start : start + SETTING.batch_rows].astype(np.int64)),
