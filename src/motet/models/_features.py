@@ -1,0 +1,201 @@
+"""The feature layer: a batch → input vectors of its users, items and rows.
+
+Legend of shapes: B rows, U unique users, I unique items, R embedding rows of the batch, d width of
+an embedding, H width of a first layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motet.data import Batch, Encoder, Side
+from motet.models._adapters import ADAPTERS
+from motet.models._embedding import EmbeddingTable
+from motet.models._sequence import SEQUENCE_ENCODERS
+from motet.schema import ENTITIES, Entity, SequenceFeature
+
+__all__ = ["FactorisedLinear", "FeatureLayer", "Inputs", "Widths"]
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Widths of the input vectors of a user, an item and a row."""
+
+    user: int
+    item: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Input vectors, each computed once for each unique user and item.
+
+    Attributes:
+        user: [U, Du].
+        item: [I, Di].
+        context: [B, Dc].
+        user_of_row: int64 [B].
+        item_of_row: int64 [B].
+        scenario: int64 [B].
+        visible: Per task on items or users that hides features, its own inputs [I or U, D'].
+    """
+
+    user: Tensor
+    item: Tensor
+    context: Tensor
+    user_of_row: Tensor
+    item_of_row: Tensor
+    scenario: Tensor
+    visible: dict[str, Tensor]
+
+
+class FactorisedLinear(nn.Module):
+    """A linear layer over [user; item; context] whose user and item parts are computed once each.
+
+    y = Wᵤ·u[row] + Wᵢ·i[row] + W_c·c + b, which equals W·[u; i; c] + b on repeated rows.
+
+    Shapes:
+        Inputs → [B, out].
+    """
+
+    def __init__(self, *, widths: Widths, out: int) -> None:
+        super().__init__()
+        self.widths = widths
+        total = widths.user + widths.item + widths.context
+        bound = (6.0 / (total + out)) ** 0.5 if total else 0.0
+        self.weight = nn.Parameter(torch.empty(out, total).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        user, item, context = self.weight.split([self.widths.user, self.widths.item, self.widths.context], 1)
+        y = F.linear(inputs.context, context, self.bias)
+        if self.widths.user:
+            y = y + F.linear(inputs.user, user).index_select(0, inputs.user_of_row)
+        if self.widths.item:
+            y = y + F.linear(inputs.item, item).index_select(0, inputs.item_of_row)
+        return y
+
+
+class FeatureLayer(nn.Module):
+    """Embeds ids, tags and events, projects vectors, and lays them out beside the numbers.
+
+    Args:
+        encoder: Says which columns there are.
+        width: Width d of an embedding.
+        vector_width: Width that text and other vectors are projected to.
+    """
+
+    def __init__(self, *, encoder: Encoder, width: int, vector_width: int) -> None:
+        super().__init__()
+        self.table = EmbeddingTable(rows=encoder.table_rows, width=width)
+        self._layouts = {entity: encoder.layout(entity) for entity in ENTITIES}
+        schema = encoder.schema
+        self.adapters = nn.ModuleDict()
+        for entity in ENTITIES:
+            for name in self._layouts[entity].vectors:
+                adapter = ADAPTERS[getattr(schema.features.of(entity)[name], "adapter", "linear")]
+                self.adapters[name] = adapter(inputs=encoder.vector_widths[name], width=vector_width)
+        self.sequences = nn.ModuleDict()
+        self._target_column: dict[str, int] = {}
+        for name in self._layouts["user"].sequences:
+            feature = schema.features.user[name]
+            assert isinstance(feature, SequenceFeature)  # noqa: S101 (by the layout)
+            self.sequences[name] = SEQUENCE_ENCODERS[feature.encoder](width=width, last=feature.last)
+            if feature.encoder == "target":
+                self._target_column[name] = self._layouts["item"].codes.index(feature.of)
+        self._hidden = {
+            name: (task.on, task.hide) for name, task in schema.tasks.items() if task.on != "interaction"
+        }
+        self._block_widths = {entity: self._blocks_of(entity, width, vector_width) for entity in ENTITIES}
+        self.widths = Widths(*(sum(self._block_widths[entity].values()) for entity in ENTITIES))
+
+    def visible_width(self, task: str) -> int:
+        """Width of the inputs that a task on items or users may see."""
+        entity, hide = self._hidden[task]
+        return sum(
+            w for name, w in self._block_widths[entity].items() if name.removesuffix(" missing") not in hide
+        )
+
+    def forward(self, batch: Batch) -> Inputs:
+        """Compute the inputs of a batch."""
+        rows = self.table(batch.ids)
+        blocks = {entity: self._side(entity, batch.side(entity), rows) for entity in ENTITIES}
+        for name, column in self._target_column.items():
+            events = batch.user.events[name]
+            target = F.embedding(batch.item.codes[:, column], rows).index_select(0, batch.item_of_row)
+            keys = F.embedding(events.positions, rows)
+            blocks["interaction"][name] = self.sequences[name](
+                keys, events.lengths, target, batch.user_of_row
+            )
+        visible = {}
+        for task, (entity, hide) in self._hidden.items():
+            seen = [
+                block for name, block in blocks[entity].items() if name.removesuffix(" missing") not in hide
+            ]
+            visible[task] = torch.cat(seen, 1) if seen else rows.new_zeros(len(batch.side(entity)), 0)
+        sides = {
+            entity: torch.cat(list(blocks[entity].values()), 1)
+            if blocks[entity]
+            else rows.new_zeros(len(batch.side(entity)), 0)
+            for entity in ENTITIES
+        }
+        return Inputs(
+            user=sides["user"],
+            item=sides["item"],
+            context=sides["interaction"],
+            user_of_row=batch.user_of_row,
+            item_of_row=batch.item_of_row,
+            scenario=batch.scenario,
+            visible=visible,
+        )
+
+    def _side(self, entity: Entity, side: Side, rows: Tensor) -> dict[str, Tensor]:
+        """Blocks of input columns by feature name, in the order of ``_blocks_of``."""
+        layout = self._layouts[entity]
+        blocks: dict[str, Tensor] = {}
+        if layout.codes:
+            embedded = F.embedding(side.codes, rows)
+            if self._hides(entity):
+                blocks |= {name: embedded[:, i] for i, name in enumerate(layout.codes)}
+            else:
+                blocks["codes"] = embedded.flatten(1)
+        if layout.numbers:
+            if self._hides(entity):
+                blocks |= {name: side.numbers[:, i : i + 1] for i, name in enumerate(layout.numbers)}
+            else:
+                blocks["numbers"] = side.numbers
+        for name in layout.tags:
+            tags = side.tags[name]
+            blocks[name] = F.embedding_bag(tags.positions, rows, tags.starts, mode="mean")
+        for name in layout.vectors:
+            blocks[name] = self.adapters[name](side.vectors[name])
+        for name in layout.sequences:
+            events = side.events[name]
+            count = torch.log1p(events.total)[:, None]
+            if name in self._target_column:
+                blocks[name] = count
+            else:
+                summary = self.sequences[name](F.embedding(events.positions, rows), events.lengths)
+                blocks[name] = torch.cat([summary, count], 1)
+        return blocks
+
+    def _hides(self, entity: Entity) -> bool:
+        return any(on == entity and hide for on, hide in self._hidden.values())
+
+    def _blocks_of(self, entity: Entity, width: int, vector_width: int) -> dict[str, int]:
+        layout = self._layouts[entity]
+        blocks: dict[str, int] = {}
+        if self._hides(entity):
+            blocks |= dict.fromkeys(layout.codes, width) | dict.fromkeys(layout.numbers, 1)
+        else:
+            blocks |= {"codes": width * len(layout.codes), "numbers": len(layout.numbers)}
+        blocks |= dict.fromkeys(layout.tags, width) | dict.fromkeys(layout.vectors, vector_width)
+        for name in layout.sequences:
+            blocks[name] = 1 if name in self._target_column else width + 1
+        if entity == "interaction":
+            blocks |= dict.fromkeys(self._target_column, width)
+        return blocks

@@ -1,0 +1,190 @@
+"""The model: features → trunk → one tower a task, plus heads on items and users, plus retrieval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motet.data import Batch, Encoder
+from motet.errors import ModelError
+from motet.models._architecture import Architecture, Shape
+from motet.models._features import FeatureLayer, Inputs, Widths
+from motet.models._table import build_architecture
+from motet.schema import RegressionTask, Schema
+
+__all__ = ["Model", "Outputs", "build_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model computes for a batch, before link functions.
+
+    Attributes:
+        logits: Per task on interactions with a tower, [B] or [B, K].
+        entity: Per task on items or users, [I or U] or [I or U, K].
+        user_vectors: For retrieval, [U, Dr]; empty without.
+        item_vectors: [I, Dr].
+        item_bias: [I].
+        inputs: The shared representation that gradient methods act on.
+    """
+
+    logits: dict[str, Tensor]
+    entity: dict[str, Tensor]
+    user_vectors: Tensor
+    item_vectors: Tensor
+    item_bias: Tensor
+    inputs: Inputs
+
+
+class Model(nn.Module):
+    """One model for every task.
+
+    Args:
+        features: The feature layer.
+        architecture: Trunk and towers.
+        outputs: Outputs of each task with a tower, in order.
+        entity_heads: Linear heads of the tasks on items and users, by task.
+        retrieval: The two towers of retrieval, if there is such a task.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: FeatureLayer,
+        architecture: Architecture,
+        outputs: dict[str, int],
+        item_tasks: tuple[str, ...],
+        entity_heads: nn.ModuleDict,
+        retrieval: TwoTowers | None,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.architecture = architecture
+        self.outputs = outputs
+        self.item_tasks = item_tasks
+        self.entity_heads = entity_heads
+        self.retrieval = retrieval
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.features.table.weight.device
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Compute all outputs of a batch."""
+        inputs = self.features(batch)
+        return self.outputs_of(inputs)
+
+    def outputs_of(self, inputs: Inputs) -> Outputs:
+        """Compute all outputs from the input vectors."""
+        entity = {task: head(inputs.visible[task]) for task, head in self.entity_heads.items()}
+        items = {task: entity[task] for task in self.item_tasks}
+        logits = {}
+        if self.outputs:
+            flat = self.architecture(inputs, items)
+            for (task, n), part in zip(
+                self.outputs.items(), flat.split(list(self.outputs.values()), 1), strict=True
+            ):
+                logits[task] = part if n > 1 else part.squeeze(1)
+        users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
+        if self.retrieval is not None:
+            users = self.retrieval.user(inputs.user)
+            vectors, bias = self.retrieval.item(inputs.item)
+        squeezed = {task: y.squeeze(1) if y.shape[1] == 1 else y for task, y in entity.items()}
+        return Outputs(logits, squeezed, users, vectors, bias, inputs)
+
+
+class TwoTowers(nn.Module):
+    """User and item vectors over the shared inputs; score = u·v + b."""
+
+    def __init__(self, *, widths: Widths, width: int, dropout: float) -> None:
+        super().__init__()
+        self.user_direct = nn.Linear(widths.user, width)
+        self.user_hidden = nn.Sequential(
+            nn.Linear(widths.user, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+        self.item_direct = nn.Linear(widths.item, width + 1)
+        self.item_hidden = nn.Sequential(
+            nn.Linear(widths.item, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width + 1)
+        )
+
+    def user(self, x: Tensor) -> Tensor:
+        """User vectors, [U, Du] → [U, Dr]."""
+        vectors: Tensor = self.user_direct(x) + self.user_hidden(x)
+        return vectors
+
+    def item(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Item vectors and biases, [I, Di] → [I, Dr], [I]."""
+        y = self.item_direct(x) + self.item_hidden(x)
+        return y[:, :-1], y[:, -1]
+
+
+def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0) -> Model:
+    """Build the model that a schema describes, with weights drawn from a seed.
+
+    Raises:
+        ModelError: If the architecture or one of its options is not known, or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _build(schema, encoder)
+
+
+def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
+    """Outputs of a task: its number of classes, or 1."""
+    return max(1, len(encoder.classes[task])) if task in encoder.classes else 1
+
+
+def _build(schema: Schema, encoder: Encoder) -> Model:
+    settings = schema.model
+    features = FeatureLayer(encoder=encoder, width=settings.width, vector_width=settings.vector_width)
+    towers = [name for name, t in schema.tasks.items() if t.on == "interaction" and t.kind != "retrieval"]
+    outputs = {name: output_width(schema, encoder, name) for name in towers}
+    on_items = tuple(name for name, t in schema.tasks.items() if t.on == "item")
+    shape = Shape(
+        widths=features.widths,
+        tasks=tuple(outputs),
+        outputs=tuple(outputs.values()),
+        entity_outputs={name: output_width(schema, encoder, name) for name in on_items},
+        scenarios=len(encoder.scenarios) if settings.scenario_gate and schema.keys.scenario else 0,
+        dropout=settings.dropout,
+    )
+    architecture = build_architecture(settings.architecture, shape, settings.options)
+    heads = nn.ModuleDict()
+    for name, task in schema.tasks.items():
+        if task.on != "interaction":
+            width = features.visible_width(name)
+            if not width:
+                raise ModelError(
+                    f"task '{name}' sees no feature of the {task.on}", "hide fewer features, or add one"
+                )
+            heads[name] = nn.Linear(width, output_width(schema, encoder, name))
+    retrieval = None
+    if any(task.kind == "retrieval" for task in schema.tasks.values()):
+        if not (features.widths.user and features.widths.item):
+            raise ModelError("retrieval needs features of users and of items", "add an id feature to each")
+        retrieval = TwoTowers(
+            widths=features.widths, width=settings.retrieval_width, dropout=settings.dropout
+        )
+    return Model(
+        features=features,
+        architecture=architecture,
+        outputs=outputs,
+        item_tasks=on_items,
+        entity_heads=heads,
+        retrieval=retrieval,
+    )
+
+
+def link(schema: Schema, encoder: Encoder, task: str, logits: Tensor) -> Tensor:
+    """From logits to the label's own scale: probability, number or distribution."""
+    kind = schema.tasks[task]
+    if isinstance(kind, RegressionTask):
+        value = encoder.label_mean[task] + encoder.label_std[task] * logits
+        return value if kind.range is None else value.clamp(*kind.range)
+    if kind.kind == "multiclass":
+        return F.softmax(logits, -1) if logits.dim() > 1 else torch.ones_like(logits)
+    return logits.sigmoid()
