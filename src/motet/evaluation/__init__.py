@@ -2,6 +2,7 @@
 
 from motet.evaluation._bootstrap import bootstrap
 from motet.evaluation._catalogue import rank_catalogue, ranking_metrics
+from motet.evaluation._controls import CONTROLS, Control, run_controls
 from motet.evaluation._evaluate import Evaluation, evaluate
 from motet.evaluation._metrics import HEADLINES, METRICS, task_metrics, why_undefined
 from motet.evaluation._ranking import rank_users, top_items
@@ -11,8 +12,10 @@ from motet.evaluation._statistic import Metric
 from motet.evaluation._transfer import negative_transfer, paired_intervals
 
 __all__ = [
+    "CONTROLS",
     "HEADLINES",
     "METRICS",
+    "Control",
     "Evaluation",
     "Metric",
     "bootstrap",
@@ -24,6 +27,7 @@ __all__ = [
     "rank_catalogue",
     "rank_users",
     "ranking_metrics",
+    "run_controls",
     "score_of",
     "task_metrics",
     "task_relations",

@@ -1,0 +1,99 @@
+"""What every control is: a plain predictor, fitted on training rows only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.data import Dataset
+from motet.evaluation._catalogue import retrieval_task
+
+__all__ = [
+    "MAX_FIT_ROWS",
+    "Control",
+    "fit_rows",
+    "known_targets",
+    "positives",
+    "tasks_of_kind",
+]
+
+# Controls are yardsticks: beyond this many rows they are fitted on a seeded sample.
+MAX_FIT_ROWS = 1_000_000
+
+
+class Control(ABC):
+    """A plain reference that satisfies :class:`~motet.schema.Predictor`.
+
+    Controls are fitted on training rows only, as the model is, so that the two are comparable;
+    ``splits`` says otherwise. What a control chooses (a smoothing, a number of rounds) it chooses
+    on validation rows.
+    """
+
+    @classmethod
+    @abstractmethod
+    def steps_aside(cls, dataset: Dataset) -> str | None:
+        """Why this control has nothing to say on a data set; None if it has."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+        """Fit on the rows of some splits.
+
+        Args:
+            dataset: The data set it is then bound to.
+            splits: Whose rows it is fitted on.
+            seed: Seed of folds and samples.
+        """
+
+    @abstractmethod
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Predict interactions, as :meth:`motet.schema.Predictor.predict` says."""
+
+    @abstractmethod
+    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Score every item, as :meth:`motet.schema.Predictor.score_items` says."""
+
+
+def fit_rows(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]:
+    """Row numbers of some splits, ascending."""
+    return np.sort(np.concatenate([dataset.rows(split) for split in splits]))
+
+
+def tasks_of_kind(dataset: Dataset, *kinds: str) -> list[str]:
+    """Names of the tasks on interactions of some kinds, in schema order."""
+    tasks = dataset.schema.tasks
+    return [name for name in dataset.encoder.interaction_tasks if tasks[name].kind in kinds]
+
+
+def known_targets(
+    dataset: Dataset, name: str, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The rows whose label is known, and the labels as columns: classes one-hot.
+
+    Returns:
+        Row numbers, shape [n], and targets, shape [n, K], K = 1 for a yes-or-no label or a number.
+    """
+    labels = dataset.label(name, rows).astype(np.float64)
+    labels = labels[:, None] if labels.ndim == 1 else labels
+    known = ~np.isnan(labels).any(axis=1)
+    labels = labels[known]
+    if dataset.schema.tasks[name].kind == "multiclass":
+        labels = np.eye(len(dataset.encoder.classes[name]))[labels[:, 0].astype(np.int64)]
+    return rows[known], labels
+
+
+def positives(dataset: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
+    """Who liked what: positive rows of the first retrieval task as zeros and ones, [U, I]."""
+    name = retrieval_task(dataset)
+    liked = rows[dataset.label(name, rows) > 0] if name is not None else rows[:0]
+    shape = (len(dataset.users), len(dataset.items))
+    pairs = (dataset.user_row[liked], dataset.item_row[liked])
+    matrix = sp.csr_array((np.ones(len(liked), np.float32), pairs), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix

@@ -1,0 +1,78 @@
+"""The table of controls, and all of them on one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any, Final
+
+from motet.data import Dataset
+from motet.errors import DataError
+from motet.evaluation._controls._control import Control
+from motet.evaluation._controls._ease import Ease
+from motet.evaluation._controls._item_item import ItemItem
+from motet.evaluation._controls._lightgbm import LightGBM
+from motet.evaluation._controls._like_ratio import LikeRatio
+from motet.evaluation._controls._linear import Linear, Tfidf
+from motet.evaluation._controls._popularity import Popularity
+from motet.evaluation._evaluate import evaluate
+from motet.schema import require_known
+
+__all__ = ["CONTROLS", "run_controls"]
+
+CONTROLS: Final[Mapping[str, type[Control]]] = MappingProxyType(
+    {
+        "popularity": Popularity,
+        "like_ratio": LikeRatio,
+        "item_item": ItemItem,
+        "ease": Ease,
+        "linear": Linear,
+        "tfidf": Tfidf,
+        "lightgbm": LightGBM,
+    }
+)
+"""Every control by name, plainest first."""
+
+
+def run_controls(
+    dataset: Dataset,
+    split: str = "test",
+    names: Iterable[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Fit controls on training rows and evaluate each as the model is evaluated.
+
+    Args:
+        dataset: The data set.
+        split: Rows to measure on.
+        names: Which controls; all of :data:`CONTROLS` when left out.
+        seed: Seed of folds, samples and intervals.
+        progress: Called with a control's name and the share of controls that are done.
+
+    Returns:
+        By control, what :func:`~motet.evaluation.evaluate` gives, with ``elapsed_s``; or
+        ``{"skipped": why}`` for one that has nothing to say here.
+
+    Raises:
+        DataError: If a name is not known.
+    """
+    wanted = list(CONTROLS) if names is None else list(names)
+    for name in wanted:
+        require_known(name, CONTROLS, "the control", DataError)
+    results: dict[str, dict[str, Any]] = {}
+    for done, name in enumerate(wanted):
+        if progress is not None:
+            progress(name, done / len(wanted))
+        reason = CONTROLS[name].steps_aside(dataset)
+        if reason is not None:
+            results[name] = {"skipped": reason}
+            continue
+        started = perf_counter()
+        control = CONTROLS[name].fit(dataset, seed=seed)
+        results[name] = evaluate(dataset, control, split, seed=seed)
+        results[name]["elapsed_s"] = perf_counter() - started
+    if progress is not None:
+        progress("controls", 1.0)
+    return results
