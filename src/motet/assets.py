@@ -29,7 +29,7 @@ from motet.errors import AssetError
 __all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "fetch_asset", "package_files"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is going on, the bytes done, and the bytes in all (0 where unknown)."""
+"""Called with what is going on, how much is done, and how much there is in all (0 where unknown): bytes or rows."""
 
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
