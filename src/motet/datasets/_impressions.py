@@ -12,6 +12,8 @@ from motet.datasets._truth import Floats, Rows, Truth, sigmoid
 
 __all__ = ["Exposure", "draw_exposures", "draw_impressions"]
 
+_LONGEST_DWELL_S = np.float32(3600.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
@@ -78,7 +80,7 @@ def draw_impressions(
     liked = clicked[_happens(truth.like_logit(at, of), rng)]
     noise = np.float32(truth.dwell_noise) * rng.standard_normal(len(clicked), np.float32)
     seconds = np.full(rows, np.nan, np.float32)
-    seconds[clicked] = np.round(np.exp(truth.log_dwell(at, of) + noise), 1)
+    seconds[clicked] = np.minimum(np.round(np.exp(truth.log_dwell(at, of) + noise), 1), _LONGEST_DWELL_S)
     return pl.DataFrame(
         {
             "user_id": users.astype(np.int32),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from motet.errors import DataError
 
-__all__ = ["Truth"]
+__all__ = ["Truth", "sigmoid"]
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -31,7 +31,7 @@ class Truth:
         P(cart | click)       = σ(cart_offset + a/2 + quality_i / 2)
         P(buy | click, cart)  = σ(buy_offset + a/2 − price_weight_u · ln-price_i)
         P(like | click)       = σ(like_offset + a + quality_i)
-        ln dwell | click      ~ N(dwell_offset + 0.4·a + 0.3·quality_i, dwell_noise²)
+        ln dwell | click      ~ N(dwell_offset + 0.4·a + 0.3·quality_i, dwell_noise²), cut at one hour
 
     Legend: U users, I items, S scenarios, d width, B pairs asked for. Users and items are their
     numbers, scenarios their place in ``scenarios``.
@@ -168,9 +168,10 @@ class Truth:
             DataError: If the file is missing or is not a truth.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # numpy leaves a file open that it was given by name and that is no archive
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 values = {field.name: archive[field.name] for field in fields(cls)}
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
             raise DataError(
                 f"{path} is not the truth of a world ({error})", "generate the world again"
             ) from None

@@ -75,7 +75,9 @@ class World(BaseModel):
     @field_validator("scenarios")
     @classmethod
     def _shares_are_positive(cls, value: Mapping[str, float]) -> Mapping[str, float]:
-        if any(not name for name in value) or any(not 0 < share < float("inf") for share in value.values()):
+        if any(not name or "\0" in name for name in value) or any(
+            not 0 < share < float("inf") for share in value.values()
+        ):
             raise ValueError("every scenario needs a name and a share above 0")
         return value
 
