@@ -2,7 +2,7 @@
 
 What is its own here: one table and one module per feature and per expert, batch norm in every layer (it cannot be
 switched off), a loader that collates row by row, and Adam over whole tables with the trainer's default weight decay of
-1e-5. Its accuracy with and without that decay is the same within noise, and so is its speed.
+1e-5. With 155,000 ids and 60,000 rows neither its accuracy nor its speed differed beyond noise without the decay.
 """
 
 from __future__ import annotations

@@ -49,16 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = make_clicks(options.rows, options.ids, options.seed)
     candidates = make_candidates(data, options.candidates, options.seed)
     calls = {name: module.score_call(data, candidates, options.seed) for name, module in contenders.items()}
-    watch.look("before scoring")
-    results = interleaved_latency(calls, options.candidates, options.calls)
-    watch.look("after scoring")
+    with watch.over("scoring"):
+        results = interleaved_latency(calls, options.candidates, options.calls)
     print(
         f"{options.candidates:,} items for one user, {options.ids:,} ids, {options.calls} calls, "
         f"{torch.get_num_threads()} threads\n"
     )
     print(table(results))
     for sentence in watch.disturbances():
-        print(f"warning: {sentence}")
+        print(f"\nwarning: {sentence}")
     if options.json:
         report = {
             "benchmark": "score_speed",

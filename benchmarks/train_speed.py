@@ -44,14 +44,15 @@ class Round:
 
 def measure(data: ClickData, ids: int, names: Sequence[str], seed: int, watch: MachineWatch) -> Round:
     """Run every contender in turn on the same clicks."""
-    watch.look(f"{ids:,} ids, at the start")
-    plain = plain_rows_per_s(data, seed)
+    with watch.over(f"{ids:,} ids, plain layout"):
+        plain = plain_rows_per_s(data, seed)
     results = {}
     for name in names:
         print(f"{ids:,} ids: {name} …", flush=True)
-        results[name] = load_contender(name).train_rate(data, ids, seed)
+        with watch.over(f"{ids:,} ids, {name}"):
+            results[name] = load_contender(name).train_rate(data, ids, seed)
+        print(f"  {results[name].rows_per_s:,.0f} rows/s, mean AUC {results[name].mean_auc:.4f}", flush=True)
         gc.collect()
-        watch.look(f"{ids:,} ids, after {name}")
     return Round(ids, plain, auc_per_task(data, data.truth[data.test]), results)
 
 
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"\n{name}: {large:,} ids run at {rates[large] / rates[small]:.0%} of the rate with {small:,}."
             )
     for sentence in watch.disturbances():
-        print(f"warning: {sentence}")
+        print(f"\nwarning: {sentence}")
     if options.json:
         _write(options, rounds, watch, flops_a_row)
     return 0
