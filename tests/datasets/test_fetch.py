@@ -150,6 +150,19 @@ def test_a_directory_with_something_else_in_it_is_left_alone(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_prepared_directory_that_lost_a_file(tmp_path: Path) -> None:
+    directory = datasets.fetch("adult", tmp_path / "adult")
+    (directory / "people.parquet").unlink()
+    with pytest.raises(DataError, match=r"adult is damaged: people\.parquet is gone\. Cure: run 'rm -r "):
+        datasets.fetch("adult", directory)
+
+
+def test_the_working_directory_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="is the working directory"):
+        datasets.fetch("worlds", ".")
+
+
 def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
     assert datasets.fetch("worlds", tmp_path / "new") == tmp_path / "new"
     (tmp_path / "empty").mkdir()

@@ -40,14 +40,14 @@ def ids(log: pl.DataFrame, column: str) -> NDArray[np.int64]:
 
 
 def probabilities(truth: Truth, log: pl.DataFrame) -> NDArray[np.float32]:
-    scenarios = truth.scenario_codes(log["scenario"].to_numpy())
+    scenarios = truth.scenario_codes(log["scenario"])
     return truth.click_probability(
         ids(log, "user_id"), ids(log, "item_id"), scenarios, log["time"].to_numpy(), ids(log, "position")
     )
 
 
 def affinities(truth: Truth, log: pl.DataFrame) -> NDArray[np.float32]:
-    scenarios = truth.scenario_codes(log["scenario"].to_numpy())
+    scenarios = truth.scenario_codes(log["scenario"])
     elapsed = truth.elapsed(log["time"].to_numpy())
     return truth.affinity(ids(log, "user_id"), ids(log, "item_id"), scenarios, elapsed)
 
@@ -119,6 +119,31 @@ def test_probability_is_the_formula_in_the_documentation(truth: Truth, log: pl.D
         logit = truth.click_offset[s] + affinity + truth.appeal[i]
         logit -= truth.position_drop * math.log(row["position"])
         assert probability == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-3)
+
+
+def test_expectations_are_what_a_perfect_model_predicts(truth: Truth, log: pl.DataFrame) -> None:
+    clicked = log.filter(pl.col("click") == 1)
+    told = truth.expectations(
+        ids(clicked, "user_id"),
+        ids(clicked, "item_id"),
+        truth.scenario_codes(clicked["scenario"]),
+        clicked["time"].to_numpy(),
+        ids(clicked, "position"),
+    )
+    assert np.array_equal(told["click"], probabilities(truth, clicked))
+    for event, column in (("cart", "cart"), ("like", "like"), ("dwell", "dwell_s")):
+        happened = clicked[column].to_numpy().astype(float)
+        spread = (happened - told[event]).std() / math.sqrt(len(happened))
+        assert happened.mean() == pytest.approx(told[event].mean(), abs=5 * spread), event
+        assert np.corrcoef(happened, told[event])[0, 1] > 0.2
+    in_cart = clicked["cart"].to_numpy() == 1
+    bought = clicked["buy"].to_numpy()[in_cart].astype(float)
+    assert_happens_as_often_as_said(bought, told["buy"][in_cart])
+
+
+def test_a_scenario_that_the_world_has_not(truth: Truth) -> None:
+    with pytest.raises(DataError, match=r"no scenario 'serch'\. Cure: did you mean 'search'\?"):
+        truth.scenario_codes(["feed", "serch"])
 
 
 def test_funnel_is_never_violated(log: pl.DataFrame) -> None:

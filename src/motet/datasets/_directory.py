@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from motet.assets import workshop
 from motet.errors import DataError
 
 __all__ = ["MARK", "write_directory"]
 
 MARK = ".motet-dataset"
-"""File in a prepared directory that says what it was prepared from."""
+"""File in a prepared directory that says what it was prepared from, and lists its files."""
 
 
 def write_directory(out: Path, key: str, write: Callable[[Path], None]) -> Path:
@@ -32,19 +30,18 @@ def write_directory(out: Path, key: str, write: Callable[[Path], None]) -> Path:
     """
     if _holds(out, key):
         return out
+    if out.absolute() == Path.cwd():
+        raise DataError(f"{out} is the working directory", "name a directory that does not exist yet")
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(f"{out} is not empty", "name a new directory, or remove this one")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so that the rename never crosses file systems.
-        bench = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            write(bench)
-            (bench / MARK).write_text(key + "\n", encoding="utf-8")
-            bench.chmod(0o777 & ~_umask())
-            _rename(bench, out, key)
-        finally:
-            shutil.rmtree(bench, ignore_errors=True)
+        with workshop(out.parent) as bench:
+            whole = bench / "whole"
+            whole.mkdir()
+            write(whole)
+            names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
+            (whole / MARK).write_text("\n".join([key, *names, ""]), encoding="utf-8")
+            _rename(whole, out, key)
     except OSError as error:
         raise DataError(
             f"cannot write {out} ({error.strerror or error})", "make room, or name another directory"
@@ -54,21 +51,20 @@ def write_directory(out: Path, key: str, write: Callable[[Path], None]) -> Path:
 
 def _holds(out: Path, key: str) -> bool:
     try:
-        return (out / MARK).read_text(encoding="utf-8").strip() == key
-    except OSError:
+        made_from, *names = (out / MARK).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
         return False
+    if made_from != key:
+        return False
+    for name in names:
+        if not (out / name).is_file():
+            raise DataError(f"{out} is damaged: {name} is gone", f"run 'rm -r {out}' and fetch it again")
+    return True
 
 
-def _rename(bench: Path, out: Path, key: str) -> None:
+def _rename(whole: Path, out: Path, key: str) -> None:
     try:
-        bench.rename(out)
+        whole.rename(out)
     except OSError:
         if not _holds(out, key):  # otherwise another process was first, with the same content
             raise
-
-
-def _umask() -> int:
-    # mkdtemp makes a directory that only its owner may read; the mask can only be read by setting it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

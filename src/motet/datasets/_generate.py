@@ -34,6 +34,13 @@ def generate(world: World, out: str | Path, progress: Progress | None = None) ->
 
     Raises:
         DataError: If ``out`` holds something else, or cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as directory:
+        ...     out = generate(World(users=50, items=20, interactions=1_000), Path(directory) / "world")
+        ...     sorted(path.name for path in out.iterdir() if path.suffix != ".parquet")
+        ['.motet-dataset', 'DATASHEET.md', 'interactions', 'schema.yaml', 'truth.npz', 'world.json']
     """
     key = hashlib.sha256(f"{_REVISION} {world.model_dump_json()}".encode()).hexdigest()[:16]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import DataError
+from motet.schema import nearest
 
 __all__ = ["Truth", "sigmoid"]
 
@@ -150,10 +152,44 @@ class Truth:
         slots = np.ones(len(users), np.int64) if positions is None else positions
         return sigmoid(self.click_logit(affinity, items, scenarios, slots))
 
-    def scenario_codes(self, names: NDArray[np.str_]) -> Rows:
-        """Places of scenario names in ``scenarios``, shape [B]."""
-        order = np.argsort(self.scenarios)
-        return order[np.searchsorted(self.scenarios[order], names)]
+    def expectations(
+        self,
+        users: Rows,
+        items: Rows,
+        scenarios: Rows,
+        time: NDArray[np.datetime64],
+        positions: Rows | None = None,
+    ) -> dict[str, Floats]:
+        """What a perfect model would predict for each task; arguments as for :meth:`click_probability`.
+
+        Returns:
+            ``click``; ``cart``, ``like`` and ``dwell`` (seconds) given a click; ``buy`` given a cart;
+            each of shape [B].
+        """
+        affinity = self.affinity(users, items, scenarios, self.elapsed(time))
+        slots = np.ones(len(users), np.int64) if positions is None else positions
+        return {
+            "click": sigmoid(self.click_logit(affinity, items, scenarios, slots)),
+            "cart": sigmoid(self.cart_logit(affinity, items)),
+            "buy": sigmoid(self.buy_logit(affinity, users, items)),
+            "like": sigmoid(self.like_logit(affinity, items)),
+            # The mean of a log-normal; that dwell is cut at one hour changes it by less than a thousandth.
+            "dwell": np.exp(self.log_dwell(affinity, items) + np.float32(self.dwell_noise**2 / 2)),
+        }
+
+    def scenario_codes(self, names: Iterable[str]) -> Rows:
+        """Places of scenario names in ``scenarios``, shape [B].
+
+        Raises:
+            DataError: If a name is not a scenario of this world.
+        """
+        codes = {name: code for code, name in enumerate(self.scenarios.tolist())}
+        try:
+            return np.array([codes[name] for name in names], np.int64)
+        except KeyError as error:
+            raise DataError(
+                f"the world has no scenario {error.args[0]!r}", nearest(str(error.args[0]), codes)
+            ) from None
 
     def save(self, path: Path) -> None:
         """Write everything to an ``.npz`` file."""
