@@ -142,6 +142,14 @@ def test_cache_that_cannot_be_written(index: Path, tmp_path: Path, monkeypatch: 
         package_files("tinydata", "1.0", digest, MEMBERS)
 
 
+def test_no_room_for_the_wheel(index: Path) -> None:
+    with pytest.raises(
+        AssetError, match=r"cannot write the cache .*No space left on device.*Cure: make room"
+    ):
+        package_files("tinydata", "1.0", wheel(index), MEMBERS, wheel_bytes=10**18)
+    assert leftovers() == []
+
+
 def test_without_pip(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = wheel(index)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

