@@ -60,12 +60,12 @@ class ConvolutionSequence(nn.Module):
 
     def __init__(self, *, width: int, last: int) -> None:
         super().__init__()
-        self.filters = nn.ModuleList(nn.Conv1d(width, width, kernel_size=k) for k in (2, 3, 4))
+        self.filters = nn.ModuleDict({str(k): nn.Conv1d(width, width, kernel_size=k) for k in (2, 3, 4)})
         self.out = nn.Linear(3 * width, width)
 
     def forward(self, events: Tensor, lengths: Tensor) -> Tensor:
         x = (events * event_mask(events, lengths)[..., None]).transpose(1, 2)
-        responses = [F.relu(conv(F.pad(x, (conv.kernel_size[0] - 1, 0)))).amax(2) for conv in self.filters]
+        responses = [F.relu(conv(F.pad(x, (int(k) - 1, 0)))).amax(2) for k, conv in self.filters.items()]
         pooled: Tensor = self.out(torch.cat(responses, 1))
         return pooled * (lengths > 0)[:, None]
 

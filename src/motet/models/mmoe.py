@@ -1,4 +1,6 @@
-"""MMoE: Ma et al. 2018, "Modeling task relationships in multi-task learning with multi-gate
+"""MMoE.
+
+Ma et al. 2018, "Modeling task relationships in multi-task learning with multi-gate
 mixture-of-experts", eq. 6–8.
 """
 

@@ -1,0 +1,347 @@
+"""The one loop that trains every model."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motet.data import Batch, Batcher, Dataset
+from motet.errors import TrainingError
+from motet.evaluation import headlines, score_of
+from motet.models import Model, Outputs, build_model
+from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
+from motet.schema import BinaryTask, Schema
+from motet.training._checkpoint import load_checkpoint, load_optimiser, optimiser_tensors, save_checkpoint
+from motet.training._optimiser import RowOptimiser, dense_optimiser, learning_rate_at
+from motet.training._predictor import ModelPredictor
+
+__all__ = ["Trained", "TrainingHistory", "Validation", "task_losses", "train_model"]
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """One look at the validation rows.
+
+    Attributes:
+        step: Steps done.
+        epoch: Epochs done, with their part.
+        loss: Mean training loss per task since the last look.
+        headlines: Validation headline per task, None where undefined.
+        score: The schema's weighting of the headlines.
+        elapsed_s: Training seconds so far.
+    """
+
+    step: int
+    epoch: float
+    loss: dict[str, float]
+    headlines: dict[str, float | None]
+    score: float
+    elapsed_s: float
+
+
+@dataclass(slots=True)
+class TrainingHistory:
+    """What happened in a run.
+
+    Attributes:
+        validations: In order.
+        best: Index of the validation whose weights were kept.
+        stopped: Why it ended: ``epochs``, ``patience`` or ``time limit``.
+        rows: Training rows seen, repeats counted.
+        elapsed_s: Seconds of training, validation left out.
+    """
+
+    validations: list[Validation] = field(default_factory=list)
+    best: int = -1
+    stopped: str = "epochs"
+    rows: int = 0
+    elapsed_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The history as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> TrainingHistory:
+        """Read what :meth:`to_json` wrote."""
+        return cls(**{**content, "validations": [Validation(**v) for v in content["validations"]]})
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model with its history."""
+
+    model: Model
+    history: TrainingHistory
+
+
+def train_model(
+    data: Dataset,
+    *,
+    schema: Schema | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the model of a schema, keep the weights of the best validation score.
+
+    The order of rows, negatives and dropout depend on the seed and the step alone, so that a run
+    that was killed and resumed ends with the same weights as one that was not.
+
+    Args:
+        data: The data set.
+        schema: Another schema than the data set's own, with the same features; for controls.
+        checkpoint: Directory for checkpoints; none are written when left out.
+        resume: Go on from the checkpoint, if there is one.
+        progress: Called with a line of text and the share of the run that is done.
+
+    Raises:
+        ModelError: If the model cannot be built.
+        TrainingError: If a loss is not finite, a task has no label, or a checkpoint is unusable.
+    """
+    return _Run(data, schema or data.schema, checkpoint, progress).run(resume)
+
+
+def task_losses(
+    model: Model, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
+) -> dict[str, Tensor]:
+    """The loss of every task on a batch, in schema order."""
+    encoder = data.encoder
+    losses: dict[str, Tensor] = {}
+    for name, task in schema.tasks.items():
+        if task.kind == "retrieval":
+            losses[name] = sampled_softmax_loss(
+                outputs.user_vectors,
+                outputs.item_vectors,
+                outputs.item_bias,
+                batch.item_log_q,
+                batch.user_of_row,
+                batch.item_of_row,
+                batch.labels[name],
+            )
+            continue
+        labels = {"interaction": batch.labels, "item": batch.item_labels, "user": batch.user_labels}[task.on]
+        logits = outputs.logits if task.on == "interaction" else outputs.entity
+        weight = 1.0
+        if isinstance(task, BinaryTask):
+            rate = encoder.label_mean[name]
+            balanced = (1 - rate) / max(rate, 1e-6)
+            weight = balanced if task.positive_weight == "balanced" else task.positive_weight
+        losses[name] = task_loss(
+            task,
+            logits[name],
+            labels[name],
+            mean=encoder.label_mean.get(name, 0.0),
+            std=encoder.label_std.get(name, 1.0),
+            positive_weight=weight,
+        )
+    return losses
+
+
+class _Run:
+    def __init__(
+        self, data: Dataset, schema: Schema, checkpoint: Path | None, progress: Progress | None
+    ) -> None:
+        self.data, self.schema, self.checkpoint = data, schema, checkpoint
+        self.progress = progress or (lambda line, share: None)
+        self.settings = schema.training
+        _check_labels(data, schema)
+        self.model = build_model(schema, data.encoder, seed=self.settings.seed)
+        self.balancer = build_balancer(
+            schema.objective.balancer, {n: t.weight for n, t in schema.tasks.items()}
+        )
+        table = self.model.features.table
+        self.dense = [p for p in self.model.parameters() if p is not table.weight] + list(
+            self.balancer.parameters()
+        )
+        self.optimiser = dense_optimiser(self.dense, self.settings)
+        self.rows_optimiser = RowOptimiser(table, self.settings)
+        negatives = max((t.negatives for t in schema.tasks.values() if t.kind == "retrieval"), default=0)
+        self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives)
+        self.predictor = ModelPredictor(self.model, data, known="train")
+        self.train_rows = data.rows("train")
+        self.steps_per_epoch = -(-len(self.train_rows) // self.settings.batch_size)
+        self.history = TrainingHistory()
+        self.best: dict[str, Tensor] = {}
+        self.step = 0
+        self.loss_sums = np.zeros(len(schema.tasks))
+        self.loss_steps = 0
+        self.since_checkpoint_s = time.monotonic()
+
+    def run(self, resume: bool) -> Trained:
+        if resume:
+            self._load()
+        settings, total = self.settings, self.steps_per_epoch * self.settings.epochs
+        looks = np.unique(
+            np.linspace(0, self.steps_per_epoch, settings.validations_per_epoch + 1).round()[1:]
+        ).astype(int)
+        done = self.history.stopped != "epochs"
+        while self.step < total and not done:
+            epoch, start = divmod(self.step, self.steps_per_epoch)
+            for batch in self.batcher.epoch(
+                self.train_rows, settings.batch_size, (settings.seed, epoch), start
+            ):
+                began = time.perf_counter()
+                self._one_step(batch, learning_rate_at(self.step, total, settings))
+                self.history.elapsed_s += time.perf_counter() - began
+                self.history.rows += len(batch)
+                self.step += 1
+                out_of_time = 0 < settings.time_limit_s <= self.history.elapsed_s
+                if (self.step - 1) % self.steps_per_epoch + 1 in looks or out_of_time:
+                    done = self._validate() or out_of_time
+                    if out_of_time:
+                        self.history.stopped = "time limit"
+                self._save_if_due()
+                self._report(total)
+                if done:
+                    break
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return Trained(self.model, self.history)
+
+    def _one_step(self, batch: Batch, rate: float) -> None:
+        settings = self.settings
+        torch.manual_seed(settings.seed * 1_000_003 + self.step)  # dropout depends on the step alone
+        self.model.train()
+        outputs = self.model(batch)
+        losses = task_losses(self.model, self.data, self.schema, batch, outputs)
+        inputs = outputs.inputs
+        shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad]
+        total = self.balancer(losses, shared)
+        values = torch.stack([loss.detach() for loss in losses.values()])
+        if not bool(torch.isfinite(total)) or not bool(torch.isfinite(values).all()):
+            self._explain_non_finite(dict(zip(losses, values.tolist(), strict=True)), batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if settings.clip_norm:
+            norm = torch.nn.utils.clip_grad_norm_(self.dense, settings.clip_norm, foreach=True)
+            if not bool(torch.isfinite(norm)):
+                self._explain_non_finite(dict(zip(losses, values.tolist(), strict=True)), batch)
+        if settings.l1:
+            for p in self.dense:
+                if p.grad is not None:
+                    p.grad.add_(p.detach().sign(), alpha=settings.l1)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        self.rows_optimiser.step(rate)
+        self.loss_sums += values.numpy()
+        self.loss_steps += 1
+
+    def _explain_non_finite(self, losses: dict[str, float], batch: Batch) -> None:
+        wrong = [name for name, value in losses.items() if not np.isfinite(value)]
+        tasks = ", ".join(wrong) or "the balanced sum or its gradient"
+        raise TrainingError(
+            f"the loss of {tasks} is not finite at step {self.step + 1} "
+            f"(epoch {self.step // self.steps_per_epoch + 1}, rows {batch.rows[:3].tolist()} …)",
+            "lower training.learning_rate, set training.clip_norm, or look for extreme values with 'motet check'",
+        )
+
+    def _validate(self) -> bool:
+        """Look at the validation rows; True if patience is over."""
+        found = headlines(self.data, self.predictor, "validation")
+        score = score_of(self.schema, {name: found.get(name) for name in self.schema.tasks})
+        mean_loss = self.loss_sums / max(1, self.loss_steps)
+        self.loss_sums, self.loss_steps = np.zeros(len(self.schema.tasks)), 0
+        looks = self.history.validations
+        looks.append(
+            Validation(
+                step=self.step,
+                epoch=self.step / self.steps_per_epoch,
+                loss={name: float(v) for name, v in zip(self.schema.tasks, mean_loss, strict=True)},
+                headlines=found,
+                score=score,
+                elapsed_s=self.history.elapsed_s,
+            )
+        )
+        if self.history.best < 0 or score > looks[self.history.best].score:
+            self.history.best = len(looks) - 1
+            self.best = copy.deepcopy(self.model.state_dict())
+        if len(looks) - 1 - self.history.best >= self.settings.patience:
+            self.history.stopped = "patience"
+            return True
+        return False
+
+    def _report(self, total: int) -> None:
+        looks = self.history.validations
+        score = f" · score {looks[-1].score:.4f}" if looks else ""
+        loss = f" · loss {self.loss_sums.sum() / self.loss_steps:.3f}" if self.loss_steps else ""
+        epoch = (self.step - 1) // self.steps_per_epoch + 1
+        self.progress(f"train: epoch {epoch}/{self.settings.epochs}{loss}{score}", self.step / total)
+
+    def _save_if_due(self) -> None:
+        if self.checkpoint is None or time.monotonic() - self.since_checkpoint_s < self.settings.checkpoint_s:
+            return
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": t for name, t in self.best.items()}
+        tensors |= {f"balancer.{name}": t for name, t in self.balancer.state_dict().items()}
+        tensors |= {f"rows.{name}": t for name, t in self.rows_optimiser.state().items()}
+        tensors |= {f"dense.{name}": t for name, t in optimiser_tensors(self.optimiser).items()}
+        state = {
+            "schema": self.schema.to_yaml(),
+            "step": self.step,
+            "history": self.history.to_json(),
+            "loss_sums": self.loss_sums.tolist(),
+            "loss_steps": self.loss_steps,
+        }
+        save_checkpoint(self.checkpoint, tensors, state)
+        self.since_checkpoint_s = time.monotonic()
+
+    def _load(self) -> None:
+        found = load_checkpoint(self.checkpoint) if self.checkpoint is not None else None
+        if found is None:
+            return
+        tensors, state = found
+        if state["schema"] != self.schema.to_yaml():
+            raise TrainingError(
+                f"the checkpoint {self.checkpoint} was written with another schema",
+                "resume with the schema and the options of the first run, or train anew",
+            )
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {key.removeprefix(name): t for key, t in tensors.items() if key.startswith(name)}
+
+        self.model.load_state_dict(part("model."))
+        self.best = part("best.")
+        self.balancer.load_state_dict(part("balancer."))
+        self.rows_optimiser.load(part("rows."))
+        load_optimiser(self.optimiser, part("dense."))
+        self.step = state["step"]
+        self.history = TrainingHistory.from_json(state["history"])
+        self.loss_sums, self.loss_steps = np.asarray(state["loss_sums"]), state["loss_steps"]
+
+
+def _check_labels(data: Dataset, schema: Schema) -> None:
+    train = data.rows("train")
+    for name, task in schema.tasks.items():
+        if task.on == "interaction":
+            labels = data.label(name, train[:: max(1, len(train) // 1_000_000)])
+            known = labels[~np.isnan(labels)]
+        else:
+            known = data.entity_labels[name].values[data.entity_labels[name].split == 0]
+            known = known[~np.isnan(known)]
+        if not len(known):
+            raise TrainingError(
+                f"task '{name}' has no label in the training split", "change the split, or remove the task"
+            )
+        if task.kind in ("binary", "retrieval") and task.on == "interaction" and not (known == 1).any():
+            raise TrainingError(
+                f"task '{name}' has no positive label in the training split",
+                "check its label expression, or remove the task",
+            )
+        if task.kind == "binary" and (known == 1).all():
+            raise TrainingError(
+                f"task '{name}' has one class only in the training split: every label is 1",
+                "check its label expression, or remove the task",
+            )

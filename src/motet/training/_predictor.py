@@ -1,0 +1,110 @@
+"""A trained model as a predictor over a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from motet.data import Batch, Batcher, Dataset
+from motet.models import Model, Outputs, link
+
+__all__ = ["ModelPredictor"]
+
+_PAIR_ROWS = 8192
+_USER_ROWS = 1024
+
+
+class ModelPredictor:
+    """Predicts with a model; follows :class:`motet.schema.Predictor` and its entity extension.
+
+    Args:
+        model: The model; it is put in evaluation mode for each call.
+        data: The data set it is bound to.
+        known: What a ranking may look at of a user's history: events in ``train``, or in
+            ``validation`` and before.
+    """
+
+    def __init__(
+        self, model: Model, data: Dataset, *, known: Literal["train", "validation"] = "validation"
+    ) -> None:
+        self.model, self.data, self.known = model, data, known
+        self.batcher = Batcher(data)
+
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Predict interactions; see :class:`motet.schema.Predictor`."""
+        parts: dict[str, list[NDArray[np.float32]]] = {task: [] for task in self.model.outputs}
+        for start in range(0, max(len(rows), 1), _PAIR_ROWS):
+            for task, values in self.predict_batch(
+                self.batcher.batch(rows[start : start + _PAIR_ROWS])
+            ).items():
+                parts[task].append(values)
+        return {task: np.concatenate(values) for task, values in parts.items()}
+
+    def predict_batch(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """Predict the rows of one batch, on the labels' own scale."""
+        self.model.eval()
+        with torch.no_grad():
+            logits = self.model(batch).logits
+        return {task: self._linked(task, y) for task, y in logits.items()}
+
+    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Score the whole catalogue by the retrieval towers, [U, I]; None without a retrieval task."""
+        if self.model.retrieval is None:
+            return None
+        self.model.eval()
+        vectors, bias = self.item_vectors()
+        distinct, inverse = np.unique(users, return_inverse=True)  # batches sort their unique rows
+        parts = [
+            torch.addmm(bias, self._user_vectors(distinct[start : start + _USER_ROWS]), vectors.T).numpy()
+            for start in range(0, len(distinct), _USER_ROWS)
+        ]
+        return np.concatenate(parts)[inverse] if parts else np.zeros((0, len(self.data.items)), np.float32)
+
+    def predict_entities(self, entity: Literal["user", "item"]) -> Mapping[str, NDArray[np.float32]]:
+        """Predict the tasks on users or items for all of their rows."""
+        tasks = [name for name in self.model.entity_heads if self.data.schema.tasks[name].on == entity]
+        if not tasks:
+            return {}
+        self.model.eval()
+        parts: dict[str, list[NDArray[np.float32]]] = {task: [] for task in tasks}
+        with torch.no_grad():
+            for start in range(0, len(self.data.table(entity)), _PAIR_ROWS):
+                rows = np.arange(start, min(start + _PAIR_ROWS, len(self.data.table(entity))), dtype=np.int32)
+                outputs = self.model(self._entity_batch(entity, rows))
+                for task in tasks:
+                    parts[task].append(self._linked(task, outputs.entity[task]))
+        return {task: np.concatenate(values) for task, values in parts.items()}
+
+    def item_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Retrieval vectors [I, D] and biases [I] of the whole catalogue."""
+        vectors, biases = [], []
+        with torch.no_grad():
+            for start in range(0, len(self.data.items), _PAIR_ROWS):
+                rows = np.arange(start, min(start + _PAIR_ROWS, len(self.data.items)), dtype=np.int32)
+                outputs = self.model(self._entity_batch("item", rows))
+                vectors.append(outputs.item_vectors)
+                biases.append(outputs.item_bias)
+        return torch.cat(vectors), torch.cat(biases)
+
+    def _user_vectors(self, users: NDArray[np.int64]) -> torch.Tensor:
+        with torch.no_grad():
+            outputs: Outputs = self.model(self._entity_batch("user", users.astype(np.int32)))
+        return outputs.user_vectors
+
+    def _entity_batch(self, entity: Literal["user", "item"], rows: NDArray[np.int32]) -> Batch:
+        """One pair for each user or item, rows distinct and increasing; the other side is row 0 and the context an arbitrary row."""
+        zeros = np.zeros(len(rows), np.int32)
+        user, item = (rows, zeros) if entity == "user" else (zeros, rows)
+        before = {
+            name: (history.known if self.known == "validation" else history.train)[user]
+            for name, history in self.data.histories.items()
+        }
+        return self.batcher.assemble(user, item, before, np.zeros(len(rows), np.int64))
+
+    def _linked(self, task: str, logits: torch.Tensor) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = link(self.data.schema, self.data.encoder, task, logits).numpy()
+        return values
