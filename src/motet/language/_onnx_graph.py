@@ -31,7 +31,7 @@ class _Graph:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         if name not in self.constants:
-            self.constants[name] = self._numpy_helper.from_array(np.ascontiguousarray(values), name)
+            self.constants[name] = self._numpy_helper.from_array(np.asarray(values, order="C"), name)
         return name
 
     def node(self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:

@@ -55,7 +55,7 @@ class Segment:
         present = rows < len(self.vectors)
         found = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
         found[present] = self.vectors[rows[present]]
-        right = _checks(self.keys[rows], found) == self.checks[rows]
+        right = present & (_checks(self.keys[rows], found) == self.checks[rows])
         self.damaged.update(rows[~right].tolist())
         return found, right
 

@@ -92,6 +92,7 @@ class TorchEncoder:
     @cached_property
     def _model(self) -> Any:
         try:
+            from safetensors import SafetensorError  # noqa: PLC0415
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415
         except ImportError:
             raise MissingExtraError("sentence_transformers", "language") from None
@@ -99,7 +100,7 @@ class TorchEncoder:
             model = SentenceTransformer(
                 str(self._folder.path), device=self._device, model_kwargs={"use_safetensors": True}
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise LanguageError(
                 f"{self.name}: the model could not be loaded ({str(error).splitlines()[0]})",
                 "give a folder in the format of sentence-transformers or Transformers",
