@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,11 +16,16 @@ from motet.evaluation._catalogue import retrieval_task
 __all__ = [
     "MAX_FIT_ROWS",
     "Control",
+    "Known",
     "fit_rows",
+    "identified",
+    "known_positives",
     "known_targets",
     "positives",
     "tasks_of_kind",
 ]
+
+Known = Literal["train", "validation"]
 
 # Controls are yardsticks: beyond this many rows they are fitted on a seeded sample.
 MAX_FIT_ROWS = 1_000_000
@@ -41,12 +46,21 @@ class Control(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Fit on the rows of some splits.
 
         Args:
             dataset: The data set it is then bound to.
             splits: Whose rows it is fitted on.
+            known: What a ranking may look at of a user's past: the training rows, or those of
+                validation too. The latter, for a test, is what the model's histories hold.
             seed: Seed of folds and samples.
         """
 
@@ -62,6 +76,17 @@ class Control(ABC):
 def fit_rows(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]:
     """Row numbers of some splits, ascending."""
     return np.sort(np.concatenate([dataset.rows(split) for split in splits]))
+
+
+def identified(dataset: Dataset, entity: Literal["user", "item"]) -> bool:
+    """Whether a control may learn from the labels of one user, or of one item.
+
+    Users are known by their past. Items are known only if an id is among their features: a schema
+    that leaves it out does so because it gives a label away, or because new items matter.
+    """
+    if entity == "user":
+        return dataset.schema.keys.user is not None
+    return any(dataset.encoder.layout("item").is_id)
 
 
 def tasks_of_kind(dataset: Dataset, *kinds: str) -> list[str]:
@@ -97,3 +122,8 @@ def positives(dataset: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix
+
+
+def known_positives(dataset: Dataset, known: Known) -> sp.csr_array:
+    """Who liked what before the moment of the ranking, [U, I]."""
+    return positives(dataset, fit_rows(dataset, ("train",) if known == "train" else ("train", "validation")))

@@ -113,7 +113,7 @@ class Design:
         # Features have rows of their own in the one embedding table, so codes are column numbers.
         for column in range(table.codes.shape[1]):
             parts.append(_one_hot(table.codes[rows, column], width))
-        if not any(layout.is_id) and entity != "interaction" and getattr(self.dataset.schema.keys, entity):
+        if entity == "user" and self.dataset.schema.keys.user and not any(layout.is_id):
             parts.append(_one_hot(rows, len(table)))
         for lists in table.tags.values():
             taken = lists.take(rows)

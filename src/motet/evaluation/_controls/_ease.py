@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
-from motet.evaluation._controls._control import Control, fit_rows, positives
+from motet.evaluation._controls._control import Control, Known, fit_rows, known_positives, positives
 
 __all__ = ["Ease"]
 
@@ -26,7 +26,8 @@ _UNSEARCHED = 500.0
 class Ease(Control):
     """Embarrassingly shallow autoencoder (Steck 2019, eq. 8).
 
-    P = (XᵀX + λI)⁻¹, B = I − P·diag(1 / diag P), scores X·B, with X the positives. λ is chosen by
+    P = (XᵀX + λI)⁻¹, B = I − P·diag(1 / diag P), scores X·B. X holds the training positives; a user is
+    scored from all positives up to the ranking. λ is chosen by
     NDCG@10 on the validation among 50 … 1000, and 500 for more than 6,000 items.
     """
 
@@ -46,11 +47,18 @@ class Ease(Control):
         return None
 
     @classmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Choose λ and solve."""
         penalty = _choose(dataset)
         liked = positives(dataset, fit_rows(dataset, splits))
-        return cls(liked, _solve(liked, penalty))
+        return cls(known_positives(dataset, known), _solve(liked, penalty))
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Nothing: it only ranks."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation._catalogue import retrieval_task
-from motet.evaluation._controls._control import Control, fit_rows, positives
+from motet.evaluation._controls._control import Control, Known, fit_rows, known_positives, positives
 from motet.evaluation._ranking import top_items
 
 __all__ = ["ItemItem"]
@@ -38,7 +38,14 @@ class ItemItem(Control):
         return None if retrieval_task(dataset) else "no retrieval task"
 
     @classmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Compute the nearest items of each item, in blocks of bounded memory."""
         liked = positives(dataset, fit_rows(dataset, splits))
         count = np.asarray(liked.sum(axis=0)).ravel()
@@ -59,7 +66,8 @@ class ItemItem(Control):
             block.eliminate_zeros()
             blocks.append(block)
         similarity = sp.csr_array(sp.vstack(blocks).T)
-        return cls(liked, similarity, (1e-6 * count / max(count.max(initial=0), 1)).astype(np.float32))
+        popularity = (1e-6 * count / max(count.max(initial=0), 1)).astype(np.float32)
+        return cls(known_positives(dataset, known), similarity, popularity)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Nothing: it only ranks."""

@@ -12,7 +12,9 @@ from motet.data import Dataset, Ragged
 from motet.evaluation._controls._control import (
     MAX_FIT_ROWS,
     Control,
+    Known,
     fit_rows,
+    identified,
     known_targets,
     tasks_of_kind,
 )
@@ -59,17 +61,24 @@ class LightGBM(Control):
         return None if tasks_of_kind(dataset, *_KINDS) else "no yes-or-no, number or class task"
 
     @classmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Fit each task by itself."""
         rows = fit_rows(dataset, splits)
         if len(rows) > MAX_FIT_ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
         models = {}
         for name in tasks_of_kind(dataset, *_KINDS):
-            known, target = known_targets(dataset, name, rows)
-            if len(known) and not (target == target[0]).all():
-                columns = _Columns(dataset, known, target, seed)
-                models[name] = (columns, _boost(dataset, name, columns, known, target, seed))
+            labelled, target = known_targets(dataset, name, rows)
+            if len(labelled) and not (target == target[0]).all():
+                columns = _Columns(dataset, labelled, target, seed)
+                models[name] = (columns, _boost(dataset, name, columns, labelled, target, seed))
         return cls(dataset, models)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
@@ -102,7 +111,7 @@ class _Columns:
             target = target[:, :0]
         for entity in ENTITIES:
             table, of = dataset.table(entity), entity_rows(dataset, entity, rows)
-            if entity != "interaction" and getattr(dataset.schema.keys, entity) is not None:
+            if entity != "interaction" and identified(dataset, entity):
                 statistics = TargetStatistics.fit(of, len(table), target, seed=seed)
                 self._statistics.append((entity, -1, statistics))
             for column in range(table.codes.shape[1]):

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation._controls._control import Control, fit_rows, known_targets, tasks_of_kind
+from motet.evaluation._controls._control import (
+    Control,
+    Known,
+    fit_rows,
+    identified,
+    known_targets,
+    tasks_of_kind,
+)
 
 __all__ = ["LikeRatio"]
 
@@ -33,14 +40,21 @@ class LikeRatio(Control):
 
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
-        """Without such a task, or without users and items."""
+        """Without such a task, or without users and items it may know."""
         if not tasks_of_kind(dataset, "binary", "regression"):
             return "no yes-or-no or number task on interactions"
-        keys = dataset.schema.keys
-        return None if keys.user or keys.item else "neither users nor items"
+        known = identified(dataset, "user") or identified(dataset, "item")
+        return None if known else "neither users nor ids of items"
 
     @classmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Fit the biases of each task."""
         biases = {}
         for name in tasks_of_kind(dataset, "binary", "regression"):
@@ -87,15 +101,16 @@ def _fit(
 ) -> Biases:
     known, target = known_targets(dataset, name, rows)
     users, items = dataset.user_row[known], dataset.item_row[known]
+    may = identified(dataset, "user"), identified(dataset, "item")
     n_users, n_items = len(dataset.users), len(dataset.items)
     mean = float(target.mean())
     y = target[:, 0] - mean
     of_user, of_item = np.zeros(n_users), np.zeros(n_items)
     user_count, item_count = np.bincount(users, minlength=n_users), np.bincount(items, minlength=n_items)
     for _ in range(_ROUNDS):
-        rest = np.bincount(items, y - of_user[users], minlength=n_items)
+        rest = may[1] * np.bincount(items, y - of_user[users], minlength=n_items)
         of_item = rest / (item_count + item_penalty)
-        rest = np.bincount(users, y - of_item[items], minlength=n_users)
+        rest = may[0] * np.bincount(users, y - of_item[items], minlength=n_users)
         of_user = rest / (user_count + user_penalty)
     return mean, of_user, of_item
 

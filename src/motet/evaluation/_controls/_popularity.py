@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation._catalogue import retrieval_task
-from motet.evaluation._controls._control import Control, fit_rows, known_targets, positives, tasks_of_kind
+from motet.evaluation._controls._control import (
+    Control,
+    Known,
+    fit_rows,
+    identified,
+    known_targets,
+    positives,
+    tasks_of_kind,
+)
 
 __all__ = ["Popularity"]
 
@@ -21,7 +29,8 @@ _SMOOTHING = 10.0
 class Popularity(Control):
     """Ranks by training positives; predicts an item's smoothed mean label.
 
-    (Σ label + m·mean) / (n + m) with m = 10, for every kind of task on interactions.
+    (Σ label + m·mean) / (n + m) with m = 10, for every kind of task on interactions; the
+    overall mean where no id is among the features of the items.
     """
 
     def __init__(self, dataset: Dataset, means: dict[str, NDArray[np.float64]], counts: NDArray[np.float32]):
@@ -33,15 +42,25 @@ class Popularity(Control):
         return None
 
     @classmethod
-    def fit(cls, dataset: Dataset, *, splits: Sequence[str] = ("train",), seed: int = 0) -> Self:
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        splits: Sequence[str] = ("train",),
+        known: Known = "validation",
+        seed: int = 0,
+    ) -> Self:
         """Count positives and average labels."""
         rows = fit_rows(dataset, splits)
         means = {}
         for name in tasks_of_kind(dataset, "binary", "regression", "multiclass", "multilabel"):
-            known, target = known_targets(dataset, name, rows)
-            if not len(known):
+            labelled, target = known_targets(dataset, name, rows)
+            if not len(labelled):
                 continue
-            item = dataset.item_row[known]
+            item = dataset.item_row[labelled]
+            if not identified(dataset, "item"):
+                means[name] = np.tile(target.mean(axis=0), (len(dataset.items), 1))
+                continue
             overall = target.mean(axis=0)
             total = np.stack(
                 [np.bincount(item, column, minlength=len(dataset.items)) for column in target.T], axis=1

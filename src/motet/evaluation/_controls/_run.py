@@ -70,7 +70,9 @@ def run_controls(
             results[name] = {"skipped": reason}
             continue
         started = perf_counter()
-        control = CONTROLS[name].fit(dataset, seed=seed)
+        control = CONTROLS[name].fit(
+            dataset, known="train" if split == "validation" else "validation", seed=seed
+        )
         results[name] = evaluate(dataset, control, split, seed=seed)
         results[name]["elapsed_s"] = perf_counter() - started
     if progress is not None:

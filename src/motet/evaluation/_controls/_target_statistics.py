@@ -52,9 +52,9 @@ class TargetStatistics:
         prior = target.mean(axis=0)
         cell = groups * _FOLDS + fold
         count = np.bincount(cell, minlength=size * _FOLDS).reshape(size, _FOLDS).astype(np.float64)
-        total = np.stack(
-            [np.bincount(cell, y, minlength=size * _FOLDS).reshape(size, _FOLDS) for y in target.T], axis=2
-        )  # [G, folds, K]
+        total = np.zeros((size, _FOLDS, target.shape[1]))
+        for k, y in enumerate(target.T):
+            total[:, :, k] = np.bincount(cell, y, minlength=size * _FOLDS).reshape(size, _FOLDS)
         all_count, all_total = count.sum(axis=1), total.sum(axis=1)
         others = all_count[groups] - count[groups, fold]
         rest = all_total[groups] - total[groups, fold]
