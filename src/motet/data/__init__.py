@@ -2,7 +2,7 @@
 
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Batcher, Events, Side, Tags
-from motet.data._build import Progress, TextToVectors, build_dataset
+from motet.data._build import TextToVectors, build_dataset
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
 from motet.data._history import History
@@ -24,7 +24,6 @@ __all__ = [
     "Finding",
     "History",
     "Layout",
-    "Progress",
     "Ragged",
     "Scale",
     "Side",

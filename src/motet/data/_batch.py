@@ -191,11 +191,12 @@ class Batcher:
         if rng is not None and self.negatives:
             items, log_q = self._with_negatives(items, len(rows), rng)
         parts = _Parts()
-        for entity, source, at in (
+        sources: tuple[tuple[Entity, EntityTable, NDArray[np.int64]], ...] = (
             ("user", data.users, users),
             ("item", data.items, items),
             ("interaction", table, rows),
-        ):
+        )
+        for entity, source, at in sources:
             parts.add(entity, self._codes(entity, source, at, rng))
             for name in self._layouts[entity].tags:
                 parts.add(name, source.tags[name].take(at))

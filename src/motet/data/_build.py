@@ -23,11 +23,10 @@ from motet.data._read import iterate, open_table, require_columns
 from motet.data._scale import Whitening
 from motet.data._split import SPLIT_CODES, draw_split, split_rows
 from motet.errors import DataError
-from motet.schema import ENTITIES, Entity, Schema, table_of, template_fields
+from motet.schema import ENTITIES, Entity, Progress, Schema, silent, table_of, template_fields
 
-__all__ = ["Progress", "TextToVectors", "build_dataset", "read_entity"]
+__all__ = ["TextToVectors", "build_dataset", "read_entity"]
 
-Progress = Callable[[str, float], None]
 TextToVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 
 SPILL_ROWS = 3_000_000
@@ -78,14 +77,13 @@ def build_dataset(
         encode_text: Turns distinct texts into vectors [n, D]; needed if the schema has text features.
         account: Takes note of what was found and what was done about it.
         spill_directory: Where columns of tables beyond 3 million rows go; in memory when left out.
-        progress: Called with a stage and the share of it that is done.
+        progress: Called with what is going on, the rows done and the rows in all.
 
     Raises:
         DataError: If a file, a column or a value is wrong; nothing is written then.
     """
     account = account if account is not None else Account()
-    progress = progress or (lambda stage, share: None)
-    builder = _Builder(schema, Path(directory), account, spill_directory, progress)
+    builder = _Builder(schema, Path(directory), account, spill_directory, progress or silent)
     return builder.build(encode_text)
 
 
@@ -140,7 +138,7 @@ class _Builder:
         for entity in _TABLED:
             raw[entity] = self._read_entity(entity)
 
-        self.progress("encode", 0.0)
+        self.progress("encoding features", 0, 1)
         encoder = Encoder(schema)
         encoder.fit(raw, weight)
         inter.labels.fit(encoder, train)
@@ -159,7 +157,7 @@ class _Builder:
             else 0
         )
         self.account.close()
-        self.progress("encode", 1.0)
+        self.progress("encoding features", 1, 1)
         return Dataset(
             schema=schema,
             encoder=encoder,
@@ -307,7 +305,7 @@ class _Builder:
                 events[name].append(chosen.cast(pl.Boolean).fill_null(False).to_numpy())
             if schema.split.column:
                 splits.append(frame[schema.split.column])
-            self.progress("read", done / max(total, 1))
+            self.progress(f"reading {source}", done, total)
         if not done:
             raise DataError(f"{source} has a header but no rows", "give a table with rows")
         return _Interactions(

@@ -6,7 +6,7 @@ an embedding, H width of a first layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,8 @@ class Inputs:
         user_of_row: int64 [B].
         item_of_row: int64 [B].
         scenario: int64 [B].
-        visible: Per task on items or users that hides features, its own inputs [I or U, D'].
+        visible: Per task on items or users, the inputs that it may see, [I or U, D'].
+        item_parts: Per first layer, its product with ``item`` where that was computed ahead.
     """
 
     user: Tensor
@@ -51,6 +52,7 @@ class Inputs:
     item_of_row: Tensor
     scenario: Tensor
     visible: dict[str, Tensor]
+    item_parts: dict[nn.Module, Tensor] = field(default_factory=dict)
 
 
 class FactorisedLinear(nn.Module):
@@ -71,13 +73,22 @@ class FactorisedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        user, item, context = self.weight.split([self.widths.user, self.widths.item, self.widths.context], 1)
-        y = F.linear(inputs.context, context, self.bias)
-        if self.widths.user:
-            y = y + F.linear(inputs.user, user).index_select(0, inputs.user_of_row)
-        if self.widths.item:
-            y = y + F.linear(inputs.item, item).index_select(0, inputs.item_of_row)
+        w = self.widths
+        y = F.linear(inputs.context, self.weight[:, w.user + w.item :], self.bias)
+        if w.user:
+            user = F.linear(inputs.user, self.weight[:, : w.user])
+            # one user for all rows, as in serving: broadcast instead of a copy for each row
+            y = y + (user if len(user) == 1 else user.index_select(0, inputs.user_of_row))
+        if w.item:
+            part = inputs.item_parts.get(self)
+            y = y + (self.item_part(inputs.item) if part is None else part).index_select(
+                0, inputs.item_of_row
+            )
         return y
+
+    def item_part(self, item: Tensor) -> Tensor:
+        """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""
+        return F.linear(item, self.weight[:, self.widths.user : self.widths.user + self.widths.item])
 
 
 class FeatureLayer(nn.Module):

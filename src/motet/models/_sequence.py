@@ -21,6 +21,8 @@ __all__ = [
     "event_mask",
 ]
 
+_HIDDEN = -1e9  # finite, so that a row of padding alone has a gradient of zero and not NaN
+
 
 def event_mask(events: Tensor, lengths: Tensor) -> Tensor:
     """True where an event is real and not padding, [n, L]."""
@@ -37,7 +39,7 @@ class MeanSequence(nn.Module):
     def forward(self, events: Tensor, lengths: Tensor) -> Tensor:
         mask = event_mask(events, lengths)
         age = (lengths[:, None] - 1 - torch.arange(events.shape[1])).clamp(min=0)
-        weight = self.recency[age].masked_fill(~mask, -torch.inf).softmax(1).nan_to_num(0.0)
+        weight = self.recency[age].masked_fill(~mask, _HIDDEN).softmax(1) * mask
         return torch.einsum("nl,nld->nd", weight, events)
 
 
@@ -113,10 +115,10 @@ class TargetAttention(nn.Module):
     def forward(self, events: Tensor, lengths: Tensor, target: Tensor, of_row: Tensor) -> Tensor:
         mask = event_mask(events, lengths)
         age = (lengths[:, None] - 1 - torch.arange(events.shape[1])).clamp(min=0)
-        prior = self.recency[age].masked_fill(~mask, -torch.inf)
+        prior = self.recency[age].masked_fill(~mask, _HIDDEN)
         keys = events.index_select(0, of_row)
         score = torch.bmm(keys, self.query(target)[:, :, None]).squeeze(2) / math.sqrt(target.shape[1])
-        weight = (score + prior.index_select(0, of_row)).softmax(1).nan_to_num(0.0)
+        weight = (score + prior.index_select(0, of_row)).softmax(1) * mask.index_select(0, of_row)
         return torch.bmm(weight[:, None], keys).squeeze(1)
 
 

@@ -16,6 +16,7 @@ from motet.schema._features import (
     template_fields,
 )
 from motet.schema._predictor import EntityPredictor, Predictor
+from motet.schema._progress import Progress, silent
 from motet.schema._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from motet.schema._settings import (
     CleanSettings,
@@ -56,6 +57,7 @@ __all__ = [
     "ObjectiveSettings",
     "Part",
     "Predictor",
+    "Progress",
     "RegressionTask",
     "RetrievalTask",
     "Schema",
@@ -72,6 +74,7 @@ __all__ = [
     "nearest",
     "parse_expression",
     "require_known",
+    "silent",
     "table_of",
     "template_fields",
 ]

@@ -145,7 +145,8 @@ class Schema(Part):
             where = f"features.{entity}.{name}"
             if name in homes:
                 raise SchemaError(
-                    f"{where}: the name is taken by {homes[name]}", "name it otherwise, with 'column:' to say where it is"
+                    f"{where}: the name is taken by {homes[name]}",
+                    "name it otherwise, with 'column:' to say where it is",
                 )
             homes[name] = where
             if entity != "interaction" and getattr(self.keys, entity) is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,12 @@ from motet.errors import TrainingError
 from motet.evaluation import headlines, score_of
 from motet.models import Model, Outputs, build_model
 from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
-from motet.schema import BinaryTask, Schema
+from motet.schema import BinaryTask, Progress, Schema, silent
 from motet.training._checkpoint import load_checkpoint, load_optimiser, optimiser_tensors, save_checkpoint
 from motet.training._optimiser import RowOptimiser, dense_optimiser, learning_rate_at
 from motet.training._predictor import ModelPredictor
 
 __all__ = ["Trained", "TrainingHistory", "Validation", "task_losses", "train_model"]
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def train_model(
         schema: Another schema than the data set's own, with the same features; for controls.
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
-        progress: Called with a line of text and the share of the run that is done.
+        progress: Called with a line of text, the steps done and the steps in all.
 
     Raises:
         ModelError: If the model cannot be built.
@@ -153,7 +150,7 @@ class _Run:
         self, data: Dataset, schema: Schema, checkpoint: Path | None, progress: Progress | None
     ) -> None:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
-        self.progress = progress or (lambda line, share: None)
+        self.progress = progress or silent
         self.settings = schema.training
         _check_labels(data, schema)
         self.model = build_model(schema, data.encoder, seed=self.settings.seed)
@@ -278,7 +275,7 @@ class _Run:
         score = f" · score {looks[-1].score:.4f}" if looks else ""
         loss = f" · loss {self.loss_sums.sum() / self.loss_steps:.3f}" if self.loss_steps else ""
         epoch = (self.step - 1) // self.steps_per_epoch + 1
-        self.progress(f"train: epoch {epoch}/{self.settings.epochs}{loss}{score}", self.step / total)
+        self.progress(f"train: epoch {epoch}/{self.settings.epochs}{loss}{score}", self.step, total)
 
     def _save_if_due(self) -> None:
         if self.checkpoint is None or time.monotonic() - self.since_checkpoint_s < self.settings.checkpoint_s:

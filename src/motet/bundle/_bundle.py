@@ -1,0 +1,234 @@
+"""The trained thing on disk: everything that serving needs, and nothing that runs code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
+
+from motet.bundle._encoder_files import read_encoder, write_encoder
+from motet.bundle._manifest import read_manifest, verify, write_manifest
+from motet.data import Dataset, Encoder, EntityTable, History, Ragged
+from motet.errors import BundleError, MotetError
+from motet.models import Model, build_model
+from motet.schema import Schema
+
+__all__ = ["Bundle", "load_bundle", "save_bundle", "write_metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained model with the entities it knows.
+
+    Attributes:
+        directory: Where it lies.
+        schema: What it was trained for.
+        model: In evaluation mode.
+        data: Its users, items, vectors and whole histories; a data set without interactions.
+        seen: Items that each user had interactions with, [U].
+        metrics: What was measured; empty before the first evaluation.
+        manifest: Version, time and hashes.
+    """
+
+    directory: Path
+    schema: Schema
+    model: Model
+    data: Dataset
+    seen: Ragged
+    metrics: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
+def save_bundle(
+    directory: Path, *, model: Model, data: Dataset, metrics: Mapping[str, Any], overwrite: bool = False
+) -> None:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        directory: Where it goes.
+        model: The trained model.
+        data: The data set it was trained on; its users, items and histories go with the model.
+        metrics: What was measured, plain values.
+        overwrite: Replace a bundle that is there already; nothing but a bundle is ever replaced.
+
+    Raises:
+        BundleError: If something else is there, or it cannot be written.
+    """
+    check_place(directory, overwrite)
+    temporary = directory.with_name(directory.name + ".new")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        (temporary / "schema.yaml").write_text(data.schema.to_yaml(), encoding="utf-8")
+        write_encoder(temporary, data.encoder)
+        save_tensors(
+            {name: t.contiguous() for name, t in model.state_dict().items()},
+            str(temporary / "weights.safetensors"),
+        )
+        for name, table, ids in (("users", data.users, data.user_ids), ("items", data.items, data.item_ids)):
+            save_file(_table_arrays(table), str(temporary / f"{name}.safetensors"))
+            pl.DataFrame({"id": ids}).write_parquet(temporary / f"{name}.parquet")
+        entity_vectors = [
+            name
+            for entity in ("user", "item")
+            for name in data.encoder.layout(entity).vectors
+        ]
+        save_file(
+            {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors},
+            str(temporary / "vectors.safetensors"),
+        )
+        save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
+        (temporary / "metrics.json").write_text(
+            json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8"
+        )
+        write_manifest(temporary)
+        old = directory.with_name(directory.name + ".old")
+        if directory.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            directory.rename(old)
+        temporary.rename(directory)
+        shutil.rmtree(old, ignore_errors=True)
+    except Exception as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, MotetError) or not (
+            isinstance(error, OSError) or "Safetensor" in type(error).__name__
+        ):
+            raise
+        raise BundleError(
+            f"the bundle {directory} cannot be written ({error})",
+            "free some space, or choose another directory",
+        ) from None
+
+
+def check_place(directory: Path, overwrite: bool) -> None:
+    """Raise unless a bundle may be written here; called before any long work."""
+    if directory.exists() and not directory.is_dir():
+        raise BundleError(f"{directory} is a file", "name a directory")
+    if directory.is_dir() and any(directory.iterdir()):
+        if not (directory / "manifest.json").exists():
+            raise BundleError(f"{directory} is not empty and is not a bundle", "name a new directory")
+        if not overwrite:
+            raise BundleError(
+                f"{directory} holds a bundle already", "name a new directory, or say --overwrite"
+            )
+
+
+def load_bundle(directory: str | Path) -> Bundle:
+    """Load a bundle after checking every file against the manifest.
+
+    Raises:
+        BundleError: If it is not a bundle, is damaged, or is of a format this version cannot read.
+    """
+    directory = Path(directory)
+    manifest = verify(directory)
+    try:
+        schema = Schema.load(directory / "schema.yaml")
+        encoder = read_encoder(directory, schema)
+        model = build_model(schema, encoder)
+        model.load_state_dict(load_tensors(str(directory / "weights.safetensors")))
+        model.eval()
+        data, seen = _read_entities(directory, schema, encoder)
+        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise BundleError(
+            f"{directory} cannot be loaded ({type(error).__name__}: {reason})", "train anew with this version"
+        ) from None
+    return Bundle(directory, schema, model, data, seen, metrics, manifest)
+
+
+def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
+    """Replace the metrics of a bundle, and its manifest with them."""
+    read_manifest(directory)
+    temporary = directory / "metrics.json.new"
+    temporary.write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
+    temporary.replace(directory / "metrics.json")
+    write_manifest(directory)
+
+
+def _table_arrays(table: EntityTable) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "codes": table.codes,
+        "numbers": table.numbers,
+        "vector_rows": table.vector_rows,
+    }
+    for name, lists in table.tags.items():
+        arrays |= {f"tags.{name}.values": lists.values, f"tags.{name}.offsets": lists.offsets}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _history_arrays(data: Dataset) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, history in data.histories.items():
+        arrays |= {f"{name}.values": history.items.values, f"{name}.offsets": history.items.offsets}
+    pairs = np.unique(np.stack([data.user_row, data.item_row]).astype(np.int64), axis=1)
+    lengths = np.bincount(pairs[0], minlength=len(data.users))
+    seen = Ragged.from_lengths(pairs[1].astype(np.int32), lengths)
+    arrays |= {"seen.values": seen.values, "seen.offsets": seen.offsets}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[Dataset, Ragged]:
+    tables = []
+    for name in ("users", "items"):
+        arrays = load_file(str(directory / f"{name}.safetensors"))
+        tags = {
+            key.split(".")[1]: Ragged(arrays[key], arrays[key.removesuffix("values") + "offsets"])
+            for key in arrays
+            if key.startswith("tags.") and key.endswith(".values")
+        }
+        tables.append(EntityTable(arrays["codes"], arrays["numbers"], tags, arrays["vector_rows"]))
+    events = load_file(str(directory / "histories.safetensors"))
+    lists = {
+        key.removesuffix(".values"): Ragged(events[key], events[key.removesuffix("values") + "offsets"])
+        for key in events
+        if key.endswith(".values")
+    }
+    seen = lists.pop("seen")
+    vectors = load_file(str(directory / "vectors.safetensors"))
+    layout = encoder.layout("interaction")
+    vectors |= {name: np.zeros((1, encoder.vector_widths[name]), np.float32) for name in layout.vectors}
+    histories = {
+        name: History(
+            items, np.zeros(0, np.int32), items.lengths().astype(np.int32), items.lengths().astype(np.int32)
+        )
+        for name, items in lists.items()
+    }
+    context = EntityTable(
+        np.zeros((0, len(layout.codes)), np.int32),
+        np.zeros((0, len(layout.numbers)), np.float32),
+        {name: Ragged.empty(0) for name in layout.tags},
+        np.zeros((0, len(layout.vectors)), np.int32),
+    )
+    nothing = np.zeros(0, np.int32)
+    data = Dataset(
+        schema=schema,
+        encoder=encoder,
+        users=tables[0],
+        items=tables[1],
+        context=context,
+        vectors=vectors,
+        texts={},
+        histories=histories,
+        user_row=nothing,
+        item_row=nothing,
+        scenario=nothing.astype(np.int16),
+        time=nothing.astype(np.int64),
+        labels=np.zeros((0, len(encoder.interaction_tasks)), np.float32),
+        label_sets={},
+        entity_labels={},
+        split=nothing.astype(np.uint8),
+        user_ids=pl.read_parquet(directory / "users.parquet")["id"],
+        item_ids=pl.read_parquet(directory / "items.parquet")["id"],
+    )
+    return data, seen
