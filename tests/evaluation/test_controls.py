@@ -102,3 +102,12 @@ def test_a_large_catalogue_makes_ease_step_aside_with_a_reason(
 def test_a_misspelt_control_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="did you mean 'lightgbm'"):
         run_controls(dataset, names=["lightgmb"])
+
+
+def test_without_validation_and_test_rows_nothing_is_measured_and_nothing_breaks(dataset: Dataset) -> None:
+    everything = dataclasses.replace(dataset, split=np.zeros_like(dataset.split))
+    results = run_controls(everything)
+    assert not [name for name, result in results.items() if "skipped" in result]
+    assert results["linear"]["tasks"]["like"]["auc"] is None
+    assert results["linear"]["tasks"]["like"]["undefined"] == "no label is known"
+    assert results["ease"]["ranking"]["undefined"] == "no user has anything to find"

@@ -159,5 +159,5 @@ def test_labels_correlate_as_numpy_says_on_common_rows(dataset: Dataset) -> None
 def test_bad_input_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="did you mean 'test'"):
         evaluate(dataset, Noisy(dataset, 0.1), "tests")
-    with pytest.raises(DataError, match="task 'like': .* not finite"):
+    with pytest.raises(DataError, match=r"task 'like': .* not finite"):
         evaluate(dataset, Noisy(dataset, float("nan")), intervals=False)

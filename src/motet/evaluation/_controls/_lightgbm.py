@@ -82,6 +82,8 @@ class LightGBM(Control):
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Probability, number or distribution of each task."""
+        if not len(rows):  # LightGBM refuses to predict nothing
+            return {}
         predictions = {}
         for name, (columns, booster) in self._models.items():
             values = np.asarray(booster.predict(columns.matrix(rows), num_threads=_threads(len(rows))))

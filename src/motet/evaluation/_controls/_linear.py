@@ -147,6 +147,8 @@ def _fit_one(kind: str, x: sp.csr_array, target: NDArray[np.float64], penalty: f
 
 def _raw(kind: str, model: Any, x: sp.csr_array, classes: int) -> NDArray[np.float64]:
     """Predictions as columns: [n, 1], or [n, K] with 0 for a class that was never seen."""
+    if not x.shape[0]:  # scikit-learn refuses to predict nothing
+        return np.zeros((0, classes))
     if kind == "regression":
         return np.asarray(model.predict(x), np.float64)[:, None]
     seen = np.asarray(model.predict_proba(x), np.float64)
