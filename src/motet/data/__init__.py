@@ -7,7 +7,9 @@ from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
 from motet.data._history import History
 from motet.data._index import WordIndex, as_words
+from motet.data._prepare import Preparer, used_columns
 from motet.data._ragged import Ragged
+from motet.data._raw import RawReader, RawTable
 from motet.data._scale import Scale, Whitening
 from motet.data._split import SPLIT_CODES
 
@@ -24,7 +26,10 @@ __all__ = [
     "Finding",
     "History",
     "Layout",
+    "Preparer",
     "Ragged",
+    "RawReader",
+    "RawTable",
     "Scale",
     "Side",
     "Tags",
@@ -34,4 +39,5 @@ __all__ = [
     "WordIndex",
     "as_words",
     "build_dataset",
+    "used_columns",
 ]

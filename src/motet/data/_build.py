@@ -62,6 +62,7 @@ def build_dataset(
     directory: Path,
     *,
     encode_text: TextToVectors | None = None,
+    encoder: Encoder | None = None,
     account: Account | None = None,
     spill_directory: Path | None = None,
     progress: Progress | None = None,
@@ -75,6 +76,8 @@ def build_dataset(
         schema: What the files are.
         directory: Where they are.
         encode_text: Turns distinct texts into vectors [n, D]; needed if the schema has text features.
+        encoder: One that was fitted before, to see new files as a trained model does; fitted on the
+            training rows of these files when left out.
         account: Takes note of what was found and what was done about it.
         spill_directory: Where columns of tables beyond 3 million rows go; in memory when left out.
         progress: Called with what is going on, the rows done and the rows in all.
@@ -84,7 +87,7 @@ def build_dataset(
     """
     account = account if account is not None else Account()
     builder = _Builder(schema, Path(directory), account, spill_directory, progress or silent)
-    return builder.build(encode_text)
+    return builder.build(encode_text, encoder)
 
 
 class _Builder:
@@ -103,7 +106,7 @@ class _Builder:
         self.spill_directory = spill_directory
         self.spill = Spill()
 
-    def build(self, encode_text: TextToVectors | None) -> Dataset:
+    def build(self, encode_text: TextToVectors | None, fitted: Encoder | None) -> Dataset:
         schema = self.schema
         texts = [name for _, name, feature in schema.features.all() if feature.kind == "text"]
         if texts and encode_text is None:
@@ -139,12 +142,13 @@ class _Builder:
             raw[entity] = self._read_entity(entity)
 
         self.progress("encoding features", 0, 1)
-        encoder = Encoder(schema)
-        encoder.fit(raw, weight)
-        inter.labels.fit(encoder, train)
+        encoder = fitted or Encoder(schema)
+        if fitted is None:
+            encoder.fit(raw, weight)
+            inter.labels.fit(encoder, train)
         entity_labels: dict[str, EntityLabels] = {}
         for entity in _TABLED:
-            entity_labels |= self._entity_labels(entity, encoder)
+            entity_labels |= self._entity_labels(entity, encoder, fitted is None)
         vectors, kept_texts, rows = self._vectors(raw, weight, encoder, encode_text)
         tables: dict[Entity, EntityTable] = {}
         for entity in ENTITIES:
@@ -246,7 +250,7 @@ class _Builder:
         numbers = words.cast(pl.Int64, strict=False)
         return (words if numbers.null_count() else numbers).rank("ordinal").to_numpy().astype(np.int64)
 
-    def _entity_labels(self, entity: Entity, encoder: Encoder) -> dict[str, EntityLabels]:
+    def _entity_labels(self, entity: Entity, encoder: Encoder, fit: bool) -> dict[str, EntityLabels]:
         tasks = [name for name, task in self.schema.tasks.items() if task.on == entity]
         if not tasks:
             return {}
@@ -255,7 +259,8 @@ class _Builder:
         reader.add(self.frames[entity])
         raw = reader.finish()
         split = draw_split(len(self.frames[entity]), self.schema.split, stream=ENTITIES.index(entity) + 1)
-        raw.fit(encoder, split == SPLIT_CODES["train"])
+        if fit:
+            raw.fit(encoder, split == SPLIT_CODES["train"])
         values, sets = raw.encode(encoder, self.account, source)
         labels = {}
         for column, name in enumerate(tasks):
@@ -422,11 +427,12 @@ class _Builder:
                     matrix = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
                 feature = self.schema.features.of(entity)[name]
                 width = getattr(feature, "whiten", 0)
-                if width:
+                if width and name not in encoder.whitenings:
                     seen = np.unique(positions[weight[entity] > 0])
                     encoder.whitenings[name] = Whitening.fit(
                         matrix[seen[seen > 0]], min(width, matrix.shape[1])
                     )
+                if name in encoder.whitenings:
                     matrix = encoder.whitenings[name].apply(matrix)
                 vectors[name] = matrix
                 encoder.vector_widths[name] = matrix.shape[1]

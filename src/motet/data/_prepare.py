@@ -63,11 +63,19 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
 
 
 class Preparer:
-    """Prepares chunks of the tables of one schema, and keeps account of what it changed."""
+    """Prepares chunks of the tables of one schema, and keeps account of what it changed.
 
-    def __init__(self, schema: Schema, account: Account) -> None:
+    Args:
+        schema: The schema.
+        account: Takes note of what was changed.
+        lenient: Rows to predict for may lack columns: what is derived from columns that hold
+            nothing is missing too.
+    """
+
+    def __init__(self, schema: Schema, account: Account, *, lenient: bool = False) -> None:
         self.schema = schema
         self.account = account
+        self.lenient = lenient
         self._numeric: dict[Entity, list[str]] = {}
 
     def prepare(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
@@ -166,9 +174,13 @@ class Preparer:
 
     def _derived(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
         for name, text in self.schema.derive.get(table_of(entity), {}).items():
-            frame = frame.with_columns(
-                evaluate(frame, text, source, f"derive.{table_of(entity)}.{name}").alias(name)
-            )
+            sources = [c for c in expression_columns(text) if c in frame.columns]
+            if self.lenient and any(frame[c].null_count() == len(frame) for c in sources):
+                if name not in frame.columns or frame[name].null_count() == len(frame):
+                    frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+                continue
+            where = f"derive.{table_of(entity)}.{name}"
+            frame = frame.with_columns(evaluate(frame, text, source, where).alias(name))
         return frame
 
     def _ranges(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
@@ -176,6 +188,8 @@ class Preparer:
             column = feature.column or name
             if feature.kind != "numeric" or column not in frame.columns:
                 continue
+            if frame[column].null_count() == len(frame):
+                frame = frame.with_columns(pl.col(column).cast(pl.Float64))
             if not frame[column].dtype.is_numeric():
                 example = frame[column].drop_nulls().head(1).to_list()
                 raise DataError(
@@ -209,7 +223,7 @@ class Preparer:
             names += [keys.time]
             if keys.scenario and keys.scenario in frame.columns:
                 frame = frame.with_columns(as_words(frame[keys.scenario]))
-        for name in names:
+        for name in names if not self.lenient else []:
             if name is not None and name in frame.columns:
                 missing = frame[name].null_count()
                 self.account.note(source, name, "no key", "row left out", missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -78,17 +79,25 @@ class Model(nn.Module):
         inputs = self.features(batch)
         return self.outputs_of(inputs)
 
+    def logits_of(self, inputs: Inputs, item_logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits of the tasks with a tower, [B] or [B, K] each.
+
+        Args:
+            inputs: Input vectors.
+            item_logits: Logits of the tasks on items, [I, K] each.
+        """
+        if not self.outputs:
+            return {}
+        parts = self.architecture(inputs, item_logits).split(list(self.outputs.values()), 1)
+        return {
+            task: part if n > 1 else part.squeeze(1)
+            for (task, n), part in zip(self.outputs.items(), parts, strict=True)
+        }
+
     def outputs_of(self, inputs: Inputs) -> Outputs:
         """Compute all outputs from the input vectors."""
         entity = {task: head(inputs.visible[task]) for task, head in self.entity_heads.items()}
-        items = {task: entity[task] for task in self.item_tasks}
-        logits = {}
-        if self.outputs:
-            flat = self.architecture(inputs, items)
-            for (task, n), part in zip(
-                self.outputs.items(), flat.split(list(self.outputs.values()), 1), strict=True
-            ):
-                logits[task] = part if n > 1 else part.squeeze(1)
+        logits = self.logits_of(inputs, {task: entity[task] for task in self.item_tasks})
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
         if self.retrieval is not None:
             users = self.retrieval.user(inputs.user)

@@ -1,0 +1,6 @@
+"""From a bundle to answers."""
+
+from motet.recommend._ahead import ItemsAhead
+from motet.recommend._recommender import Recommender
+
+__all__ = ["ItemsAhead", "Recommender"]

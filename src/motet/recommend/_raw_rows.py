@@ -1,0 +1,150 @@
+"""Raw rows at serving time: read, prepared and encoded by the code that encoded the training data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data import (
+    Account,
+    Dataset,
+    EntityTable,
+    History,
+    Preparer,
+    Ragged,
+    RawReader,
+    RawTable,
+    TextToVectors,
+    WordIndex,
+    used_columns,
+)
+from motet.errors import DataError
+from motet.schema import Entity
+
+__all__ = ["Moments", "RawRows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The context of some rows.
+
+    Attributes:
+        data: The data set, with the vectors of the rows' texts added.
+        table: One row each.
+        scenario: Code of each row's scenario, int16 [n].
+    """
+
+    data: Dataset
+    table: EntityTable
+    scenario: NDArray[np.int16]
+
+
+class RawRows:
+    """Encodes rows that no table of the bundle holds.
+
+    Args:
+        data: The bundle's data set, whose encoder is used.
+        encode_text: Turns texts into vectors; without it they count as missing.
+    """
+
+    def __init__(self, data: Dataset, encode_text: TextToVectors | None) -> None:
+        self.schema, self.encoder = data.schema, data.encoder
+        self._encode_text = encode_text
+
+    def extended(
+        self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
+    ) -> tuple[Dataset, WordIndex]:
+        """The data set with further users or items at the end."""
+        raw = self._read(entity, frame)
+        table, vectors = self._encoded(data, entity, raw)
+        old = data.table(entity)
+        tags = {name: _append(lists, table.tags[name]) for name, lists in old.tags.items()}
+        joined = EntityTable(
+            np.concatenate([old.codes, table.codes]),
+            np.concatenate([old.numbers, table.numbers]),
+            tags,
+            np.concatenate([old.vector_rows, table.vector_rows]),
+        )
+        key = str(getattr(self.schema.keys, entity))
+        ids = pl.concat([data.user_ids if entity == "user" else data.item_ids, frame[key].cast(pl.String)])
+        if entity == "user":
+            none = np.zeros(len(frame), np.int32)
+            histories = {
+                name: History(
+                    _append(h.items, Ragged.empty(len(frame))),
+                    h.before,
+                    np.concatenate([h.known, none]),
+                    np.concatenate([h.train, none]),
+                )
+                for name, h in data.histories.items()
+            }
+            data = replace(data, users=joined, vectors=vectors, histories=histories, user_ids=ids)
+        else:
+            data = replace(data, items=joined, vectors=vectors, item_ids=ids)
+        return data, WordIndex(ids)
+
+    def moments(self, data: Dataset, frame: pl.DataFrame) -> Moments:
+        """The context of each given row, with the data set that holds its vectors."""
+        table, vectors = self._encoded(data, "interaction", self._read("interaction", frame))
+        scenario = np.zeros(len(frame), np.int16)
+        if self.schema.keys.scenario is not None:
+            offset = self.encoder.vocabularies["scenario"].offset
+            scenario = (table.codes[:, -1] - offset).astype(np.int16)
+        return Moments(replace(data, vectors=vectors), table, scenario)
+
+    def _read(self, entity: Entity, frame: pl.DataFrame) -> RawTable:
+        """Prepare and read raw rows; columns that are not there are missing."""
+        schema = self.schema
+        for column in used_columns(schema, entity):
+            if column not in frame.columns:
+                kind = pl.Datetime("us") if column == schema.keys.time else pl.String
+                frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
+        prepared = Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
+        reader = RawReader(schema, entity, "the given rows", optional=True)
+        reader.add(prepared)
+        return reader.finish()
+
+    def _encoded(
+        self, data: Dataset, entity: Entity, raw: RawTable
+    ) -> tuple[EntityTable, dict[str, NDArray[np.float32]]]:
+        encoded = self.encoder.encode(raw, entity)
+        vectors, columns = dict(data.vectors), []
+        for name in self.encoder.layout(entity).vectors:
+            matrix = vectors[name]
+            new = self._new_vectors(name, raw, matrix.shape[1])
+            positions = (
+                raw.texts[name][1] if name in raw.texts else np.arange(1, raw.rows + 1, dtype=np.int32)
+            )
+            columns.append(np.where(positions > 0, positions + len(matrix) - 1, 0).astype(np.int32))
+            vectors[name] = np.concatenate([matrix, new])
+        rows = np.stack(columns, 1) if columns else np.empty((raw.rows, 0), np.int32)
+        return EntityTable(encoded.codes, encoded.numbers, encoded.tags, rows), vectors
+
+    def _new_vectors(self, name: str, raw: RawTable, width: int) -> NDArray[np.float32]:
+        """Vectors of the texts of raw rows (row 0, no text, left out), whitened as in training."""
+        if name in raw.texts:
+            texts = raw.texts[name][0].words.to_list()[1:]
+            if not texts or self._encode_text is None:
+                return np.zeros((len(texts), width), np.float32)
+            matrix = self._encode_text(texts)
+        else:
+            matrix = raw.vectors[name]
+            if matrix.shape[1] == 1 and width > 1 and not matrix.any():
+                return np.zeros((len(matrix), width), np.float32)
+        whitening = self.encoder.whitenings.get(name)
+        matrix = whitening.apply(matrix) if whitening is not None else matrix
+        if matrix.shape[1] != width:
+            raise DataError(
+                f"'{name}' has vectors of width {matrix.shape[1]}, the model takes {width}",
+                "give the same kind of vector as in training",
+            )
+        return matrix
+
+
+def _append(first: Ragged, second: Ragged) -> Ragged:
+    offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
+    return Ragged(np.concatenate([first.values, second.values]), offsets)

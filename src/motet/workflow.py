@@ -1,0 +1,258 @@
+"""The way of the data, as functions: what every command does, one call each.
+
+files ─► data set ─► model ─► evaluation ─► bundle ─► predictions, recommendations, report
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import motet
+from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
+from motet.data import Account, Dataset, Encoder, TextToVectors, build_dataset
+from motet.evaluation import (
+    calibration_curve,
+    evaluate,
+    render_report,
+    run_controls,
+    task_relations,
+    validation_score,
+)
+from motet.language import VectorCache, build_encoder, encode_cached
+from motet.models import check_architecture
+from motet.objectives import build_balancer
+from motet.recommend import Recommender
+from motet.schema import LanguageSettings, Progress, Schema, silent
+from motet.training import ModelPredictor, Trained, diagnose, single_task_control, train_model
+
+__all__ = [
+    "Prepared",
+    "evaluate_bundle",
+    "load_data",
+    "open_recommender",
+    "text_encoder",
+    "train",
+    "write_report",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A data set with the account of its cleaning."""
+
+    data: Dataset
+    account: Account
+
+
+def text_encoder(settings: LanguageSettings, progress: Progress = silent) -> TextToVectors:
+    """A function from texts to vectors that keeps what it has encoded; no model is loaded before it is called."""
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        return encode_cached(build_encoder(settings), texts, VectorCache(), progress)
+
+    return encode
+
+
+def load_data(
+    schema: Schema,
+    directory: str | Path,
+    *,
+    encoder: Encoder | None = None,
+    spill_directory: Path | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Read, clean, split and encode the files of a directory.
+
+    Args:
+        schema: What they are.
+        directory: Where they are.
+        encoder: That of a bundle, to see the files as its model does.
+        spill_directory: Where the columns of large tables go.
+        progress: Called with what is going on.
+
+    Raises:
+        DataError: If a file, a column or a value is wrong.
+    """
+    account = Account()
+    data = build_dataset(
+        schema,
+        Path(directory),
+        encode_text=text_encoder(schema.language, progress),
+        encoder=encoder,
+        account=account,
+        spill_directory=spill_directory,
+        progress=progress,
+    )
+    return Prepared(data, account)
+
+
+def train(
+    schema: Schema,
+    directory: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Bundle:
+    """Train a schema's model on the files of a directory, measure it on the test rows, write a bundle.
+
+    Args:
+        schema: What to train; ``training.seed`` decides the result.
+        directory: The files.
+        out: The bundle's directory. Checkpoints lie beside it until it is complete.
+        resume: Go on from a checkpoint of the same schema, if there is one.
+        overwrite: Replace a bundle that is there.
+        progress: Called with what is going on.
+
+    Raises:
+        MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
+    """
+    out = Path(out)
+    check_architecture(schema.model.architecture, schema.model.options)
+    build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
+    check_place(out, overwrite)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    if not resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.columns.", dir=out.parent) as columns:
+        prepared = load_data(schema, directory, spill_directory=Path(columns), progress=progress)
+        trained = train_model(prepared.data, checkpoint=checkpoint, resume=resume, progress=progress)
+        metrics = _measure(prepared, trained, progress)
+        save_bundle(out, model=trained.model, data=prepared.data, metrics=metrics, overwrite=overwrite)
+    write_report(out)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return load_bundle(out)
+
+
+def evaluate_bundle(
+    bundle: str | Path,
+    directory: str | Path,
+    *,
+    split: str = "test",
+    controls: bool = False,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a bundle on the files of a directory, with plain controls beside it if asked.
+
+    The bundle's metrics and report are replaced.
+
+    Args:
+        bundle: Its directory.
+        directory: The files.
+        split: ``test``, ``validation`` or ``train``.
+        controls: Whether to fit the controls, and the same architecture on each task alone.
+        seed: Seed of intervals and controls.
+        progress: Called with what is going on.
+
+    Returns:
+        The metrics.
+    """
+    loaded = load_bundle(bundle)
+    prepared = load_data(loaded.schema, directory, encoder=loaded.data.encoder, progress=progress)
+    data = prepared.data
+    predictor = ModelPredictor(loaded.model, data, known="train" if split == "validation" else "validation")
+    progress(f"measuring the {split} rows", 0, 1)
+    found = evaluate(data, predictor, split, seed=seed)
+    metrics = {**loaded.metrics, **found, **_beside(data, predictor, found, split)}
+    if controls:
+
+        def report(name: str, share: float) -> None:
+            progress(f"control {name}", round(share * 100), 100)
+
+        metrics["controls"] = run_controls(data, split, seed=seed, progress=report)
+        if len(data.schema.tasks) > 1:
+            alone, transfer = single_task_control(data, predictor, found, split, seed=seed, progress=progress)
+            metrics["controls"]["single_task"], metrics["transfer"] = alone, transfer
+    write_metrics(Path(bundle), metrics)
+    write_report(bundle)
+    return metrics
+
+
+def write_report(bundle: str | Path) -> Path:
+    """Draw a bundle's report anew from its metrics.
+
+    Returns:
+        The path of ``report.html``.
+    """
+    loaded = load_bundle(bundle)
+    path = Path(bundle) / "report.html"
+    temporary = path.with_name("report.html.new")
+    temporary.write_text(render_report(loaded.metrics), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def open_recommender(bundle: str | Path, progress: Progress = silent) -> Recommender:
+    """Load a bundle for predictions and recommendations."""
+    loaded = load_bundle(bundle)
+    return Recommender(loaded, text_encoder(loaded.schema.language, progress))
+
+
+def _measure(prepared: Prepared, trained: Trained, progress: Progress) -> dict[str, Any]:
+    """Everything that metrics.json says about a freshly trained model."""
+    data, schema, model = prepared.data, prepared.data.schema, trained.model
+    progress("measuring the test rows", 0, 1)
+    predictor = ModelPredictor(model, data)
+    found = evaluate(data, predictor, "test", seed=schema.training.seed)
+    diagnosis = diagnose(model, data, batch_size=schema.training.batch_size, seed=schema.training.seed)
+    history = trained.history
+    return {
+        "motet": motet.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "architecture": schema.model.architecture,
+        "schema": schema.to_yaml(),
+        "synthetic": schema.name.startswith("world"),
+        **found,
+        "seed": schema.training.seed,
+        **_beside(data, predictor, found, "test"),
+        "relations": task_relations(data, gradient_cosine=diagnosis.cosine),
+        "cost": {
+            "train_s": history.elapsed_s,
+            "rows_per_s": history.rows / max(history.elapsed_s, 1e-9),
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "embedding_parameters": model.features.table.weight.numel(),
+            "tasks": {
+                name: {
+                    "parameters": diagnosis.parameters[name],
+                    "own_parameters": diagnosis.own_parameters[name],
+                    "time_share": diagnosis.time_share[name],
+                }
+                for name in schema.tasks
+            },
+        },
+        "history": history.to_json(),
+        "data": {
+            "rows": {split: len(data.rows(split)) for split in ("train", "validation", "test")},
+            "users": len(data.users) if schema.keys.user else 0,
+            "items": len(data.items) if schema.keys.item else 0,
+            "cleaning": [str(finding) for finding in prepared.account],
+        },
+    }
+
+
+def _beside(data: Dataset, predictor: ModelPredictor, found: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """What follows from an evaluation: the weighted score, and calibration curves."""
+    rows = data.rows(split)
+    predictions = predictor.predict(rows)
+    return {
+        "score": validation_score(data.schema, found),
+        "calibration": {
+            name: calibration_curve(data.label(name, rows), predictions[name])
+            for name, task in data.schema.tasks.items()
+            if task.kind == "binary" and name in predictions
+        },
+    }
