@@ -211,3 +211,13 @@ def test_settings_change_the_key() -> None:
         for tokens in (64, 128)
     ]
     assert len(set(keys)) == 4
+
+
+def test_a_model_that_8_bits_would_spoil_is_refused(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.language._onnx._CLOSE_ENOUGH", 0.9999)
+    with pytest.raises(LanguageError, match=r"8 bits lose too much \(mean cosine 0\.9\d\d") as caught:
+        OnnxEncoder(str(model_folder), prepared=tmp_path).encode(["a text"])
+    assert caught.value.cure == "use language.backend: torch"
+    assert not list(tmp_path.iterdir())

@@ -21,13 +21,14 @@ _IR_VERSION: Final = 9
 class _Graph:
     """Collects nodes and constants."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int) -> None:
         from onnx import helper, numpy_helper  # noqa: PLC0415
 
         self._helper: Any = helper
         self._numpy_helper: Any = numpy_helper
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.largest = largest
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         if name not in self.constants:
@@ -40,7 +41,10 @@ class _Graph:
 
 
 def build_graph(
-    bert: Bert, quantised: Mapping[str, Quantised] | None = None, watch: Sequence[str] = ()
+    bert: Bert,
+    quantised: Mapping[str, Quantised] | None = None,
+    watch: Sequence[str] = (),
+    largest: int = 127,
 ) -> bytes:
     """Write the graph from token ids [B, L] of one length to vectors [B, D].
 
@@ -51,13 +55,14 @@ def build_graph(
         quantised: How each activation that enters a matrix product becomes 8 bits; None keeps
             float32 everywhere.
         watch: Activations to give out besides, for calibration.
+        largest: Largest 8-bit weight, see :func:`motet.language._quantise.round_weights`.
 
     Returns:
         A serialised ONNX model with input ``ids`` and output ``vectors``.
     """
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    graph = _Graph()
+    graph = _Graph(largest)
     graph.constant("words", bert.words)
     graph.constant("positions", bert.positions)
     graph.constant("start", np.array([0]))
@@ -127,7 +132,7 @@ def _linear(graph: _Graph, bert: Bert, name: str, quantised: Mapping[str, Quanti
         graph.node("MatMul", [linear.reads, weight], f"{name}_product")
         return graph.node("Add", [f"{name}_product", graph.constant(f"{name}_bias", linear.bias)], output)
     linear = _smoothed(linear, how, quantised.get(f"a{name[1:]}") if name[0] == "v" else None)
-    rounded, scales = round_weights(linear.weight)
+    rounded, scales = round_weights(linear.weight, graph.largest)
     inputs = [
         f"{linear.reads}_8",
         graph.constant(f"{name}_weight", rounded),

@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,14 +37,12 @@ class Segment:
         keys: One key a row, sorted, dtype S32, shape [n].
         checks: CRC-32 of each row's key and vector, uint32, shape [n].
         vectors: Mapped from the file, float32, shape [m, D]; m < n where the tail is missing.
-        damaged: Rows found to differ from their checksum.
     """
 
     path: Path
     keys: Keys
     checks: NDArray[np.uint32]
     vectors: NDArray[np.float32]
-    damaged: set[int] = field(default_factory=set)
 
     def read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read some rows.
@@ -56,7 +54,6 @@ class Segment:
         found = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
         found[present] = self.vectors[rows[present]]
         right = present & (_checks(self.keys[rows], found) == self.checks[rows])
-        self.damaged.update(rows[~right].tolist())
         return found, right
 
 
