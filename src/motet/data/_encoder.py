@@ -52,6 +52,7 @@ class Layout:
         codes: Ids and categories.
         is_id: Which of them are ids, which training drops at random.
         numbers: Scaled numbers; "x missing" tells whether x was missing.
+        number_features: Feature that each of them comes from.
         tags: Tag features.
         vectors: Text and vector features.
         sequences: Sequence features (of the user).
@@ -60,6 +61,7 @@ class Layout:
     codes: tuple[str, ...]
     is_id: tuple[bool, ...]
     numbers: tuple[str, ...]
+    number_features: tuple[str, ...]
     tags: tuple[str, ...]
     vectors: tuple[str, ...]
     sequences: tuple[str, ...]
@@ -121,15 +123,19 @@ class Encoder:
         if entity == "interaction" and self.schema.keys.scenario:
             codes, is_id = [*codes, "scenario"], [*is_id, False]
         numbers: list[str] = []
+        number_features: list[str] = []
         for name, f in features.items():
             parts = [name] if f.kind == "numeric" else time_parts(name) if f.kind == "time" else []
-            numbers += [
+            columns = [
                 n for part in parts for n in ([part, f"{part} missing"] if part in self.missing else [part])
             ]
+            numbers += columns
+            number_features += [name] * len(columns)
         return Layout(
             codes=tuple(codes),
             is_id=tuple(is_id),
             numbers=tuple(numbers),
+            number_features=tuple(number_features),
             tags=tuple(name for name, f in features.items() if f.kind == "tags"),
             vectors=tuple(name for name, f in features.items() if f.kind in ("text", "vector")),
             sequences=tuple(name for name, f in features.items() if f.kind == "sequence"),

@@ -27,9 +27,10 @@ class MixtureAdapter(nn.Module):
         super().__init__()
         self.project = nn.Linear(inputs, experts * width)
         self.gate = nn.Linear(inputs, experts)
+        self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.project(x).view(len(x), self.gate.out_features, -1)
+        parts = self.project(x).view(len(x), self.gate.out_features, self.width)
         return torch.einsum("ne,new->nw", self.gate(x).softmax(1), parts)
 
 

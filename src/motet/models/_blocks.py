@@ -66,7 +66,7 @@ class FirstExperts(nn.Module):
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         y = self.first(inputs)
         hidden, gates = y.split([y.shape[1] - self.gates, self.gates], 1)
-        x = self.dropout(hidden.relu()).view(len(y), self.count, -1).transpose(0, 1)
+        x = self.dropout(hidden.relu()).unflatten(1, (self.count, -1)).transpose(0, 1)
         return self.rest(x), gates
 
 
@@ -139,5 +139,5 @@ class Towers(nn.Module):
         if self.gate is not None:
             x = self.gate(x, scenario)
         y = torch.baddbmm(self.bias, self.hidden(x), self.weight)  # [T, B, widest]
-        y = y.transpose(0, 1).reshape(y.shape[1], -1)
+        y = y.transpose(0, 1).flatten(1)
         return y if self._dense else y.index_select(1, self.kept)  # type: ignore[arg-type]

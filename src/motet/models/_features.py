@@ -127,9 +127,7 @@ class FeatureLayer(nn.Module):
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""
         entity, hide = self._hidden[task]
-        return sum(
-            w for name, w in self._block_widths[entity].items() if name.removesuffix(" missing") not in hide
-        )
+        return sum(w for name, w in self._block_widths[entity].items() if self._of(entity, name) not in hide)
 
     def forward(self, batch: Batch) -> Inputs:
         """Compute the inputs of a batch."""
@@ -142,18 +140,22 @@ class FeatureLayer(nn.Module):
             blocks["interaction"][name] = self.sequences[name](
                 keys, events.lengths, target, batch.user_of_row
             )
-        visible = {}
-        for task, (entity, hide) in self._hidden.items():
-            seen = [
-                block for name, block in blocks[entity].items() if name.removesuffix(" missing") not in hide
-            ]
-            visible[task] = torch.cat(seen, 1) if seen else rows.new_zeros(len(batch.side(entity)), 0)
         sides = {
             entity: torch.cat(list(blocks[entity].values()), 1)
             if blocks[entity]
             else rows.new_zeros(len(batch.side(entity)), 0)
             for entity in ENTITIES
         }
+        visible = {}
+        for task, (entity, hide) in self._hidden.items():
+            # cut from the whole side, so that gradient methods see what these tasks do to it
+            visible[task] = side = sides[entity]
+            if hide:
+                parts = zip(
+                    blocks[entity], side.split([b.shape[1] for b in blocks[entity].values()], 1), strict=True
+                )
+                seen = [part for name, part in parts if self._of(entity, name) not in hide]
+                visible[task] = torch.cat(seen, 1) if seen else side[:, :0]
         return Inputs(
             user=sides["user"],
             item=sides["item"],
@@ -193,6 +195,11 @@ class FeatureLayer(nn.Module):
                 summary = self.sequences[name](F.embedding(events.positions, rows), events.lengths)
                 blocks[name] = torch.cat([summary, count], 1)
         return blocks
+
+    def _of(self, entity: Entity, block: str) -> str:
+        """The feature that a block belongs to: a time gives several numbers, a gap an indicator."""
+        layout = self._layouts[entity]
+        return dict(zip(layout.numbers, layout.number_features, strict=True)).get(block, block)
 
     def _hides(self, entity: Entity) -> bool:
         return any(on == entity and hide for on, hide in self._hidden.values())

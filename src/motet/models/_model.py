@@ -13,7 +13,7 @@ from motet.data import Batch, Encoder
 from motet.errors import ModelError
 from motet.models._architecture import Architecture, Shape
 from motet.models._features import FeatureLayer, Inputs, Widths
-from motet.models._table import build_architecture
+from motet.models._table import build_architecture, check_architecture
 from motet.schema import RegressionTask, Schema
 
 __all__ = ["Model", "Outputs", "build_model"]
@@ -45,7 +45,7 @@ class Model(nn.Module):
 
     Args:
         features: The feature layer.
-        architecture: Trunk and towers.
+        architecture: Trunk and towers; None where no task has a tower.
         outputs: Outputs of each task with a tower, in order.
         entity_heads: Linear heads of the tasks on items and users, by task.
         retrieval: The two towers of retrieval, if there is such a task.
@@ -55,7 +55,7 @@ class Model(nn.Module):
         self,
         *,
         features: FeatureLayer,
-        architecture: Architecture,
+        architecture: Architecture | None,
         outputs: dict[str, int],
         item_tasks: tuple[str, ...],
         entity_heads: nn.ModuleDict,
@@ -86,7 +86,7 @@ class Model(nn.Module):
             inputs: Input vectors.
             item_logits: Logits of the tasks on items, [I, K] each.
         """
-        if not self.outputs:
+        if self.architecture is None:
             return {}
         parts = self.architecture(inputs, item_logits).split(list(self.outputs.values()), 1)
         return {
@@ -161,7 +161,8 @@ def _build(schema: Schema, encoder: Encoder) -> Model:
         scenarios=len(encoder.scenarios) if settings.scenario_gate and schema.keys.scenario else 0,
         dropout=settings.dropout,
     )
-    architecture = build_architecture(settings.architecture, shape, settings.options)
+    check_architecture(settings.architecture, settings.options)
+    architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None
     heads = nn.ModuleDict()
     for name, task in schema.tasks.items():
         if task.on != "interaction":

@@ -66,8 +66,13 @@ class ConvolutionSequence(nn.Module):
         self.out = nn.Linear(3 * width, width)
 
     def forward(self, events: Tensor, lengths: Tensor) -> Tensor:
-        x = (events * event_mask(events, lengths)[..., None]).transpose(1, 2)
-        responses = [F.relu(conv(F.pad(x, (int(k) - 1, 0)))).amax(2) for k, conv in self.filters.items()]
+        mask = event_mask(events, lengths)
+        x = (events * mask[..., None]).transpose(1, 2)
+        # a window that ends in padding is no response: else the longest sequence of a batch would matter
+        responses = [
+            (F.relu(conv(F.pad(x, (int(k) - 1, 0)))) * mask[:, None]).amax(2)
+            for k, conv in self.filters.items()
+        ]
         pooled: Tensor = self.out(torch.cat(responses, 1))
         return pooled * (lengths > 0)[:, None]
 

@@ -52,7 +52,9 @@ class Coupled(Architecture):
         facts = sum(shape.entity_outputs.values()) or options.topics
         w = shape.widths
         self.content = (
-            None if self.of_items else FactorisedLinear(widths=Widths(0, w.item, w.context), out=facts)
+            None
+            if self.of_items or all(of_task)
+            else FactorisedLinear(widths=Widths(0, w.item, w.context), out=facts)
         )
         p_count = sum(is_p for is_p, _ in outputs)
         self.preference = FactorisedLinear(widths=w, out=p_count) if p_count else None
@@ -68,10 +70,10 @@ class Coupled(Architecture):
         if self.preference is not None:
             parts.append(self.preference(inputs))
         if self.recommendation is not None:
-            if self.content is None:
+            if self.of_items:
                 f = torch.cat([item_logits[name] for name in self.of_items], 1).sigmoid()
                 f = f.index_select(0, inputs.item_of_row)
-            else:
+            elif self.content is not None:
                 f = self.content(inputs).sigmoid()
             u = inputs.user.index_select(0, inputs.user_of_row)
             parts.append(self.recommendation(torch.cat([u, f], 1)))

@@ -76,7 +76,7 @@ class Ple(Architecture):
         of_tasks, of_shared = gates.split(
             [self.tasks * (self.own + self.shared), gates.shape[1] - self.tasks * (self.own + self.shared)], 1
         )
-        of_tasks = of_tasks.view(len(gates), self.tasks, -1).transpose(0, 1)  # [T, B, E_k + E_s]
+        of_tasks = of_tasks.unflatten(1, (self.tasks, -1)).transpose(0, 1)  # [T, B, E_k + E_s]
         h, s = mix(experts, of_tasks, of_shared, self.tasks, self.own)
         for level in self.levels:
             h, s = level(h, s)
