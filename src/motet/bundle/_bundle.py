@@ -78,11 +78,7 @@ def save_bundle(
         for name, table, ids in (("users", data.users, data.user_ids), ("items", data.items, data.item_ids)):
             save_file(_table_arrays(table), str(temporary / f"{name}.safetensors"))
             pl.DataFrame({"id": ids}).write_parquet(temporary / f"{name}.parquet")
-        entity_vectors = [
-            name
-            for entity in ("user", "item")
-            for name in data.encoder.layout(entity).vectors
-        ]
+        entity_vectors = [name for entity in ("user", "item") for name in data.encoder.layout(entity).vectors]
         save_file(
             {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors},
             str(temporary / "vectors.safetensors"),

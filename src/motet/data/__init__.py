@@ -3,13 +3,16 @@
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Batcher, Events, Side, Tags
 from motet.data._build import TextToVectors, build_dataset
+from motet.data._check import ColumnReport, DataReport, Leak, check_data
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
 from motet.data._history import History
 from motet.data._index import WordIndex, as_words
+from motet.data._inspect import Inspection, inspect_directory
 from motet.data._prepare import Preparer, used_columns
 from motet.data._ragged import Ragged
 from motet.data._raw import RawReader, RawTable
+from motet.data._read import read_table
 from motet.data._scale import Scale, Whitening
 from motet.data._split import SPLIT_CODES
 
@@ -18,6 +21,8 @@ __all__ = [
     "Account",
     "Batch",
     "Batcher",
+    "ColumnReport",
+    "DataReport",
     "Dataset",
     "Encoder",
     "EntityLabels",
@@ -25,7 +30,9 @@ __all__ = [
     "Events",
     "Finding",
     "History",
+    "Inspection",
     "Layout",
+    "Leak",
     "Preparer",
     "Ragged",
     "RawReader",
@@ -39,5 +46,8 @@ __all__ = [
     "WordIndex",
     "as_words",
     "build_dataset",
+    "check_data",
+    "inspect_directory",
+    "read_table",
     "used_columns",
 ]

@@ -7,7 +7,7 @@ D width of a vector, K labels of a task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +88,8 @@ class Batch:
         item_labels: Per task on items, float32 [I] or [I, K]; only training labels.
         user_labels: Per task on users, likewise [U] or [U, K].
         item_rows: Which items of the data set these are, int64 [I].
+        had: Pairs (place in ``user``, place in ``item``) of users and items of their histories,
+            int64 [2, P]; only in batches with negatives.
         item_log_q: Log of the chance that each item is in the batch's item list, float32 [I].
         rows: Row numbers in the data set, int64 [B].
     """
@@ -103,6 +105,7 @@ class Batch:
     rows: NDArray[np.int64]
     item_rows: Tensor
     item_log_q: Tensor
+    had: Tensor
     item_labels: Mapping[str, Tensor] = field(default_factory=dict)
     user_labels: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -112,6 +115,19 @@ class Batch:
     def side(self, entity: Entity) -> Side:
         """The side of an entity."""
         return {"user": self.user, "item": self.item, "interaction": self.context}[entity]
+
+
+@dataclass(frozen=True, slots=True)
+class _EventArrays:
+    """The last events of n users: codes and item rows [n, L], lengths and totals [n]."""
+
+    codes: NDArray[np.int32]
+    items: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    total: NDArray[np.float32]
+
+
+_NO_PAIRS = torch.zeros(2, 0, dtype=torch.int64)
 
 
 class Batcher:
@@ -130,6 +146,10 @@ class Batcher:
         self._layouts: dict[Entity, Layout] = {entity: data.encoder.layout(entity) for entity in ENTITIES}
         self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
         self._event_codes = {name: self._codes_of(name) for name in self._layouts["user"].sequences}
+        self._unknown_event = {
+            name: data.encoder.vocabularies[getattr(data.schema.features.user[name], "of", "")].offset
+            for name in self._event_codes
+        }
         self._unknown = {entity: self._unknown_ids(entity) for entity in ENTITIES}
         train = data.split == SPLIT_CODES["train"]
         counts = np.bincount(data.item_row[train], minlength=len(data.items)) if negatives else np.ones(1)
@@ -201,10 +221,11 @@ class Batcher:
             for name in self._layouts[entity].tags:
                 parts.add(name, source.tags[name].take(at))
         events = {
-            name: self._events(name, users, user_before[name]) for name in self._layouts["user"].sequences
+            name: self._events(name, users, user_before[name], rng)
+            for name in self._layouts["user"].sequences
         }
-        for name, (codes, _, _) in events.items():
-            parts.add(name, codes)
+        for name, found in events.items():
+            parts.add(name, found.codes)
         ids, positions = parts.positions(self._place)
 
         def side(entity: Entity, source: EntityTable, at: NDArray[np.int64]) -> Side:
@@ -219,7 +240,9 @@ class Batcher:
                 },
                 events={
                     name: Events(
-                        positions[name], torch.from_numpy(events[name][1]), torch.from_numpy(events[name][2])
+                        positions[name],
+                        torch.from_numpy(events[name].lengths),
+                        torch.from_numpy(events[name].total),
                     )
                     for name in layout.sequences
                 },
@@ -237,6 +260,7 @@ class Batcher:
             rows=rows,
             item_rows=torch.from_numpy(items),
             item_log_q=torch.from_numpy(log_q),
+            had=self._had(events.values(), items) if rng is not None and self.negatives else _NO_PAIRS,
             item_labels=self._entity_labels("item", items),
             user_labels=self._entity_labels("user", users),
         )
@@ -275,23 +299,40 @@ class Batcher:
         return self.data.items.codes[:, column]
 
     def _events(
-        self, name: str, users: NDArray[np.int64], before: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+        self,
+        name: str,
+        users: NDArray[np.int64],
+        before: NDArray[np.int32],
+        rng: np.random.Generator | None,
+    ) -> _EventArrays:
         history = self.data.histories[name]
         last = getattr(self.data.schema.features.user[name], "last", 1)
         lengths = np.minimum(before, last).astype(np.int64)
+        total = before.astype(np.float32)
+        if not len(history.items.values):
+            none = np.zeros((len(users), 1), np.int32)
+            return _EventArrays(none, none, lengths, total)
         longest = max(1, int(lengths.max(initial=0)))
-        start = history.items.offsets[users] + before - lengths
-        place = start[:, None] + np.arange(longest)
+        place = (history.items.offsets[users] + before - lengths)[:, None] + np.arange(longest)
         real = np.arange(longest) < lengths[:, None]
-        codes = (
-            self._event_codes[name][history.items.values[np.where(real, place, 0)]]
-            if len(history.items.values)
-            else None
-        )
-        if codes is None:
-            return np.zeros((len(users), 1), np.int32), lengths, before.astype(np.float32)
-        return np.where(real, codes, codes[:1, :1]), lengths, before.astype(np.float32)
+        items = history.items.values[np.where(real, place, 0)]
+        codes = self._event_codes[name][items]
+        if rng is not None and self.id_dropout:
+            dropped = rng.random(codes.shape, np.float32) < self.id_dropout
+            codes = np.where(dropped, self._unknown_event[name], codes)
+        return _EventArrays(np.where(real, codes, codes[:1, :1]), items, lengths, total)
+
+    def _had(self, events: Iterable[_EventArrays], items: NDArray[np.int64]) -> Tensor:
+        """Places in the batch of each user's items of the past, as far as they are in the batch."""
+        place = np.full(len(self.data.items), -1, np.int64)
+        place[items] = np.arange(len(items))
+        pairs = []
+        for found in events:
+            real = np.arange(found.items.shape[1]) < found.lengths[:, None]
+            owner = np.repeat(np.arange(len(found.lengths)), found.lengths)
+            of_event = place[found.items[real]]
+            pairs.append(np.stack([owner, of_event])[:, of_event >= 0])
+        return torch.from_numpy(np.concatenate(pairs, 1)) if pairs else _NO_PAIRS
 
     def _with_negatives(
         self, items: NDArray[np.int64], batch_rows: int, rng: np.random.Generator

@@ -17,7 +17,7 @@ from motet.data._encoder import Encoder
 from motet.data._history import History, build_history
 from motet.data._index import WordIndex
 from motet.data._labels import LabelReader, RawLabels
-from motet.data._prepare import Preparer, evaluate, used_columns
+from motet.data._prepare import Preparer, evaluate, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import iterate, open_table, require_columns
 from motet.data._scale import Whitening
@@ -276,7 +276,13 @@ class _Builder:
     def _read_interactions(self) -> _Interactions:
         schema, source = self.schema, self.schema.tables.interactions
         keys = schema.keys
-        table = open_table(self.directory, source, as_text=[k for k in (keys.user, keys.item) if k])
+        table = open_table(
+            self.directory,
+            source,
+            as_text=[k for k in (keys.user, keys.item) if k],
+            words=text_columns(schema, "interaction"),
+            numbers_as_text=schema.clean.unparseable == "null",
+        )
         columns = used_columns(schema, "interaction")
         require_columns(table, columns, source, "the schema uses it")
         total = table.select(pl.len()).collect().item()
@@ -379,8 +385,8 @@ class _Builder:
         item_order = self._natural_order("item")[inter.item_row]
         order = np.lexsort((item_order, inter.time, inter.user_row))
         in_order = self.schema.split.by in ("time", "user_time")
-        # where splits do not follow time, the past of a training row may hold test rows
-        allowed = split != SPLIT_CODES["unused"] if in_order else split <= SPLIT_CODES["validation"]
+        # where splits do not follow time, the past of a training row may hold validation and test rows
+        allowed = split != SPLIT_CODES["unused"] if in_order else split == SPLIT_CODES["train"]
         return {
             name: build_history(
                 np.asarray(event) & allowed,
@@ -450,7 +456,13 @@ def read_entity(
         DataError: If it is missing, empty, lacks a column, or holds a wrong cell.
     """
     key = str(getattr(schema.keys, entity))
-    table = open_table(directory, name, as_text=[key])
+    table = open_table(
+        directory,
+        name,
+        as_text=[key],
+        words=text_columns(schema, entity),
+        numbers_as_text=schema.clean.unparseable == "null",
+    )
     columns = used_columns(schema, entity)
     require_columns(table, columns, name, "the schema uses it")
     chunks = list(iterate(table.select(columns), name))

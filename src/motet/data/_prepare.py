@@ -19,7 +19,7 @@ from motet.schema import (
     template_fields,
 )
 
-__all__ = ["Preparer", "used_columns"]
+__all__ = ["Preparer", "looks_like_time", "text_columns", "used_columns"]
 
 
 def used_columns(schema: Schema, entity: Entity) -> list[str]:
@@ -48,18 +48,26 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
     wanted += [
         c for task in schema.tasks.values() if task.on == entity for c in expression_columns(task.label)
     ]
-    columns: list[str] = []
-    while wanted:
-        column = wanted.pop(0)
-        if column in derived:
-            wanted += expression_columns(derived[column])
-            # a derived column may refine a column of the file that has the same name
-            if column in expression_columns(derived[column]):
-                wanted = [name for name in wanted if name != column]
-                columns.append(column)
-        else:
-            columns.append(column)
-    return list(dict.fromkeys(columns))
+    needed = dict.fromkeys([*wanted, *derived])
+    # backwards, because a derived column may refine a column of the file that has the same name
+    for name, expression in reversed(derived.items()):
+        needed.pop(name, None)
+        needed |= dict.fromkeys(expression_columns(expression))
+    return list(needed)
+
+
+def text_columns(schema: Schema, entity: Entity) -> list[str]:
+    """Columns of words, in which 007 is not 7, unless an expression counts with them."""
+    columns = [
+        column
+        for name, feature in schema.features.of(entity).items()
+        if feature.kind in ("id", "categorical", "tags", "text")
+        for column in schema.feature_columns(entity, name)
+    ]
+    if entity == "interaction" and schema.keys.scenario:
+        columns.append(schema.keys.scenario)
+    counted = _counted_columns(schema, entity)
+    return [column for column in dict.fromkeys(columns) if column not in counted]
 
 
 class Preparer:
@@ -112,15 +120,19 @@ class Preparer:
                 column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
             return column.cast(pl.Datetime("us"))
         if column.dtype == pl.String:
-            number = column.cast(pl.Float64, strict=False)
-            if number.null_count() > column.null_count():
+            number = column.str.strip_chars().cast(pl.Float64, strict=False)
+            if number.is_not_null().sum() < column.is_not_null().sum() / 2:
                 return self._parsed(column, _parse_times(column), source, "a time")
-            column = number
+            column = self._parsed(column, number, source, "a time")
         if not column.dtype.is_numeric():
             raise DataError(
                 f"{source}, column '{name}': {column.dtype} is not a time", "give ISO text or epoch numbers"
             )
+        if column.dtype.is_float():
+            column = column.fill_nan(None)
         largest = column.cast(pl.Float64).abs().max()
+        if largest is not None and largest >= 1e17:  # type: ignore[operator]
+            return (column.cast(pl.Int64) // 1_000).cast(pl.Datetime("us")).alias(name)  # nanoseconds
         unit = 1_000_000 if largest is None or largest < 1e11 else 1_000 if largest < 1e14 else 1  # type: ignore[operator]
         if column.dtype.is_float():
             return (column * unit).round().cast(pl.Int64).cast(pl.Datetime("us")).alias(name)
@@ -148,14 +160,7 @@ class Preparer:
         """Columns that numbers are expected in: numeric features, and whatever expressions compare."""
         schema = self.schema
         columns = [f.column or n for n, f in schema.features.of(entity).items() if f.kind == "numeric"]
-        columns += [
-            column
-            for task in schema.tasks.values()
-            if task.on == entity and task.kind in ("binary", "regression", "retrieval")
-            for column in expression_columns(task.label)
-        ]
-        for expression in schema.derive.get(table_of(entity), {}).values():
-            columns += expression_columns(expression)
+        columns += _counted_columns(schema, entity)
         keys = schema.keys
         return [c for c in dict.fromkeys(columns) if c not in (keys.user, keys.item, keys.time)]
 
@@ -232,6 +237,20 @@ class Preparer:
         return frame
 
 
+def _counted_columns(schema: Schema, entity: Entity) -> list[str]:
+    """Columns that labels, filters and derived columns compare or count with."""
+    expressions = list(schema.derive.get(table_of(entity), {}).values())
+    for task in schema.tasks.values():
+        classes = task.kind in ("multiclass", "multilabel")
+        if task.on == entity and not (classes and expression_columns(task.label) == [task.label.strip('"')]):
+            expressions.append(task.label)
+    if entity == "interaction":
+        expressions += [
+            f.where for f in schema.features.user.values() if f.kind == "sequence" and f.where is not None
+        ]
+    return [column for expression in expressions for column in expression_columns(expression)]
+
+
 def evaluate(frame: pl.DataFrame, text: str, source: str, where: str) -> pl.Series:
     """Evaluate an SQL expression on a table.
 
@@ -270,14 +289,39 @@ def _mostly_numeric(column: pl.Series) -> bool:
 def _parse_times(column: pl.Series) -> pl.Series:
     text = column.str.strip_chars()
     plain = text.str.replace(r"(Z|[+-]\d\d:?\d\d)$", "").str.replace("T", " ", literal=True)
-    offset = text.str.extract(r"([+-]\d\d):?\d\d$").cast(pl.Int64, strict=False).fill_null(0)
+    zone = text.str.extract_groups(r"([+-])(\d\d):?(\d\d)$").struct.unnest()
+    zone.columns = ["sign", "hours", "minutes"]
     parsed: pl.Series | None = None
     for pattern in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d"):
         attempt = plain.str.to_datetime(pattern, strict=False, time_unit="us")
         parsed = attempt if parsed is None else parsed.fill_null(attempt)
     assert parsed is not None  # noqa: S101 (the loop runs)
     zoned = text.str.contains(r"\d\d:\d\d.*[+-]\d\d:?\d\d$")
-    frame = pl.DataFrame({"parsed": parsed, "hours": offset, "zoned": zoned})
-    shifted = pl.col("parsed") - pl.duration(hours=pl.col("hours"))
+    frame = zone.with_columns(parsed=parsed, zoned=zoned)
+    ahead = pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64)
+    ahead = pl.when(pl.col("sign") == "-").then(-ahead).otherwise(ahead)
+    shifted = pl.col("parsed") - pl.duration(minutes=ahead)
     utc = frame.select(pl.when(pl.col("zoned")).then(shifted).otherwise(pl.col("parsed")))
     return utc.to_series().alias(column.name)
+
+
+def looks_like_time(column: pl.Series, *, named: bool) -> bool:
+    """Whether a column holds times: a date-time, ISO text, or epoch numbers in a column named so.
+
+    Example:
+        >>> looks_like_time(pl.Series(["2024-05-01", "2024-05-02T10:00:00Z"]), named=False)
+        True
+        >>> looks_like_time(pl.Series([881250949]), named=False)
+        False
+    """
+    if column.dtype.is_temporal():
+        return True
+    filled = column.drop_nulls().head(1000)
+    if not len(filled):
+        return False
+    if column.dtype == pl.String:
+        return bool(_parse_times(filled).null_count() == 0)
+    if not named or not column.dtype.is_numeric():
+        return False
+    # from 1990 on, in seconds or finer
+    return bool((filled >= 631_152_000).all())

@@ -11,19 +11,27 @@ import polars as pl
 from motet.errors import DataError
 from motet.schema import nearest
 
-__all__ = ["CHUNK_ROWS", "iterate", "open_table", "require_columns"]
+__all__ = ["CHUNK_ROWS", "iterate", "open_table", "read_table", "require_columns"]
 
 CHUNK_ROWS = 500_000
 _SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 
 
-def open_table(directory: Path, name: str, as_text: Collection[str] = ()) -> pl.LazyFrame:
+def open_table(
+    directory: Path,
+    name: str,
+    as_text: Collection[str] = (),
+    words: Collection[str] = (),
+    numbers_as_text: bool = False,
+) -> pl.LazyFrame:
     """Open a table without reading its rows.
 
     Args:
         directory: The data directory.
         name: A file in it (``.csv``, ``.tsv``, ``.parquet``), a folder of such files, or a pattern.
-        as_text: Columns read as text whatever they look like, such as keys.
+        as_text: Columns read as text whatever they look like: keys.
+        words: Columns of CSV files that stay text where they look like whole numbers: 007 is not 7.
+        numbers_as_text: Leave numbers of CSV files as text, for a later step that mends them.
 
     Raises:
         DataError: If there is no such file, or it cannot be read, or it has no columns.
@@ -34,12 +42,24 @@ def open_table(directory: Path, name: str, as_text: Collection[str] = ()) -> pl.
     try:
         if paths[0].suffix in (".csv", ".tsv"):
             separator = "\t" if paths[0].suffix == ".tsv" else ","
-            head = pl.scan_csv(paths[0], separator=separator, infer_schema=False).collect_schema()
+            head = pl.scan_csv(paths[0], separator=separator, infer_schema_length=10_000).collect_schema()
+            text = [
+                column
+                for column, kind in head.items()
+                if column in as_text
+                or (column in words and kind.is_integer())
+                or (numbers_as_text and kind.is_numeric())
+            ]
             table = pl.scan_csv(
                 paths,
                 separator=separator,
                 infer_schema_length=10_000,
-                schema_overrides={column: pl.String for column in as_text if column in head},
+                schema_overrides=dict.fromkeys(text, pl.String),
+            ).with_columns(
+                # keys beside gaps are often written as 3.0
+                pl.col(column).str.replace(r"^(-?\d+)\.0+$", "$1")
+                for column, kind in head.items()
+                if column in as_text and kind.is_float()
             )
         else:
             table = pl.scan_parquet(paths)
@@ -47,7 +67,7 @@ def open_table(directory: Path, name: str, as_text: Collection[str] = ()) -> pl.
             casts = [
                 pl.col(column).cast(pl.String)
                 for column in as_text
-                if column in schema and schema[column] != pl.String and not schema[column].is_temporal()
+                if column in schema and schema[column].is_integer()  # a whole float becomes a word later
             ]
             table = table.with_columns(casts)
         table.collect_schema()
@@ -66,6 +86,14 @@ def iterate(table: pl.LazyFrame, name: str, chunk_rows: int = CHUNK_ROWS) -> Ite
         yield from table.collect_batches(chunk_size=chunk_rows, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(name, error) from None
+
+
+def read_table(directory: Path, name: str, as_text: Collection[str] = ()) -> pl.DataFrame:
+    """Read a whole table; arguments and errors as for :func:`open_table`."""
+    chunks = list(iterate(open_table(directory, name, as_text), name))
+    if not chunks or not sum(len(chunk) for chunk in chunks):
+        raise DataError(f"{name} has no rows", "give a table with rows")
+    return pl.concat(chunks)
 
 
 def require_columns(table: pl.LazyFrame, columns: Collection[str], name: str, why: str) -> None:

@@ -93,6 +93,10 @@ class Whitening:
     @classmethod
     def fit(cls, vectors: NDArray[np.float32], width: int) -> Whitening:
         """Fit on the vectors of training rows, shape [n, D], keeping ``width`` directions."""
+        if not len(vectors):
+            return cls(
+                np.zeros(vectors.shape[1], np.float32), np.eye(vectors.shape[1], width, dtype=np.float32)
+            )
         mean = vectors.mean(0)
         covariance = np.cov((vectors - mean).T.astype(np.float64), ddof=0).reshape(vectors.shape[1], -1)
         values, directions = np.linalg.eigh(covariance)

@@ -73,6 +73,7 @@ def sampled_softmax_loss(
     user_of_row: Tensor,
     item_of_row: Tensor,
     labels: Tensor,
+    had: Tensor | None = None,
 ) -> Tensor:
     """Softmax over the items of the batch, corrected for how likely each is to be among them.
 
@@ -87,10 +88,18 @@ def sampled_softmax_loss(
         user_of_row: int64 [B].
         item_of_row: int64 [B].
         labels: [B]; 1 marks a positive row.
+        had: Pairs (user, item) that are no negatives, because the user has had the item, int64 [2, P].
     """
     positive = torch.nonzero(labels == 1).squeeze(1)
     if not len(positive):
         return user_vectors.sum() * 0.0 + item_vectors.sum() * 0.0 + item_bias.sum() * 0.0
     users = user_vectors.index_select(0, user_of_row[positive])
     scores = torch.addmm(item_bias - log_q, users, item_vectors.T)  # [P, I]
-    return F.cross_entropy(scores, item_of_row[positive])
+    targets = item_of_row[positive]
+    if had is not None and had.shape[1]:
+        hidden = torch.zeros(len(user_vectors), len(item_vectors), dtype=torch.bool)
+        hidden[had[0], had[1]] = True
+        hidden = hidden.index_select(0, user_of_row[positive])
+        hidden[torch.arange(len(positive)), targets] = False
+        scores = scores.masked_fill(hidden, -torch.inf)
+    return F.cross_entropy(scores, targets)

@@ -222,12 +222,12 @@ class Schema(Part):
 
     def _source_columns(self, expression: str, entity: Entity) -> list[str]:
         """Columns of the file that an expression rests on, through derived columns."""
-        derived = self.derive.get(table_of(entity), {})
-        sources: list[str] = []
-        for column in expression_columns(expression):
-            rest = derived.get(column)
-            sources += [column] if rest is None else self._source_columns(rest, entity)
-        return sources
+        sources: dict[str, list[str]] = {}
+        for name, derived in self.derive.get(table_of(entity), {}).items():
+            sources[name] = [
+                s for column in expression_columns(derived) for s in sources.get(column, [column])
+            ]
+        return [s for column in expression_columns(expression) for s in sources.get(column, [column])]
 
     def feature_columns(self, entity: Entity, name: str) -> list[str]:
         """Columns of the entity's own table that a feature reads."""

@@ -101,7 +101,8 @@ class ModelSettings(Part):
         vector_width: Width that text and other vectors are projected to.
         retrieval_width: Width of the user and item vectors of retrieval tasks.
         dropout: Share of hidden units dropped in training.
-        id_dropout: Share of ids replaced by "unknown" in training, so that content alone works.
+        id_dropout: Share of ids replaced by "unknown" in training, so that content alone works;
+            events of sequences included.
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
         options: Options of the architecture itself.
     """

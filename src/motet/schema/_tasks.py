@@ -106,12 +106,15 @@ class RetrievalTask(Task):
     Attributes:
         positive: SQL expression over an interaction that says which ones to find.
         negatives: Items drawn uniformly from the catalogue for each batch.
+        repeats: Whether users come back to items they have had. If not, such items are no
+            negatives in training, and none of them is offered again.
     """
 
     kind: Literal["retrieval"] = "retrieval"
     on: Literal["interaction"] = "interaction"
     positive: str
     negatives: int = Field(2048, ge=1)
+    repeats: bool = False
 
     @field_validator("positive")
     @classmethod

@@ -125,6 +125,7 @@ def task_losses(
                 batch.user_of_row,
                 batch.item_of_row,
                 batch.labels[name],
+                None if task.repeats else batch.had,
             )
             continue
         labels = {"interaction": batch.labels, "item": batch.item_labels, "user": batch.user_labels}[task.on]

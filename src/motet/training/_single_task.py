@@ -64,10 +64,11 @@ class _Together:
         self._alone = alone
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        found = {}
+        found: dict[str, NDArray[np.float32]] = {}
         for name, predictor in self._alone.items():
             predictions = predictor.predict(rows)
-            found |= {name: predictions[name]} if name in predictions else {}
+            if name in predictions:
+                found[name] = predictions[name]
         return found
 
     def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:

@@ -1,0 +1,310 @@
+"""The command table."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import motet
+from motet.cli._progress import progress_on_terminal
+from motet.cli._tables import columns_table, labels_table, metrics_table
+from motet.errors import DataError
+from motet.schema import Schema
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="motet",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help=(
+        "One model, trained on your own logs and catalogue, that predicts every behaviour you care about, in every "
+        "placement, and understands text.\n\n"
+        "**From your own files:**\n\n"
+        "1. `motet inspect DIR > schema.yaml` proposes a schema; read and edit it.\n\n"
+        "2. `motet check schema.yaml --data DIR` says what is in the files, what was cleaned, and what would leak.\n\n"
+        "3. `motet train schema.yaml --data DIR --out BUNDLE` trains one model for all tasks.\n\n"
+        "4. `motet evaluate BUNDLE --data DIR --controls` says honestly how good it is; `report.html` lies in the bundle.\n\n"
+        "5. `motet predict` and `motet recommend` use it.\n\n"
+        "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
+        "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
+        "130 interrupted."
+    ),
+)
+datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
+app.add_typer(datasets, name="datasets")
+
+out_console = Console(highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
+Data = Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")]
+SchemaFile = Annotated[Path, typer.Argument(help="Schema file (YAML).")]
+BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle.")]
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Print the version, or the help."""
+    if version:
+        typer.echo(motet.__version__)
+        raise typer.Exit
+
+
+@datasets.command("list")
+def datasets_list(as_json: Json = False) -> None:
+    """List the data sets that `fetch` knows."""
+    from motet.datasets import DATASETS  # noqa: PLC0415 (a command imports what it uses)
+
+    if as_json:
+        _print_json({name: source.summary for name, source in DATASETS.items()})
+        return
+    for name, source in DATASETS.items():
+        out_console.print(f"[bold]{name:18}[/bold] {escape(source.summary)}", soft_wrap=True)
+
+
+@datasets.command("fetch")
+def datasets_fetch(
+    name: Annotated[str, typer.Argument(help="Name from `motet datasets list`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Directory to write; a cache directory when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a data set: tables, a ready schema, and a datasheet. Checked by hash, kept in a cache."""
+    from motet.datasets import fetch  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        place = fetch(name, out, report)
+    if as_json:
+        _print_json({"directory": str(place)})
+    else:
+        typer.echo(f"{place}: schema.yaml, DATASHEET.md and the tables")
+
+
+@app.command("inspect")
+def inspect_command(
+    directory: Annotated[Path, typer.Argument(help="Directory with your CSV or Parquet files.")],
+    out: Annotated[Path | None, typer.Option(help="Write the schema here instead of printing it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Propose a schema from your own files; what was guessed, and why, is said beside it."""
+    from motet.data import inspect_directory  # noqa: PLC0415
+
+    found = inspect_directory(directory)
+    if as_json:
+        _print_json(
+            {"schema": found.schema.model_dump(mode="json", exclude_defaults=True), "notes": found.notes}
+        )
+        return
+    text = "".join(f"# {note}\n" for note in found.notes) + found.schema.to_yaml()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    if out.exists():
+        raise DataError(f"{out} exists", "name another file, or remove it")
+    out.write_text(text, encoding="utf-8")
+    typer.echo(f"{out}: read it, edit it, then: motet check {out} --data {directory}")
+
+
+@app.command()
+def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
+    """Report on the data: types, ranges, missing values, cleaning, label rates, leaks."""
+    from motet.data import check_data  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as columns:
+        report = check_data(Schema.load(schema), data, Path(columns))
+    if as_json:
+        _print_json(report.to_json())
+        return
+    out_console.print(columns_table(report))
+    out_console.print(labels_table(report))
+    rows = ", ".join(f"{n:,} {split}" for split, n in report.rows.items() if n)
+    out_console.print(f"rows: {rows}; {report.users:,} users, {report.items:,} items")
+    out_console.print("cleaning:" if report.cleaning else "cleaning: nothing to do")
+    for line in report.cleaning:
+        out_console.print(f"  {escape(line)}")
+    for leak in report.leaks:
+        out_console.print(
+            f"[bold]leak:[/bold] feature '{escape(leak.feature)}' alone decides task '{escape(leak.task)}' in "
+            f"{leak.share:.1%} of rows (always guessing the commonest: {leak.baseline:.1%})"
+        )
+    if not report.leaks:
+        out_console.print("leaks: none found")
+
+
+@app.command()
+def train(
+    schema: SchemaFile,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set training.epochs=5")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds of training after which the best so far is kept.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model for all tasks, measure it on the test rows, and write a bundle."""
+    changes = list(overrides or [])
+    changes += [] if seed is None else [f"training.seed={seed}"]
+    changes += [] if time_limit is None else [f"training.time_limit_s={time_limit}"]
+    parsed = Schema.load(schema, changes)
+    from motet import workflow  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        bundle = workflow.train(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
+    if as_json:
+        _print_json(bundle.metrics)
+        return
+    out_console.print(metrics_table(bundle.schema, bundle.metrics))
+    cost = bundle.metrics["cost"]
+    typer.echo(
+        f"trained in {cost['train_s']:.0f} s ({cost['rows_per_s']:,.0f} rows/s, {cost['parameters']:,} parameters, "
+        f"at most {cost['peak_rss_bytes'] / 1e6:,.0f} MB); bundle and report: {out}"
+    )
+
+
+@app.command()
+def evaluate(
+    bundle: BundleDir,
+    data: Data,
+    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    controls: Annotated[bool, typer.Option("--controls", help="Fit the plain controls beside it.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of intervals and controls.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task controls if asked."""
+    from motet import workflow  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        metrics = workflow.evaluate_bundle(
+            bundle, data, split=split, controls=controls, seed=seed, progress=report
+        )
+    if as_json:
+        _print_json(metrics)
+        return
+    out_console.print(metrics_table(Schema.load(bundle / "schema.yaml"), metrics))
+    for name, found in metrics.get("controls", {}).items():
+        if "skipped" in found:
+            typer.echo(f"{name}: left out, {found['skipped']}")
+    for name, found in metrics.get("transfer", {}).items():
+        if found["negative_transfer"]:
+            typer.echo(
+                f"negative transfer: '{name}' is better when trained alone, by {-found['difference']:.4f} {found['metric']}"
+            )
+    typer.echo(f"report: {bundle / 'report.html'}")
+
+
+@app.command()
+def predict(
+    bundle: BundleDir,
+    pairs: Annotated[
+        Path, typer.Option(help="CSV, TSV or Parquet with the key columns, and feature columns where known.")
+    ],
+    out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")],
+    as_json: Json = False,
+) -> None:
+    """Predict every task for user-item pairs; users and items never seen are described by their columns."""
+    from motet import workflow  # noqa: PLC0415
+
+    write = _writer(out)
+    with progress_on_terminal(as_json) as report:
+        recommender = workflow.open_recommender(bundle, report)
+        keys = [k for k in (recommender.schema.keys.user, recommender.schema.keys.item) if k]
+        result = recommender.predict(_read_table(pairs, keys))
+    write(result)
+    _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
+        f"{out}: {len(result):,} rows"
+    )
+
+
+@app.command()
+def recommend(
+    bundle: BundleDir,
+    users: Annotated[Path, typer.Option(help="CSV, TSV or Parquet with the user column.")],
+    out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")],
+    k: Annotated[int, typer.Option("-k", help="Items a user.", min=1)] = 10,
+    scenario: Annotated[str | None, typer.Option(help="Where they are shown.")] = None,
+    by: Annotated[str | None, typer.Option(help="Task to rank by; the retrieval task when left out.")] = None,
+    keep_seen: Annotated[
+        bool, typer.Option("--keep-seen", help="Let items come back that a user has had.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Rank the whole catalogue for users, with every task's prediction; what a user has had is left out."""
+    from motet import workflow  # noqa: PLC0415
+
+    write = _writer(out)
+    with progress_on_terminal(as_json) as report:
+        recommender = workflow.open_recommender(bundle, report)
+        key = recommender.schema.keys.user
+        if key is None:
+            raise DataError(f"the schema '{recommender.schema.name}' has no users", "use 'motet predict'")
+        asked = _read_table(users, [key])
+        if key not in asked.columns:
+            raise DataError(f"{users} has no column '{key}'", "name the users in that column")
+        wanted = asked[key].drop_nulls().cast(pl.String).unique(maintain_order=True).to_list()
+        result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=keep_seen)
+    write(result)
+    _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
+        f"{out}: {len(result):,} rows for {len(wanted):,} users"
+    )
+
+
+@app.command()
+def report(bundle: BundleDir, as_json: Json = False) -> None:
+    """Draw a bundle's report.html anew from its metrics."""
+    from motet import workflow  # noqa: PLC0415
+
+    path = workflow.write_report(bundle)
+    _print_json({"report": str(path)}) if as_json else typer.echo(path)
+
+
+def _read_table(path: Path, keys: list[str]) -> pl.DataFrame:
+    from motet.data import read_table  # noqa: PLC0415
+
+    return read_table(path.parent, path.name, as_text=keys)
+
+
+def _writer(out: Path) -> Any:
+    """Check the place of a result before the work, and write it whole or not at all after."""
+    if out.suffix not in (".csv", ".parquet"):
+        raise DataError(f"{out} is neither .csv nor .parquet", "name a file of one of these kinds")
+    if not out.parent.is_dir():
+        raise DataError(f"the directory {out.parent} does not exist", "make it first")
+
+    def write(result: pl.DataFrame) -> None:
+        temporary = out.with_name(out.name + ".new")
+        try:
+            if out.suffix == ".parquet":
+                result.write_parquet(temporary)
+            else:
+                lists = [c for c in result.columns if result[c].dtype == pl.List(pl.String)]
+                result.with_columns(pl.col(c).list.join("|") for c in lists).write_csv(temporary)
+            temporary.replace(out)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            temporary.unlink(missing_ok=True)
+            raise DataError(
+                f"{out} cannot be written ({error})", "free some space, or choose another place"
+            ) from None
+
+    return write

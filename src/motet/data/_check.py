@@ -1,0 +1,261 @@
+"""The data report: what the files hold, what is wrong with them, and what would leak."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._account import Account
+from motet.data._build import build_dataset
+from motet.data._dataset import Dataset
+from motet.data._read import open_table
+from motet.schema import ENTITIES, Entity, Schema, expression_columns, table_of
+
+__all__ = ["ColumnReport", "DataReport", "Leak", "check_data"]
+
+_SAMPLE_ROWS = 1_000_000
+_DETERMINES = 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnReport:
+    """One column of a file.
+
+    Attributes:
+        table: File.
+        column: Column.
+        kind: Type as read.
+        rows: Rows looked at, a million at the most.
+        missing: Rows without a value.
+        distinct: Distinct values.
+        low: Smallest value, as text.
+        high: Largest value.
+        used: Features, keys and tasks that read it.
+    """
+
+    table: str
+    column: str
+    kind: str
+    rows: int
+    missing: int
+    distinct: int
+    low: str
+    high: str
+    used: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A feature that gives a label away.
+
+    Attributes:
+        feature: Its name.
+        task: The task it gives away.
+        share: Share of labelled rows whose label the feature alone decides.
+        baseline: The same for always guessing the commonest label.
+    """
+
+    feature: str
+    task: str
+    share: float
+    baseline: float
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What ``motet check`` prints.
+
+    Attributes:
+        columns: Every column of every file.
+        cleaning: What was found and done, a line each.
+        rows: Interactions per split.
+        users: Users.
+        items: Items.
+        labels: Per task: labelled rows, and the mean label or the share of each class.
+        scenarios: Per scenario and task, the same mean.
+        leaks: Features that give labels away.
+    """
+
+    columns: list[ColumnReport]
+    cleaning: list[str]
+    rows: dict[str, int]
+    users: int
+    items: int
+    labels: dict[str, dict[str, Any]]
+    scenarios: dict[str, dict[str, float | None]]
+    leaks: list[Leak] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return asdict(self)
+
+
+def check_data(schema: Schema, directory: Path, spill_directory: Path | None = None) -> DataReport:
+    """Read the files as training would, and report on them; no text is encoded.
+
+    Raises:
+        DataError: If training could not read them either.
+    """
+    account = Account()
+
+    def no_vectors(texts: Any) -> NDArray[np.float32]:
+        return np.zeros((len(texts), 1), np.float32)
+
+    data = build_dataset(
+        schema, directory, encode_text=no_vectors, account=account, spill_directory=spill_directory
+    )
+    return DataReport(
+        columns=_columns(schema, directory),
+        cleaning=[str(finding) for finding in account],
+        rows={split: len(data.rows(split)) for split in ("train", "validation", "test", "unused")},
+        users=len(data.users) if schema.keys.user else 0,
+        items=len(data.items) if schema.keys.item else 0,
+        labels={name: _label_summary(data, name) for name in schema.tasks},
+        scenarios=_scenario_means(data),
+        leaks=find_leaks(data),
+    )
+
+
+def find_leaks(data: Dataset) -> list[Leak]:
+    """Features of the interaction and the item whose value alone decides a label.
+
+    A category leaks if, over values that stand in at least two training rows, the commonest label
+    of each value is right in 99.5 % of the rows while the commonest label overall is right in less
+    than 95 %. A number leaks if one threshold, or its own value, does the same.
+    """
+    rows = data.rows("train")
+    rows = rows[:: max(1, len(rows) // _SAMPLE_ROWS)]
+    leaks = []
+    for task in data.encoder.interaction_tasks:
+        if data.schema.tasks[task].kind in ("retrieval", "multilabel"):
+            continue
+        label = data.label(task, rows)
+        known = ~np.isnan(label)
+        if known.sum() < 50:
+            continue
+        y = np.unique(label[known], return_inverse=True)[1]
+        baseline = np.bincount(y).max() / len(y)
+        if baseline > 0.95:
+            continue
+        for feature, values in _feature_values(data, rows[known]):
+            share = _decided(values, y)
+            if share >= _DETERMINES:
+                leaks.append(Leak(feature, task, float(share), float(baseline)))
+    return leaks
+
+
+def _feature_values(data: Dataset, rows: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
+    found = []
+    at: dict[Entity, NDArray[Any]] = {
+        "user": data.user_row[rows],
+        "item": data.item_row[rows],
+        "interaction": rows,
+    }
+    for entity in ENTITIES:
+        layout, table = data.encoder.layout(entity), data.table(entity)
+        for column, name in enumerate(layout.codes):
+            if not layout.is_id[column] and name != "scenario":
+                found.append((name, table.codes[at[entity], column].astype(np.int64)))
+        for column, name in enumerate(layout.numbers):
+            values = table.numbers[at[entity], column]
+            found.append((name, np.unique(values, return_inverse=True)[1]))
+    return found
+
+
+def _decided(values: NDArray[np.int64], y: NDArray[np.int64]) -> float:
+    """Share of rows that the commonest label of their value gets right, values of one row left out."""
+    counts = pl.DataFrame({"v": values, "y": y}).group_by("v", "y").len()
+    best = counts.group_by("v").agg(pl.col("len").max().alias("right"), pl.col("len").sum().alias("rows"))
+    best = best.filter(pl.col("rows") > 1)
+    covered = int(best["rows"].sum())
+    if covered < 0.5 * len(y):
+        return 0.0
+    return int(best["right"].sum()) / covered
+
+
+def _label_summary(data: Dataset, name: str) -> dict[str, Any]:
+    task = data.schema.tasks[name]
+    values = (
+        data.label(name, np.arange(len(data))[:_SAMPLE_ROWS])
+        if task.on == "interaction"
+        else data.entity_labels[name].values
+    )
+    known = ~np.isnan(values) if values.ndim == 1 else ~np.isnan(values).any(1)
+    summary: dict[str, Any] = {
+        "kind": task.kind,
+        "labelled": int(known.sum()),
+        "missing": int((~known).sum()),
+    }
+    if task.kind in ("multiclass", "multilabel"):
+        classes = data.encoder.classes[name]
+        if values.ndim == 1:
+            share = np.bincount(values[known].astype(np.int64), minlength=len(classes)) / max(1, known.sum())
+        else:
+            share = values[known].mean(0) if known.any() else np.zeros(len(classes))
+        summary["share"] = {c: round(float(s), 4) for c, s in zip(classes, share, strict=True)}
+    else:
+        summary["mean"] = float(values[known].mean()) if known.any() else None
+    return summary
+
+
+def _scenario_means(data: Dataset) -> dict[str, dict[str, float | None]]:
+    if data.schema.keys.scenario is None:
+        return {}
+    means: dict[str, dict[str, float | None]] = {}
+    for code, scenario in enumerate(data.encoder.scenarios):
+        rows = np.flatnonzero(data.scenario == code)[:_SAMPLE_ROWS]
+        if not len(rows):
+            continue
+        means[scenario] = {"rows": float(len(rows))}
+        for name in data.encoder.interaction_tasks:
+            if data.schema.tasks[name].kind in ("binary", "regression", "retrieval"):
+                values = data.label(name, rows)
+                known = values[~np.isnan(values)]
+                means[scenario][name] = float(known.mean()) if len(known) else None
+    return means
+
+
+def _columns(schema: Schema, directory: Path) -> list[ColumnReport]:
+    reports = []
+    for entity in ENTITIES:
+        name = getattr(schema.tables, table_of(entity))
+        if name is None:
+            continue
+        table = open_table(directory, name).head(_SAMPLE_ROWS).collect()
+        for column in table.columns:
+            values = table[column]
+            plain = values.dtype.is_numeric() or values.dtype.is_temporal() or values.dtype == pl.String
+            reports.append(
+                ColumnReport(
+                    table=name,
+                    column=column,
+                    kind=str(values.dtype),
+                    rows=len(values),
+                    missing=values.null_count(),
+                    distinct=values.n_unique() if plain else 0,
+                    low=str(values.min())[:40] if plain else "",
+                    high=str(values.max())[:40] if plain else "",
+                    used=tuple(_uses(schema, entity, column)),
+                )
+            )
+    return reports
+
+
+def _uses(schema: Schema, entity: Any, column: str) -> list[str]:
+    uses = [f"keys.{key}" for key, value in schema.keys.model_dump().items() if value == column]
+    uses += [
+        f"feature {n}" for n in schema.features.of(entity) if column in schema.feature_columns(entity, n)
+    ]
+    uses += [
+        f"task {n}"
+        for n, t in schema.tasks.items()
+        if t.on == entity and column in expression_columns(t.label)
+    ]
+    derived = schema.derive.get(table_of(entity), {})
+    uses += [f"derived {n}" for n, text in derived.items() if column in expression_columns(text)]
+    return uses
