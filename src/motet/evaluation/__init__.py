@@ -1,12 +1,14 @@
 """Metrics, controls, and the task × scenario evaluation."""
 
 from motet.evaluation._bootstrap import bootstrap
+from motet.evaluation._calibration import calibration_curve
 from motet.evaluation._catalogue import rank_catalogue, ranking_metrics
 from motet.evaluation._controls import CONTROLS, Control, run_controls
 from motet.evaluation._evaluate import Evaluation, evaluate
 from motet.evaluation._metrics import HEADLINES, METRICS, task_metrics, why_undefined
 from motet.evaluation._ranking import rank_users, top_items
 from motet.evaluation._relations import label_correlation, task_relations
+from motet.evaluation._report import render_report
 from motet.evaluation._score import headlines, score_of, validation_score
 from motet.evaluation._statistic import Metric
 from motet.evaluation._transfer import negative_transfer, paired_intervals
@@ -19,6 +21,7 @@ __all__ = [
     "Evaluation",
     "Metric",
     "bootstrap",
+    "calibration_curve",
     "evaluate",
     "headlines",
     "label_correlation",
@@ -27,6 +30,7 @@ __all__ = [
     "rank_catalogue",
     "rank_users",
     "ranking_metrics",
+    "render_report",
     "run_controls",
     "score_of",
     "task_metrics",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from motet.evaluation._report._compare import Comparison
-from motet.evaluation._report._headline import TaskFacts
-from motet.evaluation._report._words import count, is_number, listing, number, percent
+from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, interval_of
+from motet.evaluation._report._words import count, is_number, listing, metric_name, number, percent
 
-__all__ = ["Conclusion", "Notice", "conclude", "lead", "notices", "short"]
-
-_FEW_ROWS = 100  # fewer rows carry no judgement about new users or items
+__all__ = ["Conclusion", "Notice", "conclude", "lead", "notices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +35,12 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a decision should know; ``tone`` is ``warning`` or ``plain``."""
+    """Something a decision should know; ``tone`` is ``warning`` or ``plain``, ``points`` go task by task."""
 
     tone: str
     title: str
     text: str
-
-
-def short(kind: str, value: float | None) -> str:
-    """A headline in two or three words.
-
-    Example:
-        >>> short("binary", 0.79), short("retrieval", 0.1234)
-        ('79\\xa0%', '0.123')
-    """
-    return percent(value) if kind == "binary" else number(value)
+    points: list[str] = field(default_factory=list)
 
 
 def conclude(comparison: Comparison, metrics: Mapping[str, Any]) -> Conclusion:
@@ -64,7 +53,13 @@ def conclude(comparison: Comparison, metrics: Mapping[str, Any]) -> Conclusion:
 
 
 def _binary(name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, str, str]:
-    worth = " That is no better than tossing a coin." if value <= 0.505 else " A coin would manage 50\u00a0%."
+    worth = " A coin would manage 50\u00a0%."
+    if _chance(values):
+        low, high = interval_of(values, "auc") or (value, value)
+        worth = (
+            f" A coin would manage 50\u00a0%, and the 95\u00a0% interval, {percent(low)} to {percent(high)}, does not "
+            f"rule out that the model does no better."
+        )
     rates = ""
     predicted, real = values.get("predicted_rate"), values.get("label_rate")
     if is_number(predicted) and is_number(real):
@@ -76,6 +71,12 @@ def _binary(name: str, value: float, values: Mapping[str, Any], _: Mapping[str, 
         f"{percent(value)} of pairs.{worth}{rates}"
     )
     return percent(value), "of pairs ranked right", sentence
+
+
+def _chance(values: Mapping[str, Any]) -> bool:
+    """Whether the AUC cannot be told from that of a coin."""
+    low, _ = interval_of(values, "auc") or (values.get("auc"), None)
+    return low is not None and is_number(low) and low <= 0.5
 
 
 def _regression(
@@ -145,29 +146,30 @@ _MEANINGS = {
 }
 
 
-def _in_words(comparison: Comparison, value: float, values: Mapping[str, Any]) -> str:
-    kind = comparison.task.kind
+def _in_words(kind: str, metric: str, value: float | None, values: Mapping[str, Any]) -> str:
     if kind == "regression" and is_number(values.get("rmse")):
-        return f"a typical error of {number(values['rmse'], 2)}"
-    return percent(value) if kind == "binary" else f"{comparison.task.metric} {number(value)}"
+        return f"a typical error of {number(values['rmse'], 3)}"
+    return f"{percent(value, 1)} of pairs" if kind == "binary" else f"{metric_name(metric)} {number(value)}"
 
 
 def _beside(comparison: Comparison) -> str:
-    best = comparison.best
+    best, task, own = comparison.best, comparison.task, comparison.model.headline
     if best is None:
         return "No control was measured on it, so there is nothing to hold this against."
-    reached = _in_words(comparison, best.value, best.headline.values)
+    control = _in_words(task.kind, task.metric, best.value, best.headline.values)
+    model = _in_words(task.kind, task.metric, own.value, own.values)
     if comparison.verdict == "ahead":
-        return f"It is ahead of every control; the best, {best.name}, reaches {reached}."
+        return f"It is ahead of every control: the best, {best.name}, has {control}, the model {model}."
     if comparison.verdict == "behind":
-        names = listing([rival.name for rival in comparison.better])
-        return f"A plain control does better: {names}. The best of them reaches {reached}."
-    side = "slightly more" if best.value > comparison.model.value else "slightly less"
-    if best.value == comparison.model.value:
-        side = "as much"
+        others = [rival.name for rival in comparison.better[1:]]
+        also = f" Also ahead of it: {listing(others)}." if others else ""
+        return f"A plain control does better: {best.name}, with {control} against the model's {model}.{also}"
+    if best.value == own.value:
+        return f"It is level with the best control, {best.name}, to the last digit: {control}."
+    what = "the model may be as good" if best.value > (own.value or 0.0) else "its lead may be chance"
     return (
-        f"It is level with the best control, {best.name}, which reaches {reached}: {side}, and within the "
-        f"95\u00a0% uncertainty of the model's own number."
+        f"The best control, {best.name}, has {control}, the model {model}. The control lies within the 95\u00a0% "
+        f"interval of the model's own number, so {what}."
     )
 
 
@@ -179,8 +181,14 @@ def lead(comparisons: list[Comparison]) -> str:
     parts = []
     ahead = [c for c in judged if c.verdict == "ahead"]
     if len(ahead) == len(judged):
-        which = "its one task" if len(judged) == 1 else f"all {len(judged)} tasks"
-        return f"The model is ahead of every control on {which}."
+        which = (
+            "its one task"
+            if len(judged) == 1
+            else f"all {len(judged)} tasks that one was measured on"
+            if len(judged) < len(comparisons)
+            else f"all {len(judged)} tasks"
+        )
+        return f"The model is ahead of every control on {which}.{_unjudged(comparisons)}"
     if ahead:
         parts.append(f"ahead of every control on {_quoted(ahead)}")
     level = [c for c in judged if c.verdict == "level"]
@@ -189,7 +197,12 @@ def lead(comparisons: list[Comparison]) -> str:
     behind = [c for c in judged if c.verdict == "behind"]
     if behind:
         parts.append(f"behind a plain control on {_quoted(behind)}")
-    return f"The model is {listing(parts)}."
+    return f"The model is {'; '.join(parts)}.{_unjudged(comparisons)}"
+
+
+def _unjudged(comparisons: list[Comparison]) -> str:
+    left = [c for c in comparisons if c.verdict is None]
+    return f" Nothing was held against it on {_quoted(left)}." if left else ""
 
 
 def _quoted(comparisons: list[Comparison]) -> str:
@@ -198,24 +211,33 @@ def _quoted(comparisons: list[Comparison]) -> str:
 
 def notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> list[Notice]:
     """What a decision should know, what went wrong first."""
-    found = [
-        Notice(
-            "warning",
-            f"A control wins on “{c.task.name}”",
-            f"{_capital(c.better[0].name)} reaches {short(c.task.kind, c.better[0].value)} on {c.task.metric}, the "
-            f"model {short(c.task.kind, c.model.value)}. For this task alone the plain method is the better choice.",
-        )
-        for c in comparisons
-        if c.verdict == "behind"
-    ]
-    found += _transfer_notices(metrics)
-    found += _calibration_notices(comparisons)
+    found = _lost_notices(comparisons) + _transfer_notices(metrics) + _calibration_notices(comparisons)
     found += _cold_notices(metrics, comparisons)
+    return sorted(found, key=lambda notice: notice.tone != "warning")
+
+
+def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
+    found = []
+    lost = [c for c in comparisons if c.verdict == "behind"]
+    if lost:
+        points = [
+            f"“{c.task.name}”: {metric_name(c.task.metric)} is {number(c.better[0].value)} for {c.better[0].name}, "
+            f"{number(c.model.value)} for this model."
+            for c in lost
+        ]
+        advice = "Were that all that matters, the plain method would be the better choice."
+        found.append(Notice("warning", f"A control wins on {_quoted(lost)}", advice, points))
+    blind = [c for c in comparisons if c.task.kind == "binary" and _chance(c.model.headline.values)]
+    if blind:
+        text = "The test rows do not show that the model knows more about it than chance."
+        found.append(Notice("warning", f"No better than a coin on {_quoted(blind)}", text))
     return found
 
 
 def _transfer_notices(metrics: Mapping[str, Any]) -> list[Notice]:
     transfer = metrics.get("transfer") or {}
+    if len(metrics["tasks"]) + bool(metrics.get("ranking")) < 2:
+        return []  # one task has nobody to share with
     lost = [name for name, facts in transfer.items() if facts.get("negative_transfer")]
     if lost:
         names = listing([f"“{name}”" for name in lost])
@@ -243,16 +265,18 @@ def _calibration_notices(comparisons: list[Comparison]) -> list[Notice]:
     for c in comparisons:
         values = c.model.headline.values
         predicted, real = values.get("predicted_rate"), values.get("label_rate")
-        if not (is_number(predicted) and is_number(real)) or not real:
+        if predicted is None or not is_number(predicted) or not is_number(real) or not real:
             continue
-        off = float(predicted) / float(real) - 1
+        off = predicted / real - 1
+        gap = f"{number(predicted / real, 1)} times as much" if off > 1 else f"{percent(abs(off))} too "
+        gap += "" if off > 1 else "much" if off > 0 else "little"
         if abs(off) > 0.1:
             found.append(
                 Notice(
                     "warning",
                     f"Probabilities of “{c.task.name}” run {'high' if off > 0 else 'low'}",
                     f"It foretells {percent(predicted)} on average where {percent(real)} happened, "
-                    f"{percent(abs(off))} too {'much' if off > 0 else 'little'}. Its order of items is not touched by "
+                    f"{gap}. Its order of items is not touched by "
                     f"that; prices and thresholds built on the probability are.",
                 )
             )
@@ -263,30 +287,47 @@ def _cold_notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> 
     rows = (metrics.get("rows") or {}).get("groups") or {}
     groups = metrics.get("groups") or {}
     found = []
-    for group, who in (("cold_user", "users"), ("cold_item", "items")):
+    for group, who in (("cold_user", "user"), ("cold_item", "item")):
         if group not in rows:
             continue
-        title = f"New {who}"
-        if not rows[group]:
-            text = f"Every test row has {who} seen in training, so nothing is known about new {who}."
+        title, seen = f"New {who}s", rows[group]
+        if not seen:
+            text = f"Every test row is of a known {who}, so nothing was learnt about new {who}s."
             found.append(Notice("plain", title, text))
             continue
-        share = f"{count(rows[group])} test rows have {who} never seen in training"
-        if rows[group] < _FEW_ROWS:
-            text = f"Only {share}: too few to say how good the model is for new {who}."
+        what = "row is" if seen == 1 else "rows are"
+        share = f"{count(seen)} test {what} of {who}s never seen in training"
+        if seen < FEW_ROWS:
+            text = f"Only {share}: too few to say how good the model is for new {who}s."
             found.append(Notice("plain", title, text))
             continue
-        parts = []
-        for c in comparisons:
-            new = (groups.get(group) or {}).get(c.task.name, {}).get(c.task.metric)
-            warm = (groups.get("warm") or {}).get(c.task.name, {}).get(c.task.metric)
-            if is_number(new):
-                against = f" against {short(c.task.kind, warm)} for known ones" if is_number(warm) else ""
-                parts.append(f"“{c.task.name}” {short(c.task.kind, new)}{against} ({c.task.metric})")
-        rest = f" There the model reaches {listing(parts)}." if parts else " No task is defined on them."
-        found.append(Notice("plain", title, f"{share}.{rest}"))
+        cold, warm = groups.get(group) or {}, groups.get("warm") or {}
+        parts = [
+            _cold_task(who, c.task, cold.get(c.task.name) or {}, warm.get(c.task.name) or {})
+            for c in comparisons
+            if is_number((cold.get(c.task.name) or {}).get(c.task.metric))
+        ]
+        lost = [
+            c.task.name
+            for c in comparisons
+            if c.task.kind == "binary" and _chance(cold.get(c.task.name) or {})
+        ]
+        rest = "" if parts else " No task could be measured on them."
+        if lost:
+            rest += f" On {listing([f'“{name}”' for name in lost])} that is no better than tossing a coin."
+        found.append(Notice("warning" if lost else "plain", title, f"{share}.{rest}", parts))
     return found
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _cold_task(who: str, task: TaskFacts, cold: Mapping[str, Any], warm: Mapping[str, Any]) -> str:
+    def said(values: Mapping[str, Any]) -> str:
+        if task.kind == "binary":
+            return percent(values.get("auc"))
+        if task.kind == "regression":
+            return number(values.get("rmse"), 2)
+        return number(values.get(task.metric))
+
+    what = {"binary": "of pairs ranked right", "regression": "typical error"}.get(
+        task.kind, metric_name(task.metric)
+    )
+    return f"“{task.name}”: {said(cold)} {what}, for known {who}s {said(warm)}."

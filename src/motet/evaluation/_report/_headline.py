@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from motet.evaluation._metrics import HEADLINES
 from motet.evaluation._report._words import is_number
 
-__all__ = ["CONTROL_NAMES", "Headline", "TaskFacts", "headline", "interval_of", "task_facts"]
+__all__ = ["CONTROL_NAMES", "FEW_ROWS", "Headline", "TaskFacts", "headline", "interval_of", "task_facts"]
 
 CONTROL_NAMES: Mapping[str, str] = {
     "popularity": "popularity",
@@ -24,6 +24,9 @@ CONTROL_NAMES: Mapping[str, str] = {
     "single_task": "the same model on this task alone",
 }
 """How a control is called in a sentence; any other is called by its own name."""
+
+FEW_ROWS: Final = 100
+"""Fewer rows than this carry no judgement about a group or a scenario."""
 
 # A multi-label task has a macro F1 as well, so it is asked about before a multi-class one.
 _TELLTALES = {"auc": "binary", "skill": "regression", "macro_ap": "multilabel", "macro_f1": "multiclass"}

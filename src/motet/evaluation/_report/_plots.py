@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from motet.evaluation._report._words import count, is_number, number, percent
+from motet.evaluation._report._words import count, is_number, metric_name, number, percent
 
 __all__ = ["calibration_chart", "ticks", "training_chart"]
 
@@ -128,8 +128,9 @@ def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup
     best = history.get("best", -1)
     best_epoch = looks[best]["epoch"] if isinstance(best, int) and 0 <= best < len(looks) else None
     panels = [(p, kind, title) for p, kind, title in (
-        (loss, "loss", "training loss"), (value, "value", f"{metric} on validation rows")) if p]  # fmt: skip
-    chart = _chart(34 + 126 * len(panels), _describe(name, metric, loss, value, best_epoch))
+        (loss, "loss", "training loss"), (value, "value", f"{metric_name(metric)}, validation")) if p]  # fmt: skip
+    bottom = 126 * len(panels) + 18
+    chart = _chart(bottom + 4, _describe(name, metric, loss, value, best_epoch))
     epochs = [(v["epoch"], v["epoch"]) for v in looks]
     for i, (points, kind, title) in enumerate(panels):
         panel = _Panel(chart, 26 + 126 * i, 88, epochs, [(y, y) for _, y in points])
@@ -144,12 +145,8 @@ def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup
         for point in marked:
             x, y = panel.place(*point)
             panel.dot(x, y, f"{kind} chosen", 5)
-            if kind == "value":
-                left = x > _WIDTH / 2
-                above = y > panel.top + 20
-                place = (x + (-9 if left else 9), y + (-8 if above else 16))
-                _text(chart, place, f"kept: {number(point[1])}", "end" if left else "start", "mark")
-    _text(chart, (_WIDTH - _RIGHT, 34 + 126 * len(panels) - 1), "epoch", "end")
+            _text(chart, (_WIDTH - _RIGHT, panel.top - 8), f"kept: {number(point[1])}", "end", f"kept {kind}")
+    _text(chart, (_WIDTH - _RIGHT, bottom), "epoch", "end")
     return _markup(chart)
 
 
@@ -159,7 +156,7 @@ def _describe(name: str, metric: str, loss: Points, value: Points, best_epoch: f
         parts.append(f"The training loss went from {number(loss[0][1])} to {number(loss[-1][1])}.")
     if value:
         parts.append(
-            f"{metric} on validation rows went from {number(value[0][1])} to {number(value[-1][1])}."
+            f"{metric_name(metric)} on validation rows went from {number(value[0][1])} to {number(value[-1][1])}."
         )
     if best_epoch is not None:
         parts.append(f"The weights of epoch {number(best_epoch, 1)} were kept.")
@@ -169,7 +166,7 @@ def _describe(name: str, metric: str, loss: Points, value: Points, best_epoch: f
 def calibration_chart(name: str, curve: Mapping[str, Any]) -> Markup | None:
     """Draw what happened against what was predicted, with the 95 % range of each bin's share.
 
-    The ranges are Wilson's score interval (1927, eq. for p ± λσ), which holds for small shares; it takes
+    The ranges are Wilson's score interval (1927), which holds for small shares; it takes
     rows as independent.
 
     Args:
@@ -195,7 +192,7 @@ def calibration_chart(name: str, curve: Mapping[str, Any]) -> Markup | None:
         f"happened; the farthest bin was given {percent(worst[0])} and {percent(worst[1])} happened.",
     )
     panel = _Panel(chart, 24, height - 62, [(0, top)], [(0, top)])
-    marks = {value: percent(value) for value in ticks(0, top, 4)}
+    marks = {value / 100: f"{text}\u00a0%" for value, text in _short_axis(0, 100 * top, 4).items()}
     panel.axes(marks, marks)
     _line(chart, "ideal", panel.place(0, 0), panel.place(top, top))
     for (p, o, _), (low, high) in zip(bins, ranges, strict=True):

@@ -78,6 +78,8 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "metric_name": _words.metric_name,
+        "moment": _words.moment,
         "number": _words.number,
         "signed": _words.signed,
         "percent": _words.percent,
@@ -106,6 +108,11 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "script_hash": digest,
         "kinds": _KINDS,
         "meanings": {name: metric.meaning for name, metric in METRICS.items()},
+        "terms": [
+            (name, metric.meaning)
+            for name, metric in METRICS.items()
+            if name in (metrics.get("ranking") or {})
+        ],
         "rows": rows,
         "lead": lead(comparisons),
         "conclusions": [conclude(comparison, metrics) for comparison in comparisons],
@@ -127,7 +134,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
             for task in tasks
             if (chart := training_chart(task.name, task.metric, history)) is not None
         ],
-        "transfer": transfer_table(metrics.get("transfer")),
+        "transfer": transfer_table(metrics.get("transfer")) if len(tasks) > 1 else None,
         "matrices": relation_matrices(metrics.get("relations")),
         "every": [(task, all_metrics(metrics, task)) for task in tasks],
         "cost_rows": cost_rows(metrics.get("cost") or {}),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from motet.evaluation._metrics import METRICS
-from motet.evaluation._report._headline import CONTROL_NAMES, TaskFacts, interval_of
-from motet.evaluation._report._words import DASH, count, is_number, number, percent, signed
+from motet.evaluation._report._headline import CONTROL_NAMES, FEW_ROWS, TaskFacts, interval_of
+from motet.evaluation._report._words import DASH, count, is_number, metric_name, number, percent, signed
 
 __all__ = [
     "Cell",
@@ -51,9 +51,13 @@ class Cell:
 class Table:
     """Rows under a head; the first column names the rows, with small print where it helps."""
 
-    head: list[str]
+    head: list[Cell]
     rows: list[tuple[Cell, list[Cell]]]
     note: str = ""
+
+
+def _head(*names: str) -> list[Cell]:
+    return [Cell(name) for name in names]
 
 
 def _cell(values: Mapping[str, Any] | None, metric: str, digits: int = 3) -> Cell:
@@ -94,7 +98,9 @@ def slice_table(
         slices[n][t.name][t.metric] - overall[t.name]
         for n in names
         for t in shown
-        if is_number(overall[t.name]) and is_number(slices[n].get(t.name, {}).get(t.metric))
+        if is_number(overall[t.name])
+        and is_number(slices[n].get(t.name, {}).get(t.metric))
+        and _rows_of(slices[n][t.name], rows.get(n)) >= FEW_ROWS
     ]
     scale = max([_SMALLEST_SCALE, *(abs(gap) for gap in gaps)])
     body = [(Cell("all rows", _rows_note(metrics.get("rows", {}).get("total"))), [
@@ -107,14 +113,21 @@ def slice_table(
             cell = _cell(values, t.metric)
             if cell.text != DASH and values is not None and is_number(overall[t.name]):
                 gap = values[t.metric] - overall[t.name]
-                cell = _tinted(cell.text, signed(gap), gap / scale)
+                few = _rows_of(values, rows.get(name)) < FEW_ROWS
+                cell = Cell(cell.text, "few rows") if few else _tinted(cell.text, signed(gap), gap / scale)
             cells.append(cell)
         body.append(
             (Cell(name.replace("_", " ") if part == "group" else name, _rows_note(rows.get(name))), cells)
         )
     left_out = len(names) - _MOST_SLICES
     note = f"{left_out} smaller ones are not shown; metrics.json holds them." if left_out > 0 else ""
-    return Table([part, *(f"{t.name} · {t.metric}" for t in shown)], body, note)
+    return Table([Cell(part), *(Cell(t.name, metric_name(t.metric)) for t in shown)], body, note)
+
+
+def _rows_of(values: Mapping[str, Any], of_slice: Any) -> float:
+    """Rows with a known label, or else all rows of the slice; many where neither is told."""
+    known = values.get("rows", of_slice)
+    return float(known) if is_number(known) else float("inf")
 
 
 def _rows_note(rows: Any) -> str:
@@ -148,7 +161,7 @@ def ranking_table(metrics: Mapping[str, Any]) -> Table | None:
             note = f"{number(interval[0])} to {number(interval[1])}" if interval else cell.note
             cells.append(Cell(cell.text, note, strong=strong))
         body.append((Cell(title), cells))
-    return Table(["predictor", *names], body)
+    return Table(_head("predictor", *map(metric_name, names)), body)
 
 
 def all_metrics(metrics: Mapping[str, Any], task: TaskFacts) -> Table:
@@ -161,7 +174,7 @@ def all_metrics(metrics: Mapping[str, Any], task: TaskFacts) -> Table:
             span = f"{number(interval[0], 4)} to {number(interval[1], 4)}" if interval else ""
             better = {True: "higher is better", False: "lower is better", None: ""}[metric.higher_is_better]
             body.append((Cell(name), [cell, Cell(span), Cell(metric.meaning, better)]))
-    return Table(["metric", "value", "95\u00a0% interval", "meaning"], body)
+    return Table(_head("metric", "value", "95\u00a0% interval", "meaning"), body)
 
 
 def transfer_table(transfer: Mapping[str, Any] | None) -> Table | None:
@@ -181,11 +194,11 @@ def transfer_table(transfer: Mapping[str, Any] | None) -> Table | None:
         else:
             verdict = Cell("≈ no sure difference")
         span = f"{signed(interval[0])} to {signed(interval[1])}" if interval else "no interval"
-        body.append((Cell(name, str(facts.get("metric") or "")), [
+        body.append((Cell(name, metric_name(str(facts.get("metric") or ""))), [
             Cell(number(facts.get("multi"))), Cell(number(facts.get("single"))),
             Cell(signed(difference), span), verdict,
         ]))  # fmt: skip
-    return Table(["task", "all tasks together", "this task alone", "difference", "reading"], body)
+    return Table(_head("task", "all tasks together", "this task alone", "difference", "reading"), body)
 
 
 def relation_matrices(relations: Mapping[str, Any] | None) -> list[tuple[str, str, Table]]:
@@ -212,7 +225,7 @@ def relation_matrices(relations: Mapping[str, Any] | None) -> list[tuple[str, st
                 if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
                 else content
             )
-        if isinstance(content, Mapping) and content.get("tasks"):
+        if isinstance(content, Mapping) and len(content.get("tasks") or ()) > 1:
             found.append(
                 (title, meaning, matrix_table(content["tasks"], content.get("matrix") or content["cosine"]))
             )
@@ -233,7 +246,7 @@ def matrix_table(names: list[str], matrix: list[list[Any]]) -> Table:
             else:
                 cells.append(Cell(DASH, "no common rows that vary"))
         body.append((Cell(name), cells))
-    return Table(["", *names], body)
+    return Table(_head("", *names), body)
 
 
 def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, str, str, float]]:

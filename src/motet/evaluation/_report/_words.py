@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["DASH", "count", "duration", "is_number", "listing", "number", "percent", "signed", "size"]
+__all__ = [
+    "DASH",
+    "count",
+    "duration",
+    "is_number",
+    "listing",
+    "metric_name",
+    "moment",
+    "number",
+    "percent",
+    "signed",
+    "size",
+]
+
+_CAPITALS = ("auc", "gauc", "ece", "f1", "rmse", "mae", "r2", "ap", "lrap", "ndcg", "mrr")
 
 DASH = "—"
 _SPACE = "\u00a0"  # keeps a number and its unit on one line
@@ -45,18 +60,19 @@ def signed(value: Any, digits: int = 3) -> str:
     return text if text.startswith(_MINUS) else f"+{text}"
 
 
-def percent(share: Any) -> str:
-    """A share in per cent, with as many decimals as a small one needs.
+def percent(share: Any, digits: int | None = None) -> str:
+    r"""A share in per cent, with as many decimals as a small one needs.
 
     Example:
         >>> percent(0.7912), percent(0.0046), percent(0.9996)
-        ('79\\xa0%', '0.46\\xa0%', '99.96\\xa0%')
+        ('79\xa0%', '0.46\xa0%', '99.96\xa0%')
     """
     if not is_number(share):
         return DASH
     value = share * 100
-    distance = min(abs(value), abs(100 - value))
-    digits = 0 if distance >= 10 or distance == 0 else 1 if distance >= 1 else 2
+    if digits is None:
+        distance = min(abs(value), abs(100 - value))
+        digits = 0 if distance >= 10 or distance == 0 else 1 if distance >= 1 else 2
     return number(value, digits) + _SPACE + "%"
 
 
@@ -71,11 +87,11 @@ def count(value: Any) -> str:
 
 
 def size(size_bytes: Any) -> str:
-    """A size in bytes, in the unit that suits it.
+    r"""A size in bytes, in the unit that suits it.
 
     Example:
         >>> size(1_610_612_736), size(900)
-        ('1.6\\xa0GB', '900\\xa0B')
+        ('1.6\xa0GB', '900\xa0B')
     """
     if not is_number(size_bytes):
         return DASH
@@ -86,11 +102,11 @@ def size(size_bytes: Any) -> str:
 
 
 def duration(elapsed_s: Any) -> str:
-    """A time in seconds, in the units that suit it.
+    r"""A time in seconds, in the units that suit it.
 
     Example:
         >>> duration(12.34), duration(200), duration(7300)
-        ('12.3\\xa0s', '3\\xa0min 20\\xa0s', '2\\xa0h 1\\xa0min')
+        ('12.3\xa0s', '3\xa0min 20\xa0s', '2\xa0h 1\xa0min')
     """
     if not is_number(elapsed_s):
         return DASH
@@ -110,3 +126,38 @@ def listing(parts: list[str]) -> str:
         'a, b and c'
     """
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def metric_name(metric: str) -> str:
+    """A metric as it is called in print.
+
+    Example:
+        >>> metric_name("macro_ap"), metric_name("ndcg@10"), metric_name("skill")
+        ('macro AP', 'NDCG@10', 'skill')
+    """
+    words = metric.split("_")
+    return " ".join(w.upper() if w.split("@")[0] in _CAPITALS else w for w in words)
+
+
+def moment(time: Any) -> str:
+    """An ISO time as people write it; anything else as it is.
+
+    Example:
+        >>> moment("2026-03-01T09:05:00+00:00"), moment("yesterday")
+        ('1 March 2026, 09:05 UTC', 'yesterday')
+    """
+    try:
+        then = datetime.fromisoformat(str(time))
+    except ValueError:
+        return str(time)
+    if then.tzinfo is not None:
+        then = then.astimezone(UTC)
+    zone = "" if then.tzinfo is None else " UTC"
+    return f"{then.day} {_MONTHS[then.month - 1]} {then:%Y, %H:%M}{zone}"
+
+
+# Not by strftime, which would follow the machine's locale.
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
