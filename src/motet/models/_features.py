@@ -74,17 +74,18 @@ class FactorisedLinear(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         w = self.widths
-        y = F.linear(inputs.context, self.weight[:, w.user + w.item :], self.bias)
-        if w.user:
-            user = F.linear(inputs.user, self.weight[:, : w.user])
-            # one user for all rows, as in serving: broadcast instead of a copy for each row
-            y = y + (user if len(user) == 1 else user.index_select(0, inputs.user_of_row))
-        if w.item:
-            part = inputs.item_parts.get(self)
-            y = y + (self.item_part(inputs.item) if part is None else part).index_select(
-                0, inputs.item_of_row
-            )
-        return y
+        of_context = self.weight[:, w.user + w.item :]
+        if not w.user and not w.item:
+            return F.linear(inputs.context, of_context, self.bias)
+        user = F.linear(inputs.user, self.weight[:, : w.user], self.bias)
+        item = inputs.item_parts.get(self)
+        item = self.item_part(inputs.item) if item is None else item
+        if len(user) == 1:  # one user for all rows, as in serving: broadcast
+            return item.index_select(0, inputs.item_of_row) + (user + F.linear(inputs.context, of_context))
+        # gather and sum in one pass over the rows, then add the context's product in place
+        pairs = torch.stack([inputs.user_of_row, inputs.item_of_row + len(user)], 1)
+        y = F.embedding_bag(pairs, torch.cat([user, item]), mode="sum")
+        return y.addmm_(inputs.context, of_context.T) if w.context else y
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""

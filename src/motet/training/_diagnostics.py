@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motet.data import Batcher, Dataset
 from motet.models import Model
-from motet.training._loop import task_losses
+from motet.training._step import task_losses
 
 __all__ = ["Diagnosis", "diagnose"]
 

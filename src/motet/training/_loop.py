@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from motet.data import Batch, Batcher, Dataset
+from motet.data import Dataset
 from motet.errors import TrainingError
 from motet.evaluation import headlines, score_of
-from motet.models import Model, Outputs, build_model
-from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
-from motet.schema import BinaryTask, Progress, Schema, silent
-from motet.training._checkpoint import load_checkpoint, load_optimiser, optimiser_tensors, save_checkpoint
-from motet.training._optimiser import RowOptimiser, dense_optimiser, learning_rate_at
+from motet.models import Model
+from motet.schema import Progress, Schema, silent
+from motet.training._checkpoint import load_checkpoint, save_checkpoint
+from motet.training._optimiser import learning_rate_at
 from motet.training._predictor import ModelPredictor
+from motet.training._step import TrainingStep
 
-__all__ = ["Trained", "TrainingHistory", "Validation", "task_losses", "train_model"]
+__all__ = ["Trained", "TrainingHistory", "Validation", "train_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,43 +108,6 @@ def train_model(
     return _Run(data, schema or data.schema, checkpoint, progress).run(resume)
 
 
-def task_losses(
-    model: Model, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
-) -> dict[str, Tensor]:
-    """The loss of every task on a batch, in schema order."""
-    encoder = data.encoder
-    losses: dict[str, Tensor] = {}
-    for name, task in schema.tasks.items():
-        if task.kind == "retrieval":
-            losses[name] = sampled_softmax_loss(
-                outputs.user_vectors,
-                outputs.item_vectors,
-                outputs.item_bias,
-                batch.item_log_q,
-                batch.user_of_row,
-                batch.item_of_row,
-                batch.labels[name],
-                None if task.repeats else batch.had,
-            )
-            continue
-        labels = {"interaction": batch.labels, "item": batch.item_labels, "user": batch.user_labels}[task.on]
-        logits = outputs.logits if task.on == "interaction" else outputs.entity
-        weight = 1.0
-        if isinstance(task, BinaryTask):
-            rate = encoder.label_mean[name]
-            balanced = (1 - rate) / max(rate, 1e-6)
-            weight = balanced if task.positive_weight == "balanced" else task.positive_weight
-        losses[name] = task_loss(
-            task,
-            logits[name],
-            labels[name],
-            mean=encoder.label_mean.get(name, 0.0),
-            std=encoder.label_std.get(name, 1.0),
-            positive_weight=weight,
-        )
-    return losses
-
-
 class _Run:
     def __init__(
         self, data: Dataset, schema: Schema, checkpoint: Path | None, progress: Progress | None
@@ -154,18 +116,8 @@ class _Run:
         self.progress = progress or silent
         self.settings = schema.training
         _check_labels(data, schema)
-        self.model = build_model(schema, data.encoder, seed=self.settings.seed)
-        self.balancer = build_balancer(
-            schema.objective.balancer, {n: t.weight for n, t in schema.tasks.items()}
-        )
-        table = self.model.features.table
-        self.dense = [p for p in self.model.parameters() if p is not table.weight] + list(
-            self.balancer.parameters()
-        )
-        self.optimiser = dense_optimiser(self.dense, self.settings)
-        self.rows_optimiser = RowOptimiser(table, self.settings)
-        negatives = max((t.negatives for t in schema.tasks.values() if t.kind == "retrieval"), default=0)
-        self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives)
+        self.stepper = TrainingStep(data, schema)
+        self.model = self.stepper.model
         self.predictor = ModelPredictor(self.model, data, known="train")
         self.train_rows = data.rows("train")
         self.steps_per_epoch = -(-len(self.train_rows) // self.settings.batch_size)
@@ -186,11 +138,13 @@ class _Run:
         done = self.history.stopped != "epochs"
         while self.step < total and not done:
             epoch, start = divmod(self.step, self.steps_per_epoch)
-            for batch in self.batcher.epoch(
+            for batch in self.stepper.batcher.epoch(
                 self.train_rows, settings.batch_size, (settings.seed, epoch), start
             ):
                 began = time.perf_counter()
-                self._one_step(batch, learning_rate_at(self.step, total, settings))
+                values = self.stepper(batch, learning_rate_at(self.step, total, settings))
+                self.loss_sums += values.numpy()
+                self.loss_steps += 1
                 self.history.elapsed_s += time.perf_counter() - began
                 self.history.rows += len(batch)
                 self.step += 1
@@ -207,44 +161,6 @@ class _Run:
             self.model.load_state_dict(self.best)
         self.model.eval()
         return Trained(self.model, self.history)
-
-    def _one_step(self, batch: Batch, rate: float) -> None:
-        settings = self.settings
-        torch.manual_seed(settings.seed * 1_000_003 + self.step)  # dropout depends on the step alone
-        self.model.train()
-        outputs = self.model(batch)
-        losses = task_losses(self.model, self.data, self.schema, batch, outputs)
-        inputs = outputs.inputs
-        shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad]
-        total = self.balancer(losses, shared)
-        values = torch.stack([loss.detach() for loss in losses.values()])
-        if not bool(torch.isfinite(total)) or not bool(torch.isfinite(values).all()):
-            self._explain_non_finite(dict(zip(losses, values.tolist(), strict=True)), batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        if settings.clip_norm:
-            norm = torch.nn.utils.clip_grad_norm_(self.dense, settings.clip_norm, foreach=True)
-            if not bool(torch.isfinite(norm)):
-                self._explain_non_finite(dict(zip(losses, values.tolist(), strict=True)), batch)
-        if settings.l1:
-            for p in self.dense:
-                if p.grad is not None:
-                    p.grad.add_(p.detach().sign(), alpha=settings.l1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
-        self.rows_optimiser.step(rate)
-        self.loss_sums += values.numpy()
-        self.loss_steps += 1
-
-    def _explain_non_finite(self, losses: dict[str, float], batch: Batch) -> None:
-        wrong = [name for name, value in losses.items() if not np.isfinite(value)]
-        tasks = ", ".join(wrong) or "the balanced sum or its gradient"
-        raise TrainingError(
-            f"the loss of {tasks} is not finite at step {self.step + 1} "
-            f"(epoch {self.step // self.steps_per_epoch + 1}, rows {batch.rows[:3].tolist()} …)",
-            "lower training.learning_rate, set training.clip_norm, or look for extreme values with 'motet check'",
-        )
 
     def _validate(self) -> bool:
         """Look at the validation rows; True if patience is over."""
@@ -281,11 +197,7 @@ class _Run:
     def _save_if_due(self) -> None:
         if self.checkpoint is None or time.monotonic() - self.since_checkpoint_s < self.settings.checkpoint_s:
             return
-        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-        tensors |= {f"best.{name}": t for name, t in self.best.items()}
-        tensors |= {f"balancer.{name}": t for name, t in self.balancer.state_dict().items()}
-        tensors |= {f"rows.{name}": t for name, t in self.rows_optimiser.state().items()}
-        tensors |= {f"dense.{name}": t for name, t in optimiser_tensors(self.optimiser).items()}
+        tensors = self.stepper.state() | {f"best.{name}": t for name, t in self.best.items()}
         state = {
             "schema": self.schema.to_yaml(),
             "step": self.step,
@@ -307,14 +219,8 @@ class _Run:
                 "resume with the schema and the options of the first run, or train anew",
             )
 
-        def part(name: str) -> dict[str, Tensor]:
-            return {key.removeprefix(name): t for key, t in tensors.items() if key.startswith(name)}
-
-        self.model.load_state_dict(part("model."))
-        self.best = part("best.")
-        self.balancer.load_state_dict(part("balancer."))
-        self.rows_optimiser.load(part("rows."))
-        load_optimiser(self.optimiser, part("dense."))
+        self.stepper.load(tensors, state["step"])
+        self.best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
         self.step = state["step"]
         self.history = TrainingHistory.from_json(state["history"])
         self.loss_sums, self.loss_steps = np.asarray(state["loss_sums"]), state["loss_steps"]
