@@ -68,7 +68,11 @@ def render_report(metrics: Mapping[str, Any]) -> str:
             raise DataError(
                 f"the metrics have no '{key}'", "pass the content of a metrics.json that 'motet train' wrote"
             )
-    page = _environment().from_string(_read("report.html.jinja")).render(_view(metrics))
+    page = (
+        _environment()
+        .from_string(_read("report.html.jinja"))
+        .render(_view({key: value for key, value in metrics.items() if value is not None}))
+    )
     # A lone surrogate or a NUL, which JSON can carry, is no text of a UTF-8 page.
     return page.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
