@@ -30,6 +30,7 @@ __all__ = ["TextToVectors", "build_dataset", "read_entity"]
 TextToVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 
 SPILL_ROWS = 3_000_000
+_MOST_SCENARIOS = 2**15 - 1
 _TABLED: tuple[Entity, ...] = ("user", "item")
 
 
@@ -146,6 +147,11 @@ class _Builder:
         if fitted is None:
             encoder.fit(raw, weight)
             inter.labels.fit(encoder, train)
+        if len(encoder.scenarios) > _MOST_SCENARIOS:
+            raise DataError(
+                f"keys.scenario '{schema.keys.scenario}' has {len(encoder.scenarios) - 1:,} different values",
+                "name a column of placements or domains, of which there are a few",
+            )
         entity_labels: dict[str, EntityLabels] = {}
         for entity in _TABLED:
             entity_labels |= self._entity_labels(entity, encoder, fitted is None)
@@ -422,7 +428,7 @@ class _Builder:
                     matrix = (
                         np.concatenate([np.zeros((1, 1), np.float32)])
                         if len(texts[name]) < 2
-                        else encode_text(texts[name][1:])
+                        else _checked(encode_text(texts[name][1:]), len(texts[name]) - 1, name)
                     )
                     matrix = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])[
                         : max(len(texts[name]), 1)
@@ -445,6 +451,18 @@ class _Builder:
                 columns.append(positions)
             rows[entity] = np.stack(columns, 1) if columns else np.empty((table.rows, 0), np.int32)
         return vectors, texts, rows
+
+
+def _checked(vectors: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:
+    cure = "see that the encoder gives one finite vector a text: motet.testing.check_text_encoder"
+    if vectors.ndim != 2 or len(vectors) != n:
+        raise DataError(
+            f"the text feature '{name}': the encoder gave vectors of shape {vectors.shape} for {n} texts",
+            cure,
+        )
+    if not np.isfinite(vectors).all():
+        raise DataError(f"the text feature '{name}': the encoder gave a vector that is not finite", cure)
+    return vectors.astype(np.float32, copy=False)
 
 
 def read_entity(

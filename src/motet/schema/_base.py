@@ -9,13 +9,20 @@ from pydantic import BaseModel, ConfigDict
 
 from motet.errors import MotetError, SchemaError
 
-__all__ = ["Part", "nearest", "require_known"]
+__all__ = ["Part", "in_order", "nearest", "require_known"]
 
 
 class Part(BaseModel):
     """One part of a schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return a lowest and a highest value unchanged; raise ValueError for Pydantic unless low < high."""
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"the range {list(bounds)} is empty. Cure: give the lowest value first")
+    return bounds
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

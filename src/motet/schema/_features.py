@@ -5,9 +5,9 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from motet.schema._base import Part
+from motet.schema._base import Part, in_order
 from motet.schema._expressions import check_expression
 
 __all__ = [
@@ -64,7 +64,7 @@ class NumericFeature(Feature):
 
     kind: Literal["numeric"] = "numeric"
     scale: Literal["standard", "log", "quantile", "none"] = "standard"
-    range: tuple[float, float] | None = None
+    range: Annotated[tuple[float, float], AfterValidator(in_order)] | None = None
 
 
 class TagsFeature(Feature):
@@ -101,6 +101,21 @@ class TextFeature(Feature):
     template: str | None = None
     whiten: int = Field(0, ge=0)
     adapter: Literal["linear", "mixture"] = "linear"
+
+    @field_validator("template")
+    @classmethod
+    def _template_parses(cls, value: str | None) -> str | None:
+        cure = 'Cure: write column names in braces and nothing else there, such as "{title} ({year})"'
+        try:
+            fields = [] if value is None else [f for f in string.Formatter().parse(value) if f[1] is not None]
+        except ValueError as error:
+            raise ValueError(f"the template {value!r} does not parse ({error}). {cure}") from None
+        if value is not None and not fields:
+            raise ValueError(f"the template {value!r} names no column. {cure}")
+        for _, name, form, conversion in fields:
+            if not name or form or conversion:
+                raise ValueError(f"the template {value!r} holds {{{name}}} with a format, or no name. {cure}")
+        return value
 
 
 class VectorFeature(Feature):

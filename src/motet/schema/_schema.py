@@ -103,7 +103,7 @@ class Schema(Part):
         >>> schema = Schema.model_validate({
         ...     "name": "toy",
         ...     "tables": {"interactions": "clicks.csv"},
-        ...     "keys": {"user": "user", "item": "item"},
+        ...     "keys": {"user": "user", "item": "item", "time": "at"},
         ...     "features": {"user": {"user": "id"}, "item": {"item": "id"}},
         ...     "tasks": {"click": {"kind": "binary", "label": "click"}},
         ... })
@@ -198,6 +198,14 @@ class Schema(Part):
     def _check_leak(self, task_name: str) -> None:
         task = self.tasks[task_name]
         label_columns = set(self._source_columns(task.label, task.on))
+        if task.on == "interaction" and self.keys.scenario is not None:
+            scenario = self._source_columns(f'"{self.keys.scenario}"', "interaction")
+            if label_columns & set(scenario):
+                raise SchemaError(
+                    f"keys.scenario reads '{', '.join(sorted(label_columns & set(scenario)))}', "
+                    f"which gives away task '{task_name}'",
+                    "name a column that is known before the label is",
+                )
         for name, feature in self.features.of(task.on).items():
             if name in task.hide or feature.kind == "sequence":
                 continue
@@ -324,13 +332,24 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _explain(error: ValidationError, source: str) -> SchemaError:
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    # a misspelt name says more than the name that is missing because of it
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(step) for step in first["loc"] if not _is_union_tag(step, first["loc"]))
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
         return SchemaError(f"{source}: '{place}' is not an option{more}", nearest(name, _option_names()))
+    if first["type"] == "union_tag_invalid":
+        context = first["ctx"]
+        kinds = [kind.strip("' ") for kind in str(context["expected_tags"]).split(",")]
+        return SchemaError(
+            f"{source}: {place}: the kind '{context['tag']}' is not known{more}",
+            nearest(context["tag"], kinds),
+        )
+    if first["type"] == "missing":
+        return SchemaError(f"{source}: '{place}' is missing{more}", "add it")
     problem, _, cure = message.partition(". Cure: ")
     if first["type"] != "value_error":
         problem = f"{problem}, but is {str(first['input'])[:80]!r}"

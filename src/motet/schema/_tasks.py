@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from motet.schema._base import Part
+from motet.schema._base import Part, in_order
 from motet.schema._expressions import check_expression
 
 __all__ = [
@@ -63,7 +63,7 @@ class BinaryTask(_Labelled):
     kind: Literal["binary"] = "binary"
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0)
-    positive_weight: float | Literal["balanced"] = 1.0
+    positive_weight: Annotated[float, Field(gt=0)] | Literal["balanced"] = 1.0
 
 
 class RegressionTask(_Labelled):
@@ -76,7 +76,7 @@ class RegressionTask(_Labelled):
     """
 
     kind: Literal["regression"] = "regression"
-    range: tuple[float, float] | None = None
+    range: Annotated[tuple[float, float], AfterValidator(in_order)] | None = None
     loss: Literal["l2", "l1", "huber"] = "l2"
 
 
