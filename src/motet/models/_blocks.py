@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from motet.models._dropout import Dropout
 from motet.models._features import FactorisedLinear, Inputs, Widths
 
 __all__ = ["FirstExperts", "ParallelLayers", "ScenarioGate", "Towers"]
@@ -30,7 +31,7 @@ class ParallelLayers(nn.Module):
             self.weights.append(nn.Parameter(torch.empty(count, inputs, out).uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(torch.zeros(count, 1, out)))
             inputs = out
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.width = inputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class FirstExperts(nn.Module):
         super().__init__()
         self.count, self.gates = count, gates
         self.first = FactorisedLinear(widths=widths, out=count * hidden[0] + gates)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.rest = ParallelLayers(count=count, inputs=hidden[0], hidden=hidden[1:], dropout=dropout)
         self.width = hidden[-1]
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motet.data import Batch, Encoder, Side
+from motet.data import Batch, Encoder, Events, Side
 from motet.models._adapters import ADAPTERS
 from motet.models._embedding import EmbeddingTable
-from motet.models._sequence import SEQUENCE_ENCODERS
+from motet.models._sequence import SEQUENCE_ENCODERS, MeanSequence
 from motet.schema import ENTITIES, Entity, SequenceFeature
 
 __all__ = ["FactorisedLinear", "FeatureLayer", "Inputs", "Widths"]
@@ -193,7 +193,7 @@ class FeatureLayer(nn.Module):
             if name in self._target_column:
                 blocks[name] = count
             else:
-                summary = self.sequences[name](F.embedding(events.positions, rows), events.lengths)
+                summary = self._summary(name, events, rows)
                 blocks[name] = torch.cat([summary, count], 1)
         return blocks
 
@@ -201,6 +201,13 @@ class FeatureLayer(nn.Module):
         """The feature that a block belongs to: a time gives several numbers, a gap an indicator."""
         layout = self._layouts[entity]
         return dict(zip(layout.numbers, layout.number_features, strict=True)).get(block, block)
+
+    def _summary(self, name: str, events: Events, rows: Tensor) -> Tensor:
+        encoder = self.sequences[name]
+        if isinstance(encoder, MeanSequence):
+            return encoder.pool(rows, events.positions, events.lengths)
+        summary: Tensor = encoder(F.embedding(events.positions, rows), events.lengths)
+        return summary
 
     def _hides(self, entity: Entity) -> bool:
         return any(on == entity and hide for on, hide in self._hidden.values())

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
 from motet.models._architecture import Architecture, Shape
+from motet.models._dropout import Dropout
 from motet.models._features import FeatureLayer, Inputs, Widths
 from motet.models._table import build_architecture, check_architecture
 from motet.schema import RegressionTask, Schema
@@ -113,11 +114,11 @@ class TwoTowers(nn.Module):
         super().__init__()
         self.user_direct = nn.Linear(widths.user, width)
         self.user_hidden = nn.Sequential(
-            nn.Linear(widths.user, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+            nn.Linear(widths.user, 2 * width), nn.ReLU(), Dropout(dropout), nn.Linear(2 * width, width)
         )
         self.item_direct = nn.Linear(widths.item, width + 1)
         self.item_hidden = nn.Sequential(
-            nn.Linear(widths.item, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width + 1)
+            nn.Linear(widths.item, 2 * width), nn.ReLU(), Dropout(dropout), nn.Linear(2 * width, width + 1)
         )
 
     def user(self, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motet.models._dropout import Dropout
+
 __all__ = [
     "SEQUENCE_ENCODERS",
     "AttentionSequence",
@@ -30,17 +32,38 @@ def event_mask(events: Tensor, lengths: Tensor) -> Tensor:
 
 
 class MeanSequence(nn.Module):
-    """The mean of the events, scaled by a learnt power of recency."""
+    """A weighted mean of the events, with a learnt weight for each age.
+
+    v = Σ_a w_a·e_a / Σ_a w_a over the ages a of the events, w = exp(recency).
+    """
 
     def __init__(self, *, width: int, last: int) -> None:
         super().__init__()
         self.recency = nn.Parameter(torch.zeros(last))
 
     def forward(self, events: Tensor, lengths: Tensor) -> Tensor:
-        mask = event_mask(events, lengths)
-        age = (lengths[:, None] - 1 - torch.arange(events.shape[1])).clamp(min=0)
-        weight = self.recency[age].masked_fill(~mask, _HIDDEN).softmax(1) * mask
-        return torch.einsum("nl,nld->nd", weight, events)
+        n, length, width = events.shape
+        return self.pool(events.reshape(-1, width), torch.arange(n * length).view(n, length), lengths)
+
+    def pool(self, rows: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        """The same from embedding rows, without a copy of them for each event.
+
+        Args:
+            rows: [R, d].
+            positions: Row of each event, int64 [n, L].
+            lengths: int64 [n].
+
+        Returns:
+            [n, d].
+        """
+        real = event_mask(positions, lengths)
+        owner = torch.repeat_interleave(lengths)
+        ends = lengths.cumsum(0)
+        age = ends[owner] - 1 - torch.arange(len(owner), device=rows.device)
+        weight = (self.recency - self.recency.detach().max()).exp()
+        total = weight.cumsum(0)[(lengths - 1).clamp(min=0)]
+        share = weight[age] / total[owner]
+        return F.embedding_bag(positions[real], rows, ends - lengths, mode="sum", per_sample_weights=share)
 
 
 class RecurrentSequence(nn.Module):
@@ -87,7 +110,7 @@ class AttentionSequence(nn.Module):
         self.norm_in, self.norm_mid = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, events: Tensor, lengths: Tensor) -> Tensor:
         n, length, d = events.shape
