@@ -130,7 +130,7 @@ def test_the_conclusions_say_how_good_each_task_is_and_what_that_means() -> None
     text = _text(_metrics())
     assert (
         "The model is ahead of every control on “like”; level with the best control on “stars”; behind a plain "
-        "control on “next”. Nothing was held against it on “buy”."
+        "control on “next”. No comparison was possible on “buy”."
     ) in text
     assert "one with “like” and one without, the model ranks the right one higher in 79 % of pairs" in text
     assert (
@@ -251,6 +251,13 @@ def test_a_part_may_be_empty_or_half_there(key: str) -> None:
         metrics = copy.deepcopy(full)
         metrics[key] = {} if inner is None else {k: v for k, v in full[key].items() if k != inner}
         assert "79\u00a0%" in render_report(metrics)
+
+
+@pytest.mark.parametrize("key", ["controls", "transfer", "calibration", "scenarios", "groups"])
+def test_a_named_part_may_be_null(key: str) -> None:
+    metrics = _metrics()
+    metrics[key] = dict.fromkeys(metrics[key])
+    assert "79\u00a0%" in render_report(metrics)
 
 
 def test_only_what_must_be_there_makes_a_page() -> None:

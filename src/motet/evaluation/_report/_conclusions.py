@@ -8,7 +8,7 @@ from typing import Any
 
 from motet.evaluation._report._compare import Comparison
 from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, interval_of
-from motet.evaluation._report._words import count, is_number, listing, metric_name, number, percent
+from motet.evaluation._report._words import count, figure, is_number, listing, metric_name, number, percent
 
 __all__ = ["Conclusion", "Notice", "conclude", "lead", "notices"]
 
@@ -48,8 +48,8 @@ def conclude(comparison: Comparison, metrics: Mapping[str, Any]) -> Conclusion:
     task, own = comparison.task, comparison.model.headline
     if own.value is None:
         return Conclusion(task, "—", "not measured", f"It could not be measured: {own.reason}.", "", None)
-    figure, unit, sentence = _MEANINGS[task.kind](task.name, own.value, own.values, metrics)
-    return Conclusion(task, figure, unit, sentence, _beside(comparison), comparison.verdict)
+    shown, unit, sentence = _MEANINGS[task.kind](task.name, own.value, own.values, metrics)
+    return Conclusion(task, shown, unit, sentence, _beside(comparison), comparison.verdict)
 
 
 def _binary(name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -87,15 +87,15 @@ def _regression(
         return number(value), "skill", f"“{name}” has a skill of {number(value)}."
     plain = rmse / (1 - value)
     gain = (
-        f"{percent(value)} less than guessing the same average for everybody ({number(plain, 2)})"
+        f"{percent(value)} less than guessing the same average for everybody ({figure(plain)})"
         if value > 0
-        else f"no better than guessing the same average for everybody ({number(plain, 2)})"
+        else f"no better than guessing the same average for everybody ({figure(plain)})"
     )
-    off = f" On average a prediction is {number(mae, 2)} off." if is_number(mae) else ""
+    off = f" On average a prediction is {figure(mae)} off." if is_number(mae) else ""
     return (
-        number(rmse, 2),
+        figure(rmse),
         "typical error",
-        f"Predictions of “{name}” have a typical error (RMSE) of {number(rmse, 2)}, {gain}.{off}",
+        f"Predictions of “{name}” have a typical error (RMSE) of {figure(rmse)}, {gain}.{off}",
     )
 
 
@@ -148,7 +148,7 @@ _MEANINGS = {
 
 def _in_words(kind: str, metric: str, value: float | None, values: Mapping[str, Any]) -> str:
     if kind == "regression" and is_number(values.get("rmse")):
-        return f"a typical error of {number(values['rmse'], 3)}"
+        return f"a typical error of {figure(values['rmse'], more=1)}"
     return f"{percent(value, 1)} of pairs" if kind == "binary" else f"{metric_name(metric)} {number(value)}"
 
 
@@ -202,7 +202,7 @@ def lead(comparisons: list[Comparison]) -> str:
 
 def _unjudged(comparisons: list[Comparison]) -> str:
     left = [c for c in comparisons if c.verdict is None]
-    return f" Nothing was held against it on {_quoted(left)}." if left else ""
+    return f" No comparison was possible on {_quoted(left)}." if left else ""
 
 
 def _quoted(comparisons: list[Comparison]) -> str:
@@ -324,7 +324,7 @@ def _cold_task(who: str, task: TaskFacts, cold: Mapping[str, Any], warm: Mapping
         if task.kind == "binary":
             return percent(values.get("auc"))
         if task.kind == "regression":
-            return number(values.get("rmse"), 2)
+            return figure(values.get("rmse"))
         return number(values.get(task.metric))
 
     what = {"binary": "of pairs ranked right", "regression": "typical error"}.get(

@@ -38,6 +38,12 @@ _KINDS = {
     "retrieval": "what to recommend",
 }
 
+_ENDINGS = {
+    "epochs": "every epoch was done",
+    "patience": "the score had stopped getting better",
+    "time limit": "the time was up",
+}
+
 
 def render_report(metrics: Mapping[str, Any]) -> str:
     """Draw the report of a trained model as one self-contained HTML page.
@@ -68,13 +74,18 @@ def render_report(metrics: Mapping[str, Any]) -> str:
             raise DataError(
                 f"the metrics have no '{key}'", "pass the content of a metrics.json that 'motet train' wrote"
             )
-    page = (
-        _environment()
-        .from_string(_read("report.html.jinja"))
-        .render(_view({key: value for key, value in metrics.items() if value is not None}))
-    )
+    page = _environment().from_string(_read("report.html.jinja")).render(_view(_without_nulls(metrics)))
     # A lone surrogate or a NUL, which JSON can carry, is no text of a UTF-8 page.
     return page.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def _without_nulls(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts that are there, and within parts that go by name, the names that are there."""
+    kept = {key: value for key, value in metrics.items() if value is not None}
+    for key in ("tasks", "controls", "transfer", "calibration", "scenarios", "groups"):
+        if key in kept:
+            kept[key] = {name: value for name, value in kept[key].items() if value is not None}
+    return kept
 
 
 def _environment() -> Environment:
@@ -111,6 +122,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "script": Markup(script),  # noqa: S704 (our own file)
         "script_hash": digest,
         "kinds": _KINDS,
+        "endings": _ENDINGS,
         "meanings": {name: metric.meaning for name, metric in METRICS.items()},
         "terms": [
             (name, metric.meaning)

@@ -10,6 +10,7 @@ __all__ = [
     "DASH",
     "count",
     "duration",
+    "figure",
     "is_number",
     "listing",
     "metric_name",
@@ -43,6 +44,18 @@ def number(value: Any, digits: int = 3) -> str:
         return DASH
     text = f"{value:,.{digits}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", _MINUS)
+
+
+def figure(value: Any, more: int = 0) -> str:
+    """A number in the label's own unit, with about three digits that count.
+
+    Example:
+        >>> figure(0.9512), figure(47.625), figure(47.625, more=1), figure(12345.6)
+        ('0.95', '47.6', '47.62', '12,346')
+    """
+    if not is_number(value):
+        return DASH
+    return number(value, more + (2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0))
 
 
 def signed(value: Any, digits: int = 3) -> str:
