@@ -147,6 +147,14 @@ def test_a_control_that_wins_and_a_task_that_lost_are_told_before_the_details() 
     assert "Negative transfer on “stars”" in opening
 
 
+def test_no_negative_transfer_is_claimed_only_for_tasks_that_were_compared() -> None:
+    metrics = _metrics()
+    del metrics["transfer"]["stars"]
+    opening = _text(metrics).split("Against the controls")[0]
+    assert "In the joint model “like” is not measurably worse off" in opening
+    assert "Not compared: “stars”, “next” and “buy”." in opening
+
+
 def test_a_clear_win_is_told_without_a_warning() -> None:
     metrics = _metrics()
     metrics["tasks"] = {"like": metrics["tasks"]["like"]}

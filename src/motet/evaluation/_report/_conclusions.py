@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motet.evaluation._report._compare import Comparison
-from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, interval_of
+from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, interval_of, task_facts
 from motet.evaluation._report._words import count, figure, is_number, listing, metric_name, number, percent
 
 __all__ = ["Conclusion", "Notice", "conclude", "lead", "notices"]
@@ -254,10 +254,20 @@ def _transfer_notices(metrics: Mapping[str, Any]) -> list[Notice]:
             Notice(
                 "plain",
                 "No negative transfer",
-                "No task is measurably worse off in the joint model than in the same architecture trained on it alone.",
+                f"In the joint model {_listed(list(transfer))} measurably worse off than in the same architecture "
+                f"trained on it alone.{_not_compared(transfer, metrics)}",
             )
         ]
     return []
+
+
+def _listed(names: list[str]) -> str:
+    return f"“{names[0]}” is not" if len(names) == 1 else f"none of {listing([f'“{n}”' for n in names])} is"
+
+
+def _not_compared(transfer: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    left = [f"“{task.name}”" for task in task_facts(metrics) if task.name not in transfer]
+    return f" Not compared: {listing(left)}." if left else ""
 
 
 def _calibration_notices(comparisons: list[Comparison]) -> list[Notice]:
