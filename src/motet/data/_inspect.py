@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from motet.data._index import as_words
 from motet.data._prepare import looks_like_time
 from motet.data._read import open_table
-from motet.errors import DataError
-from motet.schema import Schema
+from motet.errors import DataError, SchemaError
+from motet.schema import Schema, expression_columns
 
 __all__ = ["Inspection", "inspect_directory"]
 
@@ -44,6 +46,11 @@ _ITEM_WORDS = (
     "sku",
     "iid",
 )
+_KEY_WORDS = ("id", "no", "nr", "number", "key", "code", "ref", "sku")
+_SCENARIO_WORDS = ("scenario", "placement", "channel", "surface", "section", "campaign", "slot", "page", "domain", "site")  # fmt: skip
+_MOST_SCENARIOS = 20
+_YES_WORDS = ("yes", "y", "true", "t")
+_NO_WORDS = ("no", "n", "false", "f")
 _TIME_WORDS = ("time", "date", "timestamp", "ts", "at", "when", "day")
 _LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped")  # fmt: skip
 
@@ -67,13 +74,29 @@ class _Column:
     values: pl.Series
     distinct: int
 
+    @property
+    def parts(self) -> list[str]:
+        """The words of its name: "Customer ID", "customer_id" and "customerId" are two words each."""
+        spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", self.name)
+        return "".join(c.lower() if c.isalnum() else " " for c in spaced).split()
+
     def has(self, words: Sequence[str]) -> bool:
-        parts = "".join(c.lower() if c.isalnum() else " " for c in self.name).split()
         return any(
-            part.removesuffix("s") == word or part.removesuffix("id") == word
-            for part in parts
+            word in (part, part.removesuffix("s"), part.removesuffix("id"))
+            for part in self.parts
             for word in words
         )
+
+    @property
+    def names_a_key(self) -> bool:
+        """Whether its name is that of an identifier: "user", "user id", "userid", "product no"."""
+        return len(self.parts) == 1 or any(p in _KEY_WORDS or p.endswith("id") for p in self.parts)
+
+    @property
+    def distinguishes(self) -> bool:
+        """Whether it has another value in (almost) every row, as the number of an order has."""
+        filled = len(self.values) - self.values.null_count()
+        return filled > 20 and self.distinct > 0.98 * filled
 
     @property
     def binary(self) -> bool:
@@ -81,6 +104,16 @@ class _Column:
             return True
         found = set(self.values.drop_nulls().unique().to_list()) if self.distinct <= 3 else {None}
         return self.values.dtype.is_numeric() and found <= {0, 1}
+
+    @property
+    def positive_word(self) -> str | None:
+        """The word that means yes in a column of two words, such as "Y" and "N"."""
+        if self.values.dtype != pl.String or self.distinct > 3:
+            return None
+        found = self.values.drop_nulls().unique().to_list()
+        yes = [word for word in found if word.strip().lower() in _YES_WORDS]
+        no = [word for word in found if word.strip().lower() in _NO_WORDS]
+        return str(yes[0]) if len(found) == 2 and len(yes) == len(no) == 1 else None
 
     @property
     def time(self) -> bool:
@@ -113,6 +146,7 @@ def inspect_directory(directory: Path) -> Inspection:
     columns = _columns(samples[main])
     keys: dict[str, str] = {}
     tables: dict[str, str] = {"interactions": main}
+    derive: dict[str, dict[str, str]] = {}
     for entity, words in (("user", _USER_WORDS), ("item", _ITEM_WORDS)):
         key = _find_key(columns, words, samples, main, keys)
         if key is None:
@@ -121,51 +155,121 @@ def inspect_directory(directory: Path) -> Inspection:
             )
             continue
         keys[entity] = key
-        home = next((n for n in samples if n != main and key in keyed[n]), None)
-        if home is not None:
-            tables[f"{entity}s"] = home
-            notes.append(f"{home} holds one row for each {key}")
+        home, column = _home(samples, main, key, keyed, set(tables.values()))
+        if home is None:
+            continue
+        tables[f"{entity}s"] = home
+        notes.append(f"{home} holds one row for each {key}")
+        if column != key:
+            derive[f"{entity}s"] = {key: _quoted(column)}
+            notes.append(f"column '{column}' of {home} holds the values of '{key}'")
     time = next((c.name for c in columns if c.time and c.name not in keys.values()), None)
     if time is not None:
         keys["time"] = time
     else:
         notes.append("no column looks like a time: rows are split at random")
-    tasks = _tasks(columns, set(keys.values()), notes)
-    if not tasks:
-        raise DataError(
-            f"no column of {main} looks like a label", "write the tasks yourself: see the guide on schemas"
+    scenario = next((c for c in columns if _is_scenario(c) and c.name not in keys.values()), None)
+    if scenario is not None:
+        keys["scenario"] = scenario.name
+        notes.append(
+            f"'{scenario.name}' is taken for the placement (keys.scenario): tasks are gated and reported by it"
         )
-    labels = {str(task["label"]).split(" ")[0].strip('"') for task in tasks.values()}
+    notes += [
+        f"{name} is not used: no column of it could be tied to {main}"
+        for name in sizes
+        if name not in tables.values()
+    ]
+    tasks, labels = _tasks(columns, set(keys.values()), notes)
+    if not tasks:
+        seen = ", ".join(f"'{c.name}'" for c in columns if c.name not in keys.values())
+        raise DataError(
+            f"no column of {main} looks like a label (columns: {seen or 'keys only'})",
+            "a label is a column of 0 and 1, true and false, yes and no, or a number named rating, score, "
+            "dwell and the like; add one, or write the schema by hand",
+        )
     features: dict[str, dict[str, Any]] = {"user": {}, "item": {}, "interaction": {}}
     taken: set[str] = {"scenario"}
     for entity in ("user", "item"):
         if entity in keys:
             features[entity][_free(keys[entity], taken)] = {"kind": "id", "column": keys[entity]}
             if f"{entity}s" in tables:
-                for column in _columns(samples[tables[f"{entity}s"]]):
-                    if column.name != keys[entity]:
-                        _add_feature(features[entity], column, taken, notes)
-    for column in columns:
-        if column.name not in labels and column.name not in keys.values():
-            _add_feature(features["interaction"], column, taken, notes)
+                known = {keys[entity], *derive.get(f"{entity}s", {}).values()}
+                for column_ in _columns(samples[tables[f"{entity}s"]]):
+                    if column_.name not in known and _quoted(column_.name) not in known:
+                        _add_feature(features[entity], column_, taken, notes)
+    for column_ in columns:
+        if column_.name not in labels and column_.name not in keys.values():
+            _add_feature(features["interaction"], column_, taken, notes)
     if {"user", "item", "time"} <= set(keys):
         item = next(iter(features["item"]))
         features["user"][_free("history", taken)] = {"kind": "sequence", "of": item}
+    if {"user", "item"} <= set(keys):
         positive = next((t["label"] for t in tasks.values() if t["kind"] == "binary"), None)
         if positive is not None:
             tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
+            notes.append(f"the retrieval task ranks items by how likely {positive} follows: is that the goal?")
+    if not any(features.values()):
+        raise DataError(
+            f"no column of {main} is left for a feature: all are labels and keys",
+            "add columns that are known before the label is, or write the schema by hand",
+        )
+    notes.append("remove whatever is not known at the moment of prediction from features.interaction")
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
         "name": directory.resolve().name or "data",
         "tables": tables,
         "keys": keys,
+        "derive": derive,
         "features": {
             entity: {n: _short(f, n) for n, f in fs.items()} for entity, fs in features.items() if fs
         },
         "tasks": tasks,
         "split": {"by": split},
     }
-    return Inspection(Schema.parse(content, source="the proposed schema"), tuple(notes))
+    return Inspection(
+        Schema.parse(content, source="the proposed schema"), tuple(" ".join(note.split()) for note in notes)
+    )
+
+
+def _home(
+    samples: dict[str, pl.DataFrame], main: str, key: str, keyed: dict[str, set[str]], taken: set[str]
+) -> tuple[str | None, str]:
+    """The table with one row for each value of a key, and its column: of the same name, or of the same values."""
+    others = [n for n in samples if n != main and n not in taken]
+    for name in others:
+        if key in keyed[name]:
+            return name, key
+    values = as_words(samples[main][key]).drop_nulls().unique()
+    for name in others:
+        for column in sorted(keyed[name]):
+            known = as_words(samples[name][column])
+            # row numbers cover one another by chance: more than half of both sides must meet
+            met = int(values.is_in(known.implode()).sum())
+            if 2 * met > max(len(values), len(known)):
+                return name, column
+    return None, key
+
+
+def _is_scenario(column: _Column) -> bool:
+    kind = column.values.dtype
+    return (
+        column.has(_SCENARIO_WORDS)
+        and (kind == pl.String or kind.is_integer())
+        and 1 < column.distinct <= _MOST_SCENARIOS
+        and column.positive_word is None
+        and not column.binary
+        and not column.has(_LABEL_WORDS)
+    )
+
+
+def _quoted(name: str) -> str:
+    """A column's name as an SQL expression."""
+    try:
+        if expression_columns(name) == [name]:
+            return name
+    except SchemaError:  # a word of SQL, or a name with spaces
+        pass
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _columns(table: pl.DataFrame) -> list[_Column]:
@@ -208,30 +312,52 @@ def _find_key(
         if c.has(words) and c.name not in taken.values() and not c.values.dtype.is_float() and not c.binary
     ]
     shared = [c for c in fit if any(c.name in samples[n].columns for n in samples if n != main)]
-    named = [c for c in fit if "id" in c.name.lower() or c.name.lower() in words]
+    named = [c for c in fit if c.names_a_key]
     for choice in (shared, named):
         if choice:
             return choice[0].name
     return None
 
 
-def _tasks(columns: list[_Column], keys: set[str], notes: list[str]) -> dict[str, dict[str, Any]]:
+def _tasks(
+    columns: list[_Column], keys: set[str], notes: list[str]
+) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The tasks, and the columns that their labels are read from."""
     tasks: dict[str, dict[str, Any]] = {}
+    labels: set[str] = set()
     for column in columns:
-        if column.name in keys or column.time or column.values.null_count() == len(column.values):
+        filled = column.values.drop_nulls()
+        if column.name in keys or column.time or filled.n_unique() < 2:
             continue
-        label = column.name if column.name.isidentifier() else f'"{column.name}"'
-        name = _plain(column.name)
-        if column.binary and column.distinct > 1:
+        label, name = _quoted(column.name), _free(column.name, set(tasks))
+        yes = column.positive_word
+        if column.binary:
             tasks[name] = {"kind": "binary", "label": label}
-        elif column.has(_LABEL_WORDS) and column.values.dtype.is_numeric():
-            low, high = float(column.values.min() or 0), float(column.values.max() or 0)  # type: ignore[arg-type]
-            tasks[name] = {"kind": "regression", "label": label, "range": [low, high]}
+        elif yes is not None:
+            quoted = yes.replace("'", "''")
+            tasks[name] = {"kind": "binary", "label": f"{label} = '{quoted}'"}
+        elif column.has(_LABEL_WORDS) and column.values.dtype.is_numeric() and not _is_number_of(column):
+            tasks[name] = {"kind": "regression", "label": label}
             if column.distinct <= 11:
-                middle = sorted(column.values.drop_nulls().unique().to_list())[column.distinct * 6 // 10]
-                tasks[f"{name}_high"] = {"kind": "binary", "label": f"{label} >= {middle:g}"}
+                values = sorted(filled.unique().to_list())
+                middle = values[len(values) * 6 // 10]
+                tasks[name]["range"] = [float(values[0]), float(values[-1])]
+                tasks[_free(f"{name}_high", set(tasks))] = {
+                    "kind": "binary",
+                    "label": f"{label} >= {middle:g}",
+                }
                 notes.append(f"{name}_high: {label} >= {middle:g} is a guess at what counts as good")
-    return tasks
+        else:
+            continue
+        labels.add(column.name)
+    return tasks, labels
+
+
+def _is_number_of(column: _Column) -> bool:
+    """Whether whole numbers only tell rows apart, as an "order id" does."""
+    return column.values.dtype.is_integer() and (
+        column.distinguishes or any(p in _KEY_WORDS or p.endswith("id") for p in column.parts)
+    )
 
 
 def _add_feature(
@@ -244,17 +370,21 @@ def _add_feature(
     elif isinstance(values.dtype, pl.List | pl.Array):
         inner = values.dtype.inner
         kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}  # type: ignore[union-attr]
+    elif _is_number_of(column) and column.distinguishes:
+        kind = None
     elif values.dtype == pl.Boolean or (values.dtype.is_integer() and column.distinct <= 20):
         kind = {"kind": "categorical"}
     elif values.dtype.is_numeric():
         kind = {"kind": "numeric"}
     elif values.dtype == pl.String:
         kind = _text_kind(values, column.distinct, rows)
+        if kind["kind"] == "categorical" and column.distinguishes:
+            kind = None
     else:
         kind = None
     if kind is None or (column.distinct <= 1 and not isinstance(values.dtype, pl.List | pl.Array)):
         notes.append(
-            f"column '{column.name}' is left out: it says nothing that differs, or nothing motet reads"
+            f"column '{column.name}' is left out: it is constant, differs in every row, or is of a kind motet does not read"
         )
         return
     features[_free(_plain(column.name), taken)] = {**kind, "column": column.name}

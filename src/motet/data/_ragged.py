@@ -60,13 +60,19 @@ class Ragged:
         return dense
 
 
-def split_words(column: pl.Series, separator: str) -> pl.Series:
+def split_words(column: pl.Series, separator: str, *, words: bool = False) -> pl.Series:
     """Turn a text or list column into a list column of distinct words; missing ones stay missing.
+
+    With ``words``, words are runs of letters, digits and apostrophes in lower case, and the
+    separator is not looked at.
 
     Example:
         >>> split_words(pl.Series(["a| b", None]), "|").to_list()
         [['a', 'b'], None]
     """
+    if words and column.dtype != pl.List:
+        found = column.cast(pl.String).str.to_lowercase().str.extract_all(r"[\p{L}\p{N}']+")
+        return found.list.unique(maintain_order=True)
     lists = (
         column.cast(pl.List(pl.String))
         if column.dtype == pl.List

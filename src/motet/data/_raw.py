@@ -126,7 +126,7 @@ class RawReader:
                 for part, values in zip(time_parts(name), _time_values(column), strict=True):
                     self._numbers[part].append(values)
             elif feature.kind == "tags":
-                self._add_tags(name, split_words(column, feature.separator))
+                self._add_tags(name, split_words(column, feature.separator, words=feature.words))
             elif feature.kind == "vector":
                 self._vectors[name].append(self._vector(name, column))
 

@@ -34,6 +34,7 @@ from motet.schema._tasks import (
     RegressionTask,
     RetrievalTask,
     Task,
+    positive_weight,
 )
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "expression_columns",
     "nearest",
     "parse_expression",
+    "positive_weight",
     "require_known",
     "silent",
     "table_of",

@@ -72,11 +72,13 @@ class TagsFeature(Feature):
 
     Attributes:
         separator: What divides the values of a text cell.
+        words: Take the words of a text as tags, in lower case and without punctuation, instead.
         min_count: Training rows a tag needs before it gets its own embedding.
     """
 
     kind: Literal["tags"] = "tags"
     separator: str = Field("|", min_length=1)
+    words: bool = False
     min_count: int = Field(1, ge=1)
 
 

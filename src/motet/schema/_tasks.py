@@ -17,6 +17,7 @@ __all__ = [
     "RegressionTask",
     "RetrievalTask",
     "Task",
+    "positive_weight",
 ]
 
 
@@ -64,6 +65,22 @@ class BinaryTask(_Labelled):
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0)
     positive_weight: Annotated[float, Field(gt=0)] | Literal["balanced"] = 1.0
+
+
+def positive_weight(task: BinaryTask, rate: float) -> float:
+    """Weight of the positive class of a task.
+
+    Args:
+        task: The task.
+        rate: Share of positives among the training labels.
+
+    Example:
+        >>> positive_weight(BinaryTask(label="x", positive_weight="balanced"), 0.2)
+        4.0
+    """
+    if task.positive_weight != "balanced":
+        return task.positive_weight
+    return min(max((1 - rate) / max(rate, 1e-6), 1e-6), 1e6)
 
 
 class RegressionTask(_Labelled):
