@@ -77,7 +77,7 @@ class FactorisedLinear(nn.Module):
         of_context = self.weight[:, w.user + w.item :]
         if not w.user and not w.item:
             return F.linear(inputs.context, of_context, self.bias)
-        user = F.linear(inputs.user, self.weight[:, : w.user], self.bias)
+        user = F.linear(inputs.user[:, : w.user], self.weight[:, : w.user], self.bias)
         item = inputs.item_parts.get(self)
         item = self.item_part(inputs.item) if item is None else item
         if len(user) == 1:  # one user for all rows, as in serving: broadcast
@@ -89,7 +89,8 @@ class FactorisedLinear(nn.Module):
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""
-        return F.linear(item, self.weight[:, self.widths.user : self.widths.user + self.widths.item])
+        w = self.widths
+        return F.linear(item[:, : w.item], self.weight[:, w.user : w.user + w.item])
 
 
 class FeatureLayer(nn.Module):
@@ -115,7 +116,7 @@ class FeatureLayer(nn.Module):
         self._target_column: dict[str, int] = {}
         for name in self._layouts["user"].sequences:
             feature = schema.features.user[name]
-            assert isinstance(feature, SequenceFeature)  # noqa: S101 (by the layout)
+            assert isinstance(feature, SequenceFeature)
             self.sequences[name] = SEQUENCE_ENCODERS[feature.encoder](width=width, last=feature.last)
             if feature.encoder == "target":
                 self._target_column[name] = self._layouts["item"].codes.index(feature.of)

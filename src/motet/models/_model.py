@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from motet.models._architecture import Architecture, Shape
 from motet.models._dropout import Dropout
 from motet.models._features import FeatureLayer, Inputs, Widths
 from motet.models._table import build_architecture, check_architecture
-from motet.schema import RegressionTask, Schema
+from motet.schema import BinaryTask, RegressionTask, Schema, positive_weight
 
 __all__ = ["Model", "Outputs", "build_model"]
 
@@ -198,4 +199,7 @@ def link(schema: Schema, encoder: Encoder, task: str, logits: Tensor) -> Tensor:
         return value if kind.range is None else value.clamp(*kind.range)
     if kind.kind == "multiclass":
         return F.softmax(logits, -1) if logits.dim() > 1 else torch.ones_like(logits)
+    if isinstance(kind, BinaryTask):
+        # weighted positives multiply the odds that the model learns by their weight
+        logits = logits - math.log(positive_weight(kind, encoder.label_mean[task]))
     return logits.sigmoid()

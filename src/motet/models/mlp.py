@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from motet.models._architecture import Architecture, Shape
@@ -22,7 +22,7 @@ class MlpOptions(Part):
         hidden: Layer widths.
     """
 
-    hidden: tuple[int, ...] = Field((256, 128), min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field((256, 128), min_length=1)
 
 
 class Mlp(Architecture):

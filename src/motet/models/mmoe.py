@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models._architecture import Architecture, Shape
@@ -30,7 +30,7 @@ class MmoeOptions(Part):
     """
 
     experts: int = Field(8, ge=1)
-    hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field((128, 64), min_length=1)
     tower: int = Field(32, ge=0)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from motet.models._architecture import Architecture, Shape
@@ -33,7 +33,7 @@ class PleOptions(Part):
     levels: int = Field(1, ge=1, le=8)
     shared_experts: int = Field(4, ge=1)
     task_experts: int = Field(2, ge=1)
-    hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field((128, 64), min_length=1)
     tower: int = Field(32, ge=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models._architecture import Architecture, Shape
@@ -23,7 +23,7 @@ class SharedBottomOptions(Part):
         tower: Hidden width of each tower; 0 for a linear one.
     """
 
-    hidden: tuple[int, ...] = Field((256, 128), min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field((256, 128), min_length=1)
     tower: int = Field(32, ge=0)
 
 

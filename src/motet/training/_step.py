@@ -10,7 +10,7 @@ from motet.data import Batch, Batcher, Dataset
 from motet.errors import TrainingError
 from motet.models import Model, Outputs, build_model
 from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
-from motet.schema import BinaryTask, Schema
+from motet.schema import BinaryTask, Schema, positive_weight
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
 from motet.training._memory import keep_freed_memory
 from motet.training._optimiser import RowOptimiser, dense_optimiser
@@ -139,9 +139,7 @@ def task_losses(
         logits = outputs.logits if task.on == "interaction" else outputs.entity
         weight = 1.0
         if isinstance(task, BinaryTask):
-            rate = encoder.label_mean[name]
-            balanced = (1 - rate) / max(rate, 1e-6)
-            weight = balanced if task.positive_weight == "balanced" else task.positive_weight
+            weight = positive_weight(task, encoder.label_mean[name])
         losses[name] = task_loss(
             task,
             logits[name],
