@@ -52,6 +52,7 @@ _MOST_SCENARIOS = 20
 _YES_WORDS = ("yes", "y", "true", "t")
 _NO_WORDS = ("no", "n", "false", "f")
 _TIME_WORDS = ("time", "date", "timestamp", "ts", "at", "when", "day")
+_UNWANTED_WORDS = ("return", "returned", "skip", "skipped", "dislike", "disliked", "hide", "hidden", "refund", "cancelled", "complaint")  # fmt: skip
 _LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped")  # fmt: skip
 
 
@@ -204,10 +205,11 @@ def inspect_directory(directory: Path) -> Inspection:
         item = next(iter(features["item"]))
         features["user"][_free("history", taken)] = {"kind": "sequence", "of": item}
     if {"user", "item"} <= set(keys):
-        positive = next((t["label"] for t in tasks.values() if t["kind"] == "binary"), None)
-        if positive is not None:
-            tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
-            notes.append(f"the retrieval task ranks items by how likely {positive} follows: is that the goal?")
+        wanted = {_quoted(c.name) for c in columns if c.has(_LABEL_WORDS) and not c.has(_UNWANTED_WORDS)}
+        binary = [t["label"] for t in tasks.values() if t["kind"] == "binary"]
+        positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), "true")
+        tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
+        notes.append(f"the retrieval task looks for items that fulfil {positive!r}: is that the goal?")
     if not any(features.values()):
         raise DataError(
             f"no column of {main} is left for a feature: all are labels and keys",
@@ -369,7 +371,7 @@ def _add_feature(
         kind = {"kind": "time"}
     elif isinstance(values.dtype, pl.List | pl.Array):
         inner = values.dtype.inner
-        kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}  # type: ignore[union-attr]
+        kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}
     elif _is_number_of(column) and column.distinguishes:
         kind = None
     elif values.dtype == pl.Boolean or (values.dtype.is_integer() and column.distinct <= 20):
@@ -394,8 +396,12 @@ def _text_kind(values: pl.Series, distinct: int, rows: int) -> dict[str, Any]:
     filled = values.drop_nulls()
     words = float(filled.str.count_matches(r"\s+").mean() or 0) + 1  # type: ignore[arg-type]
     for separator in ("|", ";", ","):
-        parts = filled.str.split(separator)
-        if float(parts.list.len().mean() or 0) > 1.3 and parts.explode().n_unique() < max(50, distinct):  # type: ignore[arg-type]
+        lists = filled.str.split(separator)
+        parts = lists.explode(empty_as_null=True).drop_nulls()
+        several = float(lists.list.len().mean() or 0) > 1.3  # type: ignore[arg-type]
+        # tags are short and come again; clauses of prose are long and do not
+        short = float(parts.str.strip_chars().str.count_matches(r"\s+").mean() or 0) < 2  # type: ignore[arg-type]
+        if several and short and parts.n_unique() < max(20, len(parts) / 2):
             return {"kind": "tags", "separator": separator}
     if words >= 3 and distinct > 0.3 * rows:
         return {"kind": "text"}
