@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from rich.markup import escape
 
 import motet
 from motet.cli._progress import progress_on_terminal
-from motet.cli._tables import columns_table, labels_table, metrics_table
+from motet.cli._tables import columns_tables, labels_table, metrics_table, scenarios_table
 from motet.errors import DataError
 from motet.schema import Schema
 
@@ -43,7 +44,8 @@ app = typer.Typer(
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
 
-out_console = Console(highlight=False)
+# a log or a pipe has no width of its own, and 80 columns cut the tables short
+out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
 Data = Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")]
@@ -124,13 +126,17 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
     """Report on the data: types, ranges, missing values, cleaning, label rates, leaks."""
     from motet.data import check_data  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as columns:
-        report = check_data(Schema.load(schema), data, Path(columns))
+    parsed = Schema.load(schema)
+    with tempfile.TemporaryDirectory() as columns, progress_on_terminal(as_json) as progress:
+        report = check_data(parsed, data, Path(columns), progress)
     if as_json:
         _print_json(report.to_json())
         return
-    out_console.print(columns_table(report))
+    for table in columns_tables(report):
+        out_console.print(table)
     out_console.print(labels_table(report))
+    if report.scenarios:
+        out_console.print(scenarios_table(report))
     rows = ", ".join(f"{n:,} {split}" for split, n in report.rows.items() if n)
     out_console.print(f"rows: {rows}; {report.users:,} users, {report.items:,} items")
     out_console.print("cleaning:" if report.cleaning else "cleaning: nothing to do")
@@ -138,8 +144,8 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
         out_console.print(f"  {escape(line)}")
     for leak in report.leaks:
         out_console.print(
-            f"[bold]leak:[/bold] feature '{escape(leak.feature)}' alone decides task '{escape(leak.task)}' in "
-            f"{leak.share:.1%} of rows (always guessing the commonest: {leak.baseline:.1%})"
+            f"[bold]leak:[/bold] feature '{escape(leak.feature)}' alone gives away task '{escape(leak.task)}': it explains "
+            f"{leak.explained:.1%} of what a blind guess gets wrong. Remove it, unless it is known beforehand."
         )
     if not report.leaks:
         out_console.print("leaks: none found")

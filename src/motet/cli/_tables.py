@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from motet.data import DataReport
 from motet.evaluation import HEADLINES
 from motet.schema import Schema
 
-__all__ = ["columns_table", "labels_table", "metrics_table"]
+__all__ = ["columns_tables", "labels_table", "metrics_table", "scenarios_table"]
+
+_CELL = 24
+_MOST_SCENARIOS = 20
 
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
-    """The headline of every task, the model beside its controls; the best of each column is marked."""
+    """The headline of every task, the model beside its controls; the best of each column is starred."""
     names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
     title = f"{metrics['dataset']}, {metrics['split']} rows"
     if metrics.get("synthetic"):
         title += " (synthetic)"
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("", overflow="fold", min_width=10)
     shown = {
         n: "rmse" if HEADLINES[schema.tasks[n].kind] == "skill" else HEADLINES[schema.tasks[n].kind]
         for n in names
     }
     for name in names:
-        table.add_column(f"{name}\n{shown[name]}", justify="right")
+        table.add_column(f"{escape(name)}\n{shown[name]}", justify="right", overflow="fold", min_width=8)
     rows = {f"motet {metrics['architecture']}": metrics, **metrics.get("controls", {})}
     values = {row: {n: _value(schema, found, n, shown[n]) for n in names} for row, found in rows.items()}
     for row, found in values.items():
@@ -36,10 +41,9 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
             value = found[name]
             known = [v[name] for v in values.values() if v[name] is not None]
             best = min(known) if shown[name] == "rmse" else max(known) if known else None  # type: ignore[type-var]
-            cells.append(
-                "–" if value is None else f"[bold]{value:.4f}[/bold] *" if value == best else f"{value:.4f}  "
-            )
-        table.add_row(row, *cells)
+            first = len(known) > 1 and value == best
+            cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
+        table.add_row(escape(row), *cells)
     return table
 
 
@@ -51,31 +55,75 @@ def _value(schema: Schema, found: Mapping[str, Any], task: str, metric: str) -> 
     return value
 
 
-def columns_table(report: DataReport) -> Table:
-    """Every column of every file."""
-    table = Table(title="columns", title_justify="left")
-    for name in ("file", "column", "type", "missing", "distinct", "from", "to", "used by"):
-        table.add_column(name)
-    for c in report.columns:
-        missing = f"{c.missing:,}" if c.missing else ""
-        table.add_row(c.table, c.column, c.kind, missing, f"{c.distinct:,}", c.low, c.high, ", ".join(c.used))
-    return table
+def columns_tables(report: DataReport) -> list[Table]:
+    """Every column of every file, a table a file."""
+    tables = []
+    for file in dict.fromkeys(c.table for c in report.columns):
+        columns = [c for c in report.columns if c.table == file]
+        table = Table(
+            title=f"{escape(file)}: {max(c.rows for c in columns):,} rows",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+        )
+        table.add_column("column", overflow="fold", min_width=8)
+        table.add_column("type", no_wrap=True)
+        table.add_column("missing", justify="right", no_wrap=True)
+        table.add_column("distinct", justify="right", no_wrap=True)
+        table.add_column("from … to", overflow="fold")
+        table.add_column("used by", overflow="fold", min_width=12)
+        for c in columns:
+            span = f"{_cut(c.low)} … {_cut(c.high)}" if c.low or c.high else ""
+            table.add_row(
+                escape(c.column),
+                c.kind,
+                f"{c.missing:,}" if c.missing else "",
+                f"{c.distinct:,}" if c.distinct else "",
+                escape(span),
+                escape(", ".join(c.used)) or "[dim]nothing[/dim]",
+            )
+        tables.append(table)
+    return tables
 
 
 def labels_table(report: DataReport) -> Table:
-    """Labels of every task, overall and per scenario."""
-    table = Table(title="labels", title_justify="left")
-    for name in ("task", "kind", "labelled", "missing", "mean or commonest"):
-        table.add_column(name)
-    for scenario in report.scenarios:
-        table.add_column(scenario)
+    """Labels of every task."""
+    table = Table(title="labels", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("task", overflow="fold")
+    table.add_column("kind")
+    table.add_column("labelled", justify="right")
+    table.add_column("missing", justify="right")
+    table.add_column("mean, or commonest", overflow="fold")
     for name, found in report.labels.items():
         if "share" in found:
             common = sorted(found["share"].items(), key=lambda pair: -pair[1])[:3]
-            summary = ", ".join(f"{c} {s:.0%}" for c, s in common)
+            summary = ", ".join(f"{_cut(c)} {s:.0%}" for c, s in common)
         else:
             summary = "–" if found["mean"] is None else f"{found['mean']:.4g}"
-        per = [s.get(name) for s in report.scenarios.values()]
-        cells = ["–" if value is None else f"{value:.4g}" for value in per]
-        table.add_row(name, found["kind"], f"{found['labelled']:,}", f"{found['missing']:,}", summary, *cells)
+        table.add_row(
+            escape(name), found["kind"], f"{found['labelled']:,}", f"{found['missing']:,}", escape(summary)
+        )
     return table
+
+
+def scenarios_table(report: DataReport) -> Table:
+    """The mean label of every task in every scenario, a row a scenario."""
+    tasks = list(
+        dict.fromkeys(name for found in report.scenarios.values() for name in found if name != "rows")
+    )
+    table = Table(title="mean label per scenario", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("scenario", overflow="fold")
+    table.add_column("rows", justify="right")
+    for name in tasks:
+        table.add_column(escape(name), justify="right", overflow="fold")
+    for scenario, found in list(report.scenarios.items())[:_MOST_SCENARIOS]:
+        values = [found.get(name) for name in tasks]
+        cells = ["–" if value is None else f"{value:.4g}" for value in values]
+        table.add_row(escape(scenario), f"{found['rows'] or 0:,.0f}", *cells)
+    if len(report.scenarios) > _MOST_SCENARIOS:
+        table.caption = f"and {len(report.scenarios) - _MOST_SCENARIOS:,} more: --json has them all"
+    return table
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CELL else line[: _CELL - 1] + "…"

@@ -3,12 +3,13 @@
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Batcher, Events, Side, Tags
 from motet.data._build import TextToVectors, build_dataset
-from motet.data._check import ColumnReport, DataReport, Leak, check_data
+from motet.data._check import ColumnReport, DataReport, check_data
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
 from motet.data._history import History
 from motet.data._index import WordIndex, as_words
 from motet.data._inspect import Inspection, inspect_directory
+from motet.data._leaks import Leak
 from motet.data._prepare import Preparer, used_columns
 from motet.data._ragged import Ragged
 from motet.data._raw import RawReader, RawTable

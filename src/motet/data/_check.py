@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from motet.data._account import Account
 from motet.data._build import build_dataset
 from motet.data._dataset import Dataset
+from motet.data._leaks import Leak, find_leaks
 from motet.data._read import open_table
-from motet.schema import ENTITIES, Entity, Schema, expression_columns, table_of
+from motet.schema import ENTITIES, Progress, Schema, expression_columns, silent, table_of
 
-__all__ = ["ColumnReport", "DataReport", "Leak", "check_data"]
+__all__ = ["ColumnReport", "DataReport", "check_data"]
 
 _SAMPLE_ROWS = 1_000_000
-_DETERMINES = 0.995
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,6 @@ class ColumnReport:
     low: str
     high: str
     used: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A feature that gives a label away.
-
-    Attributes:
-        feature: Its name.
-        task: The task it gives away.
-        share: Share of labelled rows whose label the feature alone decides.
-        baseline: The same for always guessing the commonest label.
-    """
-
-    feature: str
-    task: str
-    share: float
-    baseline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +78,19 @@ class DataReport:
         return asdict(self)
 
 
-def check_data(schema: Schema, directory: Path, spill_directory: Path | None = None) -> DataReport:
+def check_data(
+    schema: Schema,
+    directory: Path,
+    spill_directory: Path | None = None,
+    progress: Progress = silent,
+) -> DataReport:
     """Read the files as training would, and report on them; no text is encoded.
+
+    Args:
+        schema: What the files are.
+        directory: Where they are.
+        spill_directory: Where the columns of large tables go; in memory when left out.
+        progress: Called with what is going on.
 
     Raises:
         DataError: If training could not read them either.
@@ -107,7 +101,12 @@ def check_data(schema: Schema, directory: Path, spill_directory: Path | None = N
         return np.zeros((len(texts), 1), np.float32)
 
     data = build_dataset(
-        schema, directory, encode_text=no_vectors, account=account, spill_directory=spill_directory
+        schema,
+        directory,
+        encode_text=no_vectors,
+        account=account,
+        spill_directory=spill_directory,
+        progress=progress,
     )
     return DataReport(
         columns=_columns(schema, directory),
@@ -119,63 +118,6 @@ def check_data(schema: Schema, directory: Path, spill_directory: Path | None = N
         scenarios=_scenario_means(data),
         leaks=find_leaks(data),
     )
-
-
-def find_leaks(data: Dataset) -> list[Leak]:
-    """Features of the interaction and the item whose value alone decides a label.
-
-    A category leaks if, over values that stand in at least two training rows, the commonest label
-    of each value is right in 99.5 % of the rows while the commonest label overall is right in less
-    than 95 %. A number leaks if one threshold, or its own value, does the same.
-    """
-    rows = data.rows("train")
-    rows = rows[:: max(1, len(rows) // _SAMPLE_ROWS)]
-    leaks = []
-    for task in data.encoder.interaction_tasks:
-        if data.schema.tasks[task].kind in ("retrieval", "multilabel"):
-            continue
-        label = data.label(task, rows)
-        known = ~np.isnan(label)
-        if known.sum() < 50:
-            continue
-        y = np.unique(label[known], return_inverse=True)[1]
-        baseline = np.bincount(y).max() / len(y)
-        if baseline > 0.95:
-            continue
-        for feature, values in _feature_values(data, rows[known]):
-            share = _decided(values, y)
-            if share >= _DETERMINES:
-                leaks.append(Leak(feature, task, float(share), float(baseline)))
-    return leaks
-
-
-def _feature_values(data: Dataset, rows: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
-    found = []
-    at: dict[Entity, NDArray[Any]] = {
-        "user": data.user_row[rows],
-        "item": data.item_row[rows],
-        "interaction": rows,
-    }
-    for entity in ENTITIES:
-        layout, table = data.encoder.layout(entity), data.table(entity)
-        for column, name in enumerate(layout.codes):
-            if not layout.is_id[column] and name != "scenario":
-                found.append((name, table.codes[at[entity], column].astype(np.int64)))
-        for column, name in enumerate(layout.numbers):
-            values = table.numbers[at[entity], column]
-            found.append((name, np.unique(values, return_inverse=True)[1]))
-    return found
-
-
-def _decided(values: NDArray[np.int64], y: NDArray[np.int64]) -> float:
-    """Share of rows that the commonest label of their value gets right, values of one row left out."""
-    counts = pl.DataFrame({"v": values, "y": y}).group_by("v", "y").len()
-    best = counts.group_by("v").agg(pl.col("len").max().alias("right"), pl.col("len").sum().alias("rows"))
-    best = best.filter(pl.col("rows") > 1)
-    covered = int(best["rows"].sum())
-    if covered < 0.5 * len(y):
-        return 0.0
-    return int(best["right"].sum()) / covered
 
 
 def _label_summary(data: Dataset, name: str) -> dict[str, Any]:
