@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +14,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from motet.bundle._encoder_files import read_encoder, write_encoder
-from motet.bundle._manifest import read_manifest, verify, write_manifest
+from motet.bundle._manifest import replace_part, verify, write_manifest
 from motet.data import Dataset, Encoder, EntityTable, History, Ragged
 from motet.errors import BundleError, MotetError
 from motet.models import Model, build_model
@@ -84,30 +87,39 @@ def save_bundle(
             str(temporary / "vectors.safetensors"),
         )
         save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
-        (temporary / "metrics.json").write_text(
-            json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8"
-        )
+        (temporary / "metrics.json").write_text(_json(metrics), encoding="utf-8")
         write_manifest(temporary)
-        old = directory.with_name(directory.name + ".old")
-        if directory.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            directory.rename(old)
-        temporary.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
-    except Exception as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, MotetError) or not (
-            isinstance(error, OSError) or "Safetensor" in type(error).__name__
-        ):
-            raise
+        _put_in_place(temporary, directory)
+    except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise BundleError(
             f"the bundle {directory} cannot be written ({error})",
             "free some space, or choose another directory",
         ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(new: Path, directory: Path) -> None:
+    old = directory.with_name(directory.name + ".old")
+    if directory.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        directory.rename(old)
+    try:
+        new.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_place(directory: Path, overwrite: bool) -> None:
     """Raise unless a bundle may be written here; called before any long work."""
+    home = next(p for p in directory.absolute().parents if p.exists())
+    if not home.is_dir():
+        raise BundleError(f"{directory} cannot be made: {home} is a file", "name another directory")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise BundleError(f"{directory} cannot be made: {home} is not writable", "name another directory")
     if directory.exists() and not directory.is_dir():
         raise BundleError(f"{directory} is a file", "name a directory")
     if directory.is_dir() and any(directory.iterdir()):
@@ -135,8 +147,10 @@ def load_bundle(directory: str | Path) -> Bundle:
         model.eval()
         data, seen = _read_entities(directory, schema, encoder)
         metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except MotetError:
+        raise
+    except Exception as error:  # every part has its own kinds of error; each means that it cannot be read
+        reason = (str(error).splitlines() or [""])[0][:200]
         raise BundleError(
             f"{directory} cannot be loaded ({type(error).__name__}: {reason})", "train anew with this version"
         ) from None
@@ -145,11 +159,20 @@ def load_bundle(directory: str | Path) -> Bundle:
 
 def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
     """Replace the metrics of a bundle, and its manifest with them."""
-    read_manifest(directory)
-    temporary = directory / "metrics.json.new"
-    temporary.write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
-    temporary.replace(directory / "metrics.json")
-    write_manifest(directory)
+    replace_part(directory, "metrics.json", _json(metrics))
+
+
+def _json(metrics: Mapping[str, Any]) -> str:
+    """Metrics as JSON; what is not finite is null, for JSON knows no NaN and a long run must not end on one."""
+    return json.dumps(_finite(metrics), indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table_arrays(table: EntityTable) -> dict[str, NDArray[Any]]:

@@ -11,25 +11,54 @@ from typing import Any
 import motet
 from motet.errors import BundleError
 
-__all__ = ["FORMAT", "read_manifest", "verify", "write_manifest"]
+__all__ = ["FORMAT", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
 
 FORMAT = 1
+PARTS = (
+    "schema.yaml",
+    "encoder.json",
+    "vocabularies.parquet",
+    "whitening.safetensors",
+    "weights.safetensors",
+    "users.safetensors",
+    "users.parquet",
+    "items.safetensors",
+    "items.parquet",
+    "vectors.safetensors",
+    "histories.safetensors",
+    "metrics.json",
+)
+"""The files of a bundle; ``report.html`` and the manifest itself are not hashed."""
+
 _NAME = "manifest.json"
-_UNHASHED = (_NAME, "report.html")
+_COPY = "copy the bundle again, or train anew"
 
 
 def write_manifest(directory: Path) -> None:
-    """Write the manifest of the files that are there now."""
-    files = {
-        path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size}
-        for path in sorted(directory.iterdir())
-        if path.is_file() and path.name not in _UNHASHED
-    }
+    """Write the manifest of a complete bundle."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    content = {"format": FORMAT, "motet": motet.__version__, "created": created, "files": files}
-    temporary = directory / (_NAME + ".new")
-    temporary.write_text(json.dumps(content, indent=1))
-    temporary.replace(directory / _NAME)
+    files = {name: _entry(directory / name) for name in PARTS}
+    _write(directory, {"format": FORMAT, "motet": motet.__version__, "created": created, "files": files})
+
+
+def replace_part(directory: Path, name: str, content: str) -> None:
+    """Replace one file of a bundle so that it loads, whenever this is cut off.
+
+    The new file is written beside the old one, then the manifest that tells its hash, then it takes
+    the old one's place; a bundle found between the last two steps is completed by :func:`verify`.
+    """
+    manifest = read_manifest(directory)
+    new = directory / f"{name}.new"
+    try:
+        new.write_text(content, encoding="utf-8")
+        _write(directory, {**manifest, "files": {**manifest["files"], name: _entry(new)}})
+        new.replace(directory / name)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise BundleError(
+            f"{directory / name} cannot be written ({error.strerror or error})",
+            "free some space, or make the directory writable",
+        ) from None
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -44,10 +73,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"{directory} is not a bundle: it has no {_NAME}", "name a directory that 'motet train' wrote"
         )
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        files, version, written = dict(content["files"]), int(content["format"]), str(content["motet"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} is damaged ({error})", "copy the bundle again, or train anew") from None
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, written = int(content["format"]), str(content["motet"])
+        files = {str(name): (int(f["bytes"]), str(f["sha256"])) for name, f in content["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+        raise BundleError(f"{path} is damaged ({reason})", _COPY) from None
     if version != FORMAT:
         raise BundleError(
             f"{directory} has bundle format {version}, written by motet {written}; this is motet "
@@ -55,8 +86,13 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"install motet {written}, or train anew",
         )
     for name in files:
-        if Path(name).name != name:
-            raise BundleError(f"{path} names a file outside the bundle: {name!r}", "do not trust this bundle")
+        if name not in PARTS:
+            raise BundleError(
+                f"{path} names a file that is no part of a bundle: {name!r}", "do not trust this bundle"
+            )
+    missing = [name for name in PARTS if name not in files]
+    if missing:
+        raise BundleError(f"{path} does not list {missing[0]}", _COPY)
     return content
 
 
@@ -68,20 +104,31 @@ def verify(directory: Path) -> dict[str, Any]:
     """
     content = read_manifest(directory)
     for name, expected in content["files"].items():
-        path = directory / name
+        path, new = directory / name, directory / f"{name}.new"
+        if new.is_file() and _entry(new) == expected:
+            new.replace(path)  # replace_part was cut off before its last step
         if not path.is_file():
-            raise BundleError(f"{directory} lacks the file {name}", "copy the bundle again, or train anew")
-        if path.stat().st_size != expected["bytes"]:
-            raise BundleError(
-                f"{path} has {path.stat().st_size:,} bytes instead of {expected['bytes']:,}",
-                "copy the bundle again, or train anew",
-            )
+            raise BundleError(f"{directory} lacks the file {name}", _COPY)
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            raise BundleError(f"{path} has {size:,} bytes instead of {expected['bytes']:,}", _COPY)
         if _sha256(path) != expected["sha256"]:
-            raise BundleError(
-                f"{path} is not the file that was written: its hash differs",
-                "copy the bundle again, or train anew",
-            )
+            raise BundleError(f"{path} is not the file that was written: its hash differs", _COPY)
     return content
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": _sha256(path), "bytes": path.stat().st_size}
+
+
+def _write(directory: Path, content: dict[str, Any]) -> None:
+    temporary = directory / (_NAME + ".new")
+    try:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary.replace(directory / _NAME)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _sha256(path: Path) -> str:
