@@ -85,7 +85,7 @@ class Batch:
         item_of_row: int64 [B] into ``item``.
         scenario: Code of the scenario, int64 [B].
         labels: Per task on interactions, float32 [B] or [B, K], NaN where missing.
-        item_labels: Per task on items, float32 [I] or [I, K]; only training labels.
+        item_labels: Per task on items, float32 [I] or [I, K]; only training labels, in training batches.
         user_labels: Per task on users, likewise [U] or [U, K].
         item_rows: Which items of the data set these are, int64 [I].
         had: Pairs (place in ``user``, place in ``item``) of users and items of their histories,
@@ -261,8 +261,8 @@ class Batcher:
             item_rows=torch.from_numpy(items),
             item_log_q=torch.from_numpy(log_q),
             had=self._had(events.values(), items) if rng is not None and self.negatives else _NO_PAIRS,
-            item_labels=self._entity_labels("item", items),
-            user_labels=self._entity_labels("user", users),
+            item_labels=self._entity_labels("item", items) if rng is not None else {},
+            user_labels=self._entity_labels("user", users) if rng is not None else {},
         )
 
     # -- pieces --------------------------------------------------------------------------------
