@@ -69,7 +69,7 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
         TrainingError: If it is damaged or of another format.
     """
     for place in (directory, directory.with_name(directory.name + ".old")):
-        if not (place / "state.json").exists():
+        if not place.is_dir() or not any(place.iterdir()):
             continue
         try:
             state = json.loads((place / "state.json").read_text())

@@ -200,6 +200,7 @@ class _Run:
         tensors = self.stepper.state() | {f"best.{name}": t for name, t in self.best.items()}
         state = {
             "schema": self.schema.to_yaml(),
+            "data": self._data_shape(),
             "step": self.step,
             "history": self.history.to_json(),
             "loss_sums": self.loss_sums.tolist(),
@@ -207,6 +208,17 @@ class _Run:
         }
         save_checkpoint(self.checkpoint, tensors, state)
         self.since_checkpoint_s = time.monotonic()
+
+    def _data_shape(self) -> dict[str, int]:
+        """What tells one data set from another, cheaply."""
+        data = self.data
+        return {
+            "interactions": len(data),
+            "training rows": len(self.train_rows),
+            "users": len(data.users),
+            "items": len(data.items),
+            "embedding rows": data.encoder.table_rows,
+        }
 
     def _load(self) -> None:
         found = load_checkpoint(self.checkpoint) if self.checkpoint is not None else None
@@ -218,7 +230,12 @@ class _Run:
                 f"the checkpoint {self.checkpoint} was written with another schema",
                 "resume with the schema and the options of the first run, or train anew",
             )
-
+        if state["data"] != self._data_shape():
+            raise TrainingError(
+                f"the checkpoint {self.checkpoint} was written with other data "
+                f"({state['data']}, now {self._data_shape()})",
+                "resume on the files of the first run, or train anew",
+            )
         self.stepper.load(tensors, state["step"])
         self.best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
         self.step = state["step"]
@@ -239,9 +256,14 @@ def _check_labels(data: Dataset, schema: Schema) -> None:
             raise TrainingError(
                 f"task '{name}' has no label in the training split", "change the split, or remove the task"
             )
-        if task.kind in ("binary", "retrieval") and task.on == "interaction" and not (known == 1).any():
+        if task.kind in ("binary", "retrieval") and not (known == 1).any():
             raise TrainingError(
                 f"task '{name}' has no positive label in the training split",
+                "check its label expression, or remove the task",
+            )
+        if task.kind == "multiclass" and len(data.encoder.classes[name]) < 2:
+            raise TrainingError(
+                f"task '{name}' has one class only in the training split: '{data.encoder.classes[name][0]}'",
                 "check its label expression, or remove the task",
             )
         if task.kind == "binary" and (known == 1).all():
