@@ -91,7 +91,7 @@ def test_misspelt_architectures_and_options() -> None:
 def test_a_task_that_sees_nothing() -> None:
     everything = "[item,price,brand,genres,released,story,picture]"
     data = toy_dataset(rows=120, overrides=[f"tasks.topics.hide={everything}"])
-    with pytest.raises(ModelError, match="task 'topics' sees no feature of the item.*hide fewer"):
+    with pytest.raises(ModelError, match=r"task 'topics' sees no feature of the item.*hide fewer"):
         build_model(data.schema, data.encoder)
 
 

@@ -19,7 +19,7 @@ from motet.models.shared_bottom import SharedBottom, SharedBottomOptions
 from motet.models.single_task import SingleTask, SingleTaskOptions
 
 WIDTHS = Widths(user=3, item=4, context=2)
-U, I, B = 3, 4, 9
+USERS, ITEMS, B = 3, 4, 9
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +29,11 @@ def _seed() -> None:
 
 def inputs_of(widths: Widths = WIDTHS, scenarios: int = 3) -> Inputs:
     return Inputs(
-        user=torch.randn(U, widths.user),
-        item=torch.randn(I, widths.item),
+        user=torch.randn(USERS, widths.user),
+        item=torch.randn(ITEMS, widths.item),
         context=torch.randn(B, widths.context),
-        user_of_row=torch.randint(0, U, (B,)),
-        item_of_row=torch.randint(0, I, (B,)),
+        user_of_row=torch.randint(0, USERS, (B,)),
+        item_of_row=torch.randint(0, ITEMS, (B,)),
         scenario=torch.randint(0, scenarios, (B,)),
         visible={},
     )
@@ -50,7 +50,7 @@ def shape_of(outputs: tuple[int, ...], scenarios: int = 0) -> Shape:
 
 
 @pytest.mark.parametrize("absent", ["", "user", "item", "context", "user item", "user context"])
-@pytest.mark.parametrize("users", [1, U])
+@pytest.mark.parametrize("users", [1, USERS])
 def test_the_factorised_layer_is_a_plain_layer_on_repeated_rows(absent: str, users: int) -> None:
     sizes = {"user": 3, "item": 4, "context": 2} | dict.fromkeys(absent.split(), 0)
     widths = Widths(**sizes)
@@ -130,7 +130,7 @@ def test_coupled_with_facts_from_tasks_on_items() -> None:
     shape = Shape(widths=WIDTHS, tasks=("a", "b"), outputs=(1, 3), entity_outputs={"genre": 2, "kids": 1})
     model = Coupled(shape=shape, options=CoupledOptions())
     inputs = inputs_of()
-    item_logits = {"genre": torch.randn(I, 2), "kids": torch.randn(I, 1)}
+    item_logits = {"genre": torch.randn(ITEMS, 2), "kids": torch.randn(ITEMS, 1)}
     assert model.recommendation is not None
     found = model(inputs, item_logits)
     for row in range(B):

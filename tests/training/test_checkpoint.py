@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from motet.data import Dataset
+from motet.errors import TrainingError
+from motet.testing import toy_dataset
+from motet.training import train_model
+from motet.training._checkpoint import load_checkpoint, save_checkpoint
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(0)}
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
+    save_checkpoint(tmp_path / "c", {**TENSORS, "a": TENSORS["a"] + 1}, {"step": 4})
+    found = load_checkpoint(tmp_path / "c")
+    assert found is not None
+    tensors, state = found
+    assert state["step"] == 4
+    assert torch.equal(tensors["a"], TENSORS["a"] + 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+    assert load_checkpoint(tmp_path / "none") is None
+
+
+def test_a_run_killed_between_the_two_renames_left_the_older_one(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
+    (tmp_path / "c").rename(tmp_path / "c.old")
+    (tmp_path / "c.new").mkdir()
+    (tmp_path / "c.new" / "state.json").write_text("{")
+    found = load_checkpoint(tmp_path / "c")
+    assert found is not None
+    assert found[1]["step"] == 3
+    save_checkpoint(tmp_path / "c", TENSORS, {"step": 5})
+    again = load_checkpoint(tmp_path / "c")
+    assert again is not None
+    assert again[1]["step"] == 5
+
+
+@pytest.mark.parametrize("file", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("how", ["cut", "empty", "noise", "gone"])
+def test_damage_is_one_clear_error(tmp_path: Path, file: str, how: str) -> None:
+    save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
+    path = tmp_path / "c" / file
+    whole = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "noise": b"\x00\xff" * 50}[how])
+    with pytest.raises(
+        TrainingError, match=r"the checkpoint .*c is damaged .*Cure: remove it and train anew"
+    ):
+        load_checkpoint(tmp_path / "c")
+
+
+def test_another_format(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
+    state = json.loads((tmp_path / "c" / "state.json").read_text())
+    (tmp_path / "c" / "state.json").write_text(json.dumps({**state, "format": 99}))
+    with pytest.raises(TrainingError, match="has format 99, not 1.*train anew"):
+        load_checkpoint(tmp_path / "c")
+
+
+def test_another_schema_or_other_data(toy: Dataset, tmp_path: Path) -> None:
+    schema = toy.schema.with_overrides("training.checkpoint_s=1e-9", "training.epochs=1")
+    train_model(toy, schema=schema, checkpoint=tmp_path / "c")
+    with pytest.raises(TrainingError, match="was written with another schema.*train anew"):
+        train_model(
+            toy, schema=schema.with_overrides("model.width=5"), checkpoint=tmp_path / "c", resume=True
+        )
+    other = toy_dataset(rows=300, seed=1)
+    with pytest.raises(TrainingError, match="was written with other data.*train anew"):
+        train_model(other, schema=schema, checkpoint=tmp_path / "c", resume=True)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from motet.errors import TrainingError
+from motet.training._checkpoint import load_checkpoint, save_checkpoint
+
+place = Path(sys.argv[1])
+save_checkpoint(place, {"a": torch.ones(10)}, {"step": 1})
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    save_checkpoint(place, {"a": torch.ones(100_000)}, {"step": 2})
+except TrainingError as error:
+    print(error)
+print(load_checkpoint(place)[1]["step"], sorted(p.name for p in place.parent.iterdir()))
+"""
+
+
+def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "c")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    told, state = done.stdout.strip().splitlines()
+    assert "cannot be written" in told
+    assert "Cure: free some space and say --resume." in told
+    assert state == "1 ['c']"
