@@ -58,9 +58,8 @@ def task_loss(
         weight = logits.new_tensor(positive_weight) if positive_weight != 1.0 else None
         loss = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
         if task.loss == "focal":
-            p = logits.sigmoid()
-            wrong = p + labels - 2 * p * labels  # 1 − p_t
-            loss = wrong.pow(task.focal_gamma) * loss
+            # (1 − p_t)^γ by its logarithm: a power of 0 has no finite gradient where γ < 1
+            loss = (task.focal_gamma * F.logsigmoid((1 - 2 * labels) * logits)).exp() * loss
         return loss.mean()
     return F.binary_cross_entropy_with_logits(logits, labels)
 

@@ -11,7 +11,20 @@ __all__ = ["read_yaml", "write_yaml"]
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, with only true and false as truth values."""
+    """The safe loader, with only true and false as truth values, and each key once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping; a key that stands twice would silently lose its first value."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key}' stands twice", key_node.start_mark
+                )
+            seen |= {key} if isinstance(key, str) else set()
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 _Loader.yaml_implicit_resolvers = {
