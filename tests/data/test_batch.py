@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from motet.data import Batch, Batcher, Dataset, _batch
 from motet.schema import Entity, SequenceFeature
@@ -28,7 +31,12 @@ def test_a_batch_is_what_its_rows_say_one_by_one(toy: Dataset, n: int) -> None:
     assert len(set(ids)) == len(ids)
     for entity in ENTITIES:
         table, side, layout = toy.table(entity), batch.side(entity), toy.encoder.layout(entity)
-        own = {"user": toy.user_row[rows], "item": toy.item_row[rows], "interaction": rows}[entity]
+        sources: dict[Entity, NDArray[Any]] = {
+            "user": toy.user_row[rows],
+            "item": toy.item_row[rows],
+            "interaction": rows,
+        }
+        own = sources[entity]
         for place, source in zip(rows_of(batch, entity), own, strict=True):
             assert [ids[p] for p in side.codes[place]] == table.codes[source].tolist()
             assert side.numbers[place].tolist() == table.numbers[source].tolist()

@@ -31,8 +31,8 @@ def assert_equal(one: Dataset, two: Dataset) -> None:
             np.testing.assert_array_equal(lists.values, b.tags[name].values)
             np.testing.assert_array_equal(lists.offsets, b.tags[name].offsets)
         for column, name in enumerate(one.encoder.layout(entity).vectors):
-            seen = [d.vectors[name][d.table(entity).vector_rows[:, column]] for d in (one, two)]
-            np.testing.assert_array_equal(*seen)
+            first, second = (d.vectors[name][d.table(entity).vector_rows[:, column]] for d in (one, two))
+            np.testing.assert_array_equal(first, second)
     for name in ("user_row", "item_row", "scenario", "time", "labels", "split"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
     for name, history in one.histories.items():

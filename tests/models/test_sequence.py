@@ -11,7 +11,7 @@ def test_mean_by_hand() -> None:
     """Recency weights r = (ln 3, 0, …) by age: the newest of two events counts 3/4, the other 1/4."""
     encoder = SEQUENCE_ENCODERS["mean"](width=1, last=4)
     with torch.no_grad():
-        encoder.recency.copy_(torch.tensor([math.log(3), 0.0, 0.0, 0.0]))  # type: ignore[operator,union-attr]
+        encoder.recency.copy_(torch.tensor([math.log(3), 0.0, 0.0, 0.0]))  # type: ignore[operator]
     events = torch.tensor([[[1.0], [5.0], [9.0]], [[1.0], [5.0], [9.0]]])
     y = encoder(events, torch.tensor([2, 3]))
     # rows: 1·1/4 + 5·3/4 = 4; 1·1/5 + 5·1/5 + 9·3/5 = 6.6

@@ -177,7 +177,7 @@ def test_mmoe_equations_6_to_8(outputs: tuple[int, ...]) -> None:
         for k in range(len(outputs)):
             at = slice(gates_from + k * n, gates_from + (k + 1) * n)
             g = (model.experts.first.weight[at] @ x + model.experts.first.bias[at]).softmax(0)
-            wanted.append(tower(model.towers, k, outputs, sum(g[i] * f[i] for i in range(n))))  # type: ignore[arg-type]
+            wanted.append(tower(model.towers, k, outputs, sum(g[i] * f[i] for i in range(n))))
         torch.testing.assert_close(found[row], torch.cat(wanted))
 
 

@@ -167,7 +167,7 @@ def test_a_text_encoder_that_hears_its_neighbours() -> None:
     class Nosy(HashedWordsForTests):
         def encode(self, texts: Any, progress: object = None) -> NDArray[np.float32]:
             vectors = super().encode(texts)
-            return vectors + vectors.mean(0) * vectors.any(1)[:, None] if len(texts) else vectors
+            return vectors + vectors.mean(0) * np.any(vectors, 1, keepdims=True) if len(texts) else vectors
 
     check_text_encoder(HashedWordsForTests())
     with pytest.raises(AssertionError, match="neighbours change the vector of 'red wine'"):

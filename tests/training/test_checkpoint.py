@@ -64,19 +64,19 @@ def test_another_format(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
     state = json.loads((tmp_path / "c" / "state.json").read_text())
     (tmp_path / "c" / "state.json").write_text(json.dumps({**state, "format": 99}))
-    with pytest.raises(TrainingError, match="has format 99, not 1.*train anew"):
+    with pytest.raises(TrainingError, match=r"has format 99, not 1.*train anew"):
         load_checkpoint(tmp_path / "c")
 
 
 def test_another_schema_or_other_data(toy: Dataset, tmp_path: Path) -> None:
     schema = toy.schema.with_overrides("training.checkpoint_s=1e-9", "training.epochs=1")
     train_model(toy, schema=schema, checkpoint=tmp_path / "c")
-    with pytest.raises(TrainingError, match="was written with another schema.*train anew"):
+    with pytest.raises(TrainingError, match=r"was written with another schema.*train anew"):
         train_model(
             toy, schema=schema.with_overrides("model.width=5"), checkpoint=tmp_path / "c", resume=True
         )
     other = toy_dataset(rows=300, seed=1)
-    with pytest.raises(TrainingError, match="was written with other data.*train anew"):
+    with pytest.raises(TrainingError, match=r"was written with other data.*train anew"):
         train_model(other, schema=schema, checkpoint=tmp_path / "c", resume=True)
 
 

@@ -29,7 +29,7 @@ Clicks = Callable[..., dict[str, Any]]
 EAGER = ("training.checkpoint_s=1e-9", "training.epochs=3", "model.dropout=0.2", "model.id_dropout=0.2")
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """What a user's Ctrl-C amounts to."""
 
 
@@ -71,9 +71,9 @@ def test_resumed_after_any_step_ends_the_same_to_the_bit(
 
         def interrupt(line: str, done: int, total: int, stop: int = stop) -> None:
             if done == stop:
-                raise Interrupted
+                raise InterruptedRunError
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(InterruptedRunError):
             run(toy, *overrides, checkpoint=place, progress=interrupt)
         assert_same(run(toy, *overrides, checkpoint=place, resume=True), whole)
 
@@ -86,10 +86,10 @@ def test_checkpoints_between_steps_lose_only_the_steps_since(toy: Dataset, tmp_p
         nonlocal calls
         calls += 1
         if done == 7:
-            raise Interrupted
+            raise InterruptedRunError
 
     schema = [*EAGER[1:], "training.checkpoint_s=1000000"]
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         run(toy, *schema, checkpoint=tmp_path / "c", progress=interrupt)
     assert not (tmp_path / "c").exists()
     assert_same(run(toy, *schema, checkpoint=tmp_path / "c", resume=True), whole)
@@ -234,7 +234,7 @@ def test_one_class_among_items(build: Build, clicks: Clicks) -> None:
 
 def test_no_label_in_validation(build: Build, clicks: Clicks) -> None:
     data = build(clicks(split={"by": "time"}), {"clicks.csv": rows(click=[0, 1] * 10 + [0] * 20)})
-    with pytest.raises(MotetError, match="no task with a score weight has a defined metric.*Cure"):
+    with pytest.raises(MotetError, match=r"no task with a score weight has a defined metric.*Cure"):
         run(data)
 
 

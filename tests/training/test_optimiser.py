@@ -29,7 +29,7 @@ def test_it_is_the_dense_rule_where_every_row_is_in_every_batch(rule: str, l2: f
         ids = torch.randperm(7)
         goal = torch.randn(7, 3)
         rate = 0.05 / (1 + step)
-        (table(ids) - goal[ids]).pow(2).sum().backward()  # type: ignore[no-untyped-call]
+        (table(ids) - goal[ids]).pow(2).sum().backward()
         ours.step(rate)
         theirs.param_groups[0]["lr"] = rate
         theirs.zero_grad()
