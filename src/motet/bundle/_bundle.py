@@ -80,7 +80,8 @@ def save_bundle(
         )
         for name, table, ids in (("users", data.users, data.user_ids), ("items", data.items, data.item_ids)):
             save_file(_table_arrays(table), str(temporary / f"{name}.safetensors"))
-            pl.DataFrame({"id": ids}).write_parquet(temporary / f"{name}.parquet")
+            side = data.sides.get(name.removesuffix("s"), pl.DataFrame())
+            pl.DataFrame([ids.alias("id"), *side]).write_parquet(temporary / f"{name}.parquet")
         entity_vectors = [name for entity in ("user", "item") for name in data.encoder.layout(entity).vectors]
         save_file(
             {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors},
@@ -230,6 +231,7 @@ def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[D
         np.zeros((0, len(layout.vectors)), np.int32),
     )
     nothing = np.zeros(0, np.int32)
+    words = {name: pl.read_parquet(directory / f"{name}s.parquet") for name in ("user", "item")}
     data = Dataset(
         schema=schema,
         encoder=encoder,
@@ -247,7 +249,8 @@ def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[D
         label_sets={},
         entity_labels={},
         split=nothing.astype(np.uint8),
-        user_ids=pl.read_parquet(directory / "users.parquet")["id"],
-        item_ids=pl.read_parquet(directory / "items.parquet")["id"],
+        user_ids=words["user"]["id"],
+        item_ids=words["item"]["id"],
+        sides={name: frame.drop("id") for name, frame in words.items() if frame.width > 1},
     )
     return data, seen

@@ -2,7 +2,7 @@
 
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Batcher, Events, Side, Tags
-from motet.data._build import TextToVectors, build_dataset
+from motet.data._build import TextToVectors, build_dataset, side_columns, side_fields
 from motet.data._check import ColumnReport, DataReport, check_data
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
@@ -10,7 +10,7 @@ from motet.data._history import History
 from motet.data._index import WordIndex, as_words
 from motet.data._inspect import Inspection, inspect_directory
 from motet.data._leaks import Leak
-from motet.data._prepare import Preparer, used_columns
+from motet.data._prepare import Preparer, text_columns, used_columns
 from motet.data._ragged import Ragged
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import read_table
@@ -50,5 +50,8 @@ __all__ = [
     "check_data",
     "inspect_directory",
     "read_table",
+    "side_columns",
+    "side_fields",
+    "text_columns",
     "used_columns",
 ]

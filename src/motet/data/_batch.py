@@ -219,7 +219,7 @@ class Batcher:
         for entity, source, at in sources:
             parts.add(entity, self._codes(entity, source, at, rng))
             for name in self._layouts[entity].tags:
-                parts.add(name, self._tags(name, source.tags[name].take(at), rng))
+                parts.add(name, source.tags[name].take(at))
         events = {
             name: self._events(name, users, user_before[name], rng)
             for name in self._layouts["user"].sequences
@@ -285,13 +285,6 @@ class Batcher:
             dropped = rng.random((len(rows), len(columns)), np.float32) < self.id_dropout
             codes[:, columns] = np.where(dropped, unknown, codes[:, columns])
         return codes
-
-    def _tags(self, name: str, tags: Ragged, rng: np.random.Generator | None) -> Ragged:
-        if rng is None or not self.id_dropout:
-            return tags
-        dropped = rng.random(len(tags.values), np.float32) < self.id_dropout
-        unknown = self.data.encoder.vocabularies[name].offset
-        return Ragged(np.where(dropped, np.int32(unknown), tags.values), tags.offsets)
 
     def _unknown_ids(self, entity: Entity) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         layout = self._layouts[entity]

@@ -15,7 +15,7 @@ from motet.data._columns import Spill
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder
 from motet.data._history import History, build_history
-from motet.data._index import WordIndex
+from motet.data._index import WordIndex, as_words
 from motet.data._labels import LabelReader, RawLabels
 from motet.data._prepare import Preparer, evaluate, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
@@ -25,7 +25,7 @@ from motet.data._split import SPLIT_CODES, draw_split, split_rows
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Progress, Schema, silent, table_of, template_fields
 
-__all__ = ["TextToVectors", "build_dataset", "read_entity"]
+__all__ = ["TextToVectors", "build_dataset", "read_entity", "side_columns", "side_fields"]
 
 TextToVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -187,6 +187,11 @@ class _Builder:
             split=split,
             user_ids=self.indices["user"].words if "user" in self.indices else pl.Series([""]),
             item_ids=self.indices["item"].words if "item" in self.indices else pl.Series([""]),
+            sides={
+                entity: side_columns(schema, entity, frame)
+                for entity, frame in self.frames.items()
+                if side_fields(schema, entity)
+            },
         )
 
     # -- entities ------------------------------------------------------------------------------
@@ -338,13 +343,7 @@ class _Builder:
     def _joined(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Bring in the columns of users and items that interaction texts name."""
         for entity in _TABLED:
-            fields = {
-                field
-                for feature in self.schema.features.interaction.values()
-                if feature.kind == "text" and feature.template is not None
-                for field in template_fields(feature.template)
-                if field.startswith(f"{entity}.")
-            }
+            fields = side_fields(self.schema, entity)
             key = self._key(entity)
             if fields and key is not None:
                 require_columns(
@@ -451,6 +450,30 @@ class _Builder:
                 columns.append(positions)
             rows[entity] = np.stack(columns, 1) if columns else np.empty((table.rows, 0), np.int32)
         return vectors, texts, rows
+
+
+def side_fields(schema: Schema, entity: Entity) -> list[str]:
+    """Fields such as ``user.about`` that templates of the interaction take from another entity."""
+    return sorted(
+        {
+            field
+            for feature in schema.features.interaction.values()
+            if feature.kind == "text" and feature.template is not None
+            for field in template_fields(feature.template)
+            if field.startswith(f"{entity}.")
+        }
+    )
+
+
+def side_columns(schema: Schema, entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of :func:`side_fields` of an entity's prepared rows, as text."""
+    columns = []
+    for field in side_fields(schema, entity):
+        name = field.partition(".")[2]
+        cells = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), pl.String)
+        cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_words(cells)
+        columns.append(cells.alias(field))
+    return pl.DataFrame(columns)
 
 
 def _checked(vectors: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:

@@ -82,6 +82,10 @@ class Dataset:
         label_sets: Per multi-label task on interactions, the label codes of each interaction.
         entity_labels: Per task on items or users.
         split: Code of :data:`SPLIT_CODES` of each interaction, uint8 [N].
+        user_ids: Id of each row of ``users``.
+        item_ids: Id of each row of ``items``.
+        sides: Per entity, the text of the columns that templates of the interaction name, such as
+            ``user.about``, a row each: a request can be told only with the words of who asks.
     """
 
     schema: Schema
@@ -102,6 +106,7 @@ class Dataset:
     split: NDArray[np.uint8]
     user_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
     item_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+    sides: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.user_row)

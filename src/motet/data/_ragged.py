@@ -60,18 +60,23 @@ class Ragged:
         return dense
 
 
-def split_words(column: pl.Series, separator: str, *, words: bool = False) -> pl.Series:
+def split_words(column: pl.Series, separator: str, *, words: int = 0) -> pl.Series:
     """Turn a text or list column into a list column of distinct words; missing ones stay missing.
 
-    With ``words``, words are runs of letters, digits and apostrophes in lower case, and the
-    separator is not looked at.
+    Where ``words`` is not 0, words are runs of letters, digits and apostrophes in lower case, and
+    the separator is not looked at; for 2, pairs of neighbours follow.
 
     Example:
         >>> split_words(pl.Series(["a| b", None]), "|").to_list()
         [['a', 'b'], None]
+        >>> split_words(pl.Series(["Runs small!"]), "|", words=2).to_list()
+        [['runs', 'small', 'runs small']]
     """
     if words and column.dtype != pl.List:
         found = column.cast(pl.String).str.to_lowercase().str.extract_all(r"[\p{L}\p{N}']+")
+        if words > 1:
+            neighbours = found.list.eval(pl.element() + " " + pl.element().shift(-1)).list.drop_nulls()
+            found = pl.select(pl.concat_list(found, neighbours)).to_series()
         return found.list.unique(maintain_order=True)
     lists = (
         column.cast(pl.List(pl.String))

@@ -88,9 +88,11 @@ def iterate(table: pl.LazyFrame, name: str, chunk_rows: int = CHUNK_ROWS) -> Ite
         raise _unreadable(name, error) from None
 
 
-def read_table(directory: Path, name: str, as_text: Collection[str] = ()) -> pl.DataFrame:
+def read_table(
+    directory: Path, name: str, as_text: Collection[str] = (), words: Collection[str] = ()
+) -> pl.DataFrame:
     """Read a whole table; arguments and errors as for :func:`open_table`."""
-    chunks = list(iterate(open_table(directory, name, as_text), name))
+    chunks = list(iterate(open_table(directory, name, as_text, words), name))
     if not chunks or not sum(len(chunk) for chunk in chunks):
         raise DataError(f"{name} has no rows", "give a table with rows")
     return pl.concat(chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,6 +21,7 @@ from motet.data import (
     RawTable,
     TextToVectors,
     WordIndex,
+    side_columns,
     used_columns,
 )
 from motet.errors import DataError
@@ -59,7 +61,7 @@ class RawRows:
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
     ) -> tuple[Dataset, WordIndex]:
         """The data set with further users or items at the end."""
-        raw = self._read(entity, frame)
+        prepared, raw = self._read(entity, frame)
         table, vectors = self._encoded(data, entity, raw)
         old = data.table(entity)
         tags = {name: _append(lists, table.tags[name]) for name, lists in old.tags.items()}
@@ -69,6 +71,10 @@ class RawRows:
             tags,
             np.concatenate([old.vector_rows, table.vector_rows]),
         )
+        sides = dict(data.sides)
+        if entity in sides:
+            sides[entity] = pl.concat([sides[entity], side_columns(self.schema, entity, prepared)])
+        data = replace(data, sides=sides)
         key = str(getattr(self.schema.keys, entity))
         ids = pl.concat([data.user_ids if entity == "user" else data.item_ids, frame[key].cast(pl.String)])
         if entity == "user":
@@ -87,26 +93,39 @@ class RawRows:
             data = replace(data, items=joined, vectors=vectors, item_ids=ids)
         return data, WordIndex(ids)
 
-    def moments(self, data: Dataset, frame: pl.DataFrame) -> Moments:
-        """The context of each given row, with the data set that holds its vectors."""
-        table, vectors = self._encoded(data, "interaction", self._read("interaction", frame))
+    def moments(
+        self, data: Dataset, frame: pl.DataFrame, rows: Mapping[Entity, NDArray[np.int32]] | None = None
+    ) -> Moments:
+        """The context of each given row, with the data set that holds its vectors.
+
+        Args:
+            data: The data set.
+            frame: The rows; what they say of ``user.`` and ``item.`` columns gives way to what is known.
+            rows: Row of each one's user and item, for templates that name their columns.
+        """
+        for entity, side in data.sides.items():
+            if rows is not None and entity in rows:
+                frame = frame.with_columns(side[rows[entity]])
+        table, vectors = self._encoded(data, "interaction", self._read("interaction", frame)[1])
         scenario = np.zeros(len(frame), np.int16)
         if self.schema.keys.scenario is not None:
             offset = self.encoder.vocabularies["scenario"].offset
             scenario = (table.codes[:, -1] - offset).astype(np.int16)
         return Moments(replace(data, vectors=vectors), table, scenario)
 
-    def _read(self, entity: Entity, frame: pl.DataFrame) -> RawTable:
+    def _read(self, entity: Entity, frame: pl.DataFrame) -> tuple[pl.DataFrame, RawTable]:
         """Prepare and read raw rows; columns that are not there are missing."""
         schema = self.schema
         for column in used_columns(schema, entity):
-            if column not in frame.columns:
+            if f"{entity}.{column}" in frame.columns:
+                frame = frame.with_columns(frame[f"{entity}.{column}"].alias(column))
+            elif column not in frame.columns:
                 kind = pl.Datetime("us") if column == schema.keys.time else pl.String
                 frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
         prepared = Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
         reader = RawReader(schema, entity, "the given rows", optional=True)
         reader.add(prepared)
-        return reader.finish()
+        return prepared, reader.finish()
 
     def _encoded(
         self, data: Dataset, entity: Entity, raw: RawTable

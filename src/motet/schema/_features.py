@@ -72,13 +72,14 @@ class TagsFeature(Feature):
 
     Attributes:
         separator: What divides the values of a text cell.
-        words: Take the words of a text as tags, in lower case and without punctuation, instead.
+        words: Take the words of a text as tags, in lower case and without punctuation, instead:
+            1 for single words, 2 for pairs of neighbours as well; 0 turns it off.
         min_count: Training rows a tag needs before it gets its own embedding.
     """
 
     kind: Literal["tags"] = "tags"
     separator: str = Field("|", min_length=1)
-    words: bool = False
+    words: int = Field(0, ge=0, le=2)
     min_count: int = Field(1, ge=1)
 
 

@@ -102,7 +102,7 @@ class ModelSettings(Part):
         retrieval_width: Width of the user and item vectors of retrieval tasks.
         dropout: Share of hidden units dropped in training.
         id_dropout: Share of ids replaced by "unknown" in training, so that content alone works;
-            events of sequences and tags included.
+            events of sequences included.
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
         options: Options of the architecture itself.
     """
