@@ -103,9 +103,9 @@ class RawRows:
             frame: The rows; what they say of ``user.`` and ``item.`` columns gives way to what is known.
             rows: Row of each one's user and item, for templates that name their columns.
         """
-        for entity, side in data.sides.items():
-            if rows is not None and entity in rows:
-                frame = frame.with_columns(side[rows[entity]])
+        for entity, at in (rows or {}).items():
+            if entity in data.sides:
+                frame = frame.with_columns(data.sides[entity][at])
         table, vectors = self._encoded(data, "interaction", self._read("interaction", frame)[1])
         scenario = np.zeros(len(frame), np.int16)
         if self.schema.keys.scenario is not None:

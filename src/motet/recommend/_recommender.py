@@ -46,7 +46,7 @@ class Recommender:
     def columns(self) -> frozenset[str]:
         """Columns of raw rows that are looked at, as "column" and, of users and items, "user.column"."""
         names = {c for entity in ENTITIES for c in used_columns(self.schema, entity)}
-        names |= {f"{e}.{c}" for e in ("user", "item") for c in used_columns(self.schema, e)}  # type: ignore[arg-type]
+        names |= {f"{e}.{c}" for e in ("user", "item") for c in used_columns(self.schema, e)}
         return frozenset(names)
 
     @property
@@ -260,7 +260,7 @@ class Recommender:
         by: str,
         scenario: str | None,
         without_seen: Bundle | None,
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
         """For some users at a time: place of the user, rank, item and score of each choice."""
         items = len(self.bundle.data.items)
         ahead = self.items_ahead(scenario)
@@ -275,8 +275,8 @@ class Recommender:
             best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
             found = np.take_along_axis(scores, best, 1)
             real = np.isfinite(found)
-            place, rank = np.nonzero(real)
-            yield start + place, rank + 1, best[real], found[real]
+            user, rank = np.nonzero(real)
+            yield start + user, rank + 1, best[real], found[real]
 
     def _scores(
         self, ahead: ItemsAhead, data: Dataset, users: NDArray[np.int32], by: str, scenario: str | None
