@@ -5,6 +5,7 @@ files ─► data set ─► model ─► evaluation ─► bundle ─► predic
 
 from __future__ import annotations
 
+import glob
 import resource
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 import motet
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.data import Account, Dataset, Encoder, TextToVectors, build_dataset
+from motet.errors import BundleError, DataError
 from motet.evaluation import (
     calibration_curve,
     evaluate,
@@ -32,7 +34,7 @@ from motet.language import VectorCache, build_encoder, encode_cached
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import Recommender
-from motet.schema import LanguageSettings, Progress, Schema, silent
+from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
 from motet.training import ModelPredictor, Trained, diagnose, single_task_control, train_model
 
 __all__ = [
@@ -123,17 +125,45 @@ def train(
     build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
     check_place(out, overwrite)
     checkpoint = out.with_name(out.name + ".checkpoint")
-    if not resume:
-        shutil.rmtree(checkpoint, ignore_errors=True)
+    made = [parent for parent in out.absolute().parents if not parent.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
+    except BaseException:
+        for parent in made:  # innermost first; one that holds a checkpoint stays
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+    write_report(out)
+    return load_bundle(out)
+
+
+def _train(
+    schema: Schema,
+    directory: str | Path,
+    out: Path,
+    checkpoint: Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> None:
+    for left in out.parent.glob(f".{glob.escape(out.name)}.columns.*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.columns.", dir=out.parent) as columns:
         prepared = load_data(schema, directory, spill_directory=Path(columns), progress=progress)
+        if not resume:
+            _remove_checkpoint(checkpoint)
         trained = train_model(prepared.data, checkpoint=checkpoint, resume=resume, progress=progress)
         metrics = _measure(prepared, trained, progress)
         save_bundle(out, model=trained.model, data=prepared.data, metrics=metrics, overwrite=overwrite)
-    write_report(out)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    return load_bundle(out)
+    _remove_checkpoint(checkpoint)
+
+
+def _remove_checkpoint(checkpoint: Path) -> None:
+    """Remove a checkpoint and what a killed run left of others."""
+    for place in (checkpoint, *(checkpoint.with_name(checkpoint.name + end) for end in (".new", ".old"))):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def evaluate_bundle(
@@ -160,6 +190,7 @@ def evaluate_bundle(
     Returns:
         The metrics.
     """
+    require_known(split, ("test", "validation", "train"), "the split", DataError)
     loaded = load_bundle(bundle)
     prepared = load_data(loaded.schema, directory, encoder=loaded.data.encoder, progress=progress)
     data = prepared.data
@@ -189,9 +220,15 @@ def write_report(bundle: str | Path) -> Path:
     """
     loaded = load_bundle(bundle)
     path = Path(bundle) / "report.html"
-    temporary = path.with_name("report.html.new")
-    temporary.write_text(render_report(loaded.metrics), encoding="utf-8")
-    temporary.replace(path)
+    if not loaded.metrics:
+        raise BundleError(f"{bundle} holds no metrics", "measure it first: motet evaluate")
+    content, temporary = render_report(loaded.metrics), path.with_name("report.html.new")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BundleError(f"{path} cannot be written ({error.strerror})", "free some space") from None
     return path
 
 
@@ -248,8 +285,12 @@ def _beside(data: Dataset, predictor: ModelPredictor, found: Mapping[str, Any], 
     """What follows from an evaluation: the weighted score, and calibration curves."""
     rows = data.rows(split)
     predictions = predictor.predict(rows)
+    try:
+        score = validation_score(data.schema, found)
+    except DataError:  # no task is defined on these rows: the metrics say so one by one
+        score = None
     return {
-        "score": validation_score(data.schema, found),
+        "score": score,
         "calibration": {
             name: calibration_curve(data.label(name, rows), predictions[name])
             for name, task in data.schema.tasks.items()

@@ -24,16 +24,25 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; 'motet train … --resume' goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        return _interrupted(arguments)
     except Exception as error:
         # the command line's own mistakes: an unknown option, a missing argument
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            print(f"error: {error.format_message()}", file=sys.stderr)
+            message = error.format_message().rstrip(".")
+            command = " ".join(["motet", *arguments[:1]]) if "No such command" not in message else "motet"
+            print(f"error: {message}. Cure: see '{command} --help'.", file=sys.stderr)
             return int(error.exit_code)
-        if type(error).__name__ in ("Abort", "Exit"):
+        if type(error).__name__ == "Abort":  # what the command line makes of an interrupt
+            return _interrupted(arguments)
+        if type(error).__name__ == "Exit":
             return int(getattr(error, "exit_code", 1))
         raise
+
+
+def _interrupted(arguments: list[str]) -> int:
+    more = "; the same command with --resume goes on from the last checkpoint" if "train" in arguments else ""
+    print(f"interrupted{more}", file=sys.stderr)
+    return 130
 
 
 def run() -> None:

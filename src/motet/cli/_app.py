@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
@@ -17,7 +18,10 @@ import motet
 from motet.cli._progress import progress_on_terminal
 from motet.cli._tables import columns_tables, labels_table, metrics_table, scenarios_table
 from motet.errors import DataError
-from motet.schema import Schema
+from motet.schema import Schema, expression_columns
+
+if TYPE_CHECKING:
+    from motet.recommend import Recommender
 
 __all__ = ["app"]
 
@@ -117,6 +121,8 @@ def inspect_command(
         return
     if out.exists():
         raise DataError(f"{out} exists", "name another file, or remove it")
+    if not out.parent.is_dir():
+        raise DataError(f"the directory {out.parent} does not exist", "make it first")
     out.write_text(text, encoding="utf-8")
     typer.echo(f"{out}: read it, edit it, then: motet check {out} --data {directory}")
 
@@ -236,7 +242,7 @@ def predict(
     with progress_on_terminal(as_json) as report:
         recommender = workflow.open_recommender(bundle, report)
         keys = [k for k in (recommender.schema.keys.user, recommender.schema.keys.item) if k]
-        result = recommender.predict(_read_table(pairs, keys))
+        result = recommender.predict(_read_rows(pairs, keys, recommender))
     write(result)
     _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows"
@@ -265,10 +271,9 @@ def recommend(
         key = recommender.schema.keys.user
         if key is None:
             raise DataError(f"the schema '{recommender.schema.name}' has no users", "use 'motet predict'")
-        asked = _read_table(users, [key])
-        if key not in asked.columns:
-            raise DataError(f"{users} has no column '{key}'", "name the users in that column")
-        wanted = asked[key].drop_nulls().cast(pl.String).unique(maintain_order=True).to_list()
+        wanted = _read_rows(users, [key], recommender)
+        if key in wanted.columns:
+            wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
         result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=keep_seen)
     write(result)
     _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
@@ -285,18 +290,28 @@ def report(bundle: BundleDir, as_json: Json = False) -> None:
     _print_json({"report": str(path)}) if as_json else typer.echo(path)
 
 
-def _read_table(path: Path, keys: list[str]) -> pl.DataFrame:
+def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.DataFrame:
+    """Read raw rows as training would, and say which of their columns nothing looks at."""
     from motet.data import read_table  # noqa: PLC0415
 
-    return read_table(path.parent, path.name, as_text=keys)
+    rows = read_table(path.parent, path.name, as_text=keys, words=recommender.word_columns)
+    labels = {c for task in recommender.schema.tasks.values() for c in expression_columns(task.label)}
+    ignored = [c for c in rows.columns if c not in recommender.columns | labels]
+    if ignored:
+        print(f"{path}: not looked at: {', '.join(ignored)}", file=sys.stderr)
+    return rows
 
 
 def _writer(out: Path) -> Any:
     """Check the place of a result before the work, and write it whole or not at all after."""
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"{out} is neither .csv nor .parquet", "name a file of one of these kinds")
+    if out.is_dir():
+        raise DataError(f"{out} is a directory", "name a file")
     if not out.parent.is_dir():
         raise DataError(f"the directory {out.parent} does not exist", "make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise DataError(f"the directory {out.parent} is not writable", "name another place")
 
     def write(result: pl.DataFrame) -> None:
         temporary = out.with_name(out.name + ".new")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from motet.data._index import as_words
 from motet.data._prepare import looks_like_time
 from motet.data._read import open_table
 from motet.errors import DataError, SchemaError
-from motet.schema import Schema, expression_columns
+from motet.schema import Schema, TrainingSettings, expression_columns
 
 __all__ = ["Inspection", "inspect_directory"]
 
@@ -228,6 +229,12 @@ def inspect_directory(directory: Path) -> Inspection:
         "tasks": tasks,
         "split": {"by": split},
     }
+    batch_size = _batch_size(sizes[main])
+    if batch_size is not None:
+        content["training"] = {"batch_size": batch_size}
+        notes.append(
+            f"batches of {batch_size} rows, for {sizes[main]:,} rows would be too few steps otherwise"
+        )
     return Inspection(
         Schema.parse(content, source="the proposed schema"), tuple(" ".join(note.split()) for note in notes)
     )
@@ -272,6 +279,13 @@ def _quoted(name: str) -> str:
     except SchemaError:  # a word of SQL, or a name with spaces
         pass
     return '"' + name.replace('"', '""') + '"'
+
+
+def _batch_size(rows: int) -> int | None:
+    """A power of two that gives some fifty steps a pass; None where the default gives more."""
+    steps = 50
+    size = int(2 ** max(4, math.floor(math.log2(max(rows, 1) / steps))))
+    return size if size < TrainingSettings().batch_size else None
 
 
 def _columns(table: pl.DataFrame) -> list[_Column]:
