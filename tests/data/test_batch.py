@@ -67,7 +67,10 @@ def test_a_batch_is_what_its_rows_say_one_by_one(toy: Dataset, n: int) -> None:
 
 
 def test_labels_of_items_in_a_batch_are_training_labels_only(toy: Dataset) -> None:
-    batch = Batcher(toy).batch(np.arange(len(toy)))
+    everything = np.arange(len(toy))
+    assert not Batcher(toy).batch(everything).item_labels
+    batch = Batcher(toy).batch(everything, rng=np.random.default_rng(0))
+    assert set(batch.item_labels) == {"dear", "maker", "stock", "topics"}
     for name, labels in batch.item_labels.items():
         known = toy.entity_labels[name]
         wanted = known.values[batch.item_rows.numpy()].copy()

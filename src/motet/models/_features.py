@@ -116,7 +116,7 @@ class FeatureLayer(nn.Module):
         self._target_column: dict[str, int] = {}
         for name in self._layouts["user"].sequences:
             feature = schema.features.user[name]
-            assert isinstance(feature, SequenceFeature)
+            assert isinstance(feature, SequenceFeature)  # noqa: S101 (by the layout)
             self.sequences[name] = SEQUENCE_ENCODERS[feature.encoder](width=width, last=feature.last)
             if feature.encoder == "target":
                 self._target_column[name] = self._layouts["item"].codes.index(feature.of)

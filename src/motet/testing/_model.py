@@ -192,7 +192,7 @@ def _gradients(model: Model, batch: Batch) -> dict[str, Tensor]:
 
 
 def _masked_labels_leave_no_gradient(model: Model, data: Dataset, rows: NDArray[np.int64]) -> None:
-    batch = Batcher(data).batch(rows)
+    batch = Batcher(data).batch(rows, rng=np.random.default_rng(0))  # labels of items: training only
     for masked in [*data.schema.tasks, None]:
         task = "every task" if masked is None else f"task {masked!r}"
         model.zero_grad()
