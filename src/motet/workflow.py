@@ -126,7 +126,10 @@ def train(
     check_place(out, overwrite)
     checkpoint = out.with_name(out.name + ".checkpoint")
     made = [parent for parent in out.absolute().parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BundleError(f"{out} cannot be made ({error.strerror})", "name another directory") from None
     try:
         _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
     except BaseException:
