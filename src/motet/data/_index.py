@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from motet.errors import DataError
+
 __all__ = ["WordIndex", "as_words"]
 
 
@@ -31,7 +33,13 @@ def as_words(column: pl.Series) -> pl.Series:
             .to_series()
             .alias(column.name)
         )
-    return column.cast(pl.String)
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        raise DataError(
+            f"column '{column.name}': {column.dtype} is not a word",
+            "give text or numbers; a list is read as 'tags' or, of numbers, as 'vector'",
+        ) from None
 
 
 class WordIndex:

@@ -115,7 +115,9 @@ class Preparer:
 
     def _time(self, column: pl.Series, source: str) -> pl.Series:
         name = column.name
-        if column.dtype.is_temporal():
+        if column.null_count() == len(column):
+            return pl.Series(name, [None] * len(column), dtype=pl.Datetime("us"))
+        if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
             if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone:
                 column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
             return column.cast(pl.Datetime("us"))

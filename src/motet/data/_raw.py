@@ -161,7 +161,7 @@ class RawReader:
         self._tag_lengths[name].append(lists.list.len().fill_null(0).to_numpy())
 
     def _vector(self, name: str, column: pl.Series) -> NDArray[np.float32]:
-        if column.dtype == pl.String and column.null_count() == len(column):
+        if column.null_count() == len(column):
             width = self._vectors[name][0].shape[1] if self._vectors[name] else 1
             return np.zeros((len(column), width), np.float32)
         if column.dtype not in (pl.List, pl.Array):
@@ -220,7 +220,9 @@ def render(
         names = template_fields(segment)
         for name in names:
             cells = column(frame, name)
-            cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_words(cells)
+            if isinstance(cells.dtype, pl.List):
+                cells = cells.cast(pl.List(pl.String)).list.join(" ", ignore_nulls=True)
+            cells = as_words(cells)
             columns[name] = cells.str.replace_all(r"[\p{Cc}\s]+", " ").str.strip_chars().alias(name)
         literal = segment
         for name in names:

@@ -103,6 +103,11 @@ def require_columns(table: pl.LazyFrame, columns: Collection[str], name: str, wh
     known = table.collect_schema().names()
     for column in columns:
         if column not in known:
+            if len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
+                raise DataError(
+                    f"{name} has one column only, {known[0][:80]!r}",
+                    "separate columns by commas, or by tabs in .tsv",
+                )
             raise DataError(f"{name} has no column '{column}' ({why})", nearest(column, known))
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from motet.data import Batch, Encoder, Events, Side
 from motet.models._adapters import ADAPTERS
 from motet.models._embedding import EmbeddingTable
+from motet.models._named import NamedModules
 from motet.models._sequence import SEQUENCE_ENCODERS, MeanSequence
 from motet.schema import ENTITIES, Entity, SequenceFeature
 
@@ -107,12 +108,12 @@ class FeatureLayer(nn.Module):
         self.table = EmbeddingTable(rows=encoder.table_rows, width=width)
         self._layouts = {entity: encoder.layout(entity) for entity in ENTITIES}
         schema = encoder.schema
-        self.adapters = nn.ModuleDict()
+        self.adapters = NamedModules()
         for entity in ENTITIES:
             for name in self._layouts[entity].vectors:
                 adapter = ADAPTERS[getattr(schema.features.of(entity)[name], "adapter", "linear")]
                 self.adapters[name] = adapter(inputs=encoder.vector_widths[name], width=vector_width)
-        self.sequences = nn.ModuleDict()
+        self.sequences = NamedModules()
         self._target_column: dict[str, int] = {}
         for name in self._layouts["user"].sequences:
             feature = schema.features.user[name]

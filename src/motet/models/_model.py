@@ -15,6 +15,7 @@ from motet.errors import ModelError
 from motet.models._architecture import Architecture, Shape
 from motet.models._dropout import Dropout
 from motet.models._features import FeatureLayer, Inputs, Widths
+from motet.models._named import NamedModules
 from motet.models._table import build_architecture, check_architecture
 from motet.schema import BinaryTask, RegressionTask, Schema, positive_weight
 
@@ -60,7 +61,7 @@ class Model(nn.Module):
         architecture: Architecture | None,
         outputs: dict[str, int],
         item_tasks: tuple[str, ...],
-        entity_heads: nn.ModuleDict,
+        entity_heads: NamedModules,
         retrieval: TwoTowers | None,
     ) -> None:
         super().__init__()
@@ -165,7 +166,7 @@ def _build(schema: Schema, encoder: Encoder) -> Model:
     )
     check_architecture(settings.architecture, settings.options)
     architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None
-    heads = nn.ModuleDict()
+    heads = NamedModules()
     for name, task in schema.tasks.items():
         if task.on != "interaction":
             width = features.visible_width(name)

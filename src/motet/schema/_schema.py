@@ -148,6 +148,7 @@ class Schema(Part):
                     f"{where}: the name is taken by {homes[name]}",
                     "name it otherwise, with 'column:' to say where it is",
                 )
+            _check_name(where, name)
             homes[name] = where
             if entity != "interaction" and getattr(self.keys, entity) is None:
                 raise SchemaError(f"{where} needs keys.{entity}", f"name the {entity} key column")
@@ -174,6 +175,7 @@ class Schema(Part):
     def _check_tasks(self) -> None:
         for name, task in self.tasks.items():
             where = f"tasks.{name}"
+            _check_name(where, name)
             if task.on != "interaction" and getattr(self.keys, task.on) is None:
                 raise SchemaError(f"{where}: 'on: {task.on}' needs keys.{task.on}", "name the key column")
             if task.kind == "retrieval" and not (self.keys.user and self.keys.item):
@@ -329,6 +331,14 @@ def _apply(values: dict[str, Any], override: str) -> None:
         node[parent] = dict(below) if isinstance(below, Mapping) else {} if below is None else {"kind": below}
         node = node[parent]
     node[last] = value
+
+
+def _check_name(where: str, name: str) -> None:
+    if not name or "." in name:
+        raise SchemaError(
+            f"{where}: the name {name!r} is empty or holds a dot, which divides names in 'a.b=c'",
+            "name it otherwise, with 'column:' to say where a feature is",
+        )
 
 
 def _explain(error: ValidationError, source: str) -> SchemaError:
