@@ -205,6 +205,11 @@ def test_a_loss_that_is_not_finite_names_task_and_step(build: Build, clicks: Cli
     fails(replace(data, labels=huge), r"the loss of spend is not finite at step 1 ")
 
 
+def test_predictions_that_are_not_finite_name_the_step(toy: Dataset) -> None:
+    overrides = ("training.learning_rate=1e30", "training.clip_norm=0", "training.batch_size=4096")
+    fails(toy, r"the predictions after step 1 are not finite. Cure: lower training.learning_rate", *overrides)
+
+
 @pytest.mark.parametrize(
     ("tasks", "columns", "match"),
     [

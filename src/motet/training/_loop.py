@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from motet.data import Dataset
-from motet.errors import TrainingError
+from motet.errors import DataError, TrainingError
 from motet.evaluation import headlines, score_of
 from motet.models import Model
 from motet.schema import Progress, Schema, silent
@@ -164,7 +164,15 @@ class _Run:
 
     def _validate(self) -> bool:
         """Look at the validation rows; True if patience is over."""
-        found = headlines(self.data, self.predictor, "validation")
+        try:
+            found = headlines(self.data, self.predictor, "validation")
+        except DataError as error:
+            if "not finite" not in error.problem:
+                raise
+            raise TrainingError(
+                f"the predictions after step {self.step} are not finite",
+                "lower training.learning_rate, or set training.clip_norm",
+            ) from None
         score = score_of(self.schema, {name: found.get(name) for name in self.schema.tasks})
         mean_loss = self.loss_sums / max(1, self.loss_steps)
         self.loss_sums, self.loss_steps = np.zeros(len(self.schema.tasks)), 0
