@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Batch, Batcher, Dataset, _batch
+from motet.data import Batch, Batcher, Dataset
 from motet.schema import Entity, SequenceFeature
 from motet.testing import toy_dataset
 
@@ -126,10 +127,10 @@ def test_an_epoch_holds_every_row_once_in_a_seeded_order(toy: Dataset) -> None:
 
 
 def test_windows_of_a_file_on_disk_hold_every_row_once(
-    toy: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    toy: Dataset, constant: Callable[[str, Any], None], tmp_path: object
 ) -> None:
-    monkeypatch.setattr(_batch, "_RUN_ROWS", 8)
-    monkeypatch.setattr(_batch, "WINDOW_ROWS", 32)
+    monkeypatch.setattr(_batcher, "_RUN_ROWS", 8)
+    monkeypatch.setattr(_batcher, "WINDOW_ROWS", 32)
     path = f"{tmp_path}/rows"
     toy.user_row.tofile(path)
     from dataclasses import replace  # noqa: PLC0415

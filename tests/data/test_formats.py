@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Account, Dataset, _build, _read, as_words, build_dataset
+from motet.data import Account, Dataset, _read, as_words, build_dataset
 from motet.errors import DataError
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
 
@@ -62,11 +62,11 @@ def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
 
 
 def test_chunks_and_files_on_disk_give_the_same(
-    toy: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: Callable[[str, Any], None]
 ) -> None:
     monkeypatch.setattr(_read.iterate, "__defaults__", (37,))
     assert_equal(toy, toy_dataset())
-    monkeypatch.setattr(_build, "SPILL_ROWS", 100)
+    monkeypatch.setattr(_interactions, "SPILL_ROWS", 100)
     tables = toy_tables()
     for name, table in tables.items():
         table.write_parquet(tmp_path / f"{name}.parquet")

@@ -1,8 +1,9 @@
 """Read, check, clean, encode, split, batch."""
 
 from motet.data._account import Account, Finding
-from motet.data._batch import Batch, Batcher, Events, Side, Tags
-from motet.data._build import TextToVectors, build_dataset, side_columns, side_fields
+from motet.data._batch import Batch, Events, Side, Tags
+from motet.data._batcher import Batcher
+from motet.data._build import build_dataset
 from motet.data._check import ColumnReport, DataReport, check_data
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
@@ -15,7 +16,9 @@ from motet.data._ragged import Ragged
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import read_table
 from motet.data._scale import Scale, Whitening
+from motet.data._sides import side_columns, side_fields
 from motet.data._split import SPLIT_CODES
+from motet.data._vectors import TextToVectors
 
 __all__ = [
     "SPLIT_CODES",

@@ -102,7 +102,8 @@ class Recommender:
                 for a retrieval task with ``repeats``.
 
         Returns:
-            Columns user, rank (from 1), item, score, and a column for each task.
+            Columns user, rank (from 1), item, score (what was ranked by, before the link function, so
+            that none tie at the end of a scale), and a column for each task.
 
         Raises:
             DataError: If the scenario or the task is not known, a user is empty, or there are no
@@ -202,9 +203,14 @@ class Recommender:
     # -- scores --------------------------------------------------------------------------------
 
     def _predicted(
-        self, data: Dataset, rows: Mapping[Entity, NDArray[np.int32]], frame: pl.DataFrame
+        self,
+        data: Dataset,
+        rows: Mapping[Entity, NDArray[np.int32]],
+        frame: pl.DataFrame,
+        *,
+        linked: bool = True,
     ) -> dict[str, NDArray[np.float32]]:
-        """Every task for pairs, on the label's own scale."""
+        """Every task for pairs, on the label's own scale, or before the link function."""
         moments = self._raw.moments(data, frame, rows)
         columns: dict[str, list[NDArray[np.float32]]] = {}
         batcher = Batcher(moments.data)
@@ -227,7 +233,7 @@ class Recommender:
                 score = (user_vectors * item_vectors).sum(1) + outputs.item_bias[batch.item_of_row]
                 found |= {n: score for n, t in self.schema.tasks.items() if t.kind == "retrieval"}
             for task, values in found.items():
-                if self.schema.tasks[task].kind != "retrieval":
+                if linked and self.schema.tasks[task].kind != "retrieval":
                     values = link(self.schema, self.bundle.data.encoder, task, values)  # noqa: PLW2901
                 columns.setdefault(task, []).append(values.numpy())
         return {task: np.concatenate(parts) for task, parts in columns.items()}
@@ -292,7 +298,7 @@ class Recommender:
                 scores[place] = ahead.retrieve(data, int(user)).numpy()
             elif data.sides:  # the words of the moment depend on the pair: nothing can be done ahead
                 rows: dict[Entity, NDArray[np.int32]] = {"user": np.full(len(items), user), "item": items}
-                scores[place] = self._predicted(data, rows, moment)[by]
+                scores[place] = self._predicted(data, rows, moment, linked=False)[by]
             else:
                 scores[place] = ahead.score(data, int(user))[by].numpy()
         return scores

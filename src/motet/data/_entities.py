@@ -1,0 +1,170 @@
+"""Users and items: their tables, and those whom only interactions know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._account import Account
+from motet.data._dataset import EntityLabels
+from motet.data._encoder import Encoder
+from motet.data._index import WordIndex
+from motet.data._labels import LabelReader
+from motet.data._prepare import Preparer, text_columns, used_columns
+from motet.data._raw import RawReader, RawTable
+from motet.data._read import iterate, open_table, require_columns
+from motet.data._split import SPLIT_CODES, draw_split
+from motet.errors import DataError
+from motet.schema import ENTITIES, Entity, Schema, table_of
+
+__all__ = ["TABLED", "Entities"]
+
+TABLED: tuple[Entity, ...] = ("user", "item")
+
+
+class Entities:
+    """The users and items of a data set while it is being built.
+
+    Args:
+        schema: What the files are.
+        directory: Where they are.
+        preparer: Prepares their rows.
+        account: Takes note of what is done.
+
+    Attributes:
+        frames: Prepared rows per entity; after :meth:`read` also those that only interactions know.
+        indices: Keys per entity, in row order; grows while interactions are read.
+
+    Raises:
+        DataError: If a table cannot be read or has a key twice.
+    """
+
+    def __init__(self, schema: Schema, directory: Path, preparer: Preparer, account: Account) -> None:
+        self.schema, self.directory, self.preparer, self.account = schema, directory, preparer, account
+        self.frames: dict[Entity, pl.DataFrame] = {}
+        self.indices: dict[Entity, WordIndex] = {}
+        for entity in TABLED:
+            self._open(entity)
+
+    def key(self, entity: Entity) -> str | None:
+        """The key column of an entity."""
+        key: str | None = getattr(self.schema.keys, entity)
+        return key
+
+    def size(self, entity: Entity) -> int:
+        """Rows of an entity; a schema without it has one empty row."""
+        return len(self.indices[entity]) if entity in self.indices else 1
+
+    def ids(self, entity: Entity) -> pl.Series:
+        """Keys of an entity, in row order."""
+        return self.indices[entity].words if entity in self.indices else pl.Series([""])
+
+    def _open(self, entity: Entity) -> None:
+        key = self.key(entity)
+        if key is None:
+            return
+        name: str | None = getattr(self.schema.tables, table_of(entity))
+        self.frames[entity] = pl.DataFrame({key: pl.Series([], dtype=pl.String)})
+        if name is not None:
+            self.frames[entity] = self._unique_keys(
+                read_entity(self.schema, entity, self.directory, name, self.preparer), key, name
+            )
+        self.indices[entity] = WordIndex(self.frames[entity][key])
+
+    def _unique_keys(self, frame: pl.DataFrame, key: str, source: str) -> pl.DataFrame:
+        repeated = frame.filter(pl.col(key).is_duplicated())
+        if not len(repeated):
+            return frame
+        policy = self.schema.clean.duplicate_keys
+        if policy == "error":
+            raise DataError(
+                f"{source}, column '{key}': the key {repeated[key][0]!r} stands in more than one row "
+                f"({repeated[key].n_unique():,} such keys)",
+                "leave one row a key, or set 'clean: {duplicate_keys: first}' (or last)",
+            )
+        self.account.note(
+            source,
+            key,
+            "a key seen before",
+            f"the {policy} row kept",
+            len(repeated) - repeated[key].n_unique(),
+        )
+        return frame.unique(subset=[key], keep=policy, maintain_order=True)
+
+    def read(self, entity: Entity) -> RawTable:
+        """Read an entity's features, with an empty row for each one only interactions know."""
+        key = self.key(entity)
+        if key is None:
+            return RawTable(1, {}, {}, {}, {}, {})
+        frame, words = self.frames[entity], self.indices[entity].words
+        source = getattr(self.schema.tables, table_of(entity)) or self.schema.tables.interactions
+        new = len(words) - len(frame)
+        if getattr(self.schema.tables, table_of(entity)) is not None:
+            self.account.note(
+                source, key, f"{entity}s seen in interactions only", "features taken as missing", new
+            )
+        full = pl.concat([frame, pl.DataFrame({key: words[len(frame) :]})], how="diagonal")
+        self.frames[entity] = full
+        reader = RawReader(self.schema, entity, source)
+        reader.add(full)
+        return reader.finish()
+
+    def natural_order(self, entity: Entity) -> NDArray[np.int64]:
+        """Rank of each id: by number if all ids are whole numbers, else by letters."""
+        if entity not in self.indices:
+            return np.zeros(1, np.int64)
+        words = self.indices[entity].words
+        numbers = words.cast(pl.Int64, strict=False)
+        return (words if numbers.null_count() else numbers).rank("ordinal").to_numpy().astype(np.int64)
+
+    def labels(self, entity: Entity, encoder: Encoder, fit: bool) -> dict[str, EntityLabels]:
+        tasks = [name for name, task in self.schema.tasks.items() if task.on == entity]
+        if not tasks:
+            return {}
+        source = getattr(self.schema.tables, table_of(entity)) or self.schema.tables.interactions
+        reader = LabelReader(self.schema, entity, source, self.account)
+        reader.add(self.frames[entity])
+        raw = reader.finish()
+        split = draw_split(len(self.frames[entity]), self.schema.split, stream=ENTITIES.index(entity) + 1)
+        if fit:
+            raw.fit(encoder, split == SPLIT_CODES["train"])
+        values, sets = raw.encode(encoder, self.account, source)
+        labels = {}
+        for column, name in enumerate(tasks):
+            dense = values[:, column]
+            if name in sets:
+                dense = sets[name].multi_hot(len(encoder.classes[name]))
+                dense[np.isnan(values[:, column])] = np.nan
+            labels[name] = EntityLabels(dense, split)
+        return labels
+
+
+def read_entity(
+    schema: Schema, entity: Entity, directory: Path, name: str, preparer: Preparer
+) -> pl.DataFrame:
+    """Read and prepare a whole users or items table.
+
+    Raises:
+        DataError: If it is missing, empty, lacks a column, or holds a wrong cell.
+    """
+    key = str(getattr(schema.keys, entity))
+    table = open_table(
+        directory,
+        name,
+        as_text=[key],
+        words=text_columns(schema, entity),
+        numbers_as_text=schema.clean.unparseable == "null",
+    )
+    columns = used_columns(schema, entity)
+    require_columns(table, columns, name, "the schema uses it")
+    chunks = list(iterate(table.select(columns), name))
+    frame = pl.concat(chunks) if chunks else pl.DataFrame()
+    if not len(frame):
+        raise DataError(
+            f"{name} has no rows",
+            f"give a table of {table_of(entity)}, or leave tables.{table_of(entity)} out",
+        )
+    return preparer.prepare(frame, entity, name)

@@ -1,0 +1,207 @@
+"""The interactions: read once, in chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.data._account import Account
+from motet.data._columns import Spill
+from motet.data._entities import TABLED, Entities
+from motet.data._history import History, build_history
+from motet.data._labels import LabelReader, RawLabels
+from motet.data._prepare import evaluate, text_columns, used_columns
+from motet.data._raw import RawReader, RawTable
+from motet.data._read import iterate, open_table, require_columns
+from motet.data._sides import side_fields
+from motet.data._split import SPLIT_CODES
+from motet.errors import DataError
+from motet.schema import Progress, Schema
+
+__all__ = ["Interactions", "build_histories", "read_interactions", "without_duplicates"]
+
+SPILL_ROWS = 3_000_000
+
+
+@dataclass(slots=True)
+class Interactions:
+    """What the one pass over the interactions collects.
+
+    Attributes:
+        raw: Their features.
+        labels: Their labels.
+        user_row: int32 [N].
+        item_row: int32 [N].
+        time: Microseconds, int64 [N].
+        events: Per sequence feature, which of them count.
+        split_words: The split column, if the schema names one.
+    """
+
+    raw: RawTable
+    labels: RawLabels
+    user_row: NDArray[np.int32]
+    item_row: NDArray[np.int32]
+    time: NDArray[np.int64]
+    events: dict[str, NDArray[np.bool_]]
+    split_words: pl.Series | None
+
+    def take(self, rows: NDArray[np.int64]) -> Interactions:
+        """Some of the rows, in their order."""
+        return Interactions(
+            self.raw.take(rows),
+            self.labels.take(rows),
+            self.user_row[rows],
+            self.item_row[rows],
+            self.time[rows],
+            {name: event[rows] for name, event in self.events.items()},
+            None if self.split_words is None else self.split_words.gather(rows),
+        )
+
+
+def read_interactions(
+    entities: Entities, spill_directory: Path | None, progress: Progress
+) -> tuple[Interactions, Spill]:
+    """Read the interactions in chunks, with bounded memory.
+
+    Args:
+        entities: The users and items, whose indices grow.
+        spill_directory: Where columns of tables beyond 3 million rows go; in memory when left out.
+        progress: Called with the rows done.
+
+    Returns:
+        The interactions, and where their columns went.
+
+    Raises:
+        DataError: If the file, a column or a value is wrong.
+    """
+    schema, source = entities.schema, entities.schema.tables.interactions
+    preparer, account, spill = entities.preparer, entities.account, Spill()
+    keys = schema.keys
+    table = open_table(
+        entities.directory,
+        source,
+        as_text=[k for k in (keys.user, keys.item) if k],
+        words=text_columns(schema, "interaction"),
+        numbers_as_text=schema.clean.unparseable == "null",
+    )
+    columns = used_columns(schema, "interaction")
+    require_columns(table, columns, source, "the schema uses it")
+    total = table.select(pl.len()).collect().item()
+    if total > SPILL_ROWS and spill_directory is not None:
+        spill = Spill(spill_directory)
+    reader = RawReader(schema, "interaction", source, spill=spill)
+    labels = LabelReader(schema, "interaction", source, account, spill)
+    user, item = spill.writer(np.int32), spill.writer(np.int32)
+    time = spill.writer(np.int64)
+    wheres = {n: f.where for n, f in schema.features.user.items() if f.kind == "sequence"}
+    events = {name: spill.writer(np.bool_) for name in wheres}
+    splits: list[pl.Series] = []
+    done = 0
+    for chunk in iterate(table.select(columns), source):
+        done += len(chunk)
+        frame = preparer.prepare(chunk, "interaction", source)
+        n = len(frame)
+        user.append(entities.indices["user"].grow(frame[keys.user]) if keys.user else np.zeros(n, np.int32))
+        item.append(entities.indices["item"].grow(frame[keys.item]) if keys.item else np.zeros(n, np.int32))
+        time.append(frame[keys.time].dt.timestamp("us").to_numpy() if keys.time else np.zeros(n, np.int64))
+        reader.add(_joined(entities, frame))
+        labels.add(frame)
+        for name, where in wheres.items():
+            chosen = (
+                pl.Series([True] * n)
+                if where is None
+                else evaluate(frame, where, source, f"features.user.{name}.where")
+            )
+            if chosen.dtype != pl.Boolean and not chosen.dtype.is_numeric() and chosen.dtype != pl.Null:
+                raise DataError(
+                    f"{source}: features.user.{name}.where {where!r} gives {chosen.dtype}, not true or false",
+                    "compare it with a value, such as \"status = 'bought'\"",
+                )
+            events[name].append(chosen.cast(pl.Boolean).fill_null(False).to_numpy())
+        if schema.split.column:
+            splits.append(frame[schema.split.column])
+        progress(f"reading {source}", done, total)
+    if not done:
+        raise DataError(f"{source} has a header but no rows", "give a table with rows")
+    interactions = Interactions(
+        reader.finish(),
+        labels.finish(),
+        user.finish(),
+        item.finish(),
+        time.finish(),
+        {name: column.finish() for name, column in events.items()},
+        pl.concat(splits) if splits else None,
+    )
+    return interactions, spill
+
+
+def _joined(entities: Entities, frame: pl.DataFrame) -> pl.DataFrame:
+    """Bring in the columns of users and items that interaction texts name."""
+    for entity in TABLED:
+        fields = side_fields(entities.schema, entity)
+        key = entities.key(entity)
+        if fields and key is not None:
+            require_columns(
+                entities.frames[entity].lazy(),
+                [f.partition(".")[2] for f in fields],
+                f"the {entity} table",
+                "a template names it",
+            )
+            side = entities.frames[entity].select(
+                pl.col(key).alias("__key"),
+                *[pl.col(f.partition(".")[2]).alias(f) for f in sorted(fields)],
+            )
+            frame = frame.join(side, left_on=key, right_on="__key", how="left", maintain_order="left")
+    return frame
+
+
+def without_duplicates(inter: Interactions, schema: Schema, account: Account) -> Interactions:
+    """Leave out interactions of the same user, item, scenario and time, as the schema says."""
+    keys, policy = schema.keys, schema.clean.duplicates
+    if policy == "keep" or not (keys.user and keys.item and keys.time):
+        return inter
+    scenario = inter.raw.words["scenario"][1] if keys.scenario else np.zeros(len(inter.user_row), np.int32)
+    order = np.lexsort((scenario, inter.item_row, inter.time, inter.user_row))
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for column in (scenario, inter.item_row, inter.time, inter.user_row):
+        ordered = column[order]
+        same &= ordered[1:] == ordered[:-1]
+    if not same.any():
+        return inter
+    keep = np.ones(len(order), bool)
+    keep[order[:-1][same] if policy == "last" else order[1:][same]] = False
+    account.note(
+        schema.tables.interactions,
+        "",
+        "same user, item, scenario and time",
+        f"only the {policy} kept",
+        int((~keep).sum()),
+    )
+    return inter.take(np.flatnonzero(keep))
+
+
+def build_histories(inter: Interactions, entities: Entities, split: NDArray[np.uint8]) -> dict[str, History]:
+    """The history of each sequence feature."""
+    if not inter.events:
+        return {}
+    item_order = entities.natural_order("item")[inter.item_row]
+    order = np.lexsort((item_order, inter.time, inter.user_row))
+    in_order = entities.schema.split.by in ("time", "user_time")
+    # where splits do not follow time, the past of a training row may hold validation and test rows
+    allowed = split != SPLIT_CODES["unused"] if in_order else split == SPLIT_CODES["train"]
+    return {
+        name: build_history(
+            np.asarray(event) & allowed,
+            inter.user_row,
+            inter.item_row,
+            inter.time,
+            split,
+            order,
+            entities.size("user"),
+        )
+        for name, event in inter.events.items()
+    }

@@ -1,0 +1,83 @@
+"""Matrices of text and vector features: encoded once a distinct text, whitened on training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.data._encoder import Encoder
+from motet.data._raw import RawTable
+from motet.data._scale import Whitening
+from motet.errors import DataError
+from motet.schema import ENTITIES, Entity, Schema
+
+__all__ = ["TextToVectors", "build_vectors"]
+
+TextToVectors = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def build_vectors(
+    schema: Schema,
+    raw: dict[Entity, RawTable],
+    weight: dict[Entity, NDArray[np.int64]],
+    encoder: Encoder,
+    encode_text: TextToVectors | None,
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, list[str]], dict[Entity, NDArray[np.int32]]]:
+    """Build the matrix of each text and vector feature.
+
+    Args:
+        schema: Says which are whitened.
+        raw: Tables as read.
+        weight: Per entity, the number of training interactions of each row; whitening is fitted on
+            rows that have some.
+        encoder: Takes the fitted whitenings and the widths.
+        encode_text: Turns distinct texts into vectors.
+
+    Returns:
+        Per feature its matrix [rows, D], row 0 all zeros: missing; per text feature the distinct
+        texts, aligned with the matrix; per entity the matrix row of each of its rows, int32 [n, V].
+    """
+    vectors: dict[str, NDArray[np.float32]] = {}
+    texts: dict[str, list[str]] = {}
+    rows: dict[Entity, NDArray[np.int32]] = {}
+    for entity in ENTITIES:
+        table, columns = raw[entity], []
+        for name in encoder.layout(entity).vectors:
+            if name in table.texts:
+                index, positions = table.texts[name]
+                texts[name] = index.words.to_list()
+                assert encode_text is not None  # noqa: S101 (checked at the entrance)
+                found = texts[name][1:]
+                matrix = (
+                    _checked(encode_text(found), len(found), name) if found else np.zeros((0, 1), np.float32)
+                )
+            else:
+                matrix = table.vectors[name]
+                positions = np.where(matrix.any(1), np.arange(1, len(matrix) + 1), 0).astype(np.int32)
+            matrix = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
+            feature = schema.features.of(entity)[name]
+            width = getattr(feature, "whiten", 0)
+            if width and name not in encoder.whitenings:
+                seen = np.unique(positions[weight[entity] > 0])
+                encoder.whitenings[name] = Whitening.fit(matrix[seen[seen > 0]], min(width, matrix.shape[1]))
+            if name in encoder.whitenings:
+                matrix = encoder.whitenings[name].apply(matrix)
+            vectors[name] = matrix
+            encoder.vector_widths[name] = matrix.shape[1]
+            columns.append(positions)
+        rows[entity] = np.stack(columns, 1) if columns else np.empty((table.rows, 0), np.int32)
+    return vectors, texts, rows
+
+
+def _checked(vectors: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:
+    cure = "see that the encoder gives one finite vector a text: motet.testing.check_text_encoder"
+    if vectors.ndim != 2 or len(vectors) != n:
+        raise DataError(
+            f"the text feature '{name}': the encoder gave vectors of shape {vectors.shape} for {n} texts",
+            cure,
+        )
+    if not np.isfinite(vectors).all():
+        raise DataError(f"the text feature '{name}': the encoder gave a vector that is not finite", cure)
+    return vectors.astype(np.float32, copy=False)
