@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,21 @@ class Build(Protocol):
         account: Account | None = None,
         spill: bool = False,
     ) -> Dataset: ...
+
+
+@pytest.fixture
+def constant(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Replace a constant in every module of the data room that has it."""
+
+    def replace(name: str, value: Any) -> None:
+        holders = [
+            m for n, m in list(sys.modules.items()) if n.startswith("motet.data.") and hasattr(m, name)
+        ]
+        assert holders, f"no module has {name}"
+        for module in holders:
+            monkeypatch.setattr(module, name, value)
+
+    return replace
 
 
 @pytest.fixture(scope="session")

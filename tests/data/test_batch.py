@@ -129,8 +129,8 @@ def test_an_epoch_holds_every_row_once_in_a_seeded_order(toy: Dataset) -> None:
 def test_windows_of_a_file_on_disk_hold_every_row_once(
     toy: Dataset, constant: Callable[[str, Any], None], tmp_path: object
 ) -> None:
-    monkeypatch.setattr(_batcher, "_RUN_ROWS", 8)
-    monkeypatch.setattr(_batcher, "WINDOW_ROWS", 32)
+    constant("_RUN_ROWS", 8)
+    constant("WINDOW_ROWS", 32)
     path = f"{tmp_path}/rows"
     toy.user_row.tofile(path)
     from dataclasses import replace  # noqa: PLC0415

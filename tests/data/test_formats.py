@@ -66,7 +66,7 @@ def test_chunks_and_files_on_disk_give_the_same(
 ) -> None:
     monkeypatch.setattr(_read.iterate, "__defaults__", (37,))
     assert_equal(toy, toy_dataset())
-    monkeypatch.setattr(_interactions, "SPILL_ROWS", 100)
+    constant("SPILL_ROWS", 100)
     tables = toy_tables()
     for name, table in tables.items():
         table.write_parquet(tmp_path / f"{name}.parquet")
