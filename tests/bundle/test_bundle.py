@@ -119,11 +119,15 @@ def test_another_format_says_which_version_reads_it(bundle: Path) -> None:
         content["format"], content["motet"] = FORMAT + 1, "9.9.9"
 
     _change(bundle, change)
-    with pytest.raises(BundleError, match=rf"format {FORMAT + 1}, written by motet 9\.9\.9.*install motet 9\.9\.9"):
+    with pytest.raises(
+        BundleError, match=rf"format {FORMAT + 1}, written by motet 9\.9\.9.*install motet 9\.9\.9"
+    ):
         load_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["../other.txt", "/etc/passwd", "..", "", "sub/weights.safetensors", "more.bin"])
+@pytest.mark.parametrize(
+    "name", ["../other.txt", "/etc/passwd", "..", "", "sub/weights.safetensors", "more.bin"]
+)
 def test_a_manifest_cannot_name_a_file_outside(bundle: Path, name: str) -> None:
     def change(content: dict[str, object]) -> None:
         content["files"][name] = {"bytes": 0, "sha256": ""}  # type: ignore[index]
