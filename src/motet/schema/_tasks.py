@@ -57,8 +57,8 @@ class BinaryTask(_Labelled):
         loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, eq. 4).
         focal_gamma: γ of the focal loss.
         positive_weight: Weight of the positive class; ``balanced`` is negatives / positives of
-            the training rows. Any value but 1 distorts the probabilities, and nothing corrects
-            them afterwards.
+            the training rows. A weight multiplies the odds that the model learns; predictions
+            divide them by it again. The focal loss distorts probabilities, and nothing corrects that.
     """
 
     kind: Literal["binary"] = "binary"
