@@ -12,8 +12,10 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from motet import datasets
+from motet.bundle._manifest import PARTS
 from motet.cli import main
-from motet.models import ARCHITECTURES
+from motet.evaluation import CONTROLS, METRICS
+from motet.models import ARCHITECTURES, SEQUENCE_ENCODERS
 from motet.objectives import BALANCERS
 from motet.schema import (
     BinaryTask,
@@ -211,6 +213,19 @@ def test_every_option_of_an_architecture_has_a_line_with_its_default(name: str) 
 def test_every_balancer_is_told() -> None:
     said = table_below(GUIDE / "training.md", "## Balancers")
     assert set(said) == set(BALANCERS)
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("evaluation.md", [*METRICS, *CONTROLS, "single_task"]),
+        ("bundle.md", [*PARTS, "manifest.json", "report.html"]),
+        ("models.md", [*ARCHITECTURES, *SEQUENCE_ENCODERS]),
+    ],
+)
+def test_every_name_is_told(page: str, names: list[str]) -> None:
+    text = (GUIDE / page).read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
