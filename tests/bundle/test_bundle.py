@@ -46,7 +46,7 @@ def test_weights_and_entities_come_back_bit_for_bit(toy: Dataset, model: Model, 
         assert torch.equal(weight, loaded.model.state_dict()[name]), name
     assert loaded.schema == toy.schema
     for entity in ("user", "item"):
-        ours, theirs = toy.table(entity), loaded.data.table(entity)  # type: ignore[arg-type]
+        ours, theirs = toy.table(entity), loaded.data.table(entity)
         assert np.array_equal(ours.codes, theirs.codes)
         assert np.array_equal(ours.numbers, theirs.numbers)
         assert np.array_equal(ours.vector_rows, theirs.vector_rows)
@@ -72,8 +72,8 @@ def test_predictions_after_loading_equal_those_before_bit_for_bit(
     users = np.arange(len(toy.users))
     assert np.array_equal(before.score_items(users), after.score_items(users))  # type: ignore[arg-type]
     for entity in ("user", "item"):
-        for task, values in before.predict_entities(entity).items():  # type: ignore[arg-type]
-            assert np.array_equal(values, after.predict_entities(entity)[task])  # type: ignore[arg-type]
+        for task, values in before.predict_entities(entity).items():
+            assert np.array_equal(values, after.predict_entities(entity)[task])
 
 
 def test_saving_a_loaded_bundle_gives_the_same_weights(written: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_metrics_cut_off_before_the_manifest_are_the_old_ones(
 
 
 def test_only_a_bundle_is_ever_replaced(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="holds a bundle already.*--overwrite"):
+    with pytest.raises(BundleError, match=r"holds a bundle already.*--overwrite"):
         check_place(bundle, False)
     check_place(bundle, True)
     other = tmp_path / "photos"

@@ -140,7 +140,7 @@ def test_an_unknown_scenario_names_the_nearest(toy_recommender: Recommender) -> 
     with pytest.raises(DataError, match=f"did you mean '{known}'"):
         toy_recommender.recommend(["u1"], scenario=known[:-1] + "x")
     with pytest.raises(
-        DataError, match="the task to rank by 'clik' is not known. Cure: did you mean 'click'"
+        DataError, match=r"the task to rank by 'clik' is not known\. Cure: did you mean 'click'"
     ):
         toy_recommender.recommend(["u1"], by="clik")
     with pytest.raises(DataError, match="k is 0"):

@@ -190,8 +190,13 @@ def _columns(schema: Schema, directory: Path) -> list[ColumnReport]:
 
 def _uses(schema: Schema, entity: Any, column: str) -> list[str]:
     uses = [f"keys.{key}" for key, value in schema.keys.model_dump().items() if value == column]
+    # an entity without a table of its own is told by its key alone, which stands here
+    homes = [e for e in ENTITIES if e == entity or getattr(schema.tables, table_of(e)) is None]
     uses += [
-        f"feature {n}" for n in schema.features.of(entity) if column in schema.feature_columns(entity, n)
+        f"feature {n}"
+        for home in homes
+        for n in (schema.features.of(home) if home == entity or f"keys.{home}" in uses else ())
+        if column in schema.feature_columns(home, n)
     ]
     uses += [
         f"task {n}"

@@ -114,7 +114,11 @@ class RawReader:
             )
         for name, feature in self._features.items():
             if feature.kind == "text":
-                texts = render(frame, feature.template or f"{{{feature.column or name}}}", self._column)
+                if feature.template is None:  # the column's own name may hold what means something in a template
+                    column = self._column(frame, feature.column or name)
+                    texts = render(pl.DataFrame([column.alias("text")]), "{text}")
+                else:
+                    texts = render(frame, feature.template, self._column)
                 self._texts[name].append(self._indices[name].grow(texts))
                 continue
             column = self._column(frame, feature.column or name)

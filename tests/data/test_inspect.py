@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from motet.data import build_dataset, inspect_directory
+from motet.errors import DataError
+from motet.schema import Schema
+from motet.testing import hashed_words_for_tests
+
+RNG = np.random.default_rng(0)
+N = 400
+
+
+def write(place: Path, **tables: pl.DataFrame) -> Path:
+    for name, table in tables.items():
+        table.write_csv(place / f"{name}.csv")
+    return place
+
+
+def orders() -> pl.DataFrame:
+    start = datetime(2024, 1, 1)  # noqa: DTZ001
+    return pl.DataFrame(
+        {
+            "Order #": [f"O-{k:04}" for k in range(N)],
+            "Customer ID": [f"C {k}" for k in RNG.integers(0, 30, N)],
+            "Product No.": RNG.integers(1000, 1020, N),
+            "Ordered at": [(start + timedelta(hours=k)).isoformat() + "Z" for k in range(N)],
+            "Channel": RNG.choice(["web", "app"], N),
+            "Qty": RNG.integers(1, 5, N),
+            "Returned": RNG.choice([True, False], N),
+            "Star Rating": RNG.choice([1, 2, 3, 4, 5, None], N).tolist(),
+        }
+    )
+
+
+def customers() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "Customer ID": [f"C {k}" for k in range(30)],
+            "Newsletter?": [k % 2 == 0 for k in range(30)],
+            "Interests": ["Garden;Toys" if k % 3 else "Books" for k in range(30)],
+        }
+    )
+
+
+def products() -> pl.DataFrame:
+    words = ["sturdy", "light", "blue", "folding", "classic", "tiny"]
+    return pl.DataFrame(
+        {
+            "Product No.": range(1000, 1020),
+            "Description": [", ".join(" ".join(RNG.choice(words, 6)) for _ in range(3)) for _ in range(20)],
+            "Price (EUR)": RNG.gamma(2, 20, 20).round(2),
+        }
+    )
+
+
+def test_a_shop_is_understood(tmp_path: Path) -> None:
+    write(tmp_path, orders=orders(), customers=customers(), products=products())
+    schema = inspect_directory(tmp_path).schema
+    assert schema.tables.model_dump() == {
+        "interactions": "orders.csv",
+        "users": "customers.csv",
+        "items": "products.csv",
+    }
+    assert schema.keys.model_dump() == {
+        "user": "Customer ID",
+        "item": "Product No.",
+        "time": "Ordered at",
+        "scenario": "Channel",
+    }
+    kinds = {name: feature.kind for _, name, feature in schema.features.all()}
+    assert kinds == {
+        "customer_id": "id",
+        "newsletter": "categorical",
+        "interests": "tags",
+        "history": "sequence",
+        "product_no": "id",
+        "description": "text",
+        "price_eur": "numeric",
+        "qty": "categorical",
+    }
+    assert {n: t.kind for n, t in schema.tasks.items()} == {
+        "returned": "binary",
+        "star_rating": "regression",
+        "star_rating_high": "binary",
+        "next": "retrieval",
+    }
+    assert schema.tasks["next"].label == '"Star Rating" >= 4'  # not what was returned
+    assert schema.split.by == "user_time"
+
+
+def test_what_is_proposed_can_be_read_back_and_built(tmp_path: Path) -> None:
+    write(tmp_path, orders=orders(), customers=customers(), products=products())
+    found = inspect_directory(tmp_path)
+    (tmp_path / "schema.yaml").write_text("".join(f"# {n}\n" for n in found.notes) + found.schema.to_yaml())
+    schema = Schema.load(tmp_path / "schema.yaml")
+    assert schema == found.schema
+    data = build_dataset(schema, tmp_path, encode_text=hashed_words_for_tests)
+    assert len(data) == N
+    assert data.encoder.scenarios[1:] == ["app", "web"] or set(data.encoder.scenarios[1:]) == {"app", "web"}
+
+
+def test_tables_are_tied_by_their_values_where_names_differ(tmp_path: Path) -> None:
+    people = customers().rename({"Customer ID": "id"}).with_columns(serial=pl.arange(30))
+    write(tmp_path, orders=orders(), people=people)
+    schema = inspect_directory(tmp_path).schema
+    assert schema.tables.users == "people.csv"
+    assert schema.derive == {"users": {"Customer ID": "id"}}
+    data = build_dataset(schema, tmp_path, encode_text=hashed_words_for_tests)
+    assert len(data.users) == 30
+
+
+def test_a_flat_table_of_yes_and_no(tmp_path: Path) -> None:
+    flat = pl.DataFrame(
+        {
+            "Lead Source": RNG.choice(["ads", "friend"], N),
+            "Video quality": RNG.choice(["low", "high"], N),
+            "order": RNG.choice(["Yes", "No"], N),
+            "Deal won": RNG.integers(0, 2, N),
+            "Deal-won": RNG.choice(["y", "n", None], N).tolist(),
+        }
+    )
+    schema = inspect_directory(write(tmp_path, flat=flat)).schema
+    assert schema.keys.model_dump(exclude_none=True) == {}
+    assert {n: t.label for n, t in schema.tasks.items()} == {
+        "order": "\"order\" = 'Yes'",
+        "deal_won": '"Deal won"',
+        "deal_won_2": "\"Deal-won\" = 'y'",
+    }
+    assert schema.split.by == "random"
+    data = build_dataset(schema, tmp_path)
+    assert np.isnan(data.labels[:, 2]).sum() == flat["Deal-won"].null_count()
+
+
+def test_numbers_of_rows_are_neither_labels_nor_features(tmp_path: Path) -> None:
+    table = orders().with_columns(pl.arange(N).alias("order id"), pl.lit(5).alias("rating"))
+    schema = inspect_directory(write(tmp_path, orders=table)).schema
+    assert not {"order_id", "rating", "rating_high"} & set(schema.tasks)
+    assert not {"order_id", "order", "rating"} & {name for _, name, _ in schema.features.all()}
+
+
+def test_an_open_number_has_no_range(tmp_path: Path) -> None:
+    table = orders().with_columns(pl.Series("dwell_s", RNG.exponential(30, N)))
+    schema = inspect_directory(write(tmp_path, orders=table)).schema
+    assert getattr(schema.tasks["dwell_s"], "range", 0) is None
+    assert getattr(schema.tasks["star_rating"], "range", 0) == (1, 5)
+
+
+def test_small_data_gets_small_batches(tmp_path: Path) -> None:
+    assert inspect_directory(write(tmp_path, orders=orders())).schema.training.batch_size == 16
+
+
+def test_a_table_that_fits_nowhere_is_named(tmp_path: Path) -> None:
+    other = pl.DataFrame({"colour": ["red", "blue"], "hex": ["f00", "00f"]})
+    found = inspect_directory(write(tmp_path, orders=orders(), colours=other))
+    assert any("colours.csv is not used" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,x\n2,y\n3,z\n", ["x.csv", "label", "'a', 'b'", "rating"]),
+        ("", ["x.csv is empty"]),
+        ("click,user\n1,7\n0,8\n", None),
+        ("click\n1\n0\n", ["no column of x.csv is left for a feature"]),
+    ],
+)
+def test_what_cannot_be_proposed_is_explained(content: str, words: list[str] | None, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    if words is None:
+        assert inspect_directory(tmp_path).schema.keys.user == "user"
+        return
+    with pytest.raises(DataError) as caught:
+        inspect_directory(tmp_path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_directory_without_tables(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no CSV, TSV or Parquet"):
+        inspect_directory(tmp_path)
+    with pytest.raises(DataError, match="is not a directory"):
+        inspect_directory(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["select", 'say "hi"', "a.b", "x:y", "group", "#", "🦊", "new\nline", "{x}"])
+def test_any_column_name_can_be_a_label_and_a_feature(name: str, tmp_path: Path) -> None:
+    table = pl.DataFrame({"user": RNG.integers(0, 20, N), "kind": RNG.choice(["a", "b"], N)})
+    as_label = table.with_columns(pl.Series(name, RNG.integers(0, 2, N)))
+    as_text = table.with_columns(
+        pl.Series("click", RNG.integers(0, 2, N)),
+        pl.Series(name, [" ".join(RNG.choice(list("abcdefgh"), 5)) for _ in range(N)]),
+    )
+    for kind, frame in (("label", as_label), ("text", as_text)):
+        place = tmp_path / kind
+        place.mkdir()
+        found = inspect_directory(write(place, x=frame))
+        assert all("\n" not in note for note in found.notes)
+        assert Schema.parse(found.schema.model_dump()) == found.schema
+        data = build_dataset(found.schema, place, encode_text=hashed_words_for_tests)
+        assert len(data) == N
+        assert not np.isnan(data.labels).any()
+        if kind == "text":
+            assert next(iter(data.texts.values()))[1] in frame[name].to_list()
