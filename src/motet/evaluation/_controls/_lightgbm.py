@@ -83,7 +83,7 @@ class LightGBM(Control):
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Probability, number or distribution of each task."""
         if not len(rows):  # LightGBM refuses to predict nothing
-            return {}
+            return {name: self._nothing(name) for name in self._models}
         predictions = {}
         for name, (columns, booster) in self._models.items():
             values = np.asarray(booster.predict(columns.matrix(rows), num_threads=_threads(len(rows))))
@@ -92,6 +92,10 @@ class LightGBM(Control):
                 values = np.clip(values, *task.range)
             predictions[name] = values.astype(np.float32)
         return predictions
+
+    def _nothing(self, name: str) -> NDArray[np.float32]:
+        classes = self._dataset.encoder.classes.get(name)
+        return np.zeros(0 if classes is None else (0, len(classes)), np.float32)
 
     def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """It does not rank: scoring every pair of user and item by trees is out of proportion."""
