@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -88,7 +89,7 @@ def _dataset(data: ClickData, seed: int) -> Dataset:
     """
     entities = data.layout == "entities"
     kind = "id" if entities else "categorical"
-    content = {
+    content: dict[str, Any] = {
         "name": "synthetic clicks",
         "tables": {"interactions": "none.parquet"},
         "keys": {"user": "user_id", "item": "item_id"} if entities else {},
