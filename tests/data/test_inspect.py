@@ -23,7 +23,7 @@ def write(place: Path, **tables: pl.DataFrame) -> Path:
 
 
 def orders() -> pl.DataFrame:
-    start = datetime(2024, 1, 1)  # noqa: DTZ001
+    start = datetime(2024, 1, 1)
     return pl.DataFrame(
         {
             "Order #": [f"O-{k:04}" for k in range(N)],
@@ -33,7 +33,7 @@ def orders() -> pl.DataFrame:
             "Channel": RNG.choice(["web", "app"], N),
             "Qty": RNG.integers(1, 5, N),
             "Returned": RNG.choice([True, False], N),
-            "Star Rating": RNG.choice([1, 2, 3, 4, 5, None], N).tolist(),
+            "Star Rating": [None if k == 6 else k for k in RNG.integers(1, 7, N).tolist()],
         }
     )
 
@@ -102,7 +102,7 @@ def test_what_is_proposed_can_be_read_back_and_built(tmp_path: Path) -> None:
     assert schema == found.schema
     data = build_dataset(schema, tmp_path, encode_text=hashed_words_for_tests)
     assert len(data) == N
-    assert data.encoder.scenarios[1:] == ["app", "web"] or set(data.encoder.scenarios[1:]) == {"app", "web"}
+    assert set(data.encoder.scenarios[1:]) == {"app", "web"}
 
 
 def test_tables_are_tied_by_their_values_where_names_differ(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_flat_table_of_yes_and_no(tmp_path: Path) -> None:
             "Video quality": RNG.choice(["low", "high"], N),
             "order": RNG.choice(["Yes", "No"], N),
             "Deal won": RNG.integers(0, 2, N),
-            "Deal-won": RNG.choice(["y", "n", None], N).tolist(),
+            "Deal-won": [{0: "y", 1: "n"}.get(k) for k in RNG.integers(0, 3, N).tolist()],
         }
     )
     schema = inspect_directory(write(tmp_path, flat=flat)).schema

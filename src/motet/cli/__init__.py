@@ -10,13 +10,16 @@ from motet.errors import MotetError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130  # what shells expect of a command that was stopped from the keyboard
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a mistake that can be explained becomes one clear message and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         result = app(arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        return _interrupted(arguments) if code == _INTERRUPTED else code
     except MotetError as error:
         if "--json" in arguments:
             print(json.dumps({"error": error.problem, "cure": error.cure}))
@@ -35,14 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
         if type(error).__name__ == "Abort":  # what the command line makes of an interrupt
             return _interrupted(arguments)
         if type(error).__name__ == "Exit":
-            return int(getattr(error, "exit_code", 1))
+            code = int(getattr(error, "exit_code", 1))
+            return _interrupted(arguments) if code == _INTERRUPTED else code
         raise
 
 
 def _interrupted(arguments: list[str]) -> int:
     more = "; the same command with --resume goes on from the last checkpoint" if "train" in arguments else ""
     print(f"interrupted{more}", file=sys.stderr)
-    return 130
+    return _INTERRUPTED
 
 
 def run() -> None:

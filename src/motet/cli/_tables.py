@@ -39,8 +39,8 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
         cells = []
         for name in names:
             value = found[name]
-            known = [v[name] for v in values.values() if v[name] is not None]
-            best = min(known) if shown[name] == "rmse" else max(known) if known else None  # type: ignore[type-var]
+            known = [y for v in values.values() if (y := v[name]) is not None]
+            best = (min if shown[name] == "rmse" else max)(known, default=None)
             first = len(known) > 1 and value == best
             cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
         table.add_row(escape(row), *cells)
