@@ -42,7 +42,7 @@ def test_killed_twice_and_resumed_ends_with_the_same_metrics(
     command = ["train", data / "schema.yaml", "--data", data, *SLOW, "--json"]
     whole = installed(*command, "--out", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
-    out, steps = tmp_path / "killed", []
+    out, steps = tmp_path / "killed", list[int]()
     state = tmp_path / "killed.checkpoint" / "state.json"
     for resume in ([], ["--resume"]):
         process = start(*command, "--out", out, *resume)

@@ -144,6 +144,15 @@ def test_numbers_of_rows_are_neither_labels_nor_features(tmp_path: Path) -> None
     assert not {"order_id", "order", "rating"} & {name for _, name, _ in schema.features.all()}
 
 
+def test_numbers_that_all_differ_are_still_numbers(tmp_path: Path) -> None:
+    dwell = RNG.permutation(10 * N)[:N]
+    people = customers().with_columns(age=18 + pl.arange(30))
+    write(tmp_path, orders=orders().with_columns(pl.Series("watch_ms", dwell)), customers=people)
+    schema = inspect_directory(tmp_path).schema
+    assert schema.tasks["watch_ms"].kind == "regression"
+    assert schema.features.user["age"].kind == "numeric"
+
+
 def test_an_open_number_has_no_range(tmp_path: Path) -> None:
     table = orders().with_columns(pl.Series("dwell_s", RNG.exponential(30, N)))
     schema = inspect_directory(write(tmp_path, orders=table)).schema

@@ -370,10 +370,9 @@ def _tasks(
 
 
 def _is_number_of(column: _Column) -> bool:
-    """Whether whole numbers only tell rows apart, as an "order id" does."""
-    return column.values.dtype.is_integer() and (
-        column.distinguishes or any(p in _KEY_WORDS or p.endswith("id") for p in column.parts)
-    )
+    """Whether whole numbers are names of something, as those of an "order id" are; ages and times are not."""
+    named = any(part in _KEY_WORDS or part.endswith("id") for part in column.parts)
+    return column.values.dtype.is_integer() and named
 
 
 def _add_feature(

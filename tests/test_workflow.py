@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from motet import workflow
+from motet.errors import BundleError, DataError, MotetError, TrainingError
+from motet.schema import Schema
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    pl.DataFrame(
+        {
+            "user": rng.integers(0, 9, 200),
+            "item": rng.integers(0, 9, 200),
+            "at": np.arange(200) + 1_700_000_000,
+            "click": rng.integers(0, 2, 200),
+        }
+    ).write_csv(tmp_path / "data" / "clicks.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def schema(clicks: Callable[..., dict[str, Any]]) -> Schema:
+    return Schema.parse(clicks(training={"epochs": 1}))
+
+
+def test_train_writes_a_bundle_with_a_report_and_nothing_else(place: Path, schema: Schema) -> None:
+    said: list[str] = []
+    bundle = workflow.train(
+        schema,
+        place / "data",
+        place / "new" / "runs" / "b",
+        progress=lambda what, done, total: said.append(what),
+    )
+    assert bundle.metrics["tasks"]["click"]["auc"] is not None
+    assert (bundle.directory / "report.html").is_file()
+    assert [p.name for p in bundle.directory.parent.iterdir()] == ["b"]
+    assert "reading clicks.csv" in said
+
+
+def test_what_a_killed_run_left_is_cleared_away(place: Path, schema: Schema) -> None:
+    for left in (".b.columns.abc", "b.checkpoint", "b.checkpoint.new", "b.checkpoint.old", "b.new"):
+        (place / left).mkdir()
+        (place / left / "x").write_text("half")
+    (place / ".bb.columns.abc").mkdir()  # another run's
+    workflow.train(schema, place / "data", place / "b")
+    assert sorted(p.name for p in place.iterdir()) == [".bb.columns.abc", "b", "data"]
+
+
+def test_a_checkpoint_survives_a_mistake_in_the_command(place: Path, schema: Schema) -> None:
+    (place / "b.checkpoint").mkdir()
+    (place / "b.checkpoint" / "state.json").write_text("{}")
+    with pytest.raises(DataError):
+        workflow.train(schema, place / "elsewhere", place / "b")
+    assert (place / "b.checkpoint" / "state.json").exists()
+    with pytest.raises(TrainingError, match="is damaged"):
+        workflow.train(schema, place / "data", place / "b", resume=True)
+
+
+def test_a_bundle_is_replaced_only_when_asked(place: Path, schema: Schema) -> None:
+    first = workflow.train(schema, place / "data", place / "b").manifest
+    with pytest.raises(BundleError, match="--overwrite"):
+        workflow.train(schema, place / "data", place / "b")
+    other = schema.with_overrides("training.seed=1")
+    second = workflow.train(other, place / "data", place / "b", overwrite=True).manifest
+    weights = "weights.safetensors"
+    assert first["files"][weights] != second["files"][weights]
+
+
+def test_evaluating_replaces_the_metrics_and_keeps_the_history(place: Path, schema: Schema) -> None:
+    trained = workflow.train(schema, place / "data", place / "b").metrics
+    found = workflow.evaluate_bundle(place / "b", place / "data", split="validation")
+    assert found["split"] == "validation"
+    assert found["history"] == trained["history"]
+    again = workflow.evaluate_bundle(place / "b", place / "data")
+    assert again["tasks"] == trained["tasks"]
+    with pytest.raises(MotetError, match="did you mean 'validation'"):
+        workflow.evaluate_bundle(place / "b", place / "data", split="validaton")
+
+
+def test_answers_come_from_the_bundle_alone(place: Path, schema: Schema) -> None:
+    workflow.train(schema, place / "data", place / "b")
+    (place / "data" / "clicks.csv").unlink()
+    recommender = workflow.open_recommender(place / "b")
+    assert len(recommender.predict(pl.DataFrame({"user": [1], "item": [2]}))) == 1
