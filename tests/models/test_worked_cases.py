@@ -152,7 +152,7 @@ def first_expert(model: Mmoe | Ple, first: object, e: int, x: Tensor) -> Tensor:
     from motet.models._blocks import FirstExperts  # noqa: PLC0415
 
     assert isinstance(first, FirstExperts)
-    width = (first.first.weight.shape[0] - first.gates) // first.count
+    width = first.first.weight.shape[0] // first.count
     rows = slice(e * width, (e + 1) * width)
     return expert(first.rest, e, (first.first.weight[rows] @ x + first.first.bias[rows]).relu())
 
@@ -170,13 +170,14 @@ def test_mmoe_equations_6_to_8(outputs: tuple[int, ...]) -> None:
     torch.nn.init.normal_(model.experts.first.bias)
     inputs = inputs_of()
     found = model(inputs, {})
-    gates_from = model.experts.first.weight.shape[0] - model.experts.gates
+    gate = model.experts.gate
+    assert gate is not None
     for row, x in enumerate(repeated(inputs)):
         f = [first_expert(model, model.experts, i, x) for i in range(n)]
         wanted = []
         for k in range(len(outputs)):
-            at = slice(gates_from + k * n, gates_from + (k + 1) * n)
-            g = (model.experts.first.weight[at] @ x + model.experts.first.bias[at]).softmax(0)
+            at = slice(k * n, (k + 1) * n)
+            g = (gate.weight[at] @ x + gate.bias[at]).softmax(0)
             wanted.append(tower(model.towers, k, outputs, sum(g[i] * f[i] for i in range(n))))
         torch.testing.assert_close(found[row], torch.cat(wanted))
 
@@ -191,7 +192,8 @@ def test_cgc_and_ple_equations_1_to_6(levels: int) -> None:
     inputs = inputs_of()
     found = model(inputs, {})
     count = tasks * own + shared
-    gates_from = model.first.first.weight.shape[0] - model.first.gates
+    gate = model.first.gate
+    assert gate is not None
 
     def mine(experts: list[Tensor], k: int) -> list[Tensor]:
         return experts[k * own : (k + 1) * own] + experts[tasks * own :]
@@ -202,7 +204,7 @@ def test_cgc_and_ple_equations_1_to_6(levels: int) -> None:
 
     for row, x in enumerate(repeated(inputs)):
         experts = [first_expert(model, model.first, e, x) for e in range(count)]
-        logits = (model.first.first.weight @ x + model.first.first.bias)[gates_from:]
+        logits = gate.weight @ x + gate.bias
         h = [
             mixed(logits[k * (own + shared) : (k + 1) * (own + shared)], mine(experts, k))
             for k in range(tasks)

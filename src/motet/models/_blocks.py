@@ -27,7 +27,7 @@ class ParallelLayers(nn.Module):
         super().__init__()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for out in hidden:
-            bound = (6.0 / (inputs + out)) ** 0.5
+            bound = (6.0 / inputs) ** 0.5
             self.weights.append(nn.Parameter(torch.empty(count, inputs, out).uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(torch.zeros(count, 1, out)))
             inputs = out
@@ -47,7 +47,7 @@ class FirstExperts(nn.Module):
         widths: Widths of the inputs.
         count: Experts E.
         hidden: Layer widths of each expert.
-        gates: Width of further linear outputs computed by the same product, such as gate logits.
+        gates: Width of the gate logits that go with them, a linear layer over the same inputs.
         dropout: Share dropped after each layer.
 
     Shapes:
@@ -58,17 +58,17 @@ class FirstExperts(nn.Module):
         self, *, widths: Widths, count: int, hidden: Sequence[int], gates: int = 0, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.count, self.gates = count, gates
-        self.first = FactorisedLinear(widths=widths, out=count * hidden[0] + gates)
+        self.count = count
+        self.first = FactorisedLinear(widths=widths, out=count * hidden[0])
+        self.gate = FactorisedLinear(widths=widths, out=gates) if gates else None
         self.dropout = Dropout(dropout)
         self.rest = ParallelLayers(count=count, inputs=hidden[0], hidden=hidden[1:], dropout=dropout)
         self.width = hidden[-1]
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        y = self.first(inputs)
-        hidden, gates = y.split([y.shape[1] - self.gates, self.gates], 1)
-        x = self.dropout(hidden.relu()).unflatten(1, (self.count, -1)).transpose(0, 1)
-        return self.rest(x), gates
+        hidden = self.dropout(self.first(inputs).relu())
+        experts = self.rest(hidden.unflatten(1, (self.count, -1)).transpose(0, 1))
+        return experts, hidden.new_zeros(len(hidden), 0) if self.gate is None else self.gate(inputs)
 
 
 class ScenarioGate(nn.Module):

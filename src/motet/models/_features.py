@@ -22,6 +22,9 @@ from motet.schema import ENTITIES, Entity, SequenceFeature
 __all__ = ["FactorisedLinear", "FeatureLayer", "Inputs", "Widths"]
 
 
+_GATHER_COLUMNS = 100  # gathering a wide product and scattering its gradient costs as much as so many inputs
+
+
 @dataclass(frozen=True, slots=True)
 class Widths:
     """Widths of the input vectors of a user, an item and a row."""
@@ -54,12 +57,28 @@ class Inputs:
     scenario: Tensor
     visible: dict[str, Tensor]
     item_parts: dict[nn.Module, Tensor] = field(default_factory=dict)
+    _rows: dict[Widths, Tensor] = field(default_factory=dict, repr=False)
+
+    def rows(self, widths: Widths) -> Tensor:
+        """[u; i; c] of every row, [B, Du + Di + Dc], put together once for all layers that ask."""
+        if widths not in self._rows:
+            user = F.embedding(self.user_of_row, self.user[:, : widths.user])
+            item = F.embedding(self.item_of_row, self.item[:, : widths.item])
+            self._rows[widths] = torch.cat([user, item, self.context], 1)
+        return self._rows[widths]
+
+
+def _repeats(x: Tensor, of_row: Tensor) -> bool:
+    """Whether rows repeat so much that the product of the distinct ones pays."""
+    return (len(of_row) - len(x)) * x.shape[1] > len(of_row) * _GATHER_COLUMNS
 
 
 class FactorisedLinear(nn.Module):
-    """A linear layer over [user; item; context] whose user and item parts are computed once each.
+    """A linear layer over [user; item; context] that computes the part of a user or item once.
 
-    y = Wᵤ·u[row] + Wᵢ·i[row] + W_c·c + b, which equals W·[u; i; c] + b on repeated rows.
+    y = Wᵤ·u[row] + Wᵢ·i[row] + W_c·c + b, which equals W·[u; i; c] + b on repeated rows. Where a
+    batch repeats its users (or items) so little that gathering wide products would cost more than
+    it saves, the narrow inputs are gathered instead.
 
     Shapes:
         Inputs → [B, out].
@@ -69,29 +88,46 @@ class FactorisedLinear(nn.Module):
         super().__init__()
         self.widths = widths
         total = widths.user + widths.item + widths.context
-        bound = (6.0 / (total + out)) ** 0.5 if total else 0.0
+        # He et al. 2015: depends on the inputs alone, so that layers fused into one product keep their scale
+        bound = (6.0 / total) ** 0.5 if total else 0.0
         self.weight = nn.Parameter(torch.empty(out, total).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(out))
 
     def forward(self, inputs: Inputs) -> Tensor:
         w = self.widths
-        of_context = self.weight[:, w.user + w.item :]
-        if not w.user and not w.item:
-            return F.linear(inputs.context, of_context, self.bias)
-        user = F.linear(inputs.user[:, : w.user], self.weight[:, : w.user], self.bias)
+        if self in inputs.item_parts or len(inputs.user) == 1:
+            return self._for_one_user(inputs)
+        user, item = inputs.user[:, : w.user], inputs.item[:, : w.item]
+        once = [_repeats(user, inputs.user_of_row), _repeats(item, inputs.item_of_row)]
+        if not any(once):
+            return F.linear(inputs.rows(w), self.weight, self.bias)
+        of_user, of_item, of_context = self._columns()
+        y = F.linear(inputs.context, of_context, self.bias)
+        for x, of_row, weight in ((user, inputs.user_of_row, of_user), (item, inputs.item_of_row, of_item)):
+            y = y.add_(F.embedding(of_row, F.linear(x, weight)))
+        return y
+
+    def _for_one_user(self, inputs: Inputs) -> Tensor:
+        """Serving: one user, whose part is broadcast, and items that may be computed ahead."""
+        of_user, _, of_context = self._columns()
         item = inputs.item_parts.get(self)
         item = self.item_part(inputs.item) if item is None else item
-        if len(user) == 1:  # one user for all rows, as in serving: broadcast
-            return item.index_select(0, inputs.item_of_row) + (user + F.linear(inputs.context, of_context))
-        # gather and sum in one pass over the rows, then add the context's product in place
-        pairs = torch.stack([inputs.user_of_row, inputs.item_of_row + len(user)], 1)
-        y = F.embedding_bag(pairs, torch.cat([user, item]), mode="sum")
-        return y.addmm_(inputs.context, of_context.T) if w.context else y
+        user = F.linear(inputs.user[:, : self.widths.user], of_user, self.bias)
+        rest = F.linear(inputs.context, of_context)
+        rest = rest + (user if len(user) == 1 else user.index_select(0, inputs.user_of_row))
+        return item.index_select(0, inputs.item_of_row) + rest
+
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        w = self.widths
+        return (
+            self.weight[:, : w.user],
+            self.weight[:, w.user : w.user + w.item],
+            self.weight[:, w.user + w.item :],
+        )
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""
-        w = self.widths
-        return F.linear(item[:, : w.item], self.weight[:, w.user : w.user + w.item])
+        return F.linear(item[:, : self.widths.item], self._columns()[1])
 
 
 class FeatureLayer(nn.Module):
