@@ -33,7 +33,8 @@ benchmark: benchmark-train benchmark-score benchmark-text benchmark-stream bench
 	touch $@
 
 benchmark-train: .venv-peers/.installed
-	.venv-peers/bin/python -m benchmarks.train_speed
+	.venv-peers/bin/python -m benchmarks.train_speed --ids 155000
+	.venv-peers/bin/python -m benchmarks.train_speed --ids 6000000
 
 benchmark-score: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks.score_speed

@@ -33,6 +33,7 @@ CONTENDERS: Final = {
     "torch-rechub": "benchmarks._peer_torch_rechub",
     "deepctr": "benchmarks._peer_deepctr",
     "motet": "benchmarks._ours",
+    "motet-bf16": "benchmarks._ours_bf16",
 }
 PEERS: Final = ("torch-rechub", "deepctr")
 

@@ -30,9 +30,9 @@ _PARTS = {
 }
 
 
-def train_rate(data: ClickData, ids: int, seed: int) -> SpeedResult:
+def train_rate(data: ClickData, ids: int, seed: int, matmul: str = "float32") -> SpeedResult:
     """Train one epoch; the batches of the first, untimed rows warm up."""
-    dataset = _dataset(data, seed)
+    dataset = _dataset(data, seed, matmul)
     step = TrainingStep(dataset, dataset.schema)
     warm = SETTING.warmup_batches * SETTING.batch_rows
     for batch in step.batcher.epoch(np.arange(warm), SETTING.batch_rows, (seed, 0)):
@@ -48,7 +48,7 @@ def train_rate(data: ClickData, ids: int, seed: int) -> SpeedResult:
     loader_s = time.perf_counter() - began
     found = ModelPredictor(step.model, dataset).predict(np.arange(data.train_rows, len(data.labels)))
     return SpeedResult(
-        name=f"motet {motet.__version__}",
+        name=f"motet {motet.__version__}, {matmul} products",
         rows=data.train_rows - warm,
         elapsed_s=elapsed_s,
         auc=auc_per_task(data, np.stack([found[task] for task in TASKS], 1)),
@@ -81,7 +81,7 @@ def _offsets(data: ClickData) -> NDArray[np.int32]:
     return np.concatenate([[0], np.cumsum(data.table_sizes)[:-1]]).astype(np.int32)
 
 
-def _dataset(data: ClickData, seed: int) -> Dataset:
+def _dataset(data: ClickData, seed: int, matmul: str = "float32") -> Dataset:
     """The same arrays as a motet data set, with an embedding row for every id of the tables.
 
     The vocabularies hold no words: the benchmark's ids are numbers already, so that only the sizes
@@ -110,6 +110,8 @@ def _dataset(data: ClickData, seed: int) -> Dataset:
         "training": {
             "optimizer": "adam",
             "learning_rate": SETTING.learning_rate,
+            "embedding_rate": 10,  # in one epoch most ids are seen a few times only
+            "matmul": matmul,
             "weight_decay": 0.0,
             "batch_size": SETTING.batch_rows,
             "seed": seed,

@@ -109,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write the JSON file if asked; returns 0."""
     options = _parser().parse_args(arguments)
     names = [*options.peer, *([] if options.no_motet else ["motet"])]
+    if not options.no_motet and torch.cpu._is_amx_tile_supported():  # elsewhere bf16 products are emulated
+        names.append("motet-bf16")
     for name in names:
         load_contender(name)  # a missing package is told now, not after minutes
     torch.set_num_threads(options.threads or torch.get_num_threads())

@@ -203,7 +203,9 @@ def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[D
     for name in ("users", "items"):
         arrays = load_file(str(directory / f"{name}.safetensors"))
         tags = {
-            key.removeprefix("tags.").removesuffix(".values"): Ragged(arrays[key], arrays[key.removesuffix("values") + "offsets"])
+            key.removeprefix("tags.").removesuffix(".values"): Ragged(
+                arrays[key], arrays[key.removesuffix("values") + "offsets"]
+            )
             for key in arrays
             if key.startswith("tags.") and key.endswith(".values")
         }

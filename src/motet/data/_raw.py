@@ -114,7 +114,9 @@ class RawReader:
             )
         for name, feature in self._features.items():
             if feature.kind == "text":
-                if feature.template is None:  # the column's own name may hold what means something in a template
+                if (
+                    feature.template is None
+                ):  # the column's own name may hold what means something in a template
                     column = self._column(frame, feature.column or name)
                     texts = render(pl.DataFrame([column.alias("text")]), "{text}")
                 else:

@@ -36,7 +36,7 @@ class ParallelLayers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            x = self.dropout(torch.baddbmm(bias, x, weight).relu())
+            x = self.dropout(torch.baddbmm(bias, x, weight).relu_())
         return x
 
 
@@ -66,8 +66,8 @@ class FirstExperts(nn.Module):
         self.width = hidden[-1]
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        hidden = self.dropout(self.first(inputs).relu())
-        experts = self.rest(hidden.unflatten(1, (self.count, -1)).transpose(0, 1))
+        hidden = self.dropout(self.first(inputs).relu_())
+        experts = self.rest(hidden.unflatten(1, (self.count, -1)).transpose(0, 1).contiguous())
         return experts, hidden.new_zeros(len(hidden), 0) if self.gate is None else self.gate(inputs)
 
 

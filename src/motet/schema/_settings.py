@@ -134,6 +134,9 @@ class TrainingSettings(Part):
     Attributes:
         optimizer: ``adam``, ``adamw`` or ``adagrad``; embedding rows take the same rule, row by row.
         learning_rate: Highest learning rate.
+        embedding_rate: Learning rate of embedding rows, as a multiple of ``learning_rate``.
+        matmul: Matrix products in ``float32``, or with factors rounded to ``bf16`` and sums in
+            float32, which processors with AMX do several times as fast; anywhere else it is slower.
         schedule: ``constant``, or ``cosine`` / ``linear`` decay to zero over ``epochs``.
         warmup: Share of all steps during which the rate rises from zero.
         weight_decay: Decoupled decay (AdamW) or L2 added to the gradient (Adam, Adagrad).
@@ -151,6 +154,8 @@ class TrainingSettings(Part):
 
     optimizer: Literal["adam", "adamw", "adagrad"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
+    embedding_rate: float = Field(1.0, gt=0)
+    matmul: Literal["float32", "bf16"] = "float32"
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup: float = Field(0.0, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)

@@ -41,8 +41,9 @@ class RowOptimiser:
         self.rule = settings.optimizer
         self.l2 = settings.embedding_l2
         self.steps = 0
-        self.second = torch.zeros_like(table.weight, requires_grad=False)
-        self.first = torch.zeros_like(self.second) if self.rule != "adagrad" else self.second[:0]
+        # filled, not only reserved: else a step pays for the first touch of every page it meets
+        self.second = torch.full_like(table.weight, 0.0, requires_grad=False)
+        self.first = torch.full_like(self.second, 0.0) if self.rule != "adagrad" else self.second[:0]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

@@ -12,6 +12,7 @@ from motet.models import Model, Outputs, build_model
 from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
 from motet.schema import BinaryTask, Schema, positive_weight
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
+from motet.training._matmul import matrix_products
 from motet.training._memory import keep_freed_memory
 from motet.training._optimiser import RowOptimiser, dense_optimiser
 
@@ -59,6 +60,10 @@ class TrainingStep:
         Raises:
             TrainingError: If a loss or the gradient is not finite; the weights are left as they were.
         """
+        with matrix_products(self.settings.matmul):
+            return self._step(batch, rate)
+
+    def _step(self, batch: Batch, rate: float) -> Tensor:
         settings = self.settings
         torch.manual_seed(settings.seed * 1_000_003 + self.steps)  # dropout depends on the step alone
         self.model.train()
@@ -83,7 +88,7 @@ class TrainingStep:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        self.rows_optimiser.step(rate)
+        self.rows_optimiser.step(rate * settings.embedding_rate)
         self.steps += 1
         return values
 
