@@ -13,7 +13,21 @@ from torch import Tensor, nn
 from motet.models._dropout import Dropout
 from motet.models._features import FactorisedLinear, Inputs, Widths
 
-__all__ = ["FirstExperts", "ParallelLayers", "ScenarioGate", "Towers"]
+__all__ = ["FirstExperts", "ParallelLayers", "ScenarioGate", "Towers", "mixture_weights"]
+
+
+def mixture_weights(logits: Tensor) -> Tensor:
+    """Softmax over a short last dimension, which the library's own does one row at a time.
+
+    Args:
+        logits: [..., E] with a few experts E.
+
+    Example:
+        >>> mixture_weights(torch.tensor([[0.0, 0.0]]))
+        tensor([[0.5000, 0.5000]])
+    """
+    weights = (logits - logits.detach().amax(-1, keepdim=True)).exp()
+    return weights / weights.sum(-1, keepdim=True)
 
 
 class ParallelLayers(nn.Module):
@@ -67,7 +81,10 @@ class FirstExperts(nn.Module):
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         hidden = self.dropout(self.first(inputs).relu_())
-        experts = self.rest(hidden.unflatten(1, (self.count, -1)).transpose(0, 1).contiguous())
+        by_expert = hidden.unflatten(1, (self.count, -1)).transpose(0, 1)
+        if self.training:  # the backward product reads it the other way round
+            by_expert = by_expert.contiguous()
+        experts = self.rest(by_expert)
         return experts, hidden.new_zeros(len(hidden), 0) if self.gate is None else self.gate(inputs)
 
 

@@ -115,7 +115,7 @@ class FactorisedLinear(nn.Module):
         user = F.linear(inputs.user[:, : self.widths.user], of_user, self.bias)
         rest = F.linear(inputs.context, of_context)
         rest = rest + (user if len(user) == 1 else user.index_select(0, inputs.user_of_row))
-        return item.index_select(0, inputs.item_of_row) + rest
+        return item.index_select(0, inputs.item_of_row).add_(rest)
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         w = self.widths

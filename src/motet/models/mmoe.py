@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models._architecture import Architecture, Shape
-from motet.models._blocks import FirstExperts, Towers
+from motet.models._blocks import FirstExperts, Towers, mixture_weights
 from motet.models._features import Inputs
 from motet.schema import Part
 
@@ -57,7 +57,7 @@ class Mmoe(Architecture):
 
     def forward(self, inputs: Inputs, item_logits: Mapping[str, Tensor]) -> Tensor:
         experts, gates = self.experts(inputs)  # [E, B, H], [B, T·E]
-        g = gates.unflatten(1, (self.tasks, -1)).softmax(2)  # [B, T, E]
+        g = mixture_weights(gates.unflatten(1, (self.tasks, -1)))  # [B, T, E]
         mixed = torch.bmm(g, experts.transpose(0, 1)).transpose(0, 1)  # eq. 6, [T, B, H]
         logits: Tensor = self.towers(mixed, inputs.scenario)
         return logits

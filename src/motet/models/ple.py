@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from motet.models._architecture import Architecture, Shape
-from motet.models._blocks import FirstExperts, ParallelLayers, Towers
+from motet.models._blocks import FirstExperts, ParallelLayers, Towers, mixture_weights
 from motet.models._features import Inputs
 from motet.schema import Part
 
@@ -127,10 +127,10 @@ def mix(experts: Tensor, of_tasks: Tensor, of_shared: Tensor, tasks: int, own: i
     Returns:
         Task paths [T, B, H] and the shared path [B, H] (empty where it has no gate).
     """
-    w = of_tasks.softmax(2)
+    w = mixture_weights(of_tasks)
     mine = experts[: tasks * own].view(tasks, own, *experts.shape[1:])  # [T, E_k, B, H]
     common = experts[tasks * own :]  # [E_s, B, H]
     h = torch.einsum("tbe,tebh->tbh", w[..., :own], mine) + torch.einsum("tbe,ebh->tbh", w[..., own:], common)
     if not of_shared.shape[1]:
         return h, experts.new_zeros(experts.shape[1], 0)
-    return h, torch.einsum("be,ebh->bh", of_shared.softmax(1), experts)
+    return h, torch.einsum("be,ebh->bh", mixture_weights(of_shared), experts)

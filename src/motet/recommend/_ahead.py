@@ -32,7 +32,7 @@ class ItemsAhead:
         self.items = len(data.items)
         users = data.schema.features.user.values()
         self._attends = any(f.kind == "sequence" and f.encoder == "target" for f in users)
-        with torch.no_grad():
+        with torch.inference_mode():
             inputs = model.features(self._batch(moment.data, 0, np.arange(self.items, dtype=np.int32)))
             self._item = inputs.item
             self._parts: dict[nn.Module, Tensor] = {
@@ -57,7 +57,7 @@ class ItemsAhead:
             [n] or [n, K] each.
         """
         rows = np.arange(self.items) if items is None else items
-        with torch.no_grad():
+        with torch.inference_mode():
             # only target attention needs to know the items before the first layer
             inputs = self._user_inputs(data, user, rows if self._attends else rows[:1])
             at = torch.from_numpy(rows)
@@ -76,7 +76,7 @@ class ItemsAhead:
         assert self.model.retrieval is not None  # noqa: S101 (asked for retrieval tasks only)
         assert self._retrieval is not None  # noqa: S101
         vectors, bias = self._retrieval
-        with torch.no_grad():
+        with torch.inference_mode():
             inputs = self._user_inputs(data, user, np.zeros(1, np.int64))
             return torch.addmv(bias, vectors, self.model.retrieval.user(inputs.user)[0])
 
