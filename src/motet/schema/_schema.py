@@ -188,6 +188,7 @@ class Schema(Part):
                         f"{where}.after: '{task.after}' is not another binary task on the same {task.on}",
                         "name a binary task that must happen first",
                     )
+                self._check_order(name)
             for hidden in task.hide:
                 require_known(hidden, self.features.of(task.on), f"{where}.hide: the feature")
             if task.hide and task.on == "interaction":
@@ -196,6 +197,18 @@ class Schema(Part):
                     "remove the feature, or move the task",
                 )
             self._check_leak(name)
+
+    def _check_order(self, name: str) -> None:
+        """Refuse tasks that come after each other in a circle."""
+        seen, parent = [name], self.tasks[name].after
+        while parent is not None and parent in self.tasks:
+            if parent in seen:
+                circle = " after ".join([*seen, parent])
+                raise SchemaError(
+                    f"tasks.{name}.after: the tasks go in a circle: {circle}", "let one come first"
+                )
+            seen.append(parent)
+            parent = self.tasks[parent].after
 
     def _check_leak(self, task_name: str) -> None:
         task = self.tasks[task_name]
