@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --controls
 
 test: check
-	$(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
