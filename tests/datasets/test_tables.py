@@ -35,7 +35,7 @@ def test_clothing_id_gives_department_away_and_is_no_feature(prepared: Prepared)
     read = {
         column for entity, name, _ in schema.features.all() for column in schema.feature_columns(entity, name)
     }
-    assert read == {"age", "title", "review_text"}
+    assert read == {"age", "title", "review_text", "both"}  # both: title and text, for their words
 
 
 def test_adult_rates_and_missing_values(prepared: Prepared) -> None:

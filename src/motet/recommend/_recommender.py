@@ -128,7 +128,9 @@ class Recommender:
         task = self.schema.tasks[by]
         keep_seen = keep_seen or (task.kind == "retrieval" and task.repeats)
         if not isinstance(users, pl.DataFrame):
-            users = pl.DataFrame({user_key: pl.Series([str(user) for user in users], dtype=pl.String)})
+            users = pl.DataFrame(
+                {user_key: pl.Series([None if u is None else str(u) for u in users], dtype=pl.String)}
+            )
         data, of_frame, frame = self._with_users(users, user_key)
         parts = []
         for chosen, rank, items, scores in self._ranked(
