@@ -36,19 +36,19 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def movielens(seeds: list[int]) -> dict[str, Any]:
+def movielens(seeds: list[int], single_task: bool) -> dict[str, Any]:
     """One model against every control on MovieLens-100K."""
     wanted = {"like AUC": ("like", "auc"), "rating RMSE": ("rating", "rmse"), "next NDCG@10": ("", "ndcg@10"), "genres macro AP": ("genres", "macro_ap")}  # fmt: skip
-    return _against_controls("movielens-100k", seeds, wanted)
+    return _against_controls("movielens-100k", seeds, single_task, wanted)
 
 
-def clothing(seeds: list[int]) -> dict[str, Any]:
+def clothing(seeds: list[int], single_task: bool) -> dict[str, Any]:
     """Clothing reviews against TF-IDF and the other controls."""
     wanted = {"recommended AUC": ("recommended", "auc"), "rating RMSE": ("rating", "rmse"), "department macro F1": ("department", "macro_f1"), "class macro F1": ("class", "macro_f1")}  # fmt: skip
-    return _against_controls("clothing-reviews", seeds, wanted)
+    return _against_controls("clothing-reviews", seeds, single_task, wanted)
 
 
-def cold(seeds: list[int]) -> dict[str, Any]:
+def cold(seeds: list[int], single_task: bool) -> dict[str, Any]:
     """MovieLens with a fifth of the films held out of training: with text, without, and without genres too."""
     place = fetch("movielens-100k")
     arms: dict[str, tuple[str, ...]] = {
@@ -75,7 +75,9 @@ def cold(seeds: list[int]) -> dict[str, Any]:
     return {"rows": found, "controls": {}}
 
 
-def _against_controls(name: str, seeds: list[int], wanted: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def _against_controls(
+    name: str, seeds: list[int], single_task: bool, wanted: dict[str, tuple[str, str]]
+) -> dict[str, Any]:
     place = fetch(name)
     model, alone = {}, {}  # type: Numbers, Numbers
     controls: dict[str, dict[str, float | None]] = {}
@@ -85,11 +87,13 @@ def _against_controls(name: str, seeds: list[int], wanted: dict[str, tuple[str, 
         say(f"{name}, seed {seed}: all tasks")
         predictor = ModelPredictor(train_model(data).model, data)
         result = evaluate(data, predictor, "test", seed=seed, intervals=False)
-        say(f"{name}, seed {seed}: each task alone")
-        single, _ = single_task_control(data, predictor, result, "test", seed=seed)
         for label, where in wanted.items():
             _add(model, label, _pick(result, *where))
-            _add(alone, label, _pick(single, *where))
+        if single_task:
+            say(f"{name}, seed {seed}: each task alone")
+            single, _ = single_task_control(data, predictor, result, "test", seed=seed)
+            for label, where in wanted.items():
+                _add(alone, label, _pick(single, *where))
         if not controls:
             controls = _controls(data, wanted)
     return {"rows": {"motet, one model": model, "motet, each task alone": alone}, "controls": controls}
@@ -131,7 +135,7 @@ def _print(title: str, found: dict[str, Any], seeds: list[int]) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-PARTS: dict[str, Callable[[list[int]], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[list[int], bool], dict[str, Any]]] = {
     "movielens": movielens,
     "cold": cold,
     "clothing": clothing,
@@ -145,11 +149,12 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--no-single-task", action="store_true", help="leave the single-task control out")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     everything = {}
     for part in arguments.parts:
-        everything[part] = PARTS[part](arguments.seeds)
+        everything[part] = PARTS[part](arguments.seeds, not arguments.no_single_task)
         _print(part, everything[part], arguments.seeds)
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=1))
