@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data._account import Account
+from motet.data._columns import release
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder
 from motet.data._entities import TABLED, Entities
@@ -73,6 +74,7 @@ def build_dataset(
         entities.natural_order("item"),
         inter.split_words,
     )
+    release(inter.user_row, inter.item_row, inter.time)
     if not (split == SPLIT_CODES["train"]).any():
         raise DataError("no interaction falls in the training split", "give more rows, or change split.train")
     train = split == SPLIT_CODES["train"]
@@ -104,7 +106,9 @@ def build_dataset(
     for entity in ENTITIES:
         encoded = encoder.encode(raw[entity], entity, spill)
         tables[entity] = EntityTable(encoded.codes, encoded.numbers, encoded.tags, rows[entity])
-    labels, label_sets = inter.labels.encode(encoder, account, schema.tables.interactions)
+    for positions in (*(at for _, at in inter.raw.words.values()), *inter.raw.numbers.values()):
+        release(positions)
+    labels, label_sets = inter.labels.encode(encoder, account, schema.tables.interactions, spill)
     scenario = (
         tables["interaction"].codes[:, -1] - encoder.vocabularies["scenario"].offset
         if schema.keys.scenario
@@ -112,6 +116,7 @@ def build_dataset(
     )
     account.close()
     progress("encoding features", 1, 1)
+    release(labels, inter.user_row, inter.item_row, inter.time, *(t.codes for t in tables.values()))
     return Dataset(
         schema=schema,
         encoder=encoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ColumnWriter", "Spill"]
+__all__ = ["ColumnWriter", "Spill", "release"]
 
 
 class Spill:
@@ -27,6 +28,13 @@ class Spill:
     def writer(self, dtype: DTypeLike, width: int | None = None) -> ColumnWriter:
         """A new column of numbers, or of rows of ``width`` numbers."""
         return ColumnWriter(dtype, width, self.directory)
+
+
+def release(*arrays: NDArray[Any] | None) -> None:
+    """Let go of the pages of memory-mapped columns; what they hold stays in their files."""
+    for array in arrays:
+        if isinstance(array, np.memmap):
+            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 class ColumnWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +67,14 @@ def build_history(
     items = Ragged.from_lengths(item_row[order][sorted_event], lengths)
 
     n = len(order)
-    earlier: NDArray[np.int64] = np.cumsum(sorted_event) - sorted_event  # events of anyone before this place
+    index = np.int32 if n < 2**31 else np.int64  # half the memory for all but the largest logs
+    # events of anyone before this place
+    earlier: NDArray[Any] = np.cumsum(sorted_event, dtype=index) - sorted_event
     sorted_time = time[order]
     moment_starts = np.ones(n, bool)
     moment_starts[1:] = (sorted_user[1:] != sorted_user[:-1]) | (sorted_time[1:] != sorted_time[:-1])
-    start_of_moment = np.maximum.accumulate(np.where(moment_starts, np.arange(n), 0))
+    del sorted_time
+    start_of_moment = np.maximum.accumulate(np.where(moment_starts, np.arange(n, dtype=index), index(0)))
     before = np.empty(n, np.int32)
     before[order] = earlier[start_of_moment] - items.offsets[sorted_user]
 

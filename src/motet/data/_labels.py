@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.data._account import Account
-from motet.data._columns import ColumnWriter, Spill
+from motet.data._columns import ColumnWriter, Spill, release
 from motet.data._encoder import Encoder
 from motet.data._index import WordIndex, as_words
 from motet.data._prepare import evaluate
@@ -19,6 +19,8 @@ from motet.errors import DataError
 from motet.schema import AnyTask, Entity, MultilabelTask, RegressionTask, Schema
 
 __all__ = ["LabelReader", "RawLabels"]
+
+_BLOCK_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class RawLabels:
             encoder.classes[name] = tuple(sorted(w for w, n in zip(words, count, strict=True) if n > 0))
 
     def encode(
-        self, encoder: Encoder, account: Account, source: str
+        self, encoder: Encoder, account: Account, source: str, spill: Spill | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Ragged]]:
         """Labels as numbers: columns [n, T], and label codes per multi-label task.
 
@@ -92,7 +94,11 @@ class RawLabels:
                 column = np.where(mapped >= 0, mapped, np.nan).astype(np.float32)  # noqa: PLW2901
             columns.append(column)
         n = len(columns[0]) if columns else 0
-        return (np.stack(columns, 1) if columns else np.empty((n, 0), np.float32)), sets
+        together = (spill or Spill()).writer(np.float32, len(columns))
+        for start in range(0, n if columns else 0, _BLOCK_ROWS):
+            together.append(np.stack([column[start : start + _BLOCK_ROWS] for column in columns], 1))
+        release(*columns)
+        return together.finish(), sets
 
 
 class LabelReader:

@@ -51,7 +51,7 @@ def split_rows(
         by_item = item_order[item_row] if len(item_order) else item_row
         if settings.by == "time":
             order = np.lexsort((by_item, time))
-            rank, size = np.empty(n, np.int64), np.full(n, n)
+            rank, size = np.empty(n, np.int64), np.array([n])
             rank[order] = np.arange(n)
         else:
             order = np.lexsort((by_item, time, user_row))
