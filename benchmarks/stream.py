@@ -70,7 +70,7 @@ def measure(rows: int, steps: int, seed: int) -> dict[str, float]:
         "build_s": built_s,
         "build_rows_per_s": rows / built_s,
         "train_rows_per_s": trained / train_s,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     print("| interactions | build, rows/s | train, rows/s | peak resident memory |\n|---:|---:|---:|---:|")
     for f in found:
         print(
-            f"| {f['rows']:,} | {f['build_rows_per_s']:,.0f} | {f['train_rows_per_s']:,.0f} | {f['peak_rss_mb']:,.0f} MB |"
+            f"| {f['rows']:,} | {f['build_rows_per_s']:,.0f} | {f['train_rows_per_s']:,.0f} | {f['peak_rss_mib']:,.0f} MiB |"
         )
     if len(found) > 1:
         print(
