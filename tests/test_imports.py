@@ -25,7 +25,20 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"schema", "data", "models", "objectives", "evaluation"},
     "bundle": {"schema", "data", "models"},
     "recommend": {"schema", "data", "models", "language", "knowledge", "bundle"},
-    "serving": {"schema", "bundle", "recommend", "training"},
+    "requests": {"schema", "data", "language", "knowledge"},
+    "explain": {"schema", "data", "models", "language", "knowledge", "bundle", "recommend"},
+    "assist": {
+        "schema",
+        "data",
+        "language",
+        "knowledge",
+        "requests",
+        "bundle",
+        "recommend",
+        "explain",
+    },
+    "tuning": {"schema", "data", "language", "models", "training", "evaluation", "bundle"},
+    "serving": {"schema", "bundle", "recommend", "training", "assist"},
 }
 EVERYWHERE = {"errors", "assets"}
 ANYTHING = {"cli", "testing", "workflow", "__main__", "__init__"}

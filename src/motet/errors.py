@@ -5,6 +5,9 @@ MotetError
 ├── DataError            a table, a column, a value
 ├── AssetError           a package, a hub or a cached file
 ├── LanguageError        an encoder or an endpoint
+│   └── GenerationError  a language model gave no usable text
+├── KnowledgeError       a knowledge graph
+├── RequestError         a request in words, or a limit in it
 ├── ModelError           an architecture or its options
 ├── TrainingError        a run that cannot go on
 ├── BundleError          a trained bundle that cannot be written or read
@@ -17,10 +20,13 @@ __all__ = [
     "AssetError",
     "BundleError",
     "DataError",
+    "GenerationError",
+    "KnowledgeError",
     "LanguageError",
     "MissingExtraError",
     "ModelError",
     "MotetError",
+    "RequestError",
     "SchemaError",
     "TrainingError",
 ]
@@ -64,6 +70,18 @@ class AssetError(MotetError):
 
 class LanguageError(MotetError):
     """A text encoder or an endpoint failed."""
+
+
+class GenerationError(LanguageError):
+    """A language model gave no usable text: it is missing, failed, was cut off, or answered wrongly."""
+
+
+class KnowledgeError(MotetError):
+    """A knowledge graph, or a link to it, is wrong."""
+
+
+class RequestError(MotetError):
+    """A request in words cannot be read, or asks for what does not exist."""
 
 
 class ModelError(MotetError):

@@ -1,9 +1,10 @@
-"""Text → vectors, by one protocol; what was encoded once is kept."""
+"""Text → vectors and text → text, each by one protocol; what was computed once is kept."""
 
 from motet.language._build import build_encoder
 from motet.language._cache import VectorCache
 from motet.language._encode_cached import encode_cached
 from motet.language._endpoint import EndpointEncoder
+from motet.language._generator import Ending, Generation, GenerationSettings, Generator, Prompt
 from motet.language._model_folder import PACKAGED
 from motet.language._onnx import OnnxEncoder
 from motet.language._protocol import Progress, TextEncoder
@@ -13,9 +14,14 @@ from motet.language._torch import TorchEncoder
 __all__ = [
     "PACKAGED",
     "SEPARATOR",
+    "Ending",
     "EndpointEncoder",
+    "Generation",
+    "GenerationSettings",
+    "Generator",
     "OnnxEncoder",
     "Progress",
+    "Prompt",
     "TextEncoder",
     "TorchEncoder",
     "VectorCache",
