@@ -19,6 +19,7 @@ from motet.models import ARCHITECTURES, SEQUENCE_ENCODERS
 from motet.objectives import BALANCERS
 from motet.schema import (
     BinaryTask,
+    CatalogueSettings,
     CategoricalFeature,
     CleanSettings,
     Features,
@@ -63,6 +64,7 @@ SECTIONS: Mapping[str, tuple[type[Part], set[str]]] = {
     "### kind: regression": (RegressionTask, {"kind", "label", "on", "after", "weight", "score_weight", "hide"}),
     "### kind: multilabel": (MultilabelTask, {"kind", "label", "on", "after", "weight", "score_weight", "hide"}),
     "### kind: retrieval": (RetrievalTask, {"kind", "on", "after", "weight", "score_weight", "hide"}),
+    "## catalogue": (CatalogueSettings, set()),
     "## clean": (CleanSettings, set()),
     "## split": (SplitSettings, set()),
     "## model": (ModelSettings, set()),

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from motet.bundle._encoder_files import read_encoder, write_encoder
+from motet.bundle._entity_files import read_behaviour, read_catalogue, write_behaviour, write_catalogue
 from motet.bundle._manifest import replace_part, verify, write_manifest
-from motet.data import Dataset, Encoder, EntityTable, History, Ragged
+from motet.data import Behaviour, Dataset, Encoder, EntityTable, History, Ragged
 from motet.errors import BundleError, MotetError
 from motet.models import Model, build_model
 from motet.schema import Schema
@@ -39,6 +40,7 @@ class Bundle:
         model: In evaluation mode.
         data: Its users, items, vectors and whole histories; a data set without interactions.
         seen: Items that each user had interactions with, [U].
+        behaviour: The latest events of each user, with their labels.
         metrics: What was measured; empty before the first evaluation.
         manifest: Version, time and hashes.
     """
@@ -48,12 +50,19 @@ class Bundle:
     model: Model
     data: Dataset
     seen: Ragged
+    behaviour: Behaviour
     metrics: Mapping[str, Any]
     manifest: Mapping[str, Any]
 
 
 def save_bundle(
-    directory: Path, *, model: Model, data: Dataset, metrics: Mapping[str, Any], overwrite: bool = False
+    directory: Path,
+    *,
+    model: Model,
+    data: Dataset,
+    metrics: Mapping[str, Any],
+    overwrite: bool = False,
+    write_more: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a bundle, whole or not at all.
 
@@ -63,6 +72,7 @@ def save_bundle(
         data: The data set it was trained on; its users, items and histories go with the model.
         metrics: What was measured, plain values.
         overwrite: Replace a bundle that is there already; nothing but a bundle is ever replaced.
+        write_more: Writes the optional parts into the directory it is given.
 
     Raises:
         BundleError: If something else is there, or it cannot be written.
@@ -88,6 +98,10 @@ def save_bundle(
             str(temporary / "vectors.safetensors"),
         )
         save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
+        write_catalogue(temporary, data.catalogue)
+        write_behaviour(temporary, data)
+        if write_more is not None:
+            write_more(temporary)
         (temporary / "metrics.json").write_text(_json(metrics), encoding="utf-8")
         write_manifest(temporary)
         _put_in_place(temporary, directory)
@@ -147,6 +161,7 @@ def load_bundle(directory: str | Path) -> Bundle:
         model.load_state_dict(load_tensors(str(directory / "weights.safetensors")))
         model.eval()
         data, seen = _read_entities(directory, schema, encoder)
+        behaviour = read_behaviour(directory, encoder)
         metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     except MotetError:
         raise
@@ -155,7 +170,7 @@ def load_bundle(directory: str | Path) -> Bundle:
         raise BundleError(
             f"{directory} cannot be loaded ({type(error).__name__}: {reason})", "train anew with this version"
         ) from None
-    return Bundle(directory, schema, model, data, seen, metrics, manifest)
+    return Bundle(directory, schema, model, data, seen, behaviour, metrics, manifest)
 
 
 def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
@@ -254,5 +269,6 @@ def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[D
         user_ids=words["user"]["id"],
         item_ids=words["item"]["id"],
         sides={name: frame.drop("id") for name, frame in words.items() if frame.width > 1},
+        catalogue=read_catalogue(directory, schema),
     )
     return data, seen

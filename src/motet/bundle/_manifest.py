@@ -11,9 +11,9 @@ from typing import Any
 import motet
 from motet.errors import BundleError
 
-__all__ = ["FORMAT", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
+__all__ = ["FORMAT", "OPTIONAL_PARTS", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
 
-FORMAT = 1
+FORMAT = 2
 PARTS = (
     "schema.yaml",
     "encoder.json",
@@ -26,9 +26,15 @@ PARTS = (
     "items.parquet",
     "vectors.safetensors",
     "histories.safetensors",
+    "behaviour.safetensors",
+    "catalogue.json",
+    "catalogue.parquet",
     "metrics.json",
 )
 """The files of a bundle; ``report.html`` and the manifest itself are not hashed."""
+
+OPTIONAL_PARTS = ("knowledge.parquet", "knowledge.safetensors")
+"""Files that stand in a bundle only where there is something to write into them."""
 
 _NAME = "manifest.json"
 _COPY = "copy the bundle again, or train anew"
@@ -37,7 +43,8 @@ _COPY = "copy the bundle again, or train anew"
 def write_manifest(directory: Path) -> None:
     """Write the manifest of a complete bundle."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    files = {name: _entry(directory / name) for name in PARTS}
+    also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]
+    files = {name: _entry(directory / name) for name in (*PARTS, *also)}
     _write(directory, {"format": FORMAT, "motet": motet.__version__, "created": created, "files": files})
 
 
@@ -86,7 +93,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"install motet {written}, or train anew",
         )
     for name in files:
-        if name not in PARTS:
+        if name not in PARTS and name not in OPTIONAL_PARTS:
             raise BundleError(
                 f"{path} names a file that is no part of a bundle: {name!r}", "do not trust this bundle"
             )

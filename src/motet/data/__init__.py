@@ -3,7 +3,9 @@
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Events, Side, Tags
 from motet.data._batcher import Batcher
+from motet.data._behaviour import Behaviour, behaviour_of, liking
 from motet.data._build import build_dataset
+from motet.data._catalogue import Catalogue, build_catalogue, catalogue_of
 from motet.data._check import ColumnReport, DataReport, check_data
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder, Layout, Vocabulary
@@ -25,6 +27,8 @@ __all__ = [
     "Account",
     "Batch",
     "Batcher",
+    "Behaviour",
+    "Catalogue",
     "ColumnReport",
     "DataReport",
     "Dataset",
@@ -49,9 +53,13 @@ __all__ = [
     "Whitening",
     "WordIndex",
     "as_words",
+    "behaviour_of",
+    "build_catalogue",
     "build_dataset",
+    "catalogue_of",
     "check_data",
     "inspect_directory",
+    "liking",
     "read_table",
     "side_columns",
     "side_fields",

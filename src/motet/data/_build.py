@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data._account import Account
+from motet.data._catalogue import build_catalogue
 from motet.data._columns import release
 from motet.data._dataset import Dataset, EntityLabels, EntityTable
 from motet.data._encoder import Encoder
@@ -141,4 +142,5 @@ def build_dataset(
             for entity, frame in entities.frames.items()
             if side_fields(schema, entity)
         },
+        catalogue=build_catalogue(schema, entities.frames["item"]) if schema.keys.item else None,
     )

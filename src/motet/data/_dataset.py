@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from motet.data._catalogue import Catalogue
 from motet.data._encoder import Encoder
 from motet.data._history import History
 from motet.data._ragged import Ragged
@@ -86,6 +87,7 @@ class Dataset:
         item_ids: Id of each row of ``items``.
         sides: Per entity, the text of the columns that templates of the interaction name, such as
             ``user.about``, a row each: a request can be told only with the words of who asks.
+        catalogue: Items as people read them; None where the schema has no items.
     """
 
     schema: Schema
@@ -107,6 +109,7 @@ class Dataset:
     user_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
     item_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
     sides: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
 
     def __len__(self) -> int:
         return len(self.user_row)

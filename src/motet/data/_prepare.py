@@ -44,6 +44,8 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
             for field in template_fields(feature.template)
             if field.startswith(f"{entity}.")
         ]
+    if entity == "item":
+        wanted += [c for c in (schema.catalogue.title, *schema.catalogue.columns) if c]
     wanted += [c for name in schema.features.of(entity) for c in schema.feature_columns(entity, name)]
     wanted += [
         c for task in schema.tasks.values() if task.on == entity for c in expression_columns(task.label)

@@ -21,6 +21,7 @@ from motet.data import (
     RawTable,
     TextToVectors,
     WordIndex,
+    build_catalogue,
     side_columns,
     used_columns,
 )
@@ -90,7 +91,12 @@ class RawRows:
             }
             data = replace(data, users=joined, vectors=vectors, histories=histories, user_ids=ids)
         else:
-            data = replace(data, items=joined, vectors=vectors, item_ids=ids)
+            catalogue = data.catalogue
+            if catalogue is not None:
+                new = build_catalogue(self.schema, prepared).frame
+                full = pl.concat([catalogue.frame, new.select(catalogue.frame.columns)])
+                catalogue = replace(catalogue, frame=full)
+            data = replace(data, items=joined, vectors=vectors, item_ids=ids, catalogue=catalogue)
         return data, WordIndex(ids)
 
     def moments(

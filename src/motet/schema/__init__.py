@@ -1,6 +1,7 @@
 """What the data and the tasks are, in one typed file; YAML in and out."""
 
 from motet.schema._base import Part, nearest, require_known
+from motet.schema._catalogue import CatalogueSettings
 from motet.schema._expressions import expression_columns, parse_expression
 from motet.schema._features import (
     AnyFeature,
@@ -15,6 +16,7 @@ from motet.schema._features import (
     VectorFeature,
     template_fields,
 )
+from motet.schema._knowledge import KnowledgeSettings
 from motet.schema._predictor import EntityPredictor, Predictor
 from motet.schema._progress import Progress, silent
 from motet.schema._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
@@ -42,6 +44,7 @@ __all__ = [
     "AnyFeature",
     "AnyTask",
     "BinaryTask",
+    "CatalogueSettings",
     "CategoricalFeature",
     "CleanSettings",
     "Entity",
@@ -50,6 +53,7 @@ __all__ = [
     "Features",
     "IdFeature",
     "Keys",
+    "KnowledgeSettings",
     "LanguageSettings",
     "ModelSettings",
     "MulticlassTask",

@@ -11,14 +11,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.errors import SchemaError
 from motet.schema._base import Part, nearest, require_known
+from motet.schema._catalogue import CatalogueSettings
 from motet.schema._expressions import check_expression, expression_columns
 from motet.schema._features import (
     AnyFeature,
     SequenceFeature,
     TextFeature,
+    VectorFeature,
     expand_short_form,
     template_fields,
 )
+from motet.schema._knowledge import KnowledgeSettings
 from motet.schema._settings import (
     CleanSettings,
     LanguageSettings,
@@ -117,10 +120,12 @@ class Schema(Part):
     derive: dict[Literal["users", "items", "interactions"], dict[str, str]] = Field(default_factory=dict)
     features: Features
     tasks: dict[str, AnyTask] = Field(min_length=1)
+    catalogue: CatalogueSettings = CatalogueSettings()
     clean: CleanSettings = CleanSettings()
     split: SplitSettings = SplitSettings()
     model: ModelSettings = ModelSettings()
     language: LanguageSettings = LanguageSettings()
+    knowledge: KnowledgeSettings | None = None
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
 
@@ -135,6 +140,7 @@ class Schema(Part):
             self._check_features()
             self._check_tasks()
             self._check_split()
+            self._check_knowledge()
         except SchemaError as error:
             raise ValueError(str(error)) from None
         return self
@@ -243,6 +249,26 @@ class Schema(Part):
         if self.split.hold_out_items and not self.keys.item:
             raise SchemaError("split.hold_out_items needs keys.item", "name it, or leave it at 0")
 
+    def _check_knowledge(self) -> None:
+        for entity, name, feature in self.features.all():
+            if not isinstance(feature, VectorFeature) or feature.source != "knowledge":
+                continue
+            where = f"features.{entity}.{name}"
+            if entity != "item" or feature.whiten or feature.column is not None:
+                raise SchemaError(
+                    f"{where}: vectors of the knowledge graph are a feature of the item, with neither "
+                    "'column' nor 'whiten'",
+                    "move it to features.item; knowledge.width says how wide they are",
+                )
+            if self.knowledge is None or self.knowledge.vectors == "none":
+                raise SchemaError(f"{where} needs knowledge.vectors", "say 'knowledge: {vectors: transe}'")
+        if self.knowledge is None:
+            return
+        if self.keys.item is None:
+            raise SchemaError("knowledge needs keys.item", "name the item key column")
+        for task in self.knowledge.hide:
+            require_known(task, self.tasks, "knowledge.hide: the task")
+
     def _source_columns(self, expression: str, entity: Entity) -> list[str]:
         """Columns of the file that an expression rests on, through derived columns."""
         sources: dict[str, list[str]] = {}
@@ -256,6 +282,8 @@ class Schema(Part):
         """Columns of the entity's own table that a feature reads."""
         feature = self.features.of(entity)[name]
         if isinstance(feature, SequenceFeature):
+            return []
+        if isinstance(feature, VectorFeature) and feature.source == "knowledge":
             return []
         if isinstance(feature, TextFeature) and feature.template is not None:
             return [f for f in template_fields(feature.template) if not f.startswith(("user.", "item."))]
@@ -308,7 +336,7 @@ class Schema(Part):
             for entity in ENTITIES
         }
         tasks = {name: _written(task) for name, task in self.tasks.items()}
-        settings = ("clean", "split", "model", "language", "objective", "training")
+        settings = ("clean", "split", "model", "language", "knowledge", "objective", "training")
         head = {key: value for key, value in content.items() if key not in settings}
         tail = {key: value for key, value in content.items() if key in settings}
         return write_yaml({**head, "features": features, "tasks": tasks, **tail})
