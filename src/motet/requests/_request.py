@@ -1,0 +1,113 @@
+"""What somebody asked for, understood: typed, validated, and nothing that the catalogue does not have."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from motet.schema import Part
+
+__all__ = ["FactWanted", "Language", "Range", "Request", "Tag"]
+
+Language = Literal["en", "zh"]
+
+
+class Tag(Part):
+    """A value of a column of tags or categories.
+
+    Attributes:
+        column: Column of the catalogue.
+        value: As it stands in the catalogue.
+    """
+
+    column: str
+    value: str
+
+
+class FactWanted(Part):
+    """A fact of the knowledge graph, such as "directed by" an entity.
+
+    Attributes:
+        entity: Its id in the graph.
+        relation: Through which the item hangs on it; any when left out.
+        words: The words of the request that name it.
+    """
+
+    entity: str
+    relation: str | None = None
+    words: str = ""
+
+
+class Range(Part):
+    """Limits of a column of numbers, both inclusive; one may be open.
+
+    Attributes:
+        column: Column of the catalogue.
+        low: Lowest value.
+        high: Highest value.
+    """
+
+    column: str
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Range:
+        if self.low is None and self.high is None:
+            raise ValueError("a range needs a lowest or a highest value")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the range {self.low:g} to {self.high:g} is empty")
+        return self
+
+
+class Request(Part):
+    """A request in words, understood.
+
+    The hard parts are ``must``, ``must_not``, ``ranges``, ``facts``, ``facts_not``, ``without`` and
+    ``count``: no answer may break them. ``prefer``, ``wants`` and ``like`` move items up and down.
+
+    Attributes:
+        text: What was said, cleaned; only to be shown.
+        language: Language of the request, and of the answer.
+        wants: Words that no slot took, for retrieval by meaning; empty if there are none.
+        must: Each item has all of these.
+        prefer: Items with more of these come first.
+        must_not: No item has any of these.
+        facts: Facts of the knowledge graph that each item has.
+        facts_not: Facts that no item has.
+        ranges: Limits of numbers, each kept by every item; an item whose number is missing is out.
+        like: Ids of items to be like; they are not answers themselves.
+        without: Ids of items that must not come.
+        count: Items asked for; None where it was not said.
+        total: Limits of the sum of a number over the whole answer, such as a budget.
+        scenario: Where it is for, a scenario of the schema.
+        tone: How the answer should sound.
+        flags: Kinds of suspicious text that were found, and ignored.
+        unmet: Parts that were understood but cannot be met, in words: the catalogue has no such column.
+    """
+
+    text: str = ""
+    language: Language = "en"
+    wants: str = ""
+    must: tuple[Tag, ...] = ()
+    prefer: tuple[Tag, ...] = ()
+    must_not: tuple[Tag, ...] = ()
+    facts: tuple[FactWanted, ...] = ()
+    facts_not: tuple[FactWanted, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    like: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    count: int | None = Field(None, ge=1, le=100)
+    total: tuple[Range, ...] = ()
+    scenario: str | None = None
+    tone: Literal["plain", "warm", "brief"] = "plain"
+    flags: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _does_not_contradict_itself(self) -> Request:
+        both = set(self.must) & set(self.must_not)
+        if both:
+            raise ValueError(f"'{next(iter(both)).value}' is both wanted and excluded")
+        return self
