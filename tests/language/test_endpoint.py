@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from motet.errors import LanguageError
-from motet.language import EndpointEncoder, OnnxEncoder
+from motet.language import EndpointEncoder, OnnxEncoder, redact
 
 Answer = tuple[int, str | bytes] | Callable[[list[str]], tuple[int, str | bytes]]
 
@@ -93,7 +93,7 @@ def test_vectors_arrive_in_the_order_of_the_texts(
     encoder = encoder_of(server, batch_size=16, max_tokens=512)
     texts = [*sentences[:40], ""]
     vectors = encoder.encode(texts)
-    np.testing.assert_allclose(vectors, server.encoder.encode(texts), atol=1e-6)
+    np.testing.assert_allclose(vectors, server.encoder.encode([redact(t) for t in texts]), atol=1e-6)
     path, headers, question = server.calls[-1]
     assert path == "/v1/embeddings"
     assert headers["Authorization"] == "Bearer secret-1"
@@ -192,6 +192,25 @@ def test_a_redirect_is_not_followed(server: Server) -> None:
 def test_nobody_listens() -> None:
     encoder = EndpointEncoder("minilm", "http://127.0.0.1:9/v1", attempts=2, backoff_s=0.01)
     with pytest.raises(LanguageError, match="ConnectError"):
+        encoder.encode(["a"])
+
+
+def test_personal_data_does_not_leave_the_process(server: Server) -> None:
+    encoder_of(server).encode(["call me at 555-0199", "card 4111 1111 1111 1111, mail ann@example.com"])
+    sent = [text for _, _, question in server.calls for text in question["input"]]
+    assert sent == ["width", "call me at [phone]", "card [card], mail [mail]"]
+
+
+def test_offline_calls_this_machine_and_no_other(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTET_OFFLINE", "1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nobody listens: a call through it would fail
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert encoder_of(server, attempts=1).encode(["a"]).shape == (1, 384)
+    encoder = EndpointEncoder("minilm", "http://192.0.2.1:8000/v1", attempts=1, timeout_s=0.1)
+    with pytest.raises(
+        LanguageError, match=r"MOTET_OFFLINE is set, so http://192\.0\.2\.1:8000/v1/embeddings"
+    ):
         encoder.encode(["a"])
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import LanguageError, MissingExtraError
+from motet.language._offline import is_offline, refuse_if_offline
 from motet.language._protocol import Progress
+from motet.language._redact import redact
 from motet.language._text import clean_text
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class EndpointEncoder:
     server's Retry-After says. A key in the environment variable ``MOTET_EMBEDDINGS_KEY`` is sent
     as a bearer token and appears nowhere else.
 
+    Personal data in texts is replaced by placeholders before they are sent (:func:`motet.language.redact`),
+    and with ``MOTET_OFFLINE=1`` nothing but an address of this machine is called.
+
     Args:
         model: Name of the model at the endpoint.
         endpoint: Base address, ``http://…/v1``.
@@ -48,7 +53,7 @@ class EndpointEncoder:
 
     Raises:
         LanguageError: If the address is none.
-        MissingExtraError: On the first use, if httpx is not installed.
+        MissingExtraError: On the first use, if a package of the extra is not installed.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class EndpointEncoder:
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._backoff_s = backoff_s
-        key = f"endpoint-1\0{self._address}\0{model}\0{self._longest}"
+        key = f"endpoint-2\0{self._address}\0{model}\0{self._longest}"
         self.settings_key = hashlib.sha256(key.encode()).hexdigest()
 
     @cached_property
@@ -84,7 +89,7 @@ class EndpointEncoder:
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float32]:
         """Encode texts; see :meth:`motet.language.TextEncoder.encode`."""
-        cleaned = [clean_text(text, self._longest) for text in texts]
+        cleaned = [redact(clean_text(text, self._longest)) for text in texts]
         filled = [row for row, text in enumerate(cleaned) if text]
         vectors = np.zeros((len(texts), self.width), np.float32)
         if not filled:
@@ -107,10 +112,14 @@ class EndpointEncoder:
             import httpx  # noqa: PLC0415
         except ImportError:
             raise MissingExtraError("httpx", "language") from None
+        refuse_if_offline(self._address)
         key = os.environ.get(KEY_VARIABLE, "").strip()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # Redirects stay unfollowed: a key must not travel to another host.
-        return httpx.Client(timeout=self._timeout_s, headers=headers, follow_redirects=False)
+        # Offline, the environment's proxy stays unused: it would take even a call to this machine elsewhere.
+        return httpx.Client(
+            timeout=self._timeout_s, headers=headers, follow_redirects=False, trust_env=not is_offline()
+        )
 
     def _ask(self, client: httpx.Client, texts: list[str]) -> NDArray[np.float32]:
         import httpx  # noqa: PLC0415

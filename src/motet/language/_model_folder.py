@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from motet.assets import Progress, fetch
+from motet.assets import OFFLINE_VARIABLE, Progress, fetch, is_offline
 from motet.errors import LanguageError, MissingExtraError
 
 __all__ = ["PACKAGED", "ModelFolder", "find_model", "read_model"]
@@ -83,14 +83,21 @@ def _from_hub(repository: str) -> Path:
         raise MissingExtraError("transformers", "language") from None
     close = difflib.get_close_matches(repository, PACKAGED, n=1, cutoff=0.7)
     hint = f"; did you mean the packaged '{close[0]}'?" if close else ""
+    offline = is_offline()
     try:
-        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES, local_files_only=offline))
     except HFValidationError as error:
         raise LanguageError(
             f"language.encoder: {repository!r} is neither a folder nor a hub id",
             "give a folder, a hub id such as 'intfloat/e5-small-v2', or 'all-MiniLM-L6-v2'",
         ) from error
     except Exception as error:  # the hub client lets its HTTP library's own errors through
+        if offline:
+            raise LanguageError(
+                f"language.encoder: {OFFLINE_VARIABLE} is set, so {repository!r} is not asked of the hub, "
+                "and the hub's cache has no copy",
+                f"give a folder, or download it once with {OFFLINE_VARIABLE} unset{hint}",
+            ) from error
         first = str(error).strip().splitlines()
         raise LanguageError(
             f"language.encoder: {repository!r} could not be loaded from the hub "

@@ -98,7 +98,10 @@ class TorchEncoder:
             raise MissingExtraError("sentence_transformers", "language") from None
         try:
             model = SentenceTransformer(
-                str(self._folder.path), device=self._device, model_kwargs={"use_safetensors": True}
+                str(self._folder.path),
+                device=self._device,
+                local_files_only=True,  # everything is in the folder: the hub has nothing to add
+                model_kwargs={"use_safetensors": True},
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise LanguageError(
