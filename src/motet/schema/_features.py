@@ -122,9 +122,15 @@ class TextFeature(Feature):
 
 
 class VectorFeature(Feature):
-    """A dense vector of fixed width, a list column; ``whiten`` and ``adapter`` as for text."""
+    """A dense vector of fixed width; ``whiten`` and ``adapter`` as for text.
+
+    Attributes:
+        source: A list ``column`` of the table, or the ``knowledge`` graph, whose vectors of the items
+            are made as ``knowledge.vectors`` says.
+    """
 
     kind: Literal["vector"] = "vector"
+    source: Literal["column", "knowledge"] = "column"
     whiten: int = Field(0, ge=0)
     adapter: Literal["linear", "mixture"] = "linear"
 
