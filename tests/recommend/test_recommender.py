@@ -192,3 +192,23 @@ def test_rankings_of_many_users_are_those_of_each(
     parts = toy_recommender.recommend(users, 4)
     assert whole.select("user", "rank", "item").equals(parts.select("user", "rank", "item"))
     assert parts["user"].to_list() == [u for u in users for _ in range(4)]
+
+
+@pytest.mark.parametrize("by", ["next", "click"])
+def test_scores_are_what_recommend_ranks_by(by: str, tmp_path: Path) -> None:
+    recommender = served(odd_world(tmp_path), tmp_path)
+    scores = recommender.scores(ODD[2], by=by)
+    ranked = recommender.recommend([ODD[2]], k=100, by=by, keep_seen=True)
+    ids = recommender.bundle.data.item_ids
+    expected = ids.gather(np.argsort(-scores, kind="stable").astype(np.int64))
+    if by == "click":  # a retrieval task without repeats leaves seen items out unless asked not to
+        assert ranked["what"].to_list() == expected.to_list()
+    at = {item: row for row, item in enumerate(ids)}
+    assert ranked["score"].to_numpy() == pytest.approx([scores[at[item]] for item in ranked["what"]])
+
+
+def test_seen_items_of_a_user(tmp_path: Path) -> None:
+    recommender = served(odd_world(tmp_path), tmp_path)
+    ids = recommender.bundle.data.item_ids
+    assert sorted(ids.gather(recommender.seen(ODD[3]))) == sorted(ODD[:4])
+    assert not len(recommender.seen("nobody"))

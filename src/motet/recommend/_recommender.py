@@ -40,6 +40,7 @@ class Recommender:
         self.bundle = bundle
         self.schema = bundle.schema
         self._raw = RawRows(bundle.data, encode_text)
+        self._ahead: dict[str | None, ItemsAhead] = {}
         self._known = {"user": WordIndex(bundle.data.user_ids), "item": WordIndex(bundle.data.item_ids)}
 
     @property
@@ -109,21 +110,10 @@ class Recommender:
             DataError: If the scenario or the task is not known, a user is empty, or there are no
                 users or items.
         """
-        user_key, item_key, scenario_key = (
-            self.schema.keys.user,
-            self.schema.keys.item,
-            self.schema.keys.scenario,
-        )
-        if user_key is None or item_key is None:
-            raise DataError(
-                f"the schema '{self.schema.name}' has no users or no items", "recommend needs both keys"
-            )
+        user_key = self._check_ranking(scenario)
+        item_key, scenario_key = str(self.schema.keys.item), self.schema.keys.scenario
         if k < 1:
             raise DataError(f"k is {k}", "ask for at least one item")
-        if scenario is not None and scenario_key is None:
-            raise DataError(f"the schema '{self.schema.name}' has no scenarios", "leave the scenario out")
-        if scenario is not None:
-            require_known(scenario, self.bundle.data.encoder.scenarios[1:], "the scenario", DataError)
         by = self._ranking_task(by)
         task = self.schema.tasks[by]
         keep_seen = keep_seen or (task.kind == "retrieval" and task.repeats)
@@ -152,11 +142,48 @@ class Recommender:
             parts.append(part.hstack(self._columns(values, part)))
         return pl.concat(parts)
 
+    def scores(
+        self, user: str | pl.DataFrame, *, scenario: str | None = None, by: str | None = None
+    ) -> NDArray[np.float32]:
+        """What :meth:`recommend` ranks by, for one user and every item of the bundle.
+
+        Args:
+            user: Id of the user, or one row with the user column and what else is known.
+            scenario: Where the items are shown; unknown when left out.
+            by: Task to rank by, as for :meth:`recommend`.
+
+        Returns:
+            Scores before the link function, [I].
+
+        Raises:
+            DataError: As :meth:`recommend`.
+        """
+        by = self._ranking_task(by)
+        user_key = self._check_ranking(scenario)
+        if isinstance(user, str):
+            user = pl.DataFrame({user_key: [user]})
+        data, row, _ = self._with_users(user, user_key)
+        scores: NDArray[np.float32] = self._scores(
+            self.items_ahead(scenario), data, row[:1], by, scenario
+        )[0]
+        return scores
+
+    def seen(self, user: str) -> NDArray[np.int32]:
+        """Rows of the items that a user had interactions with; none for a user never seen."""
+        row = int(self._known["user"].rows(pl.Series([user], dtype=pl.String))[0])
+        if row < 0:
+            return np.zeros(0, np.int32)
+        seen = self.bundle.seen
+        return seen.values[seen.offsets[row] : seen.offsets[row + 1]]
+
     def items_ahead(self, scenario: str | None = None) -> ItemsAhead:
-        """The catalogue's side of the model, computed ahead of requests from one scenario."""
-        key = self.schema.keys.scenario
-        moment = pl.DataFrame({key: [scenario]}) if key is not None else pl.DataFrame({"": [None]})
-        return ItemsAhead(self.bundle.model, self.bundle.data, self._raw.moments(self.bundle.data, moment))
+        """The catalogue's side of the model, computed once ahead of all requests from one scenario."""
+        if scenario not in self._ahead:
+            key = self.schema.keys.scenario
+            moment = pl.DataFrame({key: [scenario]}) if key is not None else pl.DataFrame({"": [None]})
+            moments = self._raw.moments(self.bundle.data, moment)
+            self._ahead[scenario] = ItemsAhead(self.bundle.model, self.bundle.data, moments)
+        return self._ahead[scenario]
 
     # -- who and what --------------------------------------------------------------------------
 
@@ -242,6 +269,19 @@ class Recommender:
 
     def _columns(self, values: Mapping[str, NDArray[np.float32]], beside: pl.DataFrame) -> list[pl.Series]:
         return task_columns(self.schema, self.bundle.data.encoder, values, beside.columns)
+
+    def _check_ranking(self, scenario: str | None) -> str:
+        """Raise unless there are users and items to rank, in a scenario that is known; returns the user key."""
+        keys = self.schema.keys
+        if keys.user is None or keys.item is None:
+            raise DataError(
+                f"the schema '{self.schema.name}' has no users or no items", "recommend needs both keys"
+            )
+        if scenario is not None and keys.scenario is None:
+            raise DataError(f"the schema '{self.schema.name}' has no scenarios", "leave the scenario out")
+        if scenario is not None:
+            require_known(scenario, self.bundle.data.encoder.scenarios[1:], "the scenario", DataError)
+        return keys.user
 
     def _ranking_task(self, by: str | None) -> str:
         rankable = [

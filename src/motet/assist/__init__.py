@@ -1,0 +1,1 @@
+"""Ask, follow up, lists: everything about words in its turn."""
