@@ -1,5 +1,11 @@
 """The one loop; checkpoints; a trained model as a predictor; what tasks cost and how they relate."""
 
+from motet.training._checkpoint import (
+    load_checkpoint,
+    load_optimiser,
+    optimiser_tensors,
+    save_checkpoint,
+)
 from motet.training._diagnostics import Diagnosis, diagnose
 from motet.training._loop import Trained, TrainingHistory, Validation, train_model
 from motet.training._predictor import ModelPredictor
@@ -14,6 +20,10 @@ __all__ = [
     "TrainingStep",
     "Validation",
     "diagnose",
+    "load_checkpoint",
+    "load_optimiser",
+    "optimiser_tensors",
+    "save_checkpoint",
     "single_task_control",
     "task_losses",
     "train_model",

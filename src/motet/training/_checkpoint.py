@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motet.errors import TrainingError
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_optimiser", "optimiser_tensors", "save_checkpoint"]
 
 _FORMAT = 1
 
