@@ -1,0 +1,128 @@
+"""What comes back when somebody asks, and what is kept for the next turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from motet.errors import RequestError
+from motet.requests import Request
+from motet.schema import Part
+
+__all__ = ["Answer", "AnsweredItem", "Conversation"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredItem:
+    """One item of an answer.
+
+    Attributes:
+        id: Its id.
+        name: What it is called.
+        rank: From 1.
+        value: What it was ranked by, in standard deviations of the model's scores over the items that
+            were allowed; comparable within one answer only.
+        predictions: Every task's prediction, on the label's own scale.
+        reason: Why it is here, in the language of the request.
+    """
+
+    id: str
+    name: str
+    rank: int
+    value: float
+    predictions: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to a request in words.
+
+    Attributes:
+        request: What was understood.
+        items: Best first; empty only if the catalogue has nothing that may be shown.
+        given_up: Parts of the request that no item meets, in words; empty where all are met.
+        notes: Everything else that a person should know: fewer items than asked for, a language
+            model that failed.
+        read_by: Who read the request: ``fast`` or the name of a model.
+        written_by: Who wrote the reasons: ``templates`` or the name of a model.
+        elapsed_s: Seconds it took.
+    """
+
+    request: Request
+    items: tuple[AnsweredItem, ...]
+    given_up: tuple[str, ...]
+    notes: tuple[str, ...]
+    read_by: str
+    written_by: str
+    elapsed_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        items = [asdict(item) | {"predictions": dict(item.predictions)} for item in self.items]
+        return {
+            "request": self.request.model_dump(mode="json", exclude_defaults=True),
+            "items": items,
+            "given_up": list(self.given_up),
+            "notes": list(self.notes),
+            "read_by": self.read_by,
+            "written_by": self.written_by,
+            "elapsed_s": self.elapsed_s,
+        }
+
+
+class Conversation(Part):
+    """What was said and shown so far, for the next turn.
+
+    Attributes:
+        user: Whom it is with; empty for somebody unknown.
+        request: What was understood last.
+        shown: Ids of the items shown last, in order.
+        turns: What was said, oldest first.
+    """
+
+    user: str = ""
+    request: Request | None = None
+    shown: tuple[str, ...] = ()
+    turns: tuple[str, ...] = ()
+
+    def after(self, said: str, answer: Answer) -> Conversation:
+        """The conversation with one more turn."""
+        return Conversation(
+            user=self.user,
+            request=answer.request,
+            shown=tuple(item.id for item in answer.items),
+            turns=(*self.turns, said),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Conversation:
+        """Read a conversation that :meth:`save` wrote.
+
+        Raises:
+            RequestError: If it is no such file.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RequestError(f"{path}: {error.strerror}", "name a conversation that 'ask' wrote") from None
+        except (ValidationError, UnicodeDecodeError):
+            raise RequestError(f"{path} is no conversation", "name one that 'ask' wrote") from None
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all.
+
+        Raises:
+            RequestError: If it cannot be written.
+        """
+        temporary = path.with_name(path.name + ".new")
+        try:
+            temporary.write_text(self.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise RequestError(f"{path} cannot be written ({error.strerror})", "name another file") from None
