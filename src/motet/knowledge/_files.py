@@ -18,8 +18,10 @@ from motet.knowledge._graph import KnowledgeGraph
 
 __all__ = ["KNOWLEDGE_FILES", "read_written_knowledge", "write_knowledge"]
 
-KNOWLEDGE_FILES = ("knowledge.safetensors", "knowledge.parquet", "relations.parquet")
-"""The files of a graph: facts and links; entities and names; relations, inverses and words."""
+KNOWLEDGE_FILES = ("knowledge.safetensors", "knowledge.parquet")
+"""The files of a graph: facts and links as numbers; entities, relations and what they are called."""
+
+_WORDS = {"kind": pl.String, "id": pl.String, "name": pl.String, "inverse": pl.String, "words": pl.String}
 
 
 def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
@@ -32,10 +34,10 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
     Raises:
         KnowledgeError: If they cannot be written.
     """
-    directory = Path(directory)
-    arrays, entities, relations = (directory / name for name in KNOWLEDGE_FILES)
-    told = sorted({*graph.relations, *(name for name in graph.inverses if name), *graph.words})
-    number = {name: at for at, name in enumerate(graph.relations)}
+    arrays, words = (Path(directory) / name for name in KNOWLEDGE_FILES)
+    # an inverse has words but no number: it stands behind the relations that have one
+    told = [*graph.relations, *sorted(set(graph.words) - set(graph.relations))]
+    inverses = [*graph.inverses, *[None] * (len(told) - len(graph.relations))]
     try:
         save_file(
             {
@@ -43,22 +45,29 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
                 "relation": graph.relation,
                 "tails": graph.tails,
                 "item_entity": graph.item_entity,
+                "relations": np.array([len(graph.relations)], np.int32),
             },
             str(arrays),
         )
-        pl.DataFrame([graph.index.words.alias("entity"), graph.names.alias("name")]).write_parquet(entities)
-        pl.DataFrame(
-            {
-                "relation": told,
-                "code": [number.get(name) for name in told],
-                "inverse": [graph.inverses[number[name]] if name in number else None for name in told],
-                "words": [
-                    json.dumps(dict(graph.words.get(name, {})), ensure_ascii=False, sort_keys=True)
-                    for name in told
-                ],
-            },
-            schema={"relation": pl.String, "code": pl.Int32, "inverse": pl.String, "words": pl.String},
-        ).write_parquet(relations)
+        pl.concat(
+            [
+                pl.DataFrame({"kind": "entity", "id": graph.index.words, "name": graph.names}).with_columns(
+                    inverse=pl.lit(None, pl.String), words=pl.lit(None, pl.String)
+                ),
+                pl.DataFrame(
+                    {
+                        "kind": ["relation"] * len(told),
+                        "id": told,
+                        "name": [None] * len(told),
+                        "inverse": inverses,
+                        "words": [
+                            json.dumps(dict(graph.words.get(name, {})), ensure_ascii=False) for name in told
+                        ],
+                    },
+                    schema=_WORDS,
+                ),
+            ]
+        ).write_parquet(words)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise KnowledgeError(
             f"the graph cannot be written to {directory} ({error})", "make room, or name another directory"
@@ -80,24 +89,22 @@ def read_written_knowledge(directory: str | Path) -> KnowledgeGraph:
         if not path.is_file():
             raise KnowledgeError(f"{directory} holds no {path.name}", "train anew with a 'knowledge' section")
     try:
-        arrays = load_file(str(paths[0]))
-        entities, relations = (pl.read_parquet(path) for path in paths[1:])
-        kept = relations.drop_nulls("code").sort("code")
-        for name, bound in (("heads", len(entities)), ("tails", len(entities)), ("relation", len(kept))):
+        arrays, table = load_file(str(paths[0])), pl.read_parquet(paths[1])
+        entities = table.filter(pl.col("kind") == "entity")
+        told = table.filter(pl.col("kind") == "relation")
+        relations = told.head(int(arrays["relations"][0]))
+        for name, bound in (("heads", len(entities)), ("tails", len(entities)), ("relation", len(relations))):
             if len(arrays[name]) != len(arrays["heads"]) or not _within(arrays[name], 0, bound):
                 raise ValueError(f"'{name}' does not fit the tables")
         if not _within(arrays["item_entity"], -1, len(entities)):
             raise ValueError("'item_entity' does not fit the tables")
+        words = {name: json.loads(text) for name, text in told.select("id", "words").iter_rows()}
         return KnowledgeGraph.build(
-            index=WordIndex(entities["entity"]),
+            index=WordIndex(entities["id"]),
             names=entities["name"],
-            relations=kept["relation"].to_list(),
-            inverses=kept["inverse"].to_list(),
-            words={
-                name: json.loads(words)
-                for name, words in zip(relations["relation"], relations["words"], strict=True)
-                if words != "{}"
-            },
+            relations=relations["id"].to_list(),
+            inverses=relations["inverse"].to_list(),
+            words={name: said for name, said in words.items() if said},
             **{name: arrays[name] for name in ("heads", "relation", "tails", "item_entity")},
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
