@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from motet.evaluation import headlines, score_of
 from motet.models import Model
 from motet.schema import Progress, Schema, silent
 from motet.training._checkpoint import load_checkpoint, save_checkpoint
+from motet.training._interrupt import held_interrupts
 from motet.training._optimiser import learning_rate_at
 from motet.training._predictor import ModelPredictor
 from motet.training._step import TrainingStep
@@ -131,6 +133,14 @@ class _Run:
     def run(self, resume: bool) -> Trained:
         if resume:
             self._load()
+        with held_interrupts() as interrupted:
+            self._train(interrupted)
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return Trained(self.model, self.history)
+
+    def _train(self, interrupted: Callable[[], bool]) -> None:
         settings, total = self.settings, self.steps_per_epoch * self.settings.epochs
         looks = np.unique(
             np.linspace(0, self.steps_per_epoch, settings.validations_per_epoch + 1).round()[1:]
@@ -153,14 +163,13 @@ class _Run:
                     done = self._validate() or out_of_time
                     if out_of_time:
                         self.history.stopped = "time limit"
-                self._save_if_due()
+                stop = interrupted()
+                self._save_if_due(now=stop)
+                if stop:
+                    raise KeyboardInterrupt
                 self._report(total)
                 if done:
                     break
-        if self.best:
-            self.model.load_state_dict(self.best)
-        self.model.eval()
-        return Trained(self.model, self.history)
 
     def _validate(self) -> bool:
         """Look at the validation rows; True if patience is over."""
@@ -202,8 +211,9 @@ class _Run:
         epoch = (self.step - 1) // self.steps_per_epoch + 1
         self.progress(f"train: epoch {epoch}/{self.settings.epochs}{loss}{score}", self.step, total)
 
-    def _save_if_due(self) -> None:
-        if self.checkpoint is None or time.monotonic() - self.since_checkpoint_s < self.settings.checkpoint_s:
+    def _save_if_due(self, *, now: bool) -> None:
+        due = now or time.monotonic() - self.since_checkpoint_s >= self.settings.checkpoint_s
+        if self.checkpoint is None or not due:
             return
         tensors = self.stepper.state() | {f"best.{name}": t for name, t in self.best.items()}
         state = {
