@@ -22,6 +22,7 @@ from motet.schema import (
     CatalogueSettings,
     CategoricalFeature,
     CleanSettings,
+    ExplainSettings,
     Features,
     IdFeature,
     Keys,
@@ -69,6 +70,7 @@ SECTIONS: Mapping[str, tuple[type[Part], set[str]]] = {
     "## split": (SplitSettings, set()),
     "## model": (ModelSettings, set()),
     "## language": (LanguageSettings, set()),
+    "## explain": (ExplainSettings, set()),
     "## objective": (ObjectiveSettings, set()),
     "## training": (TrainingSettings, set()),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from motet.schema._base import Part, nearest, require_known
 from motet.schema._catalogue import CatalogueSettings
+from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import expression_columns, parse_expression
 from motet.schema._features import (
     AnyFeature,
@@ -49,6 +50,7 @@ __all__ = [
     "CleanSettings",
     "Entity",
     "EntityPredictor",
+    "ExplainSettings",
     "Feature",
     "Features",
     "IdFeature",

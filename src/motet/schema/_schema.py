@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from motet.errors import SchemaError
 from motet.schema._base import Part, nearest, require_known
 from motet.schema._catalogue import CatalogueSettings
+from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import check_expression, expression_columns
 from motet.schema._features import (
     AnyFeature,
@@ -126,6 +127,7 @@ class Schema(Part):
     model: ModelSettings = ModelSettings()
     language: LanguageSettings = LanguageSettings()
     knowledge: KnowledgeSettings | None = None
+    explain: ExplainSettings = ExplainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
 
@@ -141,6 +143,8 @@ class Schema(Part):
             self._check_tasks()
             self._check_split()
             self._check_knowledge()
+            for name in self.explain.mention:
+                require_known(name, self.features.user, "explain.mention: the user feature")
         except SchemaError as error:
             raise ValueError(str(error)) from None
         return self
