@@ -92,3 +92,17 @@ def test_answers_come_from_the_bundle_alone(place: Path, schema: Schema) -> None
     (place / "data" / "clicks.csv").unlink()
     recommender = workflow.open_recommender(place / "b")
     assert len(recommender.predict(pl.DataFrame({"user": [1], "item": [2]}))) == 1
+
+
+def test_a_bundle_carries_the_graph_it_was_trained_beside(place: Path, schema: Schema) -> None:
+    facts = [("3", "made_by", "ann"), ("5", "made_by", "ann"), ("5", "made_in", "rome")]
+    pl.DataFrame(facts, schema=["head", "relation", "tail"], orient="row").write_csv(
+        place / "data" / "facts.csv"
+    )
+    told = schema.with_overrides("knowledge.triples=facts.csv")
+    bundle = workflow.train(told, place / "data", place / "with")
+    graph = workflow.open_graph(bundle)
+    assert graph is not None
+    rows = [bundle.data.item_ids.to_list().index(item) for item in ("3", "5")]
+    assert [s.fact.entity for s in graph.shared(*rows)] == ["ann"]
+    assert workflow.open_graph(workflow.train(schema, place / "data", place / "without")) is None

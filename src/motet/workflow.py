@@ -30,6 +30,13 @@ from motet.evaluation import (
     task_relations,
     validation_score,
 )
+from motet.knowledge import (
+    KNOWLEDGE_FILES,
+    KnowledgeGraph,
+    read_knowledge,
+    read_written_knowledge,
+    write_knowledge,
+)
 from motet.language import VectorCache, build_encoder, encode_cached
 from motet.models import check_architecture
 from motet.objectives import build_balancer
@@ -41,6 +48,7 @@ __all__ = [
     "Prepared",
     "evaluate_bundle",
     "load_data",
+    "open_graph",
     "open_recommender",
     "text_encoder",
     "train",
@@ -50,10 +58,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A data set with the account of its cleaning."""
+    """A data set with the account of its cleaning, and the knowledge graph beside it if there is one."""
 
     data: Dataset
     account: Account
+    graph: KnowledgeGraph | None = None
 
 
 def text_encoder(settings: LanguageSettings, progress: Progress = silent) -> TextToVectors:
@@ -95,7 +104,11 @@ def load_data(
         spill_directory=spill_directory,
         progress=progress,
     )
-    return Prepared(data, account)
+    graph = None
+    if schema.knowledge is not None:
+        progress("reading the knowledge graph", 0, 1)
+        graph = read_knowledge(schema, directory, data.item_ids, account)
+    return Prepared(data, account, graph)
 
 
 def train(
@@ -159,7 +172,15 @@ def _train(
             _remove_checkpoint(checkpoint)
         trained = train_model(prepared.data, checkpoint=checkpoint, resume=resume, progress=progress)
         metrics = _measure(prepared, trained, progress)
-        save_bundle(out, model=trained.model, data=prepared.data, metrics=metrics, overwrite=overwrite)
+        graph = prepared.graph
+        save_bundle(
+            out,
+            model=trained.model,
+            data=prepared.data,
+            metrics=metrics,
+            overwrite=overwrite,
+            write_more=None if graph is None else lambda place: write_knowledge(place, graph),
+        )
     _remove_checkpoint(checkpoint)
 
 
@@ -239,6 +260,13 @@ def open_recommender(bundle: str | Path, progress: Progress = silent) -> Recomme
     """Load a bundle for predictions and recommendations."""
     loaded = load_bundle(bundle)
     return Recommender(loaded, text_encoder(loaded.schema.language, progress))
+
+
+def open_graph(bundle: Bundle) -> KnowledgeGraph | None:
+    """The knowledge graph of a bundle; None where it has none."""
+    if not (bundle.directory / KNOWLEDGE_FILES[0]).is_file():
+        return None
+    return read_written_knowledge(bundle.directory)
 
 
 def _measure(prepared: Prepared, trained: Trained, progress: Progress) -> dict[str, Any]:
