@@ -1,0 +1,114 @@
+"""Which items answer a request."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motet.assist._allowed import allowed
+from motet.assist._choose import choose
+from motet.data import Catalogue
+from motet.requests import Range, Request, Tag
+
+GENRES = ("fun", "space", "fear", "war")
+
+
+def films(seed: int = 0, items: int = 40) -> Catalogue:
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "id": [str(k) for k in range(items)],
+            "genres": [[g for g in GENRES if rng.random() < 0.4] for _ in range(items)],
+            "year": rng.integers(1930, 2000, items).astype(float),
+        },
+        schema={"id": pl.String, "genres": pl.List(pl.String), "year": pl.Float64},
+    )
+    return Catalogue(frame, None, ("genres",), (), ("year",), (), {}, {})
+
+
+def tag(value: str) -> Tag:
+    return Tag(column="genres", value=value)
+
+
+def test_the_model_ranks_what_is_left() -> None:
+    catalogue = films()
+    scores = np.arange(40, dtype=np.float32)
+    request = Request(must=(tag("fun"),), must_not=(tag("fear"),))
+    chosen = choose(request, catalogue, scores, k=5)
+    mask = allowed(request, catalogue)
+    assert chosen.rows.tolist() == sorted(np.flatnonzero(mask), reverse=True)[:5]
+    assert chosen.fitting == mask.sum()
+    assert not chosen.given_up
+
+
+def test_soft_parts_move_items() -> None:
+    catalogue = films()
+    scores, like = np.zeros(40, np.float32), np.zeros(40, np.float32)
+    like[7] = 1.0
+    assert choose(Request(like=("3",)), catalogue, scores, k=1, like=like).rows.tolist() == [7]
+
+
+def test_what_cannot_be_met_is_given_up_and_said() -> None:
+    catalogue = films()
+    request = Request(must=(tag("fun"),), ranges=(Range(column="year", low=3000),), must_not=(tag("fear"),))
+    chosen = choose(request, catalogue, np.zeros(40, np.float32), k=40)
+    assert chosen.given_up == ("year ≥ 3000",)
+    assert allowed(Request(must=(tag("fun"),), must_not=(tag("fear"),)), catalogue)[chosen.rows].all()
+
+
+def test_seen_items_come_only_where_nothing_else_fits() -> None:
+    catalogue = films()
+    scores = np.arange(40, dtype=np.float32)
+    fun = np.flatnonzero(allowed(Request(must=(tag("fun"),)), catalogue)).astype(np.int32)
+    some = choose(Request(must=(tag("fun"),)), catalogue, scores, k=40, seen=fun[:3])
+    assert sorted(some.rows) == sorted(fun[3:])
+    assert not some.seen_again
+    every = choose(Request(must=(tag("fun"),)), catalogue, scores, k=2, seen=fun)
+    assert every.rows.tolist() == sorted(fun, reverse=True)[:2]
+    assert every.seen_again
+
+
+@given(
+    must=st.sets(st.sampled_from(GENRES), max_size=2),
+    must_not=st.sets(st.sampled_from(GENRES), max_size=2),
+    low=st.one_of(st.none(), st.integers(1900, 2100)),
+    without=st.sets(st.integers(0, 39).map(str), max_size=4),
+    seed=st.integers(0, 5),
+)
+def test_no_answer_breaks_an_exclusion_and_none_is_empty_without_need(
+    must: set[str], must_not: set[str], low: int | None, without: set[str], seed: int
+) -> None:
+    catalogue = films(seed)
+    request = Request(
+        must=tuple(tag(g) for g in sorted(must - must_not)),
+        must_not=tuple(tag(g) for g in sorted(must_not)),
+        ranges=() if low is None else (Range(column="year", low=low),),
+        without=tuple(sorted(without)),
+    )
+    scores = np.random.default_rng(seed).normal(size=40).astype(np.float32)
+    chosen = choose(request, catalogue, scores, k=10)
+    exclusions = Request(must_not=request.must_not, without=request.without)
+    may = allowed(exclusions, catalogue)
+    assert may[chosen.rows].all()
+    assert len(chosen.rows) > 0 or not may.any()
+    if allowed(request, catalogue).any():
+        assert not chosen.given_up
+        assert allowed(request, catalogue)[chosen.rows].all()
+
+
+def test_nothing_that_may_be_shown_gives_nothing() -> None:
+    catalogue = films()
+    chosen = choose(Request(without=tuple(catalogue.frame["id"])), catalogue, np.zeros(40, np.float32), k=3)
+    assert not len(chosen.rows)
+    assert chosen.values == pytest.approx([])
+
+
+def test_a_request_of_very_many_parts_that_do_not_fit_is_answered_soon() -> None:
+    catalogue = films()
+    ranges = tuple(Range(column="year", low=3000 + k) for k in range(30))
+    chosen = choose(Request(ranges=ranges), catalogue, np.zeros(40, np.float32), k=3)
+    assert len(chosen.given_up) == 30
+    assert len(chosen.rows) == 3
