@@ -7,19 +7,22 @@ from motet.training._checkpoint import (
     save_checkpoint,
 )
 from motet.training._diagnostics import Diagnosis, diagnose
+from motet.training._interrupt import held_interrupts
 from motet.training._loop import Trained, TrainingHistory, Validation, train_model
 from motet.training._predictor import ModelPredictor
 from motet.training._single_task import single_task_control
-from motet.training._step import TrainingStep, task_losses
+from motet.training._step import Step, TrainingStep, task_losses
 
 __all__ = [
     "Diagnosis",
     "ModelPredictor",
+    "Step",
     "Trained",
     "TrainingHistory",
     "TrainingStep",
     "Validation",
     "diagnose",
+    "held_interrupts",
     "load_checkpoint",
     "load_optimiser",
     "optimiser_tensors",

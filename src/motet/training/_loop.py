@@ -21,7 +21,7 @@ from motet.training._checkpoint import load_checkpoint, save_checkpoint
 from motet.training._interrupt import held_interrupts
 from motet.training._optimiser import learning_rate_at
 from motet.training._predictor import ModelPredictor
-from motet.training._step import TrainingStep
+from motet.training._step import Step, TrainingStep
 
 __all__ = ["Trained", "TrainingHistory", "Validation", "train_model"]
 
@@ -90,6 +90,7 @@ def train_model(
     checkpoint: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    step: Callable[[Dataset, Schema], Step] = TrainingStep,
 ) -> Trained:
     """Train the model of a schema, keep the weights of the best validation score.
 
@@ -102,23 +103,29 @@ def train_model(
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
         progress: Called with a line of text, the steps done and the steps in all.
+        step: Builds what takes the steps, where more than the model is trained.
 
     Raises:
         ModelError: If the model cannot be built.
         TrainingError: If a loss is not finite, a task has no label, or a checkpoint is unusable.
     """
-    return _Run(data, schema or data.schema, checkpoint, progress).run(resume)
+    return _Run(data, schema or data.schema, checkpoint, progress, step).run(resume)
 
 
 class _Run:
     def __init__(
-        self, data: Dataset, schema: Schema, checkpoint: Path | None, progress: Progress | None
+        self,
+        data: Dataset,
+        schema: Schema,
+        checkpoint: Path | None,
+        progress: Progress | None,
+        step: Callable[[Dataset, Schema], Step],
     ) -> None:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
         self.progress = progress or silent
         self.settings = schema.training
         _check_labels(data, schema)
-        self.stepper = TrainingStep(data, schema)
+        self.stepper = step(data, schema)
         self.model = self.stepper.model
         self.predictor = ModelPredictor(self.model, data, known="train")
         self.train_rows = data.rows("train")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,38 @@ from motet.training._matmul import matrix_products
 from motet.training._memory import keep_freed_memory
 from motet.training._optimiser import RowOptimiser, dense_optimiser
 
-__all__ = ["TrainingStep", "task_losses"]
+__all__ = ["Step", "TrainingStep", "task_losses"]
+
+
+class Step(Protocol):
+    """A model in training that takes one step a call: :class:`TrainingStep`, or what is built around one.
+
+    Attributes:
+        model: The model in training; all that is kept of the best look is in its state.
+        batcher: Builds its training batches.
+    """
+
+    @property
+    def model(self) -> Model:
+        """The model in training."""
+        ...
+
+    @property
+    def batcher(self) -> Batcher:
+        """Builds its training batches."""
+        ...
+
+    def __call__(self, batch: Batch, rate: float) -> Tensor:
+        """Take one step; the loss of each task, [T]."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to save."""
+        ...
+
+    def load(self, tensors: dict[str, Tensor], steps: int) -> None:
+        """Take over what :meth:`state` gave after some steps."""
+        ...
 
 
 class TrainingStep:

@@ -1,9 +1,19 @@
 """Language models fitted to one's own data: encoders aligned or trained jointly, generators instructed."""
 
-from motet.tuning._align import Tuned, align
+from motet.tuning._align import align
 from motet.tuning._contrast import info_nce
+from motet.tuning._joint import tune_jointly
+from motet.tuning._joint_step import JointStep
 from motet.tuning._pairs import CoLiked, co_liked
-from motet.tuning._settings import AlignSettings, InstructSettings, JointSettings, LoopSettings, read_settings
+from motet.tuning._result import JointlyTuned, Tuned
+from motet.tuning._settings import (
+    AlignSettings,
+    InstructSettings,
+    JointSettings,
+    LoopSettings,
+    TuneSettings,
+    read_settings,
+)
 from motet.tuning._steps import Check, TuningHistory
 from motet.tuning._text_model import TextModel
 from motet.tuning._unseen import text_auc
@@ -14,8 +24,11 @@ __all__ = [
     "CoLiked",
     "InstructSettings",
     "JointSettings",
+    "JointStep",
+    "JointlyTuned",
     "LoopSettings",
     "TextModel",
+    "TuneSettings",
     "Tuned",
     "TuningHistory",
     "align",
@@ -23,4 +36,5 @@ __all__ = [
     "info_nce",
     "read_settings",
     "text_auc",
+    "tune_jointly",
 ]

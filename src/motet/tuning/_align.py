@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,14 @@ from motet.tuning._identity import identity_of
 from motet.tuning._likes import item_texts, liked_in_training, liking_task
 from motet.tuning._low_rank import TunedWeights
 from motet.tuning._pairs import co_liked
-from motet.tuning._place import check_output, checkpoint_of, publish, remove_checkpoint
+from motet.tuning._place import check_identity, check_output, checkpoint_of, publish, remove_checkpoint
+from motet.tuning._result import Tuned
 from motet.tuning._settings import AlignSettings
-from motet.tuning._steps import TuningHistory, run_steps
+from motet.tuning._steps import run_steps
 from motet.tuning._text_model import TextModel
 from motet.tuning._unseen import split_items, text_auc
 
-__all__ = ["Tuned", "align"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """A tuned language model on disk.
-
-    Attributes:
-        directory: Holds ``tuning.json`` and the model's folder.
-        model: The folder that ``language.encoder`` takes, or a generator's.
-        history: What happened.
-        report: What ``tuning.json`` says.
-    """
-
-    directory: Path
-    model: Path
-    history: TuningHistory
-    report: dict[str, Any]
+__all__ = ["align"]
 
 
 def align(
@@ -75,6 +58,8 @@ def align(
     out, settings = Path(out), settings or AlignSettings()
     task, texts = liking_task(data, settings.task), item_texts(data, settings.feature)
     check_output(out, overwrite)
+    checkpoint = checkpoint_of(out, resume)
+    check_identity(checkpoint, identity_of("align", data, settings))
     liked = liked_in_training(data, task, settings.most_liked)
     if np.count_nonzero(np.asarray(liked.sum(axis=0))) < 4:
         raise TrainingError(
@@ -109,10 +94,9 @@ def align(
         model.train(False)
         return text_auc(model.encode(texts.texts)[texts.of_item], liked, known, apart, settings.seed)
 
-    checkpoint = checkpoint_of(out, resume)
     history = run_steps(
         weights.parameters, losses, score, settings,
-        identity=identity_of("align", data, settings), checkpoint=checkpoint, resume=resume, progress=progress,
+        checkpoint=checkpoint, resume=resume, progress=progress,
     )  # fmt: skip
     weights.merge()
     first, best = history.checks[0].score, history.checks[history.best].score
@@ -139,4 +123,4 @@ def align(
     }
     publish(out, lambda new: model.save(new / "encoder"), report)
     remove_checkpoint(checkpoint)
-    return Tuned(out, out / "encoder", history, report)
+    return Tuned(out, out / "encoder", report)

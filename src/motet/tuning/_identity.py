@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from motet.data import Dataset
-from motet.tuning._settings import LoopSettings
+from motet.tuning._settings import TuneSettings
 
 __all__ = ["identity_of"]
 
@@ -13,7 +13,7 @@ __all__ = ["identity_of"]
 _FREE = {"checkpoint_s", "time_limit_s", "device"}
 
 
-def identity_of(kind: str, data: Dataset, settings: LoopSettings) -> dict[str, Any]:
+def identity_of(kind: str, data: Dataset, settings: TuneSettings) -> dict[str, Any]:
     """The kind, the schema, the settings, and the size of the data, as plain values."""
     return {
         "kind": kind,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from motet.errors import MissingExtraError
-from motet.tuning._settings import LoopSettings
+from motet.tuning._settings import TuneSettings
 
 __all__ = ["TunedWeights"]
 
@@ -34,7 +34,7 @@ class TunedWeights:
         MissingExtraError: If peft is not installed.
     """
 
-    def __init__(self, model: nn.Module, settings: LoopSettings) -> None:
+    def __init__(self, model: nn.Module, settings: TuneSettings) -> None:
         self._model = model
         self._lora: Any = None
         self.total = sum(p.numel() for p in model.parameters())
@@ -60,7 +60,7 @@ class TunedWeights:
             self._lora = None
 
 
-def _inject(model: nn.Module, settings: LoopSettings) -> Any:
+def _inject(model: nn.Module, settings: TuneSettings) -> Any:
     try:
         from peft import LoraConfig, LoraModel  # noqa: PLC0415
     except ImportError:

@@ -11,9 +11,10 @@ from typing import Any
 
 from motet.errors import TrainingError
 
-__all__ = ["check_output", "checkpoint_of", "publish"]
+__all__ = ["check_identity", "check_output", "checkpoint_of", "publish", "remove_checkpoint"]
 
 REPORT = "tuning.json"
+_IDENTITY = ".run.json"
 
 
 def check_output(out: Path, overwrite: bool = False) -> None:
@@ -44,10 +45,38 @@ def checkpoint_of(out: Path, resume: bool) -> Path:
     return place
 
 
+def check_identity(checkpoint: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run, and note what this run is of.
+
+    Args:
+        checkpoint: Its directory, which need not exist.
+        identity: Plain values.
+
+    Raises:
+        TrainingError: If the checkpoint is of a run with another identity, or nothing can be written there.
+    """
+    note = checkpoint.with_name(checkpoint.name + _IDENTITY)
+    text = json.dumps(identity, sort_keys=True, indent=1)
+    old = checkpoint.with_name(checkpoint.name + ".old")
+    if checkpoint.is_dir() or old.is_dir():
+        if not note.is_file() or note.read_text(encoding="utf-8") != text:
+            raise TrainingError(
+                f"the checkpoint {checkpoint} is of another run",
+                "resume with the schema, the data and the settings of the first run, or leave --resume out",
+            )
+        return
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{note} cannot be written ({error})", "name another place") from None
+
+
 def remove_checkpoint(place: Path) -> None:
     """Remove a checkpoint and what a killed run left of others."""
     for path in (place, *(place.with_name(place.name + end) for end in (".new", ".old"))):
         shutil.rmtree(path, ignore_errors=True)
+    place.with_name(place.name + _IDENTITY).unlink(missing_ok=True)
 
 
 def publish(out: Path, write: Callable[[Path], None], report: Mapping[str, Any]) -> None:

@@ -11,10 +11,17 @@ from pydantic import Field, ValidationError
 from motet.errors import SchemaError
 from motet.schema import Part, nearest
 
-__all__ = ["AlignSettings", "InstructSettings", "JointSettings", "LoopSettings", "read_settings"]
+__all__ = [
+    "AlignSettings",
+    "InstructSettings",
+    "JointSettings",
+    "LoopSettings",
+    "TuneSettings",
+    "read_settings",
+]
 
 
-class LoopSettings(Part):
+class TuneSettings(Part):
     """What every way to tune shares.
 
     Attributes:
@@ -23,15 +30,9 @@ class LoopSettings(Part):
         rank: Rank r of the updates.
         alpha: The update is scaled by alpha / rank.
         learning_rate: Highest learning rate; 0 takes what suits the method.
-        warmup: Share of the steps during which the rate rises; it falls on a cosine after.
         weight_decay: Decoupled decay (AdamW).
         clip_norm: Largest global norm of the gradients.
-        steps: Most steps.
-        check_every: Steps between looks at what was kept apart.
-        patience: Looks without a better score before tuning stops.
         max_tokens: Longer texts are cut.
-        time_limit_s: Seconds after which tuning stops with the best so far; 0 for none.
-        checkpoint_s: Seconds between checkpoints.
         device: Where the language model computes: ``cpu``, ``cuda``, ``cuda:1`` …
         precision: ``float32``, or ``bf16`` for products on devices that are made for it.
         seed: Of order, draws, dropout and first values.
@@ -41,15 +42,9 @@ class LoopSettings(Part):
     rank: int = Field(8, ge=1, le=1024)
     alpha: float = Field(16.0, gt=0)
     learning_rate: float = Field(0.0, ge=0)
-    warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(1.0, gt=0)
-    steps: int = Field(400, ge=1)
-    check_every: int = Field(50, ge=1)
-    patience: int = Field(4, ge=1)
     max_tokens: int = Field(64, ge=8, le=8192)
-    time_limit_s: float = Field(0.0, ge=0)
-    checkpoint_s: float = Field(60.0, gt=0)
     device: str = "cpu"
     precision: Literal["float32", "bf16"] = "float32"
     seed: int = Field(0, ge=0)
@@ -58,6 +53,26 @@ class LoopSettings(Part):
     def rate(self) -> float:
         """The highest learning rate."""
         return self.learning_rate or (5e-4 if self.method == "lora" else 3e-5)
+
+
+class LoopSettings(TuneSettings):
+    """A loop of its own, beside the recommender's.
+
+    Attributes:
+        warmup: Share of the steps during which the rate rises; it falls on a cosine after.
+        steps: Most steps.
+        check_every: Steps between looks at what was kept apart.
+        patience: Looks without a better score before tuning stops.
+        time_limit_s: Seconds after which tuning stops with the best so far; 0 for none.
+        checkpoint_s: Seconds between checkpoints.
+    """
+
+    warmup: float = Field(0.1, ge=0, lt=1)
+    steps: int = Field(400, ge=1)
+    check_every: int = Field(50, ge=1)
+    patience: int = Field(4, ge=1)
+    time_limit_s: float = Field(0.0, ge=0)
+    checkpoint_s: float = Field(60.0, gt=0)
 
 
 class AlignSettings(LoopSettings):
@@ -85,17 +100,19 @@ class AlignSettings(LoopSettings):
     unseen: float = Field(0.15, gt=0, lt=0.9)
 
 
-class JointSettings(LoopSettings):
-    """The encoder trained inside the multi-task model; steps and patience are those of the schema's training.
+class JointSettings(TuneSettings):
+    """The encoder trained inside the multi-task model; the loop is that of the schema's ``training``.
 
     Attributes:
         feature: Text feature of the items; the first when left out.
-        items_per_step: Items of a batch whose text passes through the encoder with a gradient; the
-            others keep the vector of their last pass.
+        items_per_step: Texts of a batch that pass through the encoder with a gradient, drawn anew
+            each step; the others keep the vector of their last pass.
+        compare: Train the same model with the encoder as it was, to say whether tuning helped.
     """
 
     feature: str | None = None
     items_per_step: int = Field(128, ge=1)
+    compare: bool = True
 
 
 class InstructSettings(LoopSettings):
@@ -125,14 +142,14 @@ class InstructSettings(LoopSettings):
     check_questions: int = Field(24, ge=2)
 
 
-_KINDS: Final[Mapping[str, type[LoopSettings]]] = {
+_KINDS: Final[Mapping[str, type[TuneSettings]]] = {
     "align": AlignSettings,
     "joint": JointSettings,
     "instruct": InstructSettings,
 }
 
 
-def read_settings(kind: str, overrides: Sequence[str] = (), **values: Any) -> LoopSettings:
+def read_settings(kind: str, overrides: Sequence[str] = (), **values: Any) -> TuneSettings:
     """Settings of a way to tune from ``name=value`` overrides.
 
     Args:
@@ -144,8 +161,8 @@ def read_settings(kind: str, overrides: Sequence[str] = (), **values: Any) -> Lo
         SchemaError: If a name is not known or a value does not fit.
 
     Example:
-        >>> read_settings("align", ["steps=3"], seed=7).steps
-        3
+        >>> read_settings("align", ["rank=4"], seed=7).rank
+        4
     """
     model = _KINDS[kind]
     given = {name: value for name, value in values.items() if value is not None}

@@ -14,8 +14,14 @@ from torch import Tensor, nn
 
 from motet.errors import TrainingError
 from motet.schema import Progress
-from motet.training import load_checkpoint, load_optimiser, optimiser_tensors, save_checkpoint
-from motet.tuning._settings import LoopSettings
+from motet.training import (
+    held_interrupts,
+    load_checkpoint,
+    load_optimiser,
+    optimiser_tensors,
+    save_checkpoint,
+)
+from motet.tuning._settings import LoopSettings, TuneSettings
 
 __all__ = ["Check", "TuningHistory", "rate_at", "run_steps", "tuning_optimiser"]
 
@@ -77,7 +83,7 @@ def rate_at(step: int, total: int, settings: LoopSettings) -> float:
     return settings.rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def tuning_optimiser(parameters: Iterable[nn.Parameter], settings: LoopSettings) -> torch.optim.Optimizer:
+def tuning_optimiser(parameters: Iterable[nn.Parameter], settings: TuneSettings) -> torch.optim.Optimizer:
     """AdamW over the tuned weights (Loshchilov & Hutter 2019)."""
     return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
 
@@ -88,7 +94,6 @@ def run_steps(
     score: Callable[[], float],
     settings: LoopSettings,
     *,
-    identity: Mapping[str, Any],
     checkpoint: Path | None = None,
     resume: bool = False,
     progress: Progress,
@@ -96,85 +101,118 @@ def run_steps(
     """Tune, and leave the parameters as they were at the best look.
 
     What a step does depends on the seed and the step alone, so that a run that was interrupted and
-    resumed ends with the same weights as one that was not.
+    resumed ends with the same weights as one that was not. The first Ctrl-C saves the step it falls
+    into.
 
     Args:
         parameters: What is trained, by name.
         losses: Gives the parts of a step's loss, whose sum is the loss; each is freed before the next.
         score: Looks at what was kept apart; higher is better.
         settings: Steps, rates, patience, seed.
-        identity: What the run is of; a checkpoint of another is refused.
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
         progress: Called with a line of text, the steps done and the steps in all.
 
     Raises:
-        TrainingError: If a loss is not finite, or a checkpoint is of another run or cannot be written.
+        TrainingError: If a loss is not finite, or a checkpoint is damaged or cannot be written.
     """
-    optimiser = tuning_optimiser(parameters.values(), settings)
-    history, step, best = TuningHistory(), 0, _copied(parameters)
-    loss_sum, loss_steps = 0.0, 0
-    found = load_checkpoint(checkpoint) if resume and checkpoint is not None else None
-    if found is not None:
-        tensors, state = found
-        if state["identity"] != dict(identity):
-            raise TrainingError(
-                f"the checkpoint {checkpoint} is of another run",
-                "resume with the schema, the data and the settings of the first run, or leave --resume out",
-            )
-        _restore(parameters, _part(tensors, "tuned."))
-        best = _part(tensors, "best.")
-        load_optimiser(optimiser, _part(tensors, "optimiser."))
-        history, step = TuningHistory.from_json(state["history"]), state["step"]
-        loss_sum, loss_steps = state["loss_sum"], state["loss_steps"]
+    run = _Run(parameters, settings, checkpoint)
+    if resume:
+        run.load()
+    history = run.history
     if not history.checks:
         progress("tune: looking at the model as it is", 0, settings.steps)
         history.checks.append(Check(0, None, score()))
     began_s = time.monotonic() - history.elapsed_s
-    saved_s = time.monotonic()
-    while step < settings.steps and history.stopped == "steps":
-        torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout depends on the step alone
-        optimiser.zero_grad(set_to_none=True)
+    with held_interrupts() as interrupted:
+        while run.step < settings.steps and history.stopped == "steps":
+            loss = run.take(losses)
+            history.elapsed_s = time.monotonic() - began_s
+            out_of_time = 0 < settings.time_limit_s <= history.elapsed_s
+            if run.step % settings.check_every == 0 or run.step == settings.steps or out_of_time:
+                run.look(score())
+                if history.stopped == "steps" and out_of_time:
+                    history.stopped = "time limit"
+            history.elapsed_s = time.monotonic() - began_s
+            stop = interrupted()
+            run.save(now=stop)
+            if stop:
+                raise KeyboardInterrupt
+            looks = f"score {history.checks[-1].score:.4f}, at first {history.checks[0].score:.4f}"
+            progress(f"tune: loss {loss:.3f} · {looks}", run.step, settings.steps)
+    _restore(parameters, run.best)
+    return history
+
+
+class _Run:
+    """What changes while tuning, and all that a checkpoint holds."""
+
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], settings: LoopSettings, checkpoint: Path | None
+    ) -> None:
+        self.parameters, self.settings, self.checkpoint = parameters, settings, checkpoint
+        self.optimiser = tuning_optimiser(parameters.values(), settings)
+        self.history, self.step, self.best = TuningHistory(), 0, _copied(parameters)
+        self.loss_sum, self.loss_steps = 0.0, 0
+        self.saved_s = time.monotonic()
+
+    def take(self, losses: Callable[[int], Iterable[Tensor]]) -> float:
+        """Take one step; its loss."""
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # dropout depends on the step alone
+        self.optimiser.zero_grad(set_to_none=True)
         loss = 0.0
-        for part in losses(step):
+        for part in losses(self.step):
             part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
-        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         if not math.isfinite(loss) or not bool(torch.isfinite(norm)):
             raise TrainingError(
-                f"the loss of step {step + 1} is not finite", "lower tune.learning_rate, or use float32"
+                f"the loss of step {self.step + 1} is not finite", "lower tune.learning_rate, or use float32"
             )
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(step, settings.steps, settings)
-        optimiser.step()
-        step, loss_sum, loss_steps = step + 1, loss_sum + loss, loss_steps + 1
-        history.elapsed_s = time.monotonic() - began_s
-        out_of_time = 0 < settings.time_limit_s <= history.elapsed_s
-        if step % settings.check_every == 0 or step == settings.steps or out_of_time:
-            history.checks.append(Check(step, loss_sum / loss_steps, score()))
-            loss_sum, loss_steps = 0.0, 0
-            if history.checks[-1].score > history.checks[history.best].score:
-                history.best, best = len(history.checks) - 1, _copied(parameters)
-            if len(history.checks) - 1 - history.best >= settings.patience:
-                history.stopped = "patience"
-            elif out_of_time:
-                history.stopped = "time limit"
-        history.elapsed_s = time.monotonic() - began_s
-        if checkpoint is not None and time.monotonic() - saved_s >= settings.checkpoint_s:
-            tensors = {f"tuned.{name}": t for name, t in _copied(parameters).items()}
-            tensors |= {f"best.{name}": t for name, t in best.items()}
-            tensors |= {f"optimiser.{name}": t for name, t in optimiser_tensors(optimiser).items()}
-            state = {"identity": dict(identity), "step": step, "history": history.to_json()}
-            save_checkpoint(checkpoint, tensors, {**state, "loss_sum": loss_sum, "loss_steps": loss_steps})
-            saved_s = time.monotonic()
-        progress(
-            f"tune: loss {loss:.3f} · score {history.checks[-1].score:.4f}, at first "
-            f"{history.checks[0].score:.4f}",
-            step,
-            settings.steps,
-        )
-    _restore(parameters, best)
-    return history
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.step, self.settings.steps, self.settings)
+        self.optimiser.step()
+        self.step, self.loss_sum, self.loss_steps = self.step + 1, self.loss_sum + loss, self.loss_steps + 1
+        return loss
+
+    def look(self, score: float) -> None:
+        """Note a score; the best weights are kept."""
+        history = self.history
+        history.checks.append(Check(self.step, self.loss_sum / self.loss_steps, score))
+        self.loss_sum, self.loss_steps = 0.0, 0
+        if score > history.checks[history.best].score:
+            history.best, self.best = len(history.checks) - 1, _copied(self.parameters)
+        if len(history.checks) - 1 - history.best >= self.settings.patience:
+            history.stopped = "patience"
+
+    def save(self, *, now: bool) -> None:
+        """Write a checkpoint if it is time to, or now."""
+        due = now or time.monotonic() - self.saved_s >= self.settings.checkpoint_s
+        if self.checkpoint is None or not due:
+            return
+        tensors = {f"tuned.{name}": t for name, t in _copied(self.parameters).items()}
+        tensors |= {f"best.{name}": t for name, t in self.best.items()}
+        tensors |= {f"optimiser.{name}": t for name, t in optimiser_tensors(self.optimiser).items()}
+        state = {
+            "step": self.step,
+            "history": self.history.to_json(),
+            "loss_sum": self.loss_sum,
+            "loss_steps": self.loss_steps,
+        }
+        save_checkpoint(self.checkpoint, tensors, state)
+        self.saved_s = time.monotonic()
+
+    def load(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        found = load_checkpoint(self.checkpoint) if self.checkpoint is not None else None
+        if found is None:
+            return
+        tensors, state = found
+        _restore(self.parameters, _part(tensors, "tuned."))
+        self.best = _part(tensors, "best.")
+        load_optimiser(self.optimiser, _part(tensors, "optimiser."))
+        self.history, self.step = TuningHistory.from_json(state["history"]), state["step"]
+        self.loss_sum, self.loss_steps = state["loss_sum"], state["loss_steps"]
 
 
 def _copied(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
