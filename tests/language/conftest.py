@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from motet.assets import fetch
-from motet.language import OnnxEncoder
+from motet.language import LocalGenerator, OnnxEncoder
 
 SENTENCES = (
     "Heat (1995)",
@@ -82,3 +82,8 @@ def model_folder() -> Path:
 def onnx_encoder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
     prepared = tmp_path_factory.mktemp("onnx")
     return OnnxEncoder(str(model_folder), max_tokens=256, prepared=prepared)
+
+
+@pytest.fixture(scope="session")
+def local_generator() -> LocalGenerator:
+    return LocalGenerator()

@@ -5,6 +5,7 @@ from motet.language._cache import VectorCache
 from motet.language._encode_cached import encode_cached
 from motet.language._endpoint import EndpointEncoder
 from motet.language._generator import Ending, Generation, GenerationSettings, Generator, Prompt
+from motet.language._local_generator import LocalGenerator
 from motet.language._model_folder import PACKAGED
 from motet.language._offline import refuse_if_offline
 from motet.language._onnx import OnnxEncoder
@@ -22,6 +23,7 @@ __all__ = [
     "Generation",
     "GenerationSettings",
     "Generator",
+    "LocalGenerator",
     "OnnxEncoder",
     "PersonalKind",
     "Progress",

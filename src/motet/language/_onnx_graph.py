@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motet.language._bert import Bert, Linear
+from motet.language._graph import MICROSOFT, Graph
 from motet.language._quantise import Quantised, round_weights
 
 __all__ = ["build_graph"]
 
-_MICROSOFT: Final = "com.microsoft"
-_OPSET: Final = 17
-_IR_VERSION: Final = 9
 
-
-class _Graph:
-    """Collects nodes and constants."""
+class _Graph(Graph):
+    """A graph that knows its largest 8-bit weight."""
 
     def __init__(self, largest: int) -> None:
-        from onnx import helper, numpy_helper  # noqa: PLC0415
-
-        self._helper: Any = helper
-        self._numpy_helper: Any = numpy_helper
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
+        super().__init__()
         self.largest = largest
-
-    def constant(self, name: str, values: NDArray[Any]) -> str:
-        if name not in self.constants:
-            self.constants[name] = self._numpy_helper.from_array(np.asarray(values, order="C"), name)
-        return name
-
-    def node(self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
-        self.nodes.append(self._helper.make_node(kind, inputs, [output], domain=domain, **attributes))
-        return output
 
 
 def build_graph(
@@ -60,7 +42,7 @@ def build_graph(
     Returns:
         A serialised ONNX model with input ``ids`` and output ``vectors``.
     """
-    from onnx import TensorProto, helper  # noqa: PLC0415
+    from onnx import TensorProto  # noqa: PLC0415
 
     graph = _Graph(largest)
     graph.constant("words", bert.words)
@@ -75,31 +57,19 @@ def build_graph(
     for i in range(bert.layers):
         x = _layer(graph, bert, i, x, quantised or {})
     _pool(graph, bert, x)
-    outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", bert.width])]
-    outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in watch]
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "motet_text_encoder",
-            [helper.make_tensor_value_info("ids", TensorProto.INT32, ["batch", "length"])],
-            outputs,
-            list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)],
-        ir_version=_IR_VERSION,
-        producer_name="motet",
-    )
-    return bytes(model.SerializeToString())
+    kinds: dict[str, tuple[int, list[Any] | None]] = {"vectors": (TensorProto.FLOAT, ["batch", bert.width])}
+    kinds |= dict.fromkeys(watch, (TensorProto.FLOAT, None))
+    return graph.serialise("motet_text_encoder", {"ids": (TensorProto.INT32, ["batch", "length"])}, kinds)
 
 
 def _layer(graph: _Graph, bert: Bert, i: int, x: str, quantised: Mapping[str, Quantised]) -> str:
     _round_activation(graph, x, quantised)
     heads = [_linear(graph, bert, f"{name}{i}", quantised) for name in "qkv"]
-    graph.node("MultiHeadAttention", heads, f"a{i}", _MICROSOFT, num_heads=bert.heads)
+    graph.node("MultiHeadAttention", heads, f"a{i}", MICROSOFT, num_heads=bert.heads)
     _round_activation(graph, f"a{i}", quantised)
     h = _residual(graph, bert, _linear(graph, bert, f"o{i}", quantised), x, f"h{i}")
     _round_activation(graph, h, quantised)
-    graph.node("Gelu", [_linear(graph, bert, f"f{i}", quantised)], f"u{i}", _MICROSOFT)
+    graph.node("Gelu", [_linear(graph, bert, f"f{i}", quantised)], f"u{i}", MICROSOFT)
     _round_activation(graph, f"u{i}", quantised)
     return _residual(graph, bert, _linear(graph, bert, f"d{i}", quantised), h, f"x{i + 1}")
 
@@ -142,7 +112,7 @@ def _linear(graph: _Graph, bert: Bert, name: str, quantised: Mapping[str, Quanti
         graph.constant(f"{name}_weight_zero", np.zeros(len(scales), rounded.dtype)),
         graph.constant(f"{name}_bias", linear.bias),
     ]
-    return graph.node("MatMulIntegerToFloat", inputs, output, _MICROSOFT)
+    return graph.node("MatMulIntegerToFloat", inputs, output, MICROSOFT)
 
 
 def _smoothed(linear: Linear, inputs: Quantised, outputs: Quantised | None) -> Linear:

@@ -1,0 +1,180 @@
+"""GGUF, the format of llama.cpp, into a folder that everything else reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.errors import GenerationError, MissingExtraError
+
+__all__ = ["convert_gguf"]
+
+Array = NDArray[np.float16]
+
+_BLOCK: Final[Mapping[str, str]] = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_TOP: Final[Mapping[str, str]] = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_CONTROL_TOKEN: Final = 3  # of tokenizer.ggml.token_type
+
+
+def convert_gguf(source: Path, target: Path) -> None:
+    """Write a GGUF file as a folder of Transformers: weights, configuration and tokenizer.
+
+    Weights become float16, which holds every number of an 8- or 4-bit block to 11 bits; the rows of
+    the query and key weights, which llama.cpp pairs, go back to halves.
+
+    Args:
+        source: A GGUF file of a llama with a byte-level tokenizer of the SmolLM kind.
+        target: An existing, empty directory.
+
+    Raises:
+        GenerationError: If the file cannot be read, or holds another kind of model.
+        MissingExtraError: If gguf is not installed.
+    """
+    try:
+        from gguf import GGUFReader  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("gguf", "generate") from None
+    try:
+        reader = GGUFReader(source)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise GenerationError(f"{source} cannot be read as GGUF ({error})", "fetch it again") from error
+    told = {name: field.contents for name, field in reader.fields.items()}
+    kind = (_tell(told, "general.architecture", source), _tell(told, "tokenizer.ggml.pre", source))
+    if kind != ("llama", "smollm"):
+        raise GenerationError(
+            f"{source}: a {kind[0]} with a {kind[1]} tokenizer cannot be converted",
+            "convert it elsewhere to safetensors and give the folder",
+        )
+    config = _config(told, source)
+    _write_weights(reader.tensors, config, target / "model.safetensors")
+    _write_json(target / "config.json", config)
+    _write_tokenizer(told, source, target)
+
+
+def _tell(told: Mapping[str, Callable[[], Any]], name: str, source: Path) -> Any:
+    if name not in told:
+        raise GenerationError(f"{source} says nothing of {name}", "fetch it again")
+    return told[name]()
+
+
+def _config(told: Mapping[str, Callable[[], Any]], source: Path) -> dict[str, Any]:
+    def tell(name: str) -> Any:
+        return _tell(told, name, source)
+
+    heads = int(tell("llama.attention.head_count"))
+    width = int(tell("llama.embedding_length"))
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "attention_bias": False,
+        "bos_token_id": int(tell("tokenizer.ggml.bos_token_id")),
+        "eos_token_id": int(tell("tokenizer.ggml.eos_token_id")),
+        "pad_token_id": int(tell("tokenizer.ggml.padding_token_id")),
+        "head_dim": width // heads,
+        "hidden_act": "silu",
+        "hidden_size": width,
+        "intermediate_size": int(tell("llama.feed_forward_length")),
+        "max_position_embeddings": int(tell("llama.context_length")),
+        "mlp_bias": False,
+        "num_attention_heads": heads,
+        "num_hidden_layers": int(tell("llama.block_count")),
+        "num_key_value_heads": int(tell("llama.attention.head_count_kv")),
+        # The file keeps float32, in which 1e-5 is 9.999999747378752e-06.
+        "rms_norm_eps": float(f"{tell('llama.attention.layer_norm_rms_epsilon'):.6g}"),
+        "rope_theta": float(tell("llama.rope.freq_base")),
+        "tie_word_embeddings": True,
+        "torch_dtype": "float16",
+        "vocab_size": int(tell("llama.vocab_size")),
+    }
+
+
+def _write_weights(tensors: Any, config: dict[str, Any], path: Path) -> None:
+    from gguf.quants import dequantize  # noqa: PLC0415
+    from safetensors.numpy import save_file  # noqa: PLC0415
+
+    weights: dict[str, Array] = {}
+    for tensor in tensors:
+        name = _name(tensor.name)
+        values = dequantize(tensor.data, tensor.tensor_type)
+        if name.endswith("q_proj.weight"):
+            values = _halves(values, config["num_attention_heads"])
+        elif name.endswith("k_proj.weight"):
+            values = _halves(values, config["num_key_value_heads"])
+        weights[name] = np.ascontiguousarray(values, np.float16)
+    config["tie_word_embeddings"] = "lm_head.weight" not in weights
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def _name(name: str) -> str:
+    if name in _TOP:
+        return _TOP[name]
+    parts = name.split(".")  # blk.7.attn_q.weight
+    if len(parts) != 4 or parts[0] != "blk" or parts[2] not in _BLOCK:
+        raise GenerationError(
+            f"the tensor '{name}' is none of a llama's", "convert the model elsewhere and give the folder"
+        )
+    return f"model.layers.{parts[1]}.{_BLOCK[parts[2]]}.{parts[3]}"
+
+
+def _halves(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """Undo llama.cpp's order of a head's rows: pairs (2i, 2i+1) become (i, i + half)."""
+    half = values.shape[0] // heads // 2
+    return values.reshape(heads, half, 2, -1).swapaxes(1, 2).reshape(values.shape)
+
+
+def _write_tokenizer(told: Mapping[str, Callable[[], Any]], source: Path, target: Path) -> None:
+    try:
+        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("tokenizers", "generate") from None
+    tokens = _tell(told, "tokenizer.ggml.tokens", source)
+    merges = [tuple(merge.split(" ")) for merge in _tell(told, "tokenizer.ggml.merges", source)]
+    kinds = _tell(told, "tokenizer.ggml.token_type", source)
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    # SmolLM splits every digit off before the byte-level words; without it numbers are other tokens
+    # than the model was trained on.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL_TOKEN]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    tokenizer.save(str(target / "tokenizer.json"))
+
+    def token_of(name: str) -> str:
+        return str(tokens[int(_tell(told, f"tokenizer.ggml.{name}_token_id", source))])
+
+    about = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "chat_template": _tell(told, "tokenizer.chat_template", source),
+        "bos_token": token_of("bos"),
+        "eos_token": token_of("eos"),
+        "pad_token": token_of("padding"),
+        "unk_token": token_of("unknown"),
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": int(_tell(told, "llama.context_length", source)),
+    }
+    _write_json(target / "tokenizer_config.json", about)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,188 @@
+"""Texts by a language model in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from motet.assets import Progress
+from motet.errors import GenerationError
+from motet.language._answers import check_settings, cut_at_stop, out_of_time, settled_length
+from motet.language._chat import Chat
+from motet.language._decode import Writing, drawn, likeliest, write
+from motet.language._decoder import Decoder
+from motet.language._decoder_onnx import OnnxDecoder, largest_weight
+from motet.language._decoder_torch import TorchDecoder
+from motet.language._generator import Generation, GenerationSettings, Prompt
+from motet.language._generator_folder import DEFAULT_GENERATOR, GeneratorFolder, open_generator_folder
+from motet.language._llama import is_llama
+
+__all__ = ["LocalGenerator"]
+
+_VERSION: Final = "local-1"  # change it whenever the same model would write something else
+Runtime = Literal["auto", "onnx", "torch"]
+
+
+class LocalGenerator:
+    """A generating model on this machine; nothing is loaded before the first call.
+
+    Llamas (SmolLM2, TinyLlama …) and Qwen 2 run in 8 bits on ONNX Runtime, many prompts side by
+    side; every other architecture as Transformers has it, in float32 and one by one. In neither
+    does an answer depend on its neighbours. Calls from several threads take turns.
+
+    Args:
+        model: A packaged name, a folder, or a hub id.
+        runtime: ``onnx``, ``torch``, or ``auto`` for the first that can run the model.
+        threads: Threads a pass; 0 for one a core.
+        prepared: Directory for the 8-bit model; a place in motet's cache by default.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_GENERATOR,
+        *,
+        runtime: Runtime = "auto",
+        threads: int = 0,
+        prepared: Path | None = None,
+    ) -> None:
+        self.name = model
+        self._runtime = runtime
+        self._threads = threads or min(len(os.sched_getaffinity(0)), 8)
+        self._prepared = prepared
+        self._lock = RLock()
+
+    @property
+    def settings_key(self) -> str:
+        """Hash of the model's files and of how they are run; the files are fetched for it."""
+        with self._lock:
+            folder = self._folder
+        run_as = f"onnx-{largest_weight()}" if self._runs_on_onnx else "torch"
+        return hashlib.sha256(f"{_VERSION}\0{run_as}\0{folder.content_hash}".encode()).hexdigest()
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, exactly."""
+        with self._lock:
+            return len(self._chat.plain(text))
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        """Answer prompts; see :meth:`motet.language.Generator.generate`."""
+        check_settings(settings)
+        if not prompts:
+            return []
+        until_s = _until_s(settings)
+        with self._lock:
+            decoder = self._ready(until_s)
+            writings = [self._writing(prompt, settings) for prompt in prompts]
+            began_s, done = time.monotonic(), 0
+            for one in write(decoder, writings, self._chat.ends, until_s):
+                if one.ended and progress is not None:
+                    done += 1
+                    progress("writing", done, len(writings))
+            share_s = (time.monotonic() - began_s) / len(writings)
+            return [self._finished(one, settings, share_s) for one in writings]
+
+    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
+        """Answer one prompt piece by piece; see :meth:`motet.language.Generator.stream`."""
+        check_settings(settings)
+        until_s = _until_s(settings)
+        with self._lock:
+            decoder = self._ready(until_s)
+            writing = self._writing(prompt, settings)
+            shown = ""
+            for one in write(decoder, [writing], self._chat.ends, until_s):
+                if one.ended:
+                    break
+                text = self._chat.text(one.tokens)
+                sure = text[: settled_length(text, settings.stop)]
+                if len(sure) > len(shown):
+                    yield sure[len(shown) :]
+                    shown = sure
+            rest = self._finished(writing, settings, 0.0).text[len(shown) :]
+            if rest:
+                yield rest
+
+    @cached_property
+    def _folder(self) -> GeneratorFolder:
+        return open_generator_folder(self.name)
+
+    @property
+    def _runs_on_onnx(self) -> bool:
+        fits = is_llama(self._folder.config)
+        if self._runtime == "onnx" and not fits:
+            raise GenerationError(
+                f"{self.name} is no llama that ONNX Runtime can run here "
+                f"(model_type {self._folder.config.get('model_type')!r})",
+                "use runtime='auto'",
+            )
+        return fits and self._runtime != "torch"
+
+    @cached_property
+    def _chat(self) -> Chat:
+        return Chat(self._folder.path)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        folder = self._folder
+        if not self._runs_on_onnx:
+            return TorchDecoder(folder.path, folder.config)
+        return OnnxDecoder(
+            folder.path, folder.config, folder.content_hash, threads=self._threads, prepared=self._prepared
+        )
+
+    def _ready(self, until_s: float | None) -> Decoder:
+        if until_s is not None and time.monotonic() >= until_s:
+            raise out_of_time(self.name)
+        decoder = self._decoder
+        if until_s is not None and time.monotonic() >= until_s:
+            raise out_of_time(self.name)
+        return decoder
+
+    def _writing(self, prompt: Prompt, settings: GenerationSettings) -> Writing:
+        tokens = self._chat.tokens(prompt)
+        room = self._decoder.longest - len(tokens)
+        if room < 1:
+            raise GenerationError(
+                f"a prompt of {len(tokens)} tokens is too long for {self.name}, which reads "
+                f"{self._decoder.longest}",
+                "shorten it",
+            )
+        draw: Callable[[Any], int] = likeliest
+        if settings.temperature > 0:
+            draw = drawn(settings.temperature, _random(settings.seed, tokens))
+        is_over = None
+        if settings.stop:
+
+            def is_over(written: Sequence[int]) -> bool:
+                text = self._chat.text(written)
+                return cut_at_stop(text, settings.stop) != text
+
+        return Writing(tokens, min(settings.max_tokens, room), draw, None, is_over)
+
+    def _finished(self, one: Writing, settings: GenerationSettings, share_s: float) -> Generation:
+        if one.ended == "time" and not one.tokens:
+            raise out_of_time(self.name)
+        text = cut_at_stop(self._chat.text(one.tokens), settings.stop)
+        return Generation(text, len(one.prompt), len(one.tokens), one.ended or "stop", share_s)
+
+
+def _until_s(settings: GenerationSettings) -> float | None:
+    return None if settings.time_limit_s is None else time.monotonic() + settings.time_limit_s
+
+
+def _random(seed: int, tokens: Sequence[int]) -> np.random.Generator:
+    """Of the seed and the prompt alone, so that neighbours do not matter here either."""
+    digest = hashlib.sha256(np.array(tokens, np.int64).tobytes()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
