@@ -35,8 +35,8 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
         KnowledgeError: If they cannot be written.
     """
     arrays, words = (Path(directory) / name for name in KNOWLEDGE_FILES)
-    # an inverse has words but no number: it stands behind the relations that have one
-    told = [*graph.relations, *sorted(set(graph.words) - set(graph.relations))]
+    # what was folded has words but no number: it stands behind the relations that have one
+    told = [*graph.relations, *sorted({*graph.words, *graph.aliases} - set(graph.relations))]
     inverses = [*graph.inverses, *[None] * (len(told) - len(graph.relations))]
     try:
         save_file(
@@ -58,7 +58,7 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
                     {
                         "kind": ["relation"] * len(told),
                         "id": told,
-                        "name": [None] * len(told),
+                        "name": [graph.aliases.get(name) for name in told],
                         "inverse": inverses,
                         "words": [
                             json.dumps(dict(graph.words.get(name, {})), ensure_ascii=False) for name in told
@@ -104,6 +104,7 @@ def read_written_knowledge(directory: str | Path) -> KnowledgeGraph:
             names=entities["name"],
             relations=relations["id"].to_list(),
             inverses=relations["inverse"].to_list(),
+            aliases=dict(told.drop_nulls("name").select("id", "name").iter_rows()),
             words={name: said for name, said in words.items() if said},
             **{name: arrays[name] for name in ("heads", "relation", "tails", "item_entity")},
         )

@@ -30,6 +30,7 @@ class KnowledgeGraph:
         relations: Names of the relations, [R].
         inverses: For each the name of the same relation from the other side; its own name if it reads
             the same from both, None if it has none.
+        aliases: Every relation of the triples that was folded into its inverse, and that one.
         words: Words of relations (inverses included) per language.
         heads: Head of each fact, int32 [F].
         relation: Its relation, int32 [F].
@@ -44,6 +45,7 @@ class KnowledgeGraph:
     names: pl.Series
     relations: tuple[str, ...]
     inverses: tuple[str | None, ...]
+    aliases: Mapping[str, str]
     words: Mapping[str, Mapping[str, str]]
     heads: NDArray[np.int32]
     relation: NDArray[np.int32]
@@ -60,6 +62,7 @@ class KnowledgeGraph:
         names: pl.Series,
         relations: Sequence[str],
         inverses: Sequence[str | None],
+        aliases: Mapping[str, str],
         words: Mapping[str, Mapping[str, str]],
         heads: NDArray[np.int32],
         relation: NDArray[np.int32],
@@ -79,6 +82,7 @@ class KnowledgeGraph:
             names=names,
             relations=tuple(relations),
             inverses=tuple(inverses),
+            aliases=aliases,
             words=words,
             heads=heads,
             relation=relation,
@@ -239,8 +243,8 @@ class KnowledgeGraph:
         """The side of edges that a relation, or the name of an inverse, is read from."""
         if relation in self.relations:
             side = 2 * self.relations.index(relation)
-        elif relation in self.inverses:
-            side = 2 * self.inverses.index(relation) + 1
+        elif relation in self.aliases:
+            side = 2 * self.relations.index(self.aliases[relation]) + 1
         else:
             return None
         return side if forward else self._flip(side)

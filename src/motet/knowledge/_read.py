@@ -78,6 +78,7 @@ def read_knowledge(
         names=_names(settings, directory, index, account),
         relations=folded.relations,
         inverses=folded.inverses,
+        aliases=folded.aliases,
         words=settings.relations,
         heads=folded.heads,
         relation=folded.relation,
