@@ -1,0 +1,236 @@
+"""Profiles of users, mined from what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.bundle import Bundle
+from motet.data import Behaviour, Dataset, WordIndex, behaviour_of, liking
+from motet.errors import DataError
+from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, Support
+from motet.explain._profile_settings import ProfileSettings
+from motet.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
+from motet.explain._traits import traits_of
+from motet.language import clean_text
+
+__all__ = ["Profiler", "wilson"]
+
+_Z95: Final = 1.959963984540054
+_CERTAINTIES: Final[tuple[Certainty, ...]] = ("a hint", "fairly sure", "sure")
+_HINT, _FAIRLY_SURE, _SURE = 1, 2, 3
+_HALVED: Final = -np.log(2.0)  # odds of liking that are so much lower are an aversion, not a nuance
+_EVIDENCE: Final = 10  # ids of items that an interest names
+_CELLS: Final = 4_000_000  # of users times traits, held at once
+_NAME_CHARACTERS: Final = 120
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Profiler:
+    """Mines profiles from behaviour and the catalogue; nothing of the users' own table is looked at.
+
+    Args:
+        data: With a catalogue.
+        behaviour: What users did, of which the profiles are made.
+        settings: How.
+
+    Raises:
+        DataError: If there are no users or no items, or a column to leave out is not there.
+    """
+
+    def __init__(self, data: Dataset, behaviour: Behaviour, settings: ProfileSettings | None = None) -> None:
+        self.settings = settings or ProfileSettings()
+        catalogue = data.catalogue
+        if data.schema.keys.user is None or catalogue is None:
+            raise DataError(
+                f"the schema '{data.schema.name}' has no users or no items", "profiles need both keys"
+            )
+        unknown = set(self.settings.leave_out) - set(catalogue.frame.columns)
+        if unknown:
+            raise DataError(
+                f"leave_out names '{min(unknown)}', which is no column of the catalogue",
+                f"name some of {', '.join(catalogue.frame.columns[1:])}",
+            )
+        self.catalogue, self.behaviour = catalogue, behaviour
+        self.user_ids = data.user_ids
+        self._index = WordIndex(data.user_ids)
+        self._timed = data.schema.keys.time is not None
+        self.task = liking(data.schema)
+        label = None if self.task is None else behaviour.label(self.task)
+        # where nothing says what was liked, everything that was chosen counts as liked
+        said = np.ones(len(behaviour.time)) if label is None else label.astype(np.float64)
+        self.likes: Floats = np.where(np.isnan(said), np.nan, (said > 0).astype(np.float64))
+        self.traits = traits_of(
+            catalogue,
+            leave_out=self.settings.leave_out,
+            fewest=self.settings.word_items,
+            largest_share=self.settings.word_share,
+        )
+        self._ids = catalogue.frame["id"].to_list()
+        named = catalogue.frame[catalogue.title or "id"].fill_null(catalogue.frame["id"])
+        self._names = [clean_text(name, _NAME_CHARACTERS) for name in named]
+        self._by_trait = sp.csc_array(self.traits.of_item)
+        self.population = population_of(behaviour, self.likes, self.traits)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, settings: ProfileSettings | None = None) -> Profiler:
+        """A profiler of all that a bundle knows."""
+        return cls(bundle.data, bundle.behaviour, settings)
+
+    @classmethod
+    def of_training(cls, data: Dataset, settings: ProfileSettings | None = None) -> Profiler:
+        """A profiler that has not seen the test rows, for what is measured on them."""
+        return cls(data, behaviour_of(data, splits=("train", "validation")), settings)
+
+    def profile(self, user: str) -> Profile:
+        """The profile of one user; an empty one of a user never seen."""
+        return next(self.profiles([user]))
+
+    def profiles(self, users: Sequence[str] | None = None) -> Iterator[Profile]:
+        """Profiles of some users, or of all, computed in blocks of bounded memory."""
+        ids = self.user_ids.to_list() if users is None else [str(user) for user in users]
+        rows = self._index.rows(pl.Series(ids, dtype=pl.String)).astype(np.int64)
+        rows = np.where(rows < 0, len(self.behaviour.items), rows)
+        block = max(1, _CELLS // max(len(self.traits.traits), 1))
+        for start in range(0, len(ids), block):
+            part = rows[start : start + block]
+            tastes = self.tastes(part)
+            chosen = self._chosen(tastes)
+            for place, row in enumerate(part):
+                yield self._profile(ids[start + place], int(row), tastes, chosen, place)
+
+    def tastes(self, users: NDArray[np.int64]) -> Tastes:
+        """Log-odds of every trait, for rows of users, [U, V] each."""
+        return tastes_of(self.behaviour, self.likes, self.traits, self.population, self.settings, users)
+
+    def item_scores(self, weights: Floats) -> Floats:
+        """Score of every item by weights of traits: the mean over its traits in a column, summed over columns.
+
+        Args:
+            weights: Such as ``tastes(users).liking.value``, [U, V].
+
+        Returns:
+            [U, I].
+        """
+        scores: Floats = np.asarray((self.traits.share_of_item @ weights.T).T)
+        return scores
+
+    def _chosen(self, tastes: Tastes) -> dict[Polarity, NDArray[np.int64]]:
+        """How surely each trait is said: 0 not at all, 1 a hint, 2 fairly sure, 3 sure; [U, V] each."""
+        words, fewest = self.traits.kinds("word"), self.settings.min_likes
+        avoids = np.zeros(tastes.likes.shape, np.int64)
+        if tastes.aversion is not None:
+            strong = (tastes.aversion.value <= _HALVED) & (2 * tastes.likes < tastes.labelled)
+            above = 1 - tastes.aversion.below
+            avoids = np.where(strong, _levels(above, tastes.labelled >= fewest, words), 0)
+        likes = _levels(tastes.liking.below, tastes.likes >= fewest, words)
+        # who picks much of what it does not like, does not like it
+        likes = np.where((tastes.liking.value > 0) & (avoids < _FAIRLY_SURE), likes, 0)
+        return {"likes": likes, "avoids": np.where(likes > 0, 0, avoids)}
+
+    def _profile(
+        self, user: str, row: int, tastes: Tastes, chosen: dict[Polarity, NDArray[np.int64]], place: int
+    ) -> Profile:
+        events = self.behaviour.events(row)
+        times, items, likes = (
+            self.behaviour.time[events],
+            self.behaviour.items.values[events],
+            self.likes[events],
+        )
+        interests = []
+        by_polarity: dict[Polarity, LogOdds | None] = {"likes": tastes.liking, "avoids": tastes.aversion}
+        for polarity, odds in by_polarity.items():
+            if odds is None:
+                continue
+            levels, weights = chosen[polarity][place], np.abs(odds.value[place])
+            found = np.flatnonzero(levels)
+            surest = found[np.lexsort((-weights[found], -levels[found]))][: self.settings.most]
+            for v in surest[np.argsort(-weights[surest], kind="stable")]:
+                interests.append(
+                    self._interest(int(v), polarity, odds, int(levels[v]), tastes, place, events)
+                )
+        liked = np.flatnonzero(likes == 1)[::-1][: self.settings.latest]
+        return Profile(
+            user=user,
+            known=len(items) > 0,
+            judged=self.population.judges,
+            events=len(items),
+            likes=int((likes == 1).sum()),
+            first=self._moment(times[:1]),
+            last=self._moment(times[-1:]),
+            half_life_days=self.settings.half_life_days if self._timed else None,
+            interests=tuple(interests),
+            liked=tuple(
+                LikedItem(self._ids[items[at]], self._names[items[at]], self._moment(times[at : at + 1]))
+                for at in liked
+            ),
+            withheld=self.traits.withheld,
+        )
+
+    def _interest(
+        self, v: int, polarity: Polarity, odds: LogOdds, level: int, tastes: Tastes, place: int, events: slice
+    ) -> Interest:
+        items, likes = self.behaviour.items.values[events], self.likes[events]
+        bears = self._bears(v)[items]
+        at = np.flatnonzero(bears & (likes == (1 if polarity == "likes" else 0)))[::-1]
+        labelled, liked = int(tastes.labelled[place, v]), int(tastes.likes[place, v])
+        expected = tastes.outcome if polarity == "likes" else tastes.aversion
+        evidence = list(dict.fromkeys(items[at].tolist()))[:_EVIDENCE]
+        support = Support(
+            events=int(bears.sum()),
+            labelled=labelled,
+            likes=liked,
+            share=liked / max(int((likes == 1).sum()), 1),
+            share_of_others=float(self.population.like_share[v]),
+            expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
+            like_interval=wilson(liked, labelled) if labelled else None,
+            items=tuple(self._ids[item] for item in evidence),
+            last=self._moment(self.behaviour.time[events][at[:1]]),
+        )
+        return Interest(
+            trait=self.traits.traits[v],
+            polarity=polarity,
+            weight=float(odds.value[place, v]),
+            interval=odds.interval(place, v),
+            choice=float(tastes.choice.value[place, v]),
+            outcome=0.0 if tastes.outcome is None else float(tastes.outcome.value[place, v]),
+            certainty=_CERTAINTIES[level - 1],
+            support=support,
+        )
+
+    def _bears(self, v: int) -> NDArray[np.bool_]:
+        """Which items bear a trait, [I]."""
+        bears = np.zeros(len(self._ids), bool)
+        bears[self._by_trait.indices[self._by_trait.indptr[v] : self._by_trait.indptr[v + 1]]] = True
+        return bears
+
+    def _moment(self, time: NDArray[np.int64]) -> datetime | None:
+        if not self._timed or not len(time):
+            return None
+        return _EPOCH + timedelta(microseconds=int(time[0]))
+
+
+def _levels(p: Floats, tested: NDArray[np.bool_], words: NDArray[np.bool_]) -> NDArray[np.int64]:
+    rate = false_discovery(p, tested)
+    # so many words are looked at that one in ten by chance would fill a page
+    hints = np.where(tested & (p <= 0.1) & ~words, _HINT, 0)
+    return np.where(rate <= 0.01, _SURE, np.where(rate <= 0.1, _FAIRLY_SURE, hints))
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927).
+
+    Example:
+        >>> [round(x, 2) for x in wilson(3, 3)]
+        [0.44, 1.0]
+    """
+    share, z2 = successes / trials, _Z95**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = _Z95 / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
