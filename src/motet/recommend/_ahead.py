@@ -71,6 +71,14 @@ class ItemsAhead:
             )
             return self.model.logits_of(everything, self._item_logits)
 
+    @property
+    def vectors(self) -> NDArray[np.float32] | None:
+        """Vectors of the items that retrieval compares users with, [I, Dr]; None without such a task."""
+        if self._retrieval is None:
+            return None
+        vectors: NDArray[np.float32] = self._retrieval[0].numpy()
+        return vectors
+
     def retrieve(self, data: Dataset, user: int) -> Tensor:
         """Retrieval score of every item for one user, [I]."""
         assert self.model.retrieval is not None  # noqa: S101 (asked for retrieval tasks only)
