@@ -1,0 +1,73 @@
+"""Which claims a reason is made of: strong ones that say different things."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from motet.explain._claim import Claim
+
+__all__ = ["choose"]
+
+_LEAST = 0.2  # weaker claims are told only where there is nothing else
+_FAMILY = {  # kinds that lean on single liked items say much the same
+    "near": "items",
+    "others": "items",
+    "moved": "items",
+    "fact": "items",
+    "words": "items",
+    "tags": "tags",
+    "rate": "tags",
+    "peers": "crowd",
+    "popular": "crowd",
+    "number": "number",
+}
+_SAME_FAMILY, _SAME_MENTION = 0.6, 0.5
+_TIRED = 0.85  # for each time that something was named higher up in the list
+
+
+def choose(
+    claims: Sequence[Claim], k: int, *, cautions: bool = False, told: Counter[str] | None = None
+) -> list[Claim]:
+    """Choose claims greedily: strength, less for each chosen claim of a like sort or about the same things.
+
+    Args:
+        claims: Any claims about one item and user.
+        k: At the most, ≥ 1.
+        cautions: Whether a claim against the item may stand at the end.
+        told: How often each tag or item was named higher up in a list of reasons; the chosen are added.
+
+    Returns:
+        The strongest first; one that speaks against the item last.
+    """
+    told = Counter() if told is None else told
+    fresh = {
+        claim: claim.strength * _TIRED ** max((told[mention.key] for mention in claim.mentions), default=0)
+        for claim in claims
+    }
+    rest = [claim for claim in claims if claim.polarity]
+    chosen: list[Claim] = []
+    against = [claim for claim in claims if not claim.polarity and claim.strength >= _LEAST]
+    room = k - 1 if cautions and against and k > 1 else k
+    while rest and len(chosen) < room:
+        best = max(rest, key=lambda claim: (fresh[claim] * _novelty(claim, chosen), -rest.index(claim)))
+        if chosen and fresh[best] * _novelty(best, chosen) < _LEAST:
+            break
+        chosen.append(best)
+        rest = [claim for claim in rest if claim.kind != best.kind]
+    if cautions and against:
+        said = {mention for claim in chosen for mention in claim.of("tag")}
+        new = [claim for claim in against if not set(claim.mentions) & said] or ([] if chosen else against)
+        chosen += sorted(new, key=lambda claim: -claim.strength)[: max(0, k - len(chosen))][:1]
+    told.update(mention.key for claim in chosen for mention in claim.mentions)
+    return chosen
+
+
+def _novelty(claim: Claim, chosen: Sequence[Claim]) -> float:
+    worth = 1.0
+    for other in chosen:
+        if _FAMILY.get(other.kind) == _FAMILY.get(claim.kind):
+            worth *= _SAME_FAMILY
+        if {(m.role, m.key) for m in claim.mentions} & {(m.role, m.key) for m in other.mentions}:
+            worth *= _SAME_MENTION
+    return worth

@@ -1,0 +1,234 @@
+"""How claims are put into English words: kinds of items, lists, numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from motet.explain._claim import Claim, Mention
+from motet.explain._ground import Ground
+from motet.explain._verbs import verb
+
+__all__ = ["and_list", "english_slots"]
+
+_PLAIN_CASE = re.compile(r"[A-Z][a-z']+(?:[ -][A-Z]?[a-z']+)*")
+_SILENT = re.compile(r"(?i)^(hono|hour|heir)")
+_AS_YOU = re.compile(r"(?i)^(uni[^nm]|use|usu|eu|one)")
+# what a relation of a graph shares, by how it is said of an item; anything else is quoted
+_SHARED = {
+    "directed by": "a director",
+    "written by": "a writer",
+    "produced by": "a producer",
+    "photographed by": "a cinematographer",
+    "edited by": "an editor",
+    "starring": "an actor",
+    "made by the company": "a production company",
+    "about": "a subject",
+    "of the genre": "a genre",
+    "made in": "a country",
+    "spoken in": "a language",
+    "nominated for": "a nomination",
+    "winner of": "an award",
+    "by": "an author",
+    "published by": "a publisher",
+    "performed by": "a performer",
+    "made by": "a maker",
+}
+
+
+def and_list(parts: Sequence[str]) -> str:
+    """Parts as one would list them.
+
+    Example:
+        >>> and_list(["a"]), and_list(["a", "b"]), and_list(["a", "b", "c"])
+        ('a', 'a and b', 'a, b and c')
+    """
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def article(phrase: str) -> str:
+    """A phrase with "a" or "an".
+
+    Example:
+        >>> article("action film"), article("unusual film"), article("one-act film")
+        ('an action film', 'an unusual film', 'a one-act film')
+    """
+    vowel = phrase[:1].lower() in "aeiou" and not _AS_YOU.match(phrase)
+    if phrase.lower().startswith("unus") or _SILENT.match(phrase):
+        vowel = True
+    return f"{'an' if vowel else 'a'} {phrase}"
+
+
+def said_tag(tag: str) -> str:
+    """A tag within a sentence: lower case, unless its capitals mean something.
+
+    Example:
+        >>> said_tag("Sci-Fi"), said_tag("Children's"), said_tag("USB"), said_tag("iPhone")
+        ('sci-fi', "children's", 'USB', 'iPhone')
+    """
+    return tag.lower() if _PLAIN_CASE.fullmatch(tag) else tag
+
+
+def said_number(value: float) -> str:
+    """A number as it is written: whole ones with separators, others with two decimals at the most.
+
+    Example:
+        >>> said_number(1234.0), said_number(39.9), said_number(0.125)
+        ('1,234', '39.9', '0.12')
+    """
+    return f"{int(value):,}" if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
+    """Which templates say a claim, what fills their slots, and which surfaces are names, tags and numbers."""
+    one, many = ground.schema.explain.noun.get("en", ("item", "items"))
+    slots = {
+        "noun": one,
+        "nouns": many,
+        "liked": verb(ground, "liked", "en"),
+        "had": verb(ground, "had", "en"),
+    }
+    titles = [f"“{ground.titles[m.row]}”" for m in claim.mentions if m.role in ("liked", "item")]
+    entities = [f"“{m.name}”" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
+    words = [f"“{_as_in(ground, claim, m)}”" for m in claim.of("word")]
+    tags: list[str] = []
+    if titles:
+        slots |= {"titles": and_list(titles), "are": "is" if len(titles) == 1 else "are"}
+    if entities:
+        slots["entities"] = and_list(entities)
+    if words:
+        slots["words"] = and_list(words)
+        slots["column"] = _column(ground, claim.of("word")[0].column)
+    numbers = _numbers(claim, slots)
+    key: str = claim.kind
+    if claim.kind in ("tags", "rate"):
+        kind, kinds = _kinds(ground, claim.of("tag"), one, many)
+        slots |= {"a_kind": article(kind), "kinds": kinds}
+        tags += [said_tag(m.key) for m in claim.of("tag")]
+        key = {"tags": "tags"}.get(claim.kind, "rate+" if claim.polarity else "rate-")
+    elif claim.kind == "popular":
+        key = "popular_top" if claim.number("top") else "popular"
+    elif claim.kind == "number":
+        column = claim.relation.removeprefix("same_")
+        year = ground.is_year(column)
+        key = "year" if year else "number"
+        if year:
+            slots["decade"] = f"{int(claim.number('low'))}s"
+            numbers.insert(0, str(int(claim.number("low"))))
+        else:
+            slots["column"] = _column(ground, column)
+            tags.append(slots["column"])
+            for name in ("value", "low", "high"):
+                slots[name] = said_number(claim.number(name))
+                numbers.append(slots[name])
+    elif claim.kind == "words":
+        title = claim.of("word")[0].column == ground.catalogue.title
+        key = "words_title" if title else "words"
+    elif claim.kind == "peers":
+        slots |= {"category": claim.mentions[0].column.replace("_", " "), "value": claim.mentions[0].key}
+        tags += [slots["category"], slots["value"]]
+    elif claim.kind in ("fact", "says") and ground.graph is not None:
+        said = ground.graph.said(claim.relation, "en") or claim.relation
+        slots["said"] = said
+        slots["a_thing"] = said if said.split()[0] in ("a", "an", "the") else f"{article(one)} {said}"
+        if claim.kind == "fact":
+            key = "fact_named" if entities else "fact" if claim.of("entity") else "fact_direct"
+            if key == "fact":
+                slots["what"] = _SHARED.get(said, f"something under “{said}”")
+    elif claim.kind == "is":
+        key = _is(ground, claim, slots, tags, numbers, one)
+    names = tuple(part[1:-1] if part.startswith("“") else part for part in [*titles, *entities, *words])
+    if "title" in slots:
+        names = (slots["title"].strip("“”"), *names)
+    return key, slots, {"names": names, "tags": tuple(tags), "numbers": tuple(numbers)}
+
+
+def _numbers(claim: Claim, slots: dict[str, str]) -> list[str]:
+    found = dict(claim.numbers)
+    numbers: list[str] = []
+    if "found" not in found:
+        return numbers
+    n = int(found["found"])
+    slots["found"] = said_number(n)
+    numbers.append(slots["found"])
+    if "top" in found:
+        slots["top"] = said_number(found["top"])
+        numbers.append(slots["top"])
+    if "of" in found:
+        of = int(found["of"])
+        slots |= {"of": said_number(of), "share": f"all {of:,}" if n == of else f"{n:,} of the {of:,}"}
+        slots["only"] = f"none of the {of:,}" if n == 0 else f"only {n:,} of the {of:,}"
+        numbers.append(slots["of"])
+        slots |= {name: "" for name, there in conditions(found).items() if there}
+    if found.get("times", 0) >= 2:
+        slots["times"] = str(int(found["times"]))
+        numbers.append(slots["times"])
+    return numbers
+
+
+def conditions(numbers: dict[str, float]) -> dict[str, bool]:
+    """Which words the numbers of a claim bear out."""
+    share = numbers["found"] / max(numbers["of"], 1)
+    return {
+        "often": share >= 0.25,
+        "keen": share >= 0.25 or (share >= 0.1 and numbers.get("times", 0) >= 2),
+        "half": share > 0.5,
+        "part": 0 < share < 1,
+        "all": share == 1,
+        "many": share >= 0.25,
+        "few": share < 0.25,
+        "some": share > 0,
+        "none": share == 0,
+    }
+
+
+def _kinds(ground: Ground, mentions: Sequence[Mention], one: str, many: str) -> tuple[str, str]:
+    """A kind of item, one and several: "action film", "films that combine action and war"."""
+    tags = [said_tag(m.key) for m in mentions if m.column in ground.catalogue.tags]
+    rest = [
+        f"{_column(ground, m.column)} is “{m.key}”" for m in mentions if m.column not in ground.catalogue.tags
+    ]
+    ending = f" whose {and_list(rest)}" if rest else ""
+    if len(tags) == 2:
+        both = and_list(tags)
+        return f"{one} that combines {both}{ending}", f"{many} that combine {both}{ending}"
+    if not tags:
+        return f"{one}{ending}", f"{many}{ending}"
+    if one.lower() in re.split(r"\W", tags[0].lower()):  # "film-noir film"
+        return f"{tags[0]} title{ending}", f"{tags[0]} titles{ending}"
+    return f"{tags[0]} {one}{ending}", f"{tags[0]} {many}{ending}"
+
+
+def _is(
+    ground: Ground, claim: Claim, slots: dict[str, str], tags: list[str], numbers: list[str], one: str
+) -> str:
+    """Slots of what the catalogue says: kinds and year in one sentence, or one column in another."""
+    kinds = [said_tag(m.key) for m in claim.of("tag") if m.column in ground.catalogue.tags]
+    year = next((value for column, value in claim.numbers if ground.is_year(column)), None)
+    if kinds or year is not None:
+        noun = "title" if any(one.lower() in re.split(r"\W", kind) for kind in kinds) else one
+        phrase = article(f"{and_list(kinds)} {noun}") if kinds else article(noun)
+        slots["title"] = f"“{ground.titles[claim.item]}”"
+        slots["a_kind_of"] = phrase + (f" from {int(year)}" if year is not None else "")
+        tags += kinds
+        numbers += [] if year is None else [str(int(year))]
+        return "is"
+    if claim.mentions:
+        column, value = claim.mentions[0].column, claim.mentions[0].key
+    else:
+        column, value = claim.numbers[0][0], said_number(claim.numbers[0][1])
+        numbers.append(value)
+    slots |= {"column": _column(ground, column), "value": value}
+    tags += [slots["column"], value]
+    return "is_more"
+
+
+def _column(ground: Ground, column: str) -> str:
+    return ground.catalogue.column_name(column, "en")
+
+
+def _as_in(ground: Ground, claim: Claim, mention: Mention) -> str:
+    """A word with the capitals that it has in the item's own text."""
+    text = ground.text(claim.item, mention.column)
+    found = re.search(rf"(?i)\b{re.escape(mention.key)}\b", text)
+    return found.group() if found else mention.key

@@ -1,0 +1,283 @@
+"""The ground that claims rest on: who liked what, what items are, and where they lie.
+
+Legend of shapes: U users, I items, V tags, D width of an item vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+
+from motet.bundle import Bundle
+from motet.data import Batcher, Catalogue, liking
+from motet.errors import DataError
+from motet.explain._titles import said_titles
+from motet.explain._word_table import WordTable
+from motet.knowledge import KnowledgeGraph
+from motet.recommend import Moments
+
+__all__ = ["Ground", "TagTable", "Taste"]
+
+_VECTOR_ROWS = 8192
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TagTable:
+    """Tags and categories of all items.
+
+    Attributes:
+        keys: (column, value) of each tag, [V].
+        has: Which item has which, [I, V].
+        by_tag: The same by tag.
+        counts: Items that have it, [V].
+    """
+
+    keys: list[tuple[str, str]]
+    has: csr_matrix
+    by_tag: csc_matrix
+    counts: NDArray[np.int64]
+
+    def of(self, item: int) -> NDArray[np.int32]:
+        """Tags of an item, in order."""
+        tags: NDArray[np.int32] = self.has.indices[self.has.indptr[item] : self.has.indptr[item + 1]]
+        return tags
+
+    def items(self, tags: tuple[int, ...]) -> NDArray[np.int32]:
+        """Items that have all of some tags, in order."""
+        parts = [self.by_tag.indices[self.by_tag.indptr[t] : self.by_tag.indptr[t + 1]] for t in tags]
+        found: NDArray[np.int32] = parts[0]
+        for part in parts[1:]:
+            found = np.intersect1d(found, part, assume_unique=True)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What one user liked and tried.
+
+    Attributes:
+        user: Row of the user; −1 for one of whom nothing is known.
+        liked: Rows of the items liked, oldest first.
+        had: Rows of the items tried, liked or not, in order of rows.
+    """
+
+    user: int
+    liked: Rows
+    had: Rows
+
+    def without(self, item: int) -> Taste:
+        """The same as if the user had never met an item."""
+        return Taste(self.user, self.liked[self.liked != item], self.had[self.had != item])
+
+
+class Ground:
+    """Everything that claims are found in and checked against.
+
+    Args:
+        bundle: The trained model and what it knows.
+        moment: A context row, in which items are looked at.
+        graph: Facts about items, if there are any.
+
+    Raises:
+        DataError: If the bundle has no users or no items.
+    """
+
+    def __init__(
+        self, bundle: Bundle, moment: Callable[[], Moments], graph: KnowledgeGraph | None = None
+    ) -> None:
+        schema = bundle.schema
+        if bundle.data.catalogue is None or schema.keys.user is None or schema.keys.item is None:
+            raise DataError(
+                f"the schema '{schema.name}' has no users or no items", "reasons need keys.user and keys.item"
+            )
+        self.bundle, self.schema, self.graph = bundle, schema, graph
+        self.catalogue: Catalogue = bundle.data.catalogue
+        self.task = liking(schema)
+        self._moment = moment
+        self.users, self.items = len(bundle.data.users), len(bundle.data.items)
+        self._numbers: dict[str, NDArray[np.float64]] = {}
+        self._years: dict[str, bool] = {}
+        self._words: dict[str, WordTable] = {}
+
+    # -- behaviour -----------------------------------------------------------------------------
+
+    @cached_property
+    def _events(self) -> tuple[NDArray[np.int64], Rows, NDArray[np.bool_]]:
+        """User, item and whether it was liked, of the last event of each pair, oldest first."""
+        behaviour = self.bundle.behaviour
+        users = np.repeat(np.arange(len(behaviour.items)), behaviour.items.lengths())
+        items = behaviour.items.values.astype(np.int64)
+        label = np.ones(len(items), np.float32) if self.task is None else behaviour.label(self.task)
+        known = ~np.isnan(label)
+        users, items, liked = users[known], items[known], label[known] > 0.5
+        _, from_end = np.unique((users * self.items + items)[::-1], return_index=True)
+        last = np.sort(len(users) - 1 - from_end)
+        return users[last], items[last], liked[last]
+
+    @cached_property
+    def likers(self) -> csc_matrix:
+        """Who liked which item, [U, I], by item."""
+        users, items, liked = self._events
+        ones = np.ones(int(liked.sum()), np.int32)
+        return csr_matrix((ones, (users[liked], items[liked])), (self.users, self.items)).tocsc()
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """How many users liked each item, [I]."""
+        counts: NDArray[np.int64] = np.diff(self.likers.indptr).astype(np.int64)
+        return counts
+
+    @cached_property
+    def active(self) -> int:
+        """How many users liked anything."""
+        return len(np.unique(self.likers.indices))
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.searchsorted(self._events[0], np.arange(self.users + 1))
+
+    def taste(self, user: int) -> Taste:
+        """What a user liked; nothing for −1."""
+        none = np.zeros(0, np.int64)
+        if user < 0 or user >= self.users:
+            return Taste(-1, none, none)
+        _, items, liked = self._events
+        mine = slice(self._starts[user], self._starts[user + 1])
+        return Taste(user, items[mine][liked[mine]], np.sort(items[mine]))
+
+    def likers_of(self, item: int, but: int = -1) -> NDArray[np.int32]:
+        """Users who liked an item, in order, one user left out."""
+        start, stop = self.likers.indptr[item : item + 2]
+        found: NDArray[np.int32] = self.likers.indices[start:stop]
+        return found[found != but] if but >= 0 else found
+
+    # -- categories of users -------------------------------------------------------------------
+
+    def categories(self, feature: str) -> NDArray[np.int32] | None:
+        """Codes of a category of users, [U]; None where the model knows no such category."""
+        layout = self.bundle.data.encoder.layout("user").codes
+        if feature not in layout:
+            return None
+        codes: NDArray[np.int32] = self.bundle.data.users.codes[:, layout.index(feature)]
+        return codes
+
+    def category(self, feature: str, user: int) -> str | None:
+        """The category of one user in words; None where it is not known."""
+        codes = self.categories(feature)
+        if codes is None or not 0 <= user < self.users:
+            return None
+        vocabulary = self.bundle.data.encoder.vocabularies[feature]
+        word = int(codes[user]) - vocabulary.offset - 1
+        return None if word < 0 else str(vocabulary.words.words[word])
+
+    # -- catalogue -----------------------------------------------------------------------------
+
+    def item_id(self, item: int) -> str:
+        """Id of an item."""
+        return str(self.catalogue.frame["id"][item])
+
+    def text(self, item: int, column: str) -> str:
+        """What stands in a column of words of an item; empty where nothing does."""
+        cell = self.catalogue.frame[column][item]
+        return "" if cell is None else str(cell)
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """What each item is called, as one would say it, [I]."""
+        years = next((column for column in self.catalogue.numbers if self.is_year(column)), None)
+        apart: list[str | None] = []
+        if years is not None:
+            apart = self.catalogue.frame[years].cast(pl.Int64, strict=False).cast(pl.String).to_list()
+        return said_titles([self.catalogue.name(row) for row in range(len(self.catalogue))], apart)
+
+    @cached_property
+    def tags(self) -> TagTable:
+        """Tags and categories of all items."""
+        keys: dict[tuple[str, str], int] = {}
+        rows, columns = [], []
+        for column in (*self.catalogue.tags, *self.catalogue.categories):
+            cells = self.catalogue.frame[column]
+            for row, cell in enumerate(cells.to_list()):
+                for value in [cell] if isinstance(cell, str) else cell or []:
+                    rows.append(row)
+                    columns.append(keys.setdefault((column, value), len(keys)))
+        shape = (len(self.catalogue), len(keys))
+        has = csr_matrix((np.ones(len(rows), np.int32), (rows, columns)), shape)
+        has.sum_duplicates()
+        has.data[:] = 1
+        has.sort_indices()
+        by_tag = has.tocsc()
+        by_tag.sort_indices()
+        return TagTable(list(keys), has, by_tag, np.asarray(has.sum(0)).ravel().astype(np.int64))
+
+    def words(self, column: str) -> WordTable:
+        """Which items have which words in a column."""
+        if column not in self._words:
+            self._words[column] = WordTable.build(self.catalogue.frame[column].fill_null("").to_list())
+        return self._words[column]
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column of numbers, NaN where missing, [I]."""
+        if column not in self._numbers:
+            values = self.catalogue.frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            self._numbers[column] = np.asarray(values, np.float64)
+        return self._numbers[column]
+
+    def is_year(self, column: str) -> bool:
+        """Whether the numbers of a column are years: whole, 1800 to 2100, and not all the same."""
+        if column not in self._years:
+            values = self.numbers(column)
+            values = values[np.isfinite(values)]
+            self._years[column] = bool(
+                len(values)
+                and (values == values.round()).all()
+                and 1800 <= values.min() < values.max() <= 2100
+            )
+        return self._years[column]
+
+    def quarters(self, column: str) -> NDArray[np.float64]:
+        """Least value, quartiles and largest value of a column, [5]."""
+        values = self.numbers(column)
+        found: NDArray[np.float64] = np.quantile(
+            values[np.isfinite(values)], [0, 0.25, 0.5, 0.75, 1], method="lower"
+        )
+        return found
+
+    # -- vectors -------------------------------------------------------------------------------
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Where the model puts each item, unit length around the catalogue's mean, [I, D].
+
+        The item vectors of retrieval, or the item inputs where there is no such task.
+        """
+        found = self._model_vectors()
+        found = found - found.mean(0)
+        lengths: NDArray[np.float32] = np.linalg.norm(found, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = found / np.maximum(lengths, 1e-12)
+        return unit
+
+    def _model_vectors(self) -> NDArray[np.float32]:
+        model, data, moment = self.bundle.model, self.bundle.data, self._moment()
+        batcher = Batcher(moment.data)
+        parts = []
+        for start in range(0, self.items, _VECTOR_ROWS):
+            items = np.arange(start, min(start + _VECTOR_ROWS, self.items), dtype=np.int32)
+            nobody = np.zeros(len(items), np.int32)
+            before = dict.fromkeys(data.histories, nobody)
+            context = (moment.table, moment.scenario)
+            batch = batcher.assemble(nobody, items, before, nobody.astype(np.int64), context=context)
+            with torch.inference_mode():
+                inputs = model.features(batch)
+                vectors = inputs.item if model.retrieval is None else model.retrieval.item(inputs.item)[0]
+            parts.append(vectors.numpy())
+        return np.concatenate(parts)

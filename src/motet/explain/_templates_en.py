@@ -1,0 +1,150 @@
+"""Sentences in English. A sentence is used only where every slot it names can be filled.
+
+Slots: ``found`` and ``of`` are counts; ``share`` is "12 of the 38" or "all 10"; ``only`` the same after "only";
+``times`` is a whole number of at least 2; ``often``, ``keen``, ``half``, ``many``, ``few`` and ``part`` are empty, and
+there only where the numbers bear the words beside them out. A slot with a capital begins a sentence.
+"""
+
+from typing import Final
+
+from motet.explain._tones import Templates
+
+__all__ = ["ENGLISH"]
+
+ENGLISH: Final[Templates] = {
+    "tags": {
+        "plain": (
+            "This is {a_kind}, like {share} {nouns} you {liked}.",
+            "{part}{found} of the {of} {nouns} you {liked} are {kinds}, and this is another.",
+            "{often}{part}{Kinds} come up often among the {nouns} you {liked} ({found} of {of}), and this is one.",
+            "{part}Among the {of} {nouns} you {liked}, {found} are {kinds}, and so is this.",
+        ),
+        "warm": (
+            "{keen}You have a taste for {kinds}, it seems: {share} {nouns} you {liked}, and now this one.",
+            "Here is one more of the {kinds} you {liked} {found} of so far.",
+            "{part}Another of your {kinds}: {found} of the {of} {nouns} you {liked} are of this kind.",
+        ),
+        "brief": ("{A_kind}, like {share} you {liked}.",),
+    },
+    "rate+": {
+        "plain": (
+            "You {liked} {share} {kinds} you {had}, and this is another.",
+            "{part}Of the {of} {kinds} you {had}, you {liked} {found}; here is one more.",
+        ),
+        "warm": ("{Kinds} suit you: you {liked} {share} you {had}.", "You rarely go wrong with {kinds}: you {liked} {share} you {had}."),
+        "brief": ("You {liked} {share} {kinds} you {had}.",),
+    },
+    "rate-": {
+        "plain": (
+            "To be fair, you {liked} {only} {kinds} you {had}, and this is one.",
+            "One thing speaks against it: you {liked} {only} {kinds} you {had}.",
+        ),
+        "warm": ("A word of caution: this is {a_kind}, and you {liked} {only} {kinds} you {had}.",),
+        "brief": ("But you {liked} {only} {kinds} you {had}.",),
+    },
+    "near": {
+        "plain": (
+            "It is close to {titles}, which you {liked}.",
+            "You {liked} {titles}, and few {nouns} are closer to this one.",
+            "{titles}, which you {liked}, {are} among the {nouns} closest to this one.",
+        ),
+        "warm": (
+            "You {liked} {titles}, and this is a close relative.",
+            "If you are in the mood for something close to {titles}, which you {liked}, try this.",
+        ),
+        "brief": ("Close to {titles}.",),
+    },
+    "moved": {
+        "plain": (
+            "Of everything you {liked}, {titles} spoke for it most.",
+            "We thought of it above all because you {liked} {titles}.",
+        ),
+        "warm": ("We picked it with {titles} in mind, which you {liked}.",),
+        "brief": ("Because you {liked} {titles}.",),
+    },
+    "others": {
+        "plain": (
+            "{many}{found} of the {of} other people who {liked} {titles} {liked} this too.",
+            "{many}Of the {of} others who {liked} {titles}, {found} also {liked} this.",
+            "Others who {liked} {titles}, as you did, {liked} this at least {times} times as often as people in general.",
+            "{few}Others who {liked} {titles}, as you did, {liked} this more often than most: {found} of {of}.",
+        ),
+        "warm": (
+            "{half}Most people who {liked} {titles}, as you did, {liked} this too: {found} of {of}.",
+            "{many}You share {titles} with {of} others, and {found} of them {liked} this as well.",
+            "{few}People who {liked} {titles}, as you did, {liked} this more often than most: {found} of {of}.",
+        ),
+        "brief": ("{found} of {of} others who {liked} {titles} {liked} it.",),
+    },
+    "peers": {
+        "plain": ("{found} of the {of} other people whose {category} is “{value}” {liked} it, more than usual.",),
+        "warm": ("Among people whose {category} is “{value}”, it does better than usual: {found} of {of} {liked} it.",),
+        "brief": ("{found} of {of} others with {category} “{value}” {liked} it.",),
+    },
+    "popular_top": {
+        "plain": (
+            "{found} people {liked} it, which puts it among the top {top}.",
+            "It is among the {top} {nouns} that the most people {liked}: {found} did.",
+        ),
+        "warm": ("A safe choice: {found} people {liked} it, which puts it among the top {top}.",),
+        "brief": ("Among the top {top}: {found} people {liked} it.",),
+    },
+    "popular": {
+        "plain": ("{found} people {liked} it.",),
+        "warm": ("{found} people {liked} it so far.",),
+        "brief": ("{found} people {liked} it.",),
+    },
+    "year": {
+        "plain": (
+            "It is from the {decade}, like {found} of the {of} {nouns} you {liked}.",
+            "{found} of the {of} {nouns} you {liked} are from the {decade}, as is this one.",
+        ),
+        "warm": (
+            "{often}The {decade} seem to be your time: {found} of the {of} {nouns} you {liked} are from then, like this one.",
+            "It takes you back to the {decade}, like {found} of the {of} {nouns} you {liked}.",
+        ),
+        "brief": ("From the {decade}, like {found} of the {of} you {liked}.",),
+    },
+    "number": {
+        "plain": ("Its {column} ({value}) is between {low} and {high}, like that of {found} of the {of} {nouns} you {liked}.",),
+        "warm": ("Its {column} of {value} is where you often look: {found} of the {of} {nouns} you {liked} are between {low} and {high}.",),
+        "brief": ("{Column} {value}, in the range of {found} of the {of} you {liked}.",),
+    },
+    "words_title": {
+        "plain": ("It has {words} in its title, like {titles}, which you {liked}.", "Like {titles}, which you {liked}, it has {words} in its title."),
+        "warm": ("You {liked} {titles}; this one has {words} in its title as well.",),
+        "brief": ("{words} in the title, as in {titles}.",),
+    },
+    "words": {
+        "plain": ("Its {column} mentions {words}, like that of {titles}, which you {liked}.", "Like {titles}, which you {liked}, it mentions {words} in its {column}."),
+        "warm": ("You {liked} {titles}; here too the {column} mentions {words}.",),
+        "brief": ("Mentions {words}, like {titles}.",),
+    },
+    "fact_named": {
+        "plain": ("Like {titles}, which you {liked}, this is {a_thing} {entities}.", "This is {a_thing} {entities}, like {titles}, which you {liked}."),
+        "warm": ("You {liked} {titles}; here is another {noun} {said} {entities}.",),
+        "brief": ("{A_thing} {entities}, like {titles}.",),
+    },
+    "fact": {
+        "plain": ("It shares {what} with {titles}, which you {liked}.", "You {liked} {titles}, and it shares {what} with this one."),
+        "warm": ("You {liked} {titles}; this one shares {what} with it.",),
+        "brief": ("Shares {what} with {titles}.",),
+    },
+    "fact_direct": {
+        "plain": ("It is {said} {titles}, which you {liked}.", "You {liked} {titles}; this one is {said} it."),
+        "warm": ("You {liked} {titles}, and this one is {said} it.",),
+        "brief": ("{Said} {titles}.",),
+    },
+    "is": {"plain": ("{Title} is {a_kind_of}.",), "warm": ("{Title} is {a_kind_of}.",), "brief": ("{A_kind_of}.",)},
+    "is_more": {"plain": ("Its {column} is {value}.",), "warm": ("Its {column} is {value}.",), "brief": ("{Column}: {value}.",)},
+    "says": {
+        "plain": ("It is {a_thing} {entities}.",),
+        "warm": ("It is {a_thing} {entities}.",),
+        "brief": ("{Said} {entities}.",),
+    },
+    "similar": {
+        "plain": ("Among all {nouns}, {titles} {are} closest to it.", "The {nouns} closest to it include {titles}."),
+        "warm": ("If you know {titles}: few {nouns} are closer to it.",),
+        "brief": ("Close to {titles}.",),
+    },
+}  # fmt: skip
