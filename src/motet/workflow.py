@@ -16,11 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 import motet
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
-from motet.data import Account, Dataset, Encoder, TextToVectors, build_dataset
+from motet.data import (
+    Account,
+    Dataset,
+    Encoder,
+    ItemsToVectors,
+    TextToVectors,
+    build_dataset,
+    graph_features,
+    known_items,
+)
 from motet.errors import BundleError, DataError
 from motet.evaluation import (
     calibration_curve,
@@ -32,7 +42,10 @@ from motet.evaluation import (
 )
 from motet.knowledge import (
     KNOWLEDGE_FILES,
+    Interactions,
     KnowledgeGraph,
+    hidden_relations,
+    knowledge_vectors,
     read_knowledge,
     read_written_knowledge,
     write_knowledge,
@@ -79,6 +92,7 @@ def load_data(
     directory: str | Path,
     *,
     encoder: Encoder | None = None,
+    item_vectors: ItemsToVectors | None = None,
     spill_directory: Path | None = None,
     progress: Progress = silent,
 ) -> Prepared:
@@ -88,24 +102,43 @@ def load_data(
         schema: What they are.
         directory: Where they are.
         encoder: That of a bundle, to see the files as its model does.
+        item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
+            from the graph when left out.
         spill_directory: Where the columns of large tables go.
         progress: Called with what is going on.
 
     Raises:
         DataError: If a file, a column or a value is wrong.
+        KnowledgeError: If the graph cannot be read.
     """
     account = Account()
+    graph: KnowledgeGraph | None = None
+
+    def learnt(
+        keys: pl.Series, user_row: NDArray[np.int32], item_row: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        nonlocal graph
+        assert schema.knowledge is not None  # noqa: S101 (a schema with such a feature has the section)
+        graph = read_knowledge(schema, directory, keys, account)
+        return knowledge_vectors(
+            graph,
+            schema.knowledge,
+            interactions=Interactions(user_row, item_row),
+            exclude=hidden_relations(schema, graph),
+            progress=progress,
+        )
+
     data = build_dataset(
         schema,
         Path(directory),
         encode_text=text_encoder(schema.language, progress),
+        item_vectors=item_vectors or learnt,
         encoder=encoder,
         account=account,
         spill_directory=spill_directory,
         progress=progress,
     )
-    graph = None
-    if schema.knowledge is not None:
+    if graph is None and encoder is None and schema.knowledge is not None:
         progress("reading the knowledge graph", 0, 1)
         graph = read_knowledge(schema, directory, data.item_ids, account)
     return Prepared(data, account, graph)
@@ -216,7 +249,13 @@ def evaluate_bundle(
     """
     require_known(split, ("test", "validation", "train"), "the split", DataError)
     loaded = load_bundle(bundle)
-    prepared = load_data(loaded.schema, directory, encoder=loaded.data.encoder, progress=progress)
+    prepared = load_data(
+        loaded.schema,
+        directory,
+        encoder=loaded.data.encoder,
+        item_vectors=known_items(loaded.data) if graph_features(loaded.schema) else None,
+        progress=progress,
+    )
     data = prepared.data
     predictor = ModelPredictor(loaded.model, data, known="train" if split == "validation" else "validation")
     progress(f"measuring the {split} rows", 0, 1)

@@ -20,7 +20,7 @@ from motet.data._read import read_table
 from motet.data._scale import Scale, Whitening
 from motet.data._sides import side_columns, side_fields
 from motet.data._split import SPLIT_CODES
-from motet.data._vectors import TextToVectors
+from motet.data._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [
     "SPLIT_CODES",
@@ -39,6 +39,7 @@ __all__ = [
     "Finding",
     "History",
     "Inspection",
+    "ItemsToVectors",
     "Layout",
     "Leak",
     "Preparer",
@@ -58,7 +59,9 @@ __all__ = [
     "build_dataset",
     "catalogue_of",
     "check_data",
+    "graph_features",
     "inspect_directory",
+    "known_items",
     "liking",
     "read_table",
     "side_columns",

@@ -18,7 +18,13 @@ from motet.data._prepare import Preparer
 from motet.data._raw import RawTable
 from motet.data._sides import side_columns, side_fields
 from motet.data._split import SPLIT_CODES, split_rows
-from motet.data._vectors import TextToVectors, build_vectors
+from motet.data._vectors import (
+    ItemsToVectors,
+    TextToVectors,
+    build_vectors,
+    graph_features,
+    with_vectors,
+)
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Progress, Schema, silent
 
@@ -32,6 +38,7 @@ def build_dataset(
     directory: Path,
     *,
     encode_text: TextToVectors | None = None,
+    item_vectors: ItemsToVectors | None = None,
     encoder: Encoder | None = None,
     account: Account | None = None,
     spill_directory: Path | None = None,
@@ -46,6 +53,8 @@ def build_dataset(
         schema: What the files are.
         directory: Where they are.
         encode_text: Turns distinct texts into vectors [n, D]; needed if the schema has text features.
+        item_vectors: Gives each item its vector of the knowledge graph; needed if an item feature has
+            ``source: knowledge``.
         encoder: One that was fitted before, to see new files as a trained model does; fitted on the
             training rows of these files when left out.
         account: Takes note of what was found and what was done about it.
@@ -60,6 +69,9 @@ def build_dataset(
     texts = [name for _, name, feature in schema.features.all() if feature.kind == "text"]
     if texts and encode_text is None:
         raise DataError(f"the text feature '{texts[0]}' needs an encoder", "pass encode_text")
+    from_graph = graph_features(schema)
+    if from_graph and item_vectors is None:
+        raise DataError(f"the feature '{from_graph[0]}' needs the vectors of a graph", "pass item_vectors")
     entities = Entities(schema, directory, Preparer(schema, account), account)
     inter, spill = read_interactions(entities, spill_directory, progress)
     inter = without_duplicates(inter, schema, account)
@@ -87,6 +99,9 @@ def build_dataset(
     raw: dict[Entity, RawTable] = {"interaction": inter.raw}
     for entity in TABLED:
         raw[entity] = entities.read(entity)
+    if from_graph and item_vectors is not None:
+        given = item_vectors(entities.ids("item"), inter.user_row[train], inter.item_row[train])
+        raw["item"] = with_vectors(raw["item"], from_graph, given)
 
     progress("encoding features", 0, 1)
     fit = encoder is None

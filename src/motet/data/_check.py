@@ -104,6 +104,7 @@ def check_data(
         schema,
         directory,
         encode_text=no_vectors,
+        item_vectors=lambda keys, *_: no_vectors(keys),
         account=account,
         spill_directory=spill_directory,
         progress=progress,

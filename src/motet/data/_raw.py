@@ -123,6 +123,9 @@ class RawReader:
                     texts = render(frame, feature.template, self._column)
                 self._texts[name].append(self._indices[name].grow(texts))
                 continue
+            if feature.kind == "vector" and feature.source == "knowledge":  # no column holds it
+                self._vectors[name].append(np.zeros((len(frame), 1), np.float32))
+                continue
             column = self._column(frame, feature.column or name)
             if feature.kind in ("id", "categorical"):
                 self._words[name].append(self._indices[name].grow(as_words(column)))

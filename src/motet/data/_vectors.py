@@ -3,19 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from motet.data._dataset import Dataset
 from motet.data._encoder import Encoder
+from motet.data._index import WordIndex
 from motet.data._raw import RawTable
 from motet.data._scale import Whitening
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Schema
 
-__all__ = ["TextToVectors", "build_vectors"]
+__all__ = [
+    "ItemsToVectors",
+    "TextToVectors",
+    "build_vectors",
+    "graph_features",
+    "known_items",
+    "with_vectors",
+]
 
 TextToVectors = Callable[[Sequence[str]], NDArray[np.float32]]
+ItemsToVectors = Callable[[pl.Series, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+"""From the keys of the items [I], and the user and the item row of each training interaction [N], to vectors
+[I, D]; zeros where an item has none."""
+
+
+def graph_features(schema: Schema) -> list[str]:
+    """Item features whose vectors come from the knowledge graph."""
+    return [
+        name
+        for name, feature in schema.features.item.items()
+        if feature.kind == "vector" and feature.source == "knowledge"
+    ]
+
+
+def with_vectors(table: RawTable, names: Sequence[str], vectors: NDArray[np.float32]) -> RawTable:
+    """A table of items as read, with the vectors of some features put in.
+
+    Raises:
+        DataError: If there is not one finite vector an item.
+    """
+    if vectors.ndim != 2 or len(vectors) != table.rows or not np.isfinite(vectors).all():
+        raise DataError(
+            f"the vectors of '{names[0]}' have shape {vectors.shape} for {table.rows} items, or are not finite",
+            "give item_vectors a function that gives one vector an item",
+        )
+    return replace(table, vectors={**table.vectors, **dict.fromkeys(names, vectors.astype(np.float32))})
+
+
+def known_items(data: Dataset) -> ItemsToVectors:
+    """The vectors that the items of a data set have already, by key: a trained model knows no others."""
+    columns = data.encoder.layout("item").vectors
+    name = next(name for name in columns if name in graph_features(data.schema))
+    matrix = data.vectors[name]
+    at = data.items.vector_rows[:, columns.index(name)]
+    index = WordIndex(data.item_ids)
+
+    def look_up(
+        keys: pl.Series, user_row: NDArray[np.int32], item_row: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        rows = index.rows(keys)
+        return matrix[np.where(rows >= 0, at[np.where(rows >= 0, rows, 0)], 0)]
+
+    return look_up
 
 
 def build_vectors(
