@@ -1,0 +1,355 @@
+"""From a row of things to slots: what is wanted, what is not, what is compared with what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+from motet.requests._lexicon import Lexicon, TagWord
+from motet.requests._ranges import read_comparison, read_number, read_vague
+from motet.requests._reading import Reading, TagSaid
+from motet.requests._references import (
+    read_named_people,
+    read_ordinal,
+    read_pronoun,
+    read_title,
+    read_unknown_title,
+)
+from motet.requests._scan import Item, Scan
+
+__all__ = ["interpret"]
+
+_OBJECTS: Final = (
+    "tag",
+    "title",
+    "word",
+    "number",
+    "fact",
+    "ordinal",
+    "quote",
+    "old",
+    "new",
+    "cheap",
+    "dear",
+)
+_BETWEEN_CHOICES: Final = ("or", "stop", "noun", "comma", "hedge", "from")
+
+
+def interpret(scan: Scan, lexicon: Lexicon, shown: Sequence[int] = (), *, follows: bool = False) -> Reading:
+    """Read the slots of a request.
+
+    Args:
+        scan: The request, taken apart.
+        lexicon: What it can ask for.
+        shown: Rows that were shown before, in order.
+        follows: Whether something was said before.
+    """
+    return _Interpreter(scan, lexicon, shown, follows).run()
+
+
+class _Interpreter:
+    def __init__(self, scan: Scan, lexicon: Lexicon, shown: Sequence[int], follows: bool) -> None:
+        self.scan, self.lexicon, self.shown, self.follows = scan, lexicon, shown, follows
+        self.items = scan.items
+        self.reading = Reading()
+        self.negated: str | None = None  # kind of the cue whose scope this is
+        self.has_object = False  # whether that scope holds something already
+        self.hedged = False
+        self.refused: list[str] = []  # words in the scope of a negation, to be told as unmet
+        self.vague: list[tuple[int, bool]] = []
+
+    def run(self) -> Reading:
+        at = 0
+        while at < len(self.items):
+            at = self._read(at)
+        self._flush()
+        for place, negated in self.vague:  # after all numbers: a year that was said wins over "old"
+            if not read_vague(self.scan, place, self.lexicon, self.reading, negated):
+                self._word(self.items[place], negated)
+        self._hedge_backwards()
+        self._join_choices()
+        self._refer_to_seen()
+        return self.reading
+
+    def _read(self, at: int) -> int:
+        item = self.items[at]
+        if not item.has("word") or self.negated is None:
+            self._flush()
+        if item.has("end"):
+            self._end_scope()
+        elif item.has("comma"):
+            self._comma(at)
+        elif item.has("title"):
+            read_title(self.scan, at, self.lexicon, self.reading, self.negated is not None)
+            self.has_object = True
+        elif item.has("tag"):
+            self._tag(at)
+        elif item.has("number"):
+            return self._number(at)
+        elif item.has("fact"):
+            (self.reading.facts_not if self.negated else self.reading.facts).append(self._fact(at))
+            self.has_object = True
+        elif item.has("ordinal"):
+            read_ordinal(self.scan, at, self.reading, self.shown, self.negated is not None)
+            self.has_object = True
+        elif item.has("scenario"):
+            if self.negated is None:
+                self.reading.scenario = item.value[0]
+        elif item.has("quote"):
+            return self._quote(at)
+        elif item.has("word"):
+            return self._plain_word(at)
+        elif not item.has("stop", "mark", "dash"):
+            return self._cue(at)
+        return at + 1
+
+    # -- scopes ------------------------------------------------------------------------------------
+
+    def _end_scope(self) -> None:
+        self._flush()
+        self.negated, self.has_object, self.hedged = None, False, False
+
+    def _comma(self, at: int) -> None:
+        if self.negated is not None and self.has_object and not self._list_goes_on(at):
+            self.negated, self.has_object = None, False
+        elif self.negated is not None and not self.has_object:
+            said = self.scan.words[self.items[at].start - 1]
+            if self._negates_backwards(at) or said == "no":
+                self.negated = None
+        self.hedged = self.hedged and self._list_goes_on(at)
+
+    def _list_goes_on(self, at: int) -> bool:
+        """Whether a comma parts the members of a list that "or" or "and" closes."""
+        place, objects = at + 1, 0
+        while place < len(self.items):
+            item = self.items[place]
+            if item.has("or", "and") and not item.has("but"):
+                return objects > 0 or item.has("or")
+            if item.has("tag", "title"):
+                objects += 1
+            elif item.has("comma"):
+                if objects == 0:
+                    return False
+            elif not item.has("stop", "noun"):
+                return False
+            place += 1
+        return False
+
+    def _negates_backwards(self, at: int) -> bool:
+        """Whether a negation stands after what it negates, as in 恐怖片不要."""
+        cue = at - 1
+        while cue >= 0 and not self.items[cue].has("not"):
+            if not self.items[cue].has("stop"):
+                return False
+            cue -= 1
+        before = cue - 1
+        while before >= 0 and self.items[before].has("stop", "noun"):
+            before -= 1
+        if (
+            before < 0
+            or not self.items[before].has("tag")
+            or self.scan.tokens[self.items[cue].start].kind != "han"
+        ):
+            return False
+        for said in self.reading.said:
+            if said.at == before:
+                said.excluded = True
+                return True
+        return False
+
+    # -- things ------------------------------------------------------------------------------------
+
+    def _tag(self, at: int) -> None:
+        item = self.items[at]
+        words: tuple[TagWord, ...] = item.value
+        hedged = self.hedged or self._is_liked(at)
+        said = TagSaid(
+            (words[0].tag,),
+            words[0].own,
+            self.negated is not None,
+            hedged,
+            at,
+            self.scan.said(item.start, item.stop),
+        )
+        self.reading.said.append(said)
+        self.has_object = True
+
+    def _is_liked(self, at: int) -> bool:
+        """Whether somebody says to like such things, which is no demand."""
+        place = at - 1
+        while place >= 0 and self.items[place].has("stop", "tag", "and", "or", "comma"):
+            place -= 1
+        return place >= 0 and self.items[place].has("liked")
+
+    def _number(self, at: int) -> int:
+        negated = self.negated is not None and not self.has_object
+        after = read_number(self.scan, at, self.lexicon, self.reading, negated)
+        if after == at:
+            self._word(self.items[at], self.negated is not None)
+            return at + 1
+        self.has_object = True
+        return after
+
+    def _fact(self, at: int):  # type: ignore[no-untyped-def]
+        fact = self.items[at].value[0]
+        for place in range(at - 1, max(at - 4, -1), -1):
+            if self.items[place].has("relation"):
+                return fact.model_copy(update={"relation": self.items[place].value[0]})
+        return fact
+
+    def _quote(self, at: int) -> int:
+        after = read_unknown_title(self.scan, at, self.lexicon, self.reading)
+        if after > at:
+            return after
+        self._word(self.items[at], self.negated is not None)
+        return at + 1
+
+    def _plain_word(self, at: int) -> int:
+        if self.negated is None:
+            for read in (read_unknown_title, read_named_people):
+                after = read(self.scan, at, self.lexicon, self.reading)
+                if after > at:
+                    return after
+        self._word(self.items[at], self.negated is not None)
+        return at + 1
+
+    def _word(self, item: Item, negated: bool) -> None:
+        said = self.scan.said(item.start, item.stop)
+        if negated:
+            self.refused.append(said)
+            self.has_object = True
+        else:
+            self.reading.wants.append(said)
+
+    def _flush(self) -> None:
+        if self.refused:
+            han = any("\u3400" <= c <= "\u9fff" for c in self.refused[0])
+            words = ("" if han else " ").join(self.refused)
+            self.reading.unmet.append(f"不要{words}" if han else f"no {words}")
+            self.refused = []
+
+    # -- cues --------------------------------------------------------------------------------------
+
+    def _cue(self, at: int) -> int:
+        item = self.items[at]
+        if item.has("older", "newer", "cheaper", "dearer", "shorter", "longer") and self._compares(at):
+            return at + 1
+        if item.has("old", "new", "cheap", "dear"):
+            self.vague.append((at, self.negated is not None))
+            self.has_object = True
+        elif item.has("not", "except"):
+            self.negated, self.has_object, self.hedged = (
+                "except" if item.has("except") else "not",
+                False,
+                False,
+            )
+            if item.has("not") and self._at_end(at) and self._negates_backwards(at + 1):
+                self.negated = None
+        elif item.has("except_end", "but", "noop"):
+            self.negated = None if not item.has("noop") else self.negated
+            self.has_object = False
+            self.hedged = self.hedged and item.has("noop")
+        elif item.has("hedge") and not self._measures(at):
+            self.hedged = True
+            if self.negated and self.has_object:
+                self.negated = None
+        elif item.has("reset"):
+            self._reset()
+        elif item.has("instead"):
+            self.reading.instead = True
+            self.negated = None
+        elif item.has("forget_numbers"):
+            self.reading.freed = True
+        elif item.has("brief", "warm"):
+            self.reading.tone = "brief" if item.has("brief") else "warm"
+        elif item.has("others") and self.follows and self.shown:
+            self.reading.without += self.shown
+        elif item.has("by", "by_after", "like", "like_after"):
+            return self._points(at)
+        elif item.has("that", "those") and self.follows:
+            read_pronoun(
+                self.scan, at, self.reading, self.shown, self.negated is not None and not self.has_object
+            )
+        elif (
+            item.has("pos", "also")
+            and self.negated
+            and self.has_object
+            and not item.has("gt", "lt", "ge", "le")
+        ):
+            self.negated = None
+        return at + 1
+
+    def _measures(self, at: int) -> bool:
+        """Whether a hedge is none: "not a bit scary", "kind of films"."""
+        return self.negated is not None and not self.has_object
+
+    def _at_end(self, at: int) -> bool:
+        return all(item.has("stop", "end") for item in self.items[at + 1 :])
+
+    def _reset(self) -> None:
+        tone = self.reading.tone
+        self.reading = Reading(again=True, tone=tone)
+        self.vague = []
+        self._end_scope()
+
+    def _compares(self, at: int) -> bool:
+        following = self.items[at + 1] if at + 1 < len(self.items) else None
+        if following is not None and following.has("than") and at + 2 < len(self.items):
+            return False
+        return read_comparison(self.scan, at, self.lexicon, self.reading)
+
+    def _points(self, at: int) -> int:
+        for read in (read_unknown_title, read_named_people):
+            after = (
+                read(self.scan, at + 1, self.lexicon, self.reading) if at + 1 < len(self.items) else at + 1
+            )
+            if after > at + 1:
+                return after
+        if self.items[at].has("by_after"):
+            read_named_people(self.scan, at, self.lexicon, self.reading)
+        return at + 1
+
+    # -- when all is read --------------------------------------------------------------------------
+
+    def _hedge_backwards(self) -> None:
+        for place, item in enumerate(self.items):
+            if not item.has("hedge_after"):
+                continue
+            before = place - 1
+            while before >= 0 and not self.items[before].has("end", "comma", "but"):
+                for said in self.reading.said:
+                    if said.at == before and not said.excluded:
+                        said.hedged = True
+                before -= 1
+
+    def _join_choices(self) -> None:
+        """Tags joined by "or" are wished for: none of them can be demanded."""
+        wanted = [said for said in self.reading.said if not said.excluded]
+        for first, second in itertools.pairwise(wanted):
+            between = self.items[first.at + 1 : second.at]
+            if any(item.has("or") for item in between) and all(
+                item.has(*_BETWEEN_CHOICES) for item in between
+            ):
+                first.hedged = second.hedged = True
+                self._join_list_before(wanted, first)
+
+    def _join_list_before(self, wanted: list[TagSaid], last: TagSaid) -> None:
+        place = wanted.index(last)
+        while place > 0:
+            between = self.items[wanted[place - 1].at + 1 : wanted[place].at]
+            if not (any(i.has("comma") for i in between) and all(i.has("comma", "stop") for i in between)):
+                return
+            wanted[place - 1].hedged = True
+            place -= 1
+
+    def _refer_to_seen(self) -> None:
+        """What was seen in "I have seen X; something like it": what was seen is what it should be like."""
+        if not self.reading.seen or any(row not in self.reading.seen for row in self.reading.like):
+            return
+        for place, item in enumerate(self.items):
+            if item.has("like", "like_after") and not item.has("hedge"):
+                rest = self.items[place + 1 : place + 3]
+                if not any(later.has("title", "tag", "word", "ordinal") for later in rest):
+                    self.reading.like += [row for row in self.reading.seen if row not in self.reading.like]
+                    return

@@ -1,0 +1,328 @@
+"""Numbers of a request: limits, spans of years, sums and counts."""
+
+from __future__ import annotations
+
+from motet.requests._lexicon import Lexicon
+from motet.requests._quantities import Quantity
+from motet.requests._reading import Reading
+from motet.requests._request import Range
+from motet.requests._roles import NumberColumn
+from motet.requests._scan import Item, Scan
+
+__all__ = ["read_comparison", "read_number", "read_vague"]
+
+_MOST = 100  # items in one answer
+_LIMITS = ("gt", "lt", "ge", "le")
+_FLIPPED = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}
+_OLD, _NEW, _CHEAP, _DEAR = 0.15, 0.75, 0.33, 0.67  # shares of the catalogue
+_SKIP = ("stop", "year_word", "from", "column", "only", "pos")
+
+
+def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> int:
+    """Read the number at an item, with what stands around it.
+
+    Args:
+        scan: The request.
+        at: Place of the number among the items.
+        lexicon: Says which columns there are.
+        reading: Takes what is understood.
+        negated: Whether a negation stands before it, as in "nothing after 1980".
+
+    Returns:
+        Place of the first item after all that was read; ``at`` if the number says nothing.
+    """
+    items = scan.items
+    quantity: Quantity = items[at].value
+    before = _before(items, at)
+    limit = _limit(items, before, prefix=True)
+    start = before if limit else at
+    stop = at + 1
+    low, high = quantity.low, quantity.high
+    low, high = _part_of_decade(items, at, quantity, low, high)
+    second = _second(items, stop)
+    spans = False
+    if second is not None and limit in (None, "between", "ge") and items[second].value.low >= low:
+        other: Quantity = items[second].value
+        if other.unit == quantity.unit or "none" in (other.unit, quantity.unit):
+            high, stop, limit, spans = other.high, second + 1, None, True
+            quantity = Quantity(low, high, other.unit if other.unit != "none" else quantity.unit, 1)
+    if limit in (None, "between") and stop < len(items) and not spans:
+        after = stop + (
+            items[stop].has("comma")
+            and stop + 1 < len(items)
+            and items[stop + 1].has("or_later", "or_earlier")
+            and _or(scan, items[stop + 1])
+        )
+        if after < len(items) and items[after].has("or_later", "or_earlier"):
+            later = items[after].has("or_later")
+            strict = scan.words[items[after].start] in ("前", "以前", "之前") or scan.said(
+                items[after].start, items[after].stop
+            ) in ("以前", "之前", "前")
+            limit = "ge" if later else ("lt" if strict and quantity.unit == "year" else "le")
+            stop = after + 1
+    column = _column(items, at, stop, quantity, lexicon, limit, spans)
+    if column is None and quantity.unit in ("money", "minutes"):
+        reading.unmet.append(scan.said(items[start].start, items[stop - 1].stop))
+        return stop
+    if column is None or (
+        quantity.unit == "none" and not _by_name(items, at, stop, lexicon) and _counts(scan, at, stop, limit)
+    ):
+        return _read_count(scan, at, stop, quantity, limit, reading)
+    if negated and limit in _FLIPPED:
+        limit = _FLIPPED[limit]
+    elif negated and limit is None:
+        return _read_excluded(scan, at, stop, low, high, column, reading)
+    step = 1.0 if column.role == "year" else 0.0
+    scale = column.per_minute if quantity.unit == "minutes" else 1.0
+    found = {
+        "gt": (high + step, None), "ge": (low, None), "lt": (None, low - step), "le": (None, high), None: (low, high),
+    }[limit if limit != "between" else None]  # fmt: skip
+    scaled = [None if value is None else value * scale for value in found]
+    limits = reading.total if _is_total(items, at) and column.role in ("money", "minutes") else reading.ranges
+    _add(limits, column.name, *scaled)
+    return stop
+
+
+def read_vague(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> bool:
+    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue; False if it is no such word."""
+    item = scan.items[at]
+    dated = item.has("old", "new")
+    column = lexicon.column("year" if dated else "money")
+    if column is None or _about(scan, at) or column.name in reading.ranges:
+        return column is not None and column.name in reading.ranges
+    if item.has("new") and scan.tokens[item.start].capital and item.stop < len(scan.tokens):
+        after = scan.tokens[item.stop]
+        if after.capital and after.kind == "word" and item.start:
+            return False  # New York
+    more = item.has("new", "dear")
+    edge = column.at(
+        {"old": _OLD, "new": _NEW, "cheap": _CHEAP, "dear": _DEAR}[
+            next(iter(item.kinds & {"old", "new", "cheap", "dear"}))
+        ]
+    )
+    if not negated:
+        _add(reading.ranges, column.name, edge if more else None, None if more else edge)
+    elif more:
+        _add(reading.ranges, column.name, None, edge - 1 if dated else edge)
+    else:
+        _add(reading.ranges, column.name, edge + 1 if dated else edge, None)
+    return True
+
+
+def read_comparison(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> bool:
+    """Read "older", "cheaper", "longer"; what they are compared with is decided when all is read."""
+    item = scan.items[at]
+    role, sign = next(
+        (role, sign)
+        for kinds, role, sign in (
+            ("older", "year", -1), ("newer", "year", 1), ("cheaper", "money", -1), ("dearer", "money", 1),
+            ("shorter", "minutes", -1), ("longer", "minutes", 1),
+        )
+        if item.has(kinds)
+    )  # fmt: skip
+    column = lexicon.column(role)  # type: ignore[arg-type]
+    if column is None:
+        if (
+            role == "minutes"
+            and scan.items[at + 1 : at + 2]
+            and scan.items[at + 1].has("noun", "tag", "word")
+        ):
+            return False
+        reading.unmet.append(scan.said(item.start, item.stop))
+    else:
+        reading.compared[column.name] = sign
+    return True
+
+
+def _before(items: list[Item], at: int) -> int:
+    place = at - 1
+    while (
+        place >= 0
+        and items[place].has(*_SKIP)
+        and not items[place].has(*_LIMITS, "between", "early", "late", "mid")
+    ):
+        place -= 1
+    if place >= 0 and items[place].has("early", "late", "mid"):
+        return _before(items, place)
+    return max(place, 0)
+
+
+def _limit(items: list[Item], at: int, *, prefix: bool) -> str | None:
+    return next((kind for kind in ("between", *_LIMITS) if items[at].has(kind)), None)
+
+
+def _or(scan: Scan, item: Item) -> bool:
+    return scan.words[item.start] in ("or", "或")
+
+
+def _second(items: list[Item], at: int) -> int | None:
+    """Place of the second number of "1985 to 1989" or "between 1985 and 1989"."""
+    if at + 1 < len(items) and items[at].has("to", "dash", "and") and items[at + 1].has("number"):
+        between = any(items[k].has("between") for k in range(max(at - 3, 0), at))
+        return at + 1 if between or items[at].has("to", "dash") else None
+    return None
+
+
+def _part_of_decade(
+    items: list[Item], at: int, quantity: Quantity, low: float, high: float
+) -> tuple[float, float]:
+    if not quantity.is_decade:
+        return low, high
+    near = [items[k] for k in (at - 1, at - 2, at + 1) if 0 <= k < len(items)]
+    if any(item.has("early") for item in near):
+        return low, low + 3
+    if any(item.has("late") for item in near):
+        return low + 6, high
+    return (low + 3, low + 6) if any(item.has("mid") for item in near) else (low, high)
+
+
+def _by_name(items: list[Item], at: int, stop: int, lexicon: Lexicon) -> NumberColumn | None:
+    """The column that is named beside a number: "rating over 4", "under 300 pages"."""
+    near = [*range(at - 1, max(at - 5, -1), -1), *range(stop, min(stop + 2, len(items)))]
+    for place in near:
+        if items[place].has("end", "comma"):
+            if place < at:
+                continue
+            break
+        if items[place].has("column"):
+            for name in items[place].value:
+                if name in lexicon.numbers:
+                    return lexicon.numbers[name]
+    return None
+
+
+def _column(
+    items: list[Item],
+    at: int,
+    stop: int,
+    quantity: Quantity,
+    lexicon: Lexicon,
+    limit: str | None,
+    spans: bool,
+) -> NumberColumn | None:
+    if quantity.unit in ("money", "minutes"):
+        return lexicon.column(quantity.unit)
+    named = _by_name(items, at, stop, lexicon)
+    if named is not None and (named.role != "year" or quantity.unit == "year"):
+        return named
+    if quantity.unit == "year":
+        year = lexicon.column("year")
+        if year is not None:
+            return year
+    strict = limit in ("gt", "lt", "between") or spans or quantity.low > _MOST
+    return lexicon.column("money") if strict and not quantity.is_decade else None
+
+
+def _counts(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
+    return limit in (None, "le", "ge") and _is_count(scan, at, stop, limit)
+
+
+def _read_count(
+    scan: Scan, at: int, stop: int, quantity: Quantity, limit: str | None, reading: Reading
+) -> int:
+    if quantity.unit == "year" or quantity.low != int(quantity.low) or quantity.is_decade:
+        if limit is not None or quantity.unit == "year":
+            reading.unmet.append(
+                scan.said(
+                    scan.items[_before(scan.items, at)].start if limit else scan.items[at].start,
+                    scan.items[stop - 1].stop,
+                )
+            )
+            return stop
+        return at
+    if not _is_count(scan, at, stop, limit):
+        return at
+    if 1 <= quantity.low <= _MOST:
+        reading.count = int(quantity.low)
+    else:
+        reading.unmet.append(scan.said(scan.items[at].start, scan.items[stop - 1].stop))
+    return stop
+
+
+def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
+    """Whether a bare number says how many items are asked for."""
+    items, words = scan.items, scan.words
+    before = items[at - 1] if at else None
+    said = words[items[at].start]
+    if before is not None and before.has("that", "those", "ordinal"):
+        return False
+    if (
+        before is not None
+        and words[before.stop - 1] in ("the", "no", "number", "part", "which", "every", "each")
+        and said in ("one", "1")
+    ):
+        return False
+    if said == "one" and (
+        stop >= len(items) or not items[stop].has("noun", "tag", "word", "stop", "old", "new")
+    ):
+        return False
+    after = items[stop] if stop < len(items) else None
+    if after is not None and scan.tokens[after.start].norm in "部个本件款首张条只双种场":
+        return True
+    alone = after is None or after.has("end", "comma", "but")
+    if alone and (
+        limit
+        or before is None
+        or before.has("comma", "end", "only", "instead", "le", "ge", "pos")
+        or words[before.stop - 1] == "top"
+    ):
+        return True
+    for place in range(stop, min(stop + 4, len(items))):
+        item = items[place]
+        if item.has("noun", "tag"):
+            return True
+        if (
+            not item.has("word", "stop", "old", "new", "cheap", "dear", "dash")
+            or words[item.start] in _PREPOSITIONS
+        ):
+            return False
+    return False
+
+
+_PREPOSITIONS = frozenset(["of", "in", "on", "at", "from", "with", "about", "for", "to", "by", "than"])
+
+
+def _is_total(items: list[Item], at: int) -> bool:
+    for step in (-1, 1):
+        place = at + step
+        while 0 <= place < len(items) and not items[place].has("end"):
+            if items[place].has("total"):
+                return True
+            place += step
+    return False
+
+
+def _about(scan: Scan, at: int) -> bool:
+    """Whether a word stands in what something is about ("about an old man")."""
+    items = scan.items
+    if at + 1 >= len(items) or not items[at + 1].has("word"):
+        return False
+    return any(
+        scan.words[item.start] in ("about", "with", "of", "关", "讲") for item in items[max(at - 4, 0) : at]
+    )
+
+
+def _read_excluded(
+    scan: Scan, at: int, stop: int, low: float, high: float, column: NumberColumn, reading: Reading
+) -> int:
+    """Years that must not be: a limit where they end the catalogue, else unmet."""
+    if high >= column.quantiles[-1]:
+        _add(reading.ranges, column.name, None, low - 1)
+    elif low <= column.quantiles[0]:
+        _add(reading.ranges, column.name, high + 1, None)
+    else:
+        reading.unmet.append("not " + scan.said(scan.items[at].start, scan.items[stop - 1].stop))
+    return stop
+
+
+def _add(limits: dict[str, Range], column: str, low: float | None, high: float | None) -> None:
+    """Narrow what is known of a column; the later limit wins where both cannot be."""
+    known = limits.get(column)
+    if known is not None:
+        low_too = known.low if low is None else low
+        high_too = known.high if high is None else high
+        if low_too is None or high_too is None or low_too <= high_too:
+            low, high = low_too, high_too
+    if low is not None and high is not None and low > high:
+        return
+    limits[column] = Range(column=column, low=low, high=high)
