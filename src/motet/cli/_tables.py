@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -13,10 +13,14 @@ from motet.data import DataReport
 from motet.evaluation import HEADLINES
 from motet.schema import Schema
 
-__all__ = ["columns_tables", "labels_table", "metrics_table", "scenarios_table"]
+if TYPE_CHECKING:
+    from motet.knowledge import KnowledgeReport
+
+__all__ = ["columns_tables", "graph_lines", "labels_table", "metrics_table", "scenarios_table"]
 
 _CELL = 24
 _MOST_SCENARIOS = 20
+_MOST_RELATIONS = 8
 
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
@@ -122,6 +126,32 @@ def scenarios_table(report: DataReport) -> Table:
     if len(report.scenarios) > _MOST_SCENARIOS:
         table.caption = f"and {len(report.scenarios) - _MOST_SCENARIOS:,} more: --json has them all"
     return table
+
+
+def graph_lines(report: KnowledgeReport) -> list[str]:
+    """What is said of a knowledge graph: its size, what was found, what foretells labels, what to change."""
+    relations = ", ".join(
+        f"{r.relation} {r.facts:,}"
+        for r in sorted(report.relations, key=lambda r: -r.facts)[:_MOST_RELATIONS]
+    )
+    if len(report.relations) > _MOST_RELATIONS:
+        relations += f" and {len(report.relations) - _MOST_RELATIONS} more: --json has them all"
+    told = [leak for leak in report.leaks if leak.gives_away]
+    lines = [
+        f"knowledge: {report.facts:,} facts, {report.entities:,} entities, {report.linked:,} of {report.items:,} "
+        "items linked",
+        f"  facts: {relations}",
+        *(f"  {line}" for line in report.findings),
+        *(
+            f"  '{leak.relation}' foretells task '{leak.task}' (average precision {leak.average_precision:.2f}, "
+            f"a blind guess {leak.base:.2f}) and is hidden from it"
+            for leak in told
+            if leak.hidden
+        ),
+    ]
+    return [escape(line) for line in lines] + [
+        f"[bold]knowledge:[/bold] {escape(w)}" for w in report.warnings
+    ]
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def check_data(
     directory: Path,
     spill_directory: Path | None = None,
     progress: Progress = silent,
+    beside: Callable[[Dataset], None] | None = None,
 ) -> DataReport:
     """Read the files as training would, and report on them; no text is encoded.
 
@@ -91,6 +93,7 @@ def check_data(
         directory: Where they are.
         spill_directory: Where the columns of large tables go; in memory when left out.
         progress: Called with what is going on.
+        beside: Called with the data set, whose texts and graph vectors are zeros, for further checks.
 
     Raises:
         DataError: If training could not read them either.
@@ -109,6 +112,8 @@ def check_data(
         spill_directory=spill_directory,
         progress=progress,
     )
+    if beside is not None:
+        beside(data)
     return DataReport(
         columns=_columns(schema, directory),
         cleaning=[str(finding) for finding in account],
