@@ -16,7 +16,8 @@ from rich.markup import escape
 
 import motet
 from motet.cli._progress import progress_on_terminal
-from motet.cli._tables import columns_tables, labels_table, metrics_table, scenarios_table
+from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
+from motet.cli._words import ask, describe, explain, make_a_list, profile
 from motet.errors import DataError
 from motet.schema import Schema, expression_columns
 
@@ -47,6 +48,9 @@ app = typer.Typer(
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+for command in (ask, explain, profile, describe):
+    app.command()(command)
+app.command("list")(make_a_list)
 
 # a log or a pipe has no width of its own, and 80 columns cut the tables short
 out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -130,13 +134,20 @@ def inspect_command(
 @app.command()
 def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
     """Report on the data: types, ranges, missing values, cleaning, label rates, leaks."""
-    from motet.data import check_data  # noqa: PLC0415
+    from motet.data import Dataset, check_data  # noqa: PLC0415
+    from motet.knowledge import KnowledgeReport, check_knowledge  # noqa: PLC0415
 
     parsed = Schema.load(schema)
+    graphs: list[KnowledgeReport] = []
+
+    def graph_too(found: Dataset) -> None:
+        if parsed.knowledge is not None:
+            graphs.append(check_knowledge(data, found))
+
     with tempfile.TemporaryDirectory() as columns, progress_on_terminal(as_json) as progress:
-        report = check_data(parsed, data, Path(columns), progress)
+        report = check_data(parsed, data, Path(columns), progress, graph_too)
     if as_json:
-        _print_json(report.to_json())
+        _print_json(report.to_json() | ({"knowledge": graphs[0].to_json()} if graphs else {}))
         return
     for table in columns_tables(report):
         out_console.print(table)
@@ -155,6 +166,9 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
         )
     if not report.leaks:
         out_console.print("leaks: none found")
+    for graph in graphs:
+        for line in graph_lines(graph):
+            out_console.print(line, soft_wrap=True)
 
 
 @app.command()
