@@ -1,1 +1,27 @@
 """Ask, follow up, lists: everything about words in its turn."""
+
+from motet.assist._answer import Answer, AnsweredItem, Conversation
+from motet.assist._ask import Assistant, Reader
+from motet.assist._list_answer import LimitReport, ListAnswer, ListConflict, ListedItem, WayOut
+from motet.assist._list_limits import ListLimits, Quota
+from motet.assist._make_list import make_list
+from motet.assist._relations import ItemRelations, RelationSettings, mine_relations
+
+__all__ = [
+    "Answer",
+    "AnsweredItem",
+    "Assistant",
+    "Conversation",
+    "ItemRelations",
+    "LimitReport",
+    "ListAnswer",
+    "ListConflict",
+    "ListLimits",
+    "ListedItem",
+    "Quota",
+    "Reader",
+    "RelationSettings",
+    "WayOut",
+    "make_list",
+    "mine_relations",
+]

@@ -1,0 +1,166 @@
+"""How alike items are in their words, and which are the same thing twice.
+
+Legend of shapes: I items, D width of a text vector, K tag values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.data import Catalogue, Dataset
+from motet.schema import TextFeature
+
+__all__ = ["Likeness", "duplicate_pairs", "likeness_of"]
+
+_BLOCK_CELLS = 1 << 23
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Unit vectors of items, by text and by tags; an item without one has zeros.
+
+    Attributes:
+        text: float32 [I, D]; D is 0 without texts.
+        tags: [I, K], weighted by how rare a tag is.
+    """
+
+    text: NDArray[np.float32]
+    tags: sp.csr_array
+
+    def between(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Likeness of every item of ``a`` to every one of ``b``, in [0, 1], [len(a), len(b)].
+
+        The mean of the cosines of texts and of tags; where one of the two is missing for either item,
+        the other alone.
+        """
+        text = np.maximum(self.text[a] @ self.text[b].T, 0).astype(np.float64)
+        tags = (self.tags[a] @ self.tags[b].T).toarray()
+        return self._mean(text, tags, a[:, None], b[None, :])
+
+    def of_pairs(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Likeness of pairs, [P]."""
+        text = np.maximum(np.einsum("pd,pd->p", self.text[a], self.text[b]), 0).astype(np.float64)
+        tags = np.asarray(self.tags[a].multiply(self.tags[b]).sum(axis=1)).ravel()
+        return self._mean(text, tags, a, b)
+
+    def _mean(
+        self,
+        text: NDArray[np.float64],
+        tags: NDArray[np.float64],
+        a: NDArray[np.intp],
+        b: NDArray[np.intp],
+    ) -> NDArray[np.float64]:
+        has_text, has_tags = np.asarray(self.text.any(axis=1)), np.diff(self.tags.indptr) > 0
+        both_text, both_tags = has_text[a] & has_text[b], has_tags[a] & has_tags[b]
+        mean: NDArray[np.float64] = (text * both_text + tags * both_tags) / np.maximum(
+            both_text.astype(np.int8) + both_tags, 1
+        )
+        return np.minimum(mean, 1.0)
+
+    def pairs_above(
+        self, threshold: float, rows: NDArray[np.intp]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
+        """Places a < b in ``rows`` of pairs that are at least so alike, some rows at a time."""
+        step = max(1, _BLOCK_CELLS // max(len(rows), 1))
+        for start in range(0, len(rows), step):
+            found = self.between(rows[start : start + step], rows)
+            a, b = np.nonzero(found >= threshold)
+            upper = b > a + start
+            yield a[upper] + start, b[upper], found[a[upper], b[upper]]
+
+
+def likeness_of(data: Dataset) -> Likeness:
+    """The vectors of a data set's texts of items, and its tags and categories.
+
+    Several text features are put side by side. A tag weighs ln(I / its items), so that what
+    everything has says nothing.
+    """
+    layout = data.encoder.layout("item")
+    parts = []
+    for place, name in enumerate(layout.vectors):
+        if isinstance(data.schema.features.item.get(name), TextFeature):
+            found = data.vectors[name][data.items.vector_rows[:, place]].astype(np.float32)
+            parts.append(_unit(found))
+    text = _unit(np.concatenate(parts, axis=1)) if parts else np.zeros((len(data.items), 0), np.float32)
+    return Likeness(text, _tags(data.catalogue, len(data.items)))
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def _tags(catalogue: Catalogue | None, items: int) -> sp.csr_array:
+    """Tags and categories as unit rows, [I, K]."""
+    rows, columns, width = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    for column in (*catalogue.tags, *catalogue.categories) if catalogue is not None else ():
+        cells = catalogue.frame[column] if catalogue is not None else pl.Series()
+        long = pl.DataFrame({"row": np.arange(len(cells)), "value": cells})
+        long = (long.explode("value") if cells.dtype == pl.List else long).drop_nulls()
+        codes = long["value"].rank("dense").to_numpy().astype(np.int64) - 1
+        rows.append(long["row"].to_numpy())
+        columns.append(codes + width)
+        width += int(codes.max(initial=-1)) + 1
+    place = (np.concatenate(rows), np.concatenate(columns))
+    found = sp.csr_array((np.ones(len(place[0])), place), shape=(items, max(width, 1)))
+    often = np.asarray(found.sum(axis=0)).ravel()
+    found = sp.csr_array(found @ sp.diags_array(np.log((items + 1) / np.maximum(often, 1))))
+    length = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
+    unit = sp.csr_array(sp.diags_array(1 / np.where(length > 0, length, 1)) @ found)
+    unit.eliminate_zeros()
+    return unit
+
+
+def duplicate_pairs(
+    catalogue: Catalogue | None, likeness: Likeness, *, text_at_least: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs a < b of items that are the same thing: one title, or texts that are nearly equal.
+
+    Titles are compared without case, punctuation and articles. Two items whose years differ are
+    two things (a film and its remake), whatever they are called; a column of numbers is one of years
+    when every number in it is whole and between 1000 and 2100.
+
+    Args:
+        catalogue: Titles and years.
+        likeness: Text vectors.
+        text_at_least: Cosine of texts from which two items are the same, in (0, 1].
+    """
+    a, b = _same_title(catalogue)
+    if likeness.text.shape[1]:
+        words = Likeness(likeness.text, sp.csr_array((len(likeness.text), 1)))
+        for x, y, _ in words.pairs_above(text_at_least, np.arange(len(likeness.text))):
+            a, b = np.concatenate([a, x]), np.concatenate([b, y])
+    for column in catalogue.numbers if catalogue is not None else ():
+        numbers = catalogue.frame[column].to_numpy() if catalogue is not None else np.zeros(0)
+        known = numbers[np.isfinite(numbers)]
+        if len(known) and (known == np.round(known)).all() and known.min() >= 1000 and known.max() <= 2100:
+            agree = ~(np.abs(numbers[a] - numbers[b]) > 0)  # a year that is missing contradicts nothing
+            a, b = a[agree], b[agree]
+    pairs = np.unique(np.stack([a, b]), axis=1)
+    return pairs[0], pairs[1]
+
+
+def _same_title(catalogue: Catalogue | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    nothing = np.zeros(0, np.intp)
+    if catalogue is None or catalogue.title is None:
+        return nothing, nothing
+    name = (
+        catalogue.frame[catalogue.title]
+        .cast(pl.String)
+        .str.to_lowercase()
+        .str.replace_all(r"[^\p{L}\p{N}]+", " ")
+        .str.replace_all(r"\b(the|a|an)\b", " ")
+        .str.replace_all(r"\s+", " ")
+        .str.strip_chars()
+    )
+    rows = pl.DataFrame({"name": name, "row": np.arange(len(name))}).filter(
+        pl.col("name").str.len_chars() > 0
+    )
+    pairs = rows.join(rows, on="name").filter(pl.col("row") < pl.col("row_right"))
+    return pairs["row"].to_numpy().astype(np.intp), pairs["row_right"].to_numpy().astype(np.intp)

@@ -1,0 +1,99 @@
+"""What a list and its limits say, in English and Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["column_limit", "joined", "number", "said"]
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "duplicates": ("nothing twice", "不重复"),
+    "alike": ("no two items more alike than {high}", "任意两项的相似度不超过{high}"),
+    "unseen": ("nothing that you have had", "不含您已有过的"),
+    "count": ("{high} items", "共{high}项"),
+    "count_up_to": ("1 to {high} items", "1至{high}项"),
+    "total": ("total {name} {range}", "{name}总和{range}"),
+    "quota": ("{name}: {range} of the items", "{name}：{range}项"),
+    "each": ("of each {name}: {range} items", "每种{name}：{range}项"),
+    "no_column": (
+        "the catalogue has no column '{column}', so the limit on it was not looked at",
+        "目录中没有“{column}”这一列，因此没有考虑对它的限制",
+    ),
+    "at_least": ("at least {low}", "至少{low}"),
+    "at_most": ("at most {high}", "最多{high}"),
+    "between": ("{low} to {high}", "{low}至{high}"),
+    "exactly": ("exactly {low}", "正好{low}"),
+    "done": ("{n} items; every limit is kept.", "共{n}项，所有限制都已满足。"),
+    "one_done": ("1 item; every limit is kept.", "共1项，所有限制都已满足。"),
+    "none": ("No list keeps all of these: {limits}.", "没有清单能同时满足：{limits}。"),
+    "not_minimal": (
+        "In the time given it was not settled whether fewer of them are to blame.",
+        "在给定时间内未能确定是否可以归因于其中更少的限制。",
+    ),
+    "undecided": (
+        "In the time given, no list was found that keeps all limits, and none was ruled out.",
+        "在给定时间内没有找到满足所有限制的清单，但也不能断定不存在。",
+    ),
+    "ways": ("A list there is with {ways}.", "以下任意一种放宽即可得到清单：{ways}。"),
+    "no_way": ("Loosening one of them alone does not help.", "仅放宽其中任何一项都不够。"),
+    "or": (", or with ", "；或"),
+    "way_count": ("{needed} instead of {wanted} items", "{needed}项而不是{wanted}项"),
+    "way_total_high": (
+        "total {name} {needed}, the lowest possible, instead of at most {wanted}",
+        "{name}总和为{needed}（可能的最小值），而不是最多{wanted}",
+    ),
+    "way_total_low": (
+        "total {name} {needed}, the highest possible, instead of at least {wanted}",
+        "{name}总和为{needed}（可能的最大值），而不是至少{wanted}",
+    ),
+    "way_quota_high": ("{needed} instead of at most {wanted}: {words}", "{needed}项而不是最多{wanted}项（{words}）"),
+    "way_quota_low": ("{needed} instead of at least {wanted}: {words}", "{needed}项而不是至少{wanted}项（{words}）"),
+    "way_range_low": ("{name} from {needed} instead of {wanted}", "{name}从{needed}起，而不是{wanted}"),
+    "way_range_high": ("{name} up to {needed} instead of {wanted}", "{name}到{needed}为止，而不是{wanted}"),
+    "way_items": ("{needed} of the items outside '{words}'", "其中{needed}项不符合“{words}”"),
+    "way_alike": ("items as alike as {needed} instead of {wanted}", "相似度放宽到{needed}，而不是{wanted}"),
+    "way_drop": ("'{words}' given up", "放弃“{words}”"),
+    "nearest": ("The nearest list has {ways}.", "最接近的清单：{ways}。"),
+    "no_items": ("No item is left to put into a list.", "没有可供选择的项目。"),
+}  # fmt: skip
+
+
+def said(key: str, language: str, **parts: object) -> str:
+    """A sentence or a part of one.
+
+    Example:
+        >>> said("count", "zh", high=3)
+        '共3项'
+    """
+    return _WORDS[key][1 if language == "zh" else 0].format(**parts)
+
+
+def number(value: float) -> str:
+    """A number as people write it: whole, or with at most two decimals where that says it all.
+
+    Example:
+        >>> number(31.970000000000002), number(3.0), number(0.1234)
+        ('31.97', '3', '0.1234')
+    """
+    rounded = round(value, 2)
+    return f"{rounded if abs(rounded - value) < 1e-9 else value:.10g}"
+
+
+def column_limit(kind: str, name: str, low: float | None, high: float | None, language: str) -> str:
+    """A limit of a sum or of a number of items.
+
+    Example:
+        >>> column_limit("total", "price", None, 20.0, "en")
+        'total price at most 20'
+    """
+    if low is not None and high is not None:
+        within = "exactly" if low == high else "between"
+    else:
+        within = "at_least" if high is None else "at_most"
+    span = said(within, language, low=number(low or 0), high=number(high or 0))
+    return said(kind, language, name=name, range=span)
+
+
+def joined(parts: Sequence[str], language: str) -> str:
+    """Limits one after the other."""
+    return ("；" if language == "zh" else "; ").join(parts)

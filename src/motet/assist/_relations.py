@@ -1,0 +1,231 @@
+"""How items stand to each other: what goes together, what stands in for what, what is the same twice.
+
+Legend of shapes: I items, P pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from pydantic import Field
+
+from motet.assist._alike import Likeness, duplicate_pairs, likeness_of
+from motet.assist._together import Chance, PairCounts, pair_counts, sessions
+from motet.data import Behaviour, Dataset, liking
+from motet.errors import RequestError
+from motet.schema import Part, Schema, require_known
+
+__all__ = ["ItemRelations", "RelationSettings", "mine_relations"]
+
+_DAY_US = 86_400_000_000
+
+
+class RelationSettings(Part):
+    """What counts as a relation.
+
+    Attributes:
+        taken: Task whose positive label says that a user took an item; the last step of the longest
+            funnel of binary tasks when left out, else what says that it was liked.
+        within_days: A longer pause begins a new session, days > 0; a user's whole past is one session
+            when left out, as it is where events have no time.
+        support: Fewest common sessions, ≥ 1.
+        level: False discovery rate of what goes together, in (0, 1).
+        shrinkage: Sessions by which a ratio is drawn to 1, > 0.
+        alike: From this likeness on, two items stand in for each other rather than go together.
+        same_text: Cosine of texts from which two items are the same thing.
+        longest_session: Items a session that are looked at, the latest ones.
+        neighbours: Strongest relations of each kind that an item keeps.
+    """
+
+    taken: str | None = None
+    within_days: float | None = Field(None, gt=0)
+    support: int = Field(3, ge=1)
+    level: float = Field(0.05, gt=0, lt=1)
+    shrinkage: float = Field(3.0, gt=0)
+    alike: float = Field(0.6, gt=0, le=1)
+    same_text: float = Field(0.98, gt=0, le=1)
+    longest_session: int = Field(200, ge=2)
+    neighbours: int = Field(30, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRelations:
+    """Relations of items, all symmetric.
+
+    Attributes:
+        complements: Strength in (0, 1) of pairs that go together, 1 − 1 / (shrunk ratio to chance), [I, I].
+        substitutes: Strength in (0, 1] of pairs that stand in for each other, [I, I].
+        duplicates: True for the same thing under two ids, [I, I].
+        likeness: How alike any two items are in text and tags.
+    """
+
+    complements: sp.csr_array
+    substitutes: sp.csr_array
+    duplicates: sp.csr_array
+    likeness: Likeness
+
+    def __len__(self) -> int:
+        return int(self.complements.shape[0])
+
+    def strongest(self, item: int, kind: str = "complements", k: int = 10) -> list[tuple[int, float]]:
+        """The strongest relations of an item as (item row, strength), the strongest first.
+
+        Args:
+            item: Its row.
+            kind: ``complements`` or ``substitutes``.
+            k: At most so many.
+
+        Raises:
+            RequestError: If the kind is not known.
+        """
+        require_known(kind, ("complements", "substitutes"), "the relation", RequestError)
+        matrix: sp.csr_array = getattr(self, kind)
+        span = slice(int(matrix.indptr[item]), int(matrix.indptr[item + 1]))
+        rows, strength = matrix.indices[span], matrix.data[span]
+        best = np.lexsort((rows, -strength))[:k]
+        return [(int(rows[place]), float(strength[place])) for place in best]
+
+
+def mine_relations(
+    data: Dataset, behaviour: Behaviour, settings: RelationSettings | None = None
+) -> ItemRelations:
+    """Find relations in what users did and in what items say of themselves.
+
+    Two items **go together** if they fall into the same session of what was taken more often than
+    chance allows (see :class:`~motet.assist._together.Chance`) and are not alike. They **stand in for
+    each other** if they are alike and not taken together beyond chance:
+
+        strength = likeness · v / (v + c),   c, v = (count + m) / (expected + m)
+
+    with c from what was taken and v from all events, so that what is looked at together and taken
+    alternatively comes first. They are **the same** by :func:`~motet.assist._alike.duplicate_pairs`.
+
+    Args:
+        data: The items: their catalogue, texts and tags.
+        behaviour: What users did; without test rows for anything that is measured on them.
+        settings: What counts as a relation.
+
+    Raises:
+        RequestError: If the task named is not one on interactions.
+    """
+    settings = settings or RelationSettings()
+    items = len(data.items)
+    likeness = likeness_of(data)
+    task = _taken(data.schema, behaviour, settings.taken)
+    kept = None if task is None else behaviour.label(task) > 0.5
+    gap_us = None
+    if settings.within_days is not None and (behaviour.time != 0).any():
+        gap_us = round(settings.within_days * _DAY_US)
+    cut = {"gap_us": gap_us, "longest": settings.longest_session}
+    taken = sessions(behaviour, items, kept=kept, **cut)  # type: ignore[arg-type]
+    seen = sessions(behaviour, items, **cut)  # type: ignore[arg-type]
+    pairs = pair_counts(taken, support=settings.support)
+    looked_at = int((np.asarray(taken.sum(axis=0)) >= settings.support).sum())
+    beyond = pairs.significant(settings.level, looked_at * (looked_at - 1) // 2)
+    same_a, same_b = duplicate_pairs(data.catalogue, likeness, text_at_least=settings.same_text)
+    same = _symmetric(same_a, same_b, np.ones(len(same_a)), items)
+    complements = _complements(pairs, beyond, likeness, same, settings, items)
+    substitutes = _substitutes(pairs, beyond, taken, seen, likeness, same, settings)
+    return ItemRelations(complements, substitutes, same.astype(bool), likeness)
+
+
+def _taken(schema: Schema, behaviour: Behaviour, name: str | None) -> str | None:
+    """The task that says what was taken; None if every event does."""
+    binary = [n for n in behaviour.tasks if schema.tasks[n].kind == "binary"]
+    if name is not None:
+        require_known(name, behaviour.tasks, "the task that says what was taken", RequestError)
+        return name
+
+    def steps(task: str) -> int:
+        before = schema.tasks[task].after
+        return 0 if before is None else 1 + steps(before)
+
+    deepest = max(binary, key=steps, default=None)
+    if deepest is not None and steps(deepest) > 1:
+        return deepest
+    liked = liking(schema)
+    return liked if liked in behaviour.tasks else None
+
+
+def _symmetric(
+    a: NDArray[np.intp], b: NDArray[np.intp], values: NDArray[np.float64], items: int
+) -> sp.csr_array:
+    place = (np.concatenate([a, b]), np.concatenate([b, a]))
+    matrix = sp.csr_array((np.concatenate([values, values]), place), shape=(items, items))
+    matrix.sort_indices()
+    return matrix
+
+
+def _complements(
+    pairs: PairCounts,
+    beyond: NDArray[np.bool_],
+    likeness: Likeness,
+    same: sp.csr_array,
+    settings: RelationSettings,
+    items: int,
+) -> sp.csr_array:
+    a, b = pairs.a[beyond], pairs.b[beyond]
+    m = settings.shrinkage
+    strength = 1 - (pairs.expected[beyond] + m) / (pairs.count[beyond] + m)
+    keep = (strength > 0) & (likeness.of_pairs(a, b) < settings.alike) & ~_holds(same, a, b)
+    return _strongest(a[keep], b[keep], strength[keep], items, settings.neighbours)
+
+
+def _substitutes(
+    pairs: PairCounts,
+    beyond: NDArray[np.bool_],
+    taken: sp.csr_array,
+    seen: sp.csr_array,
+    likeness: Likeness,
+    same: sp.csr_array,
+    settings: RelationSettings,
+) -> sp.csr_array:
+    items = taken.shape[1]
+    parts = list(likeness.pairs_above(settings.alike, np.arange(items)))
+    a, b, alike = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    together = _symmetric(pairs.a[beyond], pairs.b[beyond], np.ones(int(beyond.sum())), items)
+    keep = ~_holds(same, a, b) & ~_holds(together, a, b)
+    a, b, alike = a[keep].astype(np.intp), b[keep].astype(np.intp), alike[keep]
+    c, v = _ratio(taken, a, b, settings.shrinkage), _ratio(seen, a, b, settings.shrinkage)
+    return _strongest(a, b, alike * v / (v + c), items, settings.neighbours)
+
+
+def _ratio(
+    taken: sp.csr_array, a: NDArray[np.intp], b: NDArray[np.intp], shrinkage: float
+) -> NDArray[np.float64]:
+    """Common sessions of pairs beside what chance gives, shrunk to 1, [P]."""
+    columns = sp.csc_array(taken).T.tocsr()
+    count = np.empty(len(a))
+    for start in range(0, len(a), 100_000):
+        part = slice(start, start + 100_000)
+        count[part] = np.asarray(columns[a[part]].multiply(columns[b[part]]).sum(axis=1)).ravel()
+    ratio: NDArray[np.float64] = (count + shrinkage) / (Chance(taken).expected(a, b) + shrinkage)
+    return ratio
+
+
+def _holds(matrix: sp.csr_array, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which pairs a matrix has, [P]."""
+    if not len(a) or not matrix.nnz:
+        return np.zeros(len(a), bool)
+    width = matrix.shape[1]
+    there = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)).astype(np.int64) * width
+    found: NDArray[np.bool_] = np.isin(a.astype(np.int64) * width + b, there + matrix.indices)
+    return found
+
+
+def _strongest(
+    a: NDArray[np.intp], b: NDArray[np.intp], strength: NDArray[np.float64], items: int, k: int
+) -> sp.csr_array:
+    """Both directions of pairs that are among the k strongest of either side."""
+    one, other = np.concatenate([a, b]), np.concatenate([b, a])
+    both = np.concatenate([strength, strength])
+    order = np.lexsort((other, -both, one))
+    counts = np.bincount(one, minlength=items)
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.zeros(len(order), bool)
+    kept[order[rank < k]] = True
+    either = kept[: len(a)] | kept[len(a) :]
+    return _symmetric(a[either], b[either], strength[either], items)
