@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from motet.assets import fetch
-from motet.language import LocalGenerator, OnnxEncoder
+from motet.language import GenerationSettings, LocalGenerator, OnnxEncoder, Prompt
 
 SENTENCES = (
     "Heat (1995)",
@@ -81,9 +81,15 @@ def model_folder() -> Path:
 @pytest.fixture(scope="session")
 def onnx_encoder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
     prepared = tmp_path_factory.mktemp("onnx")
-    return OnnxEncoder(str(model_folder), max_tokens=256, prepared=prepared)
+    encoder = OnnxEncoder(str(model_folder), max_tokens=256, prepared=prepared)
+    encoder.encode(["the 8-bit model is made now, not within somebody's time-out"])
+    return encoder
 
 
 @pytest.fixture(scope="session")
 def local_generator() -> LocalGenerator:
-    return LocalGenerator()
+    generator = LocalGenerator()
+    generator.generate(
+        [Prompt("loaded now, not within somebody's time-out")], GenerationSettings(max_tokens=1)
+    )
+    return generator

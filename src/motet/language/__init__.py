@@ -1,25 +1,36 @@
 """Text → vectors and text → text, each by one protocol; what was computed once is kept."""
 
+from motet.language._as_data import as_data, delimit
 from motet.language._build import build_encoder
 from motet.language._cache import VectorCache
+from motet.language._chat import Chat
 from motet.language._encode_cached import encode_cached
 from motet.language._endpoint import EndpointEncoder
+from motet.language._endpoint_generator import LLM_KEY_VARIABLE, EndpointGenerator
 from motet.language._generator import Ending, Generation, GenerationSettings, Generator, Prompt
+from motet.language._generator_folder import open_generator_folder
 from motet.language._local_generator import LocalGenerator
 from motet.language._model_folder import PACKAGED
 from motet.language._offline import refuse_if_offline
 from motet.language._onnx import OnnxEncoder
 from motet.language._protocol import Progress, TextEncoder
 from motet.language._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
+from motet.language._suspicion import FLAG_KINDS, Flag, FlagKind, suspicion, without_suspicious
 from motet.language._text import SEPARATOR, clean_text, fuse
 from motet.language._torch import TorchEncoder
 
 __all__ = [
+    "FLAG_KINDS",
+    "LLM_KEY_VARIABLE",
     "PACKAGED",
     "PERSONAL_KINDS",
     "SEPARATOR",
+    "Chat",
     "Ending",
     "EndpointEncoder",
+    "EndpointGenerator",
+    "Flag",
+    "FlagKind",
     "Generation",
     "GenerationSettings",
     "Generator",
@@ -32,11 +43,16 @@ __all__ = [
     "TextEncoder",
     "TorchEncoder",
     "VectorCache",
+    "as_data",
     "build_encoder",
     "clean_text",
+    "delimit",
     "encode_cached",
     "fuse",
+    "open_generator_folder",
     "redact",
     "redactions",
     "refuse_if_offline",
+    "suspicion",
+    "without_suspicious",
 ]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import random
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.errors import LanguageError, MissingExtraError
-from motet.language._offline import is_offline, refuse_if_offline
+from motet.errors import LanguageError
+from motet.language._calls import Calls
 from motet.language._protocol import Progress
 from motet.language._redact import redact
 from motet.language._text import clean_text
@@ -26,9 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY_VARIABLE", "EndpointEncoder"]
 
 KEY_VARIABLE: Final = "MOTET_EMBEDDINGS_KEY"
-_WORTH_ANOTHER_TRY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _CHARACTERS_PER_TOKEN: Final = 4
-_LONGEST_WAIT_S: Final = 30.0
 
 
 class EndpointEncoder:
@@ -73,18 +67,18 @@ class EndpointEncoder:
             )
         self.name = model
         self._address = endpoint.rstrip("/") + "/embeddings"
+        self._calls = Calls(
+            self._address, KEY_VARIABLE, timeout_s, attempts, backoff_s, "language.endpoint", self._cure
+        )
         self._longest = _CHARACTERS_PER_TOKEN * max_tokens
         self._batch_size = batch_size
-        self._timeout_s = timeout_s
-        self._attempts = attempts
-        self._backoff_s = backoff_s
         key = f"endpoint-2\0{self._address}\0{model}\0{self._longest}"
         self.settings_key = hashlib.sha256(key.encode()).hexdigest()
 
     @cached_property
     def width(self) -> int:
         """Length of a vector; asked of the endpoint with one word."""
-        with self._client() as client:
+        with self._calls.client() as client:
             return len(self._ask(client, ["width"])[0])
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float32]:
@@ -94,7 +88,7 @@ class EndpointEncoder:
         vectors = np.zeros((len(texts), self.width), np.float32)
         if not filled:
             return vectors
-        with self._client() as client:
+        with self._calls.client() as client:
             for start in range(0, len(filled), self._batch_size):
                 rows = filled[start : start + self._batch_size]
                 found = self._ask(client, [cleaned[row] for row in rows])
@@ -107,46 +101,9 @@ class EndpointEncoder:
                     progress("encoding text", start + len(rows), len(filled))
         return vectors
 
-    def _client(self) -> httpx.Client:
-        try:
-            import httpx  # noqa: PLC0415
-        except ImportError:
-            raise MissingExtraError("httpx", "language") from None
-        refuse_if_offline(self._address)
-        key = os.environ.get(KEY_VARIABLE, "").strip()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # Redirects stay unfollowed: a key must not travel to another host.
-        # Offline, the environment's proxy stays unused: it would take even a call to this machine elsewhere.
-        return httpx.Client(
-            timeout=self._timeout_s, headers=headers, follow_redirects=False, trust_env=not is_offline()
-        )
-
     def _ask(self, client: httpx.Client, texts: list[str]) -> NDArray[np.float32]:
-        import httpx  # noqa: PLC0415
-
-        why = ""
-        for attempt in range(self._attempts):
-            wait_s = self._backoff_s * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
-            try:
-                reply = client.post(self._address, json={"model": self.name, "input": texts})
-                if reply.is_success:
-                    return self._read(reply.json(), len(texts))
-                why = f"status {reply.status_code}: {reply.text.strip()[:200]}"
-                if reply.status_code not in _WORTH_ANOTHER_TRY:
-                    raise LanguageError(f"{self._address} refused ({why})", self._cure(reply.status_code))
-                wait_s = max(wait_s, _retry_after_s(reply))
-            except httpx.TimeoutException:
-                why = f"no reply within {self._timeout_s:g} s"
-            except httpx.TransportError as error:
-                why = f"{type(error).__name__}: {error}"
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                why = "the reply is not JSON"
-            if attempt + 1 < self._attempts:
-                time.sleep(wait_s)
-        raise LanguageError(
-            f"{self._address} failed {self._attempts} times, at last with: {why}",
-            "check that the server runs and language.endpoint is its address; what was encoded so far is kept",
-        )
+        body = {"model": self.name, "input": texts}
+        return self._calls.ask(client, body, lambda reply: self._read(reply, len(texts)))
 
     def _read(self, reply: Any, count: int) -> NDArray[np.float32]:
         try:
@@ -181,10 +138,3 @@ class EndpointEncoder:
         return (
             "check language.encoder, language.max_tokens and language.batch_size against the server's limits"
         )
-
-
-def _retry_after_s(reply: httpx.Response) -> float:
-    try:
-        return min(max(float(reply.headers.get("Retry-After", "0")), 0.0), _LONGEST_WAIT_S)
-    except ValueError:  # an HTTP date: our own back-off serves as well
-        return 0.0

@@ -12,11 +12,20 @@ from threading import RLock
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.assets import Progress
 from motet.errors import GenerationError
-from motet.language._answers import check_settings, cut_at_stop, out_of_time, settled_length
+from motet.language._answers import (
+    check_settings,
+    cut_at_stop,
+    out_of_time,
+    settled_length,
+    why_wrong,
+)
 from motet.language._chat import Chat
+from motet.language._choose import Choices, choose
+from motet.language._constrain import Grammars
 from motet.language._decode import Writing, drawn, likeliest, write
 from motet.language._decoder import Decoder
 from motet.language._decoder_onnx import OnnxDecoder, largest_weight
@@ -85,6 +94,8 @@ class LocalGenerator:
         until_s = _until_s(settings)
         with self._lock:
             decoder = self._ready(until_s)
+            if settings.choices:
+                return self._choose(decoder, prompts, settings, until_s, progress)
             writings = [self._writing(prompt, settings) for prompt in prompts]
             began_s, done = time.monotonic(), 0
             for one in write(decoder, writings, self._chat.ends, until_s):
@@ -100,6 +111,9 @@ class LocalGenerator:
         until_s = _until_s(settings)
         with self._lock:
             decoder = self._ready(until_s)
+            if settings.choices:
+                yield self._choose(decoder, [prompt], settings, until_s, None)[0].text
+                return
             writing = self._writing(prompt, settings)
             shown = ""
             for one in write(decoder, [writing], self._chat.ends, until_s):
@@ -150,15 +164,57 @@ class LocalGenerator:
             raise out_of_time(self.name)
         return decoder
 
-    def _writing(self, prompt: Prompt, settings: GenerationSettings) -> Writing:
+    @cached_property
+    def _grammars(self) -> Grammars:
+        return Grammars(self._chat.tokenizer_json, self._decoder.vocabulary, self._chat.ends)
+
+    def _choose(
+        self,
+        decoder: Decoder,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings,
+        until_s: float | None,
+        progress: Progress | None,
+    ) -> list[Generation]:
+        tokens = [self._read(prompt) for prompt in prompts]
+        choices = [self._chat.plain(choice) for choice in settings.choices]
+
+        def pick(row: int, scores: NDArray[np.float64]) -> int:
+            if settings.temperature == 0:
+                return int(scores.argmax())
+            weights = np.exp((scores - scores.max()) / settings.temperature)
+            return int(_random(settings.seed, tokens[row]).choice(len(weights), p=weights / weights.sum()))
+
+        def is_late() -> bool:
+            return until_s is not None and time.monotonic() >= until_s
+
+        began_s, picked = time.monotonic(), {}
+        for row, index in choose(decoder, tokens, Choices(choices), self._chat.ends, pick, is_late):
+            picked[row] = index
+            if progress is not None:
+                progress("choosing", len(picked), len(prompts))
+        if len(picked) < len(prompts):
+            raise out_of_time(self.name)
+        share_s = (time.monotonic() - began_s) / len(prompts)
+        return [
+            Generation(settings.choices[picked[row]], len(read), len(choices[picked[row]]), "stop", share_s)
+            for row, read in enumerate(tokens)
+        ]
+
+    def _read(self, prompt: Prompt) -> list[int]:
+        """Tokens of a prompt that leaves room for an answer."""
         tokens = self._chat.tokens(prompt)
-        room = self._decoder.longest - len(tokens)
-        if room < 1:
+        if len(tokens) >= self._decoder.longest:
             raise GenerationError(
                 f"a prompt of {len(tokens)} tokens is too long for {self.name}, which reads "
                 f"{self._decoder.longest}",
                 "shorten it",
             )
+        return tokens
+
+    def _writing(self, prompt: Prompt, settings: GenerationSettings) -> Writing:
+        tokens = self._read(prompt)
+        room = self._decoder.longest - len(tokens)
         draw: Callable[[Any], int] = likeliest
         if settings.temperature > 0:
             draw = drawn(settings.temperature, _random(settings.seed, tokens))
@@ -169,12 +225,20 @@ class LocalGenerator:
                 text = self._chat.text(written)
                 return cut_at_stop(text, settings.stop) != text
 
-        return Writing(tokens, min(settings.max_tokens, room), draw, None, is_over)
+        constraint = None if settings.answer is None else self._grammars.constraint(settings.answer)
+        return Writing(tokens, min(settings.max_tokens, room), draw, constraint, is_over)
 
     def _finished(self, one: Writing, settings: GenerationSettings, share_s: float) -> Generation:
         if one.ended == "time" and not one.tokens:
             raise out_of_time(self.name)
         text = cut_at_stop(self._chat.text(one.tokens), settings.stop)
+        wrong = why_wrong(text, settings)
+        if wrong is not None:
+            cut = f", cut off after {len(one.tokens)} tokens" if one.ended != "stop" else ""
+            raise GenerationError(
+                f"{self.name}: the answer is none that was asked for{cut}: {wrong}",
+                "allow more tokens (max_tokens), or bound the schema by maxLength and maxItems",
+            )
         return Generation(text, len(one.prompt), len(one.tokens), one.ended or "stop", share_s)
 
 
