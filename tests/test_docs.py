@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from motet.schema import (
     Features,
     IdFeature,
     Keys,
+    KnowledgeSettings,
     LanguageSettings,
     ModelSettings,
     MultilabelTask,
@@ -70,6 +72,7 @@ SECTIONS: Mapping[str, tuple[type[Part], set[str]]] = {
     "## split": (SplitSettings, set()),
     "## model": (ModelSettings, set()),
     "## language": (LanguageSettings, set()),
+    "## knowledge": (KnowledgeSettings, set()),
     "## explain": (ExplainSettings, set()),
     "## objective": (ObjectiveSettings, set()),
     "## training": (TrainingSettings, set()),
@@ -269,6 +272,8 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pl.read_parquet(whole / "items.parquet").filter(pl.col("item_id").is_in(rated)).write_parquet(
         small / "items.parquet"
     )
+    for name in ("knowledge", "links"):
+        shutil.copy(whole / f"{name}.parquet", small)
     schema = Schema.load(whole / "schema.yaml").with_overrides("training.epochs=1")
     (small / "schema.yaml").write_text(schema.to_yaml(), encoding="utf-8")
     monkeypatch.setattr(datasets, "fetch", lambda name: small)
