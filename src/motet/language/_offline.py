@@ -35,6 +35,8 @@ def refuse_if_offline(url: str) -> None:
 
 
 def _host(url: str) -> str:
+    if "\\" in url or not url.isprintable() or " " in url:  # readers of addresses disagree about these
+        return ""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:  # half a bracket, for example: nobody knows where that leads

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from motet.errors import MissingExtraError
+from motet.language._folded import fold
 
 __all__ = ["PERSONAL_KINDS", "PersonalKind", "Redaction", "redact", "redactions"]
 
@@ -46,8 +46,9 @@ _NAMED_SECRETS: Final = re.compile(
 )
 _MAIL: Final = re.compile(
     r"[\w.+%'-]{1,64}(?<![.'])@(?:[^\W_](?:[\w-]{0,62}))(?:\.[^\W_](?:[\w-]{0,62}))+"
-    r"|[\w.+-]{1,64}\s*[\[(]\s*at\s*[\])]\s*\w[\w-]{0,62}"
-    r"(?:\s*(?:\.|[\[(]\s*dot\s*[\])])\s*\w[\w-]{0,62})+",
+    r"|(?<![\w.+-])[\w.+-]{1,64}\s{0,3}[\[(]\s{0,3}at\s{0,3}[\])]\s{0,3}\w[\w-]{0,62}"
+    r"(?:\s{0,3}(?:\.|[\[(]\s{0,3}dot\s{0,3}[\])])\s{0,3}\w[\w-]{0,62})+"
+    r"|(?<![\w.+-])[\w.+-]{1,64} at (?:[\w-]{1,62} dot ){1,3}(?:com|org|net|edu|gov|info|io|cn|co|uk|de|fr|eu)\b",
     re.IGNORECASE,
 )
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
@@ -71,7 +72,9 @@ _SOCIAL: Final = re.compile(
     r"|(?i:\b(?:ssn|social\s+security(?:\s+(?:number|no\.?))?)\W{0,3}(?:is\W{0,3})?)(\d{3}[ -]?\d{2}[ -]?\d{4})(?!\d)"
 )
 _IP4: Final = re.compile(r"(?<![\w.])(?<![vV])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
-_VERSION_BEFORE: Final = re.compile(r"(?:version|release|firmware|build|ver\.?|v\.?)\s*$", re.IGNORECASE)
+_VERSION_BEFORE: Final = re.compile(
+    r"(?:version|release|firmware|build|chapter|section|§|ver\.?|v\.?)\s*$", re.IGNORECASE
+)
 _IP6: Final = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*\d)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _PLUS: Final = re.compile(r"(?<![\w+])(?:\+|00[ ]?(?=[1-9]))\(?\d(?:[ ().-]{0,2}\d){7,14}(?!\d)")
 _MOBILE_CN: Final = re.compile(r"(?<![\d.])1[3-9]\d(?:[ -]?\d){8}(?!\d)(?!\.\d)")
@@ -145,14 +148,14 @@ def redactions(text: str) -> tuple[Redaction, ...]:
         (Redaction(kind='mail', start=5, end=20),)
     """
     _require_libraries()
-    plain, places = _plain(text)
-    claimed = bytearray(len(plain))
+    plain = fold(text)
+    claimed = bytearray(len(plain.text))
     taken: list[Redaction] = []
     for kind, find in _FINDERS.items():
-        for start, end in find(plain):
+        for start, end in find(plain.text):
             if claimed.find(1, start, end) < 0:
                 claimed[start:end] = b"\1" * (end - start)
-                taken.append(Redaction(kind, places[start], places[end - 1] + 1))
+                taken.append(Redaction(kind, *plain.span(start, end)))
     return tuple(sorted(taken, key=lambda found: found.start))
 
 
@@ -164,35 +167,13 @@ def _require_libraries() -> None:
         raise MissingExtraError(error.name or "phonenumbers", "language") from None
 
 
-def _plain(text: str) -> tuple[str, range | list[int]]:
-    """The text with digits of every script as 0-9 and without invisible marks, and where each character stood."""
-    if text.isascii():
-        return text, range(len(text))
-    kept: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
-        if unicodedata.category(character) != "Cf":  # a zero-width character between digits hides nothing
-            kept.append(_folded(character))
-            places.append(place)
-    return "".join(kept), places
-
-
-def _folded(character: str) -> str:
-    if character.isascii():
-        return character
-    if unicodedata.category(character) == "Nd":
-        return str(unicodedata.digit(character))
-    folded = unicodedata.normalize("NFKC", character)
-    return folded if len(folded) == 1 else character
-
-
 def _secrets(text: str) -> _Spans:
     yield from (found.span() for found in _SECRETS.finditer(text))
     yield from (found.span(1) for found in _NAMED_SECRETS.finditer(text))
 
 
 def _mails(text: str) -> _Spans:
-    if "@" in text or re.search(r"[\[(]\s*at\s*[\])]", text, re.IGNORECASE):
+    if "@" in text or re.search(r"[\[(]\s{0,5}at\s{0,5}[\])]| at ", text, re.IGNORECASE):
         yield from (found.span() for found in _MAIL.finditer(text))
 
 
@@ -218,13 +199,23 @@ def _cards(text: str) -> _Spans:
 
 
 def _ids(text: str) -> _Spans:
-    from stdnum.cn import ric  # noqa: PLC0415
-
     for found in _RESIDENT.finditer(text):
-        if ric.is_valid(re.sub(r"[ -]", "", found.group())):
+        if _is_resident(re.sub(r"[ -]", "", found.group()).upper()):
             yield found.span()
     for found in _SOCIAL.finditer(text):
         yield found.span(1) if found.group(1) else found.span()
+
+
+def _is_resident(number: str) -> bool:
+    from stdnum.cn import ric  # noqa: PLC0415
+    from stdnum.exceptions import ValidationError  # noqa: PLC0415
+
+    try:
+        ric.get_birth_date(number)
+    except ValidationError:
+        return False
+    # The counties are not looked up: the list of those that once were is not complete.
+    return ric.calc_check_digit(number) == number[-1]
 
 
 def _ips(text: str) -> _Spans:
