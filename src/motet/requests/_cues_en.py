@@ -20,7 +20,7 @@ ENGLISH: Final[Mapping[str, str]] = {
         anything except, everything except, with the exception of, anything other than, anything that is not,
         anything that isnt, everything that is not""",
     "noop": """no problem with, no problem, dont mind, do not mind, doesnt matter, does not matter, no matter, why not,
-        not only, not just, not merely, not bad, nothing else, dont know, do not know, not sure, no idea, no preference,
+        not bad, nothing else, dont know, do not know, not sure, no idea, no preference,
         dont care, do not care, dont leave out, dont forget, dont miss, cant wait, nothing wrong with, not necessarily,
         would like, id like, wed like, like to, feel like, feeling like, looks like, sounds like, like that, no need,
         at all, no objection to, nothing against, dont skip, not opposed to, if you like, as you like, no rush,
@@ -32,7 +32,8 @@ ENGLISH: Final[Mapping[str, str]] = {
         please show, how about, what about, i prefer, bring me, get me, make it""",
     "hedge": """maybe, perhaps, preferably, ideally, possibly, if possible, a bit of, a bit, a little, a little bit of,
         a little bit, a touch of, a hint of, kind of, sort of, somewhat, slightly, best if, if you can, hopefully,
-        bonus points for, bonus if, i prefer, i would prefer, id prefer, it would be nice, mostly, mainly, some""",
+        bonus points for, bonus if, i prefer, i would prefer, id prefer, it would be nice, mostly, mainly,
+        not only, not just, not merely""",
     "hedge_after": """is fine, are fine, would be nice, would be great, would be good, if possible, is ok, are ok, is okay,
         are okay, is good too, if you have it, would be a plus, is a plus, preferred, fine by me, is welcome""",
     "or": "or, or else, and or",
@@ -116,7 +117,7 @@ ENGLISH_ORDINALS: Final[Mapping[str, int]] = {
 """Place of a thing that was shown, from 0; −1 is the last."""
 
 ENGLISH_STOP: Final = """
-a about above actually after again all almost already always am an and any anybody anyone anything are around as at away
+a about above actually after again all almost already always am an and any anybody anyone anything are around as at
 be been before being best better big both bring but by can cannot cant come could couple day days did didnt do does doesnt
 doing done dont each else enjoy ever every everybody everyone everything few find fine for from get give given go going good
 got great had has hasnt have havent having he hello help her here hey hi him his how i id if ill im in into is isnt it its
@@ -133,5 +134,6 @@ genre genres category categories kinds types currently basically especially part
 available include including includes contain contains containing featuring feature features involve involving somehow
 theme themed themes somewhere anywhere anyway hopefully end doesnt wouldnt isnt arent id wed theyre youre were theres heres
 spend dollars euro euros cost costs price priced prices budget answer explain suggestions release releases released problem
-please set lead first last second third
+please set definitely certainly absolutely itself himself herself themselves myself form
+friendly suitable appropriate
 """

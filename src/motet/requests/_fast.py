@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from motet.language import clean_text, redact
+from motet.language import as_data, redact, suspicion, without_suspicious
 from motet.requests._interpret import interpret
 from motet.requests._lexicon import Lexicon
 from motet.requests._merge import as_request
@@ -31,6 +31,17 @@ def language_of(text: str) -> Language:
     """
     characters = len(_HAN.findall(text))
     return "zh" if characters and characters >= len(_WORD.findall(text)) else "en"
+
+
+def _as_words(text: str) -> tuple[str, list[str]]:
+    """A text without what gives orders, and the kinds of what was left out or is suspicious."""
+    flags: list[str] = [flag.kind for flag in suspicion(text)]
+    if flags:
+        text = without_suspicious(text)
+    if len(text) > LONGEST_REQUEST:
+        flags.append("long")
+        text = text[:LONGEST_REQUEST]
+    return as_data(redact(text), LONGEST_REQUEST), list(dict.fromkeys(flags))
 
 
 class FastReader:
@@ -63,8 +74,7 @@ class FastReader:
         Returns:
             A request; an empty one if nothing was understood.
         """
-        flags = ["long"] if len(text) > LONGEST_REQUEST else []
-        cleaned = clean_text(redact(text[:LONGEST_REQUEST]))
+        cleaned, flags = _as_words(text)
         rows = [row for item in shown if (row := self.lexicon.row(item)) is not None]
         taken = scan(cleaned, self.lexicon)
         reading = interpret(taken, self.lexicon, rows, follows=previous is not None)

@@ -33,6 +33,7 @@ _OBJECTS: Final = (
     "cheap",
     "dear",
 )
+_LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含"})
 _BETWEEN_CHOICES: Final = ("or", "stop", "noun", "comma", "hedge", "from")
 
 
@@ -56,6 +57,7 @@ class _Interpreter:
         self.negated: str | None = None  # kind of the cue whose scope this is
         self.has_object = False  # whether that scope holds something already
         self.hedged = False
+        self.lacks = False  # whether it says what things do not have, and not what somebody does not want
         self.refused: list[str] = []  # words in the scope of a negation, to be told as unmet
         self.vague: list[tuple[int, bool]] = []
 
@@ -100,7 +102,9 @@ class _Interpreter:
             return self._quote(at)
         elif item.has("word"):
             return self._plain_word(at)
-        elif not item.has("stop", "mark", "dash"):
+        elif item.has("stop"):
+            self._stop_word(at)
+        elif not item.has("mark", "dash"):
             return self._cue(at)
         return at + 1
 
@@ -163,6 +167,8 @@ class _Interpreter:
     def _tag(self, at: int) -> None:
         item = self.items[at]
         words: tuple[TagWord, ...] = item.value
+        if self.has_object and self.scan.words[item.start] == "for":
+            self.negated = None  # "nothing scary for my kids"
         hedged = self.hedged or self._is_liked(at)
         said = TagSaid(
             (words[0].tag,),
@@ -214,6 +220,19 @@ class _Interpreter:
         self._word(self.items[at], self.negated is not None)
         return at + 1
 
+    def _stop_word(self, at: int) -> None:
+        item, words = self.items[at], self.scan.words
+        if words[item.start] == "for" and self.has_object:
+            self.negated = None
+        elif words[item.start] == "的" and self.lacks and self.has_object:
+            self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
+        elif at and self.items[at - 1].has("word") and self._hyphened(item):
+            self._word(item, self.negated is not None)  # "feel-good" is one word
+
+    def _hyphened(self, item: Item) -> bool:
+        start = self.scan.tokens[item.start].start
+        return start > 0 and self.scan.text[start - 1] == "-"
+
     def _word(self, item: Item, negated: bool) -> None:
         said = self.scan.said(item.start, item.stop)
         if negated:
@@ -244,6 +263,7 @@ class _Interpreter:
                 False,
                 False,
             )
+            self.lacks = self.scan.said(item.start, item.stop) in _LACKS
             if item.has("not") and self._at_end(at) and self._negates_backwards(at + 1):
                 self.negated = None
         elif item.has("except_end", "but", "noop"):

@@ -10,6 +10,7 @@ from motet.knowledge import KnowledgeGraph
 from motet.requests._cues import cue_table, ordinals, stop_table
 from motet.requests._inflect import forms
 from motet.requests._phrases import Phrases
+from motet.requests._quantities import NUMBER_WORDS
 from motet.requests._request import FactWanted, Tag
 from motet.requests._roles import NumberColumn, Role, number_columns
 from motet.requests._scenarios import ways_to_say_scenario
@@ -74,7 +75,7 @@ class Lexicon:
         if graph is not None:
             self._take_graph(graph)
         right = self.cues.vocabulary() | self.values.vocabulary() | self.columns.vocabulary()
-        right |= self.stop.vocabulary() | self.placements.vocabulary() | set(self.ordinals) | _NUMBER_WORDS
+        right |= self.stop.vocabulary() | self.placements.vocabulary() | set(self.ordinals) | NUMBER_WORDS
         self.spelling = Spelling(right, self.common.keys() | self.titles.vocabulary)
 
     def tag(self, words: str) -> Tag | None:
@@ -149,33 +150,3 @@ class Lexicon:
             if 0 < len(words) <= _LONGEST_VALUE and not (len(words) == 1 and self.is_common(words)):
                 fact = FactWanted(entity=str(graph.index.words[row]), words=str(name))
                 self.entities.add(words, fact)
-
-
-_NUMBER_WORDS = frozenset(
-    [
-        "three",
-        "four",
-        "five",
-        "seven",
-        "eight",
-        "nine",
-        "eleven",
-        "twelve",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "twenties",
-        "thirties",
-        "forties",
-        "fifties",
-        "sixties",
-        "seventies",
-        "eighties",
-        "nineties",
-    ]
-)

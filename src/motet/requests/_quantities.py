@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from motet.requests._tokens import Token
 
-__all__ = ["Quantity", "quantity_at"]
+__all__ = ["NUMBER_WORDS", "Quantity", "quantity_at"]
 
 Unit = Literal["year", "money", "minutes", "none"]
 
@@ -46,8 +46,15 @@ _TENS: Final = {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 
 _DECADES: Final = {
     form: tens
     for word, tens in (_TENS | {"ten": 10}).items()
-    for form in ((word[:-1] + "ies", word + "s", word[:-1] + "ie") if word.endswith("y") else (word + "s",))
+    for form in (
+        (word[:-1] + "ies", word + "s", word[:-1] + "ie", word[:-1] + "ys")
+        if word.endswith("y")
+        else (word + "s",)
+    )
 }
+NUMBER_WORDS: Final = frozenset({*_SMALL, *_TENS, *_DECADES, "hundred", "dozen"})
+"""Words that are numbers or decades."""
+
 _HAN: Final = {**{digit: number for number, digit in enumerate("零一二三四五六七八九")}, "两": 2, "〇": 0}
 _MONEY: Final = frozenset(
     [

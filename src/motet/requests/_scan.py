@@ -222,15 +222,18 @@ class _Scanner:
         )
         if context in ("like", "seen", "liked"):
             if only_cues or self._after_article(places[0]):
-                return capital and not first and not lexicon.values.get(words)
+                return capital and not first and not self._is_own_name(words)
             return capital or not common or context != "like" or self._strong_like(places[0])
         if len(words) == 1:
             if not common:
                 return not only_cues
-            return capital and not first and not only_cues and context is not None
+            return capital and not first and context is not None and not self._is_own_name(words)
         if capital and (not first or len(content) > 1):
             return not all(lexicon.values.get((word,)) for word in words)
         return len(content) > 2 or (not common and len(words) > 1)
+
+    def _is_own_name(self, words: tuple[str, ...]) -> bool:
+        return any(said.own for said in self.lexicon.values.get(words))
 
     def _strong_like(self, at: int) -> bool:
         """Whether "like" follows what it compares ("films like heat"), or says "similar"."""
@@ -274,7 +277,9 @@ class _Scanner:
         if title.length != length:
             return title.length > length
         if known.has("tag", "number", "relation"):
-            return context in ("like", "seen", "liked") and self.tokens[at].capital and not known.has("tag")
+            # "Not Aliens" is the film, though "aliens" may be another word for a tag; "not Western" is the tag.
+            own = known.has("number") or (known.has("tag") and known.value[0].own)
+            return context is not None and self.tokens[at].capital and not own
         return True
 
     # -- everything else ---------------------------------------------------------------------------

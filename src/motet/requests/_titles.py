@@ -176,8 +176,9 @@ class Titles:
                     self.longest = max(self.longest, len(words))
             self.vocabulary |= {word for words in whole for word in words}
         self.first_words = {words[0] for words in self._whole}
-        self._names = [" ".join(words) for words in self._whole] + [" ".join(words) for words in self._short]
-        self._keys = [*self._whole, *self._short]
+        self._by_letter: dict[str, dict[str, tuple[str, ...]]] = {}
+        for words in (*self._short, *self._whole):
+            self._by_letter.setdefault(words[0][0], {})[" ".join(words)] = words
 
     def exact(self, words: tuple[str, ...], *, short: bool = False) -> TitleMatch | None:
         """Items of exactly this title; with ``short``, of titles that begin so, too."""
@@ -193,13 +194,14 @@ class Titles:
         if len(phrase) < _SHORTEST_FUZZY:
             return None
         cutoff = _ALMOST if len(phrase) > 7 else 83.0
-        best = process.extractOne(phrase, self._names, scorer=fuzz.ratio, score_cutoff=cutoff)
+        keys = self._by_letter.get(phrase[0], {})  # the first letter is seldom missed, and this is fast
+        best = process.extractOne(phrase, keys.keys(), scorer=fuzz.ratio, score_cutoff=cutoff)
         if best is None:
             return None
-        key = self._keys[best[2]]
+        key = keys[best[0]]
         if [w for w in words if w.isdigit()] != [w for w in key if w.isdigit()]:
             return None  # "Jaws 3" is no misspelt "Jaws 2"
-        if abs(len(key) - len(words)) > 1 or phrase[0] != best[0][0]:
+        if abs(len(key) - len(words)) > 1:
             return None
         rows = self._whole.get(key) or self._short[key]
         return TitleMatch(tuple(rows), len(words), False, key not in self._whole)

@@ -1,0 +1,123 @@
+"""How well requests in words are understood, on the written set: python -m benchmarks.requests [--show].
+
+The written sets are ``tests/requests/movielens.yaml`` and ``movielens_second.yaml``. One half of each (tune, by a hash
+of the id) was looked at while the readers were written; the other half (held) was only ever scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from motet import datasets
+from motet.data import build_catalogue
+from motet.requests import (
+    SCORED_SLOTS,
+    FastReader,
+    GoldRequest,
+    Lexicon,
+    Reader,
+    RequestScore,
+    f1_interval,
+    load_gold,
+    read_gold,
+)
+
+__all__ = ["main"]
+
+_FOLDER: Final = Path(__file__).parents[1] / "tests" / "requests"
+SETS: Final = {"first": _FOLDER / "movielens.yaml", "second": _FOLDER / "movielens_second.yaml"}
+
+
+def movielens_lexicon() -> Lexicon:
+    """The words of MovieLens-100K, with the scenarios of its schema."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = datasets.fetch("movielens-100k", Path(place) / "data")
+        frame = pl.read_parquet(folder / "items.parquet")
+    schema = datasets.DATASETS["movielens-100k"].schema
+    return Lexicon(build_catalogue(schema, frame), scenarios=("day", "evening", "night"))
+
+
+def report(name: str, scores: Sequence[RequestScore]) -> None:
+    """Print what a reader understood of some requests."""
+    whole = f1_interval(scores)
+    elapsed = np.array([ms for score in scores for ms in score.elapsed_ms])
+    exclusions = sum(score.exclusions for score in scores)
+    print(f"\n{name}: {len(scores)} requests, {len(elapsed)} turns")
+    print(
+        f"  all slots    precision {whole['precision']:.3f}  recall {whole['recall']:.3f}  "
+        f"F1 {whole['f1']:.3f} [{whole['low']:.3f}, {whole['high']:.3f}]"
+    )
+    for slot in SCORED_SLOTS:
+        found = f1_interval(scores, slot)
+        values = int(sum(score.counts[SCORED_SLOTS.index(slot)][[0, 2]].sum() for score in scores))
+        print(
+            f"    {slot:10} precision {found['precision']:.3f}  recall {found['recall']:.3f}  "
+            f"F1 {found['f1']:.3f} [{found['low']:.3f}, {found['high']:.3f}]  ({values} values)"
+        )
+    print(f"  understood as a whole: {sum(s.exact for s in scores)} of {len(scores)}")
+    for kind in dict.fromkeys(score.gold.kind for score in scores):
+        part = [score for score in scores if score.gold.kind == kind]
+        found = f1_interval(part)
+        print(f"    {kind:10} {sum(s.exact for s in part):3} of {len(part):3}  F1 {found['f1']:.3f}")
+    print(
+        f"  exclusions: {exclusions}, missed {sum(s.missed for s in scores)}, "
+        f"turned round {sum(s.inverted for s in scores)}"
+    )
+    print(f"  ms a request: median {np.median(elapsed):.2f}, 95 % {np.quantile(elapsed, 0.95):.2f}")
+
+
+def show(scores: Sequence[RequestScore]) -> None:
+    """Print the requests that were not understood."""
+    for score in scores:
+        if score.exact and not score.counts[-1, 1:].any():
+            continue
+        print(f"\n{score.gold.id}{'' if score.exact else '  WRONG'}")
+        for turn, read in zip(score.gold.turns, score.read, strict=True):
+            kept = read.model_dump(exclude_defaults=True, exclude={"text", "language"})
+            print(f"  {turn.say!r}\n    meant {_meant(turn)}\n    read  {kept}")
+
+
+def _meant(turn: object) -> dict[str, object]:
+    slots = ("tags", "items", "bounds", "plain", "wants", "unmet", "flagged")
+    found = {slot: getattr(turn, slot) for slot in slots if getattr(turn, slot)}
+    found["tags"] = {k: sorted(t.value for t in v) for k, v in found.get("tags", {}).items() if v}
+    found["items"] = {k: v for k, v in found.get("items", {}).items() if v}
+    return {key: value for key, value in found.items() if value}
+
+
+def main() -> None:
+    """Score readers on the written set."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--reader", choices=("fast", "model", "both"), default="fast")
+    options.add_argument("--part", choices=("tune", "held", "both"), default="both")
+    options.add_argument("--show", action="store_true", help="print what was not understood of the tune half")
+    options.add_argument("--limit", type=int, default=None, help="read only so many requests of each half")
+    options.add_argument("--set", choices=("first", "second", "both"), default="both")
+    given = options.parse_args()
+    lexicon = movielens_lexicon()
+    for name, reader in _readers(given.reader, lexicon):
+        for written in ("first", "second") if given.set == "both" else (given.set,):
+            gold = load_gold(SETS[written], lexicon.catalogue)
+            for part in ("tune", "held") if given.part == "both" else (given.part,):
+                chosen: list[GoldRequest] = [request for request in gold if request.held == (part == "held")]
+                scores = list(read_gold(reader, chosen[: given.limit]))
+                report(f"{name}, {written} set, {part}", scores)
+                if given.show and part == "tune":
+                    show(scores)
+
+
+def _readers(wanted: str, lexicon: Lexicon) -> list[tuple[str, Reader]]:
+    fast = FastReader(lexicon)
+    fast.read("a warm-up")
+    return [("fast reader", fast)]
+
+
+if __name__ == "__main__":
+    main()
