@@ -26,7 +26,8 @@ ENGLISH: Final[Mapping[str, str]] = {
         at all, no objection to, nothing against, dont skip, not opposed to, if you like, as you like, no rush,
         no thanks, not a problem, like a lot, whatever you like, how about, what about, thank you very much""",
     "only": "nothing but, only, just, solely, exclusively",
-    "but": "but, however, though, although, yet, still",
+    "but": """but, however, though, although, yet, still, apart from that, other than that, besides that,
+        except for that, aside from that""",
     "pos": """give me, show me, i want, i would like, id like, want, rather, i need, need, lets have, let me have,
         recommend me, recommend, find me, find, looking for, i feel like, in the mood for, more, with, any, please give,
         please show, how about, what about, i prefer, bring me, get me, make it""",
@@ -67,9 +68,9 @@ ENGLISH: Final[Mapping[str, str]] = {
         or shorter, or under, or fewer, at most, at the most, max, maximum, tops, at max, or cheaper""",
     "between": "between, in between, anywhere between, ranging from",
     "to": "to, through, until, till",
-    "early": "early, early to mid",
+    "early": "early, early to mid, beginning of, the beginning of, start of, the start of, first half of",
     "mid": "mid, middle",
-    "late": "late",
+    "late": "late, end of, the end of, second half of",
     "new": "recent, new, newest, latest, modern, contemporary, current, recently released, fresh, up to date, most recent",
     "old": "old, classic, vintage, old school, old fashioned, golden age, classics, oldies, oldie, ancient, retro",
     "cheap": "cheap, inexpensive, affordable, low cost, low priced, budget friendly, cheapest, not expensive, bargain",
@@ -94,7 +95,14 @@ ENGLISH: Final[Mapping[str, str]] = {
         director, actor, actress, composed by, produced by, films by, movies by, featuring, author, narrated by""",
     "reset": """start over, start again, forget it, forget that, forget everything, new search, never mind, nevermind,
         from scratch, reset, scratch that, something completely different, begin again, clear everything, start afresh""",
-    "instead": "instead, actually, make that, make it, change to, switch to, change that to, rather than that",
+    "perhaps_instead": "actually",
+    "not_after": """was awful, was terrible, was bad, was boring, was horrible, was a disappointment, was disappointing, sucked,
+        sucks, is awful, is terrible, is boring, is overrated, was overrated, was not good, wasnt good, is not for me,
+        isnt for me, was not for me, is not my thing, isnt my thing, are not my thing, arent my thing, bores me,
+        bored me, left me cold, wasnt my thing, is out, are out, was too long, was dull, is dull""",
+    "old_years": "years old, year old, years of age",
+    "last_years": "last, past, the last, the past, in the last, in the past, within the last, from the last, during the last",
+    "instead": "instead, make that, make it, change to, switch to, change that to, rather than that",
     "others": """something else, others, other ones, different ones, another one, another, show me others, anything else,
         something different, other films, other movies, other options, show me more, give me more, more please, next,
         next ones, the next ones, keep going, more of them, new ones, some more, different""",
@@ -121,7 +129,7 @@ a about above actually after again all almost already always am an and any anybo
 be been before being best better big both bring but by can cannot cant come could couple day days did didnt do does doesnt
 doing done dont each else enjoy ever every everybody everyone everything few find fine for from get give given go going good
 got great had has hasnt have havent having he hello help her here hey hi him his how i id if ill im in into is isnt it its
-ive just keep kind know let lets like list little look looking lot lots love made make makes making many may me mean might
+ive just keep kind know let lets like list little look looking lot lots made make makes making many may me mean might
 mind mine mood more most much must my myself need needs never next nice no not nothing now of off ok okay on once one ones
 only or other our ours out over own per please plz pls possible pretty put quite rather really recommend recommended
 recommendation right said same say see seen set she short should show similar so some somebody someone something somewhat
@@ -135,5 +143,6 @@ available include including includes contain contains containing featuring featu
 theme themed themes somewhere anywhere anyway hopefully end doesnt wouldnt isnt arent id wed theyre youre were theres heres
 spend dollars euro euros cost costs price priced prices budget answer explain suggestions release releases released problem
 please set definitely certainly absolutely itself himself herself themselves myself form
-friendly suitable appropriate
+friendly suitable appropriate wonderful awesome amazing excellent fantastic brilliant superb spirit favourite favorite
+time nicely decent proper bother whats anybody fancy fancied preferred gimme wanna gonna
 """

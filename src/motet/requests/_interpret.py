@@ -70,13 +70,16 @@ class _Interpreter:
             if not read_vague(self.scan, place, self.lexicon, self.reading, negated):
                 self._word(self.items[place], negated)
         self._hedge_backwards()
+        self._refuse_backwards()
         self._join_choices()
         self._refer_to_seen()
         return self.reading
 
     def _read(self, at: int) -> int:
         item = self.items[at]
-        if not item.has("word") or self.negated is None:
+        if item.has("and") and self.refused and self.negated:
+            self.refused.append("and")  # "no black and white" is one thing
+        elif not item.has("word") or self.negated is None:
             self._flush()
         if item.has("end"):
             self._end_scope()
@@ -242,6 +245,8 @@ class _Interpreter:
             self.reading.wants.append(said)
 
     def _flush(self) -> None:
+        if self.refused and self.refused[-1] == "and":
+            self.refused.pop()
         if self.refused:
             han = any("\u3400" <= c <= "\u9fff" for c in self.refused[0])
             words = ("" if han else " ").join(self.refused)
@@ -276,7 +281,7 @@ class _Interpreter:
                 self.negated = None
         elif item.has("reset"):
             self._reset()
-        elif item.has("instead"):
+        elif item.has("instead") or (item.has("perhaps_instead") and at == 0):
             self.reading.instead = True
             self.negated = None
         elif item.has("forget_numbers"):
@@ -343,6 +348,22 @@ class _Interpreter:
                         said.hedged = True
                 before -= 1
 
+    def _refuse_backwards(self) -> None:
+        """Take "X was awful" as a wish for no X."""
+        for place, item in enumerate(self.items):
+            if not item.has("not_after"):
+                continue
+            before = place - 1
+            while before >= 0 and not self.items[before].has("end", "comma", "but"):
+                for said in self.reading.said:
+                    if said.at == before:
+                        said.excluded = True
+                if self.items[before].has("title"):
+                    rows = self.items[before].value.rows
+                    self.reading.like[:] = [row for row in self.reading.like if row not in rows]
+                    self.reading.without += [row for row in rows if row not in self.reading.without]
+                before -= 1
+
     def _join_choices(self) -> None:
         """Tags joined by "or" are wished for: none of them can be demanded."""
         wanted = [said for said in self.reading.said if not said.excluded]
@@ -351,7 +372,7 @@ class _Interpreter:
             if any(item.has("or") for item in between) and all(
                 item.has(*_BETWEEN_CHOICES) for item in between
             ):
-                first.hedged = second.hedged = True
+                first.hedged = second.hedged = first.choice = second.choice = True
                 self._join_list_before(wanted, first)
 
     def _join_list_before(self, wanted: list[TagSaid], last: TagSaid) -> None:

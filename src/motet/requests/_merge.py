@@ -40,7 +40,7 @@ def as_request(
     unmet = list(reading.unmet)
     must, prefer, must_not = _tags(reading, unmet, lexicon)
     said_now = {*must, *prefer}
-    if reading.instead and said_now:
+    if reading.instead and said_now - set(before.must_not):
         old_must: list[Tag] = []
         old_prefer: list[Tag] = []
     else:
@@ -88,7 +88,14 @@ def _tags(reading: Reading, unmet: list[str], lexicon: Lexicon) -> tuple[list[Ta
             unmet.append(f"no {said.words}")
         else:
             must_not += said.tags
-    must = [t for s in reading.said if not s.excluded and not s.hedged for t in s.tags if t not in must_not]
+    chosen = {tag for said in reading.said if said.choice for tag in said.tags}
+    must = [
+        tag
+        for said in reading.said
+        if not said.excluded and not said.hedged
+        for tag in said.tags
+        if tag not in must_not and tag not in chosen
+    ]
     prefer = [t for s in reading.said if not s.excluded and s.hedged for t in s.tags if t not in must_not]
     must = _unique(must)
     return must, [tag for tag in _unique(prefer) if tag not in must], _unique(must_not)

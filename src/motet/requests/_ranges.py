@@ -33,6 +33,8 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     """
     items = scan.items
     quantity: Quantity = items[at].value
+    if _is_age(items, at):
+        return _read_age(scan, at, lexicon, reading)
     before = _before(items, at)
     limit = _limit(items, before, prefix=True)
     start = before if limit else at
@@ -81,6 +83,26 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     limits = reading.total if _is_total(items, at) and column.role in ("money", "minutes") else reading.ranges
     _add(limits, column.name, *scaled)
     return stop
+
+
+def _is_age(items: list[Item], at: int) -> bool:
+    after = items[at + 1] if at + 1 < len(items) else None
+    if items[at].value.unit != "none" or after is None:
+        return False
+    return after.has("old_years") or (after.has("year_word") and at > 0 and items[at - 1].has("last_years"))
+
+
+def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
+    """Read "less than 20 years old" and "the last ten years", counted from the newest item there is."""
+    items, column = scan.items, lexicon.column("year")
+    if column is None:
+        reading.unmet.append(scan.said(items[at].start, items[at + 1].stop))
+        return at + 2
+    year = column.quantiles[-1] - items[at].value.low
+    limit = _limit(items, _before(items, at), prefix=True)
+    older = limit in ("gt", "ge") and not items[at - 1].has("last_years")
+    _add(reading.ranges, column.name, None if older else year, year if older else None)
+    return at + 2
 
 
 def read_vague(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> bool:
@@ -157,9 +179,14 @@ def _or(scan: Scan, item: Item) -> bool:
 
 def _second(items: list[Item], at: int) -> int | None:
     """Place of the second number of "1985 to 1989" or "between 1985 and 1989"."""
-    if at + 1 < len(items) and items[at].has("to", "dash", "and") and items[at + 1].has("number"):
-        between = any(items[k].has("between") for k in range(max(at - 3, 0), at))
-        return at + 1 if between or items[at].has("to", "dash") else None
+    if at + 1 >= len(items) or not items[at].has("to", "dash", "and"):
+        return None
+    after = at + 1
+    while after < len(items) and items[after].has("stop", "from"):
+        after += 1
+    if after < len(items) and items[after].has("number"):
+        between = any(items[k].has("between") for k in range(max(at - 6, 0), at))
+        return after if between or items[at].has("to", "dash") else None
     return None
 
 

@@ -21,6 +21,7 @@ class TagSaid:
         hedged: Whether it was only wished for.
         at: Place of the item in the scan.
         words: How it was said.
+        choice: Whether it is one of several things joined by "or".
     """
 
     tags: tuple[Tag, ...]
@@ -29,6 +30,7 @@ class TagSaid:
     hedged: bool
     at: int
     words: str
+    choice: bool = False
 
 
 @dataclass(slots=True)

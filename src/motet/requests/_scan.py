@@ -19,6 +19,7 @@ _REFERENCES: Final = ("like", "liked", "seen", "not", "except", "gt", "lt")
 _FUZZY_REFERENCES: Final = frozenset({"like", "liked", "seen"})
 _CARRY: Final = frozenset({"and", "or", "comma", "also", "stop", "dash"})
 _ORDINAL_HAN: Final = re.compile(r"第([一二三四五六七八九十\d]+)[部个本件款首张条]")
+_COMPARES: Final = {"›": "gt", "‹": "lt", ">": "gt", "<": "lt", "≥": "ge", "≤": "le", "+": "or_later"}
 _LAST_HAN: Final = re.compile(r"最后[一]?[部个本件款首张条]")
 _FIRST_OF: Final = re.compile(r"前([一二两三四五六七八九十\d]+)[部个本件款首张条]")
 _ONE: Final = {
@@ -132,12 +133,22 @@ class _Scanner:
             return Item(_ONE["end"], mark, at, at + 1)
         if mark == ",":
             return Item(_ONE["comma"], mark, at, at + 1)
+        if mark in _COMPARES:
+            return Item(frozenset({_COMPARES[mark]}), mark, at, at + 1)
+        if mark == "-" and self._is_minus(at):
+            return Item(frozenset({"not"}), mark, at, at + 1)
         if mark in ("、", "/"):
             return Item(_ONE["or" if mark == "/" else "and"], mark, at, at + 1)
         quantity = quantity_at(self.tokens, at, self.last_year)
         if quantity is not None:
             return Item(_ONE["number"], quantity, at, at + quantity.length)
         return Item(_ONE["dash" if mark == "-" else "mark"], mark, at, at + 1)
+
+    def _is_minus(self, at: int) -> bool:
+        """Whether a dash means "without", as in a search box: "horror -comedy"."""
+        start, end = self.tokens[at].start, self.tokens[at].end
+        before = self.text[start - 1] if start else " "
+        return before == " " and end < len(self.text) and self.text[end].isalpha() and self.text[start] == "-"
 
     def _context(self) -> str | None:
         """The cue before here that says what a title would be for: "like", "seen", "not" …."""

@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(
     rf"""(?P<decade>['’]?\b(?:1[89]|20)?\d0['’]?s\b)
     |(?P<number>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![^\W_{_HAN}])|\d+(?:\.\d+)?(?![^\W_{_HAN}]))
     |(?P<han>[{_HAN}])
-    |(?P<word>(?:[A-Za-z]\.){{2,}}|[^\W_{_HAN}]+(?:['’ʼ`´][^\W_{_HAN}]+)*)
+    |(?P<word>\bw/o?\b(?=\s)|(?:[A-Za-z]\.){{2,}}|[^\W_{_HAN}]+(?:['’ʼ`´][^\W_{_HAN}]+)*)
     |(?P<mark>[^\s\w])""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -24,6 +24,7 @@ _APOSTROPHES: Final = str.maketrans("", "", "'’ʼ`´.")
 _ABBREVIATIONS: Final = frozenset(
     {"mr", "mrs", "ms", "dr", "st", "sgt", "vs", "jr", "sr", "blvd", "prof", "no", "vol"}
 )
+_SHORT_FORMS: Final = {"w/o": "without", "w/": "with"}
 _JOINS: Final = frozenset("-*·・'’_")
 
 
@@ -82,7 +83,7 @@ def tokenize(text: str) -> list[Token]:
         elif kind == "number":
             tokens.append(Token(piece.replace(",", ""), kind, start, end, True))
         else:
-            norm = fold_word(piece)
+            norm = _SHORT_FORMS.get(piece.casefold()) or fold_word(piece)
             if norm:
                 tokens.append(Token(norm, kind, start, end, piece[0].isupper() or piece[0].isdigit()))
     return tokens
