@@ -19,7 +19,7 @@ class ListedItem(Part):
         id: Of the item.
         name: What it is called.
         score: What the recommender ranks by.
-        value: The same between 0.01, the worst item that may come, and 1, the best.
+        value: The same as a value: 1 for the best item that may come, ½ for the 100th.
         numbers: Its numbers in the columns whose sums are limited.
         goes_with: Ids of items, in the list or there already, that it is taken together with beyond chance.
     """

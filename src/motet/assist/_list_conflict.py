@@ -207,6 +207,8 @@ class Explainer:
         if found.chosen is None:
             return None
         needed = int(outside[list(found.chosen)].sum())
+        if needed == len(found.chosen):
+            return self._told(limit, None, needed, "way_drop", 1.0)
         row = SumLimit(limit.words, outside, None, needed)
         loosened = replace(limit, keeps=None, sums=(row,))
         return self._told(limit, loosened, needed, "way_items", needed / len(found.chosen))

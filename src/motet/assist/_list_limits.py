@@ -67,7 +67,7 @@ class ListLimits(Part):
         seen: Whether items may come that the user has had.
         beside: Ids of items that are there already, such as a basket: what goes with them is worth more.
         together: What going together is worth: an item whose partners fill the list gains as much as
-            this share of the distance between the best and the worst item, ≥ 0.
+            this share of what the best item is worth, ≥ 0.
         variety: What each further tag or category is worth, in the same unit, ≥ 0.
     """
 

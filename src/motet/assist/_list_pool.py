@@ -19,7 +19,7 @@ from motet.data import Catalogue
 
 __all__ = ["ListPool", "tag_matrix"]
 
-_WORST = 0.01  # so that a list that may be shorter is filled
+_HALF = 100  # the rank of the candidate that is worth half of the best
 _COMPARED = 4000  # candidates of which every pair is compared, where likeness is limited
 
 
@@ -60,13 +60,20 @@ class ListPool:
         return np.unique(np.concatenate(best))
 
     def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Scores between 0.01, the worst candidate, and 1, the best, [n]: none is worth nothing."""
+        """Scores as values: 1 for the best candidate, ½ for the 100th, and so on; [n].
+
+            v_i = 2^((s_i − s₍₁₎) / (s₍₁₎ − s₍ₕ₎))   with h = min(100, ⌈n / 2⌉)
+
+        so that the first items differ enough for the recommender to decide, and none is worth
+        nothing: a list that may be shorter is filled.
+        """
+        if not len(rows):
+            return np.zeros(0)
         scores = self.scores[rows]
-        if not len(scores):
-            return scores
-        low, high = float(scores.min()), float(scores.max())
-        share = (scores - low) / (high - low) if high > low else np.ones(len(scores))
-        return np.asarray(_WORST + (1 - _WORST) * share)
+        best, half = np.sort(scores)[::-1][[0, min(_HALF, (len(rows) + 1) // 2) - 1]]
+        if best > half:
+            return np.asarray(np.exp2(np.maximum((scores - best) / (best - half), -50)))
+        return np.where(scores < best, 0.5, 1.0)
 
     def problem(
         self, limits: Sequence[Limit], rows: NDArray[np.intp], value: NDArray[np.float64] | None = None

@@ -15,10 +15,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "total": ("total {name} {range}", "{name}总和{range}"),
     "quota": ("{name}: {range} of the items", "{name}：{range}项"),
     "each": ("of each {name}: {range} items", "每种{name}：{range}项"),
-    "no_column": (
-        "the catalogue has no column '{column}', so the limit on it was not looked at",
-        "目录中没有“{column}”这一列，因此没有考虑对它的限制",
-    ),
+    "no_column": ("the limit on '{column}', which is no column of it", "对“{column}”的限制（没有这一列）"),
+    "unmet": ("The catalogue does not say enough to keep: {limits}.", "目录中的信息不足以考虑：{limits}。"),
     "at_least": ("at least {low}", "至少{low}"),
     "at_most": ("at most {high}", "最多{high}"),
     "between": ("{low} to {high}", "{low}至{high}"),

@@ -44,8 +44,8 @@ def make_list(
 ) -> ListAnswer:
     """Put a list together for a user: the most valuable items that keep every limit together.
 
-    With s the scores, scaled to v ∈ [0.01, 1] over the items that may come, w the strength of going
-    together, k the greatest count, and the weights γ, δ of :class:`ListLimits`, the list x maximises
+    With v ∈ (0, 1] the values that scores become among the items that may come (1 for the best, ½ for
+    the 100th), w the strength of going together, k the greatest count, and the weights γ, δ of :class:`ListLimits`, the list x maximises
 
         Σ_i v_i x_i + γ / (k − 1) · Σ_{i≠j} w_ij x_i x_j + δ · (tag values that some item has)
 
@@ -143,7 +143,7 @@ class _Maker:
                 **common,
                 **_bounds(found, complete=len(rows) == len(all_rows)),
                 "status": "complete",
-                "words": " ".join([done, *(f"{words}." for words in self.unmet)]),
+                "words": ("" if language == "zh" else " ").join([done, *_unmet_words(self.unmet, language)]),
                 "items": tuple(self._item(row, worth[row], chosen, limits) for row in chosen),
                 "limits": tuple(self._report(limit, chosen) for limit in limits),
             }
@@ -192,6 +192,10 @@ def _bounds(found: Solution, *, complete: bool) -> dict[str, object]:
     }
 
 
+def _unmet_words(unmet: Sequence[str], language: str) -> list[str]:
+    return [said("unmet", language, limits=joined(unmet, language))] if unmet else []
+
+
 def _conflict_words(answer: ListAnswer) -> str:
     """Which limits are in each other's way, and what would help."""
     language, conflict = answer.language, answer.conflict
@@ -209,5 +213,5 @@ def _conflict_words(answer: ListAnswer) -> str:
         parts.append(said("nearest", language, ways=ways))
     else:
         parts.append(said("no_items", language))
-    parts += [f"{words}." for words in answer.unmet]
+    parts += _unmet_words(answer.unmet, language)
     return ("" if language == "zh" else " ").join(parts)

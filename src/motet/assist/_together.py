@@ -71,7 +71,8 @@ class Chance:
 
         p_i(n) = 1 − exp(−n θ_i),   θ_i such that Σ_s p_i(n_s) = d_i,
 
-    and the pair (i, j) is expected Σ_s p_i(n_s) p_j(n_s) times. Long sessions hold many pairs, and
+    and the pair (i, j) is expected Σ_s c(n_s) p_i(n_s) p_j(n_s) times, with c(n) such that a session of
+    size n holds n (n − 1) ordered pairs, for an item is taken once. Long sessions hold many pairs, and
     a count of sessions alone would take each of them for a sign. Sizes are rounded into 24 groups.
 
     Args:
@@ -92,7 +93,9 @@ class Chance:
             low, high = np.where(found < often, middle, low), np.where(found < often, high, middle)
         taking = -np.expm1(-np.outer((low + high) / 2, mean))  # [I, G]
         taking[often == 0] = 0.0
-        self._part = taking * np.sqrt(count)
+        ordered = taking.sum(axis=0) ** 2 - (taking**2).sum(axis=0)  # [G]
+        held = np.bincount(group, size * (size - 1), minlength=len(count))
+        self._part = taking * np.sqrt(held / np.maximum(ordered, 1e-12))
 
     def expected(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.float64]:
         """Expected number of common sessions of pairs, [P]."""
