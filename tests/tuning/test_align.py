@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -297,3 +298,28 @@ def test_settings_are_checked() -> None:
     ):
         with pytest.raises(MotetError, match=says):
             read_settings("align", [wrong])
+
+
+def test_ctrl_c_saves_the_step_it_falls_into(world: Dataset, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"checkpoint_s": 1e9})
+    whole = align(world, tmp_path / "whole", settings)
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("tune: loss") and done == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        align(world, tmp_path / "out", settings, progress=stop)
+    steps: list[int] = []
+    resumed = align(
+        world, tmp_path / "out", settings, resume=True, progress=lambda what, done, total: steps.append(done)
+    )
+    assert min(steps) == 7  # the sixth was saved
+    assert all(torch.equal(t, weights_of(whole.model)[name]) for name, t in weights_of(resumed.model).items())
+
+
+def test_a_time_limit_keeps_the_best_so_far(world: Dataset, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"time_limit_s": 1e-6, "check_every": 100})
+    tuned = align(world, tmp_path / "out", settings)
+    assert tuned.report["history"]["stopped"] == "time limit"
+    assert [check["step"] for check in tuned.report["history"]["checks"]] == [0, 1]

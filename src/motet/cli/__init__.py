@@ -44,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(arguments: list[str]) -> int:
-    more = "; the same command with --resume goes on from the last checkpoint" if "train" in arguments else ""
+    more = (
+        "; the same command with --resume goes on from the last checkpoint"
+        if {"train", "tune"} & set(arguments)
+        else ""
+    )
     print(f"interrupted{more}", file=sys.stderr)
     return _INTERRUPTED
 

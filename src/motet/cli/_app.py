@@ -17,6 +17,7 @@ from rich.markup import escape
 import motet
 from motet.cli._progress import progress_on_terminal
 from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
+from motet.cli._tune import tune
 from motet.errors import DataError
 from motet.schema import Schema, expression_columns
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+app.command()(tune)
 
 # a log or a pipe has no width of its own, and 80 columns cut the tables short
 out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)

@@ -1,0 +1,73 @@
+"""``motet tune``: language models fitted to one's own data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motet.cli._progress import progress_on_terminal
+from motet.errors import SchemaError
+from motet.schema import Schema, require_known
+
+__all__ = ["tune"]
+
+_OWN = "tune."
+_KINDS = ("align", "joint", "instruct")
+
+
+def tune(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="align: item texts near what the same people like. joint: the encoder trained inside the "
+            "multi-task model. instruct: a generating model taught to answer about your users and items."
+        ),
+    ],
+    schema: Annotated[Path, typer.Argument(help="Schema file (YAML).")],
+    data: Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")],
+    out: Annotated[Path, typer.Option(help="Directory to write: the model's folder, and tuning.json.")],
+    method: Annotated[str | None, typer.Option(help="lora or full.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a setting: --set tune.steps=200, or of the schema: --set training.epochs=5"
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of draws, order and first values.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for machines, and no progress.")
+    ] = False,
+) -> None:
+    """Fit a text encoder or a generating model to your own data; where that does not help, it says so."""
+    require_known(kind, _KINDS, "what to tune", SchemaError)
+    own = [change.removeprefix(_OWN) for change in overrides or [] if change.startswith(_OWN)]
+    changes = [change for change in overrides or [] if not change.startswith(_OWN)]
+    changes += [] if seed is None else [f"training.seed={seed}"]
+    parsed = Schema.load(schema, changes)
+    from motet import workflow  # noqa: PLC0415 (a command imports what it uses)
+    from motet.tuning import read_settings  # noqa: PLC0415
+    from motet.tuning import tune as run  # noqa: PLC0415
+
+    settings = read_settings(kind, own, method=method, device=device, seed=seed)
+    with progress_on_terminal(as_json) as progress:
+        loaded = workflow.load_data(parsed, data, progress=progress).data
+        tuned = run(loaded, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(tuned.report, indent=1, ensure_ascii=False))
+        return
+    typer.echo(tuned.report["summary"])
+    if kind == "instruct":
+        typer.echo(f"{tuned.model}: a generating model; use it with --set language.generator={tuned.model}")
+    else:
+        typer.echo(
+            f"{tuned.model}: use it with motet train {schema} --data {data} --out BUNDLE "
+            f"--set language.encoder={tuned.model}"
+        )

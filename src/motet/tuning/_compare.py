@@ -1,0 +1,155 @@
+"""Predictors measured side by side on warm and on cold items, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.data import Dataset
+from motet.evaluation import HEADLINES, METRICS, rank_users
+from motet.schema import Predictor
+
+__all__ = ["Interval", "Measured", "difference", "mean_of", "measure_predictor"]
+
+Interval = tuple[float, float, float]
+"""A value with the ends of its 95 % interval."""
+
+_K = 10
+_MOST_USERS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Metrics of one predictor on one data set.
+
+    Attributes:
+        values: By name, such as ``like auc, cold``.
+        draws: The same under each draw of users, [R]; draw r is of the same users for all predictors.
+    """
+
+    values: Mapping[str, float]
+    draws: Mapping[str, NDArray[np.float64]]
+
+
+def measure_predictor(
+    data: Dataset, predictor: Predictor, split: str = "test", *, replicates: int = 200, seed: int = 0
+) -> Measured:
+    """Measure a predictor on the rows of warm and of cold items.
+
+    An item is cold if no training row is of it. Per task on interactions its headline metric (RMSE
+    of a number); of a ranking NDCG@10 among the warm items the person has not had, and among the
+    cold items. People are drawn with replacement for the intervals.
+
+    Args:
+        data: The data set it is bound to, with users and items.
+        predictor: Tasks it does not predict are left out.
+        split: Which rows.
+        replicates: Draws of users.
+        seed: Of the draws.
+    """
+    weights = user_weights(len(data.users), replicates, seed)
+    rows = data.rows(split)
+    cold = np.bincount(data.item_row[data.rows("train")], minlength=len(data.items)) == 0
+    found: dict[str, Callable[[NDArray[np.float64] | None], float]] = {}
+    for task, values in predictor.predict(rows).items():
+        headline = HEADLINES[data.schema.tasks[task].kind]
+        metric = "rmse" if headline == "skill" else headline
+        labels = data.label(task, rows)
+        known = ~np.isnan(labels if labels.ndim == 1 else labels[:, 0])
+        for group, of_group in (("warm", ~cold), ("cold", cold)):
+            chosen = known & of_group[data.item_row[rows]]
+            if chosen.any():
+                found[f"{task} {metric}, {group}"] = _metric(
+                    metric, labels[chosen], values[chosen], data.user_row[rows[chosen]]
+                )
+    found |= _rankings(data, predictor, split, cold)
+    return Measured(
+        {name: value(None) for name, value in found.items()},
+        {name: np.array([value(w) for w in weights]) for name, value in found.items()},
+    )
+
+
+def mean_of(seeds: Sequence[Measured]) -> dict[str, Interval]:
+    """Mean over seeds of each metric, and the interval of that mean over draws of users."""
+    return {
+        name: _interval(
+            float(np.mean([m.values[name] for m in seeds])), np.mean([m.draws[name] for m in seeds], axis=0)
+        )
+        for name in seeds[0].values
+        if all(name in m.values for m in seeds)
+    }
+
+
+def difference(first: Sequence[Measured], second: Sequence[Measured]) -> dict[str, Interval]:
+    """Mean over seeds of first − second, paired over the same draws of users."""
+    pairs = [
+        Measured(
+            {n: a.values[n] - b.values[n] for n in a.values if n in b.values},
+            {n: a.draws[n] - b.draws[n] for n in a.values if n in b.values},
+        )
+        for a, b in zip(first, second, strict=True)
+    ]
+    return mean_of(pairs)
+
+
+def user_weights(users: int, replicates: int, seed: int) -> list[NDArray[np.float64]]:
+    """How often each user is drawn, draw after draw, [U] each."""
+    rng = np.random.default_rng(seed)
+    return [
+        np.bincount(rng.integers(users, size=users), minlength=users).astype(np.float64)
+        for _ in range(replicates)
+    ]
+
+
+def _metric(
+    name: str, labels: NDArray[np.float32], values: NDArray[np.float32], users: NDArray[np.int32]
+) -> Callable[[NDArray[np.float64] | None], float]:
+    metric = METRICS[name]
+    return lambda weights: metric(labels, values, users, None if weights is None else weights[users])
+
+
+def _rankings(
+    data: Dataset, predictor: Predictor, split: str, cold: NDArray[np.bool_]
+) -> dict[str, Callable[[NDArray[np.float64] | None], float]]:
+    task = next((name for name, t in data.schema.tasks.items() if t.kind == "retrieval"), None)
+    if task is None:
+        return {}
+    rows = data.rows(split)
+    relevant = _pairs(data, rows[data.label(task, rows) > 0])
+    seen = _pairs(data, np.concatenate([data.rows(s) for s in ("train", "validation") if s != split]))
+    found: dict[str, Callable[[NDArray[np.float64] | None], float]] = {}
+    for group, items in (("warm", np.flatnonzero(~cold)), ("cold", np.flatnonzero(cold))):
+        if not len(items):
+            continue
+        wanted, had = relevant[:, items].toarray() > 0, seen[:, items].toarray() > 0
+        users = np.flatnonzero((wanted & ~had).any(1))[:_MOST_USERS]
+        scores = predictor.score_items(users) if len(users) else None
+        if scores is None:
+            continue
+        given = np.where(had[users], -np.inf, scores[:, items])
+        ndcg = rank_users(given, wanted[users] & ~had[users], _K).ndcg
+        found[f"{task} ndcg@{_K}, {group}"] = _mean(ndcg, users)
+    return found
+
+
+def _mean(
+    values: NDArray[np.float64], users: NDArray[np.int64]
+) -> Callable[[NDArray[np.float64] | None], float]:
+    return lambda weights: float(np.average(values, weights=None if weights is None else weights[users]))
+
+
+def _pairs(data: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
+    shape = (len(data.users), len(data.items))
+    return sp.csr_array((np.ones(len(rows)), (data.user_row[rows], data.item_row[rows])), shape=shape)
+
+
+def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
+        return value, float("nan"), float("nan")
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return value, float(low), float(high)

@@ -1,0 +1,46 @@
+"""The ways to tune, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from motet.data import Dataset
+from motet.schema import Progress, silent
+from motet.tuning._align import align
+from motet.tuning._instruct import instruct
+from motet.tuning._joint import tune_jointly
+from motet.tuning._result import Tuned
+from motet.tuning._settings import AlignSettings, InstructSettings, JointSettings, TuneSettings
+
+__all__ = ["tune"]
+
+
+def tune(
+    data: Dataset,
+    out: str | Path,
+    settings: TuneSettings,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Tuned:
+    """Tune as the type of the settings says.
+
+    Args:
+        data: The data set.
+        out: Directory for the result.
+        settings: From :func:`~motet.tuning.read_settings`.
+        resume: Go on from the checkpoint of an interrupted run.
+        overwrite: Replace a result that is there.
+        progress: Called with what is going on.
+
+    Raises:
+        MotetError: See :func:`align`, :func:`tune_jointly` and :func:`instruct`.
+    """
+    if isinstance(settings, AlignSettings):
+        return align(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    if isinstance(settings, JointSettings):
+        result = tune_jointly(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+        return result.tuned
+    assert isinstance(settings, InstructSettings)  # noqa: S101 (there is no fourth)
+    return instruct(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
