@@ -163,9 +163,7 @@ class Recommender:
         if isinstance(user, str):
             user = pl.DataFrame({user_key: [user]})
         data, row, _ = self._with_users(user, user_key)
-        scores: NDArray[np.float32] = self._scores(
-            self.items_ahead(scenario), data, row[:1], by, scenario
-        )[0]
+        scores: NDArray[np.float32] = self._scores(self.items_ahead(scenario), data, row[:1], by, scenario)[0]
         return scores
 
     def seen(self, user: str) -> NDArray[np.int32]:
