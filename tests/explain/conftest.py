@@ -58,7 +58,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def tables(seed: int = 0) -> dict[str, pl.DataFrame]:
-    """Item k has genre k % 3; user u likes genre u % 2 and nothing else, and has met two thirds of the items."""
+    """Item k has genre k % 3; user u likes genre u % 2 and every tenth item, and has met two thirds of all."""
     rng = np.random.default_rng(seed)
     items = pl.DataFrame(
         {
@@ -78,7 +78,7 @@ def tables(seed: int = 0) -> dict[str, pl.DataFrame]:
     rows = []
     for user in range(USERS):
         for n, item in enumerate(rng.choice(ITEMS, 2 * ITEMS // 3, replace=False)):
-            liked = int(item % 3 == user % 2)
+            liked = int(item % 3 == user % 2 or item % 10 == 7)
             rows.append((f"u{user}", f"i{item}", 1_700_000_000 + 1000 * n + user, liked))
     events = pl.DataFrame(rows, schema=["user", "item", "at", "like"], orient="row")
     users = pl.DataFrame(

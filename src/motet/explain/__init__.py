@@ -1,5 +1,7 @@
 """Why, in words that are true: evidence, claims, sentences; and what is known of a user."""
 
+from motet.explain._attribution import Attribution, Attributor
+from motet.explain._check import Finding, check, check_sentence
 from motet.explain._claim import CLAIM_KINDS, Basis, Claim, ClaimKind, Mention
 from motet.explain._explainer import Explainer
 from motet.explain._explanation import Description, Explanation, Reason
@@ -15,12 +17,15 @@ from motet.explain._traits import Trait
 
 __all__ = [
     "CLAIM_KINDS",
+    "Attribution",
+    "Attributor",
     "Basis",
     "Claim",
     "ClaimKind",
     "Description",
     "Explainer",
     "Explanation",
+    "Finding",
     "Ground",
     "Interest",
     "Language",
@@ -34,6 +39,8 @@ __all__ = [
     "Support",
     "Tone",
     "Trait",
+    "check",
+    "check_sentence",
     "profile_sentences",
     "verify",
 ]

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TypeVar
 
 import polars as pl
 
 from motet.bundle import Bundle
 from motet.data import TextToVectors, WordIndex
 from motet.errors import DataError
+from motet.explain._attribution import Attributor
 from motet.explain._choose import choose
 from motet.explain._claim import Claim
 from motet.explain._explanation import Description, Explanation, Reason
-from motet.explain._ground import Ground
+from motet.explain._from_model import moved_claims
+from motet.explain._ground import Ground, Taste
 from motet.explain._render import join_sentences, render
+from motet.explain._rephrase import rephrase
 from motet.explain._sentence import Sentence
 from motet.explain._sources import ABOUT_ITEM, find_claims
 from motet.explain._tones import Language, Tone
 from motet.knowledge import KnowledgeGraph
-from motet.recommend import Recommender
+from motet.language import Generator
+from motet.recommend import Moments, Recommender
 from motet.schema import nearest, require_known
 
 __all__ = ["Explainer"]
+
+Answer = TypeVar("Answer", Reason, Description)
 
 _SAYS_LITTLE = 0.12  # strength of being liked by a few
 _LANGUAGES, _TONES = ("en", "zh"), ("plain", "warm", "brief")
@@ -35,6 +44,9 @@ class Explainer:
         recommender: The recommender, or the bundle it would be made from.
         encode_text: Turns texts into vectors, for a recommender made here.
         graph: Facts about the items, if there are any.
+        generator: Says the templates' sentences in other words; every sentence of its is checked, and
+            the template's stands where it says anything else.
+        time_limit_s: Seconds that the generator has for one call; 0 asks it nothing.
 
     Raises:
         DataError: If the bundle has no users or no items.
@@ -45,12 +57,17 @@ class Explainer:
         recommender: Recommender | Bundle,
         encode_text: TextToVectors | None = None,
         graph: KnowledgeGraph | None = None,
+        generator: Generator | None = None,
+        *,
+        time_limit_s: float = 30.0,
     ) -> None:
         if isinstance(recommender, Bundle):
             recommender = Recommender(recommender, encode_text)
         self.recommender = recommender
+        self.generator, self.time_limit_s = generator, time_limit_s
         self.bundle = recommender.bundle
-        self.ground = Ground(self.bundle, lambda: recommender.items_ahead().moment, graph)
+        self._moment_seen: Moments | None = None
+        self.ground = Ground(self.bundle, self._moment, graph)
         self._users, self._items = WordIndex(self.bundle.data.user_ids), WordIndex(self.bundle.data.item_ids)
 
     def explain(
@@ -62,6 +79,7 @@ class Explainer:
         tone: Tone = "plain",
         k: int = 3,
         seed: int = 0,
+        attribute: bool | None = None,
     ) -> Explanation:
         """Find everything that speaks for or against an item, and say the best of it.
 
@@ -72,16 +90,22 @@ class Explainer:
             tone: ``plain``, ``warm`` or ``brief``.
             k: Sentences at the most, 1 to 5.
             seed: Other numbers choose other words.
+            attribute: Whether to divide the score among groups of features too; where Captum is installed,
+                when left out.
 
         Raises:
             DataError: If the item is not known, or a choice is not one.
+            MissingExtraError: If Captum is asked for and not installed.
         """
         self._check(language, tone, k)
         row = self._item(item)
         taste = self.ground.taste(self._user(user))
-        evidence = find_claims(self.ground, taste, row)
+        evidence = self._evidence(taste, [row])[0]
+        attribute = find_spec("captum") is not None if attribute is None else attribute
+        attribution = Attributor(self.ground.probe).attribute(taste.user, row) if attribute else None
         reason = self._reason(user, item, row, evidence, language, tone, k, seed, cautions=True)
-        return Explanation(reason, tuple(evidence))
+        [reason] = self._rephrased([reason], tone)
+        return Explanation(reason, tuple(evidence), attribution)
 
     def reason(
         self,
@@ -110,10 +134,11 @@ class Explainer:
         rows = [self._item(item) for item in items]
         taste = self.ground.taste(self._user(user))
         told: Counter[str] = Counter()
-        return [
-            self._reason(user, item, row, find_claims(self.ground, taste, row), language, tone, k, seed, told)
-            for item, row in zip(items, rows, strict=True)
+        reasons = [
+            self._reason(user, item, row, found, language, tone, k, seed, told)
+            for item, row, found in zip(items, rows, self._evidence(taste, rows), strict=True)
         ]
+        return self._rephrased(reasons, tone)
 
     def describe(
         self, item: str, *, language: Language = "en", tone: Tone = "plain", seed: int = 0
@@ -136,9 +161,22 @@ class Explainer:
         claims = sorted(found, key=lambda claim: order[claim.kind])
         sentences = self._told(claims, language, tone, seed)
         text = join_sentences([sentence.text for sentence in sentences], language)
-        return Description(str(item), self.ground.titles[row], text, tuple(sentences), language)
+        plain = Description(str(item), self.ground.titles[row], text, tuple(sentences), language)
+        return self._rephrased([plain], tone)[0]
 
     # -- pieces --------------------------------------------------------------------------------
+
+    def _evidence(self, taste: Taste, rows: Sequence[int]) -> list[list[Claim]]:
+        moved = moved_claims(self.ground, taste, rows)
+        found = (
+            [*find_claims(self.ground, taste, row), *more] for row, more in zip(rows, moved, strict=True)
+        )
+        return [sorted(claims, key=lambda claim: -claim.strength) for claims in found]
+
+    def _moment(self) -> Moments:
+        if self._moment_seen is None:
+            self._moment_seen = self.recommender.items_ahead().moment
+        return self._moment_seen
 
     def _reason(
         self,
@@ -161,6 +199,29 @@ class Explainer:
         sentences = self._told(chosen, language, tone, seed)
         text = join_sentences([sentence.text for sentence in sentences], language)
         return Reason(str(user), str(item), text, tuple(sentences), language)
+
+    def _rephrased(self, answers: list[Answer], tone: Tone) -> list[Answer]:
+        """Answers in the words of the generator, if there is one, all in one call."""
+        if self.generator is None:
+            return answers
+        sentences = [sentence for answer in answers for sentence in answer.sentences]
+        found = rephrase(sentences, self.generator, self.ground, tone=tone, time_limit_s=self.time_limit_s)
+        done, start = [], 0
+        for answer in answers:
+            mine = found.sentences[start : start + len(answer.sentences)]
+            flags = found.refused[start : start + len(answer.sentences)]
+            start += len(answer.sentences)
+            done.append(
+                replace(
+                    answer,
+                    text=join_sentences([sentence.text for sentence in mine], answer.language),
+                    sentences=mine,
+                    written_by="templates" if all(flags) else self.generator.name,
+                    fallback=sum(flags),
+                    note=found.note,
+                )
+            )
+        return done
 
     def _told(self, claims: Sequence[Claim], language: Language, tone: Tone, seed: int) -> list[Sentence]:
         return render(self.ground, claims, language=language, tone=tone, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from motet.explain._attribution import Attribution
 from motet.explain._claim import Claim
 from motet.explain._sentence import Sentence
 from motet.explain._tones import Language
@@ -48,10 +49,12 @@ class Explanation:
     Attributes:
         reason: In words.
         evidence: Every claim found, the strongest first; all of them true, most of them not told.
+        attribution: What moved the score; None if it was not asked for.
     """
 
     reason: Reason
     evidence: tuple[Claim, ...]
+    attribution: Attribution | None = None
 
 
 @dataclass(frozen=True, slots=True)

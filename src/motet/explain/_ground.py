@@ -18,6 +18,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 from motet.bundle import Bundle
 from motet.data import Batcher, Catalogue, liking
 from motet.errors import DataError
+from motet.explain._probe import Probe
 from motet.explain._titles import said_titles
 from motet.explain._word_table import WordTable
 from motet.knowledge import KnowledgeGraph
@@ -251,6 +252,13 @@ class Ground:
             values[np.isfinite(values)], [0, 0.25, 0.5, 0.75, 1], method="lower"
         )
         return found
+
+    # -- the model -----------------------------------------------------------------------------
+
+    @cached_property
+    def probe(self) -> Probe:
+        """Asks the model."""
+        return Probe(self.bundle, self._moment)
 
     # -- vectors -------------------------------------------------------------------------------
 

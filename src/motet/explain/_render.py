@@ -12,12 +12,14 @@ from motet.explain._claim import Claim
 from motet.explain._english import english_slots
 from motet.explain._ground import Ground
 from motet.explain._sentence import Sentence
-from motet.explain._templates_en import ENGLISH
+from motet.explain._templates_en import ALSO_TRUE, ENGLISH
 from motet.explain._templates_zh import CHINESE
 from motet.explain._tones import Language, Tone
 
-__all__ = ["join_sentences", "render"]
+__all__ = ["all_renderings", "join_sentences", "render"]
 
+_TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
+Surfaces = dict[str, tuple[str, ...]]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -44,9 +46,7 @@ def render(
     said: list[Sentence] = []
     openings: set[str] = set()
     for place, claim in enumerate(claims):
-        key, slots, surfaces = (english_slots if language == "en" else chinese_slots)(ground, claim)
-        if language == "en":
-            slots |= {_capital(name): _capital(value) for name, value in slots.items()}
+        key, slots, surfaces = _filled(ground, claim, language)
         options = [t for t in _templates(language, key, tone) if _fields(t) <= slots.keys()]
         if not options:
             continue
@@ -67,6 +67,22 @@ def render(
             )
         )
     return said
+
+
+def all_renderings(ground: Ground, claim: Claim, language: Language) -> list[str]:
+    """Every sentence, in every tone, that says a claim, those that are never shown included."""
+    key, slots, _ = _filled(ground, claim, language)
+    templates = [template for tone in _TONES for template in _templates(language, key, tone)]
+    templates += ALSO_TRUE.get(key, ()) if language == "en" else ()
+    return [_capital(t.format_map(slots)) for t in templates if _fields(t) <= slots.keys()]
+
+
+def _filled(ground: Ground, claim: Claim, language: Language) -> tuple[str, dict[str, str], Surfaces]:
+    """Which templates say a claim, their slots, and which surfaces are names and tags."""
+    key, slots, surfaces = (english_slots if language == "en" else chinese_slots)(ground, claim)
+    if language == "en":
+        slots |= {_capital(name): _capital(value) for name, value in slots.items()}
+    return key, slots, surfaces
 
 
 def join_sentences(texts: Sequence[str], language: Language) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from motet.explain._claim import Claim, ClaimKind
 from motet.explain._from_catalogue import Properties
 from motet.explain._from_graph import Facts, SharedFacts
+from motet.explain._from_model import Moved
 from motet.explain._from_near import Nearest, Similar
 from motet.explain._from_numbers import LikeNumbers
 from motet.explain._from_others import Others, Popular
@@ -22,6 +23,7 @@ SOURCES: Final[dict[ClaimKind, Source]] = {
     "tags": SharedTags(),
     "rate": Rated(),
     "near": Nearest(),
+    "moved": Moved(),
     "others": Others(),
     "fact": SharedFacts(),
     "words": SharedWords(),
@@ -34,8 +36,9 @@ SOURCES: Final[dict[ClaimKind, Source]] = {
 }
 
 ABOUT_ITEM: Final[tuple[ClaimKind, ...]] = ("is", "says", "similar", "popular")
+# what moved the score is asked for whole lists of items, and not one by one
 REASONS: Final[tuple[ClaimKind, ...]] = tuple(
-    kind for kind in SOURCES if kind not in ("is", "says", "similar")
+    kind for kind in SOURCES if kind not in ("is", "says", "similar", "moved")
 )
 
 

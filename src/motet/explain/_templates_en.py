@@ -5,11 +5,12 @@ Slots: ``found`` and ``of`` are counts; ``share`` is "12 of the 38" or "all 10";
 there only where the numbers bear the words beside them out. A slot with a capital begins a sentence.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from motet.explain._tones import Templates
 
-__all__ = ["ENGLISH"]
+__all__ = ["ALSO_TRUE", "ENGLISH"]
 
 ENGLISH: Final[Templates] = {
     "tags": {
@@ -148,3 +149,36 @@ ENGLISH: Final[Templates] = {
         "brief": ("Close to {titles}.",),
     },
 }  # fmt: skip
+
+ALSO_TRUE: Final[Mapping[str, tuple[str, ...]]] = {
+    "tags": (
+        "{part}Of the {of} {nouns} you {liked}, {found} are {kinds}, as is this one.",
+        "{part}You {liked} {of} {nouns}, {found} of them {kinds}, and this is another.",
+        "{part}{found} out of the {of} {nouns} you {liked} were {kinds}.",
+        "{part}{found} out of {of} {nouns} you {liked} have been {kinds}.",
+    ),
+    "rate+": (
+        "{part}You have {liked} {found} of the {of} {kinds} you have {had}.",
+        "{part}You {liked} {found} out of the {of} {kinds} you {had}.",
+        "{part}You {liked} {found} out of {of} {kinds} you {had}.",
+    ),
+    "others": (
+        "Of the {of} others who {liked} {titles}, {found} {liked} this.",
+        "{found} out of the {of} others who {liked} {titles} {liked} this.",
+        "{found} out of {of} other people who {liked} {titles} also {liked} this.",
+        "Among the {of} other people who {liked} {titles}, {found} also {liked} this.",
+        "{found} of the {of} people who {liked} {titles} besides you {liked} this.",
+    ),
+    "year": (
+        "{found} of the {of} {nouns} you {liked} come from the {decade}.",
+        "{found} out of the {of} {nouns} you {liked} are from the {decade}.",
+        "Of the {of} {nouns} you {liked}, {found} are from the {decade}.",
+    ),
+    "popular_top": (
+        "With {found} people who {liked} it, it is in the top {top}.",
+        "It has been {liked} by {found} people, which puts it in the top {top}.",
+        "Liked by {found} people, it is one of the top {top}.",
+    ),
+    "popular": ("It has been {liked} by {found} people.",),
+}
+"""Sentences that are never shown, and that a generator may write."""

@@ -1,0 +1,204 @@
+"""What a rephrased English sentence says that its claim does not, or leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+
+from motet.explain._allowed import AGENTS, NEGATORS, NEUTRAL, NUMBER_WORDS, STRONG
+from motet.explain._sentence import Sentence
+
+__all__ = ["english_findings"]
+
+_QUOTED = re.compile(r"[“\"”]([^“”\"]*)[“\"”]")
+_TOKEN = re.compile(
+    r"⟦\d+⟧|\d[\d,.]*\d(?:s\b)?|\d(?:s\b)?|[^\W\d_]+(?:['’][^\W\d_]+)*(?:-[^\W\d_]+)*|[^\w\s]"
+)
+_UNWANTED = re.compile(r"[<>{}\[\]|`#*_\\\n\t]|https?:|www\.")
+_DID = r"(?:liked?|enjoy(?:ed)?|loved?|bought|chose|tried|rated|watched|opened|read|played|saved|ordered|[a-z]+ed)"
+_LIKES_THE_ITEM = re.compile(
+    rf"\byou\b(?:(?! and | who )[^.,;⟦])*?\b{_DID}\s+(?:it|this|them)\b", re.IGNORECASE
+)
+_WHO_LIKED_IT = re.compile(
+    rf"\b(?:who|that)\s+(?:also\s+|have\s+|has\s+)?{_DID}\s+(?:it|this)\b", re.IGNORECASE
+)
+_LIKED_ANCHOR = re.compile(rf"\b(?:{_DID}|share)\s+⟦0⟧", re.IGNORECASE)
+# in front of a number these stand for a pause, or for nothing
+_PAUSES = {
+    ",",
+    ".",
+    ":",
+    ";",
+    "(",
+    "and",
+    "that",
+    "as",
+    "—",
+    "-",
+    "–",
+    "just",
+    "so",
+    "with",
+    "since",
+    "because",
+    "where",
+    "^",
+}
+_LONGEST = 1.8
+
+
+def english_findings(
+    text: str, sentence: Sentence, renderings: Sequence[str], tags: Set[str]
+) -> Iterator[tuple[str, str]]:
+    """Kind and text of each finding.
+
+    Args:
+        text: What a generator wrote.
+        sentence: What it was to rephrase.
+        renderings: Every way in which templates say the claim.
+        tags: All tags of the catalogue, in lower case.
+    """
+    yield from _form(text, sentence)
+    for quoted in _QUOTED.findall(text):
+        if quoted.strip(" .,;") not in sentence.names:
+            yield "name", quoted
+    for name in sentence.names:
+        if name not in text:
+            yield "missing", name
+    for tag in sentence.tags:
+        if tag.lower() not in text.lower():
+            yield "missing", tag
+    said, source = _tokens(text, sentence.names), _tokens(sentence.template, sentence.names)
+    all_said = [_tokens(one, sentence.names) for one in renderings]
+    own = {token.lower() for tokens in all_said for token in tokens}
+    yield from _numbers(said, source, all_said)
+    yield from _words(said, source, own, tags, len(sentence.names))
+    yield from _polarity(said, source)
+    everywhere = set.intersection(*({token.lower() for token in tokens} for tokens in all_said))
+    yield from _relations(said, source, everywhere, sentence)
+
+
+def _form(text: str, sentence: Sentence) -> Iterator[tuple[str, str]]:
+    if found := _UNWANTED.search(text):
+        yield "form", found.group()
+    if not text.strip() or text[-1] not in ".!":
+        yield "form", "no end"
+    if len(text) > _LONGEST * len(sentence.template) + 20:
+        yield "form", "too long"
+    if text.count("“") != text.count("”"):
+        yield "form", "quotation marks"
+
+
+def _tokens(text: str, names: Sequence[str]) -> list[str]:
+    """Words, numbers and marks of a text; names as ⟦their number⟧, without the marks around them."""
+    for place, name in sorted(enumerate(names), key=lambda one: -len(one[1])):
+        text = re.sub(rf"[“\"]?{re.escape(name)}([.,]?)[”\"]?", rf" ⟦{place}⟧\1 ", text)
+    return _TOKEN.findall(text)
+
+
+def _number(token: str) -> str | None:
+    """A number as digits, whichever way it is written; None for any other token."""
+    if token[0].isdigit():
+        return token.replace(",", "")
+    value = NUMBER_WORDS.get(token.lower())
+    return None if value is None or token.lower() == "one" else str(value)
+
+
+def _contexts(tokens: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Each number with the word in front of it and the two behind it."""
+    padded = ["^", *(token.lower() for token in tokens), "$", "$"]
+    for at in range(1, len(padded) - 2):
+        value = _number(padded[at])
+        if value is not None:
+            before = "," if padded[at - 1] in _PAUSES else padded[at - 1]
+            after = [
+                "#" if _number(word) else "," if word in _PAUSES else word for word in padded[at + 1 : at + 3]
+            ]
+            yield value, before, after[0], after[1]
+
+
+def _numbers(
+    said: Sequence[str], source: Sequence[str], renderings: Sequence[Sequence[str]]
+) -> Iterator[tuple[str, str]]:
+    """Every number of the source, each beside the words that some template puts beside it, and no other."""
+    there = Counter(value for value, *_ in _contexts(source))
+    here = Counter(value for value, *_ in _contexts(said))
+    known = {context for tokens in renderings for context in _contexts(tokens)}
+    for value, times in here.items():
+        if times > there[value]:
+            yield "number", value
+    for value in there - here:
+        yield "missing", value
+    for context in _contexts(said):
+        if context[0] in there and context not in known:
+            yield "number", " ".join(context[1:2] + context[:1] + context[2:])
+
+
+def _words(
+    said: Sequence[str], source: Sequence[str], own: Set[str], tags: Set[str], names: int
+) -> Iterator[tuple[str, str]]:
+    own_source = {token.lower() for token in source}
+    start = True
+    for place, token in enumerate(said):
+        word = token.lower()
+        begins, start = start, token in {".", "!", ":"}
+        if not token[0].isalpha() or word in own_source:
+            continue
+        if word in tags and word not in own:
+            yield "tag", token
+        elif word in STRONG or word in NEGATORS:
+            continue  # held against the source as a whole
+        elif word in AGENTS and word not in own:
+            yield "relation", token
+        elif word == "one" and place and said[place - 1].lower() in ("this", "another", "that"):
+            continue
+        elif word == "both" and names != 2:
+            yield "number", token
+        elif token[0].isupper() and not begins:
+            yield "name", token
+        elif word not in NEUTRAL and word not in own:
+            yield "word", token
+
+
+def _polarity(said: Sequence[str], source: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """As many negations as the source has, and nothing stronger than its words."""
+    here, there = ([token.lower() for token in tokens] for tokens in (said, source))
+
+    def negations(words: Sequence[str]) -> list[str]:
+        return sorted(word for word in words if word in NEGATORS or word.endswith(("n't", "n’t")))
+
+    if negations(here) != negations(there):
+        yield "polarity", " ".join(set(negations(here)) ^ set(negations(there))) or "negations"
+    for word in here:
+        if word in STRONG and word not in there:
+            yield "polarity", word
+
+
+def _relations(
+    said: Sequence[str], source: Sequence[str], everywhere: Set[str], sentence: Sentence
+) -> Iterator[tuple[str, str]]:
+    """Who did what: the user never liked the item, and others liked what they liked in this order."""
+    here, claim = {token.lower() for token in said}, sentence.claim
+    plain = " ".join(said)
+    for pattern in (_LIKES_THE_ITEM, _WHO_LIKED_IT):
+        found = pattern.search(plain)
+        if found and not pattern.search(" ".join(source)):
+            yield "relation", found.group()
+    if "you" in everywhere and "you" not in here:
+        yield "missing", "you"
+    if claim.kind in ("others", "peers", "popular") and not here & {"others", "people", "other"}:
+        yield "missing", "people"
+    if claim.kind in ("near", "similar") and not here & {"close", "closer", "closest", "near", "nearest"}:
+        yield "missing", "close"
+    if claim.kind in ("fact", "says"):
+        for word in _content(source) - {token.lower() for token in said}:
+            yield "missing", word
+    if claim.kind == "others" and not _LIKED_ANCHOR.search(plain):
+        yield "relation", "who liked what"
+
+
+def _content(tokens: Sequence[str]) -> set[str]:
+    """Words of a source that carry a relation of the graph: neither small words nor verbs of liking."""
+    small = NEUTRAL | NEGATORS | STRONG | {"like", "liked", "shares", "share"}
+    return {t.lower() for t in tokens if t[0].isalpha() and t.lower() not in small}

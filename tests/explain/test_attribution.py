@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from motet.bundle import Bundle, load_bundle, save_bundle
+from motet.data import Dataset
+from motet.explain import Attributor, Explainer
+from motet.models import build_model
+from motet.testing import hashed_words_for_tests
+
+TOLERANCE = 1e-3
+
+
+def test_the_parts_add_up_to_the_score(explainer: Explainer) -> None:
+    attributor = Attributor(explainer.ground.probe, permutations=5)
+    for user, item in ((0, 0), (1, 7), (59, 59), (-1, 3)):
+        found = attributor.attribute(user, item)
+        assert found.gap < TOLERANCE
+        assert found.task == "next"
+        assert {group for group, _ in found.parts} == set(attributor.groups)
+
+
+def test_the_score_is_the_recommenders(explainer: Explainer) -> None:
+    best = explainer.recommender.recommend(["u0"], k=3, keep_seen=True)
+    for item, score in zip(best["item"], best["score"], strict=True):
+        found = explainer.explain("u0", item, attribute=True).attribution
+        assert found is not None
+        assert found.score == pytest.approx(score, abs=1e-4)
+
+
+def test_the_parts_are_shapley_values(explainer: Explainer) -> None:
+    attributor = Attributor(explainer.ground.probe, permutations=3000)
+    found = dict(attributor.attribute(0, 4).parts)
+    values = attributor._set_values(0, 4)
+    rng = np.random.default_rng(0)
+    g = len(attributor.groups)
+    exact = np.zeros(g)
+    orders = [rng.permutation(g) for _ in range(3000)]
+    for order in orders:
+        code = 0
+        for group in order:
+            exact[group] += float(values[code | 1 << int(group)] - values[code])
+            code |= 1 << int(group)
+    scale = max(abs(v) for v in found.values())
+    for place, group in enumerate(attributor.groups):
+        assert found[group] == pytest.approx(exact[place] / len(orders), abs=0.05 * scale)
+
+
+def test_a_user_without_a_past_owes_nothing_to_it(explainer: Explainer) -> None:
+    parts = dict(Attributor(explainer.ground.probe).attribute(-1, 3).parts)
+    assert parts["history"] == parts["user_id"] == parts["profile"] == 0
+
+
+def test_what_the_model_does_not_look_at_moves_nothing(planted: Bundle) -> None:
+    bundle = load_bundle(planted.directory)
+    explainer = Explainer(bundle)
+    columns = {
+        group: place
+        for blocks in [Attributor(explainer.ground.probe)._columns["item"]]
+        for group, place in blocks
+        if group == "text"
+    }
+    towers = bundle.model.retrieval
+    assert towers is not None
+    with torch.no_grad():
+        for name, weight in towers.named_parameters():
+            if name in ("item_direct.weight", "item_hidden.0.weight"):
+                weight[:, columns["text"]] = 0
+    parts = dict(Attributor(explainer.ground.probe).attribute(0, 0).parts)
+    assert parts["text"] == pytest.approx(0, abs=1e-5)
+    assert max(abs(v) for v in parts.values()) > 1e-4
+
+
+@pytest.mark.parametrize("task", ["retrieval", "towers"])
+def test_every_kind_of_feature_is_attributed(toy: Dataset, tmp_path: Path, task: str) -> None:
+    """All sequence encoders, targets, vectors and hidden features; with and without a retrieval task."""
+    schema, data = toy.schema, toy
+    save_bundle(tmp_path / "b", model=build_model(schema, data.encoder).eval(), data=data, metrics={})
+    explainer = Explainer(load_bundle(tmp_path / "b"), hashed_words_for_tests)
+    if task == "towers":
+        explainer.ground.probe.task = "stars"
+    attributor = Attributor(explainer.ground.probe, permutations=4)
+    assert set(attributor.groups) >= {
+        "history",
+        "user_id",
+        "profile",
+        "item_id",
+        "tags",
+        "text",
+        "vectors",
+        "context",
+    }
+    found = attributor.attribute(3, 5)
+    assert found.gap < TOLERANCE
+    assert sorted(group for group, _ in found.parts) == sorted(attributor.groups)
+
+
+def test_taking_a_liked_item_away_is_what_the_claim_says(explainer: Explainer) -> None:
+    probe = explainer.ground.probe
+    claims = [
+        claim
+        for item in ("i0", "i3", "i9", "i33")
+        for claim in explainer.explain("u0", item, attribute=False).evidence
+        if claim.kind == "moved"
+    ]
+    assert claims
+    for claim in claims:
+        past = probe.past(0)
+        whole = probe.with_pasts(0, [claim.item], [past])[0, 0]
+        for mention, weight in zip(claim.mentions, claim.support.weights, strict=True):
+            less = {name: rows[rows != mention.row] for name, rows in past.items()}
+            assert whole - probe.with_pasts(0, [claim.item], [less])[0, 0] == pytest.approx(weight, abs=1e-3)
+            assert weight > 0

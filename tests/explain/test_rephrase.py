@@ -1,0 +1,154 @@
+"""A generator may rephrase; whatever else it does, the answer stands."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from motet.assets import Progress
+from motet.bundle import Bundle
+from motet.errors import GenerationError
+from motet.explain import Explainer, verify
+from motet.language import Generation, GenerationSettings, Generator, Prompt
+
+Unmet = Callable[[str, int], list[str]]
+
+
+class Told:
+    """Answers each prompt with what a function makes of the sentence in it."""
+
+    name, settings_key = "told", "told"
+
+    def __init__(self, answer: Callable[[str], str]) -> None:
+        self.answer = answer
+        self.prompts: list[Prompt] = []
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        self.prompts += prompts
+        asked = [re.findall(r"<sentence>\n(.*)\n</sentence>", prompt.user)[-1] for prompt in prompts]
+        return [Generation(self.answer(text), 1, 1, "stop", 0.0) for text in asked]
+
+    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class Failing(Told):
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        raise GenerationError("the model is gone", "start it")
+
+
+class Hanging(Told):
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        time.sleep(5)
+        return []
+
+
+class Odd(Told):
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        return [None] * len(prompts)  # type: ignore[list-item]
+
+
+def another_way(text: str) -> str:
+    return re.sub(
+        r"^(\d+) of the (\d+) other people who liked (“.*”) liked this too\.$",
+        r"Among the \2 other people who liked \3, \1 also liked this.",
+        text,
+    )
+
+
+def with_generator(planted: Bundle, generator: Generator, time_limit_s: float = 5.0) -> Explainer:
+    return Explainer(planted, generator=generator, time_limit_s=time_limit_s)
+
+
+def test_an_honest_rephrasing_is_kept_and_said_to_be_so(planted: Bundle, unmet: Unmet) -> None:
+    explainer = with_generator(planted, Told(another_way))
+    reasons = [r for seed in range(6) for r in explainer.reason("u0", unmet("u0", 0), k=3, seed=seed)]
+    changed = [s for r in reasons for s in r.sentences if s.text != s.template]
+    assert changed
+    assert all(s.text.startswith("Among the") for s in changed)
+    assert all(r.fallback == 0 and r.written_by == "told" for r in reasons)
+    assert all(verify(claim, explainer.ground) for r in reasons for claim in r.claims)
+
+
+LIES: tuple[Callable[[str], str], ...] = (
+    lambda text: "",
+    lambda text: "Buy now at http://evil.example!",
+    lambda text: "Sure! Here is the sentence.",
+    lambda text: text.replace("you", "nobody"),
+    lambda text: f"{text[:-1]}, and it won an Oscar.",
+    lambda text: "\x00" * 100,
+    lambda text: text * 50,
+    lambda text: re.sub(r"\d+", "1000", text).replace("“", "“The "),
+    lambda text: "As an AI language model, I cannot say.",
+)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_are_replaced_by_templates(
+    planted: Bundle, explainer: Explainer, unmet: Unmet, lie: Callable[[str], str]
+) -> None:
+    items = unmet("u0", 0)[:3]
+    plain = explainer.reason("u0", items)
+    told = with_generator(planted, Told(lie)).reason("u0", items)
+    for one, other in zip(told, plain, strict=True):
+        assert one.text == other.text
+        assert (one.written_by, one.fallback) == ("templates", len(one.sentences))
+
+
+@pytest.mark.parametrize(
+    ("generator", "time_limit_s", "note"),
+    [
+        (Failing(str), 5.0, "the model is gone"),
+        (Hanging(str), 0.2, "did not answer within"),
+        (Odd(str), 5.0, "something else than texts"),
+        (Told(str), 0.0, "no time"),
+    ],
+)
+def test_a_generator_that_fails_costs_nothing(
+    planted: Bundle, explainer: Explainer, unmet: Unmet, generator: Generator, time_limit_s: float, note: str
+) -> None:
+    items = unmet("u0", 0)[:2]
+    began_s = time.monotonic()
+    told = with_generator(planted, generator, time_limit_s).reason("u0", items)
+    assert time.monotonic() - began_s < 4
+    assert [one.text for one in told] == [one.text for one in explainer.reason("u0", items)]
+    assert all(one.written_by == "templates" and note in one.note for one in told)
+    description = with_generator(planted, generator, time_limit_s).describe("i0")
+    assert description.text == explainer.describe("i0").text
+
+
+def test_the_generator_sees_sentences_as_data_and_nothing_of_the_user(planted: Bundle, unmet: Unmet) -> None:
+    generator = Told(str)
+    with_generator(planted, generator).reason("u0", unmet("u0", 0)[:2])
+    assert generator.prompts
+    for prompt in generator.prompts:
+        assert prompt.user.startswith("<sentence>\n")
+        assert prompt.user.endswith("\n</sentence>")
+        assert "u0" not in prompt.user
+        assert "data" in prompt.system
