@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 import motet
+from motet.assist import Assistant
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.data import (
     Account,
@@ -40,6 +41,7 @@ from motet.evaluation import (
     task_relations,
     validation_score,
 )
+from motet.explain import Explainer
 from motet.knowledge import (
     KNOWLEDGE_FILES,
     Interactions,
@@ -53,7 +55,8 @@ from motet.knowledge import (
 from motet.language import VectorCache, build_encoder, encode_cached
 from motet.models import check_architecture
 from motet.objectives import build_balancer
-from motet.recommend import Recommender
+from motet.recommend import MeaningIndex, Recommender
+from motet.requests import FastReader, Lexicon
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
 from motet.training import ModelPredictor, Trained, diagnose, single_task_control, train_model
 
@@ -61,6 +64,8 @@ __all__ = [
     "Prepared",
     "evaluate_bundle",
     "load_data",
+    "open_assistant",
+    "open_explainer",
     "open_graph",
     "open_recommender",
     "text_encoder",
@@ -299,6 +304,29 @@ def open_recommender(bundle: str | Path, progress: Progress = silent) -> Recomme
     """Load a bundle for predictions and recommendations."""
     loaded = load_bundle(bundle)
     return Recommender(loaded, text_encoder(loaded.schema.language, progress))
+
+
+def open_explainer(bundle: str | Path, *, progress: Progress = silent) -> Explainer:
+    """Load a bundle to explain its answers, with its knowledge graph if it has one."""
+    recommender = open_recommender(bundle, progress)
+    return Explainer(recommender, graph=open_graph(recommender.bundle))
+
+
+def open_assistant(bundle: str | Path, *, progress: Progress = silent) -> Assistant:
+    """Load a bundle to answer requests in words; a text encoder is loaded when it is first needed."""
+    explainer = open_explainer(bundle, progress=progress)
+    loaded, graph = explainer.bundle, explainer.ground.graph
+    catalogue = loaded.data.catalogue
+    if catalogue is None:
+        raise DataError(f"the schema '{loaded.schema.name}' has no items", "asking needs keys.item")
+    lexicon = Lexicon(catalogue, scenarios=loaded.data.encoder.scenarios[1:], graph=graph)
+    encode = text_encoder(loaded.schema.language, progress)
+    return Assistant(
+        explainer.recommender,
+        explainer,
+        FastReader(lexicon),
+        meaning=lambda: MeaningIndex.of_catalogue(catalogue, encode),
+    )
 
 
 def open_graph(bundle: Bundle) -> KnowledgeGraph | None:

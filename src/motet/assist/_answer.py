@@ -28,6 +28,7 @@ class AnsweredItem:
             were allowed; comparable within one answer only.
         predictions: Every task's prediction, on the label's own scale.
         reason: Why it is here, in the language of the request.
+        misses: Parts of the request that it does not meet, in words; never an exclusion.
     """
 
     id: str
@@ -36,6 +37,7 @@ class AnsweredItem:
     value: float
     predictions: Mapping[str, Any]
     reason: str
+    misses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,6 @@ class Answer:
     Attributes:
         request: What was understood.
         items: Best first; empty only if the catalogue has nothing that may be shown.
-        given_up: Parts of the request that no item meets, in words; empty where all are met.
         notes: Everything else that a person should know: fewer items than asked for, a language
             model that failed.
         read_by: Who read the request: ``fast`` or the name of a model.
@@ -55,7 +56,6 @@ class Answer:
 
     request: Request
     items: tuple[AnsweredItem, ...]
-    given_up: tuple[str, ...]
     notes: tuple[str, ...]
     read_by: str
     written_by: str
@@ -67,7 +67,6 @@ class Answer:
         return {
             "request": self.request.model_dump(mode="json", exclude_defaults=True),
             "items": items,
-            "given_up": list(self.given_up),
             "notes": list(self.notes),
             "read_by": self.read_by,
             "written_by": self.written_by,

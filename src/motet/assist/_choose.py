@@ -1,29 +1,22 @@
-"""Which items answer a request: hard parts cut, the model and the soft parts rank.
+"""Which items answer a request: exclusions cut, wishes sort, the model and the soft parts rank.
 
 Legend of shapes: I items, k answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._allowed import Condition, conditions
+from motet.assist._allowed import conditions
 from motet.assist._match import match, standardised
 from motet.data import Catalogue
 from motet.knowledge import KnowledgeGraph
 from motet.requests import Request
 
 __all__ = ["Chosen", "choose"]
-
-_MOST_WAYS = (
-    500  # of giving up some parts; a request with so many that do not fit asks for nothing in particular
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +26,18 @@ class Chosen:
     Attributes:
         rows: Rows of the items, best first, int64 [≤ k].
         values: What they were ranked by, float32 [≤ k].
-        fitting: How many items fit, those seen before among them.
-        given_up: Parts that were given up because no item meets them together with the others.
-        seen_again: Whether the items were seen before, because all that fit were.
+        missed: For each the parts of the request that it does not meet, in words; first come those
+            that meet everything.
+        fitting: How many items of the catalogue meet everything, those seen before among them.
+        seen_better: How many items that were seen before meet more than the best of these.
+        seen_again: Whether these were seen before, because everything that may come was.
     """
 
     rows: NDArray[np.int64]
     values: NDArray[np.float32]
+    missed: tuple[tuple[str, ...], ...]
     fitting: int
-    given_up: tuple[str, ...]
+    seen_better: int
     seen_again: bool
 
 
@@ -58,10 +54,9 @@ def choose(
 ) -> Chosen:
     """Choose the items that answer a request.
 
-    value = standardised score of the model + :func:`match` of the soft parts, over the items that break
-    no hard part. Where no item meets all hard parts, the fewest that have to be are given up, and of
-    as few those that leave the most items; exclusions never are. Items seen before come only where
-    nothing else fits.
+    What is excluded never comes, and what was seen only where nothing else may. Of the rest come
+    those that meet the most of the request, and where they are fewer than k, those that miss one part
+    more. Within either, value = standardised score of the model + :func:`match` of the soft parts.
 
     Args:
         request: What was asked.
@@ -77,39 +72,31 @@ def choose(
         RequestError: If the request names a column that the catalogue does not have.
     """
     parts = conditions(request, catalogue, graph)
-    kept, given_up = _kept(len(catalogue), parts)
-    fresh = kept.copy()
-    if seen is not None:
-        fresh[seen] = False
-    seen_again = bool(kept.any()) and not fresh.any()
-    among = kept if seen_again else fresh
-    value = standardised(scores, among) + match(request, catalogue, among, meaning=meaning, like=like)
-    order = np.argsort(np.where(among, -value, np.inf), kind="stable")[: min(k, int(among.sum()))]
-    return Chosen(order, value[order], int(kept.sum()), given_up, seen_again)
-
-
-def _kept(items: int, parts: Sequence[Condition]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Items that meet every part, or all but the fewest that must be given up; and the words of those."""
-    may = np.ones(items, bool)
+    wanted = [part for part in parts if not part.excludes]
+    may = np.ones(len(catalogue), bool)
     for part in parts:
         if part.excludes:
             may &= part.keeps
-    wanted = [part for part in parts if not part.excludes]
-    for fewer in range(len(wanted) + 1):
-        if comb(len(wanted), fewer) > _MOST_WAYS:
-            break
-        ways = [
-            (_meets(may, wanted, dropped), dropped) for dropped in combinations(range(len(wanted)), fewer)
-        ]
-        best, dropped = max(ways, key=lambda way: int(way[0].sum()))
-        if best.any():
-            return best, tuple(wanted[at].words for at in dropped)
-    return may, tuple(part.words for part in wanted)
-
-
-def _meets(may: NDArray[np.bool_], wanted: Sequence[Condition], dropped: Sequence[int]) -> NDArray[np.bool_]:
-    kept = may.copy()
-    for at, part in enumerate(wanted):
-        if at not in dropped:
-            kept &= part.keeps
-    return kept
+    misses = np.zeros(len(catalogue), np.int64)
+    for part in wanted:
+        misses += ~part.keeps
+    fresh = may.copy()
+    if seen is not None:
+        fresh[seen] = False
+    seen_again = bool(may.any()) and not fresh.any()
+    among = may if seen_again else fresh
+    fewest = int(misses[among].min()) if among.any() else 0
+    best = among & (misses == fewest)
+    if best.sum() < k:
+        best = among & (misses <= fewest + 1)
+    value = standardised(scores, best) + match(request, catalogue, best, meaning=meaning, like=like)
+    candidates = np.flatnonzero(best)
+    order = candidates[np.lexsort((-value[candidates], misses[candidates]))][:k]
+    return Chosen(
+        rows=order,
+        values=value[order],
+        missed=tuple(tuple(part.words for part in wanted if not part.keeps[row]) for row in order),
+        fitting=int((may & (misses == 0)).sum()),
+        seen_better=int((may & (misses < fewest)).sum()),
+        seen_again=seen_again,
+    )

@@ -18,6 +18,7 @@ import motet
 from motet.cli._progress import progress_on_terminal
 from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
 from motet.cli._tune import tune
+from motet.cli._words import ask, describe, explain, make_a_list, profile
 from motet.errors import DataError
 from motet.schema import Schema, expression_columns
 
@@ -49,6 +50,9 @@ app = typer.Typer(
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
 app.command()(tune)
+for command in (ask, explain, profile, describe):
+    app.command()(command)
+app.command("list")(make_a_list)
 
 # a log or a pipe has no width of its own, and 80 columns cut the tables short
 out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)

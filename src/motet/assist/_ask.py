@@ -1,0 +1,257 @@
+"""A request in words → what was understood, items with every task's prediction, and a reason each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.assist._allowed import allowed
+from motet.assist._answer import Answer, AnsweredItem, Conversation
+from motet.assist._choose import Chosen, choose
+from motet.assist._list_answer import ListAnswer
+from motet.assist._list_limits import ListLimits
+from motet.assist._make_list import make_list
+from motet.assist._match import likeness, match, standardised
+from motet.assist._notes import note
+from motet.assist._relations import ItemRelations, mine_relations
+from motet.assist._spaces import item_spaces
+from motet.data import WordIndex
+from motet.errors import LanguageError, RequestError
+from motet.explain import Explainer
+from motet.recommend import MeaningIndex, Recommender
+from motet.requests import Request
+
+__all__ = ["Assistant", "Reader"]
+
+
+class Reader(Protocol):
+    """Reads requests in words."""
+
+    def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
+        """Understand a request, perhaps one that follows another and speaks of the items shown."""
+        ...
+
+
+class Assistant:
+    """Answers requests in words from one bundle.
+
+    The recommender ranks; words only cut and shift. A reader, an encoder or a generator that fails
+    costs its own part of the answer and is told in ``Answer.notes``, never the answer.
+
+    Args:
+        recommender: Ranks.
+        explainer: Gives reasons.
+        reader: Understands.
+        meaning: Gives the index that finds items by meaning, when it is first needed; without it free
+            words move nothing, which is told.
+
+    Raises:
+        RequestError: If the bundle has no catalogue.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        explainer: Explainer,
+        reader: Reader,
+        meaning: Callable[[], MeaningIndex] | None = None,
+    ) -> None:
+        catalogue = recommender.bundle.data.catalogue
+        if catalogue is None or recommender.schema.keys.user is None:
+            raise RequestError(
+                f"the schema '{recommender.schema.name}' has no users or no items", "asking needs both keys"
+            )
+        self.recommender, self.explainer, self.reader = recommender, explainer, reader
+        self._open_meaning = meaning
+        self._index: MeaningIndex | None = None
+        self.catalogue, self.graph = catalogue, explainer.ground.graph
+        self._items = WordIndex(recommender.bundle.data.item_ids)
+        self._users = WordIndex(recommender.bundle.data.user_ids)
+        self._spaces: Sequence[NDArray[np.float32]] | None = None
+        self._relations: ItemRelations | None = None
+
+    def ask(
+        self,
+        text: str,
+        *,
+        user: str = "",
+        k: int = 10,
+        scenario: str | None = None,
+        conversation: Conversation | None = None,
+    ) -> Answer:
+        """Answer a request.
+
+        Args:
+            text: The request, or what follows on the one before.
+            user: Id of the user; somebody unknown when left out.
+            k: Items where the request names no number, 1 to 100.
+            scenario: Where they are shown; the request's own when left out.
+            conversation: What was said and shown before.
+
+        Raises:
+            RequestError: If ``k`` is out of range.
+            DataError: If the scenario is not known.
+        """
+        if not 1 <= k <= 100:
+            raise RequestError(f"k is {k}", "ask for 1 to 100 items")
+        began = time.perf_counter()
+        before = conversation or Conversation(user=user)
+        user = user or before.user or self._nobody()
+        request = self.reader.read(text, before.request, before.shown)
+        where = scenario or request.scenario
+        meaning, notes = self._meaning(request)
+        wanted = request.count or k
+        chosen = choose(
+            request,
+            self.catalogue,
+            self.recommender.scores(user, scenario=where),
+            k=wanted,
+            seen=self.recommender.seen(user),
+            graph=self.graph,
+            meaning=meaning,
+            like=self._likeness(request),
+        )
+        notes += _told(request, chosen, wanted)
+        ids = self.catalogue.frame["id"].gather(chosen.rows).to_list()
+        reasons = self.explainer.reason(user, ids, language=request.language, tone=request.tone)
+        notes += dict.fromkeys(reason.note for reason in reasons if reason.note)
+        predictions = self._predictions(user, ids, where)
+        items = tuple(
+            AnsweredItem(
+                id=item,
+                name=self.explainer.ground.titles[int(row)],
+                rank=rank,
+                value=float(value),
+                predictions=predictions[rank - 1],
+                reason=reason.text,
+                misses=misses,
+            )
+            for rank, (item, row, value, reason, misses) in enumerate(
+                zip(ids, chosen.rows, chosen.values, reasons, chosen.missed, strict=True), 1
+            )
+        )
+        writers = {reason.written_by for reason in reasons} - {"templates"}
+        return Answer(
+            request=request,
+            items=items,
+            notes=tuple(notes),
+            read_by="fast",
+            written_by=next(iter(writers), "templates"),
+            elapsed_s=time.perf_counter() - began,
+        )
+
+    def make_list(
+        self,
+        text: str,
+        *,
+        user: str = "",
+        scenario: str | None = None,
+        limits: ListLimits | None = None,
+        time_limit_s: float = 3.0,
+    ) -> ListAnswer:
+        """Put together the list that a request asks for; see :func:`make_list`.
+
+        What is preferred, meant or referred to moves items as in :meth:`ask`; everything else is a limit.
+
+        Args:
+            text: The request: how many, what must and must not be there, budgets.
+            user: Id of the user; somebody unknown when left out.
+            scenario: Where it is for; the request's own when left out.
+            limits: What words cannot say.
+            time_limit_s: Seconds for the choice, > 0.
+
+        Raises:
+            DataError: If the scenario is not known.
+        """
+        user = user or self._nobody()
+        request = self.reader.read(text)
+        if scenario is not None:
+            request = request.model_copy(update={"scenario": scenario})
+        meaning, notes = self._meaning(request)
+        may = allowed(request, self.catalogue, self.graph)
+        scores = standardised(self.recommender.scores(user, scenario=request.scenario), may)
+        scores = scores + match(request, self.catalogue, may, meaning=meaning, like=self._likeness(request))
+        if self._relations is None:
+            bundle = self.recommender.bundle
+            self._relations = mine_relations(bundle.data, bundle.behaviour)
+        answer = make_list(
+            self.recommender,
+            user,
+            request,
+            self._relations,
+            limits=limits,
+            scores=scores,
+            graph=self.graph,
+            time_limit_s=time_limit_s,
+        )
+        return answer.model_copy(update={"words": " ".join([answer.words, *notes])})
+
+    # -- pieces --------------------------------------------------------------------------------
+
+    def _meaning(self, request: Request) -> tuple[NDArray[np.float32] | None, list[str]]:
+        """Nearness of each item to the free words, and what went wrong."""
+        if not request.wants:
+            return None, []
+        if self._open_meaning is None:
+            return None, [note("no_meaning", request.language, words=request.wants)]
+        try:
+            self._index = self._index or self._open_meaning()
+            return self._index.scores(request.wants), []
+        except LanguageError as error:
+            return None, [
+                note("meaning_failed", request.language, words=request.wants, problem=error.problem)
+            ]
+
+    def _likeness(self, request: Request) -> NDArray[np.float32] | None:
+        if not request.like:
+            return None
+        rows = self._items.rows(pl.Series(request.like, dtype=pl.String)).astype(np.int64)
+        rows = rows[rows >= 0]
+        if not len(rows):
+            return None
+        if self._spaces is None:
+            self._spaces = item_spaces(self.recommender)
+        return likeness(self._spaces, rows) if self._spaces else None
+
+    def _predictions(self, user: str, ids: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
+        """Every task's prediction for each item, on the labels' own scale."""
+        if not ids:
+            return []
+        keys = self.recommender.schema.keys
+        pairs = pl.DataFrame({keys.user: [user] * len(ids), keys.item: list(ids)})
+        if scenario is not None:
+            pairs = pairs.with_columns(pl.lit(scenario).alias(str(keys.scenario)))
+        found = self.recommender.predict(pairs).drop(str(keys.user), str(keys.item))
+        return found.to_dicts()
+
+    def _nobody(self) -> str:
+        """An id that no user has."""
+        name = "somebody"
+        while self._users.rows(pl.Series([name]))[0] >= 0:
+            name += "?"
+        return name
+
+
+def _told(request: Request, chosen: Chosen, wanted: int) -> list[str]:
+    """What a person should know about the choice."""
+    language, notes = request.language, []
+    if chosen.missed and all(chosen.missed):
+        notes.append(
+            note("seen_better" if chosen.seen_better else "none_fits", language, count=chosen.seen_better)
+        )
+    elif any(chosen.missed):
+        notes.append(note("some_fit", language, count=sum(not missed for missed in chosen.missed)))
+    if request.unmet:
+        notes.append(note("unmet", language, parts=", ".join(request.unmet)))
+    if chosen.seen_again:
+        notes.append(note("seen_again", language))
+    if len(chosen.rows) < wanted:
+        notes.append(note("fewer", language, found=len(chosen.rows), wanted=wanted))
+    if request.flags:
+        notes.append(note("flags", language))
+    return notes

@@ -1,0 +1,56 @@
+"""What an answer says about itself, in English and Chinese."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["note"]
+
+_NOTES = {
+    "no_meaning": {
+        "en": "Nothing was done with the words “{words}”: there is no text encoder.",
+        "zh": "没有文本编码器，未使用“{words}”。",
+    },
+    "meaning_failed": {
+        "en": "Nothing was done with the words “{words}”: {problem}.",
+        "zh": "未能使用“{words}”：{problem}。",
+    },
+    "none_fits": {
+        "en": "Nothing meets everything that was asked; what each one misses is said with it.",
+        "zh": "没有同时满足全部要求的结果；每项未满足之处已注明。",
+    },
+    "seen_better": {
+        "en": "What fits best was seen before ({count}); what each of these misses is said with it.",
+        "zh": "最符合要求的 {count} 项都已看过；以下各项未满足之处已注明。",
+    },
+    "some_fit": {
+        "en": "{count} meet everything that was asked; what the others miss is said with them.",
+        "zh": "{count} 项满足全部要求；其余各项未满足之处已注明。",
+    },
+    "unmet": {
+        "en": "The catalogue cannot tell: {parts}.",
+        "zh": "目录中没有相关信息：{parts}。",
+    },
+    "seen_again": {
+        "en": "Everything that may be shown was seen before.",
+        "zh": "可推荐的都已看过。",
+    },
+    "fewer": {
+        "en": "{found} of the {wanted} asked for could be found.",
+        "zh": "要求 {wanted} 个，只找到 {found} 个。",
+    },
+    "flags": {
+        "en": "Parts of the request read like instructions to a machine and were ignored.",
+        "zh": "请求中有类似机器指令的内容，已忽略。",
+    },
+}
+
+
+def note(kind: str, language: str, **values: Any) -> str:
+    """One note in a language.
+
+    Example:
+        >>> note("fewer", "en", found=2, wanted=5)
+        '2 of the 5 asked for could be found.'
+    """
+    return _NOTES[kind][language].format(**values)

@@ -1,0 +1,228 @@
+"""The commands that speak: ask, explain, profile, describe, list."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from motet.cli._progress import progress_on_terminal
+
+if TYPE_CHECKING:
+    from motet.assist import Answer
+    from motet.requests import Request
+
+__all__ = ["ask", "describe", "explain", "make_a_list", "profile"]
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
+
+User = Annotated[str, typer.Option(help="Id of the user; somebody unknown when left out.")]
+Language = Annotated[str, typer.Option(help="en or zh.")]
+
+
+def ask(
+    bundle: BundleDir,
+    request: Annotated[str, typer.Argument(help="What is wanted, in plain words, English or Chinese.")],
+    user: User = "",
+    k: Annotated[
+        int, typer.Option("-k", help="Items, where the request names no number.", min=1, max=100)
+    ] = 5,
+    scenario: Annotated[str | None, typer.Option(help="Where they are shown.")] = None,
+    follow_up: Annotated[
+        list[str] | None,
+        typer.Option("--follow-up", help='What is said next, such as "older" or "not that one"; repeatable.'),
+    ] = None,
+    conversation: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps the conversation, so that the next command goes on with it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend what was asked for: what was understood, items with every task's prediction, and a reason each."""
+    from motet import workflow  # noqa: PLC0415
+    from motet.assist import Conversation  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        assistant = workflow.open_assistant(bundle, progress=report)
+        so_far = Conversation(user=user)
+        if conversation is not None and conversation.exists():
+            so_far = Conversation.load(conversation)
+        answers = []
+        for said in (request, *(follow_up or ())):
+            answer = assistant.ask(said, user=user, k=k, scenario=scenario, conversation=so_far)
+            so_far = so_far.after(said, answer)
+            answers.append(answer)
+        if conversation is not None:
+            so_far.save(conversation)
+    if as_json:
+        _print_json(answers[0].to_json() if len(answers) == 1 else [answer.to_json() for answer in answers])
+        return
+    for said, answer in zip((request, *(follow_up or ())), answers, strict=True):
+        if len(answers) > 1:
+            console.print(f"\n[bold]› {escape(said)}[/bold]")
+        _print_answer(answer)
+
+
+def _print_answer(answer: Answer) -> None:
+    console.print(f"[dim]understood:[/dim] {escape(_understood(answer.request))}")
+    for item in answer.items:
+        console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)})[/dim]")
+        console.print(f"   {escape(item.reason)}")
+        if item.misses:
+            console.print(f"   misses: {escape(', '.join(item.misses))}")
+        console.print(f"   [dim]{escape(_predicted(item.predictions))}[/dim]")
+    console.print()
+    for line in answer.notes:
+        console.print(escape(line))
+    console.print(
+        f"[dim]read by {escape(answer.read_by)}, written by {escape(answer.written_by)}, "
+        f"{answer.elapsed_s * 1e3:,.0f} ms[/dim]"
+    )
+
+
+def _understood(request: Request) -> str:
+    """A request on one line: only what was said."""
+    parts: list[str] = []
+
+    def add(name: str, values: Sequence[str]) -> None:
+        if values:
+            parts.append(f"{name}: {', '.join(values)}")
+
+    add("must be", [tag.value for tag in request.must])
+    add("rather", [tag.value for tag in request.prefer])
+    add("not", [tag.value for tag in request.must_not])
+    add("with", [fact.words or fact.entity for fact in request.facts])
+    add("without", [fact.words or fact.entity for fact in request.facts_not])
+    for limits, what in ((request.ranges, ""), (request.total, "sum of ")):
+        for r in limits:
+            low, high = (f"{x:g}" if x is not None else "…" for x in (r.low, r.high))
+            parts.append(f"{what}{r.column}: {low} to {high}")
+    add("like item", request.like)
+    add("without item", request.without)
+    add("count", [str(request.count)] if request.count else [])
+    add("scenario", [request.scenario] if request.scenario else [])
+    add("free words", [request.wants] if request.wants else [])
+    return "; ".join(parts) or "nothing in particular"
+
+
+def _predicted(predictions: dict[str, Any] | Any) -> str:
+    said = []
+    for task, value in predictions.items():
+        if value is None or value == []:
+            continue
+        text = (
+            f"{value:.2f}"
+            if isinstance(value, float)
+            else ", ".join(value)
+            if isinstance(value, list)
+            else value
+        )
+        said.append(f"{task} {text}")
+    return " · ".join(said)
+
+
+def explain(
+    bundle: BundleDir,
+    user: Annotated[str, typer.Option(help="Id of the user.")],
+    item: Annotated[str, typer.Option(help="Id of the item.")],
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Say why an item is, or is not, for a user: the reason, and everything found that it rests on."""
+    from motet import workflow  # noqa: PLC0415
+    from motet.explain._render import render  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        explainer = workflow.open_explainer(bundle, progress=report)
+        found = explainer.explain(user, item, language=language)  # type: ignore[arg-type]
+    if as_json:
+        _print_json(asdict(found))
+        return
+    console.print(escape(found.reason.text))
+    if found.reason.note:
+        console.print(f"[dim]{escape(found.reason.note)}[/dim]")
+    table = Table("evidence", "strength", box=None)
+    told = render(explainer.ground, found.evidence, language=language, tone="brief", seed=0)  # type: ignore[arg-type]
+    for sentence in told:
+        table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
+    console.print(table)
+
+
+def profile(
+    bundle: BundleDir,
+    user: Annotated[str, typer.Option(help="Id of the user.")],
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Say what a user likes and avoids: weights, what they rest on, and how sure."""
+    from motet.bundle import load_bundle  # noqa: PLC0415
+    from motet.explain import Profiler, profile_sentences  # noqa: PLC0415
+
+    found = Profiler.of_bundle(load_bundle(bundle)).profile(user)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    for line in profile_sentences(found, language):
+        console.print(escape(line))
+
+
+def describe(
+    bundle: BundleDir,
+    item: Annotated[str, typer.Option(help="Id of the item.")],
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Say what an item is, from the catalogue and the knowledge graph alone."""
+    from motet import workflow  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        explainer = workflow.open_explainer(bundle, progress=report)
+        found = explainer.describe(item, language=language)  # type: ignore[arg-type]
+    if as_json:
+        _print_json(asdict(found))
+        return
+    console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(found.text)}")
+
+
+def make_a_list(
+    bundle: BundleDir,
+    request: Annotated[str, typer.Argument(help="How many, what must and must not be there, budgets.")],
+    user: User = "",
+    scenario: Annotated[str | None, typer.Option(help="Where it is for.")] = None,
+    seconds: Annotated[float, typer.Option(help="Time for the choice.", min=0.1, max=600)] = 3.0,
+    as_json: Json = False,
+) -> None:
+    """Put together the best list that keeps every limit of a request, or say which limits cannot be met."""
+    from motet import workflow  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as report:
+        assistant = workflow.open_assistant(bundle, progress=report)
+        answer = assistant.make_list(request, user=user, scenario=scenario, time_limit_s=seconds)
+    if as_json:
+        _print_json(answer.model_dump(mode="json", exclude_defaults=True))
+        return
+    shown = answer if answer.status == "complete" else answer.nearest
+    if shown is not None:
+        for place, item in enumerate(shown.items, 1):
+            numbers = ", ".join(f"{name} {value:g}" for name, value in item.numbers.items())
+            console.print(
+                f"{place}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)}) {escape(numbers)}[/dim]"
+            )
+    console.print(escape(answer.words))
+    for limit in answer.limits:
+        console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))

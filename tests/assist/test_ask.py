@@ -1,0 +1,127 @@
+"""A request in words, answered from a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from motet.assist import Assistant, Conversation
+from motet.bundle import load_bundle, save_bundle
+from motet.errors import LanguageError, RequestError
+from motet.explain import Explainer
+from motet.models import build_model
+from motet.recommend import MeaningIndex, Recommender
+from motet.requests import FastReader, Lexicon
+from motet.testing import hashed_words_for_tests, toy_dataset
+
+
+@pytest.fixture(scope="module")
+def recommender(tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    data, place = toy_dataset(rows=300), tmp_path_factory.mktemp("b") / "bundle"
+    save_bundle(place, model=build_model(data.schema, data.encoder), data=data, metrics={})
+    return Recommender(load_bundle(place), hashed_words_for_tests)
+
+
+def assistant_of(recommender: Recommender, encode: object = hashed_words_for_tests) -> Assistant:
+    catalogue = recommender.bundle.data.catalogue
+    assert catalogue is not None
+    scenarios = recommender.bundle.data.encoder.scenarios[1:]
+    return Assistant(
+        recommender,
+        Explainer(recommender),
+        FastReader(Lexicon(catalogue, scenarios=scenarios)),
+        meaning=None if encode is None else lambda: MeaningIndex.of_catalogue(catalogue, encode),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module")
+def assistant(recommender: Recommender) -> Assistant:
+    return assistant_of(recommender)
+
+
+def genres(recommender: Recommender, item: str) -> set[str]:
+    catalogue = recommender.bundle.data.catalogue
+    assert catalogue is not None
+    return set(catalogue.values(catalogue.frame["id"].to_list().index(item), "genres"))
+
+
+def test_every_item_has_a_reason_and_every_prediction(assistant: Assistant) -> None:
+    answer = assistant.ask("three comedy, no crime", user="u1")
+    assert len(answer.items) == 3
+    tasks = {n for n, t in assistant.recommender.schema.tasks.items() if t.on != "user"}
+    for item in answer.items:
+        assert item.reason
+        assert tasks <= set(item.predictions)
+        assert "crime" not in genres(assistant.recommender, item.id)
+        assert ("comedy" in genres(assistant.recommender, item.id)) == (not item.misses)
+
+
+def test_what_a_user_has_seen_does_not_come_back(assistant: Assistant) -> None:
+    recommender = assistant.recommender
+    seen = set(recommender.bundle.data.item_ids.gather(recommender.seen("u3")))
+    assert not seen & {item.id for item in assistant.ask("anything", user="u3", k=5).items}
+
+
+def test_a_conversation_goes_on(assistant: Assistant) -> None:
+    first = assistant.ask("comedy", user="u2", k=3)
+    so_far = Conversation(user="u2").after("comedy", first)
+    second = assistant.ask("not the first", k=3, conversation=so_far)
+    assert first.items[0].id not in {item.id for item in second.items}
+    assert [tag.value for tag in second.request.must] == ["comedy"]
+
+
+def test_a_conversation_is_kept_in_a_file(assistant: Assistant, tmp_path: Path) -> None:
+    so_far = Conversation(user="u2").after("comedy", assistant.ask("comedy", user="u2", k=2))
+    so_far.save(tmp_path / "talk.json")
+    assert Conversation.load(tmp_path / "talk.json") == so_far
+    (tmp_path / "talk.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"talk\.json is no conversation"):
+        Conversation.load(tmp_path / "talk.json")
+    with pytest.raises(RequestError, match="No such file"):
+        Conversation.load(tmp_path / "none.json")
+
+
+def test_chinese_is_answered_in_chinese(assistant: Assistant) -> None:
+    answer = assistant.ask("我想看comedy，不要crime", user="u1", k=2)
+    assert answer.request.language == "zh"
+    assert all(any("\u4e00" <= c <= "\u9fff" for c in item.reason) for item in answer.items)
+
+
+def test_somebody_unknown_gets_an_answer(assistant: Assistant) -> None:
+    assert len(assistant.ask("comedy", k=4).items) == 4
+    assert len(assistant.ask("comedy", user="never seen", k=4).items) == 4
+
+
+def test_an_encoder_that_fails_costs_only_its_part(recommender: Recommender) -> None:
+    def broken(texts: Sequence[str]) -> NDArray[np.float32]:
+        raise LanguageError("the endpoint is down")
+
+    answer = assistant_of(recommender, broken).ask("comedy about lonely accordions", user="u1", k=3)
+    assert len(answer.items) == 3
+    assert any("the endpoint is down" in line for line in answer.notes)
+    none = assistant_of(recommender, None).ask("comedy about lonely accordions", user="u1", k=3)
+    assert [i.id for i in none.items] == [i.id for i in answer.items]
+    assert any("no text encoder" in line for line in none.notes)
+
+
+@pytest.mark.parametrize("text", ["", " ", "?" * 10_000, "\x00\u202e<script>alert(1)</script>", "🦊" * 50])
+def test_any_text_is_answered(assistant: Assistant, text: str) -> None:
+    assert len(assistant.ask(text, user="u1", k=3).items) == 3
+
+
+def test_the_number_of_items_has_limits(assistant: Assistant) -> None:
+    with pytest.raises(RequestError, match="k is 0"):
+        assistant.ask("comedy", k=0)
+
+
+def test_a_list_keeps_its_limits(assistant: Assistant) -> None:
+    answer = assistant.make_list("two comedy, no crime", user="u1")
+    assert answer.status == "complete"
+    assert len(answer.items) == 2
+    for item in answer.items:
+        assert "comedy" in genres(assistant.recommender, item.id)
+        assert "crime" not in genres(assistant.recommender, item.id)
