@@ -17,12 +17,16 @@ import polars as pl
 
 from motet import datasets
 from motet.data import build_catalogue
+from motet.language import LocalGenerator
 from motet.requests import (
     SCORED_SLOTS,
     FastReader,
     GoldRequest,
     Lexicon,
+    ModelReader,
+    ModelReading,
     Reader,
+    Request,
     RequestScore,
     f1_interval,
     load_gold,
@@ -96,27 +100,71 @@ def main() -> None:
     """Score readers on the written set."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--reader", choices=("fast", "model", "both"), default="fast")
+    options.add_argument(
+        "--model",
+        default="SmolLM2-135M-Instruct",
+        help="of the model reader: a packaged name, a folder or a hub id",
+    )
     options.add_argument("--part", choices=("tune", "held", "both"), default="both")
     options.add_argument("--show", action="store_true", help="print what was not understood of the tune half")
-    options.add_argument("--limit", type=int, default=None, help="read only so many requests of each half")
+    options.add_argument(
+        "--limit", type=int, default=None, help="read only so many requests of each half, of all kinds"
+    )
     options.add_argument("--set", choices=("first", "second", "both"), default="both")
     given = options.parse_args()
     lexicon = movielens_lexicon()
-    for name, reader in _readers(given.reader, lexicon):
+    for name, reader in _readers(given.reader, given.model, lexicon):
         for written in ("first", "second") if given.set == "both" else (given.set,):
             gold = load_gold(SETS[written], lexicon.catalogue)
             for part in ("tune", "held") if given.part == "both" else (given.part,):
                 chosen: list[GoldRequest] = [request for request in gold if request.held == (part == "held")]
-                scores = list(read_gold(reader, chosen[: given.limit]))
+                every = max(1, len(chosen) // given.limit) if given.limit else 1
+                scores = list(read_gold(reader, chosen[::every][: given.limit]))
                 report(f"{name}, {written} set, {part}", scores)
+                if isinstance(reader, _Noting):
+                    reader.tell()
                 if given.show and part == "tune":
                     show(scores)
 
 
-def _readers(wanted: str, lexicon: Lexicon) -> list[tuple[str, Reader]]:
+def _readers(wanted: str, model: str, lexicon: Lexicon) -> list[tuple[str, Reader]]:
     fast = FastReader(lexicon)
     fast.read("a warm-up")
-    return [("fast reader", fast)]
+    found: list[tuple[str, Reader]] = [("fast reader", fast)] if wanted != "model" else []
+    if wanted != "fast":
+        found.append(
+            (
+                f"model reader, {model}",
+                _Noting(ModelReader(LocalGenerator(model), lexicon, fast, time_limit_s=120.0)),
+            )
+        )
+    return found
+
+
+class _Noting:
+    """A model reader that remembers what became of what its model said."""
+
+    def __init__(self, reader: ModelReader) -> None:
+        self.reader = reader
+        self.notes: list[ModelReading] = []
+
+    def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
+        """As the reader."""
+        self.notes.append(self.reader.read_with_notes(text, previous, shown))
+        return self.notes[-1].request
+
+    def tell(self) -> None:
+        """Print what was believed and what was not."""
+        agreed = sum(len(note.agreed) for note in self.notes)
+        added = [what for note in self.notes for what in note.added]
+        dropped = [what for note in self.notes for what in note.dropped]
+        failed = [note.problem for note in self.notes if note.problem]
+        print(
+            f"  of the model: {agreed} slots as the fast reader, {len(added)} added, {len(dropped)} not believed, {len(failed)} answers failed"
+        )
+        for what in (*added[:10], *failed[:3]):
+            print(f"    {what}")
+        self.notes.clear()
 
 
 if __name__ == "__main__":

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from motet.language import as_data, redact, suspicion, without_suspicious
 from motet.requests._interpret import interpret
 from motet.requests._lexicon import Lexicon
 from motet.requests._merge import as_request
+from motet.requests._nearest import EncodeText, NearestTags
+from motet.requests._reading import Reading
 from motet.requests._request import Language, Request
-from motet.requests._scan import scan
+from motet.requests._scan import Scan, scan
 
-__all__ = ["LONGEST_REQUEST", "FastReader", "language_of"]
+__all__ = ["LONGEST_REQUEST", "FastReader", "Heard", "language_of"]
 
 LONGEST_REQUEST: Final = 2000
 """Characters of a request that are read; the rest is cut off, and flagged."""
@@ -44,11 +47,50 @@ def _as_words(text: str) -> tuple[str, list[str]]:
     return as_data(redact(text), LONGEST_REQUEST), list(dict.fromkeys(flags))
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was said now, understood, beside what was said before.
+
+    Attributes:
+        text: It, cleaned.
+        flags: Kinds of suspicious text in it.
+        scan: It, taken apart.
+        reading: Its slots.
+        previous: What was understood before.
+        shown: Rows that were shown for that.
+        lexicon: What could be asked for.
+    """
+
+    text: str
+    flags: tuple[str, ...]
+    scan: Scan
+    reading: Reading
+    previous: Request | None
+    shown: tuple[int, ...]
+    lexicon: Lexicon
+
+    def request(self) -> Request:
+        """All of it as one request."""
+        spoken = _WORD.search(self.text) or _HAN.search(self.text)
+        language = language_of(self.text) if spoken or self.previous is None else self.previous.language
+        return as_request(
+            self.reading,
+            self.lexicon,
+            text=self.text,
+            language=language,
+            flags=self.flags,
+            previous=self.previous,
+            shown=self.shown,
+        )
+
+
 class FastReader:
     """Reads requests in a few milliseconds; the same words are always read the same.
 
     Args:
         lexicon: What can be asked for.
+        encode_text: Texts to vectors [n, D]; with it, words that are no tag but mean nearly the same
+            as one make it preferred. Costs one call of the encoder where such words are left.
 
     Example:
         >>> import polars as pl
@@ -60,8 +102,9 @@ class FastReader:
         (2, ('1',), 'War', 1999.0)
     """
 
-    def __init__(self, lexicon: Lexicon) -> None:
+    def __init__(self, lexicon: Lexicon, encode_text: EncodeText | None = None) -> None:
         self.lexicon = lexicon
+        self._nearest = NearestTags(lexicon, encode_text) if encode_text is not None else None
 
     def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
         """Understand a request.
@@ -74,12 +117,14 @@ class FastReader:
         Returns:
             A request; an empty one if nothing was understood.
         """
+        return self.hear(text, previous, shown).request()
+
+    def hear(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Heard:
+        """Understand what is said now, not yet put together with what was said before; as :meth:`read`."""
         cleaned, flags = _as_words(text)
-        rows = [row for item in shown if (row := self.lexicon.row(item)) is not None]
+        rows = tuple(row for item in shown if (row := self.lexicon.row(item)) is not None)
         taken = scan(cleaned, self.lexicon)
         reading = interpret(taken, self.lexicon, rows, follows=previous is not None)
-        spoken = _WORD.search(cleaned) or _HAN.search(cleaned)
-        language = language_of(cleaned) if spoken or previous is None else previous.language
-        return as_request(
-            reading, self.lexicon, text=cleaned, language=language, flags=flags, previous=previous, shown=rows
-        )
+        if self._nearest is not None:
+            self._nearest.add(reading)
+        return Heard(cleaned, tuple(flags), taken, reading, previous, rows, self.lexicon)
