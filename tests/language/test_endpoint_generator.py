@@ -11,6 +11,7 @@ import pytest
 
 from motet.errors import GenerationError
 from motet.language import EndpointGenerator, GenerationSettings, LocalGenerator, Prompt
+from motet.testing import check_generator
 
 Send = Callable[["Handler"], None]
 """How a server answers one call."""
@@ -155,6 +156,10 @@ def server(local_generator: LocalGenerator) -> Iterator[Server]:
 
 def generator_of(server: Server, **settings: Any) -> EndpointGenerator:
     return EndpointGenerator("smol", server.address, **{"backoff_s": 0.01, "timeout_s": 20.0, **settings})
+
+
+def test_it_keeps_the_promises_of_generators(server: Server) -> None:
+    check_generator(generator_of(server, timeout_s=60.0))
 
 
 def test_answers_arrive_in_the_order_of_the_prompts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

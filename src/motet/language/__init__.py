@@ -1,14 +1,23 @@
 """Text → vectors and text → text, each by one protocol; what was computed once is kept."""
 
 from motet.language._as_data import as_data, delimit
+from motet.language._budget import Budget, BudgetedGenerator, Estimate
 from motet.language._build import build_encoder
+from motet.language._build_generator import build_generator
 from motet.language._cache import VectorCache
+from motet.language._cached_generator import CachedGenerator
 from motet.language._chat import Chat
 from motet.language._encode_cached import encode_cached
 from motet.language._endpoint import EndpointEncoder
 from motet.language._endpoint_generator import LLM_KEY_VARIABLE, EndpointGenerator
+from motet.language._generation_cache import GenerationCache
 from motet.language._generator import Ending, Generation, GenerationSettings, Generator, Prompt
-from motet.language._generator_folder import open_generator_folder
+from motet.language._generator_folder import (
+    DEFAULT_GENERATOR,
+    PACKAGED_GENERATORS,
+    GeneratorFolder,
+    open_generator_folder,
+)
 from motet.language._local_generator import LocalGenerator
 from motet.language._model_folder import PACKAGED
 from motet.language._offline import refuse_if_offline
@@ -20,20 +29,28 @@ from motet.language._text import SEPARATOR, clean_text, fuse
 from motet.language._torch import TorchEncoder
 
 __all__ = [
+    "DEFAULT_GENERATOR",
     "FLAG_KINDS",
     "LLM_KEY_VARIABLE",
     "PACKAGED",
+    "PACKAGED_GENERATORS",
     "PERSONAL_KINDS",
     "SEPARATOR",
+    "Budget",
+    "BudgetedGenerator",
+    "CachedGenerator",
     "Chat",
     "Ending",
     "EndpointEncoder",
     "EndpointGenerator",
+    "Estimate",
     "Flag",
     "FlagKind",
     "Generation",
+    "GenerationCache",
     "GenerationSettings",
     "Generator",
+    "GeneratorFolder",
     "LocalGenerator",
     "OnnxEncoder",
     "PersonalKind",
@@ -45,6 +62,7 @@ __all__ = [
     "VectorCache",
     "as_data",
     "build_encoder",
+    "build_generator",
     "clean_text",
     "delimit",
     "encode_cached",

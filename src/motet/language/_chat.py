@@ -73,6 +73,7 @@ class Chat:
 
     def _defused(self, text: str) -> str:
         """Text in which no special token can be read: whoever writes an item's text must not end a turn."""
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         for token in self._special:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")

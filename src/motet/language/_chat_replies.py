@@ -53,7 +53,7 @@ def question(
         turns += [{"role": "assistant", "content": wrong}, {"role": "user", "content": why}]
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{**turn, "content": redact(turn["content"])} for turn in turns],
+        "messages": [{**turn, "content": redact(_whole(turn["content"]))} for turn in turns],
         "max_tokens": settings.max_tokens,
         "temperature": settings.temperature,
         "seed": settings.seed,
@@ -129,7 +129,12 @@ def read_reply(content: Any) -> Reply:
         raise Again("the reply has no choices[0].message.content") from None
     if text is not None and not isinstance(text, str):
         raise Again("choices[0].message.content is no text")
-    return _finished(text or "", reason, content.get("usage"))
+    return _finished(_whole(text or ""), reason, content.get("usage"))
+
+
+def _whole(text: str) -> str:
+    """Text without halves of surrogate pairs, which JSON can say and nothing can write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _finished(text: str, reason: Any, usage: Any) -> Reply:
@@ -173,7 +178,7 @@ def pieces_of(lines: Iterator[str]) -> Iterator[str]:
             raise Again("a piece of the stream is no text")
         if piece:
             text += piece
-            yield piece
+            yield _whole(piece)
     if not done and reason is None:
         raise Again("the stream broke off")
     _finished(text, reason, None)

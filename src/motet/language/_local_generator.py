@@ -50,7 +50,7 @@ class LocalGenerator:
     Args:
         model: A packaged name, a folder, or a hub id.
         runtime: ``onnx``, ``torch``, or ``auto`` for the first that can run the model.
-        threads: Threads a pass; 0 for one a core.
+        threads: Threads a pass; 0 for what ``OMP_NUM_THREADS`` says, else one a core, 8 at the most.
         prepared: Directory for the 8-bit model; a place in motet's cache by default.
     """
 
@@ -64,7 +64,7 @@ class LocalGenerator:
     ) -> None:
         self.name = model
         self._runtime = runtime
-        self._threads = threads or min(len(os.sched_getaffinity(0)), 8)
+        self._threads = threads or _cores()
         self._prepared = prepared
         self._lock = RLock()
 
@@ -244,6 +244,11 @@ class LocalGenerator:
 
 def _until_s(settings: GenerationSettings) -> float | None:
     return None if settings.time_limit_s is None else time.monotonic() + settings.time_limit_s
+
+
+def _cores() -> int:
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else min(len(os.sched_getaffinity(0)), 8)
 
 
 def _random(seed: int, tokens: Sequence[int]) -> np.random.Generator:

@@ -173,6 +173,8 @@ def open_session(model: bytes, threads: int = 1) -> Any:
         raise MissingExtraError("onnxruntime", "language") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # A thread that waits by spinning takes its core from whoever else runs here.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

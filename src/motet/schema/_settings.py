@@ -66,7 +66,7 @@ class SplitSettings(Part):
 
 
 class LanguageSettings(Part):
-    """Which language model turns text into vectors.
+    """Which language models turn text into vectors, and write text.
 
     Attributes:
         encoder: ``all-MiniLM-L6-v2`` (packaged), a hub id, a local folder, or the model name of
@@ -77,6 +77,12 @@ class LanguageSettings(Part):
             ``MOTET_EMBEDDINGS_KEY``.
         max_tokens: Longer texts are cut.
         batch_size: Texts a call.
+        generator: ``SmolLM2-135M-Instruct`` (packaged), a hub id, a local folder, the model name of
+            an endpoint, or ``none`` for no generated text: templates say everything then.
+        generator_backend: ``local`` (in this process), or ``endpoint`` (OpenAI-compatible).
+        generator_endpoint: Base address of that endpoint, ``http://…/v1``; its key is read from
+            ``MOTET_LLM_KEY``.
+        generator_seconds: Longest time of a call, loading included; 0 for none at all.
     """
 
     encoder: str = "all-MiniLM-L6-v2"
@@ -84,11 +90,19 @@ class LanguageSettings(Part):
     endpoint: str | None = None
     max_tokens: int = Field(128, ge=8, le=8192)
     batch_size: int = Field(64, ge=1, le=4096)
+    generator: str = "SmolLM2-135M-Instruct"
+    generator_backend: Literal["local", "endpoint"] = "local"
+    generator_endpoint: str | None = None
+    generator_seconds: float = Field(60.0, ge=0)
 
     @model_validator(mode="after")
     def _endpoint_has_an_address(self) -> LanguageSettings:
         if (self.backend == "endpoint") != (self.endpoint is not None):
             raise ValueError("'endpoint' goes with 'backend: endpoint', and only with it")
+        if (self.generator_backend == "endpoint") != (self.generator_endpoint is not None):
+            raise ValueError(
+                "'generator_endpoint' goes with 'generator_backend: endpoint', and only with it"
+            )
         return self
 
 

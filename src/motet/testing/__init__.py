@@ -1,6 +1,7 @@
 """Conformance suites for own components, and a toy world to run them on."""
 
 from motet.testing._balancer import check_balancer
+from motet.testing._generator import check_generator
 from motet.testing._model import check_architecture, check_model
 from motet.testing._predictor import check_predictor
 from motet.testing._sequence import check_sequence_encoder
@@ -13,6 +14,7 @@ __all__ = [
     "HashedWordsForTests",
     "check_architecture",
     "check_balancer",
+    "check_generator",
     "check_model",
     "check_predictor",
     "check_sequence_encoder",
