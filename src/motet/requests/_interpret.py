@@ -34,6 +34,7 @@ _OBJECTS: Final = (
     "dear",
 )
 _LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含"})
+_LONGEST_WORD: Final = 80  # characters; what is longer is no word
 _BETWEEN_CHOICES: Final = ("or", "stop", "noun", "comma", "hedge", "from")
 
 
@@ -66,8 +67,9 @@ class _Interpreter:
         while at < len(self.items):
             at = self._read(at)
         self._flush()
+        settled = set(self.reading.ranges)
         for place, negated in self.vague:  # after all numbers: a year that was said wins over "old"
-            if not read_vague(self.scan, place, self.lexicon, self.reading, negated):
+            if not read_vague(self.scan, place, self.lexicon, self.reading, negated, settled):
                 self._word(self.items[place], negated)
         self._hedge_backwards()
         self._refuse_backwards()
@@ -86,8 +88,9 @@ class _Interpreter:
         elif item.has("comma"):
             self._comma(at)
         elif item.has("title"):
-            read_title(self.scan, at, self.lexicon, self.reading, self.negated is not None)
+            after = read_title(self.scan, at, self.lexicon, self.reading, self.negated is not None)
             self.has_object = True
+            return after
         elif item.has("tag"):
             self._tag(at)
         elif item.has("number"):
@@ -227,10 +230,13 @@ class _Interpreter:
         item, words = self.items[at], self.scan.words
         if words[item.start] == "for" and self.has_object:
             self.negated = None
-        elif words[item.start] == "的" and self.lacks and self.has_object:
+        elif words[item.start] == "的" and self.has_object and (self.lacks or self._is_vague(at - 1)):
             self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
         elif at and self.items[at - 1].has("word") and self._hyphened(item):
             self._word(item, self.negated is not None)  # "feel-good" is one word
+
+    def _is_vague(self, at: int) -> bool:
+        return self.items[at].has("old", "new", "cheap", "dear")
 
     def _hyphened(self, item: Item) -> bool:
         start = self.scan.tokens[item.start].start
@@ -238,6 +244,8 @@ class _Interpreter:
 
     def _word(self, item: Item, negated: bool) -> None:
         said = self.scan.said(item.start, item.stop)
+        if len(said) > _LONGEST_WORD:
+            return
         if negated:
             self.refused.append(said)
             self.has_object = True

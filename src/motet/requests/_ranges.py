@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from motet.requests._lexicon import Lexicon
 from motet.requests._quantities import Quantity
 from motet.requests._reading import Reading
@@ -63,7 +65,10 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
             limit = "ge" if later else ("lt" if strict and quantity.unit == "year" else "le")
             stop = after + 1
     column = _column(items, at, stop, quantity, lexicon, limit, spans)
-    if column is None and quantity.unit in ("money", "minutes"):
+    in_all = _is_total(items, at) and limit is not None and not _is_count(scan, at, stop, None)
+    if in_all and column is None and quantity.unit == "none":
+        column = lexicon.column("money")
+    if column is None and (quantity.unit in ("money", "minutes") or in_all):
         reading.unmet.append(scan.said(items[start].start, items[stop - 1].stop))
         return stop
     if column is None or (
@@ -89,7 +94,9 @@ def _is_age(items: list[Item], at: int) -> bool:
     after = items[at + 1] if at + 1 < len(items) else None
     if items[at].value.unit != "none" or after is None:
         return False
-    return after.has("old_years") or (after.has("year_word") and at > 0 and items[at - 1].has("last_years"))
+    # "I am 30 years old" is no wish.
+    compared = after.has("old_years") and _limit(items, _before(items, at), prefix=True) is not None
+    return compared or (after.has("year_word") and at > 0 and items[at - 1].has("last_years"))
 
 
 def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
@@ -105,13 +112,18 @@ def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
     return at + 2
 
 
-def read_vague(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> bool:
-    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue; False if it is no such word."""
+def read_vague(
+    scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool, settled: Collection[str]
+) -> bool:
+    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue; False if it is no such word.
+
+    Columns that are settled have limits in numbers, which are clearer.
+    """
     item = scan.items[at]
     dated = item.has("old", "new")
     column = lexicon.column("year" if dated else "money")
-    if column is None or _about(scan, at) or column.name in reading.ranges:
-        return column is not None and column.name in reading.ranges
+    if column is None or _about(scan, at) or column.name in settled:
+        return column is not None and column.name in settled
     if item.has("new") and scan.tokens[item.start].capital and item.stop < len(scan.tokens):
         after = scan.tokens[item.stop]
         if after.capital and after.kind == "word" and item.start:

@@ -18,14 +18,17 @@ _LONGEST_NAME: Final = 4
 _LIMITS: Final = ("gt", "lt")
 
 
-def read_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> None:
+def read_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> int:
     """Put the items that a title names where the words before it say.
 
     "Like" and no cue at all make them what the answer should be like; "seen" and a negation keep them
-    out; after "newer than" their number is a limit.
+    out; after "newer than" their number is a limit. A year right behind the title belongs to it.
+
+    Returns:
+        Place of the first item after it.
     """
     match: TitleMatch = scan.items[at].value
-    rows = _of_year(scan, at, match.rows, lexicon)
+    rows, after = _of_year(scan, at, match.rows, lexicon)
     mode = _mode(scan, at)
     year = lexicon.column("year")
     if mode in _LIMITS and year is not None:
@@ -33,13 +36,14 @@ def read_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated:
         if values:
             low, high = (max(values) + 1, None) if mode == "gt" else (None, min(values) - 1)
             reading.ranges[year.name] = Range(column=year.name, low=low, high=high)
-        return
+        return after
     if negated or mode == "seen":
         _extend(reading.without, rows)
         if mode == "seen":
             _extend(reading.seen, rows)
     else:
         _extend(reading.like, rows)
+    return after
 
 
 def read_ordinal(scan: Scan, at: int, reading: Reading, shown: Sequence[int], negated: bool) -> None:
@@ -168,16 +172,19 @@ def _mode(scan: Scan, at: int) -> str | None:
     return None
 
 
-def _of_year(scan: Scan, at: int, rows: tuple[int, ...], lexicon: Lexicon) -> list[int]:
-    """Of several items of one name, those of a year that stands behind it."""
-    year = lexicon.column("year")
-    if len(rows) < 2 or year is None:
-        return list(rows)
-    for item in scan.items[at + 1 : at + 3]:
-        if item.has("number") and item.value.unit == "year":
-            same = [row for row in rows if lexicon.catalogue.number(row, year.name) == item.value.low]
-            return same or list(rows)
-    return list(rows)
+def _of_year(scan: Scan, at: int, rows: tuple[int, ...], lexicon: Lexicon) -> tuple[list[int], int]:
+    """Of several items of one name, those of the year that stands behind it; and the place after that year."""
+    year, items = lexicon.column("year"), scan.items
+    place = at + 1
+    bracket = place < len(items) and items[place].has("mark") and items[place].value == "("
+    place += bracket
+    if year is None or place >= len(items) or not items[place].has("number"):
+        return list(rows), at + 1
+    said = items[place].value
+    same = [row for row in rows if lexicon.catalogue.number(row, year.name) == said.low]
+    if said.unit != "year" or said.is_decade or not (same or bracket):
+        return list(rows), at + 1
+    return same or list(rows), place + 1 + bracket
 
 
 def _capital(scan: Scan, item: Item) -> bool:

@@ -17,7 +17,7 @@ __all__ = ["Item", "Scan", "scan"]
 _ENDS: Final = frozenset(".;!?:")
 _REFERENCES: Final = ("like", "liked", "seen", "not", "except", "gt", "lt")
 _FUZZY_REFERENCES: Final = frozenset({"like", "liked", "seen"})
-_CARRY: Final = frozenset({"and", "or", "comma", "also", "stop", "dash"})
+_CARRY: Final = frozenset({"and", "or", "comma", "also", "stop", "dash", "mark"})
 _ORDINAL_HAN: Final = re.compile(r"第([一二三四五六七八九十\d]+)[部个本件款首张条]")
 _COMPARES: Final = {"›": "gt", "‹": "lt", ">": "gt", "<": "lt", "≥": "ge", "≤": "le", "+": "or_later"}
 _LAST_HAN: Final = re.compile(r"最后[一]?[部个本件款首张条]")
@@ -239,9 +239,15 @@ class _Scanner:
             if not common:
                 return not only_cues
             return capital and not first and context is not None and not self._is_own_name(words)
+        if len(words) > 1 and self._is_all(places):
+            return not all(lexicon.values.get((word,)) or lexicon.cues.get((word,)) for word in words)
         if capital and (not first or len(content) > 1):
             return not all(lexicon.values.get((word,)) for word in words)
         return len(content) > 2 or (not common and len(words) > 1)
+
+    def _is_all(self, places: list[int]) -> bool:
+        """Whether nothing else is said."""
+        return sum(token.kind != "mark" for token in self.tokens) == len(places)
 
     def _is_own_name(self, words: tuple[str, ...]) -> bool:
         return any(said.own for said in self.lexicon.values.get(words))
@@ -316,6 +322,8 @@ class _Scanner:
                 length, values = match
                 value: Any = tuple(values)
                 kinds = frozenset(values) if kind == "cue" else _ONE[kind]
+                if kind == "relation":  # "directed by" is a relation of the graph, and a cue
+                    kinds |= frozenset(lexicon.cues.get(tuple(words[at : at + length])))
                 found.append((-length, order, Item(kinds, value, at, at + length)))
         quantity = quantity_at(self._right_tokens(at), 0, self.last_year)
         if quantity is not None and quantity.length:

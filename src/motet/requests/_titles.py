@@ -112,6 +112,8 @@ def ways_to_say(title: str) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]
         begin = words_of(_SUBTITLE.split(moved, maxsplit=1)[0])
         if begin != words:
             short |= {b for b in _without_article(begin) if _says_enough(b)}
+        if len(begin) > 2 and (begin[-1] in _ROMAN or begin[-1].isdigit()) and _says_enough(begin[:-1]):
+            short |= _without_article(begin[:-1])
         for cut in range(2, len(words)):
             if words[cut] in ("and", "in", "of", "of", "at") and _says_enough(words[:cut]):
                 short |= _without_article(words[:cut])
