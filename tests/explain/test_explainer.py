@@ -7,6 +7,7 @@ import pytest
 
 from motet.errors import DataError
 from motet.explain import Explainer, Language, Tone, verify
+from motet.explain._titles import said_title
 
 Unmet = Callable[[str, int], list[str]]
 
@@ -86,3 +87,22 @@ def test_nothing_is_said_of_the_users_own_features(explainer: Explainer, unmet: 
         for item in unmet(user, 0):
             text = explainer.explain(user, item, k=5).reason.text
             assert not re.search(r"nurse|cook|\bage\b|\bjob\b", text)
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("Usual Suspects, The (1995)", "The Usual Suspects"),
+        ("Misérables, Les", "Les Misérables"),
+        ("Avventura, L'", "L'Avventura"),
+        ("Horseman on the Roof, The (Hussard sur le toit, Le)", "The Horseman on the Roof"),
+        ("Good, The Bad and The Ugly, The", "The Good, The Bad and The Ugly"),
+        ("2001: A Space Odyssey", "2001: A Space Odyssey"),
+        ("<b>Silk</b>\u202e dress\x00 “new”", "Silk dress new"),
+        ("(500) Days", "(500) Days"),
+        ("(Untitled)", "(Untitled)"),
+        ("word " * 100, "word " * 15 + "word …"),
+    ],
+)
+def test_titles_of_every_sort(title: str, said: str) -> None:
+    assert said_title(title) == said

@@ -22,7 +22,7 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
     "popular": "crowd",
     "number": "number",
 }
-_SAME_FAMILY, _SAME_MENTION = 0.6, 0.5
+_SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
 _TIRED = 0.85  # for each time that something was named higher up in the list
 
 
@@ -66,7 +66,9 @@ def choose(
 def _novelty(claim: Claim, chosen: Sequence[Claim]) -> float:
     worth = 1.0
     for other in chosen:
-        if _FAMILY.get(other.kind) == _FAMILY.get(claim.kind):
+        if {other.kind, claim.kind} == {"near", "moved"}:  # two lists of liked items seem to contradict each other
+            worth *= _TWO_LISTS
+        elif _FAMILY.get(other.kind) == _FAMILY.get(claim.kind):
             worth *= _SAME_FAMILY
         if {(m.role, m.key) for m in claim.mentions} & {(m.role, m.key) for m in other.mentions}:
             worth *= _SAME_MENTION

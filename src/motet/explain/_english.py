@@ -130,7 +130,10 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
     elif claim.kind in ("fact", "says") and ground.graph is not None:
         said = ground.graph.said(claim.relation, "en") or claim.relation
         slots["said"] = said
-        slots["a_thing"] = said if said.split()[0] in ("a", "an", "the") else f"{article(one)} {said}"
+        noun_like = said.split()[0] in ("a", "an", "the")
+        slots["a_thing"] = said if noun_like else f"{article(one)} {said}"
+        if noun_like and len(titles) == 1:  # "a sequel to it"
+            slots["such"] = ""
         if claim.kind == "fact":
             key = "fact_named" if entities else "fact" if claim.of("entity") else "fact_direct"
             if key == "fact":

@@ -7,13 +7,14 @@ import polars as pl
 from motet.explain._claim import Basis, Claim, Mention
 from motet.explain._ground import Ground, Taste
 from motet.explain._source import MOST_NAMED
-from motet.knowledge import Fact
+from motet.knowledge import Fact, KnowledgeGraph
 
 __all__ = ["Facts", "SharedFacts"]
 
 _PATHS = 12
 _HUB = 0.2  # a fact that holds for more of the catalogue says nothing
 _CLAIMS = 3
+_TELLING = 0.65  # weight of a relation of which two facts on average share one entity
 _TOLD = 6  # facts of a description
 
 
@@ -37,6 +38,8 @@ class SharedFacts:
         for (relation, forward, _), paths in found.items():
             fact = paths[0][2]
             if ground.graph.said(relation, "en", forward) is None:  # nobody said how to say it
+                continue
+            if fact.name is None and fact.item_row is None and not _tells_unnamed(ground.graph, relation):
                 continue
             direct = fact.item_row is not None and fact.item_row in {row for _, row, _ in paths}
             rows = tuple(dict.fromkeys(row for _, row, _ in paths))
@@ -123,6 +126,15 @@ class Facts:
             and ground.graph.holds(here, claim.relation, True, mention.key)
             for mention in claim.mentions
         )
+
+
+def _tells_unnamed(graph: KnowledgeGraph, relation: str) -> bool:
+    """Whether to share an entity without a name says anything: a director does, a language does not.
+
+    Every film has a language, and few share each director: it is for the relation's entities to be rare.
+    """
+    at = 2 * graph.relations.index(relation) if relation in graph.relations else None
+    return at is not None and float(graph.adjacency.side_weight[at]) >= _TELLING
 
 
 def _strength(score: float, direct: bool, rows: int) -> float:

@@ -66,7 +66,7 @@ def moved_claims(ground: Ground, taste: Taste, items: Sequence[int]) -> list[lis
                 True,
                 tuple(Mention("liked", ground.item_id(row), row=row) for row in rows),
                 (),
-                off / (off + 2),
+                off / (off + 4),
                 Basis(rows, len(rows), tuple(round(float(fall[at]), 4) for at in best)),
             )
         )

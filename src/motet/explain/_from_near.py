@@ -11,6 +11,7 @@ from motet.explain._source import MOST_NAMED
 __all__ = ["Nearest", "Similar", "near_enough"]
 
 _LEAST_COSINE = 0.3
+_LENGTH = 60  # characters of titles that one sentence bears
 
 
 def near_enough(items: int) -> int:
@@ -42,7 +43,9 @@ class Nearest:
         ]
         if not named:
             return []
-        strength = min(1.0, 0.45 + 0.15 * len(named) + 0.2 * max(0.0, named[0][2]))
+        while len(named) > 1 and sum(len(ground.titles[row]) for row, _, _ in named) > _LENGTH:
+            named.pop()
+        strength = min(0.9, 0.35 + 0.1 * len(named) + 0.35 * named[0][2])
         return [
             Claim(
                 "near",

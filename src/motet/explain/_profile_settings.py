@@ -22,6 +22,8 @@ class ProfileSettings(Part):
         most: Interests of each polarity that a profile holds, ≥ 1; the weightiest.
         latest: Liked items that a profile names, the latest ones.
         leave_out: Columns of the catalogue that are not looked at, beside the sensitive ones.
+        title_words: Whether words of titles are traits, as those of running texts are. On films they
+            were not: what one half of somebody's events said of them hardly held in the other.
         word_items: Items that a word of a title or text stands in at least, ≥ 1.
         word_share: Share of the items that it stands in at most, in (0, 1].
     """
@@ -33,5 +35,6 @@ class ProfileSettings(Part):
     most: int = Field(12, ge=1)
     latest: int = Field(5, ge=0)
     leave_out: tuple[str, ...] = ()
+    title_words: bool = False
     word_items: int = Field(5, ge=1)
     word_share: float = Field(0.1, gt=0, le=1)

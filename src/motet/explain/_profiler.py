@@ -69,6 +69,7 @@ class Profiler:
         self.traits = traits_of(
             catalogue,
             leave_out=self.settings.leave_out,
+            title_words=self.settings.title_words,
             fewest=self.settings.word_items,
             largest_share=self.settings.word_share,
         )

@@ -11,7 +11,15 @@ from motet.explain._check import check_sentence
 from motet.explain._ground import Ground
 from motet.explain._sentence import Sentence
 from motet.explain._tones import Language, Tone
-from motet.language import Generation, GenerationSettings, Generator, Prompt, clean_text
+from motet.language import (
+    Generation,
+    GenerationSettings,
+    Generator,
+    Prompt,
+    clean_text,
+    delimit,
+    suspicion,
+)
 
 __all__ = ["Rephrased", "rephrase"]
 
@@ -84,7 +92,8 @@ def rephrase(
 
     Args:
         sentences: All of one language.
-        generator: Sees each sentence alone, as data between markers.
+        generator: Sees each sentence alone, as data between markers; one that holds orders to a machine
+            (:func:`motet.language.suspicion`) is not shown to it.
         ground: What sentences are checked against.
         tone: Asked of the generator; never checked.
         time_limit_s: For all of them together; 0 asks nothing.
@@ -95,13 +104,14 @@ def rephrase(
     none = (True,) * len(kept)
     if time_limit_s <= 0:
         return Rephrased(kept, none, "there was no time for a generator")
-    prompts = [_prompt(sentence, tone) for sentence in kept]
-    answers, note = _asked(generator, prompts, time_limit_s)
-    if len(answers) != len(kept):
+    asked = [place for place, sentence in enumerate(kept) if not suspicion(sentence.text)]
+    answers, note = _asked(generator, [_prompt(kept[place], tone) for place in asked], time_limit_s)
+    if len(answers) != len(asked):
         return Rephrased(kept, none, note or "the generator gave another number of answers")
+    by_place = dict(zip(asked, answers, strict=True))
     told, refused = [], []
-    for sentence, answer in zip(kept, answers, strict=True):
-        text = _one_sentence(answer)
+    for place, sentence in enumerate(kept):
+        text = _one_sentence(by_place.get(place, ""))
         right = bool(text) and not check_sentence(text, sentence, ground)
         told.append(replace(sentence, text=text) if right else sentence)
         refused.append(not right)
@@ -116,7 +126,7 @@ def _prompt(sentence: Sentence, tone: Tone) -> Prompt:
 
 
 def _as_data(text: str) -> str:
-    return f"<sentence>\n{text}\n</sentence>"  # titles have lost their angle brackets long before
+    return delimit("sentence", text)
 
 
 def _asked(generator: Generator, prompts: Sequence[Prompt], time_limit_s: float) -> tuple[list[str], str]:

@@ -1,7 +1,7 @@
 """Sentences in English. A sentence is used only where every slot it names can be filled.
 
 Slots: ``found`` and ``of`` are counts; ``share`` is "12 of the 38" or "all 10"; ``only`` the same after "only";
-``times`` is a whole number of at least 2; ``often``, ``keen``, ``half``, ``many``, ``few`` and ``part`` are empty, and
+``times`` is a whole number of at least 2; ``often``, ``keen``, ``half``, ``many``, ``few``, ``part`` and ``such`` are empty, and
 there only where the numbers bear the words beside them out. A slot with a capital begins a sentence.
 """
 
@@ -75,7 +75,10 @@ ENGLISH: Final[Templates] = {
             "{many}You share {titles} with {of} others, and {found} of them {liked} this as well.",
             "{few}People who {liked} {titles}, as you did, {liked} this more often than most: {found} of {of}.",
         ),
-        "brief": ("{found} of {of} others who {liked} {titles} {liked} it.",),
+        "brief": (
+            "{many}{found} of {of} others who {liked} {titles} {liked} it.",
+            "{few}Others who {liked} {titles} {liked} it more often than most: {found} of {of}.",
+        ),
     },
     "peers": {
         "plain": ("{found} of the {of} other people whose {category} is “{value}” {liked} it, more than usual.",),
@@ -132,8 +135,11 @@ ENGLISH: Final[Templates] = {
         "brief": ("Shares {what} with {titles}.",),
     },
     "fact_direct": {
-        "plain": ("It is {said} {titles}, which you {liked}.", "You {liked} {titles}; this one is {said} it."),
-        "warm": ("You {liked} {titles}, and this one is {said} it.",),
+        "plain": (
+            "It is {said} {titles}, which you {liked}.",
+            "{such}You {liked} {titles}, and this one is {said} it.",
+        ),
+        "warm": ("{such}You {liked} {titles}, and this one is {said} it.", "It is {said} {titles}, which you {liked}."),
         "brief": ("{Said} {titles}.",),
     },
     "is": {"plain": ("{Title} is {a_kind_of}.",), "warm": ("{Title} is {a_kind_of}.",), "brief": ("{A_kind_of}.",)},

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from motet.language import clean_text
+from motet.language import as_data
 
 __all__ = ["said_title", "said_titles"]
 
@@ -16,7 +16,7 @@ _ARTICLES = (
 )  # fmt: skip
 _ARTICLE_LAST = re.compile(rf"^(?P<rest>.+?), (?P<article>{'|'.join(_ARTICLES)})$")
 _BRACKET = re.compile(r"\s*\([^()]*\)\s*$")
-_MARKUP = re.compile(r"<[^<>]*>|[<>`{}|\\“”《》]")
+_MARKS = re.compile(r"[“”„«»《》‹›⟦⟧]")  # what names stand between in a sentence
 _LONGEST = 80
 
 
@@ -58,7 +58,7 @@ def _told_apart(said: list[str], longer: list[str]) -> list[str]:
 
 
 def _clean(title: str) -> str:
-    text = clean_text(_MARKUP.sub(" ", title).replace('"', "'"), 4 * _LONGEST)
+    text = " ".join(_MARKS.sub(" ", as_data(title, 4 * _LONGEST)).replace('"', "'").split())
     if len(text) <= _LONGEST:
         return text
     return text[:_LONGEST].rsplit(" ", 1)[0].rstrip(" ,;:-(") + " …"

@@ -68,6 +68,7 @@ def traits_of(
     catalogue: Catalogue,
     *,
     leave_out: Collection[str] = (),
+    title_words: bool = False,
     fewest: int = 5,
     largest_share: float = 0.1,
 ) -> Traits:
@@ -76,12 +77,13 @@ def traits_of(
     Args:
         catalogue: Items as people read them.
         leave_out: Columns that are not looked at, beside those that are sensitive by their name.
+        title_words: Whether words of titles are looked at.
         fewest: Items that a word of a title or text must stand in.
         largest_share: Share of the items that it may stand in at most.
     """
     parts: list[tuple[pl.DataFrame, list[Trait]]] = []
     withheld = 0
-    title = (catalogue.title,) if catalogue.title is not None else ()
+    title = (catalogue.title,) if catalogue.title is not None and title_words else ()
     by_kind: dict[TraitKind, tuple[str, ...]] = {
         "tag": catalogue.tags,
         "category": catalogue.categories,
