@@ -56,7 +56,7 @@ from motet.workflow import load_data
 
 Arms = dict[str, list[Measured]]
 
-# The stated subset: so many steps, texts and questions, that each part takes less than 15 minutes on two cores.
+# The stated subset: so many steps, texts and questions, sized for less than 15 minutes of tuning on two cores.
 _ALIGN = ["steps=150", "check_every=25"]
 _JOINT = ["items_per_step=64", "compare=false"]
 _INSTRUCT = ["steps=60", "check_every=20", "check_questions=16"]
@@ -204,6 +204,12 @@ def summary(arms: Arms, ours: str, notes: list[str]) -> dict[str, Any]:
     return {
         "arms": {name: mean_of(found) for name, found in arms.items()},
         "difference": difference(arms[ours], arms["frozen"]),
+        "by_seed": {
+            metric: [
+                a.values[metric] - b.values[metric] for a, b in zip(arms[ours], arms["frozen"], strict=True)
+            ]
+            for metric in difference(arms[ours], arms["frozen"])
+        },
         "ours": ours,
         "notes": notes,
     }
@@ -218,7 +224,11 @@ def show(title: str, found: Mapping[str, Any], elapsed_s: float) -> None:
     for metric in arms[found["ours"]]:
         cells = [cell(arm.get(metric)) for arm in arms.values()]
         gap = found["difference"].get(metric)
-        print(f"| {metric} | " + " | ".join(cells) + f" | {cell(gap, '+')} | {verdict(metric, gap)} |")
+        print(
+            f"| {metric} | "
+            + " | ".join(cells)
+            + f" | {cell(gap, '+')} | {verdict(metric, gap, found['by_seed'].get(metric, []))} |"
+        )
     for note in found["notes"]:
         print(f"\n{note}")
 
@@ -231,12 +241,19 @@ def cell(interval: Interval | None, sign: str = "") -> str:
     return f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
-def verdict(metric: str, gap: Interval | None) -> str:
-    """Whether tuning helped, in a word; where the interval holds zero, nobody knows."""
+def verdict(metric: str, gap: Interval | None, by_seed: Sequence[float]) -> str:
+    """Whether tuning helped, in a word.
+
+    The interval is over users and knows nothing of the noise of training, so all seeds must agree too.
+    """
     if gap is None:
         return ""
+    better = [-gain if "rmse" in metric else gain for gain in by_seed]
     low, high = (-gap[2], -gap[1]) if "rmse" in metric else gap[1:]
-    return "helps" if low > 0 else "**hurts**" if high < 0 else "no difference shown"
+    word = "helps" if low > 0 and min(better) > 0 else "hurts" if high < 0 and max(better) < 0 else ""
+    if not word:
+        return "no difference shown"
+    return f"**{word}**" if len(better) > 1 else f"{word}, in one run"
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
