@@ -59,8 +59,9 @@ def say(what: str) -> None:
 
 @dataclass(frozen=True)
 class NewUser:
-    """Somebody held out: rows of the first likes, of all items met until then, and of the later likes."""
+    """Somebody held out: the id, rows of the first likes, of all items met until then, and of the later likes."""
 
+    id: int
     first: list[int]
     met: list[int]
     later: list[int]
@@ -71,7 +72,7 @@ def new_users(ratings: pl.DataFrame, users: NDArray[np.int64], item_ids: pl.Seri
     row_of = {item: row for row, item in enumerate(item_ids.cast(pl.Int64).to_list())}
     found = []
     chosen = ratings.filter(pl.col("user_id").is_in(users.tolist())).sort("user_id", "timestamp", "item_id")
-    for _, mine in chosen.group_by("user_id", maintain_order=True):
+    for (user,), mine in chosen.group_by("user_id", maintain_order=True):
         events = [
             (row_of[i], stars >= 4)
             for i, stars in mine.select("item_id", "rating").iter_rows()
@@ -82,6 +83,7 @@ def new_users(ratings: pl.DataFrame, users: NDArray[np.int64], item_ids: pl.Seri
             cut = likes[_FIRST - 1] + 1
             found.append(
                 NewUser(
+                    int(str(user)),
                     [events[place][0] for place in likes[:_FIRST]],
                     [item for item, _ in events[:cut]],
                     [events[place][0] for place in likes[_FIRST:]],
@@ -95,6 +97,7 @@ def cold(seeds: Sequence[int], overrides: Sequence[str]) -> dict[str, Any]:
     place = fetch("movielens-100k")
     ratings = pl.read_parquet(place / "ratings.parquet")
     values: dict[str, list[Floats]] = {}
+    whose: list[int] = []
     weights: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
         users = np.random.default_rng(seed).permutation(ratings["user_id"].unique().sort().to_numpy())
@@ -105,15 +108,16 @@ def cold(seeds: Sequence[int], overrides: Sequence[str]) -> dict[str, Any]:
             recommender, data, encode = trained(place, known, Path(temporary), seed, overrides)
             text = TextRecommender(recommender, encode)
             items = data.item_ids
-            found, fitted = answers(
-                text, data, new_users(ratings, held, items), new_users(ratings, chosen, items)
-            )
+            asked = new_users(ratings, held, items)
+            found, fitted = answers(text, data, asked, new_users(ratings, chosen, items))
+            whose += [user.id for user in asked]
         for name, value in found.items():
             values.setdefault(name, []).append(value)
         for name, weight in fitted.items():
             weights.setdefault(name, []).append(asdict(weight))
     return {
         "values": {name: np.concatenate(parts, axis=1) for name, parts in values.items()},
+        "whose": np.array(whose),
         "weights": weights,
     }
 
@@ -282,7 +286,10 @@ def halves(data: Dataset, events: Behaviour, seed: int) -> dict[str, Floats]:
         "at random": (place % 2 == 0)[np.argsort(shuffled)],
         "earlier and later": place < lengths[user] / 2,
     }.items():
-        one, two = (Profiler(data, part(events, user, mask, len(lengths))) for mask in (first, ~first))
+        settings = ProfileSettings(title_words=True)
+        one, two = (
+            Profiler(data, part(events, user, mask, len(lengths)), settings) for mask in (first, ~first)
+        )
         a, b = (p.tastes(np.arange(len(lengths))) for p in (one, two))
         kept = ~one.traits.kinds("word")
         tops = [top(t.liking.value, t.likes, kept) for t in (a, b)]
@@ -330,22 +337,25 @@ def overlap(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> Floats:
 # -- output --------------------------------------------------------------------------------------
 
 
-def interval(values: Floats, seed: int = 0) -> str:
-    """Mean with a 95 % bootstrap interval over users."""
-    values = values[~np.isnan(values)]
-    draws = np.random.default_rng(seed).integers(len(values), size=(1000, len(values)))
-    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
-    return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+def interval(values: Floats, whose: NDArray[np.int64] | None = None, seed: int = 0) -> str:
+    """Mean with a 95 % bootstrap interval over users, who are drawn with all their values."""
+    kept = ~np.isnan(values)
+    _, user = np.unique((np.arange(len(values)) if whose is None else whose)[kept], return_inverse=True)
+    sums, counts = np.bincount(user, values[kept]), np.bincount(user)
+    draws = np.random.default_rng(seed).integers(len(sums), size=(1000, len(sums)))
+    low, high = np.quantile(sums[draws].sum(1) / counts[draws].sum(1), [0.025, 0.975])
+    return f"{values[kept].mean():.4f} [{low:.4f}, {high:.4f}]"
 
 
 def print_cold(found: dict[str, Any]) -> dict[str, Any]:
     """Print the table of cold start, and every loss to a control."""
-    values = found["values"]
+    values, whose = found["values"], found["whose"]
     control = values["popularity"]
-    print(f"\nCold start by text: {control.shape[1]:,} held-out users, all seeds together\n")
+    print(f"\nCold start by text: {len(set(whose.tolist())):,} held-out users, all seeds together\n")
     print("| | NDCG@10 | recall@10 | NDCG@10 less popularity |\n|---|---:|---:|---:|")
     for name, value in values.items():
-        print(f"| {name} | {interval(value[0])} | {interval(value[1])} | {interval(value[0] - control[0])} |")
+        cells = (value[0], value[1], value[0] - control[0])
+        print(f"| {name} | {' | '.join(interval(cell, whose) for cell in cells)} |")
     for variant in VARIANTS:
         for other in (
             "popularity",
@@ -379,8 +389,9 @@ def print_mined(found: dict[str, Any]) -> dict[str, Any]:
     print("\nTwo halves of a user's events, mean over users and seeds\n\n| | |\n|---|---:|")
     parts = found["halves"]
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    whose = np.tile(np.arange(len(next(iter(parts[0].values())))), len(parts))
     for name, value in merged.items():
-        print(f"| {name} | {interval(value)} |")
+        print(f"| {name} | {interval(value, whose)} |")
     return {
         "auc": {name: float(np.nanmean(value)) for name, value in auc.items()},
         "halves": {name: float(np.nanmean(value)) for name, value in merged.items()},

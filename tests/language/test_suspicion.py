@@ -59,7 +59,7 @@ def test_what_is_left_of_a_hostile_request_is_the_plain_one(entry: dict[str, Any
     assert kinds(wanted) == set()
 
 
-# Of what this found in no sentence of 1,682 titles and 23,486 reviews, nothing was read: they were read one by one.
+# benchmarks/safety.py counts them on every review.
 def test_false_alarms_on_real_texts_are_rare(tmp_path: Path) -> None:
     films = pl.read_parquet(datasets.fetch("movielens-100k", tmp_path / "films") / "items.parquet")
     titles = films.select(pl.format("{} ({})", "title", "year"))["title"].fill_null("").to_list()
@@ -79,6 +79,9 @@ def test_false_alarms_on_real_texts_are_rare(tmp_path: Path) -> None:
         "prison break movies, a jailbreak in the thirties",
         "The hacker reveals the secret of the system",
         "I would recommend this to everyone!",
+        "i only recommend if it's on sale, and i only recommend buying this top on sale",
+        "often, i must choose to fit my arms or fit my torso",
+        "as soon as i put it on the first time, it was love",
         "I ignored the washing instructions and it shrank",
         "You are now entering a new world",
         "the assistant: a story of an office",

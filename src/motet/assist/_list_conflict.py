@@ -17,6 +17,7 @@ from motet.assist._list_exact import solve_exactly
 from motet.assist._list_limits import Limit, count_limit
 from motet.assist._list_pool import ListPool
 from motet.assist._list_problem import Solution, SumLimit, exact_sum
+from motet.assist._list_search import search
 from motet.assist._list_words import number, said
 from motet.data import Catalogue
 
@@ -114,7 +115,11 @@ class Explainer:
         worth = np.zeros(len(self._pool.scores)) if value is None else value
         problem = self._pool.problem(limits, rows, worth)
         left_s = max(self._ends - time.monotonic(), 0.02)
-        found = solve_exactly(problem, time_limit_s=left_s, any_list=value is None)
+        found = Solution(None, -np.inf, np.inf, False, "search")
+        if value is None:  # a list that is found needs no proof
+            found = search(problem, time_limit_s=left_s, starts=1)
+        if found.chosen is None:
+            found = solve_exactly(problem, time_limit_s=left_s, any_list=value is None)
         chosen = None if found.chosen is None else tuple(int(rows[place]) for place in found.chosen)
         whole = len(rows) == len(self._pool.candidates(limits))
         return replace(found, chosen=chosen, proven=found.proven and (whole or chosen is not None))
@@ -148,6 +153,8 @@ class Explainer:
             return self._range(limit, others)
         if limit.kind == "alike":
             return self._alike(limit, others)
+        if limit.kind == "each":
+            return self._each(limit, others)
         if limit.keeps is not None:
             return self._outside(limit, others)
         if self._solved(others).chosen is None:
@@ -235,6 +242,22 @@ class Explainer:
         needed = float(numbers[far[0]]) if far else float(steps[step])
         spread = float(np.nanstd(numbers)) or 1.0
         return self._told(limit, loosened, needed, f"way_range_{end}", float(steps[step]) / spread, getattr(limit, end))  # fmt: skip
+
+    def _each(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+        assert limit.high is not None  # noqa: S101 (of each value there is only a greatest number)
+        wanted = int(limit.high)
+        most = max((int(other.high) for other in others if other.kind == "count" and other.high), default=100)
+
+        def up_to(high: int) -> Limit:
+            rows = tuple(replace(row, high=high) for row in limit.sums)
+            return replace(limit, high=high, sums=rows)
+
+        step = self._least(max(most - wanted, 0), lambda at: [*others, up_to(wanted + 1 + at)])
+        if step is None:
+            return None
+        needed = wanted + 1 + step
+        change = (needed - wanted) / max(wanted, 1)
+        return self._told(limit, up_to(needed), needed, "way_quota_high", change, wanted)
 
     def _alike(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (likeness has a greatest value)

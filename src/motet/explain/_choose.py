@@ -66,7 +66,10 @@ def choose(
 def _novelty(claim: Claim, chosen: Sequence[Claim]) -> float:
     worth = 1.0
     for other in chosen:
-        if {other.kind, claim.kind} == {"near", "moved"}:  # two lists of liked items seem to contradict each other
+        if {other.kind, claim.kind} == {
+            "near",
+            "moved",
+        }:  # two lists of liked items seem to contradict each other
             worth *= _TWO_LISTS
         elif _FAMILY.get(other.kind) == _FAMILY.get(claim.kind):
             worth *= _SAME_FAMILY

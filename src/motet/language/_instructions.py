@@ -14,9 +14,9 @@ from typing import Final
 __all__ = ["PATTERNS", "WORDS_OF_INSTRUCTIONS"]
 
 WORDS_OF_INSTRUCTIONS: Final = re.compile(
-    r"ignore|instruction|prompt|system|recommend|reveal|disregard|override"
+    r"ignor|instruc|prompt|system|recommend|reveal|disregard|overrid|forget|rules|you are|rank", re.IGNORECASE
 )
-"""Words that somebody hides who spells them out letter by letter."""
+"""Words that somebody hides who writes orders backwards or letter by letter: without one of them, none is looked for."""
 
 _SAME_SENTENCE: Final = r"[^.!?\n。！？]"
 _START: Final = r"(?:^|(?<=[.!?:;,\n。！？：；，])|(?<=[.!?:;,\n] ))"
@@ -30,6 +30,10 @@ _EVERYBODY: Final = r"(?:everyone|everybody|anyone|all\s+(?:the\s+)?(?:users?|pe
 
 _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "override": (
+        rf"\b(?:pay\s+no\s+attention\s+to|take\s+no\s+notice\s+of|set\s+aside|throw\s+(?:out|away)|do\s+not\s+(?:obey|heed)|cancel|void|replace|supersede)\b{_SAME_SENTENCE}{{0,20}}\b(?:all|any|every|previous|prior|above|earlier|preceding|your|system)\b{_SAME_SENTENCE}{{0,20}}\b(?:{_SAID_SO}|guidance)\b",
+        rf"\b(?:previous|prior|earlier|preceding|above|old|former)\s+(?:{_SAID_SO}|guidance)\b{_SAME_SENTENCE}{{0,20}}\b(?:void|invalid|cancel+ed|obsolete|outdated|superseded|no\s+longer|(?:do|does)\s+not\s+(?:count|apply|matter))\b",
+        rf"\b{_SAID_SO}\b{_SAME_SENTENCE}{{0,12}}\b(?:that\s+)?(?:came|come|were|was)\s+(?:given\s+)?(?:before|earlier|above)\b",
+        r"(?:不要管|不用管|别理|不必理会)[^。！？!?\n]{0,4}(?:前面|之前|以上|上面|系统)",
         rf"\b(?:ignore|ignoring|disregard|forget|override|bypass|skip|discard|neglect|(?:do\s+not|don'?t|stop)\s+follow(?:ing)?)\b"
         rf"{_SAME_SENTENCE}{{0,30}}\b(?:all|any|every|previous|prior|above|earlier|preceding|your|these|those|my|existing|safety|system|initial|original)\b"
         rf"{_SAME_SENTENCE}{{0,20}}\b{_SAID_SO}\b",
@@ -46,6 +50,8 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         rf"(?:игнорируй|забудь|не\s+обращай\s+внимания){_SAME_SENTENCE}{{0,25}}(?:инструкци|указани|правил)",
     ),
     "role": (
+        r"\b(?:your\s+(?:only|sole|new|real|true)\s+(?:job|task|goal|purpose|role|mission|objective|instructions?)\s+(?:is|are)|you\s+will\s+(?:now|only|always)\s+(?:answer|respond|reply|output|speak|act|say))\b",
+        rf"\b(?:stop|cease)\s+being\s+{_MODEL}\b",
         r"\b(?:you\s+are|you're|u\s+are)\s+(?:now|henceforth|no\s+longer)\s+(?:an?\b|the\b|in\b|dan\b|free\b|my\b|bound\b|under\b|unrestricted|a\s*i\b|acting|operating|called|named|\w+gpt)",
         r"\bfrom\s+(?:now|here)\s+on\b[^.!?\n]{0,12}\byou(?:\s+(?:are|will|must|shall|should|only|always|answer|respond|act|recommend)|['’]re)\b",
         r"\b(?:act|behave|respond|answer|operate|function|roleplay|role-play)\s+(?:as|like)\s+(?:if\s+you\s+(?:are|were)\s+)?(?:an?\s+|the\s+|my\s+)?(?:\w+\s+){0,3}?(?:ai|llm|assistant|language\s+model|chatgpt|system|admin|administrator|developer|root|terminal|shell|interpreter|search\s+engine|bot|chatbot|recommender|dan|hacker)\b",
@@ -57,6 +63,8 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         r"(?:你现在(?:是|的(?:身份|角色))|从现在(?:起|开始)[，,]?\s*你|(?:请你?)?(?:扮演|充当)[^。！？\n]{0,8}(?:管理员|系统|助手|开发者|模型|机器人|黑客|DAN|AI)|假装你是|进入(?:开发者|管理员|调试|上帝|越狱)模式|我是(?:系统)?(?:管理员|开发者))",
     ),
     "leak": (
+        r"\bwhat\s+(?:were|was|are|have)\s+you\s+(?:been\s+)?(?:told|instructed|asked\s+to|given|programmed)\b",
+        r"(?:系统|后台|内部)(?:里|中)?的?(?:设置|设定|配置|指令)[^。！？!?\n]{0,4}(?:告诉|发给|说出|列出|给我)",
         rf"\b(?:reveal|print|show|repeat|display|output|tell|give|leak|dump|expose|disclose|send|echo|recite|list|summari[sz]e|translate|copy|paste|write|quote|what(?:'s|\s+(?:is|are|was|were)))\b"
         rf"{_SAME_SENTENCE}{{0,40}}\b(?:(?:your|system|hidden|initial|original|internal|secret|developer|full|above|previous|entire|exact)\s+(?:\w+\s+)?(?:prompts?|instructions|guidelines|rules|directives|configuration|system\s+message)|system\s+(?:prompt|message|instructions?)|api[\s_-]?keys?|environment\s+variables?|env\s+vars?|access\s+tokens?|passwords?|credentials|training\s+data)\b",
         r"\b(?:everything|all\s+(?:the\s+)?text|the\s+(?:text|words|lines?|messages?))\s+(?:above|before\s+this|preceding)\b[^.!?\n]{0,20}(?:verbatim|word\s+for\s+word|line|message|conversation|prompt|$)",
@@ -65,6 +73,7 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         r"(?:提示词|系统提示)是什么",
     ),
     "system": (
+        r"\b(?:ai|llm|chatgpt|language\s+model|chatbot|assistant|recommender)s?\s+(?:that\s+|who\s+)?(?:is\s+|are\s+)?(?:reading|processing|parsing|summari[sz]ing|ranking|seeing)\s+(?:this|these)\b|\b(?:ai|llm|chatbot|recommender|model)\s+instructions?\s*:",
         r"^[^\S\n]{0,10}[#*>\[(【<{-]{0,6}[^\S\n]{0,3}(?:system|assistant|developer|admin|administrator)[^\S\n]{0,3}[\])】>*]{0,5}[^\S\n]{0,3}:",
         r"^[^\S\n]{0,10}(?:user|human|ai)[^\S\n]{0,3}:[^\n]{0,400}\n+[^\S\n]{0,10}(?:assistant|ai|bot|system)[^\S\n]{0,3}:",
         r"\bsystem\s+(?:message|override|prompt|instructions?|notice|alert|command|directive|note|announcement|update)\b",
@@ -79,8 +88,13 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         r"^[^\S\n]{0,10}(?:important|attention|urgent|warning|note)[^\S\n]{0,3}[:!][^\n]{0,60}\b(?:instructions?|prompt|recommender|ranking)\b",
     ),
     "steer": (
+        r"\b(?:do\s+not|don'?t|never)\s+(?:tell|warn|inform|mention\s+to)\s+(?:the\s+|any\s+|your\s+)?(?:users?|customers?|buyers?|shoppers?|viewers?)\b",
+        r"\b(?:whatever|no\s+matter\s+what|regardless\s+of\s+what)\s+(?:the\s+|a\s+|any\s+)?(?:users?|customers?|buyers?|shoppers?|people|they|somebody|someone)\s+(?:wants?|asks?|says?|searches|types?|needs?)\b[^.!?\n]{0,10}[,:]?\s*(?:name|show|recommend|answer|list|say|offer|return|suggest|pick|give)\b",
+        r"\b(?:tell|say|claim|pretend|assume|write|state)\s+(?:to\s+)?(?:the\s+|every\s+|each\s+|all\s+)?(?:users?|customers?|buyers?|shoppers?)\s+(?:that|said|has|have|is|are|agreed|wants?)\b",
+        rf"\b(?:should|must|has\s+to|shall|is\s+to)\s+(?:always\s+)?be\s+(?:listed|ranked|shown|placed|recommended|seen|put|sorted)\b{_SAME_SENTENCE}{{0,12}}\b(?:first|before\s+(?:any|all|every|the)|above\s+(?:all|any|every)|on\s+top|to\s+{_EVERYBODY})\b",
+        r"你必须(?:说|推荐|告诉|回答|输出|承认|把)|(?:放在|排在|列在|放到)第一(?:个|位|名)",
         rf"(?:{_START}\s{{0,3}}|\b(?:always|must|please|then|only|now|shall|instead|exclusively)\s+)(?:recommend|suggest|promote|show|push|advertise)\b\s+(?:\w+\s+){{0,2}}?{_THIS}\b{_SAME_SENTENCE}{{0,40}}\b(?:to|for)\s+{_EVERYBODY}\b",
-        r"(?<!would )(?<!definitely )(?<!could )(?<!can )(?<!will )\b(?:always|must|only|exclusively|you\s+(?:should|will|shall)|please\s+(?:only|always))\s+(?:recommend|suggest|promote|advertise|rank|boost|prefer|choose|pick|select)\b\s+(?:\w+\s+){0,2}?(?:this|it|me|my|our|(?:the\s+)?(?:item|product|id)\s*#?\s?\d+|#\d+)\b",
+        r"(?<!would )(?<!definitely )(?<!could )(?<!can )(?<!will )\b(?:always|must|only|exclusively|you\s+(?:should|will|shall)|please\s+(?:only|always))\s+(?:recommend|suggest|promote|advertise|rank|boost)\b\s+(?:(?:only|just|exclusively)\s+)?(?:this|it|me|my|our|(?:the\s+)?(?:item|product|id)\s*#?\s?\d+|#\d+)\b",
         r"\b(?:recommend|suggest|promote|show|push)\s+(?:only|nothing\s+but|exclusively)\s+(?:this|it|me|my|our|(?:the\s+)?(?:item|product|id)\s*#?\s?\d+|#\d+)\b",
         rf"\brecommend\s+(?:only\s+)?(?:the\s+)?(?:item|product|film|movie|book|id)\s*#?\s?\d+\b{_SAME_SENTENCE}{{0,40}}\b(?:to|for)\s+{_EVERYBODY}",
         rf"\b(?:rank|score|boost|position|promote|list|sort)\s+(?:\w+\s+)?{_THIS}\b{_SAME_SENTENCE}{{0,30}}\b(?:first\b|highest|#\s?1\b|number\s+one|no\.?\s?1\b|(?:at|to|on)\s+the\s+(?:very\s+)?top\s+of\s+(?:the|every|all|each)|above\s+(?:all|every|everything)|100\s?%|10/10|position\s+1)",

@@ -25,9 +25,11 @@ _K: Final = 10
 def fit_text_weights(
     signals: Sequence[Signals], relevant: NDArray[np.bool_], left_out: NDArray[np.bool_]
 ) -> TextWeights:
-    """Choose weights by mean NDCG@10, one weight after the other over a grid, three rounds.
+    """Choose weights by mean NDCG@10, one after the other over a grid, up to three rounds.
 
-    The model's weight is 1 to begin with; a weight that does not help stays at 0. Deterministic.
+    The best signal alone comes first, with weight 1. A weight moves only if the gain is larger than
+    its own standard error over the sentences (after Breiman et al. 1984, section 3.4.3): without
+    that, weights follow the noise of a hundred users. Deterministic.
 
     Args:
         signals: What speaks for each item, of each sentence; n of them.
@@ -44,16 +46,18 @@ def fit_text_weights(
         raise DataError("there is nothing to fit weights on", "give sentences of users with later likes")
     names = [part.name for part in fields(Signals)]
     stacks = {name: np.stack([getattr(s, name) for s in signals]).astype(np.float32) for name in names}
-    weights = TextWeights(model=1.0)
-    best = _quality(_scores(stacks, weights), relevant, left_out)
+    alone = {name: _quality(stack, relevant, left_out) for name, stack in stacks.items()}
+    first = max(names, key=lambda name: float(alone[name].mean()))
+    weights, best = replace(TextWeights(model=0.0), **{first: 1.0}), alone[first]
     for _ in range(_ROUNDS):
         before = weights
-        for name in (*names[1:], names[0]):
+        for name in names:
             rest = _scores(stacks, replace(weights, **{name: 0.0}))
-            for value in _GRID:
-                found = _quality(rest + np.float32(value) * stacks[name], relevant, left_out)
-                if found > best + 1e-9:
-                    best, weights = found, replace(weights, **{name: value})
+            found = [_quality(rest + np.float32(value) * stacks[name], relevant, left_out) for value in _GRID]
+            at = int(np.argmax([quality.mean() for quality in found]))
+            gain = found[at] - best
+            if gain.mean() > gain.std() / np.sqrt(len(gain)) + 1e-9:
+                best, weights = found[at], replace(weights, **{name: _GRID[at]})
         if weights == before:
             break
     return weights
@@ -66,8 +70,10 @@ def _scores(stacks: dict[str, NDArray[np.float32]], weights: TextWeights) -> NDA
     return total
 
 
-def _quality(scores: NDArray[np.float32], relevant: NDArray[np.bool_], left_out: NDArray[np.bool_]) -> float:
-    """Mean NDCG@10 over the sentences with anything to find (Järvelin & Kekäläinen 2002)."""
+def _quality(
+    scores: NDArray[np.float32], relevant: NDArray[np.bool_], left_out: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """NDCG@10 of the sentences with anything to find (Järvelin & Kekäläinen 2002)."""
     ranked = np.where(left_out, -np.inf, scores)
     k = min(_K, ranked.shape[1])
     top = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
@@ -75,6 +81,5 @@ def _quality(scores: NDArray[np.float32], relevant: NDArray[np.bool_], left_out:
     wanted = relevant & ~left_out
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.clip(wanted.sum(1), 1, k) - 1]
-    some = wanted.any(1)
-    found = np.take_along_axis(wanted, top, 1) @ discount
-    return float((found / ideal)[some].mean())
+    quality: NDArray[np.float64] = np.take_along_axis(wanted, top, 1) @ discount / ideal
+    return quality[wanted.any(1)]

@@ -100,9 +100,7 @@ class LanguageSettings(Part):
         if (self.backend == "endpoint") != (self.endpoint is not None):
             raise ValueError("'endpoint' goes with 'backend: endpoint', and only with it")
         if (self.generator_backend == "endpoint") != (self.generator_endpoint is not None):
-            raise ValueError(
-                "'generator_endpoint' goes with 'generator_backend: endpoint', and only with it"
-            )
+            raise ValueError("'generator_endpoint' goes with 'generator_backend: endpoint', and only with it")
         return self
 
 
