@@ -139,6 +139,11 @@ def test_tags_move_items_up_and_down(recommender: Recommender) -> None:
     for sentence in ("something funny please", "no horror", "要喜剧，不要恐怖片", "I hate horror"):
         found = text.recommend(sentence, k=8)["film"].to_list()
         assert {genre(item) for item in found} == {"Comedy"}, sentence
+    # what is not wanted never comes, whatever the weights
+    hard = TextRecommender(recommender, hashed_words_for_tests)
+    assert {genre(item) for item in hard.recommend("I liked Red Harbour, but no horror", 16)["film"]} == {
+        "Comedy"
+    }
 
 
 def test_an_empty_sentence_is_answered_as_somebody_unknown(

@@ -169,7 +169,7 @@ class TextRecommender:
         )
 
     def recommend(self, sentence: str, k: int = 10, *, mentions: Mentions | None = None) -> pl.DataFrame:
-        """The best items for who says a sentence; items it names do not come.
+        """The best items for who says a sentence; neither items it names nor any with an unwanted tag come.
 
         Args:
             sentence: Any words; an empty sentence gets what suits most people.
@@ -185,6 +185,8 @@ class TextRecommender:
         mentions = self.reader.read(sentence) if mentions is None else mentions
         score = self.signals(sentence, mentions).score(self._named if mentions.liked else self._unnamed)
         score[[*mentions.liked, *mentions.disliked]] = -np.inf
+        for column, value in mentions.unwanted:
+            score[self._has(column, value)] = -np.inf
         best = np.argsort(-score, kind="stable")[:k]
         best = best[np.isfinite(score[best])]
         data = self._pasts.with_user(self._new, mentions.liked, mentions.disliked)
