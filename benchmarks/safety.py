@@ -4,8 +4,9 @@
 
 Hostile item texts and requests come from ``tests/language/hostile_items.yaml`` and
 ``tests/requests/hostile_requests.yaml``, lines with personal data from ``tests/language/personal.yaml``:
-written by those who wrote the rules, so the figures say that the rules do what they were written for, not
-how they fare against somebody who has read them. False alarms are counted on real texts: all titles of
+written by those who wrote the rules, so those figures say that the rules do what they were written for.
+``tests/language/hostile_unseen.yaml`` says how they fare elsewhere: it was written afterwards, and no rule
+was changed for it. False alarms are counted on real texts: all titles of
 MovieLens-100K and clothing reviews, each alarm printed. Intervals are Wilson's, 95 %.
 """
 
@@ -109,6 +110,16 @@ def alarms(name: str, texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def unseen() -> dict[str, Any]:
+    """How many hostile texts are flagged that no rule was made for."""
+    texts = yaml.safe_load((TESTS / "language" / "hostile_unseen.yaml").read_text(encoding="utf-8"))
+    missed = [text for text in texts if not suspicion(text)]
+    print(f"hostile texts that no rule was made for: flagged {share(len(texts) - len(missed), len(texts))}")
+    for text in missed:
+        print(f"  missed: {text}")
+    return {"texts": len(texts), "missed": missed}
+
+
 def redaction() -> dict[str, Any]:
     """Precision and recall on the written lines, by place and kind."""
     right: Counter[str] = Counter()
@@ -147,6 +158,7 @@ def main() -> None:
     emptied = sum(not without_suspicious(e["text"]) for e in requests if e["must"]["same_as"])
     figures["requests"]["wishes_lost"] = emptied
     print(f"hostile requests with a wish in them: {emptied} lose it")
+    figures["unseen"] = unseen()
     for name, texts in real_texts(asked.reviews).items():
         figures[name] = alarms(name, texts)
     figures["redaction"] = redaction()

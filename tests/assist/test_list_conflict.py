@@ -84,7 +84,7 @@ def asked(seed: int) -> tuple[Request, ListLimits]:
     return request, ListLimits(quotas=(*quotas, *each))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_conflict_is_true_and_minimal(seed: int) -> None:
     catalogue, pool = world(seed)
@@ -116,7 +116,7 @@ def test_a_conflict_is_true_and_minimal(seed: int) -> None:
                 assert limit in explained.nearest
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_way_out_is_the_least(seed: int) -> None:
     catalogue, pool = world(seed)

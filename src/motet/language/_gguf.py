@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import mmap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import GenerationError, MissingExtraError
+from motet.language._gguf_head import GgufTensor, read_gguf_head
 
 __all__ = ["convert_gguf"]
 
@@ -49,34 +52,42 @@ def convert_gguf(source: Path, target: Path) -> None:
         GenerationError: If the file cannot be read, or holds another kind of model.
         MissingExtraError: If gguf is not installed.
     """
-    try:
-        from gguf import GGUFReader  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtraError("gguf", "generate") from None
-    try:
-        reader = GGUFReader(source)
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise GenerationError(f"{source} cannot be read as GGUF ({error})", "fetch it again") from error
-    told = {name: field.contents for name, field in reader.fields.items()}
-    kind = (_tell(told, "general.architecture", source), _tell(told, "tokenizer.ggml.pre", source))
-    if kind != ("llama", "smollm"):
-        raise GenerationError(
-            f"{source}: a {kind[0]} with a {kind[1]} tokenizer cannot be converted",
-            "convert it elsewhere to safetensors and give the folder",
-        )
-    config = _config(told, source)
-    _write_weights(reader.tensors, config, target / "model.safetensors")
+    with _mapped(source) as data:
+        try:
+            head = read_gguf_head(data)
+        except (ValueError, RecursionError) as error:
+            raise GenerationError(f"{source} cannot be read as GGUF ({error})", "fetch it again") from error
+        told = head.told
+        kind = (_tell(told, "general.architecture", source), _tell(told, "tokenizer.ggml.pre", source))
+        if kind != ("llama", "smollm"):
+            raise GenerationError(
+                f"{source}: a {kind[0]} with a {kind[1]} tokenizer cannot be converted",
+                "convert it elsewhere to safetensors and give the folder",
+            )
+        config = _config(told, source)
+        _write_weights(data, head.tensors, config, target / "model.safetensors")
     _write_json(target / "config.json", config)
     _write_tokenizer(told, source, target)
 
 
-def _tell(told: Mapping[str, Callable[[], Any]], name: str, source: Path) -> Any:
+@contextmanager
+def _mapped(source: Path) -> Iterator[memoryview]:
+    try:
+        with source.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # an empty file cannot be mapped
+        raise GenerationError(f"{source} cannot be read ({error})", "fetch it again") from error
+    # Not closed here: arrays may still look into it when an error is on its way.
+    yield memoryview(mapped)
+
+
+def _tell(told: Mapping[str, Any], name: str, source: Path) -> Any:
     if name not in told:
         raise GenerationError(f"{source} says nothing of {name}", "fetch it again")
-    return told[name]()
+    return told[name]
 
 
-def _config(told: Mapping[str, Callable[[], Any]], source: Path) -> dict[str, Any]:
+def _config(told: Mapping[str, Any], source: Path) -> dict[str, Any]:
     def tell(name: str) -> Any:
         return _tell(told, name, source)
 
@@ -107,14 +118,28 @@ def _config(told: Mapping[str, Callable[[], Any]], source: Path) -> dict[str, An
     }
 
 
-def _write_weights(tensors: Any, config: dict[str, Any], path: Path) -> None:
-    from gguf.quants import dequantize  # noqa: PLC0415
+def _write_weights(
+    data: memoryview, tensors: Mapping[str, GgufTensor], config: dict[str, Any], path: Path
+) -> None:
+    try:
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType  # noqa: PLC0415
+        from gguf.quants import dequantize  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("gguf", "generate") from None
     from safetensors.numpy import save_file  # noqa: PLC0415
 
     weights: dict[str, Array] = {}
-    for tensor in tensors:
-        name = _name(tensor.name)
-        values = dequantize(tensor.data, tensor.tensor_type)
+    for gguf_name, tensor in tensors.items():
+        name = _name(gguf_name)
+        kind = GGMLQuantizationType(tensor.kind)
+        numbers, size_bytes = GGML_QUANT_SIZES[kind]  # of a block
+        row_bytes = tensor.shape[-1] // numbers * size_bytes
+        rows = int(np.prod(tensor.shape[:-1]))
+        raw = np.frombuffer(data, np.uint8, rows * row_bytes, tensor.start)
+        if kind == GGMLQuantizationType.F32:
+            values = raw.view("<f4").reshape(tensor.shape)
+        else:
+            values = dequantize(raw.reshape(rows, row_bytes), kind).reshape(tensor.shape)
         if name.endswith("q_proj.weight"):
             values = _halves(values, config["num_attention_heads"])
         elif name.endswith("k_proj.weight"):
@@ -141,7 +166,7 @@ def _halves(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
     return values.reshape(heads, half, 2, -1).swapaxes(1, 2).reshape(values.shape)
 
 
-def _write_tokenizer(told: Mapping[str, Callable[[], Any]], source: Path, target: Path) -> None:
+def _write_tokenizer(told: Mapping[str, Any], source: Path, target: Path) -> None:
     try:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
     except ImportError:

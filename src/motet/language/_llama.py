@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motet.errors import GenerationError
 
-__all__ = ["Llama", "is_llama", "read_llama", "turned"]
+__all__ = ["Llama", "is_llama", "read_llama", "turned", "turned_columns"]
 
 Array = NDArray[np.float32]
 
@@ -27,10 +27,11 @@ class Llama:
     The gain γ of a norm goes into the weights that read it, (γ ⊙ x̂) W = x̂ (diag(γ) W), and products
     that read the same vector are one product.
 
-    The residual stream is turned by an orthogonal Q (QuaRot, Ashkboos et al. 2024, section 4, stage
-    1a): what writes to it becomes W Q, what reads it Qᵀ W, and a norm without gain does not notice.
-    Single channels no longer stick out, so eight bits hold the activations; the values of attention
-    are turned alike, between the two products that make and read them. It costs nothing later.
+    The residual stream is turned by an orthogonal Q of Hadamard blocks (QuaRot, Ashkboos et al. 2024,
+    section 4, stage 1a): what writes to it becomes W Q, what reads it Qᵀ W, and a norm without gain
+    does not notice. Single channels no longer stick out, so eight bits hold the activations; the
+    values of attention are turned alike, between the two products that make and read them. It costs
+    nothing later.
 
     Attributes:
         words: Shape [vocabulary, D].
@@ -89,13 +90,12 @@ def read_llama(path: Path, config: Mapping[str, Any]) -> Llama:
     Raises:
         GenerationError: If a weight is missing or has the wrong shape.
     """
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+    from safetensors import SafetensorError  # noqa: PLC0415
 
     weights: dict[str, Array] = {}
     for file in sorted(path.glob("*.safetensors")):
         try:
-            with safe_open(file, "pt") as tensors:  # NumPy has no bfloat16, in which many are kept
-                weights |= {name: tensors.get_tensor(name).float().numpy() for name in tensors.keys()}  # noqa: SIM118
+            weights |= _read(file)
         except (SafetensorError, OSError) as error:
             raise GenerationError(f"{file} cannot be read ({error})", "fetch the model again") from error
     try:
@@ -104,6 +104,17 @@ def read_llama(path: Path, config: Mapping[str, Any]) -> Llama:
         raise GenerationError(
             f"{path}: the weights are not those of a llama ({error})", "fetch the model again"
         ) from error
+
+
+def _read(file: Path) -> dict[str, Array]:
+    from safetensors import safe_open  # noqa: PLC0415
+
+    with safe_open(file, "np") as tensors:
+        names = list(tensors.keys())
+        if all(tensors.get_slice(name).get_dtype() in ("F16", "F32", "F64") for name in names):
+            return {name: tensors.get_tensor(name).astype(np.float32) for name in names}
+    with safe_open(file, "pt") as tensors:  # NumPy has no bfloat16; PyTorch takes seconds to import
+        return {name: tensors.get_tensor(name).float().numpy() for name in names}
 
 
 def _rearrange(weights: Mapping[str, Array], config: Mapping[str, Any]) -> Llama:
@@ -119,7 +130,8 @@ def _rearrange(weights: Mapping[str, Array], config: Mapping[str, Any]) -> Llama
         attention, inner = f"{place}.self_attn.", f"{place}.mlp."
         qkv, bias = _joined(weights, [f"{attention}{part}_proj" for part in "qkv"])  # [out, D], [out]
         qkv = turned(qkv * gains[0])
-        qkv[before_values:] = turned(qkv[before_values:].T.reshape(-1, head_width)).reshape(width, -1).T
+        by_head = qkv[before_values:].reshape(kv_heads, head_width, width)
+        qkv[before_values:] = np.concatenate([turned_columns(head) for head in by_head])
         if bias is not None:
             bias[before_values:] = turned(bias[before_values:].reshape(-1, head_width)).reshape(-1)
         out, _ = _joined(weights, [f"{attention}o_proj"])  # [D, in]
@@ -127,9 +139,9 @@ def _rearrange(weights: Mapping[str, Array], config: Mapping[str, Any]) -> Llama
         gate_up, _ = _joined(weights, [f"{inner}gate_proj", f"{inner}up_proj"])
         down, _ = _joined(weights, [f"{inner}down_proj"])
         linears[f"qkv{i}"] = (qkv.T, bias)
-        linears[f"o{i}"] = (turned(out.T), None)
+        linears[f"o{i}"] = (turned_columns(out).T, None)
         linears[f"gu{i}"] = (turned(gate_up * gains[1]).T, None)
-        linears[f"d{i}"] = (turned(down.T), None)
+        linears[f"d{i}"] = (turned_columns(down).T, None)
     words = weights["model.embed_tokens.weight"]
     head = words if config.get("tie_word_embeddings", False) else weights["lm_head.weight"]
     steps = np.arange(0, head_width, 2) / head_width
@@ -149,7 +161,7 @@ def _rearrange(weights: Mapping[str, Array], config: Mapping[str, Any]) -> Llama
 
 
 def turned(rows: Array) -> Array:
-    """Turn each row by Q = H ⊗ C, a Hadamard matrix and an orthonormal cosine transform.
+    """Turn each row by an orthogonal Q: blocks of a Hadamard matrix.
 
     Args:
         rows: Shape [n, D].
@@ -158,22 +170,34 @@ def turned(rows: Array) -> Array:
         rows Q, shape [n, D]; lengths and angles are as before.
 
     Example:
-        >>> np.round(turned(np.array([[1.0, 0.0, 0.0, 0.0]], np.float32)), 3).tolist()
-        [[0.5, 0.5, 0.5, 0.5]]
+        >>> np.round(turned(np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]], np.float32)), 2).tolist()
+        [[0.71, 0.71, 0.0, 0.0, 1.41, -1.41]]
     """
-    width = rows.shape[1]
-    power = min(width & -width, _LARGEST_HADAMARD)  # the largest power of two in the width
-    rest = width // power
-    hadamard: NDArray[np.float64] = np.ones((1, 1))
-    while len(hadamard) < power:
-        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]]) / np.sqrt(2)
-    k = np.arange(rest)
-    cosine = np.cos(np.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * rest)) * np.sqrt(2 / rest)
-    cosine[0] /= np.sqrt(2)
-    by_power: Array = np.asarray(rows, np.float32).reshape(-1, power) @ hadamard.astype(np.float32)
-    parts = by_power.reshape(-1, rest, power).swapaxes(1, 2).reshape(-1, rest)
-    both: Array = parts @ cosine.astype(np.float32)
-    return both.reshape(-1, power, rest).swapaxes(1, 2).reshape(-1, width)
+    hadamard = _hadamard(rows.shape[1])
+    return (rows.reshape(-1, len(hadamard)) @ hadamard).reshape(rows.shape)
+
+
+def turned_columns(columns: Array) -> Array:
+    """Turn each column by the same Q.
+
+    Args:
+        columns: Shape [D, n].
+
+    Returns:
+        Qᵀ columns, shape [D, n].
+    """
+    hadamard = _hadamard(columns.shape[0])
+    blocks: Array = np.matmul(hadamard.T, columns.reshape(-1, len(hadamard), columns.shape[1]))
+    return blocks.reshape(columns.shape)
+
+
+def _hadamard(width: int) -> Array:
+    """The orthonormal Hadamard matrix of the largest power of two that divides a width."""
+    power = min(width & -width, _LARGEST_HADAMARD)
+    matrix: NDArray[np.float64] = np.ones((1, 1))
+    while len(matrix) < power:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]]) / np.sqrt(2)
+    return matrix.astype(np.float32)
 
 
 def _joined(weights: Mapping[str, Array], names: list[str]) -> tuple[Array, Array | None]:

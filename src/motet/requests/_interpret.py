@@ -33,7 +33,10 @@ _OBJECTS: Final = (
     "cheap",
     "dear",
 )
-_LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含"})
+_LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"})
+# Chinese characters that carry no wish by themselves, but do as a part of a word: 中国, 好莱坞, 机器人.
+_PARTS: Final = frozenset("中好全对来说里人会能点部个日月号种带间在从到对为年线讲")
+_TOO: Final = {"newer": "old", "older": "new", "cheaper": "dear", "dearer": "cheap"}
 _LONGEST_WORD: Final = 80  # characters; what is longer is no word
 _BETWEEN_CHOICES: Final = ("or", "stop", "noun", "comma", "hedge", "from")
 
@@ -173,11 +176,13 @@ class _Interpreter:
     def _tag(self, at: int) -> None:
         item = self.items[at]
         words: tuple[TagWord, ...] = item.value
+        # A name means one thing; another word, such as "romcom", all things it was given to.
+        tags = (words[0].tag,) if words[0].own else tuple(word.tag for word in words)
         if self.has_object and self.scan.words[item.start] == "for":
             self.negated = None  # "nothing scary for my kids"
         hedged = self.hedged or self._is_liked(at)
         said = TagSaid(
-            (words[0].tag,),
+            tags,
             words[0].own,
             self.negated is not None,
             hedged,
@@ -228,12 +233,27 @@ class _Interpreter:
 
     def _stop_word(self, at: int) -> None:
         item, words = self.items[at], self.scan.words
-        if words[item.start] == "for" and self.has_object:
+        if words[item.start] in _PARTS and self._is_part(at):
+            self._word(item, self.negated is not None)
+        elif words[item.start] == "for" and self.has_object:
             self.negated = None
         elif words[item.start] == "的" and self.has_object and (self.lacks or self._is_vague(at - 1)):
             self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
         elif at and self.items[at - 1].has("word") and self._hyphened(item):
             self._word(item, self.negated is not None)  # "feel-good" is one word
+
+    def _is_part(self, at: int) -> bool:
+        """Whether a character stands in a word that is not known."""
+        item = self.items[at]
+        if item.stop - item.start != 1:
+            return False
+        near = [self.items[k] for k in (at - 1, at + 1) if 0 <= k < len(self.items)]
+        return any(
+            other.has("word")
+            and self.scan.tokens[other.start].kind == "han"
+            and (other.stop == item.start or other.start == item.stop)
+            for other in near
+        )
 
     def _is_vague(self, at: int) -> bool:
         return self.items[at].has("old", "new", "cheap", "dear")
@@ -265,6 +285,10 @@ class _Interpreter:
 
     def _cue(self, at: int) -> int:
         item = self.items[at]
+        said = self.scan.words[item.start]
+        if self.negated and not self.has_object and said in ("too", "太") and item.has(*_TOO):
+            kind = next(_TOO[kind] for kind in _TOO if item.has(kind))
+            self.items[at] = item = Item(frozenset({kind}), item.value, item.start, item.stop)
         if item.has("older", "newer", "cheaper", "dearer", "shorter", "longer") and self._compares(at):
             return at + 1
         if item.has("old", "new", "cheap", "dear"):
@@ -279,6 +303,8 @@ class _Interpreter:
             self.lacks = self.scan.said(item.start, item.stop) in _LACKS
             if item.has("not") and self._at_end(at) and self._negates_backwards(at + 1):
                 self.negated = None
+        elif item.has("except_end") and self.negated is None:
+            self._except_before(at)
         elif item.has("except_end", "but", "noop"):
             self.negated = None if not item.has("noop") else self.negated
             self.has_object = False
@@ -312,6 +338,15 @@ class _Interpreter:
         ):
             self.negated = None
         return at + 1
+
+    def _except_before(self, at: int) -> None:
+        """西部片以外的: what stands before is what is excluded."""
+        start = at
+        while start > 0 and not self.items[start - 1].has("comma", "end"):
+            start -= 1
+        for said in self.reading.said:
+            if start <= said.at < at:
+                said.excluded = True
 
     def _measures(self, at: int) -> bool:
         """Whether a hedge is none: "not a bit scary", "kind of films"."""

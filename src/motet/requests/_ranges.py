@@ -45,8 +45,11 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     low, high = _part_of_decade(items, at, quantity, low, high)
     second = _second(items, stop)
     spans = False
-    if second is not None and limit in (None, "between", "ge") and items[second].value.low >= low:
-        other: Quantity = items[second].value
+    other: Quantity | None = items[second].value if second is not None else None
+    if other is not None and quantity.unit == "year" and other.unit == "none" and low % 100 < other.low < 100:
+        full = 100 * (low // 100) + other.low  # "1945-55"
+        other = Quantity(full, full, "year", other.length)
+    if second is not None and other is not None and limit in (None, "between", "ge") and other.low >= low:
         if other.unit == quantity.unit or "none" in (other.unit, quantity.unit):
             high, stop, limit, spans = other.high, second + 1, None, True
             quantity = Quantity(low, high, other.unit if other.unit != "none" else quantity.unit, 1)
@@ -191,14 +194,21 @@ def _or(scan: Scan, item: Item) -> bool:
 
 def _second(items: list[Item], at: int) -> int | None:
     """Place of the second number of "1985 to 1989" or "between 1985 and 1989"."""
-    if at + 1 >= len(items) or not items[at].has("to", "dash", "and"):
+    if at + 1 >= len(items) or not items[at].has("to", "dash", "and", "or"):
         return None
     after = at + 1
     while after < len(items) and items[after].has("stop", "from"):
         after += 1
     if after < len(items) and items[after].has("number"):
         between = any(items[k].has("between") for k in range(max(at - 6, 0), at))
-        return after if between or items[at].has("to", "dash") else None
+        decades = items[after].value.is_decade and items[at - 1].value is not None  # "40s/50s"
+        joined = (
+            items[at].has("or", "and")
+            and decades
+            and items[at - 1].has("number")
+            and items[at - 1].value.is_decade
+        )
+        return after if between or joined or items[at].has("to", "dash") else None
     return None
 
 
@@ -296,7 +306,9 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     ):
         return False
     after = items[stop] if stop < len(items) else None
-    if after is not None and scan.tokens[after.start].norm in "部个本件款首张条只双种场":
+    if after is not None and (after.has("old_years", "year_word") or words[after.start] in ("岁", "周")):
+        return False  # how old somebody is
+    if after is not None and words[after.start] in _MEASURES:
         return True
     alone = after is None or after.has("end", "comma", "but")
     if alone and (
@@ -318,6 +330,7 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     return False
 
 
+_MEASURES = frozenset("部个本件款首张条只双种场")
 _PREPOSITIONS = frozenset(["of", "in", "on", "at", "from", "with", "about", "for", "to", "by", "than"])
 
 

@@ -295,7 +295,10 @@ class _Scanner:
             return title.length > length
         if known.has("tag", "number", "relation"):
             # "Not Aliens" is the film, though "aliens" may be another word for a tag; "not Western" is the tag.
-            own = known.has("number") or (known.has("tag") and known.value[0].own)
+            if known.has("number"):  # "we loved Seven"
+                capital = self.tokens[at].capital and self.tokens[at].kind == "word"
+                return capital and context in _FUZZY_REFERENCES
+            own = known.has("tag") and known.value[0].own
             return context is not None and self.tokens[at].capital and not own
         return True
 

@@ -58,7 +58,19 @@ class Spelling:
         if not near:
             return word
         near.sort()
-        return near[0][1]
+        best = near[0][1]
+        return word if len(best) == len(word) and self._lacks_a_letter(word, best) else best
+
+    def _lacks_a_letter(self, word: str, best: str) -> bool:
+        """Whether a letter is missing of a common word, so that no other was meant: "musicans"."""
+        if sorted(word) == sorted(best):
+            return False
+        letters = "aeiouclnrst"
+        return any(
+            word[:at] + letter + word[at:] in self._known
+            for at in range(1, len(word) + 1)
+            for letter in letters
+        )
 
     @staticmethod
     def _is_slip(word: str, right: str) -> bool:
