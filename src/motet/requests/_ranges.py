@@ -49,10 +49,11 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     if other is not None and quantity.unit == "year" and other.unit == "none" and low % 100 < other.low < 100:
         full = 100 * (low // 100) + other.low  # "1945-55"
         other = Quantity(full, full, "year", other.length)
-    if second is not None and other is not None and limit in (None, "between", "ge") and other.low >= low:
-        if other.unit == quantity.unit or "none" in (other.unit, quantity.unit):
-            high, stop, limit, spans = other.high, second + 1, None, True
-            quantity = Quantity(low, high, other.unit if other.unit != "none" else quantity.unit, 1)
+    joins = other is not None and (other.unit == quantity.unit or "none" in (other.unit, quantity.unit))
+    joins = joins and limit in (None, "between", "ge")
+    if second is not None and other is not None and joins and other.low >= low:
+        high, stop, limit, spans = other.high, second + 1, None, True
+        quantity = Quantity(low, high, other.unit if other.unit != "none" else quantity.unit, 1)
     if limit in (None, "between") and stop < len(items) and not spans:
         after = stop + (
             items[stop].has("comma")
@@ -322,10 +323,11 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
         item = items[place]
         if item.has("noun", "tag"):
             return True
-        if (
-            not item.has("word", "stop", "old", "new", "cheap", "dear", "dash")
-            or words[item.start] in _PREPOSITIONS
-        ):
+        if words[item.start] == "of" and place == stop:
+            continue  # "a dozen of your best films"
+        if not item.has("word", "stop", "old", "new", "cheap", "dear", "dash"):
+            return False
+        if words[item.start] in _PREPOSITIONS:
             return False
     return False
 
