@@ -363,9 +363,10 @@ def print_cold(found: dict[str, Any]) -> dict[str, Any]:
             "item-item on the five likes",
             "model, five likes as a past",
         ):
-            gap = values[f"by text, {variant}"][0].mean() - values[other][0].mean()
-            if gap < 0:
-                print(f"by text, {variant}, LOSES to {other} by {-gap:.4f} NDCG@10")
+            gaps = values[f"by text, {variant}"].mean(1) - values[other].mean(1)
+            for metric, gap in zip(("NDCG@10", "recall@10"), gaps, strict=True):
+                if gap < 0:
+                    print(f"by text, {variant}, LOSES to {other} by {-gap:.4f} {metric}")
     print(f"\nweights fitted on validation users: {json.dumps(found['weights'])}")
     return {
         "means": {name: value.mean(1).tolist() for name, value in values.items()},

@@ -35,7 +35,7 @@ class TextWeights:
     """How what a sentence says is weighed: score = Σ weight · signal.
 
     A :class:`TextRecommender` that is given none takes ``echo=1, together=1`` for a sentence that
-    names items, and ``popularity=1, echo=0.5, tags=0.2`` for one that does not: rounded from what
+    names items, and ``popularity=1, echo=0.75`` for one that does not: rounded from what
     :func:`fit_text_weights` found on MovieLens-100K for three draws of users whose events the model
     had not seen. Fit them on other data.
 
@@ -282,4 +282,4 @@ def _standard(values: NDArray[np.float64]) -> Floats:
 
 
 _NAMED: Final = TextWeights(model=0.0, echo=1.0, together=1.0)
-_UNNAMED: Final = TextWeights(model=0.0, popularity=1.0, echo=0.5, tags=0.2)
+_UNNAMED: Final = TextWeights(model=0.0, popularity=1.0, echo=0.75)
