@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from motet.requests._lexicon import Lexicon, TagWord
-from motet.requests._ranges import read_comparison, read_number, read_vague
+from motet.requests._ranges import is_vague, read_comparison, read_number, read_vague
 from motet.requests._reading import Reading, TagSaid
 from motet.requests._references import (
     read_named_people,
@@ -72,8 +72,7 @@ class _Interpreter:
         self._flush()
         settled = set(self.reading.ranges)
         for place, negated in self.vague:  # after all numbers: a year that was said wins over "old"
-            if not read_vague(self.scan, place, self.lexicon, self.reading, negated, settled):
-                self._word(self.items[place], negated)
+            read_vague(self.scan, place, self.lexicon, self.reading, negated, settled)
         self._hedge_backwards()
         self._refuse_backwards()
         self._join_choices()
@@ -203,7 +202,8 @@ class _Interpreter:
         negated = self.negated is not None and not self.has_object
         after = read_number(self.scan, at, self.lexicon, self.reading, negated)
         if after == at:
-            self._word(self.items[at], self.negated is not None)
+            if self.scan.words[self.items[at].start] != "one":
+                self._word(self.items[at], self.negated is not None)
             return at + 1
         self.has_object = True
         return after
@@ -292,7 +292,10 @@ class _Interpreter:
         if item.has("older", "newer", "cheaper", "dearer", "shorter", "longer") and self._compares(at):
             return at + 1
         if item.has("old", "new", "cheap", "dear"):
-            self.vague.append((at, self.negated is not None))
+            if is_vague(self.scan, at, self.lexicon):
+                self.vague.append((at, self.negated is not None))
+            else:
+                self._word(item, self.negated is not None)
             self.has_object = True
         elif item.has("not", "except"):
             self.negated, self.has_object, self.hedged = (

@@ -11,7 +11,7 @@ from motet.requests._request import Range
 from motet.requests._roles import NumberColumn
 from motet.requests._scan import Item, Scan
 
-__all__ = ["read_comparison", "read_number", "read_vague"]
+__all__ = ["is_vague", "read_comparison", "read_number", "read_vague"]
 
 _MOST = 100  # items in one answer
 _LIMITS = ("gt", "lt", "ge", "le")
@@ -118,20 +118,16 @@ def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
 
 def read_vague(
     scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool, settled: Collection[str]
-) -> bool:
-    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue; False if it is no such word.
+) -> None:
+    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue.
 
     Columns that are settled have limits in numbers, which are clearer.
     """
     item = scan.items[at]
     dated = item.has("old", "new")
     column = lexicon.column("year" if dated else "money")
-    if column is None or _about(scan, at) or column.name in settled:
-        return column is not None and column.name in settled
-    if item.has("new") and scan.tokens[item.start].capital and item.stop < len(scan.tokens):
-        after = scan.tokens[item.stop]
-        if after.capital and after.kind == "word" and item.start:
-            return False  # New York
+    if column is None or column.name in settled:
+        return
     more = item.has("new", "dear")
     edge = column.at(
         {"old": _OLD, "new": _NEW, "cheap": _CHEAP, "dear": _DEAR}[
@@ -144,6 +140,16 @@ def read_vague(
         _add(reading.ranges, column.name, None, edge - 1 if dated else edge)
     else:
         _add(reading.ranges, column.name, edge + 1 if dated else edge, None)
+
+
+def is_vague(scan: Scan, at: int, lexicon: Lexicon) -> bool:
+    """Whether "old", "new" or "cheap" limits a column, and is no part of what something is about or of a name."""
+    item = scan.items[at]
+    if lexicon.column("year" if item.has("old", "new") else "money") is None or _about(scan, at):
+        return False
+    if item.has("new") and item.start and item.stop < len(scan.tokens):
+        after = scan.tokens[item.stop]
+        return not (scan.tokens[item.start].capital and after.capital and after.kind == "word")  # New York
     return True
 
 
@@ -294,8 +300,8 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     items, words = scan.items, scan.words
     before = items[at - 1] if at else None
     said = words[items[at].start]
-    if before is not None and before.has("that", "those", "ordinal"):
-        return False
+    if before is not None and (before.has("that", "those", "ordinal") or words[before.stop - 1] in _OWNERS):
+        return False  # "for my two kids"
     if (
         before is not None
         and words[before.stop - 1] in ("the", "no", "number", "part", "which", "every", "each")
@@ -332,6 +338,7 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     return False
 
 
+_OWNERS = frozenset(["my", "our", "his", "her", "their", "your", "us", "we", "were", "am", "turning"])
 _MEASURES = frozenset("部个本件款首张条只双种场")
 _PREPOSITIONS = frozenset(["of", "in", "on", "at", "from", "with", "about", "for", "to", "by", "than"])
 
