@@ -1,14 +1,20 @@
-"""Sentences of new users, made from what they liked first."""
+"""New users, and sentences made from what they liked first."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from motet.data import Catalogue
 
-__all__ = ["VARIANTS", "sentence"]
+__all__ = ["FIRST", "VARIANTS", "NewUser", "masks", "new_users", "sentence"]
 
+FIRST = 5  # likes that a sentence is made from
 VARIANTS = ("titles", "tags", "words")
 
 # What one might say who does not know the names of the genres; none of it stands in the catalogue's words.
@@ -41,6 +47,50 @@ _ERAS = {
     1980: "ones from the eighties",
     1990: "new ones",
 }
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """Somebody held out: the id, rows of the first likes, of all items met until then, and of the later likes."""
+
+    id: int
+    first: list[int]
+    met: list[int]
+    later: list[int]
+
+
+def new_users(ratings: pl.DataFrame, users: NDArray[np.int64], item_ids: pl.Series) -> list[NewUser]:
+    """Users with five likes and a later one, among some; items the model does not know are left out."""
+    row_of = {item: row for row, item in enumerate(item_ids.cast(pl.Int64).to_list())}
+    found = []
+    chosen = ratings.filter(pl.col("user_id").is_in(users.tolist())).sort("user_id", "timestamp", "item_id")
+    for (user,), mine in chosen.group_by("user_id", maintain_order=True):
+        events = [
+            (row_of[i], stars >= 4)
+            for i, stars in mine.select("item_id", "rating").iter_rows()
+            if i in row_of
+        ]
+        likes = [place for place, (_, liked) in enumerate(events) if liked]
+        if len(likes) > FIRST:
+            cut = likes[FIRST - 1] + 1
+            found.append(
+                NewUser(
+                    int(str(user)),
+                    [events[place][0] for place in likes[:FIRST]],
+                    [item for item, _ in events[:cut]],
+                    [events[place][0] for place in likes[FIRST:]],
+                )
+            )
+    return found
+
+
+def masks(users: list[NewUser], items: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Later likes, and items met before, [U, I] each."""
+    wanted, out = np.zeros((len(users), items), bool), np.zeros((len(users), items), bool)
+    for row, user in enumerate(users):
+        wanted[row, user.later] = True
+        out[row, user.met] = True
+    return wanted, out
 
 
 def sentence(catalogue: Catalogue, liked: Sequence[int], variant: str) -> str:

@@ -22,7 +22,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmarks._sentences import VARIANTS, sentence
+from benchmarks._sentences import FIRST, VARIANTS, NewUser, masks, new_users, sentence
 from motet.bundle import load_bundle, save_bundle
 from motet.data import Behaviour, Dataset, Ragged, TextToVectors, behaviour_of
 from motet.datasets import fetch
@@ -44,7 +44,6 @@ from motet.training import train_model
 from motet.workflow import load_data, text_encoder
 
 Floats = NDArray[np.float64]
-_FIRST = 5
 _HALF_LIVES = (None, 180.0, 30.0, 7.0, 1.0)
 _SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
@@ -55,41 +54,6 @@ def say(what: str) -> None:
 
 
 # -- cold start ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NewUser:
-    """Somebody held out: the id, rows of the first likes, of all items met until then, and of the later likes."""
-
-    id: int
-    first: list[int]
-    met: list[int]
-    later: list[int]
-
-
-def new_users(ratings: pl.DataFrame, users: NDArray[np.int64], item_ids: pl.Series) -> list[NewUser]:
-    """Users with five likes and a later one, among some; items the model does not know are left out."""
-    row_of = {item: row for row, item in enumerate(item_ids.cast(pl.Int64).to_list())}
-    found = []
-    chosen = ratings.filter(pl.col("user_id").is_in(users.tolist())).sort("user_id", "timestamp", "item_id")
-    for (user,), mine in chosen.group_by("user_id", maintain_order=True):
-        events = [
-            (row_of[i], stars >= 4)
-            for i, stars in mine.select("item_id", "rating").iter_rows()
-            if i in row_of
-        ]
-        likes = [place for place, (_, liked) in enumerate(events) if liked]
-        if len(likes) > _FIRST:
-            cut = likes[_FIRST - 1] + 1
-            found.append(
-                NewUser(
-                    int(str(user)),
-                    [events[place][0] for place in likes[:_FIRST]],
-                    [item for item, _ in events[:cut]],
-                    [events[place][0] for place in likes[_FIRST:]],
-                )
-            )
-    return found
 
 
 def cold(seeds: Sequence[int], overrides: Sequence[str]) -> dict[str, Any]:
@@ -187,17 +151,8 @@ def signals_of(text: TextRecommender, data: Dataset, users: list[NewUser], varia
         read = [
             len(set(text.reader.read(s).liked) & set(u.first)) for s, u in zip(sentences, users, strict=True)
         ]
-        say(f"  titles read back: {sum(read)} of {_FIRST * len(users)}")
+        say(f"  titles read back: {sum(read)} of {FIRST * len(users)}")
     return [text.signals(said) for said in sentences]
-
-
-def masks(users: list[NewUser], items: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Later likes, and items met before, [U, I] each."""
-    wanted, out = np.zeros((len(users), items), bool), np.zeros((len(users), items), bool)
-    for row, user in enumerate(users):
-        wanted[row, user.later] = True
-        out[row, user.met] = True
-    return wanted, out
 
 
 def item_item(data: Dataset, users: list[NewUser]) -> Floats:
