@@ -50,7 +50,9 @@ class Truth:
         items = pl.read_parquet(directory / "items.parquet").with_columns(pl.col("item_id").cast(pl.String))
         rows = {row["item_id"]: row for row in items.to_dicts()}
         self.genres = {i: set((rows.get(i, {}).get("genres") or "").split("|")) - {""} for i in self.item_ids}
-        self.year = {i: rows.get(i, {}).get("year") for i in self.item_ids}
+        self.year: dict[str, int] = {
+            i: rows.get(i, {}).get("year") or 0 for i in self.item_ids
+        }  # 0: not known
         self.title = {i: rows.get(i, {}).get("title") or "" for i in self.item_ids}
         order = {i: n for n, i in enumerate(self.item_ids)}
         ratings = pl.read_parquet(directory / "ratings.parquet").with_columns(
@@ -138,7 +140,7 @@ class Truth:
             return bool(n["found"] == len(self.likers[item]) and fits)
         if claim.kind == "number":
             decade = self.year[item] // 10 * 10
-            mine = {i for i in liked if self.year[i] is not None and self.year[i] // 10 * 10 == decade}
+            mine = {i for i in liked if self.year[i] // 10 * 10 == decade}
             return (n["low"], n["found"], n["of"]) == (decade, len(mine), len(liked))
         if claim.kind == "words":
             words = [mention.key for mention in claim.of("word")]

@@ -15,7 +15,7 @@ import argparse
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -253,7 +253,7 @@ def main() -> None:
     explainer = open_explainer(chosen.bundle)
     against = Truth(chosen.data, explainer.bundle)
     groups = list(told(explainer, chosen.reasons, chosen.seed))
-    parts = {
+    parts: dict[str, Callable[[], list[str]]] = {
         "Truth": lambda: truth(explainer, against, groups),
         "Faithfulness": lambda: faithfulness(explainer, groups, chosen.seed),
         "Completeness": lambda: completeness(explainer, groups),

@@ -204,7 +204,9 @@ def test_misspelt_asset_names_the_nearest() -> None:
         AssetError, match=r"'movielens-100' is not known\. Cure: did you mean 'movielens-100k'\?"
     ):
         fetch("movielens-100")
-    with pytest.raises(AssetError, match=r"known: adult, all-MiniLM-L6-v2, clothing-reviews"):
+    with pytest.raises(
+        AssetError, match=r"known: SmolLM2-135M-Instruct, adult, all-MiniLM-L6-v2, clothing-reviews"
+    ):
         fetch("zzzzzz")
 
 
@@ -212,6 +214,7 @@ def test_table_and_an_own_asset(index: Path) -> None:
     assert set(ASSETS) == {
         "movielens-100k",
         "movielens-1m-titles",
+        "SmolLM2-135M-Instruct",
         "clothing-reviews",
         "adult",
         "open-bandit",

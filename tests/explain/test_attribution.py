@@ -115,3 +115,15 @@ def test_taking_a_liked_item_away_is_what_the_claim_says(explainer: Explainer) -
             less = {name: rows[rows != mention.row] for name, rows in past.items()}
             assert whole - probe.with_pasts(0, [claim.item], [less])[0, 0] == pytest.approx(weight, abs=1e-3)
             assert weight > 0
+
+
+def test_an_item_without_its_tags_is_scored_as_one_that_never_had_them(explainer: Explainer) -> None:
+    probe = explainer.ground.probe
+    assert dict(explainer.ground.tags.keys)["genres"]
+    whole = probe.with_pasts(0, [0], [probe.past(0)])[0, 0]
+    same, odd, bare, brand = probe.without_tags(
+        0, 0, [[], [("genres", "Love")], [("genres", "Space"), ("genres", "War")], [("brand", "Acme")]]
+    )
+    assert same == odd == pytest.approx(whole, abs=1e-5)  # it has no such tag
+    assert abs(bare - whole) > 1e-6
+    assert abs(brand - whole) > 1e-6

@@ -102,7 +102,7 @@ LIES: tuple[Callable[[str], str], ...] = (
     lambda text: "",
     lambda text: "Buy now at http://evil.example!",
     lambda text: "Sure! Here is the sentence.",
-    lambda text: text.replace("you", "nobody"),
+    lambda text: f"Nobody would say that {text}",
     lambda text: f"{text[:-1]}, and it won an Oscar.",
     lambda text: "\x00" * 100,
     lambda text: text * 50,

@@ -112,7 +112,7 @@ class Explainer:
     def _solved(self, limits: Sequence[Limit], value: NDArray[np.float64] | None = None) -> Solution:
         """A list that keeps the limits, the best by ``value`` [I] if there is one."""
         rows = self._pool.compared(self._pool.candidates(limits), limits)
-        worth = np.zeros(len(self._pool.scores)) if value is None else value
+        worth = np.full(len(self._pool.scores), -1.0) if value is None else value
         problem = self._pool.problem(limits, rows, worth)
         left_s = max(self._ends - time.monotonic(), 0.02)
         found = Solution(None, -np.inf, np.inf, False, "search")

@@ -145,9 +145,9 @@ def solve_exactly(problem: ListProblem, *, time_limit_s: float, any_list: bool =
     if not len(problem):
         empty = problem.holds(())
         return Solution(() if empty else None, 0.0 if empty else -math.inf, 0.0, True, "exact")
-    if any_list:
+    if any_list:  # the fewer items, the fewer pairs that clash
         problem = ListProblem(
-            np.zeros(len(problem)),
+            np.full(len(problem), -1.0),
             sp.csr_array(problem.together.shape),
             sp.csr_array((len(problem), 0)),
             0.0,
@@ -175,7 +175,7 @@ def solve_exactly(problem: ListProblem, *, time_limit_s: float, any_list: bool =
             integrality=whole,
             bounds=Bounds(0, 1),
             constraints=[*limits, *cut_off, *([_one_of(groups, columns.width)] if groups else [])],
-            options={"time_limit": left_s, "mip_rel_gap": 1e-9},
+            options={"time_limit": left_s, "mip_rel_gap": 0.9 if any_list else 1e-9},
         )
         if found.x is None:
             return Solution(None, -math.inf, _bound(found, math.inf), found.status == 2, "exact")

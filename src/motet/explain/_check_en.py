@@ -26,6 +26,7 @@ _WHO_LIKED_IT = re.compile(
 _LIKED_ANCHOR = re.compile(rf"\b(?:{_DID}|share)\s+⟦0⟧", re.IGNORECASE)
 # in front of a number these stand for a pause, or for nothing
 _PAUSES = {
+    "!",
     ",",
     ".",
     ":",
@@ -46,6 +47,7 @@ _PAUSES = {
     "^",
 }
 _LONGEST = 1.8
+_AROUND = 3  # words on either side of a number that it must stand among
 
 
 def english_findings(
@@ -105,17 +107,22 @@ def _number(token: str) -> str | None:
     return None if value is None or token.lower() == "one" else str(value)
 
 
-def _contexts(tokens: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    """Each number with the word in front of it and the two behind it."""
-    padded = ["^", *(token.lower() for token in tokens), "$", "$"]
-    for at in range(1, len(padded) - 2):
-        value = _number(padded[at])
+def _contexts(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Each number with three words on either side of it, up to a pause."""
+    words = [token.lower() for token in tokens]
+    for at, word in enumerate(words):
+        value = _number(word)
         if value is not None:
-            before = "," if padded[at - 1] in _PAUSES else padded[at - 1]
-            after = [
-                "#" if _number(word) else "," if word in _PAUSES else word for word in padded[at + 1 : at + 3]
-            ]
-            yield value, before, after[0], after[1]
+            yield value, *_up_to_a_pause(words[:at][::-1]), "#", *_up_to_a_pause(words[at + 1 :])
+
+
+def _up_to_a_pause(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for word in words[:_AROUND]:
+        if word in _PAUSES:
+            break
+        found.append("#" if _number(word) else "⟦⟧" if word[0] == "⟦" else word)
+    return found + [","] * (_AROUND - len(found))
 
 
 def _numbers(
@@ -132,7 +139,7 @@ def _numbers(
         yield "missing", value
     for context in _contexts(said):
         if context[0] in there and context not in known:
-            yield "number", " ".join(context[1:2] + context[:1] + context[2:])
+            yield "number", " ".join((*context[_AROUND:0:-1], context[0], *context[_AROUND + 2 :]))
 
 
 def _words(

@@ -23,7 +23,7 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
     "number": "number",
 }
 _SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
-_TIRED = 0.85  # for each time that something was named higher up in the list
+_TIRED = 0.65  # for each time that something was named higher up in the list
 
 
 def choose(

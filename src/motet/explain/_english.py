@@ -103,7 +103,9 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
     key: str = claim.kind
     if claim.kind in ("tags", "rate"):
         kind, kinds = _kinds(ground, claim.of("tag"), one, many)
-        slots |= {"a_kind": article(kind), "kinds": kinds}
+        combine = f"{many} that combine "
+        are_kinds = kinds.removeprefix(f"{many} that ") if kinds.startswith(combine) else f"are {kinds}"
+        slots |= {"a_kind": article(kind), "kinds": kinds, "are_kinds": are_kinds}
         tags += [said_tag(m.key) for m in claim.of("tag")]
         key = {"tags": "tags"}.get(claim.kind, "rate+" if claim.polarity else "rate-")
     elif claim.kind == "popular":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TypeVar
@@ -15,9 +15,9 @@ from motet.data import TextToVectors, WordIndex
 from motet.errors import DataError
 from motet.explain._attribution import Attributor
 from motet.explain._choose import choose
-from motet.explain._claim import Claim
+from motet.explain._claim import CLAIM_KINDS, Claim, ClaimKind
 from motet.explain._explanation import Description, Explanation, Reason
-from motet.explain._from_model import moved_claims
+from motet.explain._from_model import by_influence, falls_of, moved_claims
 from motet.explain._ground import Ground, Taste
 from motet.explain._render import join_sentences, render
 from motet.explain._rephrase import rephrase
@@ -167,11 +167,14 @@ class Explainer:
     # -- pieces --------------------------------------------------------------------------------
 
     def _evidence(self, taste: Taste, rows: Sequence[int]) -> list[list[Claim]]:
-        moved = moved_claims(self.ground, taste, rows)
-        found = (
-            [*find_claims(self.ground, taste, row), *more] for row, more in zip(rows, moved, strict=True)
-        )
-        return [sorted(claims, key=lambda claim: -claim.strength) for claims in found]
+        falls = falls_of(self.ground, taste, rows)
+        moved = moved_claims(self.ground, taste, falls)
+        found = []
+        for place, row in enumerate(rows):
+            claims = [*find_claims(self.ground, taste, row), *moved[place]]
+            claims = [by_influence(self.ground, claim, falls, place) for claim in claims]
+            found.append(sorted(claims, key=lambda claim: -claim.strength))
+        return found
 
     def _moment(self) -> Moments:
         if self._moment_seen is None:
@@ -192,11 +195,15 @@ class Explainer:
         *,
         cautions: bool = False,
     ) -> Reason:
+        alone = told is None
+        told = Counter() if told is None else told
+        turns = {kind: told[f"kind {kind}"] for kind in CLAIM_KINDS}
         chosen = choose(evidence, k, cautions=cautions, told=told)
+        told.update(f"kind {claim.kind}" for claim in chosen)
         if len(chosen) < k and not any(claim.polarity and claim.strength > _SAYS_LITTLE for claim in chosen):
             # little or nothing speaks for it: say first what it is
             chosen = [*find_claims(self.ground, self.ground.taste(-1), row, ("is",))[:1], *chosen]
-        sentences = self._told(chosen, language, tone, seed)
+        sentences = self._told(chosen, language, tone, seed, None if alone else turns)
         text = join_sentences([sentence.text for sentence in sentences], language)
         return Reason(str(user), str(item), text, tuple(sentences), language)
 
@@ -223,8 +230,15 @@ class Explainer:
             )
         return done
 
-    def _told(self, claims: Sequence[Claim], language: Language, tone: Tone, seed: int) -> list[Sentence]:
-        return render(self.ground, claims, language=language, tone=tone, seed=seed)
+    def _told(
+        self,
+        claims: Sequence[Claim],
+        language: Language,
+        tone: Tone,
+        seed: int,
+        turns: Mapping[ClaimKind, int] | None = None,
+    ) -> list[Sentence]:
+        return render(self.ground, claims, language=language, tone=tone, seed=seed, turns=turns)
 
     def _check(self, language: str, tone: str, k: int) -> None:
         require_known(language, _LANGUAGES, "the language", DataError)

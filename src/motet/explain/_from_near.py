@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from motet.explain._claim import Basis, Claim, Mention
 from motet.explain._ground import Ground, Taste
 from motet.explain._source import MOST_NAMED
 
-__all__ = ["Nearest", "Similar", "near_enough"]
+__all__ = ["Nearest", "Similar", "near_claim", "near_enough"]
 
 _LEAST_COSINE = 0.3
 _LENGTH = 60  # characters of titles that one sentence bears
@@ -34,40 +36,23 @@ class Nearest:
         cosines = ground.vectors @ ground.vectors[item]
         cosines[item] = -np.inf
         within = near_enough(ground.items)
-        liked = taste.liked[np.argsort(-cosines[taste.liked], kind="stable")][:MOST_NAMED]
+        liked = taste.liked[np.argsort(-cosines[taste.liked], kind="stable")][:within]
         ranks = [1 + int((cosines > cosines[row]).sum()) for row in liked]
-        named = [
-            (int(row), rank, float(cosines[row]))
+        near = [
+            (int(row), float(cosines[row]))
             for row, rank in zip(liked, ranks, strict=True)
             if rank <= within and cosines[row] >= _LEAST_COSINE
         ]
-        if not named:
+        if not near:
             return []
-        while len(named) > 1 and sum(len(ground.titles[row]) for row, _, _ in named) > _LENGTH:
-            named.pop()
-        strength = min(0.9, 0.35 + 0.1 * len(named) + 0.35 * named[0][2])
-        return [
-            Claim(
-                "near",
-                item,
-                taste.user,
-                "near",
-                True,
-                tuple(Mention("liked", ground.item_id(row), row=row) for row, _, _ in named),
-                (("within", within),),
-                strength,
-                Basis(
-                    tuple(row for row, _, _ in named),
-                    len(named),
-                    tuple(round(cosine, 4) for _, _, cosine in named),
-                ),
-            )
-        ]
+        empty = Claim("near", item, taste.user, "near", True, (), (("within", within),), 0.0)
+        return [near_claim(ground, empty, near)]
 
     def holds(self, ground: Ground, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        rows = [mention.row for mention in claim.of("liked")]
-        return set(rows) <= set(taste.liked.tolist()) and _are_near(ground, claim, rows, "near")
+        named, rows = {mention.row for mention in claim.of("liked")}, list(claim.support.rows)
+        known = named <= set(rows) <= set(taste.liked.tolist())
+        return known and claim.support.count == len(rows) and _are_near(ground, claim, rows, "near")
 
 
 class Similar:
@@ -105,12 +90,33 @@ class Similar:
         return _are_near(ground, claim, [mention.row for mention in claim.of("item")], "near")
 
 
+def near_claim(ground: Ground, claim: Claim, near: list[tuple[int, float]]) -> Claim:
+    """A claim that names the first few of some near items and rests on all of them.
+
+    Args:
+        ground: What is known.
+        claim: For everything else it says.
+        near: Row and cosine of each.
+    """
+    named = [row for row, _ in near[:MOST_NAMED]]
+    while len(named) > 1 and sum(len(ground.titles[row]) for row in named) > _LENGTH:
+        named.pop()
+    return replace(
+        claim,
+        mentions=tuple(Mention("liked", ground.item_id(row), row=row) for row in named),
+        strength=min(0.9, 0.35 + 0.1 * len(named) + 0.35 * max(cosine for _, cosine in near[: len(named)])),
+        support=Basis(
+            tuple(row for row, _ in near), len(near), tuple(round(cosine, 4) for _, cosine in near)
+        ),
+    )
+
+
 def _are_near(ground: Ground, claim: Claim, rows: list[int], relation: str) -> bool:
     if not rows or not claim.polarity or claim.relation != relation or claim.item in rows:
         return False
     if claim.number("within") != near_enough(ground.items) or claim.support.rows != tuple(rows):
         return False
-    if [mention.key for mention in claim.mentions] != [ground.item_id(row) for row in rows]:
+    if not claim.mentions or any(mention.key != ground.item_id(mention.row) for mention in claim.mentions):
         return False
     within = int(claim.number("within"))
     apart = np.linalg.norm(

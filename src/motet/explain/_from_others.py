@@ -13,7 +13,7 @@ __all__ = ["Others", "Popular", "top_of"]
 _LEAST_LIFT, _FEWEST = 1.3, 20
 _MANY = 0.15  # a smaller part of them is told only where it is twice the usual one
 _MOST_ANCHORS = 300  # of the liked items, the latest
-_CLAIMS = 3
+_CLAIMS = 8  # of which what moved the score chooses
 _TOPS = (10, 20, 50, 100, 200, 500, 1000)
 
 

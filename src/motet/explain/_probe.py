@@ -73,7 +73,8 @@ class Probe:
         if not len(tags):
             return np.zeros(0, np.float32)
         data = items_without(self.moment.data, item, tags)
-        return self.score(data, np.full(len(tags), user, np.int32), np.arange(len(tags), dtype=np.int32))
+        rows = np.arange(len(data.items) - len(tags), len(data.items), dtype=np.int32)
+        return self.score(data, np.full(len(tags), user, np.int32), rows)
 
     @property
     def moment(self) -> Moments:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from motet.explain._chinese import chinese_slots
-from motet.explain._claim import Claim
+from motet.explain._claim import Claim, ClaimKind
 from motet.explain._english import english_slots
 from motet.explain._ground import Ground
 from motet.explain._sentence import Sentence
@@ -30,11 +30,11 @@ def render(
     language: Language = "en",
     tone: Tone = "plain",
     seed: int = 0,
+    turns: Mapping[ClaimKind, int] | None = None,
 ) -> list[Sentence]:
     """Say each claim in a sentence.
 
-    Which of several templates says a claim follows from the seed, the user, the item and the claim's
-    place, so that the same question gets the same answer; neighbours do not begin with the same word.
+    Which of several templates says a claim follows from the seed, the user and the item, or the turn, so that the same question gets the same answer; neighbours do not begin with the same word.
 
     Args:
         ground: What is known.
@@ -42,15 +42,17 @@ def render(
         language: ``en`` or ``zh``.
         tone: ``plain``, ``warm`` or ``brief``.
         seed: Other numbers choose other templates.
+        turns: In a list, how often each kind was told higher up: templates take turns then.
     """
     said: list[Sentence] = []
     openings: set[str] = set()
-    for place, claim in enumerate(claims):
+    for claim in claims:
         key, slots, surfaces = _filled(ground, claim, language)
         options = [t for t in _templates(language, key, tone) if _fields(t) <= slots.keys()]
         if not options:
             continue
-        start = _draw(seed, claim, place) % len(options)
+        turn = None if turns is None else turns.get(claim.kind, 0)
+        start = _draw(seed, claim, turn) % len(options)
         order = options[start:] + options[:start]
         texts = [_capital(template.format_map(slots)) for template in order]
         text = next((t for t in texts if _opening(t, language) not in openings), texts[0])
@@ -105,9 +107,11 @@ def _numbers_of(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_NUMBER.findall(text))
 
 
-def _draw(seed: int, claim: Claim, place: int) -> int:
-    what = f"{seed}|{claim.user}|{claim.item}|{claim.kind}|{place}"
-    return int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest(), "big")
+def _draw(seed: int, claim: Claim, turn: int | None) -> int:
+    """A number that follows from the question: from the item, or in a list from the turn."""
+    what = f"{seed}|{claim.user}|{claim.kind}|{claim.item if turn is None else ''}"
+    drawn = int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest(), "big")
+    return drawn + (turn or 0)
 
 
 def _opening(text: str, language: Language) -> str:

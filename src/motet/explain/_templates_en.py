@@ -16,9 +16,9 @@ ENGLISH: Final[Templates] = {
     "tags": {
         "plain": (
             "This is {a_kind}, like {share} {nouns} you {liked}.",
-            "{part}{found} of the {of} {nouns} you {liked} are {kinds}, and this is another.",
+            "{part}{found} of the {of} {nouns} you {liked} {are_kinds}, like this one.",
             "{often}{part}{Kinds} come up often among the {nouns} you {liked} ({found} of {of}), and this is one.",
-            "{part}Among the {of} {nouns} you {liked}, {found} are {kinds}, and so is this.",
+            "{part}Among the {of} {nouns} you {liked}, {found} {are_kinds}, and here is another.",
         ),
         "warm": (
             "{keen}You have a taste for {kinds}, it seems: {share} {nouns} you {liked}, and now this one.",
@@ -158,10 +158,10 @@ ENGLISH: Final[Templates] = {
 
 ALSO_TRUE: Final[Mapping[str, tuple[str, ...]]] = {
     "tags": (
-        "{part}Of the {of} {nouns} you {liked}, {found} are {kinds}, as is this one.",
-        "{part}You {liked} {of} {nouns}, {found} of them {kinds}, and this is another.",
-        "{part}{found} out of the {of} {nouns} you {liked} were {kinds}.",
-        "{part}{found} out of {of} {nouns} you {liked} have been {kinds}.",
+        "{part}Of the {of} {nouns} you {liked}, {found} {are_kinds}, as does this one.",
+        "{part}{found} of the {of} {nouns} you {liked} are {kinds}, and so is this one.",
+        "{part}{found} out of the {of} {nouns} you {liked} {are_kinds}.",
+        "{part}{found} out of {of} {nouns} you {liked} {are_kinds}.",
     ),
     "rate+": (
         "{part}You have {liked} {found} of the {of} {kinds} you have {had}.",

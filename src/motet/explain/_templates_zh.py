@@ -90,9 +90,9 @@ CHINESE: Final[Templates] = {
         "brief": ("{said}是{entities}，与{titles}相同。",),
     },
     "fact": {
-        "plain": ("它与你{liked}的{titles}有相同的{said}。", "你{liked}{titles}，这{mw}与{them}有相同的{said}。"),
-        "warm": ("你{liked}{titles}，这{mw}与{them}有相同的{said}。",),
-        "brief": ("与{titles}有相同的{said}。",),
+        "plain": ("它与你{liked}的{titles}有共同的{said}。", "你{liked}{titles}，这{mw}与{them}有共同的{said}。"),
+        "warm": ("你{liked}{titles}，这{mw}与{them}有共同的{said}。",),
+        "brief": ("与{titles}有共同的{said}。",),
     },
     "fact_direct": {
         "plain": ("它的{said}是你{liked}的{titles}。", "你{liked}{titles}，而{them}正是它的{said}。"),

@@ -49,15 +49,15 @@ def users_with(data: Dataset, user: int, pasts: Sequence[Mapping[str, NDArray[np
 
 
 def items_without(data: Dataset, item: int, tags: Sequence[Sequence[tuple[str, str]]]) -> Dataset:
-    """A data set whose items are one item, once for each of several sets of tags taken from it.
+    """A data set with one item once more at its end for each of several sets of tags taken from it.
 
     Args:
         data: The data set.
         item: Row of the item.
         tags: Per variant (feature, value) of tags and categories.
     """
-    n, table = len(tags), data.items
-    at = np.full(n, item, np.int64)
+    table = data.items
+    at = np.full(len(tags), item, np.int64)
     codes = table.codes[at]
     layout = data.encoder.layout("item").codes
     lists: dict[str, list[NDArray[np.int32]]] = {name: [] for name in table.tags}
@@ -70,13 +70,17 @@ def items_without(data: Dataset, item: int, tags: Sequence[Sequence[tuple[str, s
                 column = layout.index(feature)
                 if codes[variant, column] in _rows(data, feature, [(feature, value)]):
                     codes[variant, column] = data.encoder.vocabularies[feature].offset
-    ragged = {
-        name: Ragged.from_lengths(
-            np.concatenate(parts).astype(np.int32), np.array([len(part) for part in parts], np.int64)
-        )
-        for name, parts in lists.items()
-    }
-    items = EntityTable(codes, table.numbers[at], ragged, table.vector_rows[at])
+    longer = {}
+    for name, parts in lists.items():
+        old = table.tags[name]
+        lengths = np.concatenate([old.lengths(), [len(part) for part in parts]]).astype(np.int64)
+        longer[name] = Ragged.from_lengths(np.concatenate([old.values, *parts]).astype(np.int32), lengths)
+    items = EntityTable(
+        np.concatenate([table.codes, codes]),
+        np.concatenate([table.numbers, table.numbers[at]]),
+        longer,
+        np.concatenate([table.vector_rows, table.vector_rows[at]]),
+    )
     return replace(data, items=items)
 
 

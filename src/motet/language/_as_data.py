@@ -103,7 +103,8 @@ def _once(text: str) -> str:
     text = _TURNS.sub(r"\1", text)
     text = _RULES.sub(" — ", text)
     text = _FENCES.sub(" ", text)
-    return clean_text(text.translate(_PLAIN_BRACKETS), len(text) + 1)
+    text = text.translate(_PLAIN_BRACKETS).replace("](", "] (")
+    return clean_text(text, len(text) + 1)
 
 
 def _without_piles_of_marks(text: str) -> str:

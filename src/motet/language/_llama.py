@@ -170,11 +170,12 @@ def turned(rows: Array) -> Array:
         rows Q, shape [n, D]; lengths and angles are as before.
 
     Example:
-        >>> np.round(turned(np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]], np.float32)), 2).tolist()
-        [[0.71, 0.71, 0.0, 0.0, 1.41, -1.41]]
+        >>> print(np.round(turned(np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]], np.float32)), 2) + 0.0)
+        [[ 0.71  0.71  0.    0.    1.41 -1.41]]
     """
     hadamard = _hadamard(rows.shape[1])
-    return (rows.reshape(-1, len(hadamard)) @ hadamard).reshape(rows.shape)
+    blocks: Array = rows.reshape(-1, len(hadamard)) @ hadamard
+    return blocks.reshape(rows.shape)
 
 
 def turned_columns(columns: Array) -> Array:
