@@ -38,7 +38,19 @@ ALLOWED: dict[str, set[str]] = {
         "explain",
     },
     "tuning": {"schema", "data", "language", "models", "training", "evaluation", "bundle"},
-    "serving": {"schema", "bundle", "recommend", "training", "assist"},
+    "store": {"schema"},
+    "serving": {
+        "schema",
+        "data",
+        "bundle",
+        "language",
+        "recommend",
+        "requests",
+        "explain",
+        "assist",
+        "store",
+    },
+    "pages": set(),
 }
 EVERYWHERE = {"errors", "assets"}
 ANYTHING = {"cli", "testing", "workflow", "__main__", "__init__"}
