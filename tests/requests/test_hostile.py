@@ -2,23 +2,129 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from motet.requests import FastReader
+from motet.assets import Progress
+from motet.language import Generation, GenerationSettings, Prompt
+from motet.requests import FastReader, ModelReader, Request
+from motet.requests._prompt import prompt_for, tag_values
 
 ENTRIES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent / "hostile_requests.yaml").read_text(encoding="utf-8")
 )
+PARTS = set(Request.model_fields) - {"text", "flags", "language"}
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
+class Obedient:
+    """A model that was won over: it answers what somebody hostile would have it answer, and notes what it saw."""
+
+    name, settings_key = "obedient", "obedient"
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.seen: list[Prompt] = []
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerationSettings = GenerationSettings(),
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        self.seen += prompts
+        return [Generation(self.answer, 1, 1, "stop", 0.0) for _ in prompts]
+
+    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
+        yield from [one.text for one in self.generate([prompt], settings)]
+
+
+def orders(films: FastReader) -> dict[str, str]:
+    """Answers that obey: item 50 for everybody, no exclusion, more than may be asked for, a call, the prompt."""
+    genres = tag_values(films.lexicon)
+    steered = {"like": ["Star Wars"], "must": genres, "must_not": [], "count": 100, "scenario": "night"}
+    limits = {"year_from": 1900, "year_to": 1977, "keep_seen": True, "k": 100_000, "users": "all"}
+    return {
+        "steered": json.dumps({**steered, **limits}),
+        "excluding": json.dumps({"must_not": genres, "without": ["Toy Story", "Fargo"], "count": 1}),
+        "prompt": prompt_for(films.lexicon, "").system,
+        "call": '{"name": "recommend", "arguments": {"keep_seen": true, "k": 100000}}',
+        "turned": '{"must": {"$ne": null}, "count": "all", "like": [["Star Wars"]], "year_from": "1e999"}',
+        "deep": "[" * 50_000,
+    }
+
+
+def plain_parts(request: Request) -> dict[str, object]:
+    return {part: getattr(request, part) for part in PARTS}
+
+
+def said(entry: dict[str, Any]) -> str:
+    return str(entry["text"]) * int(entry.get("repeat", 1))
+
+
+@each_entry
 def test_only_what_is_plain_is_read(films: FastReader, entry: dict[str, Any]) -> None:
-    text = entry["text"] * entry.get("repeat", 1)
-    read, plain = films.read(text), films.read(entry["must"]["same_as"])
-    parts = set(type(read).model_fields) - {"text", "flags", "language"}
-    assert {part: getattr(read, part) for part in parts} == {part: getattr(plain, part) for part in parts}
+    read, plain = films.read(said(entry)), films.read(entry["must"]["same_as"])
+    assert plain_parts(read) == plain_parts(plain)
     assert set(entry["flags"]) <= set(read.flags)
+
+
+@each_entry
+def test_a_model_that_obeys_changes_nothing(films: FastReader, entry: dict[str, Any]) -> None:
+    plain = films.read(entry["must"]["same_as"])
+    for answer in orders(films).values():
+        read = ModelReader(Obedient(answer), films.lexicon, films).read(said(entry))
+        assert plain_parts(read) == plain_parts(plain)
+        assert set(entry["flags"]) <= set(read.flags)
+
+
+@each_entry
+def test_a_model_sees_the_wish_as_data_and_never_the_order(films: FastReader, entry: dict[str, Any]) -> None:
+    model = Obedient("{}")
+    ModelReader(model, films.lexicon, films).read(said(entry))
+    trusted = prompt_for(films.lexicon, "a western")
+    for prompt in model.seen:
+        assert (prompt.system, prompt.examples) == (trusted.system, trusted.examples)
+        lines = prompt.user.split("\n")
+        assert (lines[0], len(lines), lines[-1]) == ("<request>", 3, "</request>")
+        assert not set("<>{}`\\") & set(lines[1])
+        for order in (
+            "gnore",
+            "prompt",
+            "everyone",
+            "rules",
+            "DROP",
+            "rm -rf",
+            "http",
+            "4111",
+            "@",
+            "管理员",
+        ):
+            assert order not in lines[1], order
+    # where an order was all that was said, the model is not even asked
+    nothing_left = not films.read(said(entry)).text
+    assert bool(model.seen) != nothing_left
+
+
+def test_such_a_model_is_believed_where_a_request_bears_it_out(films: FastReader) -> None:
+    """Without that, what is above would hold for a reader that never listens."""
+    answer = json.dumps({"must": ["Adventure"]})
+    read = ModelReader(Obedient(answer), films.lexicon, films).read("something adventuresome")
+    assert [tag.value for tag in read.must] == ["Adventure"]
+
+
+@each_entry
+def test_a_conversation_keeps_its_limits_through_an_attack(films: FastReader, entry: dict[str, Any]) -> None:
+    before = films.read("three comedies from the nineties, no horror, nothing like Fargo")
+    after, plain = films.read(said(entry), before), films.read(entry["must"]["same_as"], before)
+    assert plain_parts(after) == plain_parts(plain)
+    assert set(before.must_not) <= set(after.must_not)
+    assert set(before.without) <= set(after.without)
