@@ -25,10 +25,10 @@ from motet.requests import (
     GoldRequest,
     Lexicon,
     ModelReader,
-    ModelReading,
     Reader,
     Request,
     RequestScore,
+    Understanding,
     f1_interval,
     load_gold,
     read_gold,
@@ -162,12 +162,14 @@ class _Noting:
 
     def __init__(self, reader: ModelReader) -> None:
         self.reader = reader
-        self.notes: list[ModelReading] = []
+        self.notes: list[Understanding] = []
 
-    def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
+    def understand(
+        self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+    ) -> Understanding:
         """As the reader."""
-        self.notes.append(self.reader.read_with_notes(text, previous, shown))
-        return self.notes[-1].request
+        self.notes.append(self.reader.understand(text, previous, shown))
+        return self.notes[-1]
 
     def tell(self) -> None:
         """Print what was believed and what was not."""

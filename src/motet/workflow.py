@@ -52,11 +52,11 @@ from motet.knowledge import (
     read_written_knowledge,
     write_knowledge,
 )
-from motet.language import VectorCache, build_encoder, encode_cached
+from motet.language import VectorCache, build_encoder, build_generator, encode_cached
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
-from motet.requests import FastReader, Lexicon
+from motet.requests import FastReader, Lexicon, ModelReader, Reader
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
 from motet.training import ModelPredictor, Trained, diagnose, single_task_control, train_model
 
@@ -306,25 +306,50 @@ def open_recommender(bundle: str | Path, progress: Progress = silent) -> Recomme
     return Recommender(loaded, text_encoder(loaded.schema.language, progress))
 
 
-def open_explainer(bundle: str | Path, *, progress: Progress = silent) -> Explainer:
-    """Load a bundle to explain its answers, with its knowledge graph if it has one."""
+def open_explainer(
+    bundle: str | Path, *, words: LanguageSettings | None = None, progress: Progress = silent
+) -> Explainer:
+    """Load a bundle to explain its answers, with its knowledge graph if it has one.
+
+    Args:
+        bundle: Its directory.
+        words: Names the language model that may rephrase what templates say; templates alone when
+            left out. It is loaded when it is first needed.
+        progress: Called with what is going on.
+    """
     recommender = open_recommender(bundle, progress)
-    return Explainer(recommender, graph=open_graph(recommender.bundle))
+    graph = open_graph(recommender.bundle)
+    if words is None:
+        return Explainer(recommender, graph=graph)
+    generator = build_generator(words)
+    return Explainer(recommender, graph=graph, generator=generator, time_limit_s=words.generator_seconds)
 
 
-def open_assistant(bundle: str | Path, *, progress: Progress = silent) -> Assistant:
-    """Load a bundle to answer requests in words; a text encoder is loaded when it is first needed."""
-    explainer = open_explainer(bundle, progress=progress)
+def open_assistant(
+    bundle: str | Path, *, words: LanguageSettings | None = None, progress: Progress = silent
+) -> Assistant:
+    """Load a bundle to answer requests in words; what it needs is loaded when it is first needed.
+
+    Args:
+        bundle: Its directory.
+        words: Names the language model that reads requests beside the rules and rephrases what
+            templates say; rules and templates alone when left out.
+        progress: Called with what is going on.
+    """
+    explainer = open_explainer(bundle, words=words, progress=progress)
     loaded, graph = explainer.bundle, explainer.ground.graph
     catalogue = loaded.data.catalogue
     if catalogue is None:
         raise DataError(f"the schema '{loaded.schema.name}' has no items", "asking needs keys.item")
     lexicon = Lexicon(catalogue, scenarios=loaded.data.encoder.scenarios[1:], graph=graph)
     encode = text_encoder(loaded.schema.language, progress)
+    reader: Reader = FastReader(lexicon)
+    if words is not None and explainer.generator is not None:
+        reader = ModelReader(explainer.generator, lexicon, time_limit_s=words.generator_seconds)
     return Assistant(
         explainer.recommender,
         explainer,
-        FastReader(lexicon),
+        reader,
         meaning=lambda: MeaningIndex.of_catalogue(catalogue, encode),
     )
 

@@ -10,7 +10,7 @@ import yaml
 
 from motet.data import Catalogue
 from motet.errors import RequestError
-from motet.requests import FastReader, GoldRequest, Request, f1_interval, load_gold, read_gold
+from motet.requests import FastReader, GoldRequest, Request, Understanding, f1_interval, load_gold, read_gold
 from motet.requests._score import slot_counts
 
 HERE = Path(__file__).parent
@@ -83,9 +83,13 @@ def test_a_reader_that_turns_exclusions_round_is_found_out(
     first: list[GoldRequest], films: FastReader
 ) -> None:
     class Wrong:
-        def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
+        def understand(
+            self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+        ) -> Understanding:
             read = films.read(text)
-            return read.model_copy(update={"must": (*read.must, *read.must_not), "must_not": ()})
+            return Understanding(
+                read.model_copy(update={"must": (*read.must, *read.must_not), "must_not": ()})
+            )
 
     (score,) = read_gold(Wrong(), [request for request in first if request.id == "n06"])
     assert (score.exclusions, score.missed, score.inverted, score.exact) == (2, 2, 2, False)

@@ -52,7 +52,7 @@ def reader(films: FastReader, **answer: Any) -> ModelReader:
 def test_what_the_request_supports_is_added(films: FastReader) -> None:
     text = "something adventuresome"
     assert films.read(text).must == ()
-    read = reader(films, must=["Adventure"]).read_with_notes(text)
+    read = reader(films, must=["Adventure"]).understand(text)
     assert [tag.value for tag in read.request.must] == ["Adventure"]
     assert read.added == ("must: Adventure",)
 
@@ -70,7 +70,7 @@ def test_inventions_are_dropped(films: FastReader) -> None:
         year_to=1995,
         count=7,
         scenario="evening",
-    ).read_with_notes(text)
+    ).understand(text)
     assert invented.request == films.read(text)
     assert len(invented.dropped) == 10
     assert invented.problem == ""
@@ -82,7 +82,7 @@ def test_exclusions_of_the_fast_reader_are_never_lost_or_turned_round(films: Fas
     against = reader(
         films, must=["Horror"], prefer=["Horror"], like=["Psycho"], must_not=["Thriller"], year_from=1920
     )
-    read = against.read_with_notes(text)
+    read = against.understand(text)
     assert read.request == plain
     assert set(read.dropped) >= {"must: Horror", "like: Psycho", "must_not: Thriller"}
     assert reader(films).read(text) == plain
@@ -100,7 +100,7 @@ def test_a_failing_model_leaves_the_fast_reading_and_is_noted(films: FastReader)
     def fail() -> str:
         raise GenerationError("the model is gone", "bring it back")
 
-    read = ModelReader(Scripted(fail), films.lexicon).read_with_notes("three comedies without romance")
+    read = ModelReader(Scripted(fail), films.lexicon).understand("three comedies without romance")
     assert read.request == films.read("three comedies without romance")
     assert "the model is gone" in read.problem
 
@@ -140,9 +140,7 @@ def test_a_real_model_out_of_time_leaves_the_fast_reading(films: FastReader) -> 
     model = LocalGenerator()
     model.count_tokens("loads the tokenizer")
     start = time.perf_counter()
-    read = ModelReader(model, films.lexicon, films, time_limit_s=0.01).read_with_notes(
-        "two westerns, no comedy"
-    )
+    read = ModelReader(model, films.lexicon, films, time_limit_s=0.01).understand("two westerns, no comedy")
     assert read.request == films.read("two westerns, no comedy")
     assert read.problem
     assert time.perf_counter() - start < 60
@@ -151,7 +149,7 @@ def test_a_real_model_out_of_time_leaves_the_fast_reading(films: FastReader) -> 
 @pytest.mark.slow
 def test_a_real_model_is_read_and_checked(films: FastReader) -> None:
     text = "two westerns, no comedy, like Unforgiven"
-    read = ModelReader(LocalGenerator(), films.lexicon, films, time_limit_s=240).read_with_notes(text)
+    read = ModelReader(LocalGenerator(), films.lexicon, films, time_limit_s=240).understand(text)
     assert read.problem == ""
     assert set(films.read(text).must_not) <= set(read.request.must_not)
     assert read.request.count == 2

@@ -1,7 +1,7 @@
 """Ask, follow up, lists: everything about words in its turn."""
 
 from motet.assist._answer import Answer, AnsweredItem, Conversation
-from motet.assist._ask import Assistant, Reader
+from motet.assist._ask import Assistant
 from motet.assist._list_answer import LimitReport, ListAnswer, ListConflict, ListedItem, WayOut
 from motet.assist._list_limits import ListLimits, Quota
 from motet.assist._make_list import make_list
@@ -19,7 +19,6 @@ __all__ = [
     "ListLimits",
     "ListedItem",
     "Quota",
-    "Reader",
     "RelationSettings",
     "WayOut",
     "make_list",

@@ -49,7 +49,7 @@ class Answer:
         items: Best first; empty only if the catalogue has nothing that may be shown.
         notes: Everything else that a person should know: fewer items than asked for, a language
             model that failed.
-        read_by: Who read the request: ``fast`` or the name of a model.
+        read_by: Who read the request: ``rules`` or the name of a model.
         written_by: Who wrote the reasons: ``templates`` or the name of a model.
         elapsed_s: Seconds it took.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,19 +22,11 @@ from motet.assist._relations import ItemRelations, mine_relations
 from motet.assist._spaces import item_spaces
 from motet.data import WordIndex
 from motet.errors import LanguageError, RequestError
-from motet.explain import Explainer
+from motet.explain import Explainer, Reason
 from motet.recommend import MeaningIndex, Recommender
-from motet.requests import Request
+from motet.requests import Reader, Request, Understanding
 
-__all__ = ["Assistant", "Reader"]
-
-
-class Reader(Protocol):
-    """Reads requests in words."""
-
-    def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
-        """Understand a request, perhaps one that follows another and speaks of the items shown."""
-        ...
+__all__ = ["Assistant"]
 
 
 class Assistant:
@@ -102,9 +94,11 @@ class Assistant:
         began = time.perf_counter()
         before = conversation or Conversation(user=user)
         user = user or before.user or self._nobody()
-        request = self.reader.read(text, before.request, before.shown)
+        understood = self.reader.understand(text, before.request, before.shown)
+        request = understood.request
         where = scenario or request.scenario
         meaning, notes = self._meaning(request)
+        notes += _not_read(understood)
         wanted = request.count or k
         chosen = choose(
             request,
@@ -119,7 +113,7 @@ class Assistant:
         notes += _told(request, chosen, wanted)
         ids = self.catalogue.frame["id"].gather(chosen.rows).to_list()
         reasons = self.explainer.reason(user, ids, language=request.language, tone=request.tone)
-        notes += dict.fromkeys(reason.note for reason in reasons if reason.note)
+        notes += _not_written(reasons, request.language)
         predictions = self._predictions(user, ids, where)
         items = tuple(
             AnsweredItem(
@@ -140,7 +134,7 @@ class Assistant:
             request=request,
             items=items,
             notes=tuple(notes),
-            read_by="fast",
+            read_by=understood.read_by,
             written_by=next(iter(writers), "templates"),
             elapsed_s=time.perf_counter() - began,
         )
@@ -169,10 +163,12 @@ class Assistant:
             DataError: If the scenario is not known.
         """
         user = user or self._nobody()
-        request = self.reader.read(text)
+        understood = self.reader.understand(text)
+        request = understood.request
         if scenario is not None:
             request = request.model_copy(update={"scenario": scenario})
         meaning, notes = self._meaning(request)
+        notes += _not_read(understood)
         may = allowed(request, self.catalogue, self.graph)
         scores = standardised(self.recommender.scores(user, scenario=request.scenario), may)
         scores = scores + match(request, self.catalogue, may, meaning=meaning, like=self._likeness(request))
@@ -235,6 +231,23 @@ class Assistant:
         while self._users.rows(pl.Series([name]))[0] >= 0:
             name += "?"
         return name
+
+
+def _not_read(understood: Understanding) -> list[str]:
+    """That a language model was to read the request, and did not."""
+    if not understood.problem:
+        return []
+    return [note("not_read", understood.request.language, problem=understood.problem)]
+
+
+def _not_written(reasons: Sequence[Reason], language: str) -> list[str]:
+    """That a language model was to say the reasons, and did not, or not all of them."""
+    problems = {reason.note for reason in reasons if reason.note}
+    if problems:
+        return [note("not_written", language, problem=problem) for problem in sorted(problems)]
+    refused = sum(reason.fallback for reason in reasons)
+    sentences = sum(len(reason.sentences) for reason in reasons)
+    return [note("refused", language, refused=refused, sentences=sentences)] if refused else []
 
 
 def _told(request: Request, chosen: Chosen, wanted: int) -> list[str]:

@@ -43,6 +43,19 @@ _NOTES = {
         "en": "Parts of the request read like instructions to a machine and were ignored.",
         "zh": "请求中有类似机器指令的内容，已忽略。",
     },
+    "not_read": {
+        "en": "The request was read by rules alone: {problem}.",
+        "zh": "仅按规则理解请求：{problem}。",
+    },
+    "not_written": {
+        "en": "The reasons are in the words of templates: {problem}.",
+        "zh": "推荐理由采用模板文字：{problem}。",
+    },
+    "refused": {
+        "en": "{refused} of {sentences} sentences are in the words of templates: "
+        "what the language model said did not follow from the evidence.",
+        "zh": "{sentences} 句中有 {refused} 句采用模板文字：语言模型的说法与依据不符。",
+    },
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 import motet
+from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
 from motet.cli._tune import tune
@@ -41,7 +40,9 @@ app = typer.Typer(
         "2. `motet check schema.yaml --data DIR` says what is in the files, what was cleaned, and what would leak.\n\n"
         "3. `motet train schema.yaml --data DIR --out BUNDLE` trains one model for all tasks.\n\n"
         "4. `motet evaluate BUNDLE --data DIR --controls` says honestly how good it is; `report.html` lies in the bundle.\n\n"
-        "5. `motet predict` and `motet recommend` use it.\n\n"
+        "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
+        "use it in words.\n\n"
+        "`motet tune` fits the language models to your own data.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
@@ -53,18 +54,6 @@ app.command()(tune)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)
-
-# a log or a pipe has no width of its own, and 80 columns cut the tables short
-out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
-Data = Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")]
-SchemaFile = Annotated[Path, typer.Argument(help="Schema file (YAML).")]
-BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle.")]
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
 
 @app.callback(invoke_without_command=True)
@@ -81,7 +70,7 @@ def datasets_list(as_json: Json = False) -> None:
     from motet.datasets import DATASETS  # noqa: PLC0415 (a command imports what it uses)
 
     if as_json:
-        _print_json({name: source.summary for name, source in DATASETS.items()})
+        print_json({name: source.summary for name, source in DATASETS.items()})
         return
     for name, source in DATASETS.items():
         out_console.print(f"[bold]{name:18}[/bold] {escape(source.summary)}", soft_wrap=True)
@@ -101,7 +90,7 @@ def datasets_fetch(
     with progress_on_terminal(as_json) as report:
         place = fetch(name, out, report)
     if as_json:
-        _print_json({"directory": str(place)})
+        print_json({"directory": str(place)})
     else:
         typer.echo(f"{place}: schema.yaml, DATASHEET.md and the tables")
 
@@ -117,7 +106,7 @@ def inspect_command(
 
     found = inspect_directory(directory)
     if as_json:
-        _print_json(
+        print_json(
             {"schema": found.schema.model_dump(mode="json", exclude_defaults=True), "notes": found.notes}
         )
         return
@@ -149,7 +138,7 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
     with tempfile.TemporaryDirectory() as columns, progress_on_terminal(as_json) as progress:
         report = check_data(parsed, data, Path(columns), progress, graph_too)
     if as_json:
-        _print_json(report.to_json() | ({"knowledge": graphs[0].to_json()} if graphs else {}))
+        print_json(report.to_json() | ({"knowledge": graphs[0].to_json()} if graphs else {}))
         return
     for table in columns_tables(report):
         out_console.print(table)
@@ -201,7 +190,7 @@ def train(
     with progress_on_terminal(as_json) as report:
         bundle = workflow.train(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
     if as_json:
-        _print_json(bundle.metrics)
+        print_json(bundle.metrics)
         return
     out_console.print(metrics_table(bundle.schema, bundle.metrics))
     cost = bundle.metrics["cost"]
@@ -228,7 +217,7 @@ def evaluate(
             bundle, data, split=split, controls=controls, seed=seed, progress=report
         )
     if as_json:
-        _print_json(metrics)
+        print_json(metrics)
         return
     out_console.print(metrics_table(Schema.load(bundle / "schema.yaml"), metrics))
     for name, found in metrics.get("controls", {}).items():
@@ -260,7 +249,7 @@ def predict(
         keys = [k for k in (recommender.schema.keys.user, recommender.schema.keys.item) if k]
         result = recommender.predict(_read_rows(pairs, keys, recommender))
     write(result)
-    _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
+    print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows"
     )
 
@@ -292,7 +281,7 @@ def recommend(
             wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
         result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=keep_seen)
     write(result)
-    _print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
+    print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows for {len(wanted):,} users"
     )
 
@@ -303,7 +292,7 @@ def report(bundle: BundleDir, as_json: Json = False) -> None:
     from motet import workflow  # noqa: PLC0415
 
     path = workflow.write_report(bundle)
-    _print_json({"report": str(path)}) if as_json else typer.echo(path)
+    print_json({"report": str(path)}) if as_json else typer.echo(path)
 
 
 def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.DataFrame:

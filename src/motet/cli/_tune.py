@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from motet.cli._options import Data, Json, SchemaFile, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.errors import SchemaError
 from motet.schema import Schema, require_known
@@ -26,8 +26,8 @@ def tune(
             "multi-task model. instruct: a generating model taught to answer about your users and items."
         ),
     ],
-    schema: Annotated[Path, typer.Argument(help="Schema file (YAML).")],
-    data: Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")],
+    schema: SchemaFile,
+    data: Data,
     out: Annotated[Path, typer.Option(help="Directory to write: the model's folder, and tuning.json.")],
     method: Annotated[str | None, typer.Option(help="lora or full.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
@@ -42,9 +42,7 @@ def tune(
         bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON for machines, and no progress.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Fit a text encoder or a generating model to your own data; where that does not help, it says so."""
     require_known(kind, _KINDS, "what to tune", SchemaError)
@@ -61,7 +59,7 @@ def tune(
         loaded = workflow.load_data(parsed, data, progress=progress).data
         tuned = run(loaded, out, settings, resume=resume, overwrite=overwrite, progress=progress)
     if as_json:
-        typer.echo(json.dumps(tuned.report, indent=1, ensure_ascii=False))
+        print_json(tuned.report)
         return
     typer.echo(tuned.report["summary"])
     if kind == "instruct":

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
+from motet.errors import SchemaError
+from motet.schema import LanguageSettings, Schema
 
 if TYPE_CHECKING:
     from motet.assist import Answer
+    from motet.explain import Description, Reason
     from motet.requests import Request
 
 __all__ = ["ask", "describe", "explain", "make_a_list", "profile"]
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-
-BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
-
-User = Annotated[str, typer.Option(help="Id of the user; somebody unknown when left out.")]
-Language = Annotated[str, typer.Option(help="en or zh.")]
 
 
 def ask(
@@ -47,14 +40,17 @@ def ask(
         Path | None,
         typer.Option(help="File that keeps the conversation, so that the next command goes on with it."),
     ] = None,
+    model: Model = False,
+    changes: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Recommend what was asked for: what was understood, items with every task's prediction, and a reason each."""
     from motet import workflow  # noqa: PLC0415
     from motet.assist import Conversation  # noqa: PLC0415
 
+    words = _words(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        assistant = workflow.open_assistant(bundle, progress=report)
+        assistant = workflow.open_assistant(bundle, words=words, progress=report)
         so_far = Conversation(user=user)
         if conversation is not None and conversation.exists():
             so_far = Conversation.load(conversation)
@@ -66,26 +62,26 @@ def ask(
         if conversation is not None:
             so_far.save(conversation)
     if as_json:
-        _print_json(answers[0].to_json() if len(answers) == 1 else [answer.to_json() for answer in answers])
+        print_json(answers[0].to_json() if len(answers) == 1 else [answer.to_json() for answer in answers])
         return
     for said, answer in zip((request, *(follow_up or ())), answers, strict=True):
         if len(answers) > 1:
-            console.print(f"\n[bold]› {escape(said)}[/bold]")
+            out_console.print(f"\n[bold]› {escape(said)}[/bold]")
         _print_answer(answer)
 
 
 def _print_answer(answer: Answer) -> None:
-    console.print(f"[dim]understood:[/dim] {escape(_understood(answer.request))}")
+    out_console.print(f"[dim]understood:[/dim] {escape(_understood(answer.request))}")
     for item in answer.items:
-        console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)})[/dim]")
-        console.print(f"   {escape(item.reason)}")
+        out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)})[/dim]")
+        out_console.print(f"   {escape(item.reason)}")
         if item.misses:
-            console.print(f"   misses: {escape(', '.join(item.misses))}")
-        console.print(f"   [dim]{escape(_predicted(item.predictions))}[/dim]")
-    console.print()
+            out_console.print(f"   misses: {escape(', '.join(item.misses))}")
+        out_console.print(f"   [dim]{escape(_predicted(item.predictions))}[/dim]")
+    out_console.print()
     for line in answer.notes:
-        console.print(escape(line))
-    console.print(
+        out_console.print(escape(line))
+    out_console.print(
         f"[dim]read by {escape(answer.read_by)}, written by {escape(answer.written_by)}, "
         f"{answer.elapsed_s * 1e3:,.0f} ms[/dim]"
     )
@@ -137,26 +133,28 @@ def explain(
     user: Annotated[str, typer.Option(help="Id of the user.")],
     item: Annotated[str, typer.Option(help="Id of the item.")],
     language: Language = "en",
+    model: Model = False,
+    changes: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Say why an item is, or is not, for a user: the reason, and everything found that it rests on."""
     from motet import workflow  # noqa: PLC0415
     from motet.explain._render import render  # noqa: PLC0415
 
+    words = _words(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        explainer = workflow.open_explainer(bundle, progress=report)
+        explainer = workflow.open_explainer(bundle, words=words, progress=report)
         found = explainer.explain(user, item, language=language)  # type: ignore[arg-type]
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
-    console.print(escape(found.reason.text))
-    if found.reason.note:
-        console.print(f"[dim]{escape(found.reason.note)}[/dim]")
+    out_console.print(escape(found.reason.text))
+    _print_writer(found.reason, model)
     table = Table("evidence", "strength", box=None)
     told = render(explainer.ground, found.evidence, language=language, tone="brief", seed=0)  # type: ignore[arg-type]
     for sentence in told:
         table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
-    console.print(table)
+    out_console.print(table)
 
 
 def profile(
@@ -171,28 +169,32 @@ def profile(
 
     found = Profiler.of_bundle(load_bundle(bundle)).profile(user)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
         return
     for line in profile_sentences(found, language):
-        console.print(escape(line))
+        out_console.print(escape(line))
 
 
 def describe(
     bundle: BundleDir,
     item: Annotated[str, typer.Option(help="Id of the item.")],
     language: Language = "en",
+    model: Model = False,
+    changes: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Say what an item is, from the catalogue and the knowledge graph alone."""
     from motet import workflow  # noqa: PLC0415
 
+    words = _words(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        explainer = workflow.open_explainer(bundle, progress=report)
+        explainer = workflow.open_explainer(bundle, words=words, progress=report)
         found = explainer.describe(item, language=language)  # type: ignore[arg-type]
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
-    console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(found.text)}")
+    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(found.text)}")
+    _print_writer(found, model)
 
 
 def make_a_list(
@@ -201,28 +203,53 @@ def make_a_list(
     user: User = "",
     scenario: Annotated[str | None, typer.Option(help="Where it is for.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for the choice.", min=0.1, max=600)] = 3.0,
+    model: Model = False,
+    changes: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Put together the best list that keeps every limit of a request, or say which limits cannot be met."""
     from motet import workflow  # noqa: PLC0415
 
+    words = _words(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        assistant = workflow.open_assistant(bundle, progress=report)
+        assistant = workflow.open_assistant(bundle, words=words, progress=report)
         answer = assistant.make_list(request, user=user, scenario=scenario, time_limit_s=seconds)
     if as_json:
-        _print_json(answer.model_dump(mode="json", exclude_defaults=True))
+        print_json(answer.model_dump(mode="json", exclude_defaults=True))
         return
     shown = answer if answer.status == "complete" else answer.nearest
     if shown is not None:
         for place, item in enumerate(shown.items, 1):
             numbers = ", ".join(f"{name} {value:g}" for name, value in item.numbers.items())
-            console.print(
+            out_console.print(
                 f"{place}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)}) {escape(numbers)}[/dim]"
             )
-    console.print(escape(answer.words))
+    out_console.print(escape(answer.words))
     for limit in answer.limits:
-        console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
+        out_console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
 
 
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))
+def _words(bundle: Path, model: bool, changes: Sequence[str] | None) -> LanguageSettings | None:
+    """Settings of the language model that was asked for, checked before any work."""
+    if not model:
+        if changes:
+            raise SchemaError("--set changes the language model, which is not used", "add --model")
+        return None
+    wrong = next((change for change in changes or () if not change.startswith("language.")), None)
+    if wrong is not None:
+        raise SchemaError(f"'{wrong}' cannot be changed here", "only settings under language. can")
+    words = Schema.load(bundle / "schema.yaml", list(changes or ())).language
+    if words.generator == "none":
+        raise SchemaError(
+            "language.generator is 'none', so there is no language model to use",
+            "name one: --set language.generator=SmolLM2-135M-Instruct",
+        )
+    return words
+
+
+def _print_writer(said: Reason | Description, model: bool) -> None:
+    """Who wrote it, where a language model was to."""
+    if model:
+        kept = f"{said.fallback} of {len(said.sentences)} sentences by templates" if said.fallback else ""
+        told = ": ".join(part for part in (f"written by {said.written_by}", said.note or kept) if part)
+        out_console.print(f"[dim]{escape(told)}[/dim]")

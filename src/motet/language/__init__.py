@@ -1,6 +1,7 @@
 """Text → vectors and text → text, each by one protocol; what was computed once is kept."""
 
 from motet.language._as_data import as_data, delimit
+from motet.language._ask import ask_generator
 from motet.language._budget import Budget, BudgetedGenerator, Estimate
 from motet.language._build import build_encoder
 from motet.language._build_generator import build_generator
@@ -61,6 +62,7 @@ __all__ = [
     "TorchEncoder",
     "VectorCache",
     "as_data",
+    "ask_generator",
     "build_encoder",
     "build_generator",
     "clean_text",

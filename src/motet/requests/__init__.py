@@ -3,10 +3,11 @@
 from motet.requests._fast import LONGEST_REQUEST, FastReader, language_of
 from motet.requests._gold import GoldRequest, GoldTurn, load_gold
 from motet.requests._lexicon import Lexicon
-from motet.requests._model import ModelReader, ModelReading
+from motet.requests._model import ModelReader
 from motet.requests._nearest import EncodeText
 from motet.requests._request import FactWanted, Language, Range, Request, Tag
-from motet.requests._score import SCORED_SLOTS, Reader, RequestScore, f1_interval, read_gold
+from motet.requests._score import SCORED_SLOTS, RequestScore, f1_interval, read_gold
+from motet.requests._understanding import Reader, Understanding
 
 __all__ = [
     "LONGEST_REQUEST",
@@ -19,12 +20,12 @@ __all__ = [
     "Language",
     "Lexicon",
     "ModelReader",
-    "ModelReading",
     "Range",
     "Reader",
     "Request",
     "RequestScore",
     "Tag",
+    "Understanding",
     "f1_interval",
     "language_of",
     "load_gold",

@@ -15,6 +15,7 @@ from motet.requests._nearest import EncodeText, NearestTags
 from motet.requests._reading import Reading
 from motet.requests._request import Language, Request
 from motet.requests._scan import Scan, scan
+from motet.requests._understanding import Understanding
 
 __all__ = ["LONGEST_REQUEST", "FastReader", "Heard", "language_of"]
 
@@ -118,6 +119,12 @@ class FastReader:
             A request; an empty one if nothing was understood.
         """
         return self.hear(text, previous, shown).request()
+
+    def understand(
+        self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+    ) -> Understanding:
+        """Understand a request; as :meth:`read`."""
+        return Understanding(self.read(text, previous, shown))
 
     def hear(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Heard:
         """Understand what is said now, not yet put together with what was said before; as :meth:`read`."""

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from motet.errors import GenerationError
-from motet.language import GenerationSettings, Generator
+from motet.language import GenerationSettings, Generator, ask_generator
 from motet.requests._fast import FastReader, Heard
 from motet.requests._lexicon import Lexicon
 from motet.requests._prompt import answer_schema, prompt_for
 from motet.requests._reading import TagSaid
 from motet.requests._request import Range, Request
 from motet.requests._supported import numbers_said, says_placement, says_tag, says_title
+from motet.requests._understanding import Understanding
 
-__all__ = ["ModelReader", "ModelReading"]
+__all__ = ["ModelReader"]
 
 _MAX_TOKENS: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class ModelReading:
-    """What a language model made of a request, after checking.
-
-    Attributes:
-        request: What was understood.
-        problem: Why the model was not used at all; empty if it was.
-        agreed: What it said that the fast reader had read, too, as "slot: value".
-        added: What it found beyond the fast reader.
-        dropped: What it said that the request or the catalogue does not support.
-    """
-
-    request: Request
-    problem: str = ""
-    agreed: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
 
 
 class ModelReader:
@@ -71,29 +51,37 @@ class ModelReader:
 
     def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
         """Understand a request; as :meth:`FastReader.read`."""
-        return self.read_with_notes(text, previous, shown).request
+        return self.understand(text, previous, shown).request
 
-    def read_with_notes(
+    def understand(
         self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
-    ) -> ModelReading:
+    ) -> Understanding:
         """Understand a request, and say what the model was good for."""
         heard = self.fast.hear(text, previous, shown)
-        if not heard.text or heard.reading.again:
-            return ModelReading(heard.request(), "there was nothing for it to read")
-        try:
-            generated = self.generator.generate([prompt_for(self.lexicon, heard.text)], self._settings)
-            answer = json.loads(generated[0].text)
-        except GenerationError as error:
-            return ModelReading(heard.request(), str(error))
-        except (ValueError, IndexError, RecursionError):
-            return ModelReading(heard.request(), "its answer is no JSON")
-        if not isinstance(answer, dict):
-            return ModelReading(heard.request(), "its answer is no JSON object")
+        if not heard.text or heard.reading.again:  # nothing for it to read
+            return Understanding(heard.request())
+        texts, problem = ask_generator(self.generator, [prompt_for(self.lexicon, heard.text)], self._settings)
+        answer = _json_object(texts[0]) if texts else None
+        if answer is None:
+            return Understanding(heard.request(), problem=problem or "its answer is no JSON object")
         checked = _Checked(heard)
         checked.take(answer)
-        return ModelReading(
-            heard.request(), "", tuple(checked.agreed), tuple(checked.added), tuple(checked.dropped)
+        return Understanding(
+            heard.request(),
+            self.generator.name,
+            "",
+            tuple(checked.agreed),
+            tuple(checked.added),
+            tuple(checked.dropped),
         )
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 class _Checked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from motet.requests._gold import Bound, GoldRequest, GoldTurn
 from motet.requests._request import Request
 from motet.requests._tokens import tokenize
+from motet.requests._understanding import Reader
 
-__all__ = ["SCORED_SLOTS", "Reader", "RequestScore", "f1_interval", "read_gold", "slot_counts"]
+__all__ = ["SCORED_SLOTS", "RequestScore", "f1_interval", "read_gold", "slot_counts"]
 
 SCORED_SLOTS: Final = (
     "must", "prefer", "must_not", "range", "like", "without", "count", "scenario", "tone", "unmet", "flags", "wants",
@@ -22,14 +23,6 @@ SCORED_SLOTS: Final = (
 """Slots that are scored; ``wants``, free words, stands apart and counts in neither the whole nor exactness."""
 
 _WHOLE: Final = len(SCORED_SLOTS) - 1
-
-
-class Reader(Protocol):
-    """Understands requests."""
-
-    def read(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Request:
-        """Understand what is said, on top of what was."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ def read_gold(reader: Reader, gold: Iterable[GoldRequest]) -> Iterator[RequestSc
         read, elapsed = [], []
         for turn in request.turns:
             start = time.perf_counter()
-            previous = reader.read(turn.say, previous, shown)
+            previous = reader.understand(turn.say, previous, shown).request
             elapsed.append(1000 * (time.perf_counter() - start))
             read.append(previous)
             counts += slot_counts(turn, previous)

@@ -1,0 +1,51 @@
+"""Arguments and options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+__all__ = [
+    "BundleDir",
+    "Data",
+    "Json",
+    "Language",
+    "Model",
+    "SchemaFile",
+    "Settings",
+    "User",
+    "out_console",
+    "print_json",
+]
+
+# a log or a pipe has no width of its own, and 80 columns cut the tables short
+out_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle.")]
+SchemaFile = Annotated[Path, typer.Argument(help="Schema file (YAML).")]
+Data = Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
+User = Annotated[str, typer.Option(help="Id of the user; somebody unknown when left out.")]
+Language = Annotated[str, typer.Option(help="en or zh.")]
+Model = Annotated[
+    bool,
+    typer.Option(
+        "--model",
+        help="Let the language model of the schema read requests and say reasons in its own words; what it "
+        "gets wrong, or has no time for, is left to rules and templates.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of the language model: --set language.generator_seconds=10"),
+]
+
+
+def print_json(content: Any) -> None:
+    """Print plain values for machines."""
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))
