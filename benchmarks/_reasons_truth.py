@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import History, Ragged
+from motet.data import Batcher, History, Ragged
 from motet.explain import Claim, Sentence
 from motet.recommend import ItemsAhead, Recommender
 
@@ -80,11 +81,26 @@ class Truth:
                 str(item): entity for item, entity in links.select("item_id", "entity").iter_rows()
             }
         self.ahead: ItemsAhead = Recommender(bundle).items_ahead()
-        vectors = self.ahead._retrieval
-        assert vectors is not None
-        placed = vectors[0].double().numpy()
+        placed = self._vectors()
         placed = placed - placed.mean(0)
         self.placed = placed / np.linalg.norm(placed, axis=1, keepdims=True)
+
+    def _vectors(self) -> NDArray[np.float64]:
+        """The item vectors of retrieval, all at once."""
+        model, moment, n = self.bundle.model, self.ahead.moment, len(self.item_ids)
+        assert model.retrieval is not None
+        nobody, before = (
+            np.zeros(n, np.int32),
+            dict.fromkeys(self.bundle.data.histories, np.zeros(n, np.int32)),
+        )
+        batch = Batcher(moment.data).assemble(
+            nobody, np.arange(n, dtype=np.int32), before, nobody.astype(np.int64), context=(moment.table, moment.scenario)
+        )  # fmt: skip
+        with torch.inference_mode():
+            vectors: NDArray[np.float64] = (
+                model.retrieval.item(model.features(batch).item)[0].double().numpy()
+            )
+        return vectors
 
     def right(self, sentence: Sentence) -> bool:
         """Whether the typed claim of a sentence is true, and its text holds its numbers and names."""
@@ -93,6 +109,7 @@ class Truth:
     def text_is_true(self, text: str, claim: Claim) -> bool:
         """Whether names in a text are titles of the claim's items, and its numbers the claim's."""
         ids = {mention.key for mention in claim.mentions} | {self.item_ids[claim.item]}
+        ids |= {i for i, entity in self.entity.items() if entity in ids}  # an entity that is an item
         titles = [re.findall(r"\w+", self.title.get(i, "").lower()) for i in ids]
         words = {mention.key.lower() for mention in claim.of("word")}
         for name in _QUOTED.findall(text):
@@ -149,6 +166,13 @@ class Truth:
             )
         if claim.kind == "fact":
             return self._fact(claim, item, named)
+        if claim.kind == "says":
+            here = self.entity.get(item)
+            back = _BOTH_WAYS.get(claim.relation, "")
+            return all(
+                {(here, claim.relation, m.key), (m.key, back, here)} & self.triples
+                for m in claim.of("entity")
+            )
         if claim.kind == "is":
             years = {value for _, value in claim.numbers}
             return tags <= self.genres[item] and years <= {self.year[item]}

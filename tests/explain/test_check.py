@@ -203,3 +203,56 @@ def test_a_text_is_held_against_the_claim_it_fits(explainer: Explainer) -> None:
 def test_what_is_no_sentence_is_refused(explainer: Explainer, text: str) -> None:
     for sentence in sentences(explainer, "en")[:5]:
         assert check_sentence(text, sentence, explainer.ground)
+
+
+def test_of_the_kind_you_liked_is_not_one_of_those_you_liked(explainer: Explainer) -> None:
+    """The packaged model writes this: it says that the user liked the item."""
+    tried = 0
+    for sentence in sentences(explainer, "en"):
+        if sentence.claim.kind == "tags" and len(sentence.numbers) == 2:
+            (found, of), tag = sentence.numbers, " and ".join(sentence.tags)
+            for text in (
+                f"This is another of the {tag} films you liked: {found} of the {of} films you liked.",
+                f"Here is one more of the {tag} films that you liked, {found} of {of}.",
+                f"It is one of the {tag} films you liked, {found} of the {of}.",
+            ):
+                tried += 1
+                kinds = {finding.kind for finding in check_sentence(text, sentence, explainer.ground)}
+                assert "relation" in kinds, text
+    assert tried > 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("in our model", ""),
+        ("by our model, ", ""),
+        ("By our model, ", ""),
+        ("Our model places it", "It is"),
+        (" to our model", ""),
+        ("our model", "we"),
+    ],
+)
+def test_whose_view_it_is_is_not_left_out(explainer: Explainer, change: tuple[str, str]) -> None:
+    for sentence in sentences(explainer, "en"):
+        text = sentence.text.replace(*change)
+        if sentence.claim.kind in ("near", "moved") and text != sentence.text:
+            assert check_sentence(text, sentence, explainer.ground), text
+
+
+def test_how_many_times_is_not_left_out_or_changed(explainer: Explainer) -> None:
+    tried = 0
+    for sentence in sentences(explainer, "en"):
+        for said in ("at least twice as", "at least three times as", "at least four times as"):
+            for instead in (
+                "as",
+                "at least as",
+                "at least five times as",
+                "at least half as",
+                "many times as",
+            ):
+                if said in sentence.text:
+                    tried += 1
+                    text = sentence.text.replace(said, instead)
+                    assert check_sentence(text, sentence, explainer.ground), text
+    assert tried

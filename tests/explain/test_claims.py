@@ -75,7 +75,9 @@ def everything(explainer: Explainer) -> list[Claim]:
     claims = [
         c for user, item in pairs(explainer) for c in explainer.explain(user, item, attribute=False).evidence
     ]
-    return claims + [s.claim for _, item in pairs(explainer) for s in explainer.describe(item).sentences]
+    return claims + [
+        s.claim for _, item in pairs(explainer) for s in explainer.describe(item, opinions=True).sentences
+    ]
 
 
 def test_every_claim_is_true(explainer: Explainer) -> None:

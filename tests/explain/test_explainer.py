@@ -5,11 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
+from motet.bundle import Bundle
 from motet.errors import DataError
 from motet.explain import Explainer, Language, Tone, verify
+from motet.explain._chinese import _with_noun
+from motet.explain._english import conditions
+from motet.explain._templates_en import ENGLISH
+from motet.explain._templates_zh import CHINESE
 from motet.explain._titles import said_title
 
 Unmet = Callable[[str, int], list[str]]
+TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 
 
 def test_a_reason_says_the_planted_taste(explainer: Explainer, unmet: Unmet) -> None:
@@ -23,6 +29,7 @@ def test_a_reason_says_the_planted_taste(explainer: Explainer, unmet: Unmet) -> 
 
 def test_titles_are_as_one_says_them(explainer: Explainer) -> None:
     description = explainer.describe("i3")
+    assert explainer.title("i3") == description.title
     assert description.title == "The Space Tale 3"
     assert description.text.startswith("“The Space Tale 3” is a space film from 1981.")
 
@@ -41,6 +48,8 @@ def test_an_unknown_item_is_refused_with_the_nearest(explainer: Explainer) -> No
         explainer.reason("u0", ["i0", "nothing"])
     with pytest.raises(DataError):
         explainer.describe("nothing")
+    with pytest.raises(DataError):
+        explainer.title("nothing")
 
 
 @pytest.mark.parametrize(("name", "value"), [("language", "xx"), ("tone", "shouting"), ("k", 0), ("k", 6)])
@@ -106,3 +115,85 @@ def test_nothing_is_said_of_the_users_own_features(explainer: Explainer, unmet: 
 )
 def test_titles_of_every_sort(title: str, said: str) -> None:
     assert said_title(title) == said
+
+
+def test_evidence_is_said_in_order_in_both_languages(explainer: Explainer) -> None:
+    evidence = explainer.explain("u0", "i3", attribute=False).evidence
+    languages: tuple[Language, ...] = ("en", "zh")
+    for language in languages:
+        for tone in TONES:
+            told = explainer.said(evidence, language, tone)
+            assert [sentence.claim for sentence in told] == list(evidence)
+            assert all(sentence.text and sentence.language == language for sentence in told)
+    assert explainer.said([]) == []
+    with pytest.raises(DataError, match="the tone"):
+        explainer.said(evidence, "en", "loud")  # type: ignore[arg-type]
+
+
+def test_a_description_keeps_to_the_catalogue_unless_asked(explainer: Explainer) -> None:
+    kinds = [s.claim.kind for s in explainer.describe("i3").sentences]
+    assert set(kinds) == {"is"}
+    more = [s.claim.kind for s in explainer.describe("i3", opinions=True).sentences]
+    assert more[: len(kinds)] == kinds
+    assert "similar" in more
+
+
+def test_a_list_does_not_lean_on_one_kind_of_claim(explainer: Explainer, unmet: Unmet) -> None:
+    found = explainer.reason("u0", [*unmet("u0", 0), *unmet("u0", 2)], k=1)
+    told = [claim.kind for reason in found for claim in reason.claims]
+    assert len(set(told)) >= 3
+    texts = [sentence.text for reason in found for sentence in reason.sentences]
+    assert len(set(texts)) == len(texts)
+
+
+def test_of_two_items_of_one_title_it_is_said_once(planted: Bundle) -> None:
+    twins = Explainer(planted)
+    evidence = [c for c in twins.explain("u0", "i3", attribute=False).evidence if len(c.of("liked")) > 1]
+    assert evidence
+    for claim in evidence:
+        rows = [mention.row for mention in claim.of("liked")]
+        for row in rows:
+            twins.ground.titles[row] = "Chasing Amy"
+        for language, said in (("en", "“Chasing Amy”"), ("zh", "《Chasing Amy》")):
+            [sentence] = twins.said([claim], language, "plain")  # type: ignore[arg-type]
+            assert sentence.text.count(said) == 1
+
+
+def test_no_item_is_explained_by_its_own_twin(planted: Bundle) -> None:
+    twins = Explainer(planted)
+    liked = {m.row for c in twins.explain("u0", "i3", attribute=False).evidence for m in c.of("liked")}
+    assert liked
+    for row in liked:
+        twins.ground.titles[row] = twins.ground.titles[3]
+    after = twins.explain("u0", "i3", attribute=False)
+    assert not {m.row for c in after.evidence for m in c.of("liked")} & liked
+
+
+def test_words_stand_only_where_numbers_bear_them_out() -> None:
+    assert not conditions({"found": 4, "of": 33, "times": 2.5})["keen"]
+    assert not conditions({"found": 3, "of": 10, "times": 2.5})["keen"]
+    assert conditions({"found": 20, "of": 48, "times": 1.3})["keen"]
+    assert not conditions({"found": 6, "of": 10})["rarely"]
+    assert conditions({"found": 9, "of": 10})["rarely"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("黑色电影", "黑色电影"),
+        ("纪录片", "纪录片"),
+        ("科幻", "科幻电影"),
+        ("悬疑、黑色电影", "悬疑、黑色电影"),
+    ],
+)
+def test_nouns_are_not_doubled_in_chinese(kind: str, said: str) -> None:
+    assert _with_noun(kind, "电影") == said
+
+
+def test_nothing_says_that_something_was_picked_or_is_what_most_like() -> None:
+    """An explanation may be asked of an item that nobody would recommend."""
+    for templates in (*ENGLISH.values(), *CHINESE.values()):
+        for text in (text for texts in templates.values() for text in texts):
+            assert not re.search(
+                r"picked|thought of it|safe choice|more often than most|推荐它|便选了", text
+            ), text

@@ -20,6 +20,11 @@ _DID = r"(?:liked?|enjoy(?:ed)?|loved?|bought|chose|tried|rated|watched|opened|r
 _LIKES_THE_ITEM = re.compile(
     rf"\byou\b(?:(?! and | who )[^.,;⟦])*?\b{_DID}\s+(?:it|this|them)\b", re.IGNORECASE
 )
+# "another of the films you liked": of the kind they are, and not one of them
+_ONE_OF_YOURS = re.compile(
+    rf"\b(?:this|it|another|one|more)\b[^.,;:⟦\d]*\bof\b[^.,;:⟦\d]*\byou\b[^.,;:⟦\d]*\b{_DID}\b",
+    re.IGNORECASE,
+)
 _WHO_LIKED_IT = re.compile(
     rf"\b(?:who|that)\s+(?:also\s+|have\s+|has\s+)?{_DID}\s+(?:it|this)\b", re.IGNORECASE
 )
@@ -188,12 +193,13 @@ def _relations(
     """Who did what: the user never liked the item, and others liked what they liked in this order."""
     here, claim = {token.lower() for token in said}, sentence.claim
     plain = " ".join(said)
-    for pattern in (_LIKES_THE_ITEM, _WHO_LIKED_IT):
+    for pattern in (_LIKES_THE_ITEM, _WHO_LIKED_IT, _ONE_OF_YOURS):
         found = pattern.search(plain)
         if found and not pattern.search(" ".join(source)):
             yield "relation", found.group()
-    if "you" in everywhere and "you" not in here:
-        yield "missing", "you"
+    for word in ("you", "model"):  # whose liking it is, and whose view
+        if word in everywhere and word not in here:
+            yield "missing", word
     if claim.kind in ("others", "peers", "popular") and not here & {"others", "people", "other"}:
         yield "missing", "people"
     if claim.kind in ("near", "similar") and not here & {"close", "closer", "closest", "near", "nearest"}:

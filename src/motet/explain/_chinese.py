@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motet.explain._claim import Claim, Mention
-from motet.explain._english import conditions
+from motet.explain._english import conditions, titles_of
 from motet.explain._ground import Ground
 from motet.explain._verbs import verb
 
@@ -35,7 +35,7 @@ def chinese_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
         "liked": verb(ground, "liked", "zh"),
         "had": verb(ground, "had", "zh"),
     }
-    titles = [f"《{ground.titles[m.row]}》" for m in claim.mentions if m.role in ("liked", "item")]
+    titles = [f"《{title}》" for title in titles_of(ground, claim)]
     entities = [f"《{m.name}》" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
     words = [f"“{m.key}”" for m in claim.of("word")]
     tags: list[str] = []
@@ -51,8 +51,8 @@ def chinese_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
         said = [_tag(ground, m) for m in claim.of("tag")]
         tags += [ground.catalogue.word(m.key, "zh") for m in claim.of("tag")]
         both = chinese_list(said)
-        slots["kinds"] = f"{both}{noun}" if len(said) == 1 else f"兼有{both}的{noun}"
-        slots["is_kind"] = f"是{both}{noun}" if len(said) == 1 else f"兼有{both}"
+        slots["kinds"] = _with_noun(both, noun) if len(said) == 1 else f"同属{both}两类的{noun}"
+        slots["is_kind"] = f"是{_with_noun(both, noun)}" if len(said) == 1 else f"同属{both}两类"
         key = "tags" if claim.kind == "tags" else "rate+" if claim.polarity else "rate-"
     elif claim.kind == "popular":
         key = "popular_top" if claim.number("top") else "popular"
@@ -111,6 +111,11 @@ def _tag(ground: Ground, mention: Mention) -> str:
     return f"{_column(ground, mention.column)}为“{word}”的"
 
 
+def _with_noun(kind: str, noun: str) -> str:
+    """A kind of item; one that holds the noun already, such as 黑色电影 or 纪录片, is not given it again."""
+    return kind if kind.endswith((noun, "片")) else f"{kind}{noun}"
+
+
 def _is(
     ground: Ground,
     claim: Claim,
@@ -125,7 +130,9 @@ def _is(
     if kinds or year is not None:
         slots["title"] = f"《{ground.titles[claim.item]}》"
         when = f"{int(year)}年的" if year is not None else ""
-        slots["a_kind_of"] = f"一{measure}{when}{'、'.join(kinds)}{noun}"
+        # words that hold the noun come last: 悬疑、黑色电影
+        kinds.sort(key=lambda kind: _with_noun(kind, noun) == kind)
+        slots["a_kind_of"] = f"一{measure}{when}{_with_noun('、'.join(kinds), noun)}"
         tags += kinds
         numbers += [] if year is None else [str(int(year))]
         return "is"

@@ -24,6 +24,7 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
 }
 _SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
 _TIRED = 0.65  # for each time that something was named higher up in the list
+_MONOTONOUS, _MOST_TIMES = 0.88, 5  # for each time that something of its kind was told there
 
 
 def choose(
@@ -35,14 +36,17 @@ def choose(
         claims: Any claims about one item and user.
         k: At the most, ≥ 1.
         cautions: Whether a claim against the item may stand at the end.
-        told: How often each tag or item was named higher up in a list of reasons; the chosen are added.
+        told: How often each tag or item was named higher up in a list of reasons, and each kind of claim
+            (``kind tags``) told; the chosen are added.
 
     Returns:
-        The strongest first; one that speaks against the item last.
+        The strongest first, what moved the score last; one that speaks against the item last.
     """
     told = Counter() if told is None else told
     fresh = {
-        claim: claim.strength * _TIRED ** max((told[mention.key] for mention in claim.mentions), default=0)
+        claim: claim.strength
+        * _TIRED ** min(sum(told[mention.key] for mention in claim.mentions), _MOST_TIMES)
+        * _MONOTONOUS ** min(told[f"kind {claim.kind}"], _MOST_TIMES)
         for claim in claims
     }
     rest = [claim for claim in claims if claim.polarity]
@@ -55,11 +59,13 @@ def choose(
             break
         chosen.append(best)
         rest = [claim for claim in rest if claim.kind != best.kind]
+    chosen.sort(key=lambda claim: claim.kind == "moved")  # what only the model knows comes last
     if cautions and against:
         said = {mention for claim in chosen for mention in claim.of("tag")}
         new = [claim for claim in against if not set(claim.mentions) & said] or ([] if chosen else against)
         chosen += sorted(new, key=lambda claim: -claim.strength)[: max(0, k - len(chosen))][:1]
     told.update(mention.key for claim in chosen for mention in claim.mentions)
+    told.update(f"kind {claim.kind}" for claim in chosen)
     return chosen
 
 

@@ -14,6 +14,7 @@ __all__ = ["and_list", "english_slots"]
 _PLAIN_CASE = re.compile(r"[A-Z][a-z']+(?:[ -][A-Z]?[a-z']+)*")
 _SILENT = re.compile(r"(?i)^(hono|hour|heir)")
 _AS_YOU = re.compile(r"(?i)^(uni[^nm]|use|usu|eu|one)")
+_TIMES = ("", "", "", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # what a relation of a graph shares, by how it is said of an item; anything else is quoted
 _SHARED = {
     "directed by": "a director",
@@ -79,6 +80,23 @@ def said_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def titles_of(ground: Ground, claim: Claim) -> list[str]:
+    """Titles of the items that a claim names; of items with one title, it is said once."""
+    return list(dict.fromkeys(ground.titles[m.row] for m in claim.mentions if m.role in ("liked", "item")))
+
+
+def said_times(times: int) -> str:
+    """How many times as often, as one says it.
+
+    Example:
+        >>> said_times(2), said_times(3), said_times(25)
+        ('twice', 'three times', '25 times')
+    """
+    if times == 2:
+        return "twice"
+    return f"{_TIMES[times] if times < len(_TIMES) else f'{times:,}'} times"
+
+
 def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
     """Which templates say a claim, what fills their slots, and which surfaces are names, tags and numbers."""
     one, many = ground.schema.explain.noun.get("en", ("item", "items"))
@@ -88,12 +106,17 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
         "liked": verb(ground, "liked", "en"),
         "had": verb(ground, "had", "en"),
     }
-    titles = [f"“{ground.titles[m.row]}”" for m in claim.mentions if m.role in ("liked", "item")]
+    titles = [f"“{title}”" for title in titles_of(ground, claim)]
     entities = [f"“{m.name}”" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
     words = [f"“{_as_in(ground, claim, m)}”" for m in claim.of("word")]
     tags: list[str] = []
     if titles:
-        slots |= {"titles": and_list(titles), "are": "is" if len(titles) == 1 else "are"}
+        one_title = len(titles) == 1
+        slots |= {
+            "titles": and_list(titles),
+            "are": "is" if one_title else "are",
+            "them": "it" if one_title else "each of them",
+        }
     if entities:
         slots["entities"] = and_list(entities)
     if words:
@@ -105,7 +128,7 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
         kind, kinds = _kinds(ground, claim.of("tag"), one, many)
         combine = f"{many} that combine "
         are_kinds = kinds.removeprefix(f"{many} that ") if kinds.startswith(combine) else f"are {kinds}"
-        slots |= {"a_kind": article(kind), "kinds": kinds, "are_kinds": are_kinds}
+        slots |= {"kind": kind, "a_kind": article(kind), "kinds": kinds, "are_kinds": are_kinds}
         tags += [said_tag(m.key) for m in claim.of("tag")]
         key = {"tags": "tags"}.get(claim.kind, "rate+" if claim.polarity else "rate-")
     elif claim.kind == "popular":
@@ -134,6 +157,10 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
         slots["said"] = said
         noun_like = said.split()[0] in ("a", "an", "the")
         slots["a_thing"] = said if noun_like else f"{article(one)} {said}"
+        done = re.match(
+            r"(?i)[a-z]+ed\b|by\b|about\b|made\b|written\b", said
+        )  # "it is directed by", "it is about"
+        slots["is_thing"] = said if done else slots["a_thing"]
         if noun_like and len(titles) == 1:  # "a sequel to it"
             slots["such"] = ""
         if claim.kind == "fact":
@@ -166,8 +193,7 @@ def _numbers(claim: Claim, slots: dict[str, str]) -> list[str]:
         numbers.append(slots["of"])
         slots |= {name: "" for name, there in conditions(found).items() if there}
     if found.get("times", 0) >= 2:
-        slots["times"] = str(int(found["times"]))
-        numbers.append(slots["times"])
+        slots["times"] = said_times(int(found["times"]))
     return numbers
 
 
@@ -176,12 +202,13 @@ def conditions(numbers: dict[str, float]) -> dict[str, bool]:
     share = numbers["found"] / max(numbers["of"], 1)
     return {
         "often": share >= 0.25,
-        "keen": share >= 0.25 or (share >= 0.1 and numbers.get("times", 0) >= 2),
+        "keen": share >= 0.25 and numbers["found"] >= 5,
         "half": share > 0.5,
         "part": 0 < share < 1,
         "all": share == 1,
         "many": share >= 0.25,
         "few": share < 0.25,
+        "rarely": share >= 0.8,
         "some": share > 0,
         "none": share == 0,
     }

@@ -22,7 +22,7 @@ from motet.explain._ground import Ground, Taste
 from motet.explain._render import join_sentences, render
 from motet.explain._rephrase import rephrase
 from motet.explain._sentence import Sentence
-from motet.explain._sources import ABOUT_ITEM, find_claims
+from motet.explain._sources import ABOUT_ITEM, OF_CATALOGUE, find_claims
 from motet.explain._tones import Language, Tone
 from motet.knowledge import KnowledgeGraph
 from motet.language import Generator
@@ -34,6 +34,7 @@ __all__ = ["Explainer"]
 Answer = TypeVar("Answer", Reason, Description)
 
 _SAYS_LITTLE = 0.12  # strength of being liked by a few
+_OF_THE_MODEL = {"near", "moved", "popular"}  # claims that tell nothing of what an item is
 _LANGUAGES, _TONES = ("en", "zh"), ("plain", "warm", "brief")
 
 
@@ -141,28 +142,68 @@ class Explainer:
         return self._rephrased(reasons, tone)
 
     def describe(
-        self, item: str, *, language: Language = "en", tone: Tone = "plain", seed: int = 0
+        self,
+        item: str,
+        *,
+        language: Language = "en",
+        tone: Tone = "plain",
+        seed: int = 0,
+        opinions: bool = False,
     ) -> Description:
-        """Say what an item is, from the catalogue, the graph and what people liked alone.
+        """Say what an item is, from the catalogue and the graph alone.
 
         Args:
             item: Id of an item of the bundle.
             language: ``en`` or ``zh``.
             tone: ``plain``, ``warm`` or ``brief``.
             seed: Other numbers choose other words.
+            opinions: Whether to add what is no fact of the catalogue: what the model places near it, and how
+                many people liked it.
 
         Raises:
             DataError: If the item is not known, or a choice is not one.
         """
         self._check(language, tone, 1)
         row = self._item(item)
-        found = find_claims(self.ground, self.ground.taste(-1), row, ABOUT_ITEM)
+        kinds = ABOUT_ITEM if opinions else OF_CATALOGUE
+        found = find_claims(self.ground, self.ground.taste(-1), row, kinds)
         order = {kind: place for place, kind in enumerate(ABOUT_ITEM)}
         claims = sorted(found, key=lambda claim: order[claim.kind])
         sentences = self._told(claims, language, tone, seed)
         text = join_sentences([sentence.text for sentence in sentences], language)
         plain = Description(str(item), self.ground.titles[row], text, tuple(sentences), language)
         return self._rephrased([plain], tone)[0]
+
+    def said(
+        self, claims: Sequence[Claim], language: Language = "en", tone: Tone = "brief", *, seed: int = 0
+    ) -> list[Sentence]:
+        """Say claims, each in a sentence of the templates: the evidence of an explanation, say.
+
+        Args:
+            claims: In order, as :attr:`Explanation.evidence` has them.
+            language: ``en`` or ``zh``.
+            tone: ``plain``, ``warm`` or ``brief``.
+            seed: Other numbers choose other words.
+
+        Returns:
+            One a claim, in order; a claim that no template can say is left out.
+
+        Raises:
+            DataError: If a choice is not one.
+        """
+        self._check(language, tone, 1)
+        return self._told(claims, language, tone, seed)
+
+    def title(self, item: str) -> str:
+        """What an item is called, as one says it: *Usual Suspects, The (1995)* is The Usual Suspects.
+
+        Args:
+            item: Id of an item of the bundle.
+
+        Raises:
+            DataError: If the item is not known.
+        """
+        return self.ground.titles[self._item(item)]
 
     # -- pieces --------------------------------------------------------------------------------
 
@@ -172,9 +213,15 @@ class Explainer:
         found = []
         for place, row in enumerate(rows):
             claims = [*find_claims(self.ground, taste, row), *moved[place]]
+            claims = [claim for claim in claims if not self._names_itself(claim)]
             claims = [by_influence(self.ground, claim, falls, place) for claim in claims]
             found.append(sorted(claims, key=lambda claim: -claim.strength))
         return found
+
+    def _names_itself(self, claim: Claim) -> bool:
+        """Whether a claim names another item of the same title: a catalogue may hold one thing twice."""
+        title = self.ground.titles[claim.item]
+        return any(self.ground.titles[mention.row] == title for mention in claim.of("liked"))
 
     def _moment(self) -> Moments:
         if self._moment_seen is None:
@@ -199,9 +246,9 @@ class Explainer:
         told = Counter() if told is None else told
         turns = {kind: told[f"kind {kind}"] for kind in CLAIM_KINDS}
         chosen = choose(evidence, k, cautions=cautions, told=told)
-        told.update(f"kind {claim.kind}" for claim in chosen)
-        if len(chosen) < k and not any(claim.polarity and claim.strength > _SAYS_LITTLE for claim in chosen):
-            # little or nothing speaks for it: say first what it is
+        telling = [claim for claim in chosen if claim.polarity and claim.strength > _SAYS_LITTLE]
+        if len(chosen) < k and not {claim.kind for claim in telling} - _OF_THE_MODEL:
+            # little speaks for it, or only what the model knows: say first what it is
             chosen = [*find_claims(self.ground, self.ground.taste(-1), row, ("is",))[:1], *chosen]
         sentences = self._told(chosen, language, tone, seed, None if alone else turns)
         text = join_sentences([sentence.text for sentence in sentences], language)

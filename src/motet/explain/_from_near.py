@@ -8,11 +8,10 @@ import numpy as np
 
 from motet.explain._claim import Basis, Claim, Mention
 from motet.explain._ground import Ground, Taste
-from motet.explain._source import MOST_NAMED
+from motet.explain._source import LEAST_COSINE, MOST_NAMED
 
 __all__ = ["Nearest", "Similar", "near_claim", "near_enough"]
 
-_LEAST_COSINE = 0.3
 _LENGTH = 60  # characters of titles that one sentence bears
 
 
@@ -41,7 +40,7 @@ class Nearest:
         near = [
             (int(row), float(cosines[row]))
             for row, rank in zip(liked, ranks, strict=True)
-            if rank <= within and cosines[row] >= _LEAST_COSINE
+            if rank <= within and cosines[row] >= LEAST_COSINE
         ]
         if not near:
             return []
@@ -64,7 +63,7 @@ class Similar:
         cosines[item] = -np.inf
         within = near_enough(ground.items)
         best = np.argsort(-cosines, kind="stable")[: min(MOST_NAMED, within)]
-        best = best[cosines[best] >= _LEAST_COSINE]
+        best = best[cosines[best] >= LEAST_COSINE]
         if not len(best):
             return []
         return [
@@ -127,6 +126,6 @@ def _are_near(ground: Ground, claim: Claim, rows: list[int], relation: str) -> b
     return all(
         int((apart[others] < apart[row] - 1e-5).sum()) < within
         and abs(1 - apart[row] ** 2 / 2 - weight) < 1e-3
-        and 1 - apart[row] ** 2 / 2 >= _LEAST_COSINE - 1e-3
+        and 1 - apart[row] ** 2 / 2 >= LEAST_COSINE - 1e-3
         for row, weight in zip(rows, claim.support.weights, strict=True)
     )

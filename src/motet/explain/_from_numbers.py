@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motet.explain._claim import Basis, Claim
 from motet.explain._ground import Ground, Taste
-from motet.explain._source import MOST_NAMED, lift, surprise
+from motet.explain._source import MOST_NAMED, lift, slight, surprise, weight
 
 __all__ = ["LikeNumbers", "window"]
 
@@ -47,9 +47,10 @@ class LikeNumbers:
             rows = taste.liked[_within(values[taste.liked], low, high)]
             share = float(_within(values, low, high).mean())
             times = lift(len(rows), len(taste.liked), share)
-            if len(rows) < _FEWEST or times < _LEAST_LIFT or share > _COMMON:
+            found, of = len(rows), len(taste.liked)
+            if found < _FEWEST or times < _LEAST_LIFT or share > _COMMON or slight(found, of, times):
                 continue
-            numbers = (("found", len(rows)), ("of", len(taste.liked)), ("times", times))
+            numbers = (("found", found), ("of", of), ("times", times))
             claims.append(
                 Claim(
                     "number",
@@ -59,7 +60,7 @@ class LikeNumbers:
                     True,
                     (),
                     (("value", value), ("low", low), ("high", high), *numbers),
-                    0.9 * surprise(len(rows), len(taste.liked), share),
+                    0.9 * surprise(found, of, share) * weight(found, of),
                     Basis(tuple(int(row) for row in rows[::-1][:MOST_NAMED]), len(rows)),
                 )
             )

@@ -11,7 +11,7 @@ from motet.explain._source import PRIVACY, lift, surprise
 __all__ = ["Others", "Popular", "top_of"]
 
 _LEAST_LIFT, _FEWEST = 1.3, 20
-_MANY = 0.15  # a smaller part of them is told only where it is twice the usual one
+_MANY, _SOME = 0.15, 0.1  # a smaller part than the first is told only where it is twice the usual one
 _MOST_ANCHORS = 300  # of the liked items, the latest
 _CLAIMS = 8  # of which what moved the score chooses
 _TOPS = (10, 20, 50, 100, 200, 500, 1000)
@@ -37,7 +37,12 @@ class Others:
         found = []
         for row, b, n in zip(anchors.tolist(), both.tolist(), of.tolist(), strict=True):
             times = lift(b, n, usual)
-            if b >= PRIVACY and n >= _FEWEST and times >= _LEAST_LIFT and (times >= 2 or b >= _MANY * n):
+            if (
+                b >= PRIVACY
+                and n >= _FEWEST
+                and times >= _LEAST_LIFT
+                and b >= (_SOME if times >= 2 else _MANY) * n
+            ):
                 # of those who liked it by chance few would: a large part of them says more than a large multiple
                 weight = 0.6 + 0.4 * min(1.0, b / n / 0.4)
                 found.append((weight * surprise(b, n, usual), row, b, n, times))

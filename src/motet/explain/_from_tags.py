@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motet.explain._claim import Basis, Claim, Mention
 from motet.explain._ground import Ground, Taste
-from motet.explain._source import MOST_NAMED, lift, surprise
+from motet.explain._source import MOST_NAMED, lift, slight, surprise, weight
 
 __all__ = ["Rated", "SharedTags"]
 
@@ -32,10 +32,10 @@ class SharedTags:
             share = _everyone(ground, tags)
             found, of = len(rows), len(taste.liked)
             times = lift(found, of, share)
-            if found < _FEWEST or times < _LEAST_LIFT or share > _COMMON:
+            if found < _FEWEST or times < _LEAST_LIFT or share > _COMMON or slight(found, of, times):
                 continue
             # a pair says more than each of its tags, if it is there as often as to mean something
-            strength = surprise(found, of, share) * (1.0 if len(tags) == 1 else 0.95)
+            strength = surprise(found, of, share) * weight(found, of) * (1.0 if len(tags) == 1 else 0.95)
             latest = tuple(int(row) for row in rows[::-1][:MOST_NAMED])
             claims.append(
                 Claim(
@@ -78,6 +78,8 @@ class Rated:
         usual = len(taste.liked) / len(taste.had)
         claims = []
         for tags in _sets(ground, item):
+            if len(tags) > 1:  # "3 of the 5 films that combine romance and drama you rated" is hard to read
+                continue
             tried = int(_have(ground, taste.had, tags).sum())
             rows = taste.liked[_have(ground, taste.liked, tags)]
             share = len(rows) / max(tried, 1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from motet.explain._claim import Basis, Claim, Mention
 from motet.explain._ground import Ground, Taste
-from motet.explain._source import MOST_NAMED
+from motet.explain._source import LEAST_COSINE, MOST_NAMED
 from motet.explain._word_table import words_of
 
 __all__ = ["SharedWords"]
 
 _RARE = 0.02  # share of the catalogue that may have a word that is told
 _WORDS = 2  # that one claim names
+# "Seven" and "The Magnificent Seven" have nothing in common
+_COUNTS = frozenset("one two three four five six seven eight nine ten first second third last new".split())  # noqa: SIM905
 _TITLE_ROWS, _TEXT_ROWS = 1, 2  # liked items that must share it
 
 
@@ -37,7 +39,14 @@ class SharedWords:
             # words that stand together in the same items are told together: "Star" and "Trek"
             weight, _, rows = shared[0]
             told = [word for _, word, others in shared if set(others) == set(rows)][:_WORDS]
-            latest = tuple(row for row in taste.liked[::-1].tolist() if row in set(rows))[:MOST_NAMED]
+            having_it = set(rows)
+            if column == ground.catalogue.title and len(told) == 1:
+                # "Batman" says something, "Mighty Aphrodite" and "Mighty Morphin Power Rangers" have nothing in common
+                alike = ground.vectors[list(rows)] @ ground.vectors[item] >= LEAST_COSINE
+                having_it = {row for row, is_alike in zip(rows, alike, strict=True) if is_alike}
+            latest = tuple(row for row in taste.liked[::-1].tolist() if row in having_it)[:MOST_NAMED]
+            if not latest or (len(latest) == len(told) == 1 and told[0] in _COUNTS):
+                continue
             strength = min(0.8, 0.12 * weight / 2 + 0.1 * len(rows) + 0.1 * (len(told) - 1))
             claims.append(
                 Claim(

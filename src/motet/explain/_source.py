@@ -8,10 +8,12 @@ from typing import Protocol
 from motet.explain._claim import Claim
 from motet.explain._ground import Ground, Taste
 
-__all__ = ["MOST_NAMED", "PRIVACY", "Source", "lift", "surprise"]
+__all__ = ["LEAST_COSINE", "MOST_NAMED", "PRIVACY", "Source", "lift", "slight", "surprise", "weight"]
 
 PRIVACY = 5  # a number about other people is said of so many at the least
 MOST_NAMED = 3  # items that one claim names
+LEAST_COSINE = 0.3  # of two items that the model places near each other
+_SLIGHT, _STRIKING, _LARGE = 0.08, 3.0, 0.25
 
 
 class Source(Protocol):
@@ -60,3 +62,23 @@ def surprise(found: float, of: float, base: float) -> float:
         return 0.0
     z = (found - of * base) / math.sqrt(of * base * (1 - base))
     return max(0.0, z / (3 + z)) if z > 0 else 0.0
+
+
+def slight(found: float, of: float, times: float) -> bool:
+    """Whether a part of the liked items is too small to be told, unless it is many times the usual one.
+
+    Example:
+        >>> slight(9, 181, 1.9), slight(9, 181, 3.4), slight(12, 38, 1.3)
+        (True, False, False)
+    """
+    return found < _SLIGHT * of and times < _STRIKING
+
+
+def weight(found: float, of: float) -> float:
+    """Less for a small part of the liked items, however much it is above the usual: 0.7 to 1.
+
+    Example:
+        >>> weight(10, 40), round(weight(4, 40), 2)
+        (1.0, 0.82)
+    """
+    return 0.7 + 0.3 * min(1.0, found / max(of, 1) / _LARGE)

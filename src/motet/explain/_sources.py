@@ -35,7 +35,8 @@ SOURCES: Final[dict[ClaimKind, Source]] = {
     "similar": Similar(),
 }
 
-ABOUT_ITEM: Final[tuple[ClaimKind, ...]] = ("is", "says", "similar", "popular")
+OF_CATALOGUE: Final[tuple[ClaimKind, ...]] = ("is", "says")
+ABOUT_ITEM: Final[tuple[ClaimKind, ...]] = (*OF_CATALOGUE, "similar", "popular")
 # what moved the score is asked for whole lists of items, and not one by one
 REASONS: Final[tuple[ClaimKind, ...]] = tuple(
     kind for kind in SOURCES if kind not in ("is", "says", "similar", "moved")

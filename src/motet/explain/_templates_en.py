@@ -1,7 +1,7 @@
 """Sentences in English. A sentence is used only where every slot it names can be filled.
 
 Slots: ``found`` and ``of`` are counts; ``share`` is "12 of the 38" or "all 10"; ``only`` the same after "only";
-``times`` is a whole number of at least 2; ``often``, ``keen``, ``half``, ``many``, ``few``, ``part`` and ``such`` are empty, and
+``times`` is "twice", "three times" ...; ``often``, ``keen``, ``half``, ``many``, ``few``, ``part``, ``rarely`` and ``such`` are empty, and
 there only where the numbers bear the words beside them out. A slot with a capital begins a sentence.
 """
 
@@ -22,8 +22,8 @@ ENGLISH: Final[Templates] = {
         ),
         "warm": (
             "{keen}You have a taste for {kinds}, it seems: {share} {nouns} you {liked}, and now this one.",
-            "Here is one more of the {kinds} you {liked} {found} of so far.",
-            "{part}Another of your {kinds}: {found} of the {of} {nouns} you {liked} are of this kind.",
+            "One more {kind} for you, after the {found} you {liked}.",
+            "{part}Another {kind}: {found} of the {of} {nouns} you {liked} are of this kind.",
         ),
         "brief": ("{A_kind}, like {share} you {liked}.",),
     },
@@ -32,7 +32,7 @@ ENGLISH: Final[Templates] = {
             "You {liked} {share} {kinds} you {had}, and this is another.",
             "{part}Of the {of} {kinds} you {had}, you {liked} {found}; here is one more.",
         ),
-        "warm": ("{Kinds} suit you: you {liked} {share} you {had}.", "You rarely go wrong with {kinds}: you {liked} {share} you {had}."),
+        "warm": ("{Kinds} suit you: you {liked} {share} you {had}.", "{rarely}You rarely go wrong with {kinds}: you {liked} {share} you {had}."),
         "brief": ("You {liked} {share} {kinds} you {had}.",),
     },
     "rate-": {
@@ -43,41 +43,46 @@ ENGLISH: Final[Templates] = {
         "warm": ("A word of caution: this is {a_kind}, and you {liked} {only} {kinds} you {had}.",),
         "brief": ("But you {liked} {only} {kinds} you {had}.",),
     },
-    "near": {
+    "near": {  # near by what the model learnt, which is not always what a film is about: so it says whose view it is
         "plain": (
-            "It is close to {titles}, which you {liked}.",
-            "You {liked} {titles}, and few {nouns} are closer to this one.",
-            "{titles}, which you {liked}, {are} among the {nouns} closest to this one.",
+            "Our model places it close to {titles}, which you {liked}.",
+            "You {liked} {titles}; by our model, few {nouns} are closer to this one.",
+            "{titles}, which you {liked}, {are} among the {nouns} that our model places closest to this one.",
         ),
         "warm": (
-            "You {liked} {titles}, and this is a close relative.",
-            "If you are in the mood for something close to {titles}, which you {liked}, try this.",
+            "You {liked} {titles}, and to our model this is a close relative.",
+            "Our model finds this a close relative of {titles}, which you {liked}.",
+            "{titles}, which you {liked}, {are} close by in our model.",
         ),
-        "brief": ("Close to {titles}.",),
+        "brief": ("Close to {titles} in our model.",),
     },
-    "moved": {
+    "moved": {  # also of an item that nobody would recommend: it never says that something was picked
         "plain": (
-            "Of everything you {liked}, {titles} spoke for it most.",
-            "We thought of it above all because you {liked} {titles}.",
+            "Of everything you {liked}, {titles} weighed most for it in our model.",
+            "What weighed most for it in our model is that you {liked} {titles}.",
         ),
-        "warm": ("We picked it with {titles} in mind, which you {liked}.",),
-        "brief": ("Because you {liked} {titles}.",),
+        "warm": (
+            "Of all the {nouns} you {liked}, {titles} spoke loudest for this one in our model.",
+            "Here our model leans above all on {titles}, which you {liked}.",
+        ),
+        "brief": ("Weighed most in our model: {titles}.",),
     },
     "others": {
         "plain": (
             "{many}{found} of the {of} other people who {liked} {titles} {liked} this too.",
             "{many}Of the {of} others who {liked} {titles}, {found} also {liked} this.",
-            "Others who {liked} {titles}, as you did, {liked} this at least {times} times as often as people in general.",
-            "{few}Others who {liked} {titles}, as you did, {liked} this more often than most: {found} of {of}.",
+            "Others who {liked} {titles}, as you did, {liked} this at least {times} as often as people in general.",
+            "{few}Others who {liked} {titles}, as you did, {liked} this more often than people in general: {found} of {of}.",
         ),
         "warm": (
-            "{half}Most people who {liked} {titles}, as you did, {liked} this too: {found} of {of}.",
-            "{many}You share {titles} with {of} others, and {found} of them {liked} this as well.",
-            "{few}People who {liked} {titles}, as you did, {liked} this more often than most: {found} of {of}.",
+            "{half}Most other people who {liked} {titles}, as you did, {liked} this too: {found} of {of}.",
+            "{many}{of} others {liked} {titles}, as you did, and {found} of them {liked} this as well.",
+            "{few}People who {liked} {titles}, as you did, {liked} this more often than usual: {found} of {of}.",
+            "{few}People who {liked} {titles}, as you did, {liked} this at least {times} as often as people in general.",
         ),
         "brief": (
             "{many}{found} of {of} others who {liked} {titles} {liked} it.",
-            "{few}Others who {liked} {titles} {liked} it more often than most: {found} of {of}.",
+            "{few}Others who {liked} {titles} {liked} it more often than usual: {found} of {of}.",
         ),
     },
     "peers": {
@@ -90,7 +95,7 @@ ENGLISH: Final[Templates] = {
             "{found} people {liked} it, which puts it among the top {top}.",
             "It is among the {top} {nouns} that the most people {liked}: {found} did.",
         ),
-        "warm": ("A safe choice: {found} people {liked} it, which puts it among the top {top}.",),
+        "warm": ("No fewer than {found} people {liked} it, which puts it among the top {top}.",),
         "brief": ("Among the top {top}: {found} people {liked} it.",),
     },
     "popular": {
@@ -100,19 +105,19 @@ ENGLISH: Final[Templates] = {
     },
     "year": {
         "plain": (
-            "It is from the {decade}, like {found} of the {of} {nouns} you {liked}.",
-            "{found} of the {of} {nouns} you {liked} are from the {decade}, as is this one.",
+            "It is from the {decade}, like {share} {nouns} you {liked}.",
+            "{part}{found} of the {of} {nouns} you {liked} are from the {decade}, as is this one.",
         ),
         "warm": (
-            "{often}The {decade} seem to be your time: {found} of the {of} {nouns} you {liked} are from then, like this one.",
-            "It takes you back to the {decade}, like {found} of the {of} {nouns} you {liked}.",
+            "{often}The {decade} seem to be your time: {share} {nouns} you {liked} are from then, like this one.",
+            "It takes you back to the {decade}, like {share} {nouns} you {liked}.",
         ),
-        "brief": ("From the {decade}, like {found} of the {of} you {liked}.",),
+        "brief": ("From the {decade}, like {share} you {liked}.",),
     },
     "number": {
-        "plain": ("Its {column} ({value}) is between {low} and {high}, like that of {found} of the {of} {nouns} you {liked}.",),
-        "warm": ("Its {column} of {value} is where you often look: {found} of the {of} {nouns} you {liked} are between {low} and {high}.",),
-        "brief": ("{Column} {value}, in the range of {found} of the {of} you {liked}.",),
+        "plain": ("Its {column} ({value}) is between {low} and {high}, like that of {share} {nouns} you {liked}.",),
+        "warm": ("Its {column} of {value} is where you often look: {share} {nouns} you {liked} are between {low} and {high}.",),
+        "brief": ("{Column} {value}, in the range of {share} you {liked}.",),
     },
     "words_title": {
         "plain": ("It has {words} in its title, like {titles}, which you {liked}.", "Like {titles}, which you {liked}, it has {words} in its title."),
@@ -131,7 +136,7 @@ ENGLISH: Final[Templates] = {
     },
     "fact": {
         "plain": ("It shares {what} with {titles}, which you {liked}.", "You {liked} {titles}, and it shares {what} with this one."),
-        "warm": ("You {liked} {titles}; this one shares {what} with it.",),
+        "warm": ("You {liked} {titles}; this one shares {what} with {them}.",),
         "brief": ("Shares {what} with {titles}.",),
     },
     "fact_direct": {
@@ -145,14 +150,14 @@ ENGLISH: Final[Templates] = {
     "is": {"plain": ("{Title} is {a_kind_of}.",), "warm": ("{Title} is {a_kind_of}.",), "brief": ("{A_kind_of}.",)},
     "is_more": {"plain": ("Its {column} is {value}.",), "warm": ("Its {column} is {value}.",), "brief": ("{Column}: {value}.",)},
     "says": {
-        "plain": ("It is {a_thing} {entities}.",),
-        "warm": ("It is {a_thing} {entities}.",),
+        "plain": ("It is {is_thing} {entities}.",),
+        "warm": ("It is {is_thing} {entities}.",),
         "brief": ("{Said} {entities}.",),
     },
     "similar": {
-        "plain": ("Among all {nouns}, {titles} {are} closest to it.", "The {nouns} closest to it include {titles}."),
-        "warm": ("If you know {titles}: few {nouns} are closer to it.",),
-        "brief": ("Close to {titles}.",),
+        "plain": ("By our model, {titles} {are} closest to it of all {nouns}.", "The {nouns} that our model places closest to it include {titles}."),
+        "warm": ("If you know {titles}: our model finds few {nouns} closer to it.",),
+        "brief": ("Close to {titles} in our model.",),
     },
 }  # fmt: skip
 

@@ -14,8 +14,8 @@ CHINESE: Final[Templates] = {
             "{all}你{liked}的{of}{mw}{noun}，全都{is_kind}，这{mw}也一样。",
         ),
         "warm": (
-            "{keen}{part}看得出你偏爱{kinds}：在你{liked}的{of}{mw}{noun}里占了{found}{mw}，这{mw}也一样。",
-            "{part}又有一{mw}{kinds}给你：你{liked}的{of}{mw}{noun}里已有{found}{mw}是这样的。",
+            "{keen}{part}看得出你偏爱{kinds}：在你{liked}的{of}{mw}{noun}里占了{found}{mw}，这{mw}也是。",
+            "{part}又一{mw}{kinds}：你{liked}的{of}{mw}{noun}里已有{found}{mw}是这样的。",
             "{all}看得出你偏爱{kinds}：你{liked}的{of}{mw}{noun}全都如此，这{mw}也一样。",
         ),
         "brief": ("{part}{kinds}，你{liked}的{of}{mw}里有{found}{mw}也是。", "{all}{kinds}，和你{liked}的{of}{mw}全都一样。"),
@@ -31,14 +31,14 @@ CHINESE: Final[Templates] = {
         "brief": ("{some}但你{had}的{of}{mw}{kinds}中，只有{found}{mw}是你{liked}的。", "{none}但你{had}的{of}{mw}{kinds}中，没有一{mw}是你{liked}的。"),
     },
     "near": {
-        "plain": ("它与你{liked}的{titles}很接近。", "你{liked}{titles}，很少有{noun}比{them}更接近这{mw}。", "在所有{noun}中，你{liked}的{titles}属于与它最接近的几{mw}。"),
-        "warm": ("你{liked}{titles}，这{mw}与{them}十分接近。",),
-        "brief": ("与{titles}很接近。",),
+        "plain": ("在我们的模型里，它与你{liked}的{titles}很接近。", "你{liked}{titles}，在我们的模型里，很少有{noun}比{them}更接近这{mw}。"),
+        "warm": ("你{liked}{titles}，我们的模型认为这{mw}与{them}十分接近。", "我们的模型认为，这{mw}与你{liked}的{titles}很接近。"),
+        "brief": ("模型认为它与{titles}很接近。",),
     },
     "moved": {
-        "plain": ("在你{liked}的{noun}中，{titles}对这次推荐的影响最大。", "推荐它，主要是因为你{liked}{titles}。"),
-        "warm": ("想到你{liked}{titles}，我们便选了这{mw}。",),
-        "brief": ("因为你{liked}{titles}。",),
+        "plain": ("在我们的模型里，你{liked}的{noun}中最为它加分的是{titles}。", "在我们的模型里，最为它加分的是你{liked}的{titles}。"),
+        "warm": ("我们的模型首先想到的，是你{liked}的{titles}。",),
+        "brief": ("模型里最为它加分的是{titles}。",),
     },
     "others": {
         "plain": (
@@ -60,7 +60,7 @@ CHINESE: Final[Templates] = {
     },
     "popular_top": {
         "plain": ("有{found}人{liked}它，位居前{top}名。", "它是最多人{liked}的{top}{mw}{noun}之一，共有{found}人。"),
-        "warm": ("选它不会太冒险：有{found}人{liked}它，位居前{top}名。",),
+        "warm": ("已有{found}人{liked}它，位居前{top}名。",),
         "brief": ("{found}人{liked}，位居前{top}名。",),
     },
     "popular": {"plain": ("有{found}人{liked}它。",), "warm": ("到目前为止，有{found}人{liked}它。",), "brief": ("{found}人{liked}它。",)},
@@ -95,16 +95,16 @@ CHINESE: Final[Templates] = {
         "brief": ("与{titles}有共同的{said}。",),
     },
     "fact_direct": {
-        "plain": ("它的{said}是你{liked}的{titles}。", "你{liked}{titles}，而{them}正是它的{said}。"),
-        "warm": ("你{liked}{titles}，而{them}正是它的{said}。",),
+        "plain": ("它的{said}是你{liked}的{titles}。", "你{liked}{titles}，{them}正是这{mw}{noun}的{said}。"),
+        "warm": ("你{liked}{titles}，{them}正是这{mw}{noun}的{said}。",),
         "brief": ("{said}：{titles}。",),
     },
     "is": {"plain": ("{title}是{a_kind_of}。",), "warm": ("{title}是{a_kind_of}。",), "brief": ("{a_kind_of}。",)},
     "is_more": {"plain": ("它的{column}是{value}。",), "warm": ("它的{column}是{value}。",), "brief": ("{column}：{value}。",)},
     "says": {"plain": ("它的{said}是{entities}。",), "warm": ("它的{said}是{entities}。",), "brief": ("{said}：{entities}。",)},
     "similar": {
-        "plain": ("在所有{noun}中，与它最接近的有{titles}。",),
-        "warm": ("如果你知道{titles}：很少有{noun}比{them}更接近它。",),
-        "brief": ("与{titles}很接近。",),
+        "plain": ("在我们的模型里，与它最接近的{noun}有{titles}。",),
+        "warm": ("如果你知道{titles}：我们的模型认为，很少有{noun}比{them}更接近它。",),
+        "brief": ("模型认为它与{titles}很接近。",),
     },
 }  # fmt: skip
