@@ -256,3 +256,34 @@ def test_how_many_times_is_not_left_out_or_changed(explainer: Explainer) -> None
                     text = sentence.text.replace(said, instead)
                     assert check_sentence(text, sentence, explainer.ground), text
     assert tried
+
+
+def test_what_the_packaged_model_gets_wrong_is_refused(explainer: Explainer) -> None:
+    """Sentences of the kinds that it wrote of films: a predicate lost, rated become liked, another where none was."""
+    tried: set[str] = set()
+    for sentence in [*sentences(explainer, "en"), *explainer.describe("i3").sentences]:
+        kind, numbers = sentence.claim.kind, sentence.numbers
+        tag = " and ".join(sentence.tags)
+        wrong = [f"This is another: {sentence.text[0].lower()}{sentence.text[1:]}"]
+        if kind == "tags" and len(numbers) == 2 and len(sentence.tags) == 1:
+            found, of = sorted(numbers, key=int)
+            wrong += [
+                f"This is another {tag} film: {found} of the {of} films you liked.",
+                f"This is a {tag} film, {found} of the {of} you liked.",
+                f"This is another {tag} film: {found} of the {of} films you liked, which you have a taste for.",
+            ]
+        if kind == "rate" and len(numbers) == 2:
+            found, of = sorted(numbers, key=int)
+            wrong += [
+                f"Of the {of} {tag} films you liked, you liked {found}.",
+                sentence.text.replace("rated", "liked"),
+            ]
+        if kind == "is" and sentence.names:
+            wrong.append(
+                f"This is another {sentence.text.partition(' is a ')[2][:-1]}: “{sentence.names[0]}”."
+            )
+        tried.add(kind)
+        for text in wrong:
+            if text != sentence.text:
+                assert check_sentence(text, sentence, explainer.ground), text
+    assert tried >= {"tags", "rate", "others", "is"}

@@ -9,7 +9,7 @@ NEUTRAL: Final = frozenset(
     a an the this that these those it its itself is are was were be been being has have had do does did
     of to in on at by for from with as and or so too also well just here there which who whom whose what
     while because since if then than you your yours will would can could may might
-    another ones again give given look looking see take found find
+    ones give given look looking see take found find
     recommend recommended recommendation suggest suggested suggestion pick picked choose chosen
     reason reasons why how thing things title titles selection among within including include includes
     fit fits match matches matching similar similarly along alongside together

@@ -20,6 +20,10 @@ _DID = r"(?:liked?|enjoy(?:ed)?|loved?|bought|chose|tried|rated|watched|opened|r
 _LIKES_THE_ITEM = re.compile(
     rf"\byou\b(?:(?! and | who )[^.,;⟦])*?\b{_DID}\s+(?:it|this|them)\b", re.IGNORECASE
 )
+# "12 of the 40 films you liked." says nothing of the twelve
+_NO_PREDICATE = re.compile(
+    r"(?:^|[:,;])\s*[\d,]+ of (?:the )?[\d,]+ (?:[^\W\d]+ ){0,3}you [^\W\d]+ ?(?:[.!;]|, (?:which|that|as)\b|$)"
+)
 # "another of the films you liked": of the kind they are, and not one of them
 _ONE_OF_YOURS = re.compile(
     rf"\b(?:this|it|another|one|more)\b[^.,;:⟦\d]*\bof\b[^.,;:⟦\d]*\byou\b[^.,;:⟦\d]*\b{_DID}\b",
@@ -93,6 +97,8 @@ def _form(text: str, sentence: Sentence) -> Iterator[tuple[str, str]]:
         yield "form", "no end"
     if len(text) > _LONGEST * len(sentence.template) + 20:
         yield "form", "too long"
+    if text.lower().partition(": ")[2] == sentence.template.lower():
+        yield "form", "words in front of the sentence itself"
     if text.count("“") != text.count("”"):
         yield "form", "quotation marks"
 
@@ -197,9 +203,13 @@ def _relations(
         found = pattern.search(plain)
         if found and not pattern.search(" ".join(source)):
             yield "relation", found.group()
-    for word in ("you", "model"):  # whose liking it is, and whose view
-        if word in everywhere and word not in here:
+    # what no way of saying it leaves out: whose liking it is, whose view, "rated" beside "liked"
+    small = (NEUTRAL - {"you"}) | NEGATORS | STRONG
+    for word in sorted(everywhere - small - here):
+        if word[0].isalpha():
             yield "missing", word
+    if (found := _NO_PREDICATE.search(plain)) and not _NO_PREDICATE.search(" ".join(source)):
+        yield "form", found.group()
     if claim.kind in ("others", "peers", "popular") and not here & {"others", "people", "other"}:
         yield "missing", "people"
     if claim.kind in ("near", "similar") and not here & {"close", "closer", "closest", "near", "nearest"}:
