@@ -1,11 +1,14 @@
 # make demo        train and judge one model on real data
 # make test        the whole test suite and the static checks
-# make benchmark   every figure of the README; each part alone: make benchmark-train, -score, -text, -stream, -quality
+# make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
+#                  train, score, text, stream, quality, generation, requests, knowledge, reasons, profiles, lists, tuning, safety
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
-.PHONY: demo test check benchmark benchmark-train benchmark-score benchmark-text benchmark-stream benchmark-quality clean
+REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
+PARTS  := train score text stream quality generation requests knowledge reasons profiles lists tuning safety
+.PHONY: demo test check benchmark clean $(PARTS:%=benchmark-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +20,10 @@ demo: $(VENV)/.installed
 	$(BIN)/motet datasets fetch movielens-100k --out data/movielens-100k
 	$(BIN)/motet train data/movielens-100k/schema.yaml --data data/movielens-100k --out $(RUN) --overwrite
 	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --controls
+	@echo && echo 'motet explain $(RUN) --user 42'
+	@$(BIN)/motet explain $(RUN) --user 42
+	@echo && echo 'motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"'
+	@$(BIN)/motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
@@ -26,7 +33,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: benchmark-train benchmark-score benchmark-text benchmark-stream benchmark-quality
+benchmark: $(PARTS:%=benchmark-%)
 
 .venv-peers/.installed: $(VENV)/.installed benchmarks/setup_peers.sh
 	benchmarks/setup_peers.sh
@@ -47,6 +54,30 @@ benchmark-stream: $(VENV)/.installed
 
 benchmark-quality: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.quality
+
+benchmark-generation: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.generation
+
+benchmark-requests: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.requests --reader both
+
+benchmark-knowledge: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.graph
+
+benchmark-reasons: demo
+	$(BIN)/python -m benchmarks.reasons $(RUN) --data data/movielens-100k
+
+benchmark-profiles: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.profiles
+
+benchmark-lists: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.lists
+
+benchmark-tuning: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.tuning
+
+benchmark-safety: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.safety
 
 clean:
 	rm -rf $(VENV) .venv-peers runs data

@@ -168,6 +168,8 @@ def test_what_is_printed_is_for_people(motet: Any, films: Path) -> None:
     explained = run(motet, films, SPEAKING[1]).out
     assert "evidence" in explained
     assert "film" in explained
+    best = run(motet, films, ("explain", "--user", "u1", "-k", "2")).out
+    assert [line[:3] for line in best.splitlines() if line[:1].isdigit()] == ["1. ", "2. "]
     assert run(motet, films, SPEAKING[2]).out.startswith("A Quiet Orchard\n")
     listed = run(motet, films, SPEAKING[3]).out
     assert "kept: Comedy" in listed

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from motet.assist._list_words import column_limit
 from motet.data import Catalogue
 from motet.errors import RequestError
 from motet.knowledge import KnowledgeGraph
@@ -123,8 +124,6 @@ def _has_fact(catalogue: Catalogue, graph: KnowledgeGraph | None, fact: FactWant
 
 
 def _range_words(catalogue: Catalogue, limits: Range, language: str) -> str:
-    low = "" if limits.low is None else f"≥ {limits.low:g}"
-    high = "" if limits.high is None else f"≤ {limits.high:g}"
-    return (
-        f"{catalogue.column_name(limits.column, language)} {' '.join(part for part in (low, high) if part)}"
+    return column_limit(
+        "range", catalogue.column_name(limits.column, language), limits.low, limits.high, language
     )

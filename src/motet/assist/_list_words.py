@@ -12,6 +12,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "unseen": ("nothing that you have had", "不含您已有过的"),
     "count": ("{high} items", "共{high}项"),
     "count_up_to": ("1 to {high} items", "1至{high}项"),
+    "range": ("{name} {range}", "{name}{range}"),
     "total": ("total {name} {range}", "{name}总和{range}"),
     "quota": ("{range} × {name}", "{name}：{range}项"),
     "each": ("of each {name} {range}", "每种{name}{range}项"),

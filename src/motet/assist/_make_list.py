@@ -24,6 +24,7 @@ from motet.assist._list_words import joined, said
 from motet.assist._relations import ItemRelations, mine_relations
 from motet.data import Catalogue
 from motet.errors import RequestError
+from motet.explain import said_title
 from motet.knowledge import KnowledgeGraph
 from motet.recommend import Recommender
 from motet.requests import Request
@@ -156,7 +157,7 @@ class _Maker:
         ids = self.catalogue.frame["id"]
         return ListedItem(
             id=ids[row],
-            name=self.catalogue.name(row),
+            name=said_title(self.catalogue.name(row)),
             score=float(self.pool.scores[row]),
             value=value,
             numbers={column: number for column, number in found.items() if number is not None},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
@@ -18,7 +19,7 @@ from motet.schema import LanguageSettings, Schema
 
 if TYPE_CHECKING:
     from motet.assist import Answer
-    from motet.explain import Description, Reason
+    from motet.explain import Description, Explainer, Reason
     from motet.requests import Request
 
 __all__ = ["ask", "describe", "explain", "make_a_list", "profile"]
@@ -74,7 +75,7 @@ def _print_answer(answer: Answer) -> None:
     out_console.print(f"[dim]understood:[/dim] {escape(_understood(answer.request))}")
     for item in answer.items:
         out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)})[/dim]")
-        out_console.print(f"   {escape(item.reason)}")
+        out_console.print(_indented(item.reason))
         if item.misses:
             out_console.print(f"   misses: {escape(', '.join(item.misses))}")
         out_console.print(f"   [dim]{escape(_predicted(item.predictions))}[/dim]")
@@ -85,6 +86,10 @@ def _print_answer(answer: Answer) -> None:
         f"[dim]read by {escape(answer.read_by)}, written by {escape(answer.written_by)}, "
         f"{answer.elapsed_s * 1e3:,.0f} ms[/dim]"
     )
+
+
+def _indented(text: str) -> Padding:
+    return Padding(escape(text), (0, 0, 0, 3))
 
 
 def _understood(request: Request) -> str:
@@ -131,7 +136,12 @@ def _predicted(predictions: dict[str, Any] | Any) -> str:
 def explain(
     bundle: BundleDir,
     user: Annotated[str, typer.Option(help="Id of the user.")],
-    item: Annotated[str, typer.Option(help="Id of the item.")],
+    item: Annotated[
+        str | None, typer.Option(help="Id of the item; the user's first recommendations when left out.")
+    ] = None,
+    k: Annotated[
+        int, typer.Option("-k", help="Recommendations, where no item is named.", min=1, max=100)
+    ] = 3,
     language: Language = "en",
     model: Model = False,
     changes: Settings = None,
@@ -139,22 +149,40 @@ def explain(
 ) -> None:
     """Say why an item is, or is not, for a user: the reason, and everything found that it rests on."""
     from motet import workflow  # noqa: PLC0415
-    from motet.explain._render import render  # noqa: PLC0415
 
     words = _words(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
         explainer = workflow.open_explainer(bundle, words=words, progress=report)
-        found = explainer.explain(user, item, language=language)  # type: ignore[arg-type]
-    if as_json:
+        if item is None:
+            best = explainer.recommender.recommend([user], k)
+            ids = best[str(explainer.bundle.schema.keys.item)].to_list()
+            reasons = explainer.reason(user, ids, language=language)  # type: ignore[arg-type]
+        else:
+            found = explainer.explain(user, item, language=language)  # type: ignore[arg-type]
+    if item is None:
+        _print_reasons(explainer, reasons, model, as_json)
+    elif as_json:
         print_json(asdict(found))
+    else:
+        out_console.print(escape(found.reason.text))
+        _print_writer(found.reason, model)
+        table = Table("evidence", "strength", box=None)
+        for sentence in explainer.said(found.evidence, language):  # type: ignore[arg-type]
+            table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
+        out_console.print(table)
+
+
+def _print_reasons(explainer: Explainer, reasons: Sequence[Reason], model: bool, as_json: bool) -> None:
+    """Why each of some recommendations is shown."""
+    if as_json:
+        print_json([asdict(reason) for reason in reasons])
         return
-    out_console.print(escape(found.reason.text))
-    _print_writer(found.reason, model)
-    table = Table("evidence", "strength", box=None)
-    told = render(explainer.ground, found.evidence, language=language, tone="brief", seed=0)  # type: ignore[arg-type]
-    for sentence in told:
-        table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
-    out_console.print(table)
+    for rank, reason in enumerate(reasons, 1):
+        title = explainer.title(reason.item)
+        out_console.print(f"{rank}. [bold]{escape(title)}[/bold]  [dim]({escape(reason.item)})[/dim]")
+        out_console.print(_indented(reason.text))
+    if reasons:
+        _print_writer(reasons[0], model)
 
 
 def profile(
@@ -221,9 +249,8 @@ def make_a_list(
     if shown is not None:
         for place, item in enumerate(shown.items, 1):
             numbers = ", ".join(f"{name} {value:g}" for name, value in item.numbers.items())
-            out_console.print(
-                f"{place}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)}) {escape(numbers)}[/dim]"
-            )
+            beside = escape(f"({item.id}) {numbers}".rstrip())
+            out_console.print(f"{place}. [bold]{escape(item.name)}[/bold]  [dim]{beside}[/dim]")
     out_console.print(escape(answer.words))
     for limit in answer.limits:
         out_console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")

@@ -12,6 +12,7 @@ from motet.explain._profile_words import profile_sentences
 from motet.explain._profiler import Profiler
 from motet.explain._sentence import Sentence
 from motet.explain._sources import verify
+from motet.explain._titles import said_title
 from motet.explain._tones import Language, Tone
 from motet.explain._traits import Trait
 
@@ -42,5 +43,6 @@ __all__ = [
     "check",
     "check_sentence",
     "profile_sentences",
+    "said_title",
     "verify",
 ]
