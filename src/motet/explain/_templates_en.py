@@ -95,7 +95,10 @@ ENGLISH: Final[Templates] = {
             "{found} people {liked} it, which puts it among the top {top}.",
             "It is among the {top} {nouns} that the most people {liked}: {found} did.",
         ),
-        "warm": ("No fewer than {found} people {liked} it, which puts it among the top {top}.",),
+        "warm": (
+            "No fewer than {found} people {liked} it, which puts it among the top {top}.",
+            "It is one of the {top} {nouns} that the most people {liked}: {found} did.",
+        ),
         "brief": ("Among the top {top}: {found} people {liked} it.",),
     },
     "popular": {

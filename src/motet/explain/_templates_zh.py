@@ -51,7 +51,10 @@ CHINESE: Final[Templates] = {
             "{many}和你一样{liked}{titles}的另有{of}人，其中{found}人也{liked}这{mw}。",
             "{few}和你一样{liked}{titles}的人，比一般人更常{liked}这{mw}：{of}人中有{found}人。",
         ),
-        "brief": ("{liked}{titles}的另外{of}人中，{found}人也{liked}它。",),
+        "brief": (
+            "{many}{liked}{titles}的另外{of}人中，{found}人也{liked}它。",
+            "{few}{liked}{titles}的人，比一般人更常{liked}它：{of}人中有{found}人。",
+        ),
     },
     "peers": {
         "plain": ("在{category}同为“{value}”的另外{of}人中，有{found}人{liked}它，高于一般水平。",),
