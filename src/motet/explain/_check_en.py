@@ -212,6 +212,8 @@ def _relations(
         yield "form", found.group()
     if claim.kind in ("others", "peers", "popular") and not here & {"others", "people", "other"}:
         yield "missing", "people"
+    if claim.kind == "others" and not here & {"others", "other", "did", "besides"}:
+        yield "missing", "others"  # the user liked it too, and is not counted
     if claim.kind in ("near", "similar") and not here & {"close", "closer", "closest", "near", "nearest"}:
         yield "missing", "close"
     if claim.kind in ("fact", "says"):
