@@ -279,7 +279,9 @@ def test_what_the_packaged_model_gets_wrong_is_refused(explainer: Explainer) -> 
                 sentence.text.replace("rated", "liked"),
             ]
         if kind == "others" and ", as you did," in sentence.text:
-            wrong.append(re.sub("Others|others", "people", sentence.text.replace(", as you did,", "")))
+            wrong.append(
+                re.sub("other people|Others|others", "people", sentence.text.replace(", as you did,", ""))
+            )
         if kind == "is" and sentence.names:
             wrong.append(
                 f"This is another {sentence.text.partition(' is a ')[2][:-1]}: “{sentence.names[0]}”."
