@@ -11,6 +11,8 @@ MotetError
 ├── ModelError           an architecture or its options
 ├── TrainingError        a run that cannot go on
 ├── BundleError          a trained bundle that cannot be written or read
+├── StoreError           what is to be stored, or the store itself, is wrong
+│   └── StoreUnavailableError  the store cannot be reached, or cannot write now
 └── MissingExtraError    an optional dependency that is not installed
 """
 
@@ -28,6 +30,8 @@ __all__ = [
     "MotetError",
     "RequestError",
     "SchemaError",
+    "StoreError",
+    "StoreUnavailableError",
     "TrainingError",
 ]
 
@@ -94,6 +98,14 @@ class TrainingError(MotetError):
 
 class BundleError(MotetError):
     """A trained bundle cannot be written or read."""
+
+
+class StoreError(MotetError):
+    """What is to be stored, or the store itself, is wrong."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached, or cannot write now: nothing was acknowledged, and the same call may be sent again."""
 
 
 class MissingExtraError(MotetError, ImportError):

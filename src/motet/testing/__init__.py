@@ -3,6 +3,7 @@
 from motet.testing._balancer import check_balancer
 from motet.testing._generator import check_generator
 from motet.testing._model import check_architecture, check_model
+from motet.testing._postgres import PostgresServer
 from motet.testing._predictor import check_predictor
 from motet.testing._sequence import check_sequence_encoder
 from motet.testing._text import HashedWordsForTests, hashed_words_for_tests
@@ -12,6 +13,7 @@ from motet.testing._toy import TOY_SEQUENCES, toy_dataset, toy_schema, toy_table
 __all__ = [
     "TOY_SEQUENCES",
     "HashedWordsForTests",
+    "PostgresServer",
     "check_architecture",
     "check_balancer",
     "check_generator",

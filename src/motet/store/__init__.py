@@ -1,0 +1,54 @@
+"""What was told and shown: durable, each event once, in order."""
+
+from motet.store._changes import Changes
+from motet.store._counts import Counts, DayCount
+from motet.store._events import Events
+from motet.store._feedback import FeedbackRows
+from motet.store._forget import Forgotten
+from motet.store._items import Items
+from motet.store._keys import Key, Keys, Scope
+from motet.store._models import Models, ModelState, ModelVersion
+from motet.store._records import Change, Event, Feedback, Item, Page, User
+from motet.store._satisfaction import Answer, Satisfaction
+from motet.store._settings import StoreSettings
+from motet.store._shown import Shown, ShownItem, ShownLists
+from motet.store._states import State, StateKind, States
+from motet.store._store import Store
+from motet.store._users import Users
+from motet.store._values import Values
+from motet.store._writer import WriteCounts
+
+__all__ = [
+    "Answer",
+    "Change",
+    "Changes",
+    "Counts",
+    "DayCount",
+    "Event",
+    "Events",
+    "Feedback",
+    "FeedbackRows",
+    "Forgotten",
+    "Item",
+    "Items",
+    "Key",
+    "Keys",
+    "ModelState",
+    "ModelVersion",
+    "Models",
+    "Page",
+    "Satisfaction",
+    "Scope",
+    "Shown",
+    "ShownItem",
+    "ShownLists",
+    "State",
+    "StateKind",
+    "States",
+    "Store",
+    "StoreSettings",
+    "User",
+    "Users",
+    "Values",
+    "WriteCounts",
+]

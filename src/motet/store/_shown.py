@@ -1,0 +1,187 @@
+"""Shown lists: what was put before whom, with what was foretold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, select, tuple_
+
+from motet.errors import StoreError
+from motet.store._checks import (
+    check_json,
+    check_number,
+    check_text,
+    check_time,
+    from_us,
+    new_id,
+    now,
+    read_json,
+    to_us,
+)
+from motet.store._cursors import check_limit
+from motet.store._database import Database
+from motet.store._tables import SHOWN
+from motet.store._upsert import chunks, insert_missing
+from motet.store._writer import Writer
+
+__all__ = ["Shown", "ShownItem", "ShownLists"]
+
+_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """One place of a shown list.
+
+    Attributes:
+        item: Id of the item.
+        score: What it was ranked by.
+        propensity: With what probability it was put there, in (0, 1]; None where that is not known.
+        sources: What proposed it.
+        predictions: The model's prediction by task.
+    """
+
+    item: str
+    score: float = 0.0
+    propensity: float | None = None
+    sources: tuple[str, ...] = ()
+    predictions: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_text(self.item, "shown.items.item")
+        object.__setattr__(self, "score", check_number(self.score, "shown.items.score"))
+        object.__setattr__(self, "sources", tuple(self.sources))
+        if self.propensity is not None:
+            propensity = check_number(self.propensity, "shown.items.propensity", 0.0, 1.0)
+            object.__setattr__(self, "propensity", propensity)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A list that was shown.
+
+    Attributes:
+        items: Its items; the first has rank 1.
+        id: Its id; made where missing.
+        user: Who saw it, if that is known.
+        session: In which session, if in one.
+        scenario: Where.
+        time: When, in UTC; now by default.
+        model: Name of the model version that ranked it.
+    """
+
+    items: tuple[ShownItem, ...]
+    id: str = field(default_factory=new_id)
+    user: str | None = None
+    session: str | None = None
+    scenario: str | None = None
+    time: datetime = field(default_factory=now)
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.id, "shown.id")
+        for name in ("user", "session", "scenario", "model"):
+            if getattr(self, name) is not None:
+                check_text(getattr(self, name), f"shown.{name}")
+        object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "time", check_time(self.time, "shown.time"))
+
+    def rank(self, item: str) -> int | None:
+        """The rank of an item, from 1; None where it was not shown."""
+        return next((rank for rank, one in enumerate(self.items, 1) if one.item == item), None)
+
+
+class ShownLists:
+    """The shown lists of a store.
+
+    Args:
+        database: The store's connections.
+        writer: What writes.
+    """
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database = database
+        self._writer = writer
+
+    def add(self, lists: Sequence[Shown]) -> None:
+        """Write lists; one whose id is known already is left as it is."""
+        if lists:
+            self._writer.write(_add, [_row(one) for one in lists])
+
+    def submit(self, lists: Sequence[Shown]) -> Future[list[bool]]:
+        """Hand lists in without waiting, so that no answer waits for its own record.
+
+        Raises:
+            StoreUnavailableError: If too many wait already.
+        """
+        return self._writer.submit(_add, [_row(one) for one in lists])
+
+    def get(self, id: str) -> Shown | None:
+        """The list of an id, if there is one."""
+        return self.get_many([id]).get(id)
+
+    def get_many(self, ids: Sequence[str]) -> dict[str, Shown]:
+        """Lists by id; those not known, or forgotten, are not in it."""
+        found = {}
+        with self._database.reading() as connection:
+            for some in chunks(dict.fromkeys(ids)):
+                for row in connection.execute(select(SHOWN).where(SHOWN.c.id.in_(some))):
+                    found[row.id] = _shown_of(row)
+        return found
+
+    def of_user(self, user: str, limit: int = 10) -> list[Shown]:
+        """The lists that a user saw, newest first."""
+        query = select(SHOWN).where(SHOWN.c.user_id == user)
+        query = query.order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
+        with self._database.reading() as connection:
+            return [_shown_of(row) for row in connection.execute(query)]
+
+    def between(self, start: datetime, end: datetime) -> Iterator[Shown]:
+        """The lists of a stretch of time, oldest first, a few in memory at a time.
+
+        Args:
+            start: The first moment.
+            end: The moment after the last.
+        """
+        first, last = to_us(check_time(start, "start")), to_us(check_time(end, "end"))
+        place = (first, "")
+        while True:
+            query = select(SHOWN).where(SHOWN.c.time < last, tuple_(SHOWN.c.time, SHOWN.c.id) > place)
+            query = query.order_by(SHOWN.c.time, SHOWN.c.id).limit(_AT_ONCE)
+            with self._database.reading() as connection:
+                rows = connection.execute(query).all()
+            yield from map(_shown_of, rows)
+            if len(rows) < _AT_ONCE:
+                return
+            place = (rows[-1].time, rows[-1].id)
+
+
+def _row(one: Shown) -> dict[str, Any]:
+    places = [[i.item, i.score, i.propensity, list(i.sources), dict(i.predictions)] for i in one.items]
+    if len({i.item for i in one.items}) < len(places):
+        raise StoreError(f"the list {one.id} shows an item twice", "show each once")
+    return {
+        "id": one.id,
+        "user_id": one.user,
+        "session_id": one.session,
+        "scenario": one.scenario,
+        "time": to_us(one.time),
+        "model": one.model,
+        "items": check_json(places, "shown.items"),
+    }
+
+
+def _shown_of(row: Any) -> Shown:
+    places = (ShownItem(*place) for place in read_json(row.items))
+    return Shown(
+        tuple(places), row.id, row.user_id, row.session_id, row.scenario, from_us(row.time), row.model
+    )
+
+
+def _add(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+    insert_missing(connection, SHOWN, rows)
+    return [True] * len(rows)

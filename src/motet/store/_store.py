@@ -1,0 +1,158 @@
+"""The store of the service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import text
+
+from motet.errors import StoreUnavailableError
+from motet.store._backup import backup
+from motet.store._changes import Changes
+from motet.store._counts import Counts
+from motet.store._database import Database
+from motet.store._events import Events
+from motet.store._feedback import FeedbackRows
+from motet.store._fold import Fold
+from motet.store._forget import Forgotten, forget_before
+from motet.store._items import Items
+from motet.store._keys import Keys
+from motet.store._migrations import migrate
+from motet.store._models import Models
+from motet.store._satisfaction import Satisfaction
+from motet.store._settings import StoreSettings
+from motet.store._shown import ShownLists
+from motet.store._states import States
+from motet.store._tombstones import Tombstones
+from motet.store._users import Users
+from motet.store._values import Values
+from motet.store._writer import WriteCounts, Writer
+
+__all__ = ["Store"]
+
+
+class Store:
+    """What was told and shown: durable, each event once, in order.
+
+    Any number of threads and processes may use the same store. When a call that writes returns, what it wrote is
+    on disk. While the database cannot be reached or written, calls raise StoreUnavailableError; once it is back
+    they work again, without a restart.
+
+    Args:
+        url: The path of an SQLite file, which is made where it is not there, or ``postgresql://user@host/name``.
+        settings: How to wait, gather and refuse.
+
+    Attributes:
+        events: What happened.
+        feedback: The same by type, user and item.
+        users: Users.
+        items: Items.
+        changes: Which users and items were changed, in order.
+        shown: Lists that were shown.
+        satisfaction: What people answered about them.
+        states: Sessions and conversations.
+        models: Model versions.
+        keys: API keys.
+        values: Settings that outlive a restart.
+        counts: How many of what, by day.
+
+    Raises:
+        StoreError: If the place is no store, or one of a newer version.
+        StoreUnavailableError: If it cannot be reached.
+
+    Example:
+        >>> import tempfile
+        >>> from motet.store import Event
+        >>> with Store(Path(tempfile.mkdtemp()) / "shop.sqlite") as store:
+        ...     _ = store.events.add([Event("click", "ann", "tea", id="1")])
+        ...     new = store.events.add([Event("click", "ann", "tea", id="1"), Event("click", "ann", "tea", id="2")])
+        ...     clicks = store.feedback.of_user("ann")
+        >>> new, clicks[0].value
+        ([False, True], 2.0)
+    """
+
+    def __init__(self, url: str | Path, settings: StoreSettings | None = None) -> None:
+        self._database = Database(url, settings or StoreSettings())
+        try:
+            migrate(self._database)
+            with self._database.reading() as connection:
+                tombstones = Tombstones.of(connection)
+        except BaseException:
+            self._database.close()
+            raise
+        self._writer = Writer(self._database)
+        database, writer, fold = self._database, self._writer, Fold(tombstones)
+        self.events = Events(database, writer, fold)
+        self.feedback = FeedbackRows(database, writer, fold)
+        self.users = Users(database, writer, tombstones)
+        self.items = Items(database, writer)
+        self.changes = Changes(database)
+        self.shown = ShownLists(database, writer)
+        self.satisfaction = Satisfaction(database, writer)
+        self.states = States(database, writer)
+        self.models = Models(database, writer)
+        self.keys = Keys(database, writer)
+        self.values = Values(database, writer)
+        self.counts = Counts(database)
+
+    @property
+    def where(self) -> str:
+        """Where it is, without its password."""
+        return self._database.where
+
+    @property
+    def written(self) -> WriteCounts:
+        """What was written, refused and failed since it was opened, and what waits."""
+        return self._writer.counts
+
+    def can_read(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            with self._database.reading() as connection:
+                connection.execute(text("SELECT 1"))
+        except StoreUnavailableError:
+            return False
+        return True
+
+    def can_write(self) -> bool:
+        """Whether a row can be written now; it is written, so do not ask at every request."""
+        try:
+            self.values.put("motet.heartbeat", 1)
+        except StoreUnavailableError:
+            return False
+        return True
+
+    def forget_before(self, time: datetime) -> Forgotten:
+        """Delete shown lists with their predictions, sessions and conversations older than a time.
+
+        Args:
+            time: The first moment that is kept.
+        """
+        return forget_before(self._writer, time)
+
+    def backup(self, path: str | Path) -> None:
+        """Copy an SQLite store as it is at one moment, while it is read and written.
+
+        Args:
+            path: Where the copy goes; what is there is replaced.
+
+        Raises:
+            StoreError: If it is PostgreSQL: the cure says which of its tools to use.
+        """
+        backup(self._database, Path(path))
+
+    def close(self) -> None:
+        """Write what waits, and give every connection back."""
+        self._writer.close()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,193 @@
+"""Users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from motet.store._changes import forget_changes, note_changes
+from motet.store._checks import check_json, from_us, now, read_json, to_us
+from motet.store._cursors import page
+from motet.store._database import Database
+from motet.store._records import Page, User
+from motet.store._search import matching, words_of
+from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN, STATES, TOMBSTONES, USERS
+from motet.store._tombstones import Tombstones
+from motet.store._upsert import chunks, known, upsert
+from motet.store._writer import Writer
+
+__all__ = ["Users", "user_of"]
+
+
+def user_of(row: Any) -> User:
+    """A row of the table as a user."""
+    return User(row.id, read_json(row.labels), row.comment, from_us(row.time))
+
+
+class Users:
+    """The users of a store.
+
+    Args:
+        database: The store's connections.
+        writer: What writes.
+        tombstones: Who was deleted.
+    """
+
+    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
+        self._database = database
+        self._writer = writer
+        self._tombstones = tombstones
+
+    def put(self, users: Sequence[User]) -> list[bool]:
+        """Insert users, or replace them.
+
+        Returns:
+            Of each whether it was new.
+        """
+        return self._writer.write(_put, [_row(user) for user in users]) if users else []
+
+    def restore(self, users: Sequence[User]) -> list[bool]:
+        """Put users of an old export back, but for those who were deleted since.
+
+        Returns:
+            Of each whether it was put.
+        """
+        return self._writer.write(self._restore, [_row(user) for user in users]) if users else []
+
+    def _restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        deleted = self._tombstones.times(connection, {row["id"] for row in rows})
+        kept = [row["id"] not in deleted or (row["time"] or 0) > deleted[row["id"]] for row in rows]
+        _put(connection, [row for row, keep in zip(rows, kept, strict=True) if keep])
+        return kept
+
+    def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
+        """Change what is given, and leave what is None.
+
+        Returns:
+            Whether there is such a user.
+        """
+        labels_json = check_json(labels, "user.labels", none=True)
+        User(id, comment=comment or "")
+        return self._writer.write(_patch, [(id, labels_json, comment)])[0]
+
+    def get(self, id: str) -> User | None:
+        """The user of an id, if there is one."""
+        return self.get_many([id]).get(id)
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, User]:
+        """Users by id; those not known are not in it."""
+        found = {}
+        with self._database.reading() as connection:
+            for some in chunks(dict.fromkeys(ids)):
+                for row in connection.execute(select(USERS).where(USERS.c.id.in_(some))):
+                    found[row.id] = user_of(row)
+        return found
+
+    def page(self, n: int = 10, cursor: str = "") -> Page[User]:
+        """All users, ordered by id."""
+        with self._database.reading() as connection:
+            return page(connection, select(USERS), (USERS.c.id,), user_of, "users", n, cursor)
+
+    def search(self, text: str, n: int = 10, cursor: str = "", *, prefix: bool = False) -> Page[User]:
+        """Users whose id, labels or comment hold a text, whatever its case, ordered by id."""
+        query = select(USERS).where(matching(USERS.c.words, text, prefix=prefix))
+        with self._database.reading() as connection:
+            return page(connection, query, (USERS.c.id,), user_of, "users", n, cursor)
+
+    def count(self) -> int:
+        """How many there are."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(USERS)).scalar_one())
+
+    def delete(self, id: str) -> bool:
+        """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, conversations.
+
+        A salted hash and the time stay, by which nothing from before comes back and exports leave the user out.
+
+        Returns:
+            Whether there was anything.
+        """
+        (had,) = self._writer.write(self._delete, [id])
+        self._database.empty_log()
+        return had
+
+    def _delete(self, connection: Connection, ids: list[str]) -> list[bool]:
+        answers = []
+        for id in ids:
+            rows = connection.execute(USERS.delete().where(USERS.c.id == id)).rowcount
+            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES):
+                rows += connection.execute(table.delete().where(table.c.user_id == id)).rowcount
+            digest = self._tombstones.digest(id)
+            upsert(connection, TOMBSTONES, [{"digest": digest, "time": to_us(now())}])
+            forget_changes(connection, "user", [id])
+            note_changes(connection, "user", [digest.hex()], deleted=True)
+            answers.append(rows > 0)
+        return answers
+
+    def digest(self, id: str) -> str:
+        """What :class:`Change` calls a deleted user, so that who knows the id can recognise it."""
+        return self._tombstones.digest(id).hex()
+
+    def deleted_at(self, ids: Iterable[str]) -> dict[str, datetime]:
+        """When users were deleted, for those that ever were: rows of theirs up to then must not be trained on."""
+        found = {}
+        with self._database.reading() as connection:
+            for some in chunks(dict.fromkeys(ids)):
+                found.update(self._tombstones.times(connection, some))
+        return {id: from_us(time) for id, time in found.items()}
+
+    def is_deleted(self, id: str) -> bool:
+        """Whether a user was deleted, and has not come back since."""
+        return bool(self.deleted_at([id])) and self.get(id) is None
+
+
+def _row(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "labels": check_json(user.labels, "user.labels", none=True),
+        "comment": user.comment,
+        "time": None if user.time is None else to_us(user.time),
+        "words": words_of(user.id, user.labels, user.comment),
+    }
+
+
+def _put(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+    ids = [row["id"] for row in rows]
+    seen = known(connection, USERS.c.id, ids)
+    time = to_us(now())
+    for dated, group in groupby(rows, key=lambda row: row["time"] is not None):
+        if dated:
+            upsert(connection, USERS, list(group))
+        else:
+            upsert(connection, USERS, [{**row, "time": time} for row in group], _but_time)
+    note_changes(connection, "user", ids)
+    answers = []
+    for id in ids:
+        answers.append(id not in seen)
+        seen.add(id)
+    return answers
+
+
+def _but_time(new: Any) -> dict[str, Any]:
+    return {name: new[name] for name in ("labels", "comment", "words")}
+
+
+def _patch(connection: Connection, rows: list[tuple[str, str | None, str | None]]) -> list[bool]:
+    answers = []
+    for id, labels, comment in rows:
+        found = connection.execute(select(USERS).where(USERS.c.id == id)).first()
+        answers.append(found is not None)
+        if found is None:
+            continue
+        new = {
+            "labels": found.labels if labels is None else labels,
+            "comment": found.comment if comment is None else comment,
+        }
+        words = words_of(id, read_json(new["labels"]), new["comment"])
+        connection.execute(USERS.update().where(USERS.c.id == id).values(**new, words=words))
+        note_changes(connection, "user", [id])
+    return answers
