@@ -2,22 +2,75 @@
 
 from motet.recommend._ahead import ItemsAhead
 from motet.recommend._by_text import Signals, TextRecommender, TextWeights, recommend_by_text
+from motet.recommend._filter import AllOf, AnyFilter, AnyOf, Compare, Not, read_filter
+from motet.recommend._filter_mask import Fields
 from motet.recommend._fit_text import fit_text_weights
+from motet.recommend._live._eligible import Eligible
+from motet.recommend._live._event import LiveEvent
+from motet.recommend._live._history import Added
+from motet.recommend._live._items import LiveItems, Upserted
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._live_recommender import LiveRecommender
 from motet.recommend._meaning import MeaningIndex
 from motet.recommend._mentions import MentionReader, Mentions
+from motet.recommend._objective import Objective
+from motet.recommend._query import Budget, Query, read_query
+from motet.recommend._ranked import Ranked, RankedItem, Similar
 from motet.recommend._raw_rows import Moments
 from motet.recommend._recommender import Recommender
+from motet.recommend._rerank._diversity import Diversity
+from motet.recommend._rerank._explore import Explore
+from motet.recommend._rerank._rules import AnyRule, Boost, Bury, Cap, Fresh, Pin
+from motet.recommend._rerank._trace import Step
+from motet.recommend._retrieve import Retrieved, Retriever
+from motet.recommend._sources._source import Ask, CandidateSource
+from motet.recommend._sources._vector_index import VectorIndex
 
 __all__ = [
+    "Added",
+    "AllOf",
+    "AnyFilter",
+    "AnyOf",
+    "AnyRule",
+    "Ask",
+    "Boost",
+    "Budget",
+    "Bury",
+    "CandidateSource",
+    "Cap",
+    "Compare",
+    "Diversity",
+    "Eligible",
+    "Explore",
+    "Fields",
+    "Fresh",
     "ItemsAhead",
+    "ItemsNow",
+    "LiveEvent",
+    "LiveItems",
+    "LiveRecommender",
     "MeaningIndex",
     "MentionReader",
     "Mentions",
     "Moments",
+    "Not",
+    "Objective",
+    "Pin",
+    "Query",
+    "Ranked",
+    "RankedItem",
     "Recommender",
+    "Retrieved",
+    "Retriever",
     "Signals",
+    "Similar",
+    "Step",
     "TextRecommender",
     "TextWeights",
+    "Upserted",
+    "VectorIndex",
     "fit_text_weights",
+    "read_filter",
+    "read_query",
     "recommend_by_text",
 ]

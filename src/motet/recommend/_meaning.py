@@ -112,6 +112,10 @@ class MeaningIndex:
         vectors: Floats = self._items[rows]
         return vectors
 
+    def placed(self, vectors: Floats) -> Floats:
+        """Vectors of further items, as given for the index's own, as unit vectors of its space, [n, W]."""
+        return _unit(self._whitening.apply(vectors)) if len(vectors) else self._items[:0]
+
     def scores(self, query: str | Floats) -> Floats:
         """Cosine of every item to some words, or to a vector [W]; −1 for an item without text, [I]."""
         vector = self.vectors_of([query])[0] if isinstance(query, str) else query

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from motet.bundle import Bundle
 from motet.data import Dataset, History, Ragged, liking
 
-__all__ = ["Pasts"]
+__all__ = ["Pasts", "held_shares"]
 
 _ENOUGH = 0.5
 
@@ -27,14 +27,11 @@ class Pasts:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        behaviour, items = bundle.behaviour, len(bundle.data.items)
-        pairs = _pairs(behaviour.items, items)
-        task = liking(bundle.schema)
-        label = np.ones(len(pairs)) if task is None else behaviour.label(task)
+        task, shares = liking(bundle.schema) or "", held_shares(bundle)
         self._takes: dict[str, tuple[bool, bool]] = {}
-        for name, history in bundle.data.histories.items():
-            held = np.isin(pairs, _pairs(history.items, items))
-            self._takes[name] = (_most(held[label > 0]), _most(held[label == 0]))
+        for name in bundle.data.histories:
+            likes, dislikes = shares.get((name, task), (0.0, 0.0))
+            self._takes[name] = (likes >= _ENOUGH, dislikes >= _ENOUGH)
 
     def with_user(self, data: Dataset, liked: Sequence[int], disliked: Sequence[int] = ()) -> Dataset:
         """The data set whose last user has a past of some items, oldest first.
@@ -54,6 +51,24 @@ class Pasts:
         return replace(data, histories=histories)
 
 
+def held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:
+    """Per sequence and task, the share of its users' positive and of their negative events that it holds.
+
+    Where the schema has no task that says what users like, the task is "" and every event positive.
+    """
+    behaviour, items = bundle.behaviour, len(bundle.data.items)
+    pairs = _pairs(behaviour.items, items)
+    shares = {}
+    for name, history in bundle.data.histories.items():
+        held = np.isin(pairs, _pairs(history.items, items))
+        for task in behaviour.tasks:
+            label = behaviour.label(task)
+            shares[name, task] = (_share(held[label > 0]), _share(held[label == 0]))
+        if liking(bundle.schema) is None:
+            shares[name, ""] = (_share(held), 0.0)
+    return shares
+
+
 def _with_past(history: History, past: NDArray[np.int32]) -> History:
     offsets = history.items.offsets.copy()
     offsets[-1] += len(past)
@@ -69,5 +84,5 @@ def _pairs(lists: Ragged, items: int) -> NDArray[np.int64]:
     return users * items + lists.values
 
 
-def _most(held: NDArray[np.bool_]) -> bool:
-    return bool(len(held)) and bool(held.mean() >= _ENOUGH)
+def _share(held: NDArray[np.bool_]) -> float:
+    return float(held.mean()) if len(held) else 0.0

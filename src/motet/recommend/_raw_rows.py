@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from motet.data import (
     Account,
+    Catalogue,
     Dataset,
     EntityTable,
     History,
@@ -93,7 +94,7 @@ class RawRows:
         else:
             catalogue = data.catalogue
             if catalogue is not None:
-                new = build_catalogue(self.schema, prepared).frame
+                new = build_catalogue(self.schema, _of_kinds(prepared, catalogue)).frame
                 full = pl.concat([catalogue.frame, new.select(catalogue.frame.columns)])
                 catalogue = replace(catalogue, frame=full)
             data = replace(data, items=joined, vectors=vectors, item_ids=ids, catalogue=catalogue)
@@ -119,8 +120,8 @@ class RawRows:
             scenario = (table.codes[:, -1] - offset).astype(np.int16)
         return Moments(replace(data, vectors=vectors), table, scenario)
 
-    def _read(self, entity: Entity, frame: pl.DataFrame) -> tuple[pl.DataFrame, RawTable]:
-        """Prepare and read raw rows; columns that are not there are missing."""
+    def prepared(self, entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
+        """Raw rows as the schema means them; columns that are not there are missing."""
         schema = self.schema
         for column in used_columns(schema, entity):
             if f"{entity}.{column}" in frame.columns:
@@ -128,8 +129,11 @@ class RawRows:
             elif column not in frame.columns:
                 kind = pl.Datetime("us") if column == schema.keys.time else pl.String
                 frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
-        prepared = Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
-        reader = RawReader(schema, entity, "the given rows", optional=True)
+        return Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
+
+    def _read(self, entity: Entity, frame: pl.DataFrame) -> tuple[pl.DataFrame, RawTable]:
+        prepared = self.prepared(entity, frame)
+        reader = RawReader(self.schema, entity, "the given rows", optional=True)
         reader.add(prepared)
         return prepared, reader.finish()
 
@@ -168,6 +172,16 @@ class RawRows:
                 "give the same kind of vector as in training",
             )
         return matrix
+
+
+def _of_kinds(prepared: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
+    """A few rows, whose empty columns tell no kind, with the kinds that the whole catalogue has."""
+    numbers = [c for c in catalogue.numbers if c in prepared.columns]
+    empty = [c for c in catalogue.tags if c in prepared.columns and prepared[c].null_count() == len(prepared)]
+    return prepared.with_columns(
+        *[prepared[c].cast(pl.Float64, strict=False) for c in numbers],
+        *[pl.lit(None, dtype=pl.List(pl.String)).alias(c) for c in empty],
+    )
 
 
 def _append(first: Ragged, second: Ragged) -> Ragged:

@@ -1,0 +1,160 @@
+"""What live events mean: which sequences of the user hold them, and whether they were likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.bundle import Bundle
+from motet.data import liking, used_columns
+from motet.errors import DataError
+from motet.recommend._live._event import LiveEvent
+from motet.recommend._new_user import held_shares
+from motet.recommend._raw_rows import RawRows
+from motet.schema import expression_columns, parse_expression
+
+__all__ = ["EventReader", "Meant"]
+
+_ENOUGH: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What one event means.
+
+    Attributes:
+        event: As told.
+        held: Sequence features that hold it.
+        liked: Whether it is positive for the task that says what a user likes; None where it does not say.
+        scenario: Where it was, told or derived.
+    """
+
+    event: LiveEvent
+    held: frozenset[str]
+    liked: bool | None
+    scenario: str | None
+
+
+class EventReader:
+    """Reads live events by the expressions of the schema.
+
+    A sequence holds an event if its ``where`` is true of the event's columns. Where these are not told,
+    and the event names a task instead, it is held if the bundle's users show that the sequence holds at
+    least half of the events with such a label.
+
+    Args:
+        bundle: With a schema and behaviour.
+        raw: Prepares rows as in training.
+    """
+
+    def __init__(self, bundle: Bundle, raw: RawRows) -> None:
+        schema = bundle.schema
+        self._schema, self._raw = schema, raw
+        self._sequences = {name: f.where for name, f in schema.features.user.items() if f.kind == "sequence"}
+        self.liking = liking(schema)
+        self._label = None if self.liking is None else schema.tasks[self.liking].label
+        self._columns = set(used_columns(schema, "interaction")) | set(schema.derive.get("interactions", {}))
+        for task in schema.tasks.values():
+            if task.on == "interaction":
+                self._columns |= set(expression_columns(task.label))
+        self._tasks = {n for n, t in schema.tasks.items() if t.on == "interaction"}
+        self._shares = held_shares(bundle)
+
+    def read(self, events: Sequence[LiveEvent]) -> list[Meant]:
+        """What events mean, in their order.
+
+        Raises:
+            DataError: If a cell is not of its column's kind.
+        """
+        rows = [self._cells(event) for event in events]
+        told = [at for at, row in enumerate(rows) if row]
+        by_columns = self._by_columns([events[at] for at in told], [rows[at] for at in told])
+        found = dict(zip(told, by_columns, strict=True))
+        return [found[at] if at in found else self._by_task(event, {}) for at, event in enumerate(events)]
+
+    def _cells(self, event: LiveEvent) -> dict[str, Any]:
+        cells = {name: value for name, value in event.columns.items() if name in self._columns}
+        if event.type in self._columns:
+            cells[event.type] = event.value
+        return {name: value for name, value in cells.items() if value is not None}
+
+    def _by_task(self, event: LiveEvent, told: dict[str, bool], liked: bool | None = None) -> Meant:
+        """By the task that an event names, for all that its columns do not tell."""
+        task = event.type if event.type in self._tasks else self.liking if not event.type else None
+        positive = bool(event.value) and event.value != 0
+        held = {name for name, yes in told.items() if yes}
+        for name, where in self._sequences.items():
+            if name in told:
+                continue
+            if where is None or (
+                task is not None and self._shares.get((name, task), (0.0, 0.0))[not positive] >= _ENOUGH
+            ):
+                held.add(name)
+        if liked is None and task is not None and task == self.liking:
+            liked = positive
+        return Meant(event, frozenset(held), liked, event.scenario)
+
+    def _by_columns(self, events: Sequence[LiveEvent], rows: Sequence[dict[str, Any]]) -> list[Meant]:
+        if not events:
+            return []
+        keys = self._schema.keys
+        columns = sorted({column for row in rows for column in row})
+        try:
+            frame = pl.DataFrame(
+                {c: pl.Series(c, [row.get(c) for row in rows], strict=False) for c in columns}
+            )
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            raise DataError(
+                f"the events hold values of several kinds in one column ({str(error).splitlines()[0][:200]})",
+                "give each column one kind of value",
+            ) from None
+        if keys.time is not None:
+            at_us = np.array([event.at_s * 1e6 for event in events]).astype("datetime64[us]")
+            frame = frame.with_columns(pl.Series(keys.time, at_us))
+        if keys.scenario is not None and keys.scenario not in columns:
+            where = pl.Series(keys.scenario, [event.scenario for event in events], dtype=pl.String)
+            frame = frame.with_columns(where)
+        prepared = self._raw.prepared("interaction", frame)
+        told: dict[str, list[bool | None]] = {
+            name: _truth(prepared, where) for name, where in self._sequences.items() if where is not None
+        }
+        likes = _truth(prepared, self._label) if self._label is not None else [None] * len(events)
+        places: list[str | None] = [None] * len(events)
+        if keys.scenario is not None and keys.scenario in prepared.columns:
+            places = prepared[keys.scenario].cast(pl.String).to_list()
+        meant = []
+        for at, event in enumerate(events):
+            known = {name: truth for name, column in told.items() if (truth := column[at]) is not None}
+            one = self._by_task(event, known, likes[at])
+            meant.append(Meant(event, one.held, one.liked, event.scenario or places[at]))
+        return meant
+
+
+def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
+    """An SQL condition of each row; None where a column that it names is not told."""
+    columns = expression_columns(text)
+    if any(column not in frame.columns for column in columns):
+        return [None] * len(frame)
+    told: NDArray[np.bool_] = np.ones(len(frame), bool)
+    for column in columns:
+        told &= frame[column].is_not_null().to_numpy()
+    truth: list[bool | None] = [None] * len(frame)
+    if not told.any():
+        return truth
+    some = frame.filter(pl.Series(told))
+    try:
+        found = some.select(parse_expression(text, "the schema").cast(pl.Float64).alias("truth"))["truth"]
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the events do not fit the expression {text!r} of the schema ({str(error).splitlines()[0][:200]})",
+            "give each column the kind of value that it had in training",
+        ) from None
+    cells = found.to_list() if len(found) == len(some) else found.to_list() * len(some)
+    for at, cell in zip(np.flatnonzero(told).tolist(), cells, strict=True):
+        truth[at] = None if cell is None else bool(cell)
+    return truth

@@ -1,0 +1,154 @@
+"""What users did a second ago, on top of what the bundle knows of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from motet.bundle import Bundle
+from motet.recommend._live._event import LiveEvent
+from motet.recommend._live._event_reader import EventReader, Meant
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._live._past import NO_PAST, RECENT, Past, Recent
+
+__all__ = ["Added", "LiveHistory"]
+
+_USERS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of some events.
+
+    Attributes:
+        events: How many count from now on.
+        unknown_items: Items that are not in the catalogue; their events count for nothing.
+        meant: What each event that counts means, with the first row of its item.
+    """
+
+    events: int
+    unknown_items: tuple[str, ...]
+    meant: tuple[tuple[Meant, int], ...]
+
+
+class LiveHistory:
+    """The pasts of users while they go on.
+
+    Live events follow what the bundle knows, in the order of their times. Memory is bounded: of each user
+    the latest events are kept, and users beyond the limit are forgotten, those first of whom nothing was
+    heard or asked for the longest time. ``load`` brings a forgotten one back.
+
+    Args:
+        bundle: Whose users have a past already.
+        reader: Says what events mean.
+        users: Users with live events that are kept, ≥ 1.
+        load: Gives the live events of a user who is not kept, such as from a database.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        reader: EventReader,
+        *,
+        users: int = _USERS,
+        load: Callable[[str], Sequence[LiveEvent]] | None = None,
+    ) -> None:
+        self._bundle, self.reader, self._most, self._load = bundle, reader, users, load
+        self._rows = {user: row for row, user in enumerate(bundle.data.user_ids.to_list())}
+        features = bundle.schema.features.user
+        self._last = {n: f.last for n, f in features.items() if f.kind == "sequence"}
+        self._pasts: OrderedDict[str, Past] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Users that are kept."""
+        return len(self._pasts)
+
+    def row(self, user: str) -> int:
+        """Row of a user in the bundle; −1 for one it does not know."""
+        return self._rows.get(user, -1)
+
+    def add(self, events: Sequence[LiveEvent], now: ItemsNow) -> Added:
+        """Take events into account from the next request on.
+
+        Args:
+            events: With their users.
+            now: The catalogue.
+
+        Raises:
+            DataError: If a cell is not of its column's kind. Nothing is changed then.
+        """
+        meant, unknown = self._placed(events, now)
+        by_user: dict[str, list[tuple[Meant, int]]] = {}
+        for one in meant:
+            by_user.setdefault(one[0].event.user, []).append(one)
+        for user in by_user:
+            if self._load is not None:
+                self.of(user, now)  # what was forgotten comes first
+        with self._lock:
+            for user, theirs in by_user.items():
+                past = self._pasts.pop(user, None) or self._of_bundle(user)
+                self._pasts[user] = past.with_events(theirs, self._last)
+            while len(self._pasts) > self._most:
+                self._pasts.popitem(last=False)
+        return Added(len(meant), unknown, tuple(meant))
+
+    def of(self, user: str, now: ItemsNow) -> Past:
+        """The past of a user, empty for one of whom nothing is known."""
+        with self._lock:
+            past = self._pasts.get(user)
+            if past is not None:
+                self._pasts.move_to_end(user)
+                return past
+        past = self._of_bundle(user)
+        if self._load is None:
+            return past
+        meant, _ = self._placed(self._load(user), now)
+        past = past.with_events(meant, self._last)
+        with self._lock:
+            past = self._pasts.setdefault(user, past)
+            while len(self._pasts) > self._most:
+                self._pasts.popitem(last=False)
+        return past
+
+    def after(self, past: Past, events: Sequence[LiveEvent], now: ItemsNow) -> Past:
+        """A past with the further events of a session, which are not kept."""
+        if not events:
+            return past
+        return past.with_events(self._placed(events, now)[0], self._last)
+
+    def forget(self, user: str) -> bool:
+        """Drop the live events of a user; returns whether there were any."""
+        with self._lock:
+            return self._pasts.pop(user, None) is not None
+
+    def _placed(
+        self, events: Sequence[LiveEvent], now: ItemsNow
+    ) -> tuple[list[tuple[Meant, int]], tuple[str, ...]]:
+        known = [(event, now.first_rows.get(event.item, -1)) for event in events]
+        unknown = tuple(dict.fromkeys(event.item for event, row in known if not 0 <= row < len(now)))
+        there = [(event, row) for event, row in known if 0 <= row < len(now)]
+        meant = self.reader.read([event for event, _ in there])
+        return [(one, row) for one, (_, row) in zip(meant, there, strict=True)], unknown
+
+    def _of_bundle(self, user: str) -> Past:
+        row = self.row(user)
+        if row < 0:
+            return NO_PAST
+        bundle, sequences = self._bundle, {}
+        for name, history in bundle.data.histories.items():
+            start, stop = history.items.offsets[row : row + 2].tolist()
+            kept = history.items.values[max(start, stop - self._last[name]) : stop]
+            sequences[name] = Recent(kept, np.full(len(kept), -np.inf), stop - start)
+        behaviour, at = bundle.behaviour, bundle.behaviour.events(row)
+        liked = behaviour.items.values[at]
+        if self.reader.liking is not None:
+            liked = liked[behaviour.label(self.reader.liking)[at] > 0]
+        liked = liked[-RECENT:]
+        seen = bundle.seen.values[bundle.seen.offsets[row] : bundle.seen.offsets[row + 1]]
+        return Past(sequences, Recent(liked, np.full(len(liked), -np.inf), len(liked)), seen)

@@ -1,0 +1,294 @@
+"""The catalogue while it is served: items come, change and go, and are recommended seconds later."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.bundle import Bundle
+from motet.data import Catalogue, used_columns
+from motet.errors import DataError
+from motet.recommend._filter import AnyFilter
+from motet.recommend._filter_mask import Fields
+from motet.recommend._live._eligible import Eligible
+from motet.recommend._live._grown import Grown
+from motet.recommend._live._item_rows import ItemRows
+from motet.recommend._live._item_sides import ItemSides
+from motet.recommend._live._item_table import ItemTable
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._raw_rows import Moments, RawRows
+
+__all__ = ["LiveItems", "Upserted"]
+
+_MASK_BYTES: Final = 2**26
+_EVERYTHING: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What became of some items.
+
+    Attributes:
+        new: How many were not known.
+        replaced: How many were known and are told anew.
+        ignored: Columns that the schema does not use.
+    """
+
+    new: int
+    replaced: int
+    ignored: tuple[str, ...]
+
+
+class LiveItems:
+    """The items of a bundle and those told since.
+
+    Many may read while one writes: a reader works on :attr:`now`, which never changes. An item told
+    anew is a new row; only new rows are encoded and go through the model.
+
+    Args:
+        bundle: With items.
+        raw: Encodes rows as in training.
+        moment: Any context row.
+
+    Raises:
+        DataError: If the schema has no items.
+    """
+
+    def __init__(self, bundle: Bundle, raw: RawRows, moment: Moments) -> None:
+        data = bundle.data
+        if data.catalogue is None or data.schema.keys.item is None:
+            raise DataError(f"the schema '{data.schema.name}' has no items", "name keys.item")
+        self.key = data.schema.keys.item
+        self.catalogue: Catalogue = data.catalogue
+        self.fields = Fields.of(data.catalogue)
+        self._used = {*used_columns(data.schema, "item"), *data.catalogue.frame.columns} - {"id"} | {self.key}
+        self._derived = set(data.schema.derive.get("items", {}))
+        self._rows, self._table = ItemRows(data, raw), ItemTable(data)
+        self._sides = ItemSides(bundle.model, data, moment, self._table.view)
+        self._ids: list[str] = data.item_ids.to_list()
+        self._first: dict[str, int] = {item: row for row, item in enumerate(self._ids)}
+        self._told: dict[str, dict[str, Any]] = {}
+        n = len(self._ids)
+        self._origin = Grown(np.arange(n, dtype=np.int32))
+        self._appeared = Grown(_first_seen(bundle))
+        self._hidden: set[int] = set()
+        self._write, self._reads = threading.Lock(), threading.Lock()
+        self._masks: OrderedDict[str, tuple[pl.Expr, Grown[np.bool_]]] = OrderedDict()
+        self.now = ItemsNow(
+            version=0,
+            view=self._table.view,
+            side=self._sides.view,
+            ids=self._ids,
+            first_rows=self._first,
+            origin=self._origin.view,
+            latest=self._origin.view,
+            gone=np.zeros(n, bool),
+            shown=np.ones(n, bool),
+            appeared_s=self._appeared.view,
+        )
+
+    def upsert(self, rows: Sequence[Mapping[str, Any]], *, at_s: float | None = None) -> Upserted:
+        """Tell items, new or anew; columns that are left out are missing.
+
+        Args:
+            rows: Raw rows with the item column of the schema, as they stand in the items table.
+            at_s: When new ones appeared, seconds since 1970; now when left out.
+
+        Raises:
+            DataError: If a row has no id, or a value is not of its column's kind. Nothing is changed then.
+        """
+        return self._tell(rows, at_s, patch=False)
+
+    def patch(self, rows: Sequence[Mapping[str, Any]]) -> Upserted:
+        """Change some columns of items; what is left out stays as it was.
+
+        Args:
+            rows: Raw rows with the item column and the columns that change; None makes one missing.
+
+        Raises:
+            DataError: As :meth:`upsert`, or if an item is not known.
+        """
+        for row in rows:
+            item = _id_of(row, self.key)
+            if self.now.row(item) < 0:
+                raise DataError(f"the item '{item[:80]}' is not known", "upsert it first")
+        return self._tell(rows, None, patch=True)
+
+    def delete(self, items: Sequence[str]) -> int:
+        """Take items out of the catalogue; returns how many there were."""
+        with self._write:
+            now = self.now
+            firsts = sorted({now.first_rows[i] for i in items if now.row(i) >= 0})
+            if firsts:
+                gone = now.gone.copy()
+                gone[firsts] = True
+                for first in firsts:
+                    self._told.pop(self._ids[first], None)
+                    self._hidden.discard(first)
+                self._publish(gone=gone)
+            return len(firsts)
+
+    def hide(self, items: Sequence[str], hidden: bool = True) -> int:
+        """Keep items from being recommended, or no longer; returns how many of them are known."""
+        with self._write:
+            firsts = {self.now.first_rows[i] for i in items if self.now.row(i) >= 0}
+            self._hidden = self._hidden | firsts if hidden else self._hidden - firsts
+            if firsts:
+                self._publish()
+            return len(firsts)
+
+    def hidden(self, item: str) -> bool:
+        """Whether an item is known and hidden."""
+        return self.now.row(item) >= 0 and self.now.first_rows[item] in self._hidden
+
+    def told(self, item: str) -> dict[str, Any] | None:
+        """An item as a raw row, as far as it is known; None for one not known."""
+        now = self.now
+        row = now.row(item)
+        if row < 0:
+            return None
+        return {**self._rows.readable(now.view.frame, row), **self._told.get(item, {})}
+
+    def eligible(self, now: ItemsNow, wanted: AnyFilter | None) -> Eligible:
+        """Items that may be recommended and that a filter lets through.
+
+        The mask of a filter is kept, and grows with the catalogue: only new rows are looked at.
+
+        Raises:
+            RequestError: If the filter names a column that is not there, or compares it wrongly.
+        """
+        key = _EVERYTHING if wanted is None else wanted.model_dump_json(by_alias=True)
+        found = now.masks.get(key)
+        if found is None:
+            mask = now.shown if wanted is None else now.shown & self._mask(key, wanted, now)
+            found = Eligible(mask)
+            with now.lock:
+                while len(now.masks) >= self._most_masks(len(now)):
+                    now.masks.pop(next(iter(now.masks)), None)
+                now.masks[key] = found
+        return found
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def _tell(self, rows: Sequence[Mapping[str, Any]], at_s: float | None, *, patch: bool) -> Upserted:
+        given: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            item = _id_of(row, self.key)
+            given[item] = {**(given.get(item, {}) if patch else {}), **row, self.key: item}
+        if not given:
+            return Upserted(0, 0, ())
+        ignored = tuple(sorted({c for row in given.values() for c in row} - self._used - self._derived))
+        with self._write:
+            now = self.now
+            old_rows = {item: now.row(item) for item in given}
+            whole = dict(given)
+            if patch:
+                for item, row in given.items():
+                    said = self._rows.readable(now.view.frame, old_rows[item])
+                    whole[item] = {**said, **self._told.get(item, {}), **row}
+            whole = {i: {c: v for c, v in row.items() if c not in ignored} for i, row in whole.items()}
+            new = self._rows.encode(list(whole.values()))
+            known = [(at, i) for at, i in enumerate(given) if old_rows[i] >= 0]
+            if known:
+                columns = frozenset({*self._used, *self._derived})
+                told = [frozenset(given[i]) if patch else columns for _, i in known]
+                before = [old_rows[i] for _, i in known]
+                new = self._rows.keep(new, [at for at, _ in known], now.view, before, told)
+            view = self._table.append(new)
+            self._sides.extend(view)
+            self._number(list(given), now, time.time() if at_s is None else at_s)
+            for item, row in given.items():
+                kept = self._told.get(item, {}) if patch else {}
+                self._told[item] = {**kept, **{c: v for c, v in row.items() if c not in ignored}}
+        return Upserted(len(given) - len(known), len(known), ignored)
+
+    def _number(self, items: Sequence[str], now: ItemsNow, at_s: float) -> None:
+        """Give new rows their numbers, and publish them."""
+        n, total = len(now), len(now) + len(items)
+        rows = np.arange(n, total, dtype=np.int32)
+        firsts = np.array([self._first.get(item, -1) for item in items], np.int64)
+        again = firsts >= 0
+        self._ids.extend(items)
+        origin = np.where(again, firsts, rows).astype(np.int32)
+        returning = again & np.where(again, now.gone[np.maximum(firsts, 0)], False)
+        times = np.where(again & ~returning, now.appeared_s[np.maximum(firsts, 0)], at_s)
+        self._origin.append(origin)
+        self._appeared.append(times)
+        latest, gone = (
+            np.concatenate([now.latest, rows]),
+            np.concatenate([now.gone, np.zeros(len(rows), bool)]),
+        )
+        latest[origin], gone[origin] = rows, False
+        self._publish(latest=latest, gone=gone)
+        # last, so that who sees an id of this moment finds its row
+        self._first.update(
+            (item, int(row)) for item, row, known in zip(items, rows, again, strict=True) if not known
+        )
+
+    def _publish(
+        self, *, latest: NDArray[np.int32] | None = None, gone: NDArray[np.bool_] | None = None
+    ) -> None:
+        now = self.now
+        latest = now.latest if latest is None else latest
+        gone = now.gone if gone is None else gone
+        origin = self._origin.view
+        shown = (latest[origin] == np.arange(len(origin))) & ~gone[origin]
+        if self._hidden:
+            shown[latest[np.fromiter(self._hidden, np.int64, len(self._hidden))]] = False
+        self.now = replace(
+            now,
+            version=now.version + 1,
+            view=self._table.view,
+            side=self._sides.view,
+            origin=origin,
+            latest=latest,
+            gone=gone,
+            shown=shown,
+            appeared_s=self._appeared.view,
+            masks={},
+            lock=threading.Lock(),
+        )
+
+    def _mask(self, key: str, wanted: AnyFilter, now: ItemsNow) -> NDArray[np.bool_]:
+        with self._reads:
+            if key not in self._masks:
+                start: NDArray[np.bool_] = np.zeros(0, bool)
+                self._masks[key] = (self.fields.expression(wanted), Grown(start))
+                while len(self._masks) > self._most_masks(len(now)):
+                    self._masks.popitem(last=False)
+            self._masks.move_to_end(key)
+            expression, mask = self._masks[key]
+            if len(mask) < len(now):
+                rest = now.view.frame[len(mask) :]
+                found = rest.select(expression.alias("found"))["found"]
+                cells = np.full(len(rest), bool(found[0])) if len(found) != len(rest) else found.to_numpy()
+                mask.append(cells)
+            return mask.view[: len(now)]
+
+    def _most_masks(self, rows: int) -> int:
+        return max(8, min(256, _MASK_BYTES // max(rows, 1)))
+
+
+def _id_of(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise DataError(
+            f"an item has no id in '{key}' (but {str(value)[:40]!r})", f"name each item in '{key}'"
+        )
+    return str(value)
+
+
+def _first_seen(bundle: Bundle) -> NDArray[np.float64]:
+    """When each item of a bundle had its first event that is known, in seconds; −∞ where none is."""
+    first = np.full(len(bundle.data.items), np.inf)
+    if bundle.schema.keys.time is not None:
+        np.minimum.at(first, bundle.behaviour.items.values, bundle.behaviour.time / 1e6)
+    return np.where(np.isfinite(first), first, -np.inf)

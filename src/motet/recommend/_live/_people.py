@@ -1,0 +1,167 @@
+"""Users as a request needs them: one at a time, known, told while serving, or unknown."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from motet.bundle import Bundle
+from motet.data import Dataset, EntityTable, History, Ragged
+from motet.errors import DataError
+from motet.recommend._live._item_rows import frame_of, without_entities
+from motet.recommend._live._item_table import ItemView
+from motet.recommend._live._past import NOTHING, Past
+from motet.recommend._raw_rows import RawRows
+
+__all__ = ["People", "Person"]
+
+_KEPT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Encoded inputs of one user.
+
+    Attributes:
+        table: One row.
+        vectors: Per text or vector feature of users.
+        side: Its words for templates of the interaction.
+        known: Whether anything is known of it.
+    """
+
+    table: EntityTable
+    vectors: Mapping[str, NDArray[np.float32]]
+    side: pl.DataFrame | None
+    known: bool
+
+
+class People:
+    """Finds and encodes users.
+
+    Args:
+        bundle: With users that are known.
+        raw: Encodes rows as in training.
+        kept: Users told while serving that are kept, the latest ones.
+    """
+
+    def __init__(self, bundle: Bundle, raw: RawRows, kept: int = _KEPT) -> None:
+        self._data, self._raw, self._kept = bundle.data, raw, kept
+        self._key = bundle.schema.keys.user
+        self._none = without_entities(bundle.data, "user") if self._key is not None else bundle.data
+        self._names = bundle.data.encoder.layout("user").vectors
+        self._told: OrderedDict[str, Person] = OrderedDict()
+        self._lock = threading.Lock()
+        self._nobody = self._encoded({}) if self._key is not None else self._of_row(0)
+
+    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Tell users, new or anew; returns how many.
+
+        Args:
+            rows: Raw rows with the user column, as they stand in the users table.
+
+        Raises:
+            DataError: If a row has no id, or a value is not of its column's kind.
+        """
+        found = {}
+        for row in rows:
+            user = row.get(self._key or "")
+            if isinstance(user, bool) or not isinstance(user, str | int) or user == "":
+                raise DataError(
+                    f"a user has no id in '{self._key}' (but {str(user)[:40]!r})",
+                    f"name each user in '{self._key}'",
+                )
+            found[str(user)] = replace(self._encoded({**row, str(self._key): str(user)}), known=True)
+        with self._lock:
+            for name, person in found.items():
+                self._told.pop(name, None)
+                self._told[name] = person
+            while len(self._told) > self._kept:
+                self._told.popitem(last=False)
+        return len(found)
+
+    def forget(self, user: str) -> bool:
+        """Drop what was told of a user; returns whether there was anything."""
+        with self._lock:
+            return self._told.pop(user, None) is not None
+
+    def of(self, user: str | None, row: int, features: Mapping[str, Any]) -> Person:
+        """A user.
+
+        Args:
+            user: Its id, if it has one.
+            row: Its row in the bundle, −1 if it has none.
+            features: Columns of the users table that the request tells.
+        """
+        if features:
+            key = "\0" + json.dumps([user, features], sort_keys=True, default=str)
+            found = self._told.get(key)
+            if found is None:
+                said = {**features, str(self._key): user} if user is not None else dict(features)
+                found = replace(self._encoded(said), known=True)
+                with self._lock:
+                    self._told[key] = found
+                    while len(self._told) > self._kept:
+                        self._told.popitem(last=False)
+            return found
+        if user is not None and user in self._told:
+            return self._told[user]
+        return self._of_row(row) if row >= 0 else self._nobody
+
+    def _of_row(self, row: int) -> Person:
+        data, at = self._data, slice(row, row + 1)
+        users = data.users
+        tags = {name: lists.take(np.array([row])) for name, lists in users.tags.items()}
+        table = EntityTable(users.codes[at], users.numbers[at], tags, users.vector_rows[at])
+        side = data.sides["user"][at] if "user" in data.sides else None
+        return Person(table, {name: data.vectors[name] for name in self._names}, side, True)
+
+    def _encoded(self, row: Mapping[str, Any]) -> Person:
+        frame = frame_of([{str(self._key): None, **row}], "the user's columns")
+        frame = frame.with_columns(pl.col(str(self._key)).cast(pl.String))
+        data = self._raw.extended(self._none, "user", frame)[0]
+        return Person(
+            data.users, {name: data.vectors[name] for name in self._names}, data.sides.get("user"), False
+        )
+
+
+def of_one_user(
+    data: Dataset, person: Person, past: Past, view: ItemView, latest: Mapping[str, NDArray[np.int32]]
+) -> Dataset:
+    """The data set of one request: one user with its past, and the live items.
+
+    Args:
+        data: The bundle's.
+        person: The user.
+        past: What it did.
+        view: The items.
+        latest: Per sequence, the rows of the events that count now.
+    """
+    histories = {}
+    for name in data.histories:
+        total = past.sequences.get(name, NOTHING).total
+        rows = latest[name]
+        # the first of the events that are not kept would lie before the list: only the last ones are read
+        offsets = np.array([len(rows) - total, len(rows)], np.int64)
+        known = np.array([total], np.int32)
+        histories[name] = History(Ragged(rows, offsets), known[:0], known, known)
+    sides = dict(data.sides)
+    if person.side is not None:
+        sides["user"] = person.side
+    if view.sides is not None:
+        sides["item"] = view.sides
+    return replace(
+        data,
+        users=person.table,
+        items=view.table,
+        vectors={**data.vectors, **view.vectors, **person.vectors},
+        histories=histories,
+        sides=sides,
+    )

@@ -1,0 +1,182 @@
+"""The bundle's model over live users and live items.
+
+Legend of shapes: n candidates, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from motet.data import Dataset, used_columns
+from motet.errors import RequestError
+from motet.models import Inputs, link
+from motet.recommend._ahead import ItemsAhead
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._live._past import NO_PAST, NOTHING, Past
+from motet.recommend._live._people import People, Person, of_one_user
+from motet.recommend._objective import Spread
+from motet.recommend._raw_rows import Moments, RawRows
+from motet.recommend._recommender import Recommender
+from motet.schema import Entity, require_known
+
+__all__ = ["Asker", "Scorer", "plain_prediction"]
+
+_MOMENTS: Final = 1000
+_SPREAD_USERS: Final = 48
+_SPREAD_ITEMS: Final = 256
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, as the model sees it.
+
+    Attributes:
+        data: A data set of this user alone, with the live items.
+        ahead: The items' side, in the moment of the request.
+        inputs: The user's side.
+        vector: Of retrieval; None without such a task.
+        frame: The moment as one raw row.
+    """
+
+    data: Dataset
+    ahead: ItemsAhead
+    inputs: Inputs | None
+    vector: Floats | None
+    frame: pl.DataFrame
+
+
+class Scorer:
+    """Predicts every task for live users and items.
+
+    Args:
+        recommender: Of the bundle.
+        raw: Encodes rows as in training.
+    """
+
+    def __init__(self, recommender: Recommender, raw: RawRows) -> None:
+        self.bundle, self.schema = recommender.bundle, recommender.schema
+        self._recommender, self._raw = recommender, raw
+        self._moments: OrderedDict[str, tuple[Moments, pl.DataFrame]] = OrderedDict()
+        self._lock = threading.Lock()
+        keys = self.schema.keys
+        told = {keys.user, keys.item, keys.scenario}
+        self._columns = [c for c in used_columns(self.schema, "interaction") if c not in told]
+        self.spreads: Mapping[str, Spread] = {}
+
+    def check_scenario(self, scenario: str | None) -> None:
+        """Raise unless a scenario is known, or none is named."""
+        if scenario is None:
+            return
+        if self.schema.keys.scenario is None:
+            raise RequestError(f"the schema '{self.schema.name}' has no scenarios", "leave the scenario out")
+        require_known(scenario, self.bundle.data.encoder.scenarios[1:], "the scenario", RequestError)
+
+    def moment(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[Moments, pl.DataFrame]:
+        """The moment of a request, encoded and as one raw row; the latest ones are kept.
+
+        Raises:
+            RequestError: If the scenario or a column is not known.
+        """
+        self.check_scenario(scenario)
+        for column in context:
+            require_known(column, self._columns, "the column of the context", RequestError)
+        key = json.dumps([scenario, context], sort_keys=True, default=str)
+        found = self._moments.get(key)
+        if found is None:
+            found = self._encoded(scenario, context)
+            with self._lock:
+                self._moments[key] = found
+                while len(self._moments) > _MOMENTS:
+                    self._moments.popitem(last=False)
+        return found
+
+    def asker(
+        self, now: ItemsNow, person: Person, past: Past, scenario: str | None, context: Mapping[str, Any]
+    ) -> Asker:
+        """Who asks, in the moment of the request."""
+        moments, frame = self.moment(scenario, context)
+        latest = {
+            name: now.now(past.sequences.get(name, NOTHING).rows).astype(np.int32)
+            for name in self.bundle.data.histories
+        }
+        data = of_one_user(self.bundle.data, person, past, now.view, latest)
+        ahead = ItemsAhead(self.bundle.model, data, moments, now.side)
+        inputs = ahead.inputs_of_user(data, 0)
+        return Asker(data, ahead, inputs, ahead.user_vector(data, 0, inputs), frame)
+
+    def score(self, asker: Asker, rows: NDArray[np.int64]) -> dict[str, Floats]:
+        """Every task for some items, before the link function, [n] or [n, K]."""
+        if asker.data.sides:  # the words of the moment depend on the pair: nothing can be done ahead
+            pairs: dict[Entity, NDArray[np.int32]] = {
+                "user": np.zeros(len(rows), np.int32),
+                "item": rows.astype(np.int32),
+            }
+            frame = asker.frame[np.zeros(len(rows), np.int64)]
+            return self._recommender._predicted(asker.data, pairs, frame, linked=False)
+        found = asker.ahead.every_task(asker.data, 0, rows, asker.inputs)
+        return {task: values.numpy() for task, values in found.items()}
+
+    def labels(self, raw: Mapping[str, Floats]) -> dict[str, Floats]:
+        """The same on the labels' own scale, in schema order."""
+        encoder, found = self.bundle.data.encoder, {}
+        for task, kind in self.schema.tasks.items():
+            if task in raw:
+                values = raw[task]
+                if kind.kind != "retrieval":
+                    values = link(self.schema, encoder, task, torch.from_numpy(values)).numpy()
+                found[task] = values
+        return found
+
+    def measure(self, now: ItemsNow, people: People) -> None:
+        """Measure how much each task varies over users and items of the bundle, seeded."""
+        users, items = len(self.bundle.data.users), len(now)
+        if self.bundle.data.sides or not users or not items:
+            self.spreads = {task: Spread(0.0, 1.0) for task in self.schema.tasks}
+            return
+        rng = np.random.default_rng(0)
+        rows = np.sort(rng.choice(items, min(items, _SPREAD_ITEMS), replace=False)).astype(np.int64)
+        parts: dict[str, list[Floats]] = {}
+        for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
+            asker = self.asker(now, people.of(None, user, {}), NO_PAST, None, {})
+            for task, values in self.score(asker, rows).items():
+                parts.setdefault(task, []).append(values)
+        self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}
+
+    def _encoded(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[Moments, pl.DataFrame]:
+        key = self.schema.keys.scenario
+        cells = {name: [value] for name, value in context.items()}
+        frame = pl.DataFrame({key or "": [scenario], **cells})
+        if scenario is None:
+            frame = frame.with_columns(pl.col(key or "").cast(pl.String))
+        moments = self._raw.moments(replace(self.bundle.data, sides={}), frame)
+        if scenario is not None:  # what the request says stands above what is derived
+            code = self.bundle.data.encoder.scenarios.index(scenario)
+            offset = self.bundle.data.encoder.vocabularies["scenario"].offset
+            moments.table.codes[:, -1] = offset + code
+            moments.scenario[:] = code
+        return moments, frame
+
+
+def plain_prediction(scorer: Scorer, task: str, value: Any) -> Any:
+    """One prediction as a plain value: a number, a class with its probability, or labels."""
+    kind = scorer.schema.tasks[task].kind
+    if kind not in ("multiclass", "multilabel"):
+        return float(value)
+    classes = scorer.bundle.data.encoder.classes[task]
+    chances = np.atleast_1d(value)
+    if kind == "multiclass":
+        best = int(chances.argmax())
+        return {"label": classes[best] if classes else None, "probability": float(chances[best])}
+    return [name for name, chance in zip(classes, chances.tolist(), strict=False) if chance > 0.5]

@@ -1,0 +1,1 @@
+"""From the model's order to the order that is shown; one step a file."""
