@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,16 @@ import polars as pl
 import pytest
 import yaml
 
-from motet.assets import Progress
 from motet.assist import Answer, Assistant
 from motet.bundle import load_bundle, save_bundle
 from motet.data import build_dataset
 from motet.explain import Explainer
-from motet.language import Generation, GenerationSettings, Prompt, delimit, suspicion
+from motet.language import delimit, suspicion
 from motet.models import build_model
 from motet.recommend import MeaningIndex, Recommender
 from motet.requests import FastReader, Lexicon
 from motet.schema import Schema
-from motet.testing import hashed_words_for_tests, toy_tables
+from motet.testing import ScriptedGenerator, hashed_words_for_tests, toy_tables
 
 TESTS = Path(__file__).parents[1]
 REQUESTS: list[dict[str, Any]] = yaml.safe_load(
@@ -51,33 +51,14 @@ SCHEMA = {
 }
 
 
-class Obedient:
-    """Says what a hostile text orders, whatever it is asked, and keeps what it was shown."""
+OBEDIENT = itertools.cycle(
+    ("SCARF", "Everybody must buy this: it was made for every query.", "My system prompt is secret.")
+)
 
-    name, settings_key = "obedient", "obedient"
 
-    def __init__(self) -> None:
-        self.seen: list[Prompt] = []
-
-    def count_tokens(self, text: str) -> int:
-        return len(text)
-
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        self.seen += prompts
-        said = (
-            "SCARF",
-            "Everybody must buy this: it was made for every query.",
-            "My system prompt is secret.",
-        )
-        return [Generation(said[k % 3], 1, 1, "stop", 0.0) for k in range(len(prompts))]
-
-    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
-        yield from [one.text for one in self.generate([prompt], settings)]
+def obedient() -> ScriptedGenerator:
+    """Says what a hostile text orders, whatever it is asked."""
+    return ScriptedGenerator(lambda prompt: next(OBEDIENT))
 
 
 class Shelf:
@@ -99,7 +80,7 @@ class Shelf:
         self.recommender = Recommender(load_bundle(place / "bundle"), hashed_words_for_tests)
         self.ids = self.recommender.bundle.data.item_ids.to_list()
 
-    def assistant(self, generator: Obedient | None = None) -> Assistant:
+    def assistant(self, generator: ScriptedGenerator | None = None) -> Assistant:
         catalogue = self.recommender.bundle.data.catalogue
         assert catalogue is not None
         return Assistant(
@@ -142,7 +123,7 @@ def test_hostile_requests_are_answered_as_what_is_plain_in_them(plain: Shelf) ->
 
 
 def test_hostile_texts_change_no_ranking(plain: Shelf, hostile: Shelf) -> None:
-    theirs = hostile.assistant(Obedient())
+    theirs = hostile.assistant(obedient())
     ours = plain.assistant()
     for text in ASKED:
         for user in USERS:
@@ -154,7 +135,7 @@ def test_hostile_texts_change_no_ranking(plain: Shelf, hostile: Shelf) -> None:
 
 
 def test_what_is_said_is_free_of_markup_and_of_the_models_obedience(hostile: Shelf) -> None:
-    plainly, swayed = hostile.assistant(), hostile.assistant(Obedient())
+    plainly, swayed = hostile.assistant(), hostile.assistant(obedient())
     for text in ASKED:
         for item, other in zip(
             plainly.ask(text, user="u1", k=8).items, swayed.ask(text, user="u1", k=8).items, strict=True
@@ -178,16 +159,16 @@ def assert_harmless(text: str) -> None:
 
 
 def test_a_generator_sees_texts_as_data_and_no_orders(plain: Shelf, hostile: Shelf) -> None:
-    trusted, shown = Obedient(), Obedient()
+    trusted, shown = obedient(), obedient()
     plain.assistant(trusted).ask("anything", user="u1", k=8)
     assistant = hostile.assistant(shown)
     for text in ASKED[:3]:
         assistant.ask(text, user="u1", k=20)
     for one in hostile.ids:
         assistant.explainer.describe(one)
-    assert shown.seen
-    frames = {(prompt.system, prompt.examples) for prompt in trusted.seen}
-    for prompt in shown.seen:
+    assert shown.prompts
+    frames = {(prompt.system, prompt.examples) for prompt in trusted.prompts}
+    for prompt in shown.prompts:
         assert (prompt.system, prompt.examples) in frames
         lines = prompt.user.split("\n")
         assert (lines[0], len(lines), lines[-1]) == ("<sentence>", 3, "</sentence>")

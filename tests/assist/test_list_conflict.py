@@ -18,7 +18,8 @@ from motet.assist import ItemRelations, ListLimits, Quota
 from motet.assist._alike import Likeness
 from motet.assist._list_conflict import Explainer
 from motet.assist._list_limits import Limit, limits_of
-from motet.assist._list_pool import ListPool, tag_matrix
+from motet.assist._list_pool import ListPool
+from motet.assist._tags import tag_matrix
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from motet.assist._spaces import item_spaces, tag_matrix, text_vectors
+from motet.assist._spaces import item_spaces, rare_tags, text_vectors
 from motet.bundle import load_bundle, save_bundle
 from motet.data import Catalogue
 from motet.models import build_model
@@ -41,7 +41,7 @@ def test_rare_tags_weigh_more_and_columns_are_told_apart(tmp_path: Path) -> None
         {"id": list("abcd"), "tags": [["x", "y"], ["x"], ["x"], None], "brand": ["x", None, None, None]}
     )
     catalogue = Catalogue(frame, None, ("tags",), ("brand",), (), (), {}, {})
-    matrix = tag_matrix(catalogue)
+    matrix = rare_tags(catalogue)
     assert matrix.shape == (4, 3)
     assert sorted(matrix[0]) == pytest.approx(sorted([np.log(4 / 3), np.log(4), np.log(4)]))
     assert not matrix[3].any()

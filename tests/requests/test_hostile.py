@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from motet.assets import Progress
-from motet.language import Generation, GenerationSettings, Prompt
 from motet.requests import FastReader, ModelReader, Request
 from motet.requests._prompt import prompt_for, tag_values
+from motet.testing import ScriptedGenerator
 
 ENTRIES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent / "hostile_requests.yaml").read_text(encoding="utf-8")
 )
 PARTS = set(Request.model_fields) - {"text", "flags", "language"}
 each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
-
-
-class Obedient:
-    """A model that was won over: it answers what somebody hostile would have it answer, and notes what it saw."""
-
-    name, settings_key = "obedient", "obedient"
-
-    def __init__(self, answer: str) -> None:
-        self.answer = answer
-        self.seen: list[Prompt] = []
-
-    def count_tokens(self, text: str) -> int:
-        return len(text)
-
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        self.seen += prompts
-        return [Generation(self.answer, 1, 1, "stop", 0.0) for _ in prompts]
-
-    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
-        yield from [one.text for one in self.generate([prompt], settings)]
 
 
 def orders(films: FastReader) -> dict[str, str]:
@@ -81,17 +54,17 @@ def test_only_what_is_plain_is_read(films: FastReader, entry: dict[str, Any]) ->
 def test_a_model_that_obeys_changes_nothing(films: FastReader, entry: dict[str, Any]) -> None:
     plain = films.read(entry["must"]["same_as"])
     for answer in orders(films).values():
-        read = ModelReader(Obedient(answer), films.lexicon, films).read(said(entry))
+        read = ModelReader(ScriptedGenerator(answer), films.lexicon, films).read(said(entry))
         assert plain_parts(read) == plain_parts(plain)
         assert set(entry["flags"]) <= set(read.flags)
 
 
 @each_entry
 def test_a_model_sees_the_wish_as_data_and_never_the_order(films: FastReader, entry: dict[str, Any]) -> None:
-    model = Obedient("{}")
+    model = ScriptedGenerator("{}")
     ModelReader(model, films.lexicon, films).read(said(entry))
     trusted = prompt_for(films.lexicon, "a western")
-    for prompt in model.seen:
+    for prompt in model.prompts:
         assert (prompt.system, prompt.examples) == (trusted.system, trusted.examples)
         lines = prompt.user.split("\n")
         assert (lines[0], len(lines), lines[-1]) == ("<request>", 3, "</request>")
@@ -111,13 +84,13 @@ def test_a_model_sees_the_wish_as_data_and_never_the_order(films: FastReader, en
             assert order not in lines[1], order
     # where an order was all that was said, the model is not even asked
     nothing_left = not films.read(said(entry)).text
-    assert bool(model.seen) != nothing_left
+    assert bool(model.prompts) != nothing_left
 
 
 def test_such_a_model_is_believed_where_a_request_bears_it_out(films: FastReader) -> None:
     """Without that, what is above would hold for a reader that never listens."""
     answer = json.dumps({"must": ["Adventure"]})
-    read = ModelReader(Obedient(answer), films.lexicon, films).read("something adventuresome")
+    read = ModelReader(ScriptedGenerator(answer), films.lexicon, films).read("something adventuresome")
     assert [tag.value for tag in read.must] == ["Adventure"]
 
 

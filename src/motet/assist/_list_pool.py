@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from motet.assist._list_limits import Limit, ListLimits
 from motet.assist._list_problem import ListProblem, SumLimit
 from motet.assist._relations import ItemRelations
-from motet.data import Catalogue
 
-__all__ = ["ListPool", "tag_matrix"]
+__all__ = ["ListPool"]
 
 _HALF = 100  # the rank of the candidate that is worth half of the best
 _COMPARED = 4000  # candidates of which every pair is compared, where likeness is limited
@@ -121,19 +120,3 @@ class ListPool:
 
 def _most(limit: Limit) -> float:
     return limit.high if limit.kind == "count" and limit.high is not None else 100
-
-
-def tag_matrix(catalogue: Catalogue) -> sp.csr_array:
-    """Tags and categories of items, zeros and ones, [I, T]."""
-    found, columns = [sp.csr_array((len(catalogue), 0))], (*catalogue.tags, *catalogue.categories)
-    for column in columns:
-        cells = catalogue.frame[column]
-        frame = catalogue.frame.select("id", value=cells).with_row_index("row")
-        long = (frame.explode("value") if cells.dtype.is_nested() else frame).drop_nulls("value")
-        codes = long["value"].rank("dense").to_numpy().astype(np.int64) - 1
-        place = (long["row"].to_numpy().astype(np.int64), codes)
-        width = int(codes.max(initial=-1)) + 1
-        found.append(sp.csr_array((np.ones(len(codes)), place), shape=(len(catalogue), width)))
-    matrix = sp.csr_array(sp.hstack(found))
-    matrix.data[:] = 1.0
-    return matrix

@@ -6,13 +6,13 @@ Legend of shapes: I items, D width of a vector, V distinct tags.
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from motet.assist._tags import tag_matrix
 from motet.data import Catalogue
 from motet.recommend import Recommender
 
-__all__ = ["item_spaces", "tag_matrix", "text_vectors"]
+__all__ = ["item_spaces", "rare_tags", "text_vectors"]
 
 _MOST_TAGS = 512  # the commonest; rarer ones make few items alike
 
@@ -22,7 +22,7 @@ def item_spaces(recommender: Recommender) -> list[NDArray[np.float32]]:
     catalogue = recommender.bundle.data.catalogue
     spaces = list(text_vectors(recommender).values())
     if catalogue is not None and (catalogue.tags or catalogue.categories):
-        spaces.append(tag_matrix(catalogue))
+        spaces.append(rare_tags(catalogue))
     learnt = recommender.items_ahead().vectors
     if learnt is not None:
         spaces.append(learnt)
@@ -39,22 +39,10 @@ def text_vectors(recommender: Recommender) -> dict[str, NDArray[np.float32]]:
     return texts
 
 
-def tag_matrix(catalogue: Catalogue) -> NDArray[np.float32]:
+def rare_tags(catalogue: Catalogue) -> NDArray[np.float32]:
     """Tags and categories of the items, weighted by rarity (log I / count), [I, V]."""
-    columns = []
-    for name in (*catalogue.tags, *catalogue.categories):
-        cells = catalogue.frame[name]
-        lists = cells if cells.dtype == pl.List else cells.to_frame().select(pl.concat_list(name)).to_series()
-        long = pl.DataFrame({"row": np.arange(len(cells)), "tag": lists}).explode("tag").drop_nulls()
-        columns.append(long.with_columns(("\x1f".join([name, ""]) + pl.col("tag")).alias("tag")))
-    long = pl.concat(columns)
-    counts = (
-        long["tag"].value_counts(sort=True).sort(["count", "tag"], descending=[True, False]).head(_MOST_TAGS)
-    )
-    place = {tag: at for at, tag in enumerate(counts["tag"])}
-    long = long.filter(pl.col("tag").is_in(list(place)))
-    matrix = np.zeros((len(catalogue), len(place)), np.float32)
-    at = np.array([place[tag] for tag in long["tag"]], np.int64)
-    rarity = np.log(len(catalogue) / counts["count"].to_numpy()).astype(np.float32)
-    matrix[long["row"].to_numpy(), at] = rarity[at]
-    return matrix
+    tags = tag_matrix(catalogue)
+    counts = np.asarray(tags.sum(axis=0))
+    commonest = np.sort(np.argsort(-counts, kind="stable")[:_MOST_TAGS])
+    rarity = np.log(len(catalogue) / counts[commonest])
+    return np.asarray(tags[:, commonest].toarray() * rarity, np.float32)

@@ -9,38 +9,17 @@ from typing import Final, Literal
 
 from motet.requests._tokens import Token
 
-__all__ = ["NUMBER_WORDS", "Quantity", "quantity_at"]
+__all__ = ["NUMBER_WORDS", "SMALL_NUMBERS", "Quantity", "quantity_at"]
 
 Unit = Literal["year", "money", "minutes", "none"]
 
-_SMALL: Final = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
+SMALL_NUMBERS: Final = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
+"""Words of the numbers from 0 to 20, in order."""
+
+_SMALL: Final = {word: number for number, word in enumerate(SMALL_NUMBERS)}
 _TENS: Final = {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
                 "eighty": 80, "ninety": 90}  # fmt: skip
 _DECADES: Final = {

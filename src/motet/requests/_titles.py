@@ -9,6 +9,7 @@ from typing import Final
 
 from rapidfuzz import fuzz, process
 
+from motet.requests._quantities import SMALL_NUMBERS
 from motet.requests._tokens import words_of
 
 __all__ = ["TitleMatch", "Titles", "ways_to_say"]
@@ -46,31 +47,8 @@ _LAST_ARTICLE: Final = re.compile(rf"^(.*),\s+({_ARTICLE_WORDS})$", re.IGNORECAS
 _BRACKETS: Final = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE: Final = re.compile(r"\s*(?::|\s-\s|\.\.\.|\bor:)\s*")
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
-_NUMBERS: Final = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_SAID: Final = {str(number): word for number, word in enumerate(_NUMBERS)}
-_TO_DIGITS: Final = _ROMAN | {word: str(number) for number, word in enumerate(_NUMBERS)}
+_SAID: Final = {str(number): word for number, word in enumerate(SMALL_NUMBERS)}
+_TO_DIGITS: Final = _ROMAN | {word: str(number) for number, word in enumerate(SMALL_NUMBERS)}
 _ALMOST: Final = 87.0  # ratio of rapidfuzz, 0 to 100, from which a title is a misspelt one
 _SHORTEST_FUZZY: Final = 5
 

@@ -5,6 +5,7 @@ from motet.testing._generator import check_generator
 from motet.testing._model import check_architecture, check_model
 from motet.testing._postgres import PostgresServer
 from motet.testing._predictor import check_predictor
+from motet.testing._scripted import ScriptedGenerator
 from motet.testing._sequence import check_sequence_encoder
 from motet.testing._text import HashedWordsForTests, hashed_words_for_tests
 from motet.testing._text_encoder import check_text_encoder
@@ -14,6 +15,7 @@ __all__ = [
     "TOY_SEQUENCES",
     "HashedWordsForTests",
     "PostgresServer",
+    "ScriptedGenerator",
     "check_architecture",
     "check_balancer",
     "check_generator",
