@@ -4,10 +4,13 @@ from motet.store._changes import Changes
 from motet.store._counts import Counts, DayCount
 from motet.store._events import Events
 from motet.store._feedback import FeedbackRows
+from motet.store._fold import Mode
 from motet.store._forget import Forgotten
+from motet.store._import import Imported
 from motet.store._items import Items
 from motet.store._keys import Key, Keys, Scope
 from motet.store._models import Models, ModelState, ModelVersion
+from motet.store._plain import Kind
 from motet.store._records import Change, Event, Feedback, Item, Page, User
 from motet.store._satisfaction import Answer, Satisfaction
 from motet.store._settings import StoreSettings
@@ -29,10 +32,13 @@ __all__ = [
     "Feedback",
     "FeedbackRows",
     "Forgotten",
+    "Imported",
     "Item",
     "Items",
     "Key",
     "Keys",
+    "Kind",
+    "Mode",
     "ModelState",
     "ModelVersion",
     "Models",

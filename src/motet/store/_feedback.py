@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, select
 
 from motet.errors import StoreError
-from motet.store._checks import from_us, new_id, now, read_json, to_us
+from motet.store._checks import check_json, from_us, new_id, now, read_json, to_us
 from motet.store._cursors import page
 from motet.store._database import Database
 from motet.store._fold import Fold, Mode, Said, said_of
@@ -89,6 +89,27 @@ class FeedbackRows:
             one = said_of(event, mode, labels=row.labels, comment=row.comment, creates=insert_missing)
             said.append(one)
         return self._writer.write(self._fold.write, said) if said else []
+
+    def restore(self, rows: Sequence[Feedback]) -> list[bool]:
+        """Put rows of an export in place of what is there, without events; not those of users deleted since.
+
+        Returns:
+            Of each whether it was put.
+        """
+        found = [
+            {
+                "type": row.type,
+                "user_id": row.user,
+                "item_id": row.item,
+                "value": row.value,
+                "time": to_us(row.time),
+                "updated": to_us(row.updated or row.time),
+                "labels": check_json(row.labels, "feedback.labels", none=True),
+                "comment": row.comment,
+            }
+            for row in rows
+        ]
+        return self._writer.write(self._fold.restore, found) if found else []
 
     def get(self, type: str, user: str, item: str) -> Feedback | None:
         """The feedback of one way, user and item, if there is any."""

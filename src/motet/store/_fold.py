@@ -98,18 +98,25 @@ class Fold:
             _create(connection, fresh)
         return answers
 
+    def restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        """Overwrite rows of feedback with no event, but for those from before their user was deleted."""
+        deleted = self._tombstones.times(connection, {row["user_id"] for row in rows})
+        kept = [row["updated"] > deleted.get(row["user_id"], row["updated"] - 1) for row in rows]
+        upsert(connection, FEEDBACK, [row for row, keep in zip(rows, kept, strict=True) if keep])
+        return kept
+
 
 def fold_feedback(connection: Connection, said: Iterable[Said]) -> None:
     """Add to feedback, or overwrite it, in the order in which it was said."""
     by_key: dict[tuple[str, str, str], Said] = {}
-    updated: dict[tuple[str, str, str], int] = {}  # latest time of each, unless told otherwise
+    updated: dict[tuple[str, str, str], int] = {}
     for one in said:
         if one.mode == "none":
             continue
         before = by_key.get(one.key)
         if before is None or one.mode == "overwrite":
             by_key[one.key] = one
-            updated[one.key] = one.row.get("updated", one.row["time"])
+            updated[one.key] = one.row["time"]
             continue
         sum_row = {**before.row, "value": before.row["value"] + one.row["value"]}
         labels = before.labels if one.labels is None else one.labels

@@ -147,8 +147,8 @@ class Item:
         check_text(self.comment, "item.comment", longest=LONGEST_TEXT, empty=True)
         if not isinstance(self.is_hidden, bool):
             raise StoreError(f"item.is_hidden is {self.is_hidden!r}", "give true or false")
-        if isinstance(self.categories, str):
-            raise StoreError(f"item.categories is the text {self.categories!r}", "give a list of names")
+        if not isinstance(self.categories, list | tuple):
+            raise StoreError(f"item.categories is a {type(self.categories).__name__}", "give a list of names")
         object.__setattr__(self, "categories", tuple(self.categories))
         for category in self.categories:
             check_text(category, "item.categories")

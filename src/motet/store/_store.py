@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -9,19 +10,23 @@ from typing import Self
 
 from sqlalchemy import text
 
-from motet.errors import StoreUnavailableError
+from motet.errors import StoreError, StoreUnavailableError
+from motet.schema import require_known
 from motet.store._backup import backup
 from motet.store._changes import Changes
 from motet.store._counts import Counts
 from motet.store._database import Database
 from motet.store._events import Events
+from motet.store._export import export_file, export_lines
 from motet.store._feedback import FeedbackRows
-from motet.store._fold import Fold
+from motet.store._fold import Fold, Mode
 from motet.store._forget import Forgotten, forget_before
+from motet.store._import import Imported, import_file, import_lines
 from motet.store._items import Items
 from motet.store._keys import Keys
 from motet.store._migrations import migrate
 from motet.store._models import Models
+from motet.store._plain import RECORDS, Kind
 from motet.store._satisfaction import Satisfaction
 from motet.store._settings import StoreSettings
 from motet.store._shown import ShownLists
@@ -143,6 +148,43 @@ class Store:
             StoreError: If it is PostgreSQL: the cure says which of its tools to use.
         """
         backup(self._database, Path(path))
+
+    def export_lines(self, kind: Kind) -> Iterator[bytes]:
+        """Every record of a kind as a line of JSON, in order, a few in memory at a time."""
+        require_known(kind, RECORDS, "the kind of record", StoreError)
+        return export_lines(self, kind)
+
+    def export_file(self, kind: Kind, path: str | Path) -> int:
+        """Write every record of a kind into a file that appears whole or not at all.
+
+        Args:
+            kind: ``users``, ``items``, ``events`` or ``feedback``.
+            path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
+
+        Returns:
+            How many there were.
+        """
+        require_known(kind, RECORDS, "the kind of record", StoreError)
+        return export_file(self, kind, Path(path))
+
+    def import_lines(self, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
+        """Read lines of JSON, a record each; read twice, they count once.
+
+        Args:
+            kind: ``users``, ``items``, ``events`` or ``feedback``.
+            lines: The lines.
+            feedback: What events do to feedback: ``none`` where feedback is read as well.
+
+        Raises:
+            StoreError: If a line is wrong: it is named, and what stood before it may be written already.
+        """
+        require_known(kind, RECORDS, "the kind of record", StoreError)
+        return import_lines(self, kind, lines, feedback=feedback)
+
+    def import_file(self, kind: Kind, path: str | Path, *, feedback: Mode = "add") -> Imported:
+        """Read a file that ends in ``.jsonl`` or ``.parquet``; as :meth:`import_lines` otherwise."""
+        require_known(kind, RECORDS, "the kind of record", StoreError)
+        return import_file(self, kind, Path(path), feedback=feedback)
 
     def close(self) -> None:
         """Write what waits, and give every connection back."""

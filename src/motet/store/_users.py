@@ -54,15 +54,15 @@ class Users:
         """Put users of an old export back, but for those who were deleted since.
 
         Returns:
-            Of each whether it was put.
+            Of each whether it was new.
         """
         return self._writer.write(self._restore, [_row(user) for user in users]) if users else []
 
     def _restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
         deleted = self._tombstones.times(connection, {row["id"] for row in rows})
         kept = [row["id"] not in deleted or (row["time"] or 0) > deleted[row["id"]] for row in rows]
-        _put(connection, [row for row, keep in zip(rows, kept, strict=True) if keep])
-        return kept
+        new = iter(_put(connection, [row for row, keep in zip(rows, kept, strict=True) if keep]))
+        return [keep and next(new) for keep in kept]
 
     def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
         """Change what is given, and leave what is None.
