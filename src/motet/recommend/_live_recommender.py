@@ -21,7 +21,7 @@ from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._live._past import Past
 from motet.recommend._live._people import People, Person
-from motet.recommend._live._scorer import Asker, Scorer, plain_prediction
+from motet.recommend._live._scorer import Asker, Scorer, plain_predictions
 from motet.recommend._meaning import MeaningIndex
 from motet.recommend._objective import Objective, check_objective, value_of
 from motet.recommend._query import Query
@@ -495,23 +495,23 @@ class LiveRecommender:
         steps: Mapping[int, Any] | None = None,
     ) -> tuple[RankedItem, ...]:
         labels = self._scorer.labels(raw)
-        plain = {
-            task: y.tolist() if y.ndim == 1 else [plain_prediction(self._scorer, task, one) for one in y]
-            for task, y in labels.items()
-        }
+        columns = [plain_predictions(self._scorer, task, y) for task, y in labels.items()]
+        predictions = [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
+        predictions = predictions or [{} for _ in rows]
+        first = now.origin[rows].tolist()
         return tuple(
             RankedItem(
-                item=now.ids[row],
-                row=int(now.origin[row]),
-                rank=at + 1,
-                value=float(values[at]),
-                predictions={task: column[at] for task, column in plain.items()},
-                sources=() if sources is None else sources.sources_of(row),
-                served_by="asked" if links is None else links.get(row, ""),
-                propensity=propensities[at] if propensities else 1.0,
-                steps=() if steps is None else tuple(steps.get(row, ())),
+                now.ids[row],
+                first[at],
+                at + 1,
+                value,
+                predictions[at],
+                () if sources is None else sources.sources_of(row),
+                "asked" if links is None else links.get(row, ""),
+                propensities[at] if propensities else 1.0,
+                () if steps is None else steps.get(row, ()),
             )
-            for at, row in enumerate(rows.tolist())
+            for at, (row, value) in enumerate(zip(rows.tolist(), values.tolist(), strict=True))
         )
 
     def _nearest(self, vectors: NDArray[np.float32], row: int, ask: Ask, n: int) -> NDArray[np.int64]:

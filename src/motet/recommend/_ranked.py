@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from motet.recommend._rerank._trace import Step
 
 __all__ = ["Ranked", "RankedItem", "Similar"]
 
 
-@dataclass(frozen=True, slots=True)
-class RankedItem:
+class RankedItem(NamedTuple):
     """One item of an answer.
 
     Attributes:

@@ -62,7 +62,14 @@ class ItemsNow:
 
     def rows(self, items: Sequence[str]) -> NDArray[np.int64]:
         """Rows of items, −1 where there is none, [n]."""
-        return np.array([self.row(item) for item in items], np.int64)
+        find = self.first_rows.get
+        first = np.array([find(item, -1) for item in items], np.int64)
+        known = (first >= 0) & (first < len(self))
+        at = np.where(known, first, 0)
+        if not len(self):
+            return first
+        found: NDArray[np.int64] = np.where(known & ~self.gone[at], self.latest[at], -1)
+        return found
 
     def now(self, rows: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.int64]:
         """The rows that count for items of any rows; rows from I on are left out."""

@@ -29,7 +29,7 @@ from motet.recommend._raw_rows import Moments, RawRows
 from motet.recommend._recommender import Recommender
 from motet.schema import Entity, require_known
 
-__all__ = ["Asker", "Scorer", "plain_prediction"]
+__all__ = ["Asker", "Scorer", "plain_predictions"]
 
 _MOMENTS: Final = 1000
 _SPREAD_USERS: Final = 48
@@ -169,14 +169,20 @@ class Scorer:
         return moments, frame
 
 
-def plain_prediction(scorer: Scorer, task: str, value: Any) -> Any:
-    """One prediction as a plain value: a number, a class with its probability, or labels."""
+def plain_predictions(scorer: Scorer, task: str, values: Floats) -> list[Any]:
+    """Predictions of one task as plain values: numbers, classes with their probabilities, or labels."""
     kind = scorer.schema.tasks[task].kind
     if kind not in ("multiclass", "multilabel"):
-        return float(value)
+        numbers: list[Any] = values.tolist()
+        return numbers
     classes = scorer.bundle.data.encoder.classes[task]
-    chances = np.atleast_1d(value)
+    chances = values.reshape(len(values), -1)
     if kind == "multiclass":
-        best = int(chances.argmax())
-        return {"label": classes[best] if classes else None, "probability": float(chances[best])}
-    return [name for name, chance in zip(classes, chances.tolist(), strict=False) if chance > 0.5]
+        best = chances.argmax(1) if chances.shape[1] else np.zeros(len(chances), np.int64)
+        names = [classes[at] if classes else None for at in best.tolist()]
+        found = chances[np.arange(len(chances)), best].tolist()
+        return [{"label": name, "probability": chance} for name, chance in zip(names, found, strict=True)]
+    lists: list[Any] = [[] for _ in range(len(chances))]
+    for row, at in np.argwhere(chances > 0.5).tolist():
+        lists[row].append(classes[at])
+    return lists

@@ -62,11 +62,11 @@ def fill(
         values: Of the candidates, in the order in which they stand, [n].
         k: Places.
         limits: What may not come too often; pinned items count and are not limited.
-        pins: Candidate per place, from 0.
+        pins: Candidate per place, from 0; places from k on are not looked at.
         explore: Draws places that are not pinned.
         rng: For drawing.
     """
-    pins = {} if pins is None else pins
+    pins = {place: one for place, one in (pins or {}).items() if place < k}
     left = np.ones(len(values), bool)
     left[list(pins.values())] = False
     drawn_from = left.copy()
@@ -97,15 +97,15 @@ def fill(
                 forbid(limit, ones)
     for one in pins.values():
         count(one)
-    last_pin = max(pins, default=-1)
     while len(places) < k:
         place = len(places)
         if place in pins:
             one, chance = pins[place], 1.0
         elif not left.any():
-            if place > last_pin:
+            late = [pins[at] for at in sorted(pins) if pins[at] not in places]
+            if not late:
                 break
-            one, chance = pins[min(p for p in pins if p > place and pins[p] not in places)], 1.0
+            one, chance = late[0], 1.0
         elif explore is not None and rng is not None and drawn_from.any():
             chances = place_probabilities(explore, values, drawn_from)
             one = int(rng.choice(len(values), p=chances))

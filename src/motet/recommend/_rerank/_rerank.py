@@ -66,7 +66,7 @@ def rerank(
         seed: Of what is drawn.
         at_s: The time of the request, seconds since 1970.
     """
-    trace, skipped, began = Trace(), {}, time.perf_counter()
+    trace, skipped, began = Trace(query.trace), {}, time.perf_counter()
     order = np.lexsort((rows, -values)).tolist()
     if not query.duplicates:
         order = _without_repeats(order, rows, now, trace)
@@ -74,7 +74,7 @@ def rerank(
         if isinstance(rule, Boost | Fresh | Bury):
             values = _moved_by(rule, rows, values, now, mask_of, at_s)
             before, order = order, sorted(order, key=lambda at: (-values[at], rows[at]))
-            reasons = _reasons(rule, rows, before, mask_of)
+            reasons = _reasons(rule, rows, before, mask_of) if query.trace else {}
             trace.moved(rule.kind, rows[before].tolist(), rows[order].tolist(), reasons, "others moved")
     utilities = values[order]
     if query.diversity is not None and query.diversity.strength > 0:

@@ -26,8 +26,14 @@ class Step:
 
 @dataclass(slots=True)
 class Trace:
-    """The steps of one request, by row of the item."""
+    """The steps of one request, by row of the item.
 
+    Attributes:
+        wanted: Whether anything is noted.
+        steps: By row.
+    """
+
+    wanted: bool = True
     steps: dict[int, list[Step]] = field(default_factory=dict)
 
     def moved(
@@ -42,6 +48,8 @@ class Trace:
             reasons: Per row that the step acted on.
             default: Reason for the others, which made room.
         """
+        if not self.wanted:
+            return
         old = {row: rank for rank, row in enumerate(before, 1)}
         new = {row: rank for rank, row in enumerate(after, 1)}
         for row in {**old, **new}:

@@ -55,7 +55,8 @@ class DecayedLikes:
         weights = self._weights(time_s)
         if weights.max() > _LARGEST:
             latest_s = float(time_s.max())
-            self.order.scale(2.0 ** ((self._landmark_s - latest_s) / self._half_life_s))
+            # not to nothing: a like of long ago still counts for more than none
+            self.order.scale(2.0 ** max((self._landmark_s - latest_s) / self._half_life_s, -900.0))
             self._landmark_s = latest_s
             weights = self._weights(time_s)
         distinct, at = np.unique(rows, return_inverse=True)
