@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from motet.errors import StoreError
-from motet.store import Answer, Event, Feedback, Shown, ShownItem, State, Store, User
+from motet.store import Answer, Event, Feedback, Kind, Shown, ShownItem, State, Store, User
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -117,9 +117,7 @@ def test_nothing_of_a_deleted_user_is_left(store: Store, url: str) -> None:
     _fill(store, GONE)
     _fill(store, "other")
     before = _bytes_of(url)
-    assert (
-        sum(GONE.encode() in content for name, content in before.items() if name.startswith("table")) >= 7
-    )
+    assert sum(GONE.encode() in content for name, content in before.items() if name.startswith("table")) >= 7
     place = store.changes.last()
     assert store.users.delete(GONE)
     left = _bytes_of(url)
@@ -138,7 +136,8 @@ def test_nothing_of_a_deleted_user_is_left(store: Store, url: str) -> None:
 
 def test_what_was_before_a_deletion_never_comes_back(store: Store) -> None:
     _fill(store, GONE)
-    lines = {kind: list(store.export_lines(kind)) for kind in ("users", "events", "feedback")}  # type: ignore[arg-type]
+    kinds: tuple[Kind, ...] = ("users", "events", "feedback")
+    lines = {kind: list(store.export_lines(kind)) for kind in kinds}
     store.users.delete(GONE)
     (deleted,) = store.users.deleted_at([GONE, "other"]).values()
     assert abs((datetime.now(UTC) - deleted).total_seconds()) < 60

@@ -74,8 +74,8 @@ class Counts:
     ) -> list[DayCount]:
         # Whole days from 1970, rounded down also before it.
         shifted = time - case((time < 0, _DAY_US - 1), else_=0)
-        day = shifted.op("/")(_DAY_US)
-        columns = [day.label("day"), of.label("of"), func.count().label("count")]
+        day = shifted // _DAY_US
+        columns: list[ColumnElement[Any]] = [day.label("day"), of.label("of"), func.count().label("count")]
         if mean is not None:
             columns.append(mean.label("mean"))
         first, last = to_us(check_time(start, "start")), to_us(check_time(end, "end"))

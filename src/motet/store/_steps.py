@@ -9,7 +9,7 @@ __all__ = ["STEPS", "statements"]
 _TYPES: Final = {
     "sqlite": {
         "{id}": "TEXT",
-        "{seq}": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "{seq}": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
         "{double}": "DOUBLE",
         "{bytes}": "BLOB",
     },
