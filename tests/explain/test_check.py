@@ -271,7 +271,10 @@ def test_what_the_packaged_model_gets_wrong_is_refused(explainer: Explainer) -> 
                 f"This is another {tag} film: {found} of the {of} films you liked.",
                 f"This is a {tag} film, {found} of the {of} you liked.",
                 f"This is another {tag} film: {found} of the {of} films you liked, which you have a taste for.",
+                f"This is another {tag} film: {found} of the {of} films you liked, and now this one.",
             ]
+        if kind == "popular" and len(numbers) == 2:
+            wrong += [f"Among the top {numbers[k]}, {numbers[1 - k]} people liked it." for k in (0, 1)]
         if kind == "rate" and len(numbers) == 2:
             found, of = sorted(numbers, key=int)
             wrong += [

@@ -22,13 +22,16 @@ _LIKES_THE_ITEM = re.compile(
 )
 # "12 of the 40 films you liked." says nothing of the twelve
 _NO_PREDICATE = re.compile(
-    r"(?:^|[:,;])\s*[\d,]+ of (?:the )?[\d,]+ (?:[^\W\d]+ ){0,3}you [^\W\d]+ ?(?:[.!;]|, (?:which|that|as)\b|$)"
+    r"(?:^|[:,;])\s*[\d,]+ of (?:the )?[\d,]+ (?:[^\W\d]+ ){0,3}you [^\W\d]+ ?(?:[.!;]|, (?:which|that|as|and now)\b|$)"
 )
 # "another of the films you liked": of the kind they are, and not one of them
 _ONE_OF_YOURS = re.compile(
     rf"\b(?:this|it|another|one|more)\b[^.,;:⟦\d]*\bof\b[^.,;:⟦\d]*\byou\b[^.,;:⟦\d]*\b{_DID}\b",
     re.IGNORECASE,
 )
+# "Among the top 10, 321 people liked it." says that they are the ten
+_TOP_OF_PEOPLE = re.compile(r"\btop [\d,]*\d ?,")
+_TASTE = {"taste", "seems", "seem"}
 _WHO_LIKED_IT = re.compile(
     rf"\b(?:who|that)\s+(?:also\s+|have\s+|has\s+)?{_DID}\s+(?:it|this)\b", re.IGNORECASE
 )
@@ -208,8 +211,13 @@ def _relations(
     for word in sorted(everywhere - small - here):
         if word[0].isalpha():
             yield "missing", word
-    if (found := _NO_PREDICATE.search(plain)) and not _NO_PREDICATE.search(" ".join(source)):
-        yield "form", found.group()
+    first = " ".join(source)
+    for pattern in (_NO_PREDICATE, _TOP_OF_PEOPLE):
+        found = pattern.search(plain)
+        if found and not pattern.search(first):
+            yield "form", found.group()
+    if _NO_PREDICATE.search(plain) and _TASTE & set(first.lower().split()) and not _TASTE & here:
+        yield "missing", "taste"
     if claim.kind in ("others", "peers", "popular") and not here & {"others", "people", "other"}:
         yield "missing", "people"
     if claim.kind == "others" and not here & {"others", "other", "did", "besides"}:
