@@ -1,0 +1,365 @@
+"""One answer from all of it: the model, the words, the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.recommend import AnyFilter, Query, Ranked, RankedItem, Similar
+from motet.schema import Schema
+from motet.serving._answers import (
+    EventsAnswer,
+    ItemAnswer,
+    RankAnswer,
+    RankedOne,
+    RecommendAnswer,
+    SimilarAnswer,
+    SimilarOne,
+    TraceStep,
+)
+from motet.serving._ask_for import RankRequest, RecommendRequest
+from motet.serving._catalogue_view import CatalogueView
+from motet.serving._live_items import LiveCatalogue
+from motet.serving._live_users import LiveUsers
+from motet.serving._parts import OpenModel
+from motet.serving._served import ServedModel
+from motet.serving._settings import EngineSettings
+from motet.serving._shown_log import ShownLog
+from motet.serving._speaker import Speaker
+from motet.store import Event, Shown, ShownItem, Store
+
+__all__ = ["Engine", "default_weights"]
+
+_log: Final = logging.getLogger("motet.serving")
+
+
+def default_weights(schema: Schema) -> dict[str, float]:
+    """What is ranked by where a request says nothing: the retrieval task, else the first that gives one number."""
+    kinds = {name: task.kind for name, task in schema.tasks.items() if task.on != "user"}
+    ordered = [n for n, kind in kinds.items() if kind == "retrieval"]
+    ordered += [n for n, kind in kinds.items() if kind in ("binary", "regression")]
+    return dict.fromkeys(ordered[:1], 1.0)
+
+
+class Engine:
+    """Answers from one active model, and keeps it up with the store.
+
+    Many threads may ask and tell at once. Everything told is in the store before it is acknowledged, and in the
+    features of the next request.
+
+    Args:
+        store: What was told and shown.
+        open_model: Opens a bundle.
+        settings: How to wait.
+
+    Attributes:
+        store: As given.
+        items: The live catalogue.
+        users: Users, and what they did.
+        words: Everything in words.
+    """
+
+    def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
+        self.store, self.open_model = store, open_model
+        self.settings = settings or EngineSettings()
+        self.shown_log = ShownLog(store, self.settings.shown_waiting)
+        self._active: ServedModel | None = None
+        self.items, self.users, self.words = LiveCatalogue(self), LiveUsers(self), Speaker(self)
+        self._reasons = ThreadPoolExecutor(2, "motet-reasons")
+        self._stop = threading.Event()
+        self._follower: threading.Thread | None = None
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def open(self, name: str, path: str | Path) -> ServedModel:
+        """Open a bundle and bring it up to what the store holds; it answers nothing yet."""
+        served = ServedModel(
+            name, Path(path), self.open_model, self.store, users_in_memory=self.settings.users_in_memory
+        )
+        served.catch_up()
+        return served
+
+    def use(self, served: ServedModel) -> ServedModel | None:
+        """Answer with a model from now on; requests under way end with the one before, which is returned."""
+        served.catch_up()
+        before, self._active = self._active, served
+        served.catch_up()  # what came in between
+        if self._follower is None:
+            self._follower = threading.Thread(target=self._follow, name="motet-follow", daemon=True)
+            self._follower.start()
+        return before
+
+    @property
+    def active(self) -> ServedModel:
+        """The model that answers.
+
+        Raises:
+            BundleError: If none does.
+        """
+        if self._active is None:
+            raise BundleError("no model is active", "load and activate one")
+        return self._active
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model answers and the store can be read."""
+        return self._active is not None and self.store.can_read()
+
+    def close(self) -> None:
+        """Store what waits, and stop; the store stays open."""
+        self._stop.set()
+        if self._follower is not None:
+            self._follower.join(10.0)
+        self.shown_log.close()
+        self._reasons.shutdown(wait=False, cancel_futures=True)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(self.settings.follow_s):
+            try:
+                if self._active is not None:
+                    self._active.catch_up()
+            except StoreUnavailableError:
+                continue
+            except Exception:
+                _log.exception("following the store failed")
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def recommend(self, request: RecommendRequest) -> RecommendAnswer:
+        """Recommend, with reasons if asked.
+
+        Raises:
+            RequestError: If the request names what is not known.
+            DataError: If a value of it is wrong.
+        """
+        served = self.active
+        ranked, notes = self._ranked(served, self._query(served, request))
+        view = CatalogueView(served)
+        read = view.read([item.item for item in ranked.items])
+        reasons: dict[str, str] = {}
+        timings = dict(ranked.timings_ms)
+        if request.explain and ranked.items:
+            began_s = time.perf_counter()
+            reasons, more = self.reasons(
+                served,
+                request.user,
+                [item.item for item in ranked.items],
+                language=request.language,
+                tone=request.tone,
+            )
+            notes += more
+            timings["reasons"] = (time.perf_counter() - began_s) * 1e3
+        items = tuple(
+            _item(item, title, fields, reasons.get(item.item), request.trace)
+            for item, (title, fields) in zip(ranked.items, read, strict=True)
+        )
+        objective = request.objective.weights if request.objective else default_weights(served.schema)
+        list_id = self.record_shown(served, request.user, request.scenario, items)
+        return RecommendAnswer(
+            list_id=list_id,
+            served_by=ranked.served_by,
+            model=served.name,
+            scenario=request.scenario,
+            objective=objective,
+            items=items,
+            notes=tuple(notes),
+            timings_ms={name: round(ms, 3) for name, ms in timings.items()},
+        )
+
+    def rank(self, request: RankRequest) -> RankAnswer:
+        """Put given candidates in order.
+
+        Raises:
+            RequestError: If the request names what is not known.
+        """
+        served = self.active
+        query = Query(
+            user=served.known_as(request.user) if request.user is not None else None,
+            history=request.history,
+            scenario=request.scenario,
+            objective=request.objective,
+        )
+        ranked = served.parts.live.rank(query, request.candidates)
+        return RankAnswer(
+            model=served.name,
+            items=tuple(
+                RankedOne(id=one.item, rank=one.rank, value=one.value, predictions=dict(one.predictions))
+                for one in ranked.items
+            ),
+            unknown=ranked.unknown,
+            timings_ms={name: round(ms, 3) for name, ms in ranked.timings_ms.items()},
+        )
+
+    def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> SimilarAnswer:
+        """Items like another.
+
+        Raises:
+            RequestError: If the item is not known.
+        """
+        served = self.active
+        found: Sequence[Similar] = served.parts.live.similar(item, k, wanted=wanted)
+        titles = CatalogueView(served).titles([one.item for one in found])
+        return SimilarAnswer(
+            items=tuple(
+                SimilarOne(id=one.item, title=title, score=one.score, by=dict(one.by))
+                for one, title in zip(found, titles, strict=True)
+            )
+        )
+
+    def reasons(
+        self, served: ServedModel, user: str | None, items: Sequence[str], *, language: str, tone: str
+    ) -> tuple[dict[str, str], list[str]]:
+        """A reason for each item that one can be given for, and what went wrong.
+
+        Args:
+            served: The model.
+            user: Whom they are shown to.
+            items: In the order of the list.
+            language: ``en`` or ``zh``.
+            tone: ``plain``, ``warm`` or ``brief``.
+        """
+        explainer = served.parts.explainer
+        known = [item for item in items if served.is_item_of_bundle(item)]
+        who = served.known_as(user) if user is not None else "\0nobody"
+
+        def work() -> dict[str, str]:
+            found = explainer.reason(who, known, language=language, tone=tone)  # type: ignore[arg-type]
+            return {reason.item: reason.text for reason in found if reason.text}
+
+        task = self._reasons.submit(work)
+        try:
+            reasons = task.result(self.settings.reasons_s)
+        except LateError:
+            task.cancel()
+            return {}, [f"reasons: not ready after {self.settings.reasons_s:g} s"]
+        except Exception as error:
+            _log.warning("reasons failed", exc_info=error)
+            return {}, [f"reasons: failed ({type(error).__name__})"]
+        new = len(items) - len(known)
+        return reasons, [f"reasons: {new} items are newer than the model"] if new else []
+
+    def record_shown(
+        self, served: ServedModel, user: str | None, scenario: str | None, items: Sequence[ItemAnswer]
+    ) -> str:
+        """Hand a shown list to the record; returns its id."""
+        list_id = uuid.uuid4().hex
+        shown = (
+            ShownItem(one.id, one.value, one.propensity or None, one.sources, one.predictions)
+            for one in items
+        )
+        try:
+            self.shown_log.add(Shown(tuple(shown), list_id, user=user, scenario=scenario, model=served.name))
+        except MotetError as error:  # an id that no store can hold: the answer goes out all the same
+            _log.warning("a shown list was not recorded: %s", error)
+            self.shown_log.lost += 1
+        return list_id
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def add_events(self, events: Sequence[Event]) -> EventsAnswer:
+        """Store events, and take them into account from the next request on.
+
+        Raises:
+            DataError: If a value is not of its column's kind; nothing is stored then.
+            StoreError: If an event cannot be stored.
+            StoreUnavailableError: If they are not known to be on disk; the same may be sent again.
+        """
+        served = self.active
+        served.check(events)
+        return self._stored(self.store.events.add(events))
+
+    def _stored(self, new: Sequence[bool]) -> EventsAnswer:
+        self.follow_now()
+        accepted = sum(new)
+        return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
+
+    def follow_now(self) -> None:
+        """Take into account what was stored; a store that cannot be read now is followed later."""
+        served = self.active
+        try:
+            served.catch_up()
+        except StoreUnavailableError:
+            return
+        if self._active is not served and self._active is not None:
+            self.follow_now()  # another model became active meanwhile
+
+    def delete_user(self, user: str) -> bool:
+        """Delete everything of a user, in the store and in the live state.
+
+        Returns:
+            Whether there was anything in the store.
+        """
+        self.shown_log.flush(5.0)
+        had = self.store.users.delete(user)
+        self.active.forget(user)
+        return had
+
+    # -- stages --------------------------------------------------------------------------------
+
+    def _query(self, served: ServedModel, request: RecommendRequest) -> Query:
+        changes: dict[str, Any] = {}
+        if request.user is not None and (known := served.known_as(request.user)) != request.user:
+            changes["user"] = known
+        own, given = self.settings.budget, request.budget
+        changes["budget"] = own.model_copy(update=given.model_dump(exclude_none=True))
+        return request.model_copy(update=changes)
+
+    def _ranked(self, served: ServedModel, query: Query) -> tuple[Ranked, list[str]]:
+        try:
+            ranked = served.parts.live.recommend(query)
+        except MotetError:
+            raise
+        except Exception as error:
+            _log.exception("recommending failed; the list is by popularity")
+            ranked = _by_popularity(served, query)
+            return ranked, [f"recommending failed ({type(error).__name__}); these are popular items"]
+        return ranked, [f"{what}: {why}" for what, why in ranked.left_out.items()]
+
+
+def _by_popularity(served: ServedModel, query: Query) -> Ranked:
+    """What remains when everything else fails: items that many had something to do with."""
+    live = served.parts.live
+    now = live.items.now
+    mask = now.shown if query.filter is None else live.items.eligible(now, query.filter).mask
+    counts = np.zeros(len(now), np.int64)
+    events = np.bincount(served.bundle.behaviour.items.values, minlength=len(served.bundle.data.items))
+    counts[: len(events)] = events[: len(now)]
+    out = set(query.exclude)
+    order = np.argsort(-counts[now.origin], kind="stable")
+    items: list[RankedItem] = []
+    for row in order.tolist():
+        if len(items) == query.k:
+            break
+        item = now.ids[row]
+        if mask[row] and item not in out:
+            one = RankedItem(item, int(now.origin[row]), len(items) + 1, float(counts[now.origin[row]]), {}, (), "popular", 1.0)  # fmt: skip
+            items.append(one)
+    return Ranked(tuple(items), served_by="popular" if items else "nothing", version=now.version)
+
+
+def _item(
+    item: RankedItem, title: str, fields: dict[str, Any], reason: str | None, traced: bool
+) -> ItemAnswer:
+    steps = tuple(TraceStep(step=s.name, before=s.before, after=s.after, why=s.reason) for s in item.steps)
+    return ItemAnswer(
+        id=item.item,
+        title=title,
+        rank=item.rank,
+        value=item.value,
+        predictions=dict(item.predictions),
+        sources=item.sources,
+        propensity=item.propensity,
+        reason=reason,
+        trace=steps if traced else None,
+        fields=fields,
+    )

@@ -1,0 +1,160 @@
+"""The live catalogue: told, changed, listed, found."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from motet.serving._answers import ItemsPage, ItemView
+from motet.serving._catalogue_view import CatalogueView
+from motet.store import Item
+
+if TYPE_CHECKING:
+    from motet.serving._engine import Engine
+
+__all__ = ["LiveCatalogue"]
+
+
+class LiveCatalogue:
+    """Items: those of the bundle, and what was told of them and of others since.
+
+    Args:
+        engine: Whose items.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._store = engine, engine.store
+        self._sorted: tuple[object, int, list[str]] = (None, -1, [])
+        self._lock = threading.Lock()
+
+    def put(self, items: Sequence[Item]) -> list[bool]:
+        """Tell items, new or anew; they can be recommended from the next request on.
+
+        Returns:
+            Of each whether it was new to the store.
+        """
+        known = self._store.items.get_many([one.id for one in items])
+        dated = [one if one.timestamp is not None else _dated(one, known.get(one.id)) for one in items]
+        new = self._store.items.put(dated)
+        self._engine.follow_now()
+        return new
+
+    def patch(self, id: str, **changes: Any) -> bool:
+        """Change what is given of an item; see :meth:`motet.store.Items.patch`.
+
+        Returns:
+            Whether there is such an item.
+        """
+        if not self._store.items.patch(id, **changes):
+            if not self.exists(id):
+                return False
+            # known to the bundle alone so far
+            self._store.items.put([_dated(Item(id), None)])
+            self._store.items.patch(id, **changes)
+        self._engine.follow_now()
+        return True
+
+    def delete(self, id: str) -> bool:
+        """Take an item out of the catalogue for good; whether there was one."""
+        there = self.exists(id)
+        if not self._store.items.delete(id):
+            if not there:
+                return False
+            # known to the bundle alone: only a stored item can leave a note that it is gone
+            self._store.items.put([Item(id, is_hidden=True)])
+            self._store.items.delete(id)
+        self._engine.follow_now()
+        return True
+
+    def exists(self, id: str) -> bool:
+        """Whether an item is in the live catalogue."""
+        return self._engine.active.parts.live.items.now.row(id) >= 0
+
+    def get(self, id: str) -> ItemView | None:
+        """An item; None for one not known."""
+        found = self.views([id])
+        return found[0] if found else None
+
+    def views(self, ids: Sequence[str]) -> list[ItemView]:
+        """Items in the order of their ids given; those not known are left out."""
+        served = self._engine.active
+        view = CatalogueView(served)
+        there = [id for id in ids if view.now.row(id) >= 0]
+        stored = self._store.items.get_many(there)
+        views = []
+        for id, (title, fields) in zip(there, view.read(there), strict=True):
+            one = stored.get(id)
+            views.append(
+                ItemView(
+                    id=id,
+                    title=title,
+                    is_hidden=served.parts.live.items.hidden(id),
+                    categories=one.categories if one is not None else (),
+                    timestamp=one.timestamp if one is not None else None,
+                    labels=one.labels if one is not None else None,
+                    comment=one.comment if one is not None else "",
+                    fields={**_extra(one, fields), **fields},
+                    known=served.is_item_of_bundle(id),
+                )
+            )
+        return views
+
+    def page(self, n: int = 20, after: str = "", text: str = "") -> ItemsPage:
+        """Some items, ordered by id.
+
+        Args:
+            n: Most items.
+            after: The last id of the page before; empty for the first page.
+            text: Only items with it in their id or title, whatever its case.
+        """
+        ids = self._ids() if not text.strip() else self._found(text)
+        start = bisect_right(ids, after) if after else 0
+        some = ids[start : start + n]
+        more = start + n < len(ids)
+        return ItemsPage(items=tuple(self.views(some)), cursor=some[-1] if more else "")
+
+    def count(self) -> int:
+        """Items of the live catalogue."""
+        return len(self._ids())
+
+    def _ids(self) -> list[str]:
+        now = self._engine.active.parts.live.items.now
+        with self._lock:
+            of, version, ids = self._sorted
+            if of is not now.first_rows or version != now.version:
+                n = len(now)
+                ids = sorted(now.ids[row] for row in range(n) if now.origin[row] == row and not now.gone[row])
+                self._sorted = (now.first_rows, now.version, ids)
+            return ids
+
+    def _found(self, text: str) -> list[str]:
+        served = self._engine.active
+        now = served.parts.live.items.now
+        catalogue = served.bundle.data.catalogue
+        wanted = text.strip().lower()
+        columns = ["id"] + ([catalogue.title] if catalogue is not None and catalogue.title else [])
+        frame = now.view.frame.select(columns)
+        found = frame.select(
+            pl.any_horizontal(
+                pl.col(c).str.to_lowercase().str.contains(wanted, literal=True) for c in columns
+            )
+        ).to_series()
+        rows = found.fill_null(False).arg_true().to_list()
+        return sorted({now.ids[row] for row in rows if now.row(now.ids[row]) == row})
+
+
+def _extra(item: Item | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored of an item and is no column of the catalogue."""
+    return {} if item is None else {name: cell for name, cell in item.fields.items() if name not in fields}
+
+
+def _dated(item: Item, known: Item | None) -> Item:
+    """An item with a time, so that a service started anew knows when it appeared."""
+    time = known.timestamp if known is not None else None
+    return replace(item, timestamp=time or datetime.now(UTC))

@@ -1,0 +1,232 @@
+"""One model with the live state that it makes of the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from motet.errors import MotetError, StoreUnavailableError
+from motet.recommend import LiveEvent
+from motet.serving._parts import ModelParts, OpenModel
+from motet.serving._tell import ItemColumns, Meanings, user_row
+from motet.store import Change, Event, Item, Store, User
+
+__all__ = ["ServedModel"]
+
+_AT_ONCE = 1_000
+_EVENTS_AT_ONCE = 5_000
+_BACK = "\0back"  # what no id of the store can hold
+_GROUPS = 64
+
+
+class ServedModel:
+    """A model that is, or could be, active: it follows the store in order.
+
+    Everything that changes what it answers comes from the store, so that a service that was started anew answers as
+    the one before did.
+
+    Args:
+        name: Of the version.
+        path: Its bundle.
+        open_model: Opens the bundle.
+        store: What it follows.
+        users_in_memory: Users whose live events are kept.
+
+    Attributes:
+        parts: What answers.
+        refused: Stored events, items and users that the model could not be told, since it was opened.
+    """
+
+    def __init__(
+        self, name: str, path: Path, open_model: OpenModel, store: Store, *, users_in_memory: int = 100_000
+    ) -> None:
+        self.name, self.path, self._store = name, path, store
+        self._most_users = users_in_memory
+        self._opened = False
+        self.parts: ModelParts = open_model(path, self._past)
+        self._opened = True
+        bundle = self.parts.live.bundle
+        self.bundle, self.schema = bundle, bundle.schema
+        self._meanings, self._columns = Meanings(self.schema), ItemColumns(bundle)
+        self._of_bundle = frozenset(bundle.data.user_ids.to_list())
+        self._base = {item: row for row, item in enumerate(bundle.data.item_ids.to_list())}
+        self._digests: dict[str, str] | None = None
+        self._forgotten: set[str] = set()
+        self._told_columns: dict[str, frozenset[str]] = {}
+        self._follow = threading.Lock()
+        self.seq, self.changes = 0, 0
+        self.refused = {"events": 0, "items": 0, "users": 0, "unknown_items": 0}
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def known_as(self, user: str) -> str:
+        """As whom the model knows a user: one who was deleted and came back is new to it."""
+        return user + _BACK if user in self._forgotten else user
+
+    def is_of_bundle(self, user: str) -> bool:
+        """Whether the model was trained with a user, who was not deleted since."""
+        return user in self._of_bundle and user not in self._forgotten
+
+    def row_of_user(self, user: str) -> int:
+        """Row of a user in the bundle, −1 for one it does not know."""
+        return self.parts.live.history.row(self.known_as(user))
+
+    def is_item_of_bundle(self, item: str) -> bool:
+        """Whether the model was trained with an item."""
+        return item in self._base
+
+    def check(self, events: Sequence[Event]) -> None:
+        """Refuse events whose values are not of their columns' kinds.
+
+        Raises:
+            DataError: Saying which.
+        """
+        self.parts.live.history.reader.read([self._meanings.told(one, one.user) for one in events])
+
+    # -- following -----------------------------------------------------------------------------
+
+    def catch_up(self, seq: int = 0) -> None:
+        """Take into account all that the store holds, in order.
+
+        Args:
+            seq: Nothing is done where events up to this one are taken into account already; 0 looks in any case.
+
+        Raises:
+            StoreUnavailableError: If the store cannot be read; what was read counts.
+        """
+        with self._follow:
+            if seq and self.seq >= seq:
+                return
+            self._catch_up_changes()
+            while events := self._store.events.after(self.seq, _EVENTS_AT_ONCE):
+                self._add_events(events)
+                self.seq = events[-1].seq
+
+    def catch_up_changes(self) -> None:
+        """Take changed users and items into account."""
+        with self._follow:
+            self._catch_up_changes()
+
+    def forget(self, user: str) -> None:
+        """Know nothing of a user any more."""
+        with self._follow:
+            self._forget(user)
+
+    def _forget(self, user: str) -> None:
+        self.parts.live.forget_user(user)
+        self.parts.live.forget_user(user + _BACK)
+        if user in self._of_bundle:
+            self._forgotten.add(user)
+
+    def _catch_up_changes(self) -> None:
+        while changes := self._store.changes.after(self.changes, _AT_ONCE):
+            self._apply(
+                [one for one in changes if one.what == "user"], [one for one in changes if one.what == "item"]
+            )
+            self.changes = changes[-1].seq
+
+    def _apply(self, users: Sequence[Change], items: Sequence[Change]) -> None:
+        for one in users:
+            if one.deleted and (user := self._of_digest(one.key)) is not None:
+                self._forget(user)
+        changed = [one.key for one in users if not one.deleted]
+        self._tell_users(list(self._store.users.get_many(changed).values()))
+        keys = [one.key for one in items]
+        found = self._store.items.get_many(keys)
+        gone = [key for key in keys if key not in found]
+        if gone:
+            self.parts.live.delete_items(gone)
+            for key in gone:
+                self._told_columns.pop(key, None)
+        self._tell_items(list(found.values()))
+
+    def _of_digest(self, digest: str) -> str | None:
+        if self._digests is None:
+            self._digests = {self._store.users.digest(user): user for user in self._of_bundle}
+        return self._digests.get(digest)
+
+    def _past(self, user: str) -> Sequence[LiveEvent]:
+        """The events of a user whom memory does not hold; while memory holds everybody, there are none."""
+        if not self._opened or len(self.parts.live.history) < self._most_users:
+            return ()
+        try:
+            events = self._store.events.of_user(user.removesuffix(_BACK), _AT_ONCE)
+        except StoreUnavailableError:
+            return ()
+        return [self._meanings.told(one, user) for one in reversed(events) if one.seq <= self.seq]
+
+    def _add_events(self, events: Sequence[Event]) -> None:
+        told = [self._meanings.told(one, self.known_as(one.user)) for one in events]
+        live = self.parts.live
+        try:
+            self.refused["unknown_items"] += len(live.add_events(told).unknown_items)
+        except MotetError:
+            for one in told:
+                try:
+                    self.refused["unknown_items"] += len(live.add_events([one]).unknown_items)
+                except MotetError:
+                    self.refused["events"] += 1
+
+    def _tell_users(self, users: Sequence[User]) -> None:
+        for user in users:
+            row = user_row(self.schema, user, self.known_as(user.id))
+            try:
+                if row is not None:
+                    self.parts.live.upsert_users([row])
+            except MotetError:
+                self.refused["users"] += 1
+
+    def _tell_items(self, items: Sequence[Item]) -> None:
+        """Items of the bundle keep what nothing was said of; any other is what was said of it."""
+        live = self.parts.live
+        known = [self._said_of_known(one) for one in items if one.id in self._base]
+        gone = [row for row in known if live.items.now.row(row[self._columns.key]) < 0]
+        self._tell_rows(
+            [{**self._base_row(row[self._columns.key]), **row} for row in gone], live.upsert_items
+        )
+        self._tell_rows([row for row in known if row not in gone and len(row) > 1], live.patch_items)
+        others = [one for one in items if one.id not in self._base]
+        others.sort(key=_time_s)
+        size = max(1, len(others) // _GROUPS)  # the catalogue takes one time for all rows of a call
+        for start in range(0, len(others), size):
+            some = others[start : start + size]
+            tell = partial(live.upsert_items, at_s=_time_s(some[0]) or None)
+            self._tell_rows([self._columns.row(one) for one in some], tell)
+        live.hide_items([one.id for one in items if one.is_hidden])
+        live.hide_items([one.id for one in items if not one.is_hidden and live.items.hidden(one.id)], False)
+
+    def _said_of_known(self, item: Item) -> dict[str, Any]:
+        """What is said of an item of the bundle, and the bundle's own where something was said before and is not now."""
+        row, base = self._columns.row(item), self._base_row(item.id)
+        before = self._told_columns.get(item.id, frozenset())
+        self._told_columns[item.id] = frozenset(row)
+        return {**{column: base.get(column) for column in before - set(row)}, **row}
+
+    def _base_row(self, item: str) -> dict[str, Any]:
+        catalogue = self.bundle.data.catalogue
+        if catalogue is None:
+            return {}
+        row = catalogue.frame.row(self._base[item], named=True)
+        row[self._columns.key] = row.pop("id")
+        return row
+
+    def _tell_rows(
+        self, rows: Sequence[dict[str, Any]], tell: Callable[[Sequence[Mapping[str, Any]]], object]
+    ) -> None:
+        if not rows:
+            return
+        try:
+            tell(rows)
+        except MotetError:
+            for row in rows:
+                try:
+                    tell([row])
+                except MotetError:
+                    self.refused["items"] += 1
+
+
+def _time_s(item: Item) -> float:
+    return item.timestamp.timestamp() if item.timestamp is not None else 0.0

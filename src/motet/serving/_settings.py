@@ -1,0 +1,59 @@
+"""How the service limits, waits and keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from motet.recommend import Budget
+
+__all__ = ["EngineSettings", "HttpSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How the engine waits and what it keeps.
+
+    Attributes:
+        budget: Most time for each stage of a recommendation, where the request says nothing.
+        reasons_s: Longest wait for the reasons of a list, in seconds; a list goes out without them after that.
+        follow_s: How often what other processes stored is looked for, in seconds.
+        shown_waiting: Shown lists that wait to be stored; what comes on top is not recorded, and counted.
+        users_in_memory: Users whose live events are kept in memory.
+        shadow_s: How often logged predictions are compared with their outcomes, in seconds.
+    """
+
+    budget: Budget = field(default_factory=lambda: Budget(retrieve_ms=500, rank_ms=500, rerank_ms=500))
+    reasons_s: float = 2.0
+    follow_s: float = 1.0
+    shown_waiting: int = 5_000
+    users_in_memory: int = 100_000
+    shadow_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What the service lets through.
+
+    Attributes:
+        most_body_bytes: Largest body of a request; imports are streams and have no limit but that of a line.
+        most_depth: Deepest nesting of JSON.
+        body_s: Longest time for a body to arrive, in seconds.
+        request_s: Longest time for an answer, in seconds.
+        workers: Requests that are worked on at once, for each of the three kinds of work.
+        waiting: Requests that wait for a worker, for each kind; what comes on top is told to come later.
+        requests_per_s: Requests a second, per key or address, on the long run.
+        burst: Requests at once, per key or address.
+        origins: Sites whose pages may call the service from a browser.
+        pages: Whether pages are shown.
+    """
+
+    most_body_bytes: int = 8 * 2**20
+    most_depth: int = 32
+    body_s: float = 15.0
+    request_s: float = 20.0
+    workers: int = 4
+    waiting: int = 64
+    requests_per_s: float = 200.0
+    burst: int = 400
+    origins: tuple[str, ...] = ()
+    pages: bool = True

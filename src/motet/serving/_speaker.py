@@ -1,0 +1,194 @@
+"""Everything in words: requests, reasons, descriptions, profiles, lists."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from motet.assist import Answer, Conversation, ListAnswer
+from motet.errors import RequestError
+from motet.explain import Sentence, profile_sentences
+from motet.recommend import Query
+from motet.serving._answers import AskAnswer, Described, Evidence, Explained, ItemAnswer, Profiled, Said
+from motet.serving._ask_for import AskRequest, ListRequest
+from motet.serving._catalogue_view import CatalogueView
+from motet.serving._served import ServedModel
+from motet.store import State
+
+if TYPE_CHECKING:
+    from motet.serving._engine import Engine
+
+__all__ = ["Speaker"]
+
+
+class Speaker:
+    """Answers in words, from the active model.
+
+    Args:
+        engine: Whose model and store.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._store = engine, engine.store
+
+    def ask(self, request: AskRequest) -> AskAnswer:
+        """Answer a request in words, or what follows on the one before.
+
+        Raises:
+            RequestError: If the conversation is not known, or another user's.
+        """
+        began_s = time.perf_counter()
+        served = self._engine.active
+        so_far = self._conversation(request)
+        user = request.user or so_far.user
+        answer = served.parts.assistant.ask(
+            request.text,
+            user=served.known_as(user) if user else "",
+            k=request.k,
+            scenario=request.scenario,
+            conversation=so_far,
+        )
+        items, notes = self._items(served, answer)
+        conversation = request.conversation or uuid.uuid4().hex
+        after = so_far.after(request.text, answer)
+        after = after.model_copy(update={"user": user, "shown": tuple(one.id for one in items)})
+        notes += self._keep(conversation, after)
+        where = request.scenario or answer.request.scenario
+        return AskAnswer(
+            conversation=conversation,
+            understood=answer.request,
+            items=items,
+            notes=tuple(notes),
+            read_by=answer.read_by,
+            written_by=answer.written_by,
+            elapsed_ms=round((time.perf_counter() - began_s) * 1e3, 3),
+            list_id=self._engine.record_shown(served, user or None, where, items),
+            model=served.name,
+        )
+
+    def make_list(self, request: ListRequest) -> ListAnswer:
+        """Put together the list that a request asks for."""
+        served = self._engine.active
+        return served.parts.assistant.make_list(
+            request.text,
+            user=served.known_as(request.user) if request.user else "",
+            scenario=request.scenario,
+            time_limit_s=request.seconds,
+        )
+
+    def explain(self, user: str, item: str, *, language: str = "en", tone: str = "plain") -> Explained:
+        """Why an item is, or is not, for a user: the reason, and everything found that it rests on.
+
+        Raises:
+            DataError: If the model was not trained with the item.
+        """
+        served = self._engine.active
+        explainer = served.parts.explainer
+        found = explainer.explain(served.known_as(user), item, language=language, tone=tone)  # type: ignore[arg-type]
+        evidence = [
+            Evidence(text=one.text, kind=one.claim.kind, strength=one.claim.strength)
+            for one in explainer.said(found.evidence, language)  # type: ignore[arg-type]
+        ]
+        ranked = served.parts.live.rank(Query(user=served.known_as(user)), [item])
+        attribution: dict[str, Any] | None = None if found.attribution is None else asdict(found.attribution)
+        return Explained(
+            user=user,
+            item=item,
+            title=explainer.title(item),
+            reason=found.reason.text,
+            sentences=_said(found.reason.sentences),
+            evidence=tuple(evidence),
+            attribution=attribution,
+            predictions=dict(ranked.items[0].predictions) if ranked.items else {},
+            written_by=found.reason.written_by,
+            model=served.name,
+        )
+
+    def describe(self, item: str, *, language: str = "en") -> Described:
+        """What an item is, from the catalogue and the knowledge graph alone.
+
+        Raises:
+            DataError: If the model was not trained with the item.
+        """
+        served = self._engine.active
+        found = served.parts.explainer.describe(item, language=language)  # type: ignore[arg-type]
+        return Described(
+            id=item,
+            title=found.title,
+            text=found.text,
+            sentences=_said(found.sentences),
+            written_by=found.written_by,
+        )
+
+    def profile(self, user: str, *, language: str = "en") -> Profiled:
+        """What is known of a user, in words."""
+        served = self._engine.active
+        who = served.known_as(user)
+        found = served.parts.profiler.profile(who)
+        told = found.to_json()
+        live = served.parts.live
+        past = live.history.of(who, live.items.now)
+        sentences = [one.replace(who, user) for one in profile_sentences(found, language)]
+        return Profiled(
+            user=user,
+            known=found.known or past.live > 0,
+            sentences=tuple(sentences),
+            interests=tuple(told["interests"]),
+            liked=tuple(told["liked"]),
+            events=found.events,
+            likes=found.likes,
+            live_events=past.live,
+        )
+
+    def _conversation(self, request: AskRequest) -> Conversation:
+        if request.conversation is None:
+            return Conversation(user=request.user or "")
+        state = self._store.states.get("conversation", request.conversation)
+        if state is None:
+            raise RequestError(
+                f"the conversation '{request.conversation}' is not known", "leave it out to begin a new one"
+            )
+        found = Conversation.model_validate(state.state)
+        if request.user is not None and found.user != request.user:
+            raise RequestError("the conversation is with another user", "leave it out to begin a new one")
+        return found
+
+    def _keep(self, conversation: str, after: Conversation) -> list[str]:
+        state = after.model_dump(mode="json", exclude_defaults=True)
+        try:
+            self._store.states.put(State("conversation", conversation, state, after.user or None))
+        except Exception as error:
+            return [f"the conversation cannot go on: {error}"]
+        return []
+
+    def _items(self, served: ServedModel, answer: Answer) -> tuple[tuple[ItemAnswer, ...], list[str]]:
+        """The items of an answer that may still be shown."""
+        view = CatalogueView(served)
+        rows = [view.now.row(one.id) for one in answer.items]
+        kept = [one for one, row in zip(answer.items, rows, strict=True) if row >= 0 and view.now.shown[row]]
+        read = view.read([one.id for one in kept])
+        items = tuple(
+            ItemAnswer(
+                id=one.id,
+                title=title,
+                rank=rank,
+                value=one.value,
+                predictions=dict(one.predictions),
+                sources=("request",),
+                propensity=1.0,
+                reason=one.reason,
+                misses=one.misses,
+                fields=fields,
+            )
+            for rank, (one, (title, fields)) in enumerate(zip(kept, read, strict=True), 1)
+        )
+        notes = list(answer.notes)
+        if len(kept) < len(answer.items):
+            notes.append(f"{len(answer.items) - len(kept)} items were taken out of the catalogue meanwhile")
+        return items, notes
+
+
+def _said(sentences: tuple[Sentence, ...]) -> tuple[Said, ...]:
+    return tuple(Said(text=one.text, claim=one.claim.kind) for one in sentences)

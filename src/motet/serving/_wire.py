@@ -1,0 +1,163 @@
+"""What comes in over the wire, beyond what is asked of the engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from motet.store import Event, Item, User
+
+__all__ = [
+    "Done",
+    "EventIn",
+    "EventsIn",
+    "ItemIn",
+    "ItemPatch",
+    "ItemsIn",
+    "Put",
+    "UserIn",
+    "UserPatch",
+    "UsersIn",
+]
+
+_MOST = 10_000
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _utc(time: datetime) -> datetime:
+    """A time without a zone is in UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+class EventIn(_In):
+    """Something that a user did with an item."""
+
+    type: str = Field(min_length=1, max_length=200, description="What: a column or task of the schema, or any word.", examples=["rating"])  # fmt: skip
+    user: str = Field(min_length=1, max_length=512, examples=["42"])
+    item: str = Field(min_length=1, max_length=512, examples=["50"])
+    value: float = Field(1.0, description="How much of it.", examples=[5])
+    time: datetime | None = Field(None, description="When; now by default, in UTC where no zone is said.")
+    id: str | None = Field(None, min_length=1, max_length=512, description="The event counts once however often it is sent.")  # fmt: skip
+    scenario: str | None = Field(None, min_length=1, max_length=512)
+    context: dict[str, Any] = Field(default_factory=dict, max_length=200, description="Further columns of the interaction.")  # fmt: skip
+    list_id: str | None = Field(None, min_length=1, max_length=512, description="The list that the item was shown in.")  # fmt: skip
+
+    def event(self) -> Event:
+        """As the store takes it."""
+        more: dict[str, Any] = {"id": self.id} if self.id is not None else {}
+        if self.time is not None:
+            more["time"] = _utc(self.time)
+        return Event(
+            self.type,
+            self.user,
+            self.item,
+            self.value,
+            scenario=self.scenario,
+            context=self.context,
+            list_id=self.list_id,
+            **more,
+        )
+
+
+class EventsIn(_In):
+    """Some events; all are stored, or none."""
+
+    events: tuple[EventIn, ...] = Field(min_length=1, max_length=_MOST)
+
+
+class ItemPatch(_In):
+    """What is to be changed of an item."""
+
+    is_hidden: bool | None = None
+    categories: tuple[str, ...] | None = Field(None, max_length=1000)
+    timestamp: datetime | None = Field(None, description="Its own time; when it was first told by default.")
+    labels: Any = None
+    comment: str | None = Field(None, max_length=100_000)
+    fields: dict[str, Any] | None = Field(
+        None, max_length=1000, description="Columns of the items table.", examples=[{"title": "Space Pirates (2024)", "year": 2024}]
+    )  # fmt: skip
+
+    def changes(self) -> dict[str, Any]:
+        """As the store takes them."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        if given.get("timestamp") is not None:
+            given["timestamp"] = _utc(given["timestamp"])
+        return given
+
+
+class ItemBody(_In):
+    """An item, without its id."""
+
+    is_hidden: bool = False
+    categories: tuple[str, ...] = Field((), max_length=1000)
+    timestamp: datetime | None = Field(None, description="Its own time; when it was first told by default.")
+    labels: Any = None
+    comment: str = Field("", max_length=100_000)
+    fields: dict[str, Any] = Field(
+        default_factory=dict, max_length=1000, description="Columns of the items table.", examples=[{"title": "Space Pirates (2024)", "year": 2024}]
+    )  # fmt: skip
+
+    def item(self, id: str) -> Item:
+        """As the store takes it."""
+        time = None if self.timestamp is None else _utc(self.timestamp)
+        return Item(id, self.is_hidden, self.categories, time, self.labels, self.comment, self.fields)
+
+
+class ItemIn(ItemBody):
+    """An item."""
+
+    id: str = Field(min_length=1, max_length=512, examples=["space-pirates"])
+
+
+class ItemsIn(_In):
+    """Some items."""
+
+    items: tuple[ItemIn, ...] = Field(min_length=1, max_length=_MOST)
+
+
+class UserPatch(_In):
+    """What is to be changed of a user."""
+
+    labels: Any = None
+    comment: str | None = Field(None, max_length=100_000)
+
+
+class UserBody(_In):
+    """A user, without its id."""
+
+    labels: Any = Field(None, description="An object with columns of the users table, or anything.", examples=[{"age": 33}])  # fmt: skip
+    comment: str = Field("", max_length=100_000)
+
+    def user(self, id: str) -> User:
+        """As the store takes it."""
+        return User(id, self.labels, self.comment)
+
+
+class UserIn(UserBody):
+    """A user."""
+
+    id: str = Field(min_length=1, max_length=512, examples=["ann"])
+
+
+class UsersIn(_In):
+    """Some users."""
+
+    users: tuple[UserIn, ...] = Field(min_length=1, max_length=_MOST)
+
+
+class Put(BaseModel):
+    """How many were new, and how many were known."""
+
+    new: int
+    replaced: int
+
+
+class Done(BaseModel):
+    """That it was done."""
+
+    done: bool = True
