@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,15 @@ from benchmarks._machine import MachineWatch
 from motet.bundle import load_bundle, save_bundle
 from motet.data import build_dataset
 from motet.models import build_model
-from motet.recommend import LiveEvent, LiveRecommender, Query, Recommender, VectorIndex, read_filter
+from motet.recommend import (
+    Diversity,
+    LiveEvent,
+    LiveRecommender,
+    Query,
+    Recommender,
+    VectorIndex,
+    read_filter,
+)
 from motet.recommend._live._eligible import Eligible
 from motet.schema import Schema
 
@@ -92,10 +100,10 @@ def measured(items: int, calls: int) -> dict[str, Any]:
     live = LiveRecommender(recommender)
     ready_s = time.perf_counter() - began_s
     cheap = read_filter({"field": "price", "op": "le", "value": 40})
-    kinds = {
+    kinds: dict[str, Callable[[int], Query]] = {
         "plain": lambda u: Query(user=str(u)),
         "filtered": lambda u: Query(user=str(u), filter=cheap),
-        "diverse": lambda u: Query(user=str(u), diversity={"method": "mmr"}),
+        "diverse": lambda u: Query(user=str(u), diversity=Diversity()),
     }
     figures: dict[str, Any] = {"items": items, "ready_s": ready_s}
     began_s = time.perf_counter()

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from motet.recommend._rerank._diversity import determinantal, marginal_relevance
 from motet.recommend._rerank._explore import Explore, place_probabilities
@@ -25,8 +27,8 @@ explores = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(values_of, explores, st.data())
 def test_probabilities_of_a_place_sum_to_one(
-    values: np.ndarray, explore: Explore, data: st.DataObject
-) -> None:  # type: ignore[type-arg]
+    values: NDArray[np.float64], explore: Explore, data: st.DataObject
+) -> None:
     left = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))))
     left[data.draw(st.integers(0, len(values) - 1))] = True
     chances = place_probabilities(explore, values, left)
@@ -103,9 +105,10 @@ def test_caps_and_pins_hold(data: st.DataObject) -> None:
             assert at in filled.forbidden
 
 
-def unit(rng: np.random.Generator, n: int, width: int) -> np.ndarray:  # type: ignore[type-arg]
+def unit(rng: np.random.Generator, n: int, width: int) -> NDArray[np.float64]:
     vectors = rng.normal(size=(n, width))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+    unit_vectors: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit_vectors
 
 
 def test_greedy_determinants_are_those_of_the_definition() -> None:
@@ -126,7 +129,7 @@ def test_greedy_determinants_are_those_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize("choose", [marginal_relevance, determinantal])
-def test_strength_trades_value_for_variety(choose) -> None:  # type: ignore[no-untyped-def]
+def test_strength_trades_value_for_variety(choose: Callable[..., list[int]]) -> None:
     rng = np.random.default_rng(1)
     values = np.sort(rng.normal(size=40))[::-1]
     vectors = unit(rng, 40, 6)

@@ -78,8 +78,9 @@ class ItemsAhead:
     def __init__(self, model: Model, data: Dataset, moment: Moments, side: ItemSide | None = None) -> None:
         self.model, self.moment = model, moment
         self._attends = attends(data)
-        rows = np.arange(len(data.items), dtype=np.int32)
-        self._side = item_side(model, moment.data, moment, rows) if side is None else side
+        if side is None:
+            side = item_side(model, moment.data, moment, np.arange(len(data.items), dtype=np.int32))
+        self._side = side
         self.items = len(self._side.item)
 
     def score(self, data: Dataset, user: int, items: NDArray[np.int64] | None = None) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from motet.errors import DataError, RequestError
 from motet.knowledge import KnowledgeGraph
 from motet.recommend._filter import AnyFilter
+from motet.recommend._live._answer import told
 from motet.recommend._live._event import LiveEvent
 from motet.recommend._live._event_reader import EventReader
 from motet.recommend._live._history import Added, LiveHistory
@@ -21,29 +22,20 @@ from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._live._past import Past
 from motet.recommend._live._people import People, Person
-from motet.recommend._live._scorer import Asker, Scorer, plain_predictions
-from motet.recommend._meaning import MeaningIndex
+from motet.recommend._live._scorer import Asker, Scorer
 from motet.recommend._objective import Objective, check_objective, value_of
 from motet.recommend._query import Query
-from motet.recommend._ranked import Ranked, RankedItem, Similar
+from motet.recommend._ranked import Ranked, Similar
 from motet.recommend._recommender import Recommender
 from motet.recommend._rerank._rerank import Listed, rerank
 from motet.recommend._rerank._rules import Pin
 from motet.recommend._retrieve import Retrieved, Retriever
-from motet.recommend._sources._graph import GraphNeighbours
-from motet.recommend._sources._item_item import ItemItem
-from motet.recommend._sources._popular import Popular
-from motet.recommend._sources._recent import Newest
 from motet.recommend._sources._source import Ask, CandidateSource
-from motet.recommend._sources._text import TextMeaning
-from motet.recommend._sources._vectors import ModelVectors
+from motet.recommend._sources._standard import CHAIN, QUOTAS, StandardSources
 
 __all__ = ["LiveRecommender"]
 
-_TRENDING_S: Final = 3 * 86_400.0
 _CANDIDATES: Final = 300
-_QUOTAS: Final = {"model": 4.0, "together": 2.0, "trending": 0.5, "scenario_popular": 0.5, "newest": 0.5}
-_CHAIN: Final = ("scenario_popular", "popular", "newest")
 _RECIPROCAL: Final = 60
 
 
@@ -119,20 +111,12 @@ class LiveRecommender:
         self.people = People(bundle, raw)
         self.history = LiveHistory(bundle, EventReader(bundle, raw), users=users, load=load)
         self._scorer.measure(self.items.now, self.people)
-        now, options = self.items.now, dict(index or {})
-        self._popular = Popular(bundle, name="popular")
-        self._trending = Popular(bundle, name="trending", half_life_s=_TRENDING_S)
-        self._here = Popular(bundle, name="scenario_popular", half_life_s=30 * 86_400.0, by_scenario=True)
-        self._newest = Newest(now)
-        self._together = ItemItem(bundle)
-        self._graph = GraphNeighbours(graph) if graph is not None else None
-        self._vectors = ModelVectors(now, **options) if now.side.retrieval is not None else None
-        self._text = self._text_source(recommender, options)
-        found: list[CandidateSource | None] = [
-            self._vectors, self._together, self._graph, self._text, self._here, self._trending, self._popular, self._newest, *sources
-        ]  # fmt: skip
-        there = [source for source in found if source is not None]
-        shares = {name: share for name, share in _QUOTAS.items() if name in {s.name for s in there}}
+        self._own = StandardSources(
+            bundle, self.items.now, graph=graph, encode_text=raw.encode_text, options=index or {}
+        )
+        there = [*self._own.all, *sources]
+        names = {source.name for source in there}
+        shares = {name: share for name, share in QUOTAS.items() if name in names}
         self.retriever = Retriever(there, {**shares, **(quotas or {})})
         self._ms_a_row = 0.005
 
@@ -143,7 +127,8 @@ class LiveRecommender:
 
         Candidates of several sources are ranked by the model in one call, and re-ranked as the request says.
         Where these do not fill the list, what is popular in the scenario, what is popular, and the newest items
-        follow, in this order, and at last what the user has seen already: a list is not empty while an item may come.
+        follow, in this order; where nothing is left, what the user has seen already. A list is not empty while an item
+        may come.
 
         Raises:
             RequestError: If the request names a column, task, scenario or source that is not known.
@@ -161,16 +146,17 @@ class LiveRecommender:
             found |= retrieved.found
             rows = self._cut(request, self._with_pinned(request, retrieved.rows), left_out)
             links = dict.fromkeys(rows.tolist(), request.link)
-        chain: Sequence[str] = () if len(rows) >= query.k else (*_CHAIN, "again")
+        chain: Sequence[str] = () if len(rows) >= query.k else (*CHAIN, "again")
         rows, values, raw = self._ranked(request, rows, links, found, chain, left_out, clock)
         listed = self._listed(request, rows, values)
         if len(listed.at) < query.k and not chain:  # repeats and caps took so many that others must follow
-            rows, values, raw = self._ranked(request, rows, links, found, (*_CHAIN, "again"), left_out, clock)
+            rows, values, raw = self._ranked(request, rows, links, found, (*CHAIN, "again"), left_out, clock)
             listed = self._listed(request, rows, values)
         left_out |= listed.skipped
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)
-        items = self._told(
+        items = told(
+            self._scorer,
             request.now,
             rows[at],
             values[at],
@@ -187,7 +173,7 @@ class LiveRecommender:
         return Ranked(
             items,
             served_by=next(
-                (name for name in ("personal", "session", *_CHAIN, "again") if name in counts), "nothing"
+                (name for name in ("personal", "session", *CHAIN, "again") if name in counts), "nothing"
             ),
             links=counts,
             candidates=len(rows),
@@ -218,8 +204,8 @@ class LiveRecommender:
         clock.stage("rank")
         values = self._values(request.objective, raw) if raw else np.zeros(0)
         order = np.lexsort((rows, -values))
-        items = self._told(
-            request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
+        items = told(
+            self._scorer, request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
         )
         clock.stage("answer")
         return Ranked(
@@ -246,15 +232,9 @@ class LiveRecommender:
         row = now.row(item)
         if row < 0:
             raise RequestError(f"the item '{item[:80]}' is not known", "name an item of the catalogue")
-        here, n = np.array([row], np.int64), 4 * k + 20
+        here = np.array([row], np.int64)
         ask = Ask(now, self.items.eligible(now, wanted), here, None, here)
-        ranks: dict[str, NDArray[np.int64]] = {}
-        if self._vectors is not None and now.side.retrieval is not None:
-            vectors = now.side.retrieval[0].numpy()
-            ranks["model"] = self._nearest(vectors, row, ask, n)
-        for source in (self._together, self._text, self._graph):
-            if source is not None:
-                ranks[source.name] = source.candidates(ask, n)[0]
+        ranks = self._own.like(row, ask, 4 * k + 20)
         by: dict[int, dict[str, int]] = {}
         for name, rows in ranks.items():
             for rank, other in enumerate(rows.tolist(), 1):
@@ -270,13 +250,13 @@ class LiveRecommender:
     def upsert_items(self, rows: Sequence[Mapping[str, Any]], *, at_s: float | None = None) -> Upserted:
         """See :meth:`LiveItems.upsert`; the items can be recommended from the next request on."""
         done = self.items.upsert(rows, at_s=at_s)
-        self._grow()
+        self._own.grow(self.items.now)
         return done
 
     def patch_items(self, rows: Sequence[Mapping[str, Any]]) -> Upserted:
         """See :meth:`LiveItems.patch`."""
         done = self.items.patch(rows)
-        self._grow()
+        self._own.grow(self.items.now)
         return done
 
     def delete_items(self, items: Sequence[str]) -> int:
@@ -305,8 +285,7 @@ class LiveRecommender:
             rows = np.array([row for _, row in liked], np.int64)
             time_s = np.array([meant.event.at_s for meant, _ in liked])
             places = [meant.scenario for meant, _ in liked]
-            for source in (self._popular, self._trending, self._here):
-                source.add(rows, time_s, places)
+            self._own.liked(rows, time_s, places)
         return added
 
     def forget_user(self, user: str) -> bool:
@@ -413,7 +392,7 @@ class LiveRecommender:
         own = len(rows)
         wanted = max(3 * request.query.k, 50)
         for name in chain:
-            if len(rows) - own >= wanted or (len(rows) >= request.query.k and name == "again"):
+            if len(rows) - own >= wanted or (len(rows) and name == "again"):
                 break
             rows = self._followed(request, rows, links, found, name, wanted)
         raw: dict[str, NDArray[np.float32]] = {}
@@ -465,8 +444,7 @@ class LiveRecommender:
         if name == "again":
             excluded = self._excluded(request.query, request.now, request.past, again=True)
             ask = Ask(ask.now, ask.eligible, excluded, None, ask.liked, ask.scenario)
-        chain: dict[str, CandidateSource] = {"scenario_popular": self._here, "popular": self._popular}
-        source = chain.get(name, self._newest)
+        source = self._own.link(name)
         # those that came before are among what the source gives
         more = source.candidates(ask, n + len(rows))[0]
         more = more[~np.isin(more, rows)][:n]
@@ -481,59 +459,3 @@ class LiveRecommender:
         needed = {task: raw[task] for task in objective.weights}
         labels = self._scorer.labels(needed) if objective.scale == "label" else {}
         return value_of(objective, needed, labels, self._scorer.spreads)
-
-    def _told(
-        self,
-        now: ItemsNow,
-        rows: NDArray[np.int64],
-        values: NDArray[np.float64],
-        raw: Mapping[str, NDArray[np.float32]],
-        *,
-        sources: Retrieved | None = None,
-        links: Mapping[int, str] | None = None,
-        propensities: Sequence[float] = (),
-        steps: Mapping[int, Any] | None = None,
-    ) -> tuple[RankedItem, ...]:
-        labels = self._scorer.labels(raw)
-        columns = [plain_predictions(self._scorer, task, y) for task, y in labels.items()]
-        predictions = [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
-        predictions = predictions or [{} for _ in rows]
-        first = now.origin[rows].tolist()
-        return tuple(
-            RankedItem(
-                now.ids[row],
-                first[at],
-                at + 1,
-                value,
-                predictions[at],
-                () if sources is None else sources.sources_of(row),
-                "asked" if links is None else links.get(row, ""),
-                propensities[at] if propensities else 1.0,
-                () if steps is None else steps.get(row, ()),
-            )
-            for at, (row, value) in enumerate(zip(rows.tolist(), values.tolist(), strict=True))
-        )
-
-    def _nearest(self, vectors: NDArray[np.float32], row: int, ask: Ask, n: int) -> NDArray[np.int64]:
-        """Items whose vectors point where one item's points."""
-        assert self._vectors is not None  # noqa: S101 (asked for models with a retrieval task only)
-        rows = self._vectors.candidates(
-            Ask(ask.now, ask.eligible, ask.excluded, vectors[row], ask.liked), 4 * n
-        )[0]
-        norms = np.linalg.norm(vectors[rows], axis=1)
-        cosine = (vectors[rows] @ vectors[row]) / np.maximum(norms, 1e-12)
-        return rows[np.argsort(-cosine, kind="stable")][:n]
-
-    def _grow(self) -> None:
-        now = self.items.now
-        self._newest.grow(now)
-        if self._text is not None:
-            self._text.grow(now)
-
-    def _text_source(self, recommender: Recommender, options: dict[str, Any]) -> TextMeaning | None:
-        encode, data = recommender._raw._encode_text, self.bundle.data
-        for name in data.encoder.layout("item").vectors:
-            if self.schema.features.item[name].kind == "text" and encode is not None:
-                meaning = MeaningIndex.of_feature(data, name, encode)
-                return TextMeaning(meaning, data, name, self.items.now, **options)
-        return None

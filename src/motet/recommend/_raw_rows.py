@@ -57,7 +57,7 @@ class RawRows:
 
     def __init__(self, data: Dataset, encode_text: TextToVectors | None) -> None:
         self.schema, self.encoder = data.schema, data.encoder
-        self._encode_text = encode_text
+        self.encode_text = encode_text
 
     def extended(
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
@@ -157,9 +157,9 @@ class RawRows:
         """Vectors of the texts of raw rows (row 0, no text, left out), whitened as in training."""
         if name in raw.texts:
             texts = raw.texts[name][0].words.to_list()[1:]
-            if not texts or self._encode_text is None:
+            if not texts or self.encode_text is None:
                 return np.zeros((len(texts), width), np.float32)
-            matrix = self._encode_text(texts)
+            matrix = self.encode_text(texts)
         else:
             matrix = raw.vectors[name]
             if matrix.shape[1] == 1 and width > 1 and not matrix.any():

@@ -34,6 +34,14 @@ class ModelVectors:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return self.index.search(ask.user_vector, n, ask, *_arrays(ask.now))
 
+    def nearest(self, row: int, ask: Ask, n: int) -> NDArray[np.int64]:
+        """Items whose vectors point where one item's points, by cosine among the best products."""
+        vectors, bias = _arrays(ask.now)
+        rows, _ = self.index.search(vectors[row], 4 * n, ask, vectors, bias)
+        norms = np.linalg.norm(vectors[rows], axis=1)
+        cosine = (vectors[rows] @ vectors[row]) / np.maximum(norms, 1e-12)
+        return rows[np.argsort(-cosine, kind="stable")][:n]
+
 
 def _arrays(now: ItemsNow) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     assert now.side.retrieval is not None  # noqa: S101 (made for models with a retrieval task only)

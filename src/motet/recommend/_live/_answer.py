@@ -1,0 +1,62 @@
+"""Ranked rows as items of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._live._scorer import Scorer, plain_predictions
+from motet.recommend._ranked import RankedItem
+from motet.recommend._rerank._trace import Step
+from motet.recommend._retrieve import Retrieved
+
+__all__ = ["told"]
+
+
+def told(
+    scorer: Scorer,
+    now: ItemsNow,
+    rows: NDArray[np.int64],
+    values: NDArray[np.float64],
+    raw: Mapping[str, NDArray[np.float32]],
+    *,
+    sources: Retrieved | None = None,
+    links: Mapping[int, str] | None = None,
+    propensities: Sequence[float] = (),
+    steps: Mapping[int, tuple[Step, ...]] | None = None,
+) -> tuple[RankedItem, ...]:
+    """Items of an answer, in the order given.
+
+    Args:
+        scorer: Knows the tasks.
+        now: The catalogue.
+        rows: [n].
+        values: What they were ranked by, [n].
+        raw: What the model says of them per task, before the link function, [n] or [n, K].
+        sources: Which source gave which.
+        links: Per row, which link of the chain gave it.
+        propensities: [n]; 1 when left out.
+        steps: Per row, what re-ranking did.
+    """
+    labels = scorer.labels(raw)
+    columns = [plain_predictions(scorer, task, y) for task, y in labels.items()]
+    predictions = [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    predictions = predictions or [{} for _ in rows]
+    first = now.origin[rows].tolist()
+    return tuple(
+        RankedItem(
+            now.ids[row],
+            first[at],
+            at + 1,
+            value,
+            predictions[at],
+            () if sources is None else sources.sources_of(row),
+            "asked" if links is None else links.get(row, ""),
+            propensities[at] if propensities else 1.0,
+            () if steps is None else steps.get(row, ()),
+        )
+        for at, (row, value) in enumerate(zip(rows.tolist(), values.tolist(), strict=True))
+    )
