@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from motet.errors import DataError, RequestError
+from motet.errors import DataError, ModelError, RequestError
 from motet.knowledge import KnowledgeGraph
 from motet.recommend._filter import AnyFilter
 from motet.recommend._live._answer import told
@@ -19,16 +16,13 @@ from motet.recommend._live._event import LiveEvent
 from motet.recommend._live._event_reader import EventReader
 from motet.recommend._live._history import Added, LiveHistory
 from motet.recommend._live._items import LiveItems, Upserted
-from motet.recommend._live._items_now import ItemsNow
-from motet.recommend._live._past import Past
-from motet.recommend._live._people import People, Person
-from motet.recommend._live._scorer import Asker, Scorer
-from motet.recommend._objective import Objective, check_objective, value_of
+from motet.recommend._live._people import People
+from motet.recommend._live._request import Clock
+from motet.recommend._live._scorer import Scorer
+from motet.recommend._live._stages import Stages
 from motet.recommend._query import Query
 from motet.recommend._ranked import Ranked, Similar
 from motet.recommend._recommender import Recommender
-from motet.recommend._rerank._rerank import Listed, rerank
-from motet.recommend._rerank._rules import Pin
 from motet.recommend._retrieve import Retrieved, Retriever
 from motet.recommend._sources._source import Ask, CandidateSource
 from motet.recommend._sources._standard import CHAIN, QUOTAS, StandardSources
@@ -37,34 +31,6 @@ __all__ = ["LiveRecommender"]
 
 _CANDIDATES: Final = 300
 _RECIPROCAL: Final = 60
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Milliseconds of each stage."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    _last_s: float = field(default_factory=time.perf_counter)
-
-    def stage(self, name: str) -> None:
-        now_s = time.perf_counter()
-        self.timings_ms[name] = self.timings_ms.get(name, 0.0) + (now_s - self._last_s) * 1e3
-        self._last_s = now_s
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What the stages of one request share."""
-
-    query: Query
-    now: ItemsNow
-    past: Past
-    person: Person
-    asker: Asker
-    ask: Ask
-    objective: Objective
-    seed: int
-    link: str | None
 
 
 class LiveRecommender:
@@ -103,8 +69,6 @@ class LiveRecommender:
         if schema.keys.user is None:
             raise DataError(f"the schema '{schema.name}' has no users", "recommending needs keys.user")
         self.bundle, self.schema = bundle, schema
-        self._task = recommender._ranking_task(None)
-        self._candidates = candidates
         raw = recommender._raw
         self._scorer = Scorer(recommender, raw)
         self.items = LiveItems(bundle, raw, self._scorer.moment(None, {})[0])
@@ -118,7 +82,16 @@ class LiveRecommender:
         names = {source.name for source in there}
         shares = {name: share for name, share in QUOTAS.items() if name in names}
         self.retriever = Retriever(there, {**shares, **(quotas or {})})
-        self._ms_a_row = 0.005
+        self._stages = Stages(
+            items=self.items,
+            people=self.people,
+            history=self.history,
+            scorer=self._scorer,
+            sources=self._own,
+            retriever=self.retriever,
+            task=recommender._ranking_task(None),
+            candidates=candidates,
+        )
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -133,52 +106,42 @@ class LiveRecommender:
         Raises:
             RequestError: If the request names a column, task, scenario or source that is not known.
         """
-        clock = _Clock()
-        request = self._read(query, clock)
-        left_out: dict[str, str] = {}
-        rows, values = np.zeros(0, np.int64), np.zeros(0)
-        raw: dict[str, NDArray[np.float32]] = {}
-        links: dict[int, str] = {}
-        found: dict[str, NDArray[np.int64]] = {}
-        if request.link is not None:
-            retrieved = self._retrieved(request, clock)
-            left_out |= retrieved.left_out
-            found |= retrieved.found
-            rows = self._cut(request, self._with_pinned(request, retrieved.rows), left_out)
-            links = dict.fromkeys(rows.tolist(), request.link)
-        chain: Sequence[str] = () if len(rows) >= query.k else (*CHAIN, "again")
-        rows, values, raw = self._ranked(request, rows, links, found, chain, left_out, clock)
-        listed = self._listed(request, rows, values)
+        clock = Clock()
+        request = self._stages.read(query)
+        clock.stage("read")
+        found = self._stages.retrieve(request)
+        clock.stage("retrieve")
+        chain = () if len(found.rows) >= query.k and request.link is not None else (*CHAIN, "again")
+        self._stages.rank(request, found, chain)
+        clock.stage("rank")
+        listed = self._stages.rerank(request, found)
         if len(listed.at) < query.k and not chain:  # repeats and caps took so many that others must follow
-            rows, values, raw = self._ranked(request, rows, links, found, (*CHAIN, "again"), left_out, clock)
-            listed = self._listed(request, rows, values)
-        left_out |= listed.skipped
+            self._stages.rank(request, found, CHAIN)
+            listed = self._stages.rerank(request, found)
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)
+        rows = found.rows[at]
         items = told(
             self._scorer,
             request.now,
-            rows[at],
-            values[at],
-            {task: y[at] for task, y in raw.items()},
-            sources=Retrieved(rows, found, {}),
-            links=links,
+            rows,
+            found.values[at],
+            {task: y[at] for task, y in found.raw.items()},
+            sources=Retrieved(found.rows, found.found, {}),
+            links=found.links,
             propensities=listed.propensities,
-            steps={int(row): listed.trace.of(int(row)) for row in rows[at]} if query.trace else {},
+            steps={row: listed.trace.of(row) for row in rows.tolist()} if query.trace else {},
         )
         clock.stage("answer")
-        counts: dict[str, int] = {}
-        for item in items:
-            counts[item.served_by] = counts.get(item.served_by, 0) + 1
+        links = dict(Counter(item.served_by for item in items))
+        order = ("personal", "session", *CHAIN, "again")
         return Ranked(
             items,
-            served_by=next(
-                (name for name in ("personal", "session", *CHAIN, "again") if name in counts), "nothing"
-            ),
-            links=counts,
-            candidates=len(rows),
-            sources={name: len(some) for name, some in found.items()},
-            left_out=left_out,
+            served_by=next((name for name in order if name in links), "nothing"),
+            links=links,
+            candidates=len(found.rows),
+            sources={name: len(some) for name, some in found.found.items()},
+            left_out={**found.left_out, **listed.skipped},
             timings_ms=clock.timings_ms,
             version=request.now.version,
             seed=request.seed if query.explore is not None else None,
@@ -193,16 +156,20 @@ class LiveRecommender:
 
         Raises:
             RequestError: As :meth:`recommend`.
+            ModelError: If the model fails.
         """
-        clock = _Clock()
-        request = self._read(query.model_copy(update={"filter": None, "exclude": ()}), clock)
+        clock = Clock()
+        request = self._stages.read(query.model_copy(update={"filter": None, "exclude": ()}))
+        clock.stage("read")
+        if request.asker is None:
+            raise ModelError(f"the model {request.failure}", "load another bundle")
         known = dict.fromkeys(candidates)
         all_rows = request.now.rows(list(known))
         unknown = tuple(item for item, row in zip(known, all_rows.tolist(), strict=True) if row < 0)
         rows = all_rows[all_rows >= 0]
         raw = self._scorer.score(request.asker, rows) if len(rows) else {}
         clock.stage("rank")
-        values = self._values(request.objective, raw) if raw else np.zeros(0)
+        values = self._stages.values(request.objective, raw) if raw else np.zeros(0)
         order = np.lexsort((rows, -values))
         items = told(
             self._scorer, request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
@@ -292,170 +259,3 @@ class LiveRecommender:
         """Drop what was told of a user while serving; returns whether there was anything."""
         events, features = self.history.forget(user), self.people.forget(user)
         return events or features
-
-    # -- stages --------------------------------------------------------------------------------
-
-    def _read(self, query: Query, clock: _Clock) -> _Request:
-        now = self.items.now
-        objective = query.objective or Objective(weights={self._task: 1.0})
-        check_objective(objective, self.schema)
-        for name in query.sources or ():
-            if name not in self.retriever.sources:
-                raise RequestError(
-                    f"there is no source '{name[:80]}'", f"name some of {', '.join(self.retriever.sources)}"
-                )
-        eligible = self.items.eligible(now, query.filter)
-        clock.stage("filter")
-        past = self.history.of(query.user, now) if query.user is not None else self.history.of("", now)
-        own = bool(past)
-        events = [LiveEvent(item=one) if isinstance(one, str) else one for one in query.history]
-        past = self.history.after(past, events, now)
-        row = self.history.row(query.user) if query.user is not None else -1
-        person = self.people.of(query.user, row, query.user_features)
-        asker = self._scorer.asker(now, person, past, query.scenario, query.context)
-        own = own or row >= 0 or (person.known and query.user is not None)
-        link = "personal" if own else "session" if past or person.known or query.text else None
-        clock.stage("user")
-        return _Request(
-            query,
-            now,
-            past,
-            person,
-            asker,
-            Ask(
-                now,
-                eligible,
-                self._excluded(query, now, past),
-                asker.vector,
-                now.now(past.liked.rows),
-                query.scenario,
-                query.text,
-            ),
-            objective,
-            secrets.randbits(63) if query.seed is None else query.seed,
-            link,
-        )
-
-    def _excluded(self, query: Query, now: ItemsNow, past: Past, *, again: bool = False) -> NDArray[np.int64]:
-        rows = now.rows(query.exclude)
-        keep = query.keep_seen
-        if keep is None:
-            task = self.schema.tasks[self._task]
-            keep = task.kind == "retrieval" and task.repeats
-        seen = np.zeros(0, np.int64) if keep or again else now.now(past.seen)
-        distinct: NDArray[np.int64] = np.unique(np.concatenate([rows[rows >= 0], seen]))
-        return distinct
-
-    def _retrieved(self, request: _Request, clock: _Clock) -> Retrieved:
-        query, n = request.query, max(self._candidates, 3 * request.query.k)
-        limit_ms = query.budget.retrieve_ms
-        retrieved = self.retriever.retrieve(
-            request.ask,
-            n,
-            names=query.sources,
-            budget_s=None if limit_ms is None else limit_ms / 1e3,
-        )
-        if query.sources is None and request.ask.eligible.count <= n:  # so few are left that all are ranked
-            rows = request.ask.eligible.rows
-            rows = rows[request.ask.may_come(rows)]
-            retrieved = Retrieved(rows, retrieved.found, retrieved.left_out)
-        clock.stage("retrieve")
-        return retrieved
-
-    def _with_pinned(self, request: _Request, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        pinned = request.now.rows([rule.item for rule in request.query.rules if isinstance(rule, Pin)])
-        pinned = pinned[pinned >= 0]
-        pinned = pinned[request.ask.may_come(pinned)]
-        more = pinned[~np.isin(pinned, rows)]
-        return np.concatenate([more, rows]) if len(more) else rows
-
-    def _cut(self, request: _Request, rows: NDArray[np.int64], left_out: dict[str, str]) -> NDArray[np.int64]:
-        limit_ms = request.query.budget.rank_ms
-        if limit_ms is None:
-            return rows
-        most = max(request.query.k, int(limit_ms / self._ms_a_row))
-        if len(rows) > most:
-            left_out["candidates"] = f"{len(rows) - most} of {len(rows)} were not ranked, to save time"
-        return rows[:most]
-
-    def _ranked(
-        self,
-        request: _Request,
-        rows: NDArray[np.int64],
-        links: dict[int, str],
-        found: dict[str, NDArray[np.int64]],
-        chain: Sequence[str],
-        left_out: dict[str, str],
-        clock: _Clock,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, NDArray[np.float32]]]:
-        """Candidates, with those of the chain behind them, and what the model says of them."""
-        own = len(rows)
-        wanted = max(3 * request.query.k, 50)
-        for name in chain:
-            if len(rows) - own >= wanted or (len(rows) and name == "again"):
-                break
-            rows = self._followed(request, rows, links, found, name, wanted)
-        raw: dict[str, NDArray[np.float32]] = {}
-        began_s = time.perf_counter()
-        try:
-            if len(rows):
-                raw = self._scorer.score(request.asker, rows)
-                values = self._values(request.objective, raw)
-            else:
-                values = np.zeros(0)
-        except Exception as error:  # a list in the order of the sources is better than none
-            left_out["model"] = f"failed ({type(error).__name__}: {str(error)[:200]})"
-            values = -np.arange(len(rows), dtype=np.float64)
-        if len(rows) > 50:
-            spent = (time.perf_counter() - began_s) * 1e3 / len(rows)
-            self._ms_a_row += 0.1 * (spent - self._ms_a_row)
-        clock.stage("rank")
-        if len(rows) > own and not (
-            request.query.objective is not None and request.link is None and own == 0
-        ):
-            # behind all others, in the order of the chain
-            floor = float(values[:own].min()) if own else 0.0
-            values = values.copy()
-            values[own:] = floor - 1.0 - np.arange(len(rows) - own)
-        return rows, values, raw
-
-    def _listed(self, request: _Request, rows: NDArray[np.int64], values: NDArray[np.float64]) -> Listed:
-        return rerank(
-            request.query,
-            request.now,
-            rows,
-            values,
-            mask_of=lambda wanted: self.items.eligible(request.now, wanted).mask,
-            seed=request.seed,
-            at_s=time.time(),
-        )
-
-    def _followed(
-        self,
-        request: _Request,
-        rows: NDArray[np.int64],
-        links: dict[int, str],
-        found: dict[str, NDArray[np.int64]],
-        name: str,
-        n: int,
-    ) -> NDArray[np.int64]:
-        """Candidates with those of one more link of the chain behind them."""
-        ask = request.ask
-        if name == "again":
-            excluded = self._excluded(request.query, request.now, request.past, again=True)
-            ask = Ask(ask.now, ask.eligible, excluded, None, ask.liked, ask.scenario)
-        source = self._own.link(name)
-        # those that came before are among what the source gives
-        more = source.candidates(ask, n + len(rows))[0]
-        more = more[~np.isin(more, rows)][:n]
-        if not len(more):
-            return rows
-        for row in more.tolist():
-            links[row] = name
-        found[source.name] = np.concatenate([found.get(source.name, more[:0]), more])
-        return np.concatenate([rows, more])
-
-    def _values(self, objective: Objective, raw: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-        needed = {task: raw[task] for task in objective.weights}
-        labels = self._scorer.labels(needed) if objective.scale == "label" else {}
-        return value_of(objective, needed, labels, self._scorer.spreads)

@@ -1,0 +1,212 @@
+"""The stages of a request: read, retrieve, follow the chain, rank, re-rank."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.errors import MotetError, RequestError
+from motet.recommend._live._event import LiveEvent
+from motet.recommend._live._history import LiveHistory
+from motet.recommend._live._items import LiveItems
+from motet.recommend._live._items_now import ItemsNow
+from motet.recommend._live._past import NO_PAST, Past
+from motet.recommend._live._people import People
+from motet.recommend._live._request import Candidates, Request
+from motet.recommend._live._scorer import Scorer
+from motet.recommend._objective import Objective, check_objective, value_of
+from motet.recommend._query import Query
+from motet.recommend._rerank._rerank import Listed, rerank
+from motet.recommend._rerank._rules import Pin
+from motet.recommend._retrieve import Retriever
+from motet.recommend._sources._source import Ask
+from motet.recommend._sources._standard import StandardSources
+
+__all__ = ["Stages"]
+
+_START_MS_A_ROW = 0.005
+
+
+class Stages:
+    """What a live recommender does for one request, stage by stage.
+
+    Args:
+        items: The catalogue.
+        people: The users.
+        history: Their pasts.
+        scorer: The model.
+        sources: Of the chain.
+        retriever: Of candidates.
+        task: Ranked by where a request names no objective.
+        candidates: How many are ranked.
+    """
+
+    def __init__(
+        self,
+        *,
+        items: LiveItems,
+        people: People,
+        history: LiveHistory,
+        scorer: Scorer,
+        sources: StandardSources,
+        retriever: Retriever,
+        task: str,
+        candidates: int,
+    ) -> None:
+        self._items, self._people, self._history, self._scorer = items, people, history, scorer
+        self._sources, self._retriever = sources, retriever
+        self._task, self._candidates = task, candidates
+        kind = scorer.schema.tasks[task]
+        self._repeats = kind.kind == "retrieval" and kind.repeats
+        self._ms_a_row = _START_MS_A_ROW
+
+    def read(self, query: Query) -> Request:
+        """Find out who asks for what.
+
+        Raises:
+            RequestError: If the request names what is not known.
+        """
+        now = self._items.now
+        objective = query.objective or Objective(weights={self._task: 1.0})
+        check_objective(objective, self._scorer.schema)
+        for name in query.sources or ():
+            if name not in self._retriever.sources:
+                known = ", ".join(self._retriever.sources)
+                raise RequestError(f"there is no source '{name[:80]}'", f"name some of {known}")
+        eligible = self._items.eligible(now, query.filter)
+        past = NO_PAST if query.user is None else self._history.of(query.user, now)
+        own = bool(past)
+        events = [LiveEvent(item=one) if isinstance(one, str) else one for one in query.history]
+        past = self._history.after(past, events, now)
+        row = -1 if query.user is None else self._history.row(query.user)
+        person = self._people.of(query.user, row, query.user_features)
+        asker, failure = None, None
+        try:
+            asker = self._scorer.asker(now, person, past, query.scenario, query.context)
+        except MotetError:  # the request is wrong
+            raise
+        except Exception as error:  # the model is: popular items can be shown all the same
+            failure = _reason(error)
+        own = own or row >= 0 or (person.known and query.user is not None)
+        ask = Ask(
+            now,
+            eligible,
+            self._excluded(query, now, past),
+            None if asker is None else asker.vector,
+            now.now(past.liked.rows),
+            query.scenario,
+            query.text,
+        )
+        return Request(
+            query,
+            now,
+            past,
+            asker,
+            ask,
+            objective,
+            seed=secrets.randbits(63) if query.seed is None else query.seed,
+            link="personal" if own else "session" if past or person.known or query.text else None,
+            failure=failure,
+        )
+
+    def retrieve(self, request: Request) -> Candidates:
+        """Candidates of all sources, or everything that may come where that is no more than is ranked."""
+        query, found = request.query, Candidates()
+        pinned = request.now.rows([rule.item for rule in query.rules if isinstance(rule, Pin)])
+        pinned = pinned[pinned >= 0]
+        found.add(np.unique(pinned[request.ask.may_come(pinned)]), request.link or "popular")
+        if request.failure is not None:
+            found.left_out["model"] = request.failure
+        if request.link is None:
+            return found
+        n, limit_ms = max(self._candidates, 3 * query.k), query.budget.retrieve_ms
+        budget_s = None if limit_ms is None else limit_ms / 1e3
+        retrieved = self._retriever.retrieve(request.ask, n, names=query.sources, budget_s=budget_s)
+        found.left_out |= retrieved.left_out
+        found.found |= retrieved.found
+        rows = retrieved.rows
+        if query.sources is None and request.ask.eligible.count <= n:
+            rows = request.ask.eligible.rows
+            rows = rows[request.ask.may_come(rows)]
+        if query.budget.rank_ms is not None:
+            most = max(query.k, int(query.budget.rank_ms / self._ms_a_row))
+            if len(rows) > most:
+                late = f"{len(rows) - most} of {len(rows)} were not ranked, to save time"
+                found.left_out["candidates"] = late
+            rows = rows[:most]
+        found.add(rows, request.link)
+        return found
+
+    def rank(self, request: Request, candidates: Candidates, chain: Sequence[str] = ()) -> None:
+        """Let the model rank the candidates; what the links of a chain give follows behind them.
+
+        Args:
+            request: The request.
+            candidates: Gets further rows, values and what the model says.
+            chain: Links to follow, until there is enough.
+        """
+        own, wanted = len(candidates.rows), max(3 * request.query.k, 50)
+        for name in chain:
+            if len(candidates.rows) - own >= wanted or (len(candidates.rows) and name == "again"):
+                break
+            self._follow(request, candidates, name, wanted)
+        n, began_s = len(candidates.rows), time.perf_counter()
+        candidates.values = -np.arange(n, dtype=np.float64)
+        if n and request.asker is not None:
+            try:
+                candidates.raw = self._scorer.score(request.asker, candidates.rows)
+                candidates.values = self.values(request.objective, candidates.raw)
+            except Exception as error:  # a list in the order of the sources is better than none
+                candidates.left_out["model"] = _reason(error)
+        if n > 50:
+            spent_ms = (time.perf_counter() - began_s) * 1e3 / n
+            self._ms_a_row += 0.1 * (spent_ms - self._ms_a_row)
+        asked = request.query.objective is not None and request.link is None
+        if n > own and not asked:  # who knows nobody goes by the chain, unless told what to rank by
+            floor = float(candidates.values[:own].min()) if own else 0.0
+            candidates.values = np.concatenate([candidates.values[:own], floor - 1.0 - np.arange(n - own)])
+
+    def rerank(self, request: Request, candidates: Candidates) -> Listed:
+        """The list that is shown."""
+        return rerank(
+            request.query,
+            request.now,
+            candidates.rows,
+            candidates.values,
+            mask_of=lambda wanted: self._items.eligible(request.now, wanted).mask,
+            seed=request.seed,
+            at_s=time.time(),
+        )
+
+    def values(self, objective: Objective, raw: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Values of candidates by what the model says of them, [n]."""
+        needed = {task: raw[task] for task in objective.weights}
+        labels = self._scorer.labels(needed) if objective.scale == "label" else {}
+        return value_of(objective, needed, labels, self._scorer.spreads)
+
+    def _follow(self, request: Request, candidates: Candidates, name: str, n: int) -> None:
+        """Add the candidates of one more link of the chain."""
+        ask = request.ask
+        if name == "again":
+            excluded = self._excluded(request.query, request.now, request.past, again=True)
+            ask = Ask(ask.now, ask.eligible, excluded, None, ask.liked, ask.scenario)
+        source = self._sources.link(name)
+        # those that came before are among what the source gives
+        rows, _ = source.candidates(ask, n + len(candidates.rows))
+        new = candidates.add(rows, name)
+        candidates.found[source.name] = np.concatenate([candidates.found.get(source.name, new[:0]), new])
+
+    def _excluded(self, query: Query, now: ItemsNow, past: Past, *, again: bool = False) -> NDArray[np.int64]:
+        rows = now.rows(query.exclude)
+        keep = self._repeats if query.keep_seen is None else query.keep_seen
+        seen = np.zeros(0, np.int64) if keep or again else now.now(past.seen)
+        distinct: NDArray[np.int64] = np.unique(np.concatenate([rows[rows >= 0], seen]))
+        return distinct
+
+
+def _reason(error: Exception) -> str:
+    return f"failed ({type(error).__name__}: {str(error)[:200]})"
