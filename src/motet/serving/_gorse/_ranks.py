@@ -1,0 +1,224 @@
+"""Items and users in the orders that Gorse's clients ask for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.errors import MotetError, StoreUnavailableError
+from motet.recommend import AnyFilter, Ask, LiveEvent, Query, RankedItem
+from motet.serving._answers import ItemAnswer
+from motet.serving._engine import Engine, default_weights
+from motet.serving._gorse._alike import AlikeUsers
+from motet.serving._gorse._categories import Categories
+from motet.serving._gorse._shapes import Score
+from motet.serving._served import ServedModel
+from motet.store import Feedback
+
+__all__ = ["LIKENESSES", "ORDERS", "Ranks"]
+
+ORDERS: Final = {"latest": "newest", "popular": "popular", "trending": "trending"}
+"""Lists that are the same for everybody, with the sources that give them."""
+LIKENESSES: Final = ("neighbors", "model", "together", "text", "graph")
+"""What can compare items; the first is all of them."""
+
+_DEEPEST: Final = 1_000
+_MOST_READ: Final = 10_000
+_log: Final = logging.getLogger("motet.serving")
+
+
+class Ranks:
+    """Answers from the active model, down to rank 1,000.
+
+    Args:
+        engine: What answers.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._categories = Categories(engine.store)
+        self._alike: weakref.WeakKeyDictionary[ServedModel, AlikeUsers] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def recommended(self, user: str, n: int, offset: int, categories: Sequence[str]) -> list[Score]:
+        """For a user, without what it had to do with up to now."""
+        served, read = self._engine.active, self._read_by(user)
+        query = Query(
+            user=served.known_as(user),
+            k=_depth(n, offset),
+            filter=self._filter(served, categories),
+            exclude=read or (),
+            keep_seen=None if read is None else True,
+        )
+        return self._scores(served, query, n, offset, user)
+
+    def for_session(
+        self, past: Sequence[Feedback], n: int, offset: int, categories: Sequence[str]
+    ) -> list[Score]:
+        """For a session of nobody known, without what is in it."""
+        served = self._engine.active
+        events = [
+            LiveEvent(item=one.item, type=one.type[:200], value=one.value, at_s=one.time.timestamp())
+            for one in past
+        ]
+        query = Query(
+            history=tuple(events),
+            k=_depth(n, offset),
+            filter=self._filter(served, categories),
+            exclude=tuple(dict.fromkeys(one.item for one in past)),
+        )
+        return self._scores(served, query, n, offset, None)
+
+    def collaborative(
+        self, user: str, n: int, offset: int, categories: Sequence[str], reader: str
+    ) -> list[Score]:
+        """What the model's vectors find for a user; nothing for one not known."""
+        served = self._engine.active
+        known = "model" in served.parts.live.retriever.sources
+        query = Query(
+            user=served.known_as(user),
+            k=_depth(n, offset),
+            filter=self._filter(served, categories),
+            exclude=(self._read_by(reader) or ()) if reader else (),
+            keep_seen=True,
+            sources=("model",) if known else None,
+        )
+        return self._scores(
+            served, query, n, offset, None, only=lambda one: not known or "model" in one.sources
+        )
+
+    def ordered(self, name: str, n: int, offset: int, categories: Sequence[str], reader: str) -> list[Score]:
+        """A list that is the same for everybody; see :data:`ORDERS`."""
+        served = self._engine.active
+        live = served.parts.live
+        now = live.items.now
+        read = now.rows((self._read_by(reader) or ()) if reader else ())
+        nothing: NDArray[np.int64] = np.zeros(0, np.int64)
+        wanted = self._filter(served, categories)
+        ask = Ask(now, live.items.eligible(now, wanted), np.unique(read[read >= 0]), None, nothing)
+        k = _depth(n, offset)
+        if name != "latest":
+            rows, scores = live.retriever.sources[ORDERS[name]].candidates(ask, k)
+            found = zip(rows.tolist(), scores.tolist(), strict=True)
+            return [Score(id=now.ids[row], score=score) for row, score in found][offset : offset + n]
+        rows = live.retriever.sources[ORDERS[name]].candidates(ask, k + 100)[0]
+        appeared_s = np.where(np.isfinite(now.appeared_s[rows]), now.appeared_s[rows], 0.0)
+        times = dict(zip((now.ids[row] for row in rows.tolist()), appeared_s.tolist(), strict=True))
+        try:  # the time that a client told counts, also where it was told later
+            for id, item in self._engine.store.items.get_many(times).items():
+                if item.timestamp is not None:
+                    times[id] = item.timestamp.timestamp()
+        except StoreUnavailableError:
+            pass
+        newest = sorted(times, key=lambda id: -times[id])  # stable: equals as the source has them
+        return [Score(id=id, score=times[id]) for id in newest][offset : offset + n]
+
+    def like(
+        self, name: str, item: str, n: int, offset: int, categories: Sequence[str], reader: str
+    ) -> list[Score]:
+        """Items like another, by all or one of :data:`LIKENESSES`; nothing for an item not known."""
+        served = self._engine.active
+        live = served.parts.live
+        if live.items.now.row(item) < 0:
+            return []
+        read = frozenset((self._read_by(reader) or ()) if reader else ())
+        wanted = self._filter(served, categories)
+        if name == LIKENESSES[0]:
+            similar = live.similar(item, min(_depth(n, offset) + len(read), _DEEPEST), wanted=wanted)
+            found = [Score(id=one.item, score=one.score) for one in similar if one.item not in read]
+        else:
+            similar = live.similar(item, min(4 * _depth(n, offset) + len(read), _DEEPEST), wanted=wanted)
+            ranks = {one.item: one.by[name] for one in similar if name in one.by and one.item not in read}
+            found = [Score(id=id, score=1 / ranks[id]) for id in sorted(ranks, key=lambda id: ranks[id])]
+        return found[offset : offset + n]
+
+    def alike(self, user: str, n: int, offset: int) -> list[Score]:
+        """Users that the model was trained with, by how much of what they like is the same."""
+        served = self._engine.active
+        live = served.parts.live
+        with self._lock:
+            if served not in self._alike:
+                self._alike[served] = AlikeUsers(served.bundle)
+            users = self._alike[served]
+        row = live.history.row(user) if served.is_of_bundle(user) else -1
+        liked = live.history.of(served.known_as(user), live.items.now).liked.rows.astype(np.int64)
+        scores = users.scores(np.union1d(users.liked(row), liked))
+        ids = served.bundle.data.user_ids
+        found: list[Score] = []
+        for at in np.argsort(-scores, kind="stable").tolist():
+            if len(found) == _depth(n, offset) or scores[at] <= 0:
+                break
+            if at != row and served.is_of_bundle(ids[at]):
+                found.append(Score(id=ids[at], score=float(scores[at])))
+        return found[offset : offset + n]
+
+    def _filter(self, served: ServedModel, categories: Sequence[str]) -> AnyFilter | None:
+        return self._categories.filter(categories, served.parts.live.items.fields)
+
+    def _read_by(self, user: str) -> tuple[str, ...] | None:
+        """Items that a user had to do with up to now; None where the store cannot say."""
+        served = self._engine.active
+        weights = default_weights(served.schema)
+        tasks = [served.schema.tasks[name] for name in weights]
+        if any(task.kind == "retrieval" and task.repeats for task in tasks):
+            return ()
+        now = datetime.now(UTC)
+        try:
+            feedback = [one for one in self._engine.store.feedback.of_user(user) if one.time <= now]
+        except StoreUnavailableError:
+            return None
+        feedback.sort(key=lambda one: one.time, reverse=True)
+        items = dict.fromkeys(one.item for one in feedback)
+        if served.is_of_bundle(user):
+            row, seen = served.parts.live.history.row(user), served.bundle.seen
+            ids = served.parts.live.items.now.ids
+            items |= dict.fromkeys(ids[at] for at in seen.values[seen.offsets[row] : seen.offsets[row + 1]])
+        return tuple(items)[:_MOST_READ]
+
+    def _scores(
+        self,
+        served: ServedModel,
+        query: Query,
+        n: int,
+        offset: int,
+        user: str | None,
+        *,
+        only: Callable[[RankedItem], bool] = lambda _: True,
+    ) -> list[Score]:
+        query = query.model_copy(update={"budget": self._engine.settings.budget})
+        try:
+            ranked = [one for one in served.parts.live.recommend(query).items if only(one)]
+        except MotetError:
+            raise
+        except Exception:
+            _log.exception("recommending failed; the list is by popularity")
+            return self.ordered("popular", n, offset, (), user or "")
+        shown = ranked[offset : offset + n]
+        if shown:
+            answers = [_answer(one, at + 1) for at, one in enumerate(shown)]
+            self._engine.record_shown(served, user, None, answers)
+        return [Score(id=one.item, score=one.value) for one in shown]
+
+
+def _depth(n: int, offset: int) -> int:
+    return max(1, min(n + offset, _DEEPEST))
+
+
+def _answer(one: RankedItem, rank: int) -> ItemAnswer:
+    return ItemAnswer(
+        id=one.item,
+        title="",
+        rank=rank,
+        value=one.value,
+        predictions=dict(one.predictions),
+        sources=one.sources,
+        propensity=one.propensity,
+        fields={},
+    )

@@ -1,0 +1,117 @@
+"""Recommendations for a user or a session, as Gorse answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Body, Header, Query, Request
+
+from motet.serving._gorse._checks import check_id, require_write
+from motet.serving._gorse._feedback import feedback_of
+from motet.serving._gorse._needs import Needs
+from motet.serving._gorse._route import Adder, Count, Id, Offset
+from motet.serving._gorse._shapes import FeedbackIn, Score
+from motet.serving._gorse._times import read_duration
+from motet.store import Feedback
+
+__all__ = ["add_recommend"]
+
+_Categories = Annotated[
+    list[str] | None, Query(max_length=20, description="Only items in this category; in all, where several.")
+]
+_Session = Annotated[list[FeedbackIn], Body(max_length=1000)]
+_Type = Annotated[
+    str, Query(alias="write-back-type", max_length=512, description="Type of feedback to write of each item.")
+]
+_Delay = Annotated[
+    str,
+    Query(
+        alias="write-back-delay",
+        max_length=64,
+        description="How much later it counts, such as 10m or 1h30m0s.",
+    ),
+]
+_Version = Annotated[str, Header(alias="X-API-Version", description="With 2, items come with scores.")]
+
+
+def add_recommend(add: Adder, needs: Needs) -> None:
+    """Add recommendations for users and sessions; see :func:`add_users`."""
+
+    def recommended(
+        request: Request, user: str, n: int, offset: int, categories: Sequence[str], type: str, delay: str
+    ) -> list[Score]:
+        later = read_duration(delay)
+        if type:
+            check_id(type, "write-back-type")
+            require_write(request)
+        scores = needs.ranks.recommended(user, n, offset, categories)
+        if type and scores:
+            at = datetime.now(UTC) + later
+            needs.tell([Feedback(type, user, one.id, 1.0, at) for one in scores], "add", None)
+        return scores
+
+    @add.get("/recommend/{user}", "Recommendations for a user.")
+    def recommend(
+        request: Request,
+        user: Id,
+        n: Count = 10,
+        offset: Offset = 0,
+        category: _Categories = None,
+        write_back_type: _Type = "",
+        write_back_delay: _Delay = "",
+        version: _Version = "1",
+    ) -> list[Score] | list[str]:
+        found = recommended(request, user, n, offset, category or (), write_back_type, write_back_delay)
+        return found if version == "2" else [one.id for one in found]
+
+    @add.get("/recommend/{user}/{category}", "Recommendations for a user in one category.")
+    def recommend_in(
+        request: Request,
+        user: Id,
+        category: Id,
+        n: Count = 10,
+        offset: Offset = 0,
+        more: Annotated[_Categories, Query(alias="category")] = None,
+        write_back_type: _Type = "",
+        write_back_delay: _Delay = "",
+        version: _Version = "1",
+    ) -> list[Score] | list[str]:
+        wanted = more or (category,)
+        found = recommended(request, user, n, offset, wanted, write_back_type, write_back_delay)
+        return found if version == "2" else [one.id for one in found]
+
+    def session(told: Sequence[FeedbackIn], n: int, offset: int, categories: Sequence[str]) -> list[Score]:
+        past = sorted((feedback_of(one, needs, "-") for one in told), key=lambda one: one.time)
+        return needs.ranks.for_session(past, n, offset, categories)
+
+    @add.post_question("/session/recommend", "Recommendations for a session of nobody known.")
+    def for_session(
+        told: _Session, n: Count = 10, offset: Offset = 0, category: _Categories = None
+    ) -> list[Score]:
+        return session(told, n, offset, category or ())
+
+    @add.post_question("/session/recommend/{category}", "The same in one category.")
+    def for_session_in(told: _Session, category: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
+        return session(told, n, offset, (category,))
+
+    @add.get("/collaborative-filtering/{user}", "What the model's vectors find for a user.")
+    def collaborative(
+        user: Id,
+        n: Count = 10,
+        offset: Offset = 0,
+        category: _Categories = None,
+        user_id: Annotated[str, Query(alias="user-id", max_length=512)] = "",
+    ) -> list[Score]:
+        return needs.ranks.collaborative(user, n, offset, category or (), user_id)
+
+    @add.get("/collaborative-filtering/{user}/{category}", "The same in one category.")
+    def collaborative_in(
+        user: Id,
+        category: Id,
+        n: Count = 10,
+        offset: Offset = 0,
+        user_id: Annotated[str, Query(alias="user-id", max_length=512)] = "",
+    ) -> list[Score]:
+        return needs.ranks.collaborative(user, n, offset, (category,), user_id)

@@ -1,0 +1,213 @@
+"""What Gorse's clients send and get: its keys in PascalCase, its defaults, its zero values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_pascal
+
+from motet.serving._answers import UserView
+from motet.serving._gorse._times import NO_TIME, write_time
+from motet.store import Feedback, Item
+
+__all__ = [
+    "FeedbackIn",
+    "FeedbackOut",
+    "FeedbackPage",
+    "Health",
+    "ItemIn",
+    "ItemOut",
+    "ItemPage",
+    "ItemPatch",
+    "Row",
+    "Score",
+    "UserIn",
+    "UserOut",
+    "UserPage",
+    "UserPatch",
+    "feedback_out",
+    "item_out",
+    "user_out",
+]
+
+
+class _In(BaseModel):
+    """A body: keys in any case, unknown keys left alone and null for the default, as Go reads JSON."""
+
+    model_config = ConfigDict(
+        alias_generator=to_pascal, extra="ignore", frozen=True, strict=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_go(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            return content
+        names = {str(field.alias).casefold(): str(field.alias) for field in cls.model_fields.values()}
+        found: dict[str, Any] = {}
+        for key, value in content.items():
+            name = names.get(str(key).casefold())
+            if name is not None and value is not None:
+                found[name] = value
+        return found
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, frozen=True)
+
+
+class UserIn(_In):
+    """A user."""
+
+    user_id: str = Field("", examples=["alice"])
+    labels: Any = Field(None, examples=[{"occupation": "engineer"}])
+    comment: str = ""
+
+
+class UserPatch(_In):
+    """What changes of a user; null for the rest."""
+
+    labels: Any = None
+    comment: str | None = None
+
+
+class ItemIn(_In):
+    """An item."""
+
+    item_id: str = Field("", examples=["tea"])
+    is_hidden: bool = False
+    categories: list[str] = Field(default_factory=list)
+    timestamp: str = Field("", examples=["2026-01-02T15:04:05Z"])
+    labels: Any = Field(None, examples=[{"genres": ["Comedy"]}])
+    comment: str = ""
+
+
+class ItemPatch(_In):
+    """What changes of an item; null for the rest."""
+
+    is_hidden: bool | None = None
+    categories: list[str] | None = None
+    timestamp: str | None = None
+    labels: Any = None
+    comment: str | None = None
+
+
+class FeedbackIn(_In):
+    """Something that a user did with an item."""
+
+    feedback_type: str = Field("", examples=["like"])
+    user_id: str = Field("", examples=["alice"])
+    item_id: str = Field("", examples=["tea"])
+    value: float = 0.0
+    timestamp: str = Field("", examples=["2026-01-02T15:04:05Z"])
+    labels: Any = None
+    comment: str = ""
+
+
+class UserOut(_Out):
+    """A user."""
+
+    user_id: str
+    labels: Any
+    comment: str
+
+
+class ItemOut(_Out):
+    """An item."""
+
+    item_id: str
+    is_hidden: bool
+    categories: tuple[str, ...]
+    timestamp: str
+    labels: Any
+    comment: str
+
+
+class FeedbackOut(_Out):
+    """All that a user did to an item in one way."""
+
+    feedback_type: str
+    user_id: str
+    item_id: str
+    value: float
+    timestamp: str
+    updated: str = NO_TIME
+    labels: Any = None
+    comment: str = ""
+
+
+class Score(_Out):
+    """An item or a user with a score; larger comes first."""
+
+    id: str
+    score: float
+
+
+class Row(_Out):
+    """How many rows were written."""
+
+    row_affected: int
+
+
+class UserPage(_Out):
+    """Some users, and where the next begin; empty at the end."""
+
+    cursor: str
+    users: tuple[UserOut, ...]
+
+
+class ItemPage(_Out):
+    """Some items, and where the next begin; empty at the end."""
+
+    cursor: str
+    items: tuple[ItemOut, ...]
+
+
+class FeedbackPage(_Out):
+    """Some feedback, and where the next begins; empty at the end."""
+
+    cursor: str
+    feedback: tuple[FeedbackOut, ...]
+
+
+class Health(_Out):
+    """Whether the service can answer."""
+
+    ready: bool
+    data_store_error: str | None
+    cache_store_error: str | None
+    data_store_connected: bool
+    cache_store_connected: bool
+
+
+def user_out(user: UserView) -> UserOut:
+    """A user as it is answered."""
+    return UserOut(user_id=user.id, labels=user.labels, comment=user.comment)
+
+
+def item_out(item: Item) -> ItemOut:
+    """A stored item as it is answered."""
+    return ItemOut(
+        item_id=item.id,
+        is_hidden=item.is_hidden,
+        categories=item.categories,
+        timestamp=write_time(item.timestamp),
+        labels=item.labels,
+        comment=item.comment,
+    )
+
+
+def feedback_out(feedback: Feedback) -> FeedbackOut:
+    """Stored feedback as it is answered."""
+    return FeedbackOut(
+        feedback_type=feedback.type,
+        user_id=feedback.user,
+        item_id=feedback.item,
+        value=feedback.value,
+        timestamp=write_time(feedback.time),
+        updated=write_time(feedback.updated),
+        labels=feedback.labels,
+        comment=feedback.comment,
+    )

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from gorse import AsyncGorse, Gorse
+from httpx import Client
+
+from motet.assist import Assistant
+from motet.bundle import load_bundle, save_bundle
+from motet.data import Dataset
+from motet.explain import Explainer, Profiler
+from motet.models import build_model
+from motet.recommend import LiveRecommender, Recommender
+from motet.requests import FastReader, Lexicon
+from motet.serving import Engine, EngineSettings, ModelParts
+from motet.serving._app import build_app
+from motet.serving._gorse import gorse_router
+from motet.serving._parts import LoadPast
+from motet.store import Store
+from motet.testing import PostgresServer, hashed_words_for_tests
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def bundle(toy: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle."""
+    place = tmp_path_factory.mktemp("gorse") / "bundle"
+    save_bundle(place, model=build_model(toy.schema, toy.encoder, seed=3).eval(), data=toy, metrics={})
+    return place
+
+
+def open_parts(path: Path, past: LoadPast) -> ModelParts:
+    loaded = load_bundle(path)
+    catalogue = loaded.data.catalogue
+    assert catalogue is not None
+    recommender = Recommender(loaded, hashed_words_for_tests)
+    explainer = Explainer(recommender)
+    assistant = Assistant(recommender, explainer, FastReader(Lexicon(catalogue)))
+    return ModelParts(
+        LiveRecommender(recommender, load=past), assistant, Profiler(loaded.data, loaded.behaviour)
+    )
+
+
+@contextmanager
+def engine_on(url: str, bundle: Path) -> Iterator[Engine]:
+    with Store(url) as store:
+        engine = Engine(store, open_parts, EngineSettings())
+        engine.use(engine.open("first", bundle))
+        yield engine
+        engine.close()
+
+
+@contextmanager
+def served(engine: Engine) -> Iterator[str]:
+    """A real server on a free port of the loopback interface."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
+        app = build_app(engine)
+        if not any(getattr(route, "path", "").startswith("/api/") for route in app.routes):
+            app.include_router(gorse_router(engine, app.state.context.work))
+        config = uvicorn.Config(app, log_level="error", lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        until_s = time.monotonic() + 30
+        while not server.started:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def engine(bundle: Path, tmp_path: Path) -> Iterator[Engine]:
+    with engine_on(str(tmp_path / "store.sqlite"), bundle) as opened:
+        yield opened
+
+
+@pytest.fixture
+def address(engine: Engine) -> Iterator[str]:
+    with served(engine) as there:
+        yield there
+
+
+@pytest.fixture
+def http(address: str) -> Iterator[Client]:
+    with Client(base_url=f"{address}/api", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    if PostgresServer.programs() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request: pytest.FixtureRequest, bundle: Path, tmp_path: Path) -> Iterator[str]:
+    """The service on each kind of database."""
+    url = str(tmp_path / "store.sqlite")
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_database(f"gorse{next(_NUMBERS)}")
+    with engine_on(url, bundle) as engine, served(engine) as there:
+        yield there
+
+
+@pytest.fixture
+def client(anywhere: str) -> Gorse:
+    return Gorse(anywhere, "")
+
+
+@pytest.fixture
+def new_async(anywhere: str) -> Callable[[], AsyncGorse]:
+    return lambda: AsyncGorse(anywhere, "")
