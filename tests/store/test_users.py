@@ -152,3 +152,29 @@ def test_what_was_before_a_deletion_never_comes_back(store: Store) -> None:
     assert not store.users.is_deleted(GONE)
     assert store.users.deleted_at([GONE]) == {GONE: deleted}
     assert store.import_lines("events", lines["events"]).new == 0
+
+
+def test_answers_in_flight_bring_nobody_back(store: Store) -> None:
+    shown = Shown((ShownItem("i1"),), user=GONE, id="l1")
+    state = State("session", "s1", ["i1"], GONE)
+    store.users.put([User(GONE)])
+    store.users.delete(GONE)
+    assert store.shown.submit([shown, Shown((), "l2")]).result(10) == [False, True]
+    assert not store.states.put(state)
+    assert store.shown.get("l1") is None
+    assert store.states.get("session", "s1") is None
+
+
+def test_who_is_put_anew_may_bring_a_past(store: Store) -> None:
+    past = Event("click", GONE, "i", time=T0, id="past")
+    store.users.put([User(GONE)])
+    store.users.delete(GONE)
+    (deleted,) = store.users.deleted_at([GONE]).values()
+    assert store.events.add([past]) == [False]
+    store.users.put([User(GONE)])
+    assert not store.users.is_deleted(GONE)
+    assert store.users.deleted_at([GONE]) == {GONE: deleted}  # what was trained on before stays out
+    assert store.events.add([past]) == [True]
+    store.users.delete(GONE)
+    assert store.users.deleted_at([GONE])[GONE] > deleted
+    assert store.events.add([past]) == [False]

@@ -82,11 +82,12 @@ class Fold:
     def write(self, connection: Connection, rows: list[Said]) -> list[bool]:
         """Write them; of each, whether it was new."""
         seen = known(connection, EVENTS.c.id, (said.row["id"] for said in rows))
-        deleted = self._tombstones.times(connection, {said.row["user_id"] for said in rows})
+        late_ones = self._tombstones.late(
+            connection, [(said.row["user_id"], said.row["time"]) for said in rows]
+        )
         fresh = []
         answers = []
-        for said in rows:
-            late = said.row["time"] <= deleted.get(said.row["user_id"], said.row["time"] - 1)
+        for said, late in zip(rows, late_ones, strict=True):
             new = not late and said.row["id"] not in seen
             answers.append(new)
             if new:
@@ -100,8 +101,8 @@ class Fold:
 
     def restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
         """Overwrite rows of feedback with no event, but for those from before their user was deleted."""
-        deleted = self._tombstones.times(connection, {row["user_id"] for row in rows})
-        kept = [row["updated"] > deleted.get(row["user_id"], row["updated"] - 1) for row in rows]
+        late = self._tombstones.late(connection, [(row["user_id"], row["updated"]) for row in rows])
+        kept = [not one for one in late]
         upsert(connection, FEEDBACK, [row for row, keep in zip(rows, kept, strict=True) if keep])
         return kept
 

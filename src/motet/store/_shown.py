@@ -25,6 +25,7 @@ from motet.store._checks import (
 from motet.store._cursors import check_limit
 from motet.store._database import Database
 from motet.store._tables import SHOWN
+from motet.store._tombstones import Tombstones
 from motet.store._upsert import chunks, insert_missing
 from motet.store._writer import Writer
 
@@ -101,24 +102,36 @@ class ShownLists:
     Args:
         database: The store's connections.
         writer: What writes.
+        tombstones: Who was deleted.
     """
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
         self._database = database
         self._writer = writer
+        self._tombstones = tombstones
 
     def add(self, lists: Sequence[Shown]) -> None:
         """Write lists; one whose id is known already is left as it is."""
         if lists:
-            self._writer.write(_add, [_row(one) for one in lists])
+            self._writer.write(self._add, [_row(one) for one in lists])
 
     def submit(self, lists: Sequence[Shown]) -> Future[list[bool]]:
         """Hand lists in without waiting, so that no answer waits for its own record.
 
+        Returns:
+            Of each, once it is on disk, True; or False where its user was deleted since.
+
         Raises:
             StoreUnavailableError: If too many wait already.
         """
-        return self._writer.submit(_add, [_row(one) for one in lists])
+        return self._writer.submit(self._add, [_row(one) for one in lists])
+
+    def _add(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        # A list may be handed in after the user that it was made for was deleted.
+        late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows])
+        kept = [not one for one in late]
+        insert_missing(connection, SHOWN, [row for row, keep in zip(rows, kept, strict=True) if keep])
+        return kept
 
     def get(self, id: str) -> Shown | None:
         """The list of an id, if there is one."""
@@ -180,8 +193,3 @@ def _shown_of(row: Any) -> Shown:
     return Shown(
         tuple(places), row.id, row.user_id, row.session_id, row.scenario, from_us(row.time), row.model
     )
-
-
-def _add(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-    insert_missing(connection, SHOWN, rows)
-    return [True] * len(rows)

@@ -13,6 +13,7 @@ from motet.schema import require_known
 from motet.store._checks import check_json, check_text, check_time, from_us, now, read_json, to_us
 from motet.store._database import Database
 from motet.store._tables import STATES
+from motet.store._tombstones import Tombstones
 from motet.store._upsert import upsert
 from motet.store._writer import Writer
 
@@ -53,14 +54,16 @@ class States:
     Args:
         database: The store's connections.
         writer: What writes.
+        tombstones: Who was deleted.
     """
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
         self._database = database
         self._writer = writer
+        self._tombstones = tombstones
 
-    def put(self, state: State) -> None:
-        """Write a state in place of the one before."""
+    def put(self, state: State) -> bool:
+        """Write a state in place of the one before; False where its user was deleted since its time."""
         row = {
             "kind": state.kind,
             "id": state.id,
@@ -68,7 +71,13 @@ class States:
             "state": check_json(state.state, "state.state"),
             "time": to_us(state.time),
         }
-        self._writer.write(_put, [row])
+        return self._writer.write(self._put, [row])[0]
+
+    def _put(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows])
+        kept = [not one for one in late]
+        upsert(connection, STATES, [row for row, keep in zip(rows, kept, strict=True) if keep])
+        return kept
 
     def get(self, kind: StateKind, id: str) -> State | None:
         """The state of an id, if there is one."""
@@ -82,11 +91,6 @@ class States:
     def delete(self, kind: StateKind, id: str) -> bool:
         """Delete a state; whether there was one."""
         return self._writer.write(_delete, [(kind, id)])[0]
-
-
-def _put(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-    upsert(connection, STATES, rows)
-    return [True] * len(rows)
 
 
 def _delete(connection: Connection, keys: list[tuple[StateKind, str]]) -> list[bool]:

@@ -38,7 +38,7 @@ _ONE: Final = (
     "CREATE INDEX feedback_by_item ON feedback (item_id, type, user_id)",
     "CREATE TABLE changes (seq {seq}, what {id} NOT NULL, key {id} NOT NULL, deleted BOOLEAN NOT NULL)",
     "CREATE UNIQUE INDEX changes_by_key ON changes (what, key)",
-    "CREATE TABLE tombstones (digest {bytes} NOT NULL PRIMARY KEY, time BIGINT NOT NULL)",
+    "CREATE TABLE tombstones (digest {bytes} NOT NULL PRIMARY KEY, time BIGINT NOT NULL, returned BOOLEAN NOT NULL)",
 )
 
 _TWO: Final = (

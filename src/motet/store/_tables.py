@@ -97,7 +97,11 @@ CHANGES: Final = Table(
 Index("changes_by_key", CHANGES.c.what, CHANGES.c.key, unique=True)
 
 TOMBSTONES: Final = Table(
-    "tombstones", METADATA, Column("digest", LargeBinary(), primary_key=True), _time("time")
+    "tombstones",
+    METADATA,
+    Column("digest", LargeBinary(), primary_key=True),
+    _time("time"),
+    Column("returned", Boolean(), nullable=False),
 )
 
 SHOWN: Final = Table(

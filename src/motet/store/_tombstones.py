@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
 from motet.store._tables import META, TOMBSTONES
-from motet.store._upsert import chunks
+from motet.store._upsert import chunks, upsert
 
 __all__ = ["Tombstones"]
 
@@ -37,11 +37,30 @@ class Tombstones:
         """The hash of an id."""
         return hmac.digest(self._salt, user.encode(), hashlib.sha256)
 
+    def put(self, connection: Connection, user: str, time_us: int) -> None:
+        """Note that a user is deleted."""
+        upsert(connection, TOMBSTONES, [{"digest": self.digest(user), "time": time_us, "returned": False}])
+
+    def lift(self, connection: Connection, users: Iterable[str]) -> None:
+        """Note that users were put anew: what is told of them now is taken, whatever time it bears."""
+        for some in chunks({self.digest(user) for user in users}):
+            lifted = TOMBSTONES.update().where(TOMBSTONES.c.digest.in_(some)).values(returned=True)
+            connection.execute(lifted)
+
     def times(self, connection: Connection, users: Iterable[str]) -> dict[str, int]:
         """When users were deleted, in microseconds, for those that ever were."""
+        return {user: time for user, (time, _) in self._found(connection, users).items()}
+
+    def late(self, connection: Connection, told: Sequence[tuple[str | None, int]]) -> list[bool]:
+        """Of each user and time, whether that is of somebody deleted since, who was not put anew."""
+        found = self._found(connection, {user for user, _ in told if user is not None})
+        until = {user: time for user, (time, returned) in found.items() if not returned}
+        return [user is not None and user in until and time <= until[user] for user, time in told]
+
+    def _found(self, connection: Connection, users: Iterable[str]) -> dict[str, tuple[int, bool]]:
         by_digest = {self.digest(user): user for user in users}
         found = {}
         for some in chunks(by_digest):
             rows = connection.execute(select(TOMBSTONES).where(TOMBSTONES.c.digest.in_(some)))
-            found.update({by_digest[bytes(row.digest)]: int(row.time) for row in rows})
+            found.update({by_digest[bytes(row.digest)]: (int(row.time), row.returned) for row in rows})
         return found

@@ -15,7 +15,7 @@ from motet.store._cursors import page
 from motet.store._database import Database
 from motet.store._records import Page, User
 from motet.store._search import matching, words_of
-from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN, STATES, TOMBSTONES, USERS
+from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN, STATES, USERS
 from motet.store._tombstones import Tombstones
 from motet.store._upsert import chunks, known, upsert
 from motet.store._writer import Writer
@@ -43,12 +43,16 @@ class Users:
         self._tombstones = tombstones
 
     def put(self, users: Sequence[User]) -> list[bool]:
-        """Insert users, or replace them.
+        """Insert users, or replace them; one who was deleted begins anew.
 
         Returns:
             Of each whether it was new.
         """
-        return self._writer.write(_put, [_row(user) for user in users]) if users else []
+        return self._writer.write(self._put, [_row(user) for user in users]) if users else []
+
+    def _put(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        self._tombstones.lift(connection, {row["id"] for row in rows})
+        return _put(connection, rows)
 
     def restore(self, users: Sequence[User]) -> list[bool]:
         """Put users of an old export back, but for those who were deleted since.
@@ -59,8 +63,8 @@ class Users:
         return self._writer.write(self._restore, [_row(user) for user in users]) if users else []
 
     def _restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-        deleted = self._tombstones.times(connection, {row["id"] for row in rows})
-        kept = [row["id"] not in deleted or (row["time"] or 0) > deleted[row["id"]] for row in rows]
+        late = self._tombstones.late(connection, [(row["id"], row["time"] or 0) for row in rows])
+        kept = [not one for one in late]
         new = iter(_put(connection, [row for row, keep in zip(rows, kept, strict=True) if keep]))
         return [keep and next(new) for keep in kept]
 
@@ -121,10 +125,9 @@ class Users:
             rows = connection.execute(USERS.delete().where(USERS.c.id == id)).rowcount
             for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES):
                 rows += connection.execute(table.delete().where(table.c.user_id == id)).rowcount
-            digest = self._tombstones.digest(id)
-            upsert(connection, TOMBSTONES, [{"digest": digest, "time": to_us(now())}])
+            self._tombstones.put(connection, id, to_us(now()))
             forget_changes(connection, "user", [id])
-            note_changes(connection, "user", [digest.hex()], deleted=True)
+            note_changes(connection, "user", [self.digest(id)], deleted=True)
             answers.append(rows > 0)
         return answers
 
