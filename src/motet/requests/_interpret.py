@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Final
 
+from motet.requests._backwards import read_backwards
+from motet.requests._directions import refusal_behind
+from motet.requests._exceptions import exception_until
 from motet.requests._lexicon import Lexicon, TagWord
+from motet.requests._lifetime import with_years_of_lives
 from motet.requests._ranges import is_vague, read_comparison, read_number, read_vague
 from motet.requests._reading import Reading, TagSaid
 from motet.requests._references import (
@@ -36,9 +39,9 @@ _OBJECTS: Final = (
 _LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"})
 # Chinese characters that carry no wish by themselves, but do as a part of a word: 中国, 好莱坞, 机器人.
 _PARTS: Final = frozenset("中好全对来说里人会能点部个日月号种带间在从到对为年线讲")
+_THINGS: Final = ("tag", "title", "word", "fact")
 _TOO: Final = {"newer": "old", "older": "new", "cheaper": "dear", "dearer": "cheap"}
 _LONGEST_WORD: Final = 80  # characters; what is longer is no word
-_BETWEEN_CHOICES: Final = ("or", "stop", "noun", "comma", "hedge", "from")
 
 
 def interpret(scan: Scan, lexicon: Lexicon, shown: Sequence[int] = (), *, follows: bool = False) -> Reading:
@@ -55,6 +58,7 @@ def interpret(scan: Scan, lexicon: Lexicon, shown: Sequence[int] = (), *, follow
 
 class _Interpreter:
     def __init__(self, scan: Scan, lexicon: Lexicon, shown: Sequence[int], follows: bool) -> None:
+        scan = with_years_of_lives(scan)
         self.scan, self.lexicon, self.shown, self.follows = scan, lexicon, shown, follows
         self.items = scan.items
         self.reading = Reading()
@@ -64,6 +68,9 @@ class _Interpreter:
         self.lacks = False  # whether it says what things do not have, and not what somebody does not want
         self.refused: list[str] = []  # words in the scope of a negation, to be told as unmet
         self.vague: list[tuple[int, bool]] = []
+        self.refused_at: dict[int, str] = {}  # places of what was refused, and the kind of the cue
+        self.refuses_back: int | None = None  # a cue that was read with what it refuses
+        self.opens_at = 0  # place of the cue of this negation
 
     def run(self) -> Reading:
         at = 0
@@ -73,14 +80,13 @@ class _Interpreter:
         settled = set(self.reading.ranges)
         for place, negated in self.vague:  # after all numbers: a year that was said wins over "old"
             read_vague(self.scan, place, self.lexicon, self.reading, negated, settled)
-        self._hedge_backwards()
-        self._refuse_backwards()
-        self._join_choices()
-        self._refer_to_seen()
+        read_backwards(self.scan, self.reading)
         return self.reading
 
     def _read(self, at: int) -> int:
         item = self.items[at]
+        if self.negated is not None and item.has(*_OBJECTS, "that", "those"):
+            self.refused_at[at] = self.negated
         if item.has("and") and self.refused and self.negated:
             self.refused.append("and")  # "no black and white" is one thing
         elif not item.has("word") or self.negated is None:
@@ -90,9 +96,7 @@ class _Interpreter:
         elif item.has("comma"):
             self._comma(at)
         elif item.has("title"):
-            after = read_title(self.scan, at, self.lexicon, self.reading, self.negated is not None)
-            self.has_object = True
-            return after
+            return self._title(at)
         elif item.has("tag"):
             self._tag(at)
         elif item.has("number"):
@@ -134,11 +138,12 @@ class _Interpreter:
     def _list_goes_on(self, at: int) -> bool:
         """Whether a comma parts the members of a list that "or" or "and" closes."""
         place, objects = at + 1, 0
+        unknown = at > 0 and self.items[at - 1].has("word")  # "no robots, zombies and aliens"
         while place < len(self.items):
             item = self.items[place]
             if item.has("or", "and") and not item.has("but"):
                 return objects > 0 or item.has("or")
-            if item.has("tag", "title"):
+            if item.has("tag", "title") or (unknown and item.has("word")):
                 objects += 1
             elif item.has("comma"):
                 if objects == 0:
@@ -191,6 +196,15 @@ class _Interpreter:
         self.reading.said.append(said)
         self.has_object = True
 
+    def _title(self, at: int) -> int:
+        negated = self.negated is not None
+        turned, trial = negated and not self.has_object, Reading()
+        after = read_title(self.scan, at, self.lexicon, trial, negated, turned=turned)
+        if not self._limits_what_is_refused(at, after, trial):
+            read_title(self.scan, at, self.lexicon, self.reading, negated, turned=turned)
+        self.has_object = True
+        return after
+
     def _is_liked(self, at: int) -> bool:
         """Whether somebody says to like such things, which is no demand."""
         place = at - 1
@@ -199,14 +213,46 @@ class _Interpreter:
         return place >= 0 and self.items[place].has("liked")
 
     def _number(self, at: int) -> int:
-        negated = self.negated is not None and not self.has_object
-        after = read_number(self.scan, at, self.lexicon, self.reading, negated)
+        negated, trial = self.negated is not None and not self.has_object, Reading()
+        after = read_number(self.scan, at, self.lexicon, trial, negated)
+        if self._limits_what_is_refused(at, after, trial):
+            return after
+        if trial.ranges and self.negated is None:
+            self.refuses_back = refusal_behind(self.scan, after)
+            negated = self.refuses_back is not None
+        read_number(self.scan, at, self.lexicon, self.reading, negated)
         if after == at:
             if self.scan.words[self.items[at].start] != "one":
                 self._word(self.items[at], self.negated is not None)
             return at + 1
         self.has_object = True
         return after
+
+    def _limits_what_is_refused(self, at: int, after: int, trial: Reading) -> bool:
+        """Whether a limit belongs to what is refused ("no comedies before 1990"), which no slot can say: told, then."""
+        if not trial.ranges:
+            return False
+        start, stop = at, after
+        while start > 0 and not self.items[start - 1].has("comma", "end", "but"):
+            start -= 1
+        if self.negated is None:
+            refusal = refusal_behind(self.scan, after)
+            if refusal is None:
+                return False
+            apart = not any(
+                item.has(*_THINGS) for item in (*self.items[start:at], *self.items[after:refusal])
+            )
+        else:
+            last = max((k for k in self.refused_at if k < at), default=start)
+            apart = (
+                not self.has_object
+                or any(item.has(*_THINGS) for item in self.items[start : self.opens_at])
+                or any(item.has("and", "also", "pos") for item in self.items[last + 1 : at])
+            )
+            start = self.opens_at
+        if not apart:
+            self.reading.unmet.append(self.scan.said(self.items[start].start, self.items[stop - 1].stop))
+        return not apart
 
     def _fact(self, at: int):  # type: ignore[no-untyped-def]
         fact = self.items[at].value[0]
@@ -291,18 +337,22 @@ class _Interpreter:
             self.items[at] = item = Item(frozenset({kind}), item.value, item.start, item.stop)
         if item.has("older", "newer", "cheaper", "dearer", "shorter", "longer") and self._compares(at):
             return at + 1
+        if at == self.refuses_back:
+            return at + 1
+        if item.has("life"):
+            self.reading.unmet.append(item.value)
+            return at + 1
+        if item.has("except", "unless") and (after := self._excepts(at)):
+            return after
         if item.has("old", "new", "cheap", "dear"):
             if is_vague(self.scan, at, self.lexicon):
                 self.vague.append((at, self.negated is not None))
             else:
                 self._word(item, self.negated is not None)
             self.has_object = True
-        elif item.has("not", "except"):
-            self.negated, self.has_object, self.hedged = (
-                "except" if item.has("except") else "not",
-                False,
-                False,
-            )
+        elif item.has("not", "except", "unless"):
+            self.negated = "not" if item.has("not") else "except"
+            self.has_object, self.hedged, self.opens_at = False, False, at
             self.lacks = self.scan.said(item.start, item.stop) in _LACKS
             if item.has("not") and self._at_end(at) and self._negates_backwards(at + 1):
                 self.negated = None
@@ -330,9 +380,11 @@ class _Interpreter:
         elif item.has("by", "by_after", "like", "like_after"):
             return self._points(at)
         elif item.has("that", "those") and self.follows:
+            known = len(self.reading.without)
             read_pronoun(
                 self.scan, at, self.reading, self.shown, self.negated is not None and not self.has_object
             )
+            self.has_object = self.has_object or len(self.reading.without) > known
         elif (
             item.has("pos", "also")
             and self.negated
@@ -341,6 +393,19 @@ class _Interpreter:
         ):
             self.negated = None
         return at + 1
+
+    def _excepts(self, at: int) -> int | None:
+        """Where an exception from what is refused ends, or one that refuses nothing; None if this refuses something."""
+        item = self.items[at]
+        until = exception_until(self.scan, at, self.refused_at)
+        if until is not None:
+            self.reading.unmet.append(self.scan.said(item.start, self.items[until - 1].stop))
+            self._end_scope()
+            return until
+        if self.negated == "not" and not self.has_object and self.scan.tokens[item.start].kind == "word":
+            self.negated = None  # "nothing except comedies"
+            return at + 1
+        return None
 
     def _except_before(self, at: int) -> None:
         """西部片以外的: what stands before is what is excluded."""
@@ -368,6 +433,13 @@ class _Interpreter:
         following = self.items[at + 1] if at + 1 < len(self.items) else None
         if following is not None and following.has("than") and at + 2 < len(self.items):
             return False
+        too = self.scan.words[self.items[at].start] in ("too", "太")
+        if self.negated is not None and not self.has_object and not too:
+            cue = self.items[self.opens_at]  # "nothing older": than what, nobody knows
+            self.reading.unmet.append(self.scan.said(cue.start, self.items[at].stop))
+            self.has_object = True
+            return True
+        self.has_object = self.has_object or self.negated is not None
         return read_comparison(self.scan, at, self.lexicon, self.reading)
 
     def _points(self, at: int) -> int:
@@ -380,63 +452,3 @@ class _Interpreter:
         if self.items[at].has("by_after"):
             read_named_people(self.scan, at, self.lexicon, self.reading)
         return at + 1
-
-    # -- when all is read --------------------------------------------------------------------------
-
-    def _hedge_backwards(self) -> None:
-        for place, item in enumerate(self.items):
-            if not item.has("hedge_after"):
-                continue
-            before = place - 1
-            while before >= 0 and not self.items[before].has("end", "comma", "but"):
-                for said in self.reading.said:
-                    if said.at == before and not said.excluded:
-                        said.hedged = True
-                before -= 1
-
-    def _refuse_backwards(self) -> None:
-        """Take "X was awful" as a wish for no X."""
-        for place, item in enumerate(self.items):
-            if not item.has("not_after"):
-                continue
-            before = place - 1
-            while before >= 0 and not self.items[before].has("end", "comma", "but"):
-                for said in self.reading.said:
-                    if said.at == before:
-                        said.excluded = True
-                if self.items[before].has("title"):
-                    rows = self.items[before].value.rows
-                    self.reading.like[:] = [row for row in self.reading.like if row not in rows]
-                    self.reading.without += [row for row in rows if row not in self.reading.without]
-                before -= 1
-
-    def _join_choices(self) -> None:
-        """Tags joined by "or" are wished for: none of them can be demanded."""
-        wanted = [said for said in self.reading.said if not said.excluded]
-        for first, second in itertools.pairwise(wanted):
-            between = self.items[first.at + 1 : second.at]
-            if any(item.has("or") for item in between) and all(
-                item.has(*_BETWEEN_CHOICES) for item in between
-            ):
-                first.hedged = second.hedged = first.choice = second.choice = True
-                self._join_list_before(wanted, first)
-
-    def _join_list_before(self, wanted: list[TagSaid], last: TagSaid) -> None:
-        place = wanted.index(last)
-        while place > 0:
-            between = self.items[wanted[place - 1].at + 1 : wanted[place].at]
-            if not (any(i.has("comma") for i in between) and all(i.has("comma", "stop") for i in between)):
-                return
-            wanted[place - 1].hedged = True
-            place -= 1
-
-    def _refer_to_seen(self) -> None:
-        """What was seen in "I have seen X; something like it": what was seen is what it should be like."""
-        if not self.reading.seen or any(row not in self.reading.seen for row in self.reading.like):
-            return
-        for place, item in enumerate(self.items):
-            if item.has("like", "like_after") and not item.has("hedge"):
-                rest = self.items[place + 1 : place + 3]
-                if not any(later.has("title", "tag", "word", "ordinal") for later in rest):
-                    self.reading.like += [row for row in self.reading.seen if row not in self.reading.like]
-                    return

@@ -211,6 +211,9 @@ def _number(words: Sequence[str], token: Token | None) -> tuple[float, int] | No
     if not words:
         return None
     first = words[0]
+    dozens = _dozens(words)
+    if dozens is not None:
+        return dozens
     if (token is not None and token.kind == "number") or re.fullmatch(r"\d+(?:\.\d+)?", first):
         return float(first), 1
     if first in _TENS:
@@ -229,12 +232,28 @@ def _number(words: Sequence[str], token: Token | None) -> tuple[float, int] | No
         return 2.0, 2
     if first == "couple" and words[1:2] == ["of"]:
         return 2.0, 2
-    if first == "a" and words[1:2] == ["dozen"]:
-        return 12.0, 2
     run = 0
     while run < len(words) and (words[run] in _HAN or words[run] in ("十", "百")):
         run += 1
     return (_chinese("".join(words[:run])), run) if run else None
+
+
+def _dozens(words: Sequence[str]) -> tuple[float, int] | None:
+    """Dozens and their halves, which are one number, never two beside each other.
+
+    Example:
+        >>> [_dozens(said.split()) for said in ("half a dozen", "a half dozen", "two dozen", "半 打", "half")]
+        [(6.0, 3), (6.0, 3), (24.0, 2), (6.0, 2), None]
+    """
+    for said in (("half", "a"), ("a", "half"), ("half",), ("半",)):
+        if tuple(words[: len(said)]) == said and words[len(said) : len(said) + 1] in (["dozen"], ["打"]):
+            return 6.0, len(said) + 1
+    if words[1:2] in (["dozen"], ["打"]):
+        many = 1 if words[0] == "a" else _SMALL.get(words[0]) or _HAN.get(words[0])
+        if many is None and words[0].isdigit():
+            many = int(words[0])
+        return (12.0 * many, 2) if many else None
+    return None
 
 
 def _chinese(digits: str) -> float:

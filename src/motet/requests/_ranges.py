@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
+from motet.requests._directions import direction_behind
 from motet.requests._lexicon import Lexicon
 from motet.requests._quantities import Quantity
 from motet.requests._reading import Reading
@@ -11,11 +13,12 @@ from motet.requests._request import Range
 from motet.requests._roles import NumberColumn
 from motet.requests._scan import Item, Scan
 
-__all__ = ["is_vague", "read_comparison", "read_number", "read_vague"]
+__all__ = ["FLIPPED", "is_vague", "narrow", "read_comparison", "read_number", "read_vague"]
 
 _MOST = 100  # items in one answer
 _LIMITS = ("gt", "lt", "ge", "le")
-_FLIPPED = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}
+FLIPPED: Final = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}
+"""What a limit becomes behind a negation."""
 _OLD, _NEW, _CHEAP, _DEAR = 0.15, 0.75, 0.33, 0.67  # shares of the catalogue
 _SKIP = ("stop", "year_word", "from", "column", "only", "pos")
 
@@ -79,8 +82,13 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         quantity.unit == "none" and not _by_name(items, at, stop, lexicon) and _counts(scan, at, stop, limit)
     ):
         return _read_count(scan, at, stop, quantity, limit, reading)
-    if negated and limit in _FLIPPED:
-        limit = _FLIPPED[limit]
+    if limit == "gt":
+        limit, stop = direction_behind(scan, before, stop)
+        if limit is None:  # 比1990年好看
+            reading.unmet.append(scan.said(items[start].start, items[stop - 1].stop))
+            return stop
+    if negated and limit in FLIPPED:
+        limit = FLIPPED[limit]
     elif negated and limit is None:
         return _read_excluded(scan, at, stop, low, high, column, reading)
     step = 1.0 if column.role == "year" else 0.0
@@ -89,8 +97,8 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         "gt": (high + step, None), "ge": (low, None), "lt": (None, low - step), "le": (None, high), None: (low, high),
     }[limit if limit != "between" else None]  # fmt: skip
     scaled = [None if value is None else value * scale for value in found]
-    limits = reading.total if _is_total(items, at) and column.role in ("money", "minutes") else reading.ranges
-    _add(limits, column.name, *scaled)
+    in_all = _is_total(items, at) and column.role in ("money", "minutes")
+    narrow(reading, column.name, *scaled, total=in_all)
     return stop
 
 
@@ -112,7 +120,7 @@ def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
     year = column.quantiles[-1] - items[at].value.low
     limit = _limit(items, _before(items, at), prefix=True)
     older = limit in ("gt", "ge") and not items[at - 1].has("last_years")
-    _add(reading.ranges, column.name, None if older else year, year if older else None)
+    narrow(reading, column.name, None if older else year, year if older else None)
     return at + 2
 
 
@@ -135,16 +143,19 @@ def read_vague(
         ]
     )
     if not negated:
-        _add(reading.ranges, column.name, edge if more else None, None if more else edge)
+        narrow(reading, column.name, edge if more else None, None if more else edge)
     elif more:
-        _add(reading.ranges, column.name, None, edge - 1 if dated else edge)
+        narrow(reading, column.name, None, edge - 1 if dated else edge)
     else:
-        _add(reading.ranges, column.name, edge + 1 if dated else edge, None)
+        narrow(reading, column.name, edge + 1 if dated else edge, None)
 
 
 def is_vague(scan: Scan, at: int, lexicon: Lexicon) -> bool:
     """Whether "old", "new" or "cheap" limits a column, and is no part of what something is about or of a name."""
     item = scan.items[at]
+    around = [scan.words[k] for k in (item.start - 1, item.stop) if 0 <= k < len(scan.words)]
+    if around == ["as", "as"]:  # "as old as the hills"
+        return False
     if lexicon.column("year" if item.has("old", "new") else "money") is None or _about(scan, at):
         return False
     if item.has("new") and item.start and item.stop < len(scan.tokens):
@@ -368,22 +379,32 @@ def _read_excluded(
 ) -> int:
     """Years that must not be: a limit where they end the catalogue, else unmet."""
     if high >= column.quantiles[-1]:
-        _add(reading.ranges, column.name, None, low - 1)
+        narrow(reading, column.name, None, low - 1)
     elif low <= column.quantiles[0]:
-        _add(reading.ranges, column.name, high + 1, None)
+        narrow(reading, column.name, high + 1, None)
     else:
         reading.unmet.append("not " + scan.said(scan.items[at].start, scan.items[stop - 1].stop))
     return stop
 
 
-def _add(limits: dict[str, Range], column: str, low: float | None, high: float | None) -> None:
-    """Narrow what is known of a column; the later limit wins where both cannot be."""
+def narrow(
+    reading: Reading, column: str, low: float | None, high: float | None, *, total: bool = False
+) -> None:
+    """Narrow what is known of a column; the later limit wins where both cannot be.
+
+    "Before 1950 or after 1990" is no range, and neither half of it may be dropped: it is told as unmet.
+    """
+    limits = reading.total if total else reading.ranges
     known = limits.get(column)
     if known is not None:
         low_too = known.low if low is None else low
         high_too = known.high if high is None else high
         if low_too is None or high_too is None or low_too <= high_too:
             low, high = low_too, high_too
+        elif None in (low, high) and None in (known.low, known.high):
+            reading.unmet.append(f"{column} ≤ {high_too:g}, ≥ {low_too:g}")
+            del limits[column]
+            return
     if low is not None and high is not None and low > high:
         return
     limits[column] = Range(column=column, low=low, high=high)

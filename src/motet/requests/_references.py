@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from motet.requests._directions import direction_behind
 from motet.requests._lexicon import Lexicon
+from motet.requests._ranges import FLIPPED, narrow
 from motet.requests._reading import Reading
-from motet.requests._request import Range
 from motet.requests._scan import Item, Scan
 from motet.requests._titles import TitleMatch
 
@@ -15,14 +16,19 @@ __all__ = ["read_named_people", "read_ordinal", "read_pronoun", "read_title", "r
 
 _CARRY: Final = ("title", "ordinal", "and", "or", "comma", "also", "stop", "dash", "that", "those", "noun")
 _LONGEST_NAME: Final = 4
-_LIMITS: Final = ("gt", "lt")
+_LIMITS: Final = ("gt", "lt", "ge", "le")
+# "Not that one", and not "not that scary".
+_AFTER_PRONOUN: Final = ("end", "comma", "stop", "noun", "but", "and", "or", "also", "not", "pos", "only")
 
 
-def read_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> int:
+def read_title(
+    scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool, *, turned: bool = False
+) -> int:
     """Put the items that a title names where the words before it say.
 
     "Like" and no cue at all make them what the answer should be like; "seen" and a negation keep them
-    out; after "newer than" their number is a limit. A year right behind the title belongs to it.
+    out; after "newer than" their number is a limit, turned round by a negation right before that.
+    A year right behind the title belongs to it.
 
     Returns:
         Place of the first item after it.
@@ -32,17 +38,41 @@ def read_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated:
     mode = _mode(scan, at)
     year = lexicon.column("year")
     if mode in _LIMITS and year is not None:
-        values = [v for row in rows if (v := lexicon.catalogue.number(row, year.name)) is not None]
-        if values:
-            low, high = (max(values) + 1, None) if mode == "gt" else (None, min(values) - 1)
-            reading.ranges[year.name] = Range(column=year.name, low=low, high=high)
-        return after
+        return _limit_by(scan, at, after, rows, mode, year.name, lexicon, reading, turned)
     if negated or mode == "seen":
         _extend(reading.without, rows)
         if mode == "seen":
             _extend(reading.seen, rows)
     else:
         _extend(reading.like, rows)
+    return after
+
+
+def _limit_by(
+    scan: Scan,
+    at: int,
+    after: int,
+    rows: Sequence[int],
+    mode: str,
+    column: str,
+    lexicon: Lexicon,
+    reading: Reading,
+    turned: bool,
+) -> int:
+    """Make the year of a title a limit; where several items have the title, the narrower one."""
+    cue = next(k for k in range(at - 1, -1, -1) if scan.items[k].has(mode))
+    limit: str | None = mode
+    if mode == "gt":
+        limit, after = direction_behind(scan, cue, after)
+    years = [value for row in rows if (value := lexicon.catalogue.number(row, column)) is not None]
+    if limit is None or not years:
+        reading.unmet.append(scan.said(scan.items[cue].start, scan.items[after - 1].stop))
+        return after
+    if turned:
+        limit = FLIPPED[limit]
+    low = {"gt": max(years) + 1, "ge": max(years)}.get(limit)
+    high = {"lt": min(years) - 1, "le": min(years)}.get(limit)
+    narrow(reading, column, low, high)
     return after
 
 
@@ -63,7 +93,7 @@ def read_pronoun(scan: Scan, at: int, reading: Reading, shown: Sequence[int], ne
     if not shown or (reading.like and item.has("that")):
         return
     following = scan.items[at + 1] if at + 1 < len(scan.items) else None
-    if negated and following is not None and not following.has("end", "comma", "stop", "noun", "but"):
+    if negated and following is not None and not following.has(*_AFTER_PRONOUN):
         return
     rows = list(shown) if item.has("those") else [shown[0]]
     mode = _mode(scan, at)

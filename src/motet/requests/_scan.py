@@ -15,7 +15,7 @@ from motet.requests._tokens import Token, tokenize
 __all__ = ["Item", "Scan", "scan"]
 
 _ENDS: Final = frozenset(".;!?:")
-_REFERENCES: Final = ("like", "liked", "seen", "not", "except", "gt", "lt")
+_REFERENCES: Final = ("like", "liked", "seen", "not", "except", "gt", "lt", "ge", "le")
 _FUZZY_REFERENCES: Final = frozenset({"like", "liked", "seen"})
 _CARRY: Final = frozenset({"and", "or", "comma", "also", "stop", "dash", "mark"})
 _ORDINAL_HAN: Final = re.compile(r"第([一二三四五六七八九十\d]+)[部个本件款首张条]")
@@ -323,6 +323,8 @@ class _Scanner:
             match = table.longest(words, at)
             if match is not None:
                 length, values = match
+                if kind == "cue" and length > 1 and self._begins_another(at, length):
+                    length, values = 1, table.get((words[at],))
                 value: Any = tuple(values)
                 kinds = frozenset(values) if kind == "cue" else _ONE[kind]
                 if kind == "relation":  # "directed by" is a relation of the graph, and a cue
@@ -333,6 +335,22 @@ class _Scanner:
             item = Item(_ONE["number"], quantity, at, at + quantity.length)
             found.append((-quantity.length, 4 if self._is_numeral(quantity, at) else 9, item))
         return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+    def _begins_another(self, at: int, length: int) -> bool:
+        """Whether "and before" does not end a limit but begins the next: "after 1970 and before 1980"."""
+        words, after = self.words, at + length
+        if words[at] not in ("and", "or") or after >= len(words):
+            return False
+        if words[after] == "than":
+            return True
+        if words[after - 1] not in ("before", "after"):
+            return False
+        quantity = quantity_at(self._right_tokens(after), 0, self.last_year)
+        if quantity is not None:
+            return quantity.unit == "year"
+        title = self.lexicon.titles
+        stops = range(after + 1, min(after + title.longest, len(words)) + 1)
+        return self.tokens[after].capital and any(title.exact(tuple(self.raw[after:stop])) for stop in stops)
 
     def _is_numeral(self, quantity: Quantity, at: int) -> bool:
         return quantity.length >= 1 and self.tokens[at].kind != "mark"
