@@ -3,10 +3,10 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import polars as pl
 import pytest
 
 from motet.bundle import load_bundle, save_bundle
-from motet.data import Dataset
 from motet.errors import DataError
 from motet.models import build_model
 from motet.recommend import (
@@ -23,11 +23,14 @@ from motet.recommend import (
     Recommender,
     read_filter,
 )
-from motet.testing import hashed_words_for_tests
+from motet.testing import hashed_words_for_tests, toy_dataset
 
 
-@pytest.fixture(scope="module")
-def recommender(toy: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+@pytest.fixture(scope="module", params=["with words of the pair", "ahead"])
+def recommender(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    """The toy world; only where no template joins words of user and item can items be computed ahead."""
+    template = ("features.interaction.request.template='{query}'",) if request.param == "ahead" else ()
+    toy = toy_dataset(overrides=template)
     place = tmp_path_factory.mktemp("items") / "bundle"
     save_bundle(place, model=build_model(toy.schema, toy.encoder, seed=3).eval(), data=toy, metrics={})
     return Recommender(load_bundle(place), hashed_words_for_tests)
@@ -106,6 +109,31 @@ def test_wrong_items_change_nothing(live: LiveRecommender) -> None:
     assert live.items.now.version == version
     assert live.items.now.row("a") == -1
     assert len(live.items.now) == 30
+
+
+def test_a_new_user_with_words_is_the_same_everywhere(
+    live: LiveRecommender, recommender: Recommender
+) -> None:
+    known = {"user": "stranger", "about": "night river storm", "age": 31, "hobbies": "ski|tea"}
+    wanted = recommender.recommend(pl.DataFrame([known]), k=5, scenario="search")
+    np.testing.assert_allclose(wanted["score"].to_numpy(), wanted["next"].to_numpy(), atol=1e-5)
+    live.upsert_users([known])
+    answer = live.recommend(Query(user="stranger", k=5, scenario="search", duplicates=True))
+    assert [item.item for item in answer.items] == wanted["item"].to_list()
+    for name in ("click", "stars", "next", "worth"):
+        found = [item.predictions[name] for item in answer.items]
+        np.testing.assert_allclose(found, wanted[name].to_numpy(), atol=1e-5)
+
+
+def test_the_moment_of_a_request_counts(live: LiveRecommender, recommender: Recommender) -> None:
+    context = {"device": "web", "wait": 2.5, "query": "secret garden", "notes": "gift"}
+    pairs = pl.DataFrame([{"user": "u1", "item": "10", "place": "search", **context}])
+    wanted = recommender.predict(pairs)
+    found = live.rank(Query.model_validate({"user": "u1", "scenario": "search", "context": context}), ["10"])
+    for task in ("click", "stars", "next"):
+        assert found.items[0].predictions[task] == pytest.approx(wanted[task][0], abs=1e-5)
+    plain = live.rank(Query(user="u1", scenario="search"), ["10"])
+    assert abs(plain.items[0].predictions["click"] - wanted["click"][0]) > 1e-5
 
 
 def test_new_texts_are_found_by_words(live: LiveRecommender) -> None:
