@@ -176,6 +176,55 @@ def test_a_server_that_stops_and_starts(postgres: PostgresServer, postgres_url: 
         assert store.feedback.of_user("u")[0].value == len(acknowledged)
 
 
+def test_a_key_in_use_works_while_the_server_is_gone(
+    postgres: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(postgres_url, StoreSettings(patience_s=2)) as store:
+        used, key = store.keys.create(["read"])
+        unused, _ = store.keys.create(["read"])
+        assert store.keys.verify(used) == key
+        monkeypatch.setattr("motet.store._keys._FRESH_S", 0.0)
+        postgres.stop()
+        try:
+            assert store.keys.verify(used) == key
+            assert store.keys.verify(used[:-1] + "!") is None
+            with pytest.raises(StoreUnavailableError):
+                store.keys.verify(unused)
+            monkeypatch.setattr("motet.store._keys._STALE_S", 0.0)
+            with pytest.raises(StoreUnavailableError):
+                store.keys.verify(used)
+        finally:
+            postgres.start()
+        assert store.keys.verify(unused) is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"most_rows": 0},
+        {"patience_s": -1},
+        {"gather_s": -0.1},
+        {"connections": 1},
+        {"most_rows": 9, "most_waiting": 8},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(StoreError, match="the store's") as caught:
+        StoreSettings(**wrong)  # type: ignore[arg-type]
+    assert caught.value.cure
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        store.events.add([Event("click", "u", "i", id="1")])
+        with store._database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM events")
+            began_s = time.monotonic()
+            assert [event.id for event in store.events.after(0)] == ["1"]
+            assert time.monotonic() - began_s < 5
+        assert store.events.after(0) == []
+
+
 def test_a_caller_with_wrong_rows_fails_alone(store: Store) -> None:
     """Many hand in at once, one of them what the database refuses: the others are written."""
     hold = threading.Event()
