@@ -255,6 +255,23 @@ class LiveRecommender:
             self._own.liked(rows, time_s, places)
         return added
 
+    def replace_events(self, user: str, events: Sequence[LiveEvent]) -> Added:
+        """See :meth:`LiveHistory.replace`; what is popular keeps what it has counted.
+
+        Raises:
+            DataError: If a cell is not of its column's kind. Nothing is changed then.
+        """
+        return self.history.replace(user, events, self.items.now)
+
+    def erase_user(self, user: str) -> bool:
+        """Drop all that is known of a user, by the bundle too; returns whether there was anything.
+
+        From then on the user is one never seen, until something is told anew. The bundle on disk is as it was:
+        leave the user out of the next training.
+        """
+        erased, features = self.history.erase(user), self.people.forget(user)
+        return erased or features
+
     def forget_user(self, user: str) -> bool:
         """Drop what was told of a user while serving; returns whether there was anything."""
         events, features = self.history.forget(user), self.people.forget(user)

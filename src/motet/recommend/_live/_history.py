@@ -63,6 +63,7 @@ class LiveHistory:
         features = bundle.schema.features.user
         self._last = {n: f.last for n, f in features.items() if f.kind == "sequence"}
         self._pasts: OrderedDict[str, Past] = OrderedDict()
+        self._erased: set[str] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -70,8 +71,8 @@ class LiveHistory:
         return len(self._pasts)
 
     def row(self, user: str) -> int:
-        """Row of a user in the bundle; −1 for one it does not know."""
-        return self._rows.get(user, -1)
+        """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
+        return -1 if user in self._erased else self._rows.get(user, -1)
 
     def add(self, events: Sequence[LiveEvent], now: ItemsNow) -> Added:
         """Take events into account from the next request on.
@@ -126,6 +127,28 @@ class LiveHistory:
         """Drop the live events of a user; returns whether there were any."""
         with self._lock:
             return self._pasts.pop(user, None) is not None
+
+    def erase(self, user: str) -> bool:
+        """Drop all that is known of a user, by the bundle too; returns whether there was anything."""
+        with self._lock:
+            known = self.row(user) >= 0 or user in self._pasts
+            self._erased.add(user)
+            self._pasts.pop(user, None)
+            return known
+
+    def replace(self, user: str, events: Sequence[LiveEvent], now: ItemsNow) -> Added:
+        """Put other live events in the place of those that a user has, such as after some were taken back.
+
+        Raises:
+            DataError: As :meth:`add`.
+        """
+        meant, unknown = self._placed(events, now)
+        with self._lock:
+            self._pasts[user] = self._of_bundle(user).with_events(meant, self._last)
+            self._pasts.move_to_end(user)
+            while len(self._pasts) > self._most:
+                self._pasts.popitem(last=False)
+        return Added(len(meant), unknown, tuple(meant))
 
     def _placed(
         self, events: Sequence[LiveEvent], now: ItemsNow
