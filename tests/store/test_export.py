@@ -142,6 +142,8 @@ def test_names_are_checked(store: Store, tmp_path: Path) -> None:
         store.export_lines("user")  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="no known kind"):
         store.export_file("users", tmp_path / "x.csv")
+    with pytest.raises(StoreError, match="directory"):
+        store.export_file("users", tmp_path / "none" / "x.jsonl")
     pl.DataFrame({"id": ["i"], "labels": ["no JSON"]}).write_parquet(tmp_path / "i.parquet")
     with pytest.raises(StoreError, match="row 1: labels is no JSON"):
         store.import_file("items", tmp_path / "i.parquet")

@@ -294,6 +294,28 @@ def test_too_many_that_wait_are_refused(url: str) -> None:
         assert store.events.add([Event("click", "u", "i")]) == [True]
 
 
+def test_a_call_that_is_cancelled_stops_nobody_else(url: str) -> None:
+    hold, inside = threading.Event(), threading.Event()
+
+    def wait(connection: Connection, rows: list[int]) -> list[int]:
+        inside.set()
+        hold.wait(10)
+        return rows
+
+    with Store(url) as store:
+        first = store._writer.submit(wait, [0])
+        assert inside.wait(10)
+        calls = [store.events.submit([Event("click", "u", "i", id=f"{k}")]) for k in range(3)]
+        assert calls[1].cancel()
+        assert not first.cancel()
+        hold.set()
+        assert calls[0].result(10) == calls[2].result(10) == [True]
+        last = store.events.submit([Event("click", "u", "i", id="3")])
+        assert last.result(10) == [True]
+        assert [event.id for event in store.events.after(0)] == ["0", "2", "3"]
+        assert store.written.waiting == 0
+
+
 def test_a_late_acknowledgement_is_an_error_that_may_be_repeated(url: str) -> None:
     hold = threading.Event()
 

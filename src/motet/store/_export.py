@@ -107,12 +107,14 @@ def export_file(store: Store, kind: Kind, path: Path) -> int:
         How many there were.
 
     Raises:
-        StoreError: If the file's ending is another.
+        StoreError: If the file's ending is another, or its directory is not there.
         StoreUnavailableError: If there is no room.
     """
     write = {".jsonl": _jsonl, ".parquet": _parquet}.get(path.suffix)
     if write is None:
         raise StoreError(f"the file {path.name} is of no known kind", "end it in .jsonl or .parquet")
+    if not path.parent.is_dir():
+        raise StoreError(f"the directory {path.parent} of the export is not there", "make it")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with translated(str(path)):

@@ -106,6 +106,7 @@ class Writer:
                 self._wake.notify()
                 return done
         with self._alone:
+            done.set_running_or_notify_cancel()
             self._write([call])
         return done
 
@@ -136,8 +137,14 @@ class Writer:
         expected = 1
         while calls := self._next(expected):
             expected = len(calls)
-            self._write(calls)
-            calls.clear()  # what was written need not wait in memory for what comes next
+            # Who gave up waiting before this is not written; from here on it can no longer be cancelled.
+            wanted = [call for call in calls if call.done.set_running_or_notify_cancel()]
+            given_up = sum(len(call.rows) for call in calls) - sum(len(call.rows) for call in wanted)
+            with self._wake:
+                self.counts.waiting -= given_up
+            if wanted:
+                self._write(wanted)
+            del calls, wanted  # what was written need not wait in memory for what comes next
 
     def _next(self, expected: int) -> list[_Call]:
         """Wait for calls, a little longer where fewer came than expected; none once the store is closed."""
