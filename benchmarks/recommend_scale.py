@@ -130,9 +130,30 @@ def measured(items: int, calls: int) -> dict[str, Any]:
     began_s = time.perf_counter()
     live.add_events(events)
     figures["event_ms"] = (time.perf_counter() - began_s) * 1e3 / len(events)
-    figures |= _recall(live)
+    figures |= _recall(live) | _ranking(live, calls)
     figures["rss_mib"] = psutil.Process().memory_info().rss / 2**20
     return figures
+
+
+def _ranking(live: LiveRecommender, calls: int) -> dict[str, Any]:
+    """1,000 given items ranked on all tasks, beside the bare model call on the same rows, in turns."""
+    rows = np.arange(1000, dtype=np.int64)
+    ids = [live.items.now.ids[row] for row in rows]
+    now = live.items.now
+    asker = live._scorer.asker(now, live.people.of(None, 0, {}), live.history.of("0", now), None, {})
+    ranked_ms, bare_ms = [], []
+    for user in range(calls):
+        began_s = time.thread_time()
+        asker.ahead.every_task(asker.data, 0, rows)
+        between_s = time.thread_time()
+        live.rank(Query(user=str(user % _USERS)), ids)
+        ranked_ms.append((time.thread_time() - between_s) * 1e3)
+        bare_ms.append((between_s - began_s) * 1e3)
+    return {
+        "rank_1000_cpu_ms": float(np.median(ranked_ms)),
+        "bare_1000_cpu_ms": float(np.median(bare_ms)),
+        "rank_1000_p99_cpu_ms": float(np.percentile(ranked_ms, 99)),
+    }
 
 
 def _recall(live: LiveRecommender) -> dict[str, Any]:
