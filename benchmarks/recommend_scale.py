@@ -138,7 +138,7 @@ def measured(items: int, calls: int) -> dict[str, Any]:
 def _ranking(live: LiveRecommender, calls: int) -> dict[str, Any]:
     """1,000 given items ranked on all tasks, beside the bare model call on the same rows, in turns."""
     rows = np.arange(1000, dtype=np.int64)
-    ids = [live.items.now.ids[row] for row in rows]
+    ids = [live.items.now.ids[row] for row in rows.tolist()]
     now = live.items.now
     asker = live._scorer.asker(now, live.people.of(None, 0, {}), live.history.of("0", now), None, {})
     ranked_ms, bare_ms = [], []
