@@ -1,4 +1,5 @@
 # make demo        train and judge one model on real data
+# make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
 # make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, generation, requests, knowledge, reasons, profiles, lists, tuning, safety
@@ -8,7 +9,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
 PARTS  := train score text stream quality generation requests knowledge reasons profiles lists tuning safety
-.PHONY: demo test check benchmark clean $(PARTS:%=benchmark-%)
+.PHONY: demo serve test check benchmark clean $(PARTS:%=benchmark-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +25,13 @@ demo: $(VENV)/.installed
 	@$(BIN)/motet explain $(RUN) --user 42
 	@echo && echo 'motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"'
 	@$(BIN)/motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"
+
+$(RUN)/manifest.json: | $(VENV)/.installed
+	$(BIN)/motet datasets fetch movielens-100k --out data/movielens-100k
+	$(BIN)/motet train data/movielens-100k/schema.yaml --data data/movielens-100k --out $(RUN) --overwrite
+
+serve: $(VENV)/.installed $(RUN)/manifest.json
+	$(BIN)/motet serve $(RUN)
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2

@@ -15,6 +15,7 @@ from rich.markup import escape
 import motet
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
 from motet.cli._progress import progress_on_terminal
+from motet.cli._serve import serve
 from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -41,7 +42,7 @@ app = typer.Typer(
         "3. `motet train schema.yaml --data DIR --out BUNDLE` trains one model for all tasks.\n\n"
         "4. `motet evaluate BUNDLE --data DIR --controls` says honestly how good it is; `report.html` lies in the bundle.\n\n"
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
-        "use it in words.\n\n"
+        "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet tune` fits the language models to your own data.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
@@ -54,6 +55,7 @@ app.command()(tune)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)
+app.command()(serve)
 
 
 @app.callback(invoke_without_command=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motet.explain import Description, Explainer, Reason
     from motet.requests import Request
 
-__all__ = ["ask", "describe", "explain", "make_a_list", "profile"]
+__all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
 
 
 def ask(
@@ -49,7 +49,7 @@ def ask(
     from motet import workflow  # noqa: PLC0415
     from motet.assist import Conversation  # noqa: PLC0415
 
-    words = _words(bundle, model, changes)
+    words = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
         assistant = workflow.open_assistant(bundle, words=words, progress=report)
         so_far = Conversation(user=user)
@@ -150,7 +150,7 @@ def explain(
     """Say why an item is, or is not, for a user: the reason, and everything found that it rests on."""
     from motet import workflow  # noqa: PLC0415
 
-    words = _words(bundle, model, changes)
+    words = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
         explainer = workflow.open_explainer(bundle, words=words, progress=report)
         if item is None:
@@ -214,7 +214,7 @@ def describe(
     """Say what an item is, from the catalogue and the knowledge graph alone."""
     from motet import workflow  # noqa: PLC0415
 
-    words = _words(bundle, model, changes)
+    words = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
         explainer = workflow.open_explainer(bundle, words=words, progress=report)
         found = explainer.describe(item, language=language)  # type: ignore[arg-type]
@@ -238,7 +238,7 @@ def make_a_list(
     """Put together the best list that keeps every limit of a request, or say which limits cannot be met."""
     from motet import workflow  # noqa: PLC0415
 
-    words = _words(bundle, model, changes)
+    words = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
         assistant = workflow.open_assistant(bundle, words=words, progress=report)
         answer = assistant.make_list(request, user=user, scenario=scenario, time_limit_s=seconds)
@@ -256,7 +256,7 @@ def make_a_list(
         out_console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
 
 
-def _words(bundle: Path, model: bool, changes: Sequence[str] | None) -> LanguageSettings | None:
+def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) -> LanguageSettings | None:
     """Settings of the language model that was asked for, checked before any work."""
     if not model:
         if changes:

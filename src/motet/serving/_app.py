@@ -6,14 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 import motet
 from motet.serving._context import Context
+from motet.serving._doorkeeper import Doorkeeper
 from motet.serving._engine import Engine
+from motet.serving._gorse._router import gorse_router
+from motet.serving._guard import Guard
+from motet.serving._models import ModelDesk
 from motet.serving._problems import install_problems
 from motet.serving._routes_answers import answer_routes
+from motet.serving._routes_lists import list_routes
+from motet.serving._routes_operate import health_routes, operate_routes
 from motet.serving._routes_records import record_routes
 from motet.serving._settings import HttpSettings
+from motet.serving._stats import Stats
 from motet.serving._work import Work
 
 __all__ = ["build_app"]
@@ -24,16 +32,21 @@ _ABOUT = (
 )
 
 
-def build_app(engine: Engine, settings: HttpSettings | None = None) -> FastAPI:
+def build_app(
+    engine: Engine, settings: HttpSettings | None = None, *, models: ModelDesk | None = None
+) -> FastAPI:
     """The application that answers from an engine.
 
     Args:
         engine: With an active model, now or soon.
         settings: Limits.
+        models: Model versions of the engine; made where left out.
     """
     settings = settings or HttpSettings()
     work = Work(settings.workers, settings.waiting, settings.request_s)
-    context = Context(engine, work, settings)
+    door = Doorkeeper(engine.store.keys, settings)
+    models = models or ModelDesk(engine)
+    context = Context(engine, work, settings, models, door, Stats(engine, work))
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -45,4 +58,17 @@ def build_app(engine: Engine, settings: HttpSettings | None = None) -> FastAPI:
     install_problems(app)
     app.include_router(answer_routes(context))
     app.include_router(record_routes(context))
+    app.include_router(list_routes(context))
+    app.include_router(operate_routes(context))
+    app.include_router(health_routes(context))
+    app.include_router(gorse_router(engine))
+    app.add_middleware(Guard, door=door, watch=engine.watch, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["X-API-Key", "Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
     return app

@@ -10,9 +10,12 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from motet.serving._doorkeeper import Doorkeeper
 from motet.serving._engine import Engine
+from motet.serving._models import ModelDesk
 from motet.serving._problems import Problem
 from motet.serving._settings import HttpSettings
+from motet.serving._stats import Stats
 from motet.serving._work import Kind, Work
 
 __all__ = ["PROBLEMS", "Context", "json_bytes"]
@@ -45,11 +48,17 @@ class Context:
         engine: Answers.
         work: Does so off the event loop.
         settings: Limits.
+        models: Model versions.
+        door: Looks at keys.
+        stats: Numbers.
     """
 
     engine: Engine
     work: Work
     settings: HttpSettings
+    models: ModelDesk
+    door: Doorkeeper
+    stats: Stats
 
     async def answer(
         self, kind: Kind, call: Callable[[], Any], *, status: int = 200, limit_s: float | None = None

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.errors import MotetError, StoreUnavailableError
 from motet.recommend import AnyFilter, Query, Ranked, RankedItem, Similar
 from motet.schema import Schema
 from motet.serving._answers import (
@@ -29,18 +29,23 @@ from motet.serving._answers import (
 )
 from motet.serving._ask_for import RankRequest, RecommendRequest
 from motet.serving._catalogue_view import CatalogueView
+from motet.serving._drift import Drift
+from motet.serving._faults import NoModelError
 from motet.serving._live_items import LiveCatalogue
 from motet.serving._live_users import LiveUsers
 from motet.serving._parts import OpenModel
 from motet.serving._served import ServedModel
 from motet.serving._settings import EngineSettings
+from motet.serving._shadow import Shadow
 from motet.serving._shown_log import ShownLog
 from motet.serving._speaker import Speaker
+from motet.serving._watch import Watch
 from motet.store import Event, Shown, ShownItem, Store
 
 __all__ = ["Engine", "default_weights"]
 
 _log: Final = logging.getLogger("motet.serving")
+_MOST_TYPES: Final = 50
 
 
 def default_weights(schema: Schema) -> dict[str, float]:
@@ -67,6 +72,10 @@ class Engine:
         items: The live catalogue.
         users: Users, and what they did.
         words: Everything in words.
+        shown_log: Records shown lists.
+        watch: Counts what is asked and told.
+        drift: Compares who asks with whom the model was trained.
+        shadow: Compares predictions with outcomes.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
@@ -75,6 +84,8 @@ class Engine:
         self.shown_log = ShownLog(store, self.settings.shown_waiting)
         self._active: ServedModel | None = None
         self.items, self.users, self.words = LiveCatalogue(self), LiveUsers(self), Speaker(self)
+        self.watch, self.drift, self.shadow = Watch(), Drift(), Shadow(store)
+        self._types: set[str] = set()
         self._reasons = ThreadPoolExecutor(2, "motet-reasons")
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
@@ -84,7 +95,12 @@ class Engine:
     def open(self, name: str, path: str | Path) -> ServedModel:
         """Open a bundle and bring it up to what the store holds; it answers nothing yet."""
         served = ServedModel(
-            name, Path(path), self.open_model, self.store, users_in_memory=self.settings.users_in_memory
+            name,
+            Path(path),
+            self.open_model,
+            self.store,
+            users_in_memory=self.settings.users_in_memory,
+            outcomes=self.shadow.outcomes,
         )
         served.catch_up()
         return served
@@ -104,11 +120,21 @@ class Engine:
         """The model that answers.
 
         Raises:
-            BundleError: If none does.
+            NoModelError: If none does.
         """
         if self._active is None:
-            raise BundleError("no model is active", "load and activate one")
+            raise NoModelError("no model is active", "load and activate one")
         return self._active
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a model answers."""
+        return self._active is not None
+
+    @property
+    def name(self) -> str | None:
+        """Name of the active model; None where there is none."""
+        return self._active.name if self._active is not None else None
 
     @property
     def is_ready(self) -> bool:
@@ -124,10 +150,14 @@ class Engine:
         self._reasons.shutdown(wait=False, cancel_futures=True)
 
     def _follow(self) -> None:
+        compared_s = time.monotonic()
         while not self._stop.wait(self.settings.follow_s):
             try:
                 if self._active is not None:
                     self._active.catch_up()
+                    if time.monotonic() - compared_s >= self.settings.shadow_s:
+                        self.shadow.compute(self._active.schema)
+                        compared_s = time.monotonic()
             except StoreUnavailableError:
                 continue
             except Exception:
@@ -143,7 +173,9 @@ class Engine:
             DataError: If a value of it is wrong.
         """
         served = self.active
-        ranked, notes = self._ranked(served, self._query(served, request))
+        query = self._query(served, request)
+        ranked, notes = self._ranked(served, query)
+        self._note_asking(served, query, ranked)
         view = CatalogueView(served)
         read = view.read([item.item for item in ranked.items])
         reasons: dict[str, str] = {}
@@ -275,8 +307,15 @@ class Engine:
             StoreUnavailableError: If they are not known to be on disk; the same may be sent again.
         """
         served = self.active
-        served.check(events)
-        return self._stored(self.store.events.add(events))
+        try:
+            served.check(events)
+        except MotetError:
+            self.watch.say("rejected", "event", len(events))
+            raise
+        new = self.store.events.add(events)
+        self._note_telling(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
+        self.watch.say("repeated", "event", len(new) - sum(new))
+        return self._stored(new)
 
     def _stored(self, new: Sequence[bool]) -> EventsAnswer:
         self.follow_now()
@@ -313,6 +352,30 @@ class Engine:
         own, given = self.settings.budget, request.budget
         changes["budget"] = own.model_copy(update=given.model_dump(exclude_none=True))
         return request.model_copy(update=changes)
+
+    def _note_asking(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
+        self.watch.say("served_by", ranked.served_by)
+        live = served.parts.live
+        row = -1 if query.user is None else live.history.row(query.user)
+        person = live.people.of(query.user, row, query.user_features)
+        known = "none" if query.user is None else "known" if row >= 0 or person.known else "unknown"
+        self.watch.say("user", known)
+        if person.known:
+            self.drift.note(served, "user", person.table, 0)
+
+    def _note_telling(self, served: ServedModel, events: Sequence[Event]) -> None:
+        now = served.parts.live.items.now
+        known = 0
+        for one in events:
+            if one.type not in self._types and len(self._types) < _MOST_TYPES:
+                self._types.add(one.type)
+            self.watch.say("event", one.type if one.type in self._types else "others")
+            row = now.row(one.item)
+            if row >= 0:
+                known += 1
+                self.drift.note(served, "item", now.view.table, row)
+        self.watch.say("item", "known", known)
+        self.watch.say("item", "unknown", len(events) - known)
 
     def _ranked(self, served: ServedModel, query: Query) -> tuple[Ranked, list[str]]:
         try:

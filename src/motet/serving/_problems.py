@@ -12,7 +12,8 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from motet.errors import BundleError, DataError, MotetError, RequestError, StoreError, StoreUnavailableError
+from motet.errors import MotetError, StoreUnavailableError
+from motet.serving._faults import ConflictError, NoModelError, NotFoundError
 from motet.serving._work import LateWorkError, OverloadedError
 
 __all__ = ["NotFoundError", "Problem", "install_problems", "problem_response"]
@@ -62,10 +63,6 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
 
 
-class NotFoundError(MotetError):
-    """What was named in the address is not there."""
-
-
 def problem_response(
     status: int,
     detail: str,
@@ -99,11 +96,9 @@ def problem_response(
 def _status_of(error: MotetError) -> int:
     if isinstance(error, NotFoundError):
         return 404
-    if isinstance(error, StoreUnavailableError):
+    if isinstance(error, StoreUnavailableError | NoModelError):
         return 503
-    if isinstance(error, RequestError | DataError | StoreError):
-        return 422
-    return 409 if isinstance(error, BundleError) else 422
+    return 409 if isinstance(error, ConflictError) else 422
 
 
 def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
@@ -151,7 +146,9 @@ def install_problems(app: FastAPI) -> None:
         return respond(request, 503, "the answer took too long", "ask for less, or send it again", retry_s=2)
 
     async def failed(request: Request, error: Exception) -> Response:
-        _log.error("a request failed: %s", request.scope["path"], exc_info=error)
+        _log.error(
+            "a request failed", exc_info=error, extra={"request_id": request.scope.get("motet.request_id")}
+        )
         return respond(request, 500, f"an error that was not foreseen ({type(error).__name__})")
 
     app.add_exception_handler(RequestValidationError, wrong)

@@ -22,7 +22,7 @@ from motet.serving._answers import (
 )
 from motet.serving._ask_for import AskRequest, Language, ListRequest, RankRequest, RecommendRequest, Tone
 from motet.serving._context import PROBLEMS, Context
-from motet.serving._problems import NotFoundError
+from motet.serving._faults import NotFoundError
 
 __all__ = ["answer_routes"]
 

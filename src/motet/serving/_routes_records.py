@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from motet.serving._answers import EventsAnswer, HistoryAnswer, ItemsPage, ItemView, UsersPage, UserView
 from motet.serving._context import PROBLEMS, Context
-from motet.serving._problems import NotFoundError
+from motet.serving._faults import NotFoundError
 from motet.serving._wire import (
     Done,
     EventsIn,

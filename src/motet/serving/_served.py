@@ -11,6 +11,7 @@ from typing import Any
 from motet.errors import MotetError, StoreUnavailableError
 from motet.recommend import LiveEvent
 from motet.serving._parts import ModelParts, OpenModel
+from motet.serving._shadow import Outcomes
 from motet.serving._tell import ItemColumns, Meanings, user_row
 from motet.store import Change, Event, Item, Store, User
 
@@ -34,6 +35,7 @@ class ServedModel:
         open_model: Opens the bundle.
         store: What it follows.
         users_in_memory: Users whose live events are kept.
+        outcomes: Is told of events that name a shown list.
 
     Attributes:
         parts: What answers.
@@ -41,10 +43,17 @@ class ServedModel:
     """
 
     def __init__(
-        self, name: str, path: Path, open_model: OpenModel, store: Store, *, users_in_memory: int = 100_000
+        self,
+        name: str,
+        path: Path,
+        open_model: OpenModel,
+        store: Store,
+        *,
+        users_in_memory: int = 100_000,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self.name, self.path, self._store = name, path, store
-        self._most_users = users_in_memory
+        self._most_users, self._outcomes = users_in_memory, outcomes
         self._opened = False
         self.parts: ModelParts = open_model(path, self._past)
         self._opened = True
@@ -159,6 +168,8 @@ class ServedModel:
         return [self._meanings.told(one, user) for one in reversed(events) if one.seq <= self.seq]
 
     def _add_events(self, events: Sequence[Event]) -> None:
+        if self._outcomes is not None:
+            self._outcomes.add(self.schema, events)
         told = [self._meanings.told(one, self.known_as(one.user)) for one in events]
         live = self.parts.live
         try:

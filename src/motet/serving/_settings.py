@@ -44,6 +44,7 @@ class HttpSettings:
         requests_per_s: Requests a second, per key or address, on the long run.
         burst: Requests at once, per key or address.
         origins: Sites whose pages may call the service from a browser.
+        hosts: Names of this host that a request may bear while there are no keys; any when empty.
         pages: Whether pages are shown.
     """
 
@@ -56,4 +57,5 @@ class HttpSettings:
     requests_per_s: float = 200.0
     burst: int = 400
     origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     pages: bool = True

@@ -1,0 +1,117 @@
+"""The command that serves."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from motet.cli._options import BundleDir, Model, Settings
+from motet.cli._words import language_settings
+from motet.errors import MissingExtraError, RequestError
+
+if TYPE_CHECKING:
+    from motet.schema import LanguageSettings
+    from motet.serving import LoadPast, ModelParts, OpenModel
+
+__all__ = ["serve"]
+
+
+def serve(
+    bundle: BundleDir,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond loopback only with keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65_535)] = 8000,
+    no_pages: Annotated[bool, typer.Option("--no-pages", help="The API alone.")] = False,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a key with all scopes, and print it this once.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None, typer.Option("--origin", help="Site whose pages may call the API; repeatable.")
+    ] = None,
+    model: Model = False,
+    changes: Settings = None,
+) -> None:
+    """Serve a bundle: API, pages and store in one process; what is told a second ago counts in the next answer."""
+    for package in ("fastapi", "uvicorn", "sqlalchemy", "prometheus_client"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "serve")
+    import torch  # noqa: PLC0415 (a command imports what it uses)
+
+    from motet.serving import (  # noqa: PLC0415
+        LOOPBACK,
+        Engine,
+        HttpSettings,
+        ModelDesk,
+        build_app,
+        is_loopback,
+        listen,
+        log_as_json,
+        run_server,
+    )
+    from motet.store import Store  # noqa: PLC0415
+
+    words = language_settings(bundle, model, changes)
+    place = bundle.absolute()
+    log_as_json()
+    torch.set_num_threads(1)  # requests run beside each other already
+    with Store(store or place.with_name(f"{place.name}.sqlite")) as opened:
+        if new_key:
+            key, _ = opened.keys.create({"read", "write", "admin"}, "made by motet serve")
+            typer.echo(f"key: {key}")
+        are_keys = opened.keys.any()
+        if not are_keys and not is_loopback(host):
+            raise RequestError(
+                f"listening on {host} needs a key: without any, everything is allowed to everybody",
+                "add --new-key, or listen on 127.0.0.1",
+            )
+        hosts = tuple({*LOOPBACK, host}) if is_loopback(host) else ()
+        settings = HttpSettings(origins=tuple(origin or ()), pages=not no_pages, hosts=hosts)
+        sockets = listen(host, port)
+        engine = Engine(opened, _opener(words))
+        try:
+            models = ModelDesk(engine)
+            name = models.start(place)
+            app = build_app(engine, settings, models=models)
+            bound = sockets.getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            address = f"http://{shown}:{bound}"
+            if not no_pages and find_spec("motet.pages") is not None:
+                from motet import pages  # noqa: PLC0415
+
+                pages.mount(app, address)
+
+            def ready() -> None:
+                typer.echo(f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}")
+                if not are_keys:
+                    typer.echo("no keys: everything is allowed to whoever reaches this machine's loopback")
+                sys.stdout.flush()
+
+            run_server(app, sockets, settings, ready=ready)
+        finally:
+            engine.close()
+            sockets.close()
+
+
+def _opener(words: LanguageSettings | None) -> OpenModel:
+    """Opens bundles as the service needs them."""
+    from motet import workflow  # noqa: PLC0415
+    from motet.explain import Profiler  # noqa: PLC0415
+    from motet.recommend import LiveRecommender  # noqa: PLC0415
+    from motet.serving import ModelParts  # noqa: PLC0415
+
+    def open_model(path: Path, load: LoadPast) -> ModelParts:
+        assistant = workflow.open_assistant(path, words=words)
+        explainer = assistant.explainer
+        live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
+        return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
+
+    return open_model

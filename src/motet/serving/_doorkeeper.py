@@ -1,0 +1,149 @@
+"""Who may come in: keys, their scopes, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import Scope as HttpScope
+
+from motet.errors import StoreUnavailableError
+from motet.serving._rate import RateLimit
+from motet.serving._scopes import allows, needed_scope
+from motet.serving._settings import HttpSettings
+from motet.store import Key, Keys
+
+__all__ = ["Doorkeeper", "Refused"]
+
+_FRESH_S: Final = 5.0
+_MOST: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """That a request may not come in.
+
+    Attributes:
+        status: As which HTTP status.
+        detail: Why.
+        cure: What to do.
+        retry_s: When to come again.
+    """
+
+    status: int
+    detail: str
+    cure: str
+    retry_s: int | None = None
+
+
+class Doorkeeper:
+    """Looks at keys and counts visits.
+
+    Where the store holds no key, everything is allowed: the service listens on loopback alone then.
+
+    Args:
+        keys: The keys.
+        settings: Limits.
+    """
+
+    def __init__(self, keys: Keys, settings: HttpSettings) -> None:
+        self._keys = keys
+        self._settings = settings
+        self._rate = RateLimit(settings.requests_per_s, settings.burst)
+        self._known: OrderedDict[bytes, tuple[float, Key | None]] = OrderedDict()
+        self._any: tuple[float, bool] = (-math.inf, False)
+
+    def forget(self) -> None:
+        """Look at every key anew: some were made or revoked."""
+        self._known.clear()
+        self._any = (-math.inf, False)
+
+    async def look(self, scope: HttpScope) -> Refused | str | None:
+        """Whether a request may come in.
+
+        Returns:
+            Why not; or the id of its key; or None where it comes without one.
+        """
+        needed = needed_scope(scope["method"], scope["path"])
+        if needed is None and scope["path"].startswith(("/v1/health/", "/api/health/")):
+            return None
+        client = scope.get("client")
+        address = f"from {client[0]}" if client else "from nowhere"
+        headers = Headers(scope=scope)
+        try:
+            if not await self._are_keys():
+                wrong_host = self._wrong_host(headers)
+                return wrong_host or self._counted(address)
+            if needed is None:
+                return self._counted(address)
+            said = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+            if not said:
+                return self._counted(address) or Refused(
+                    401, "this needs a key", "send one in X-API-Key or Authorization: Bearer"
+                )
+            key = await self._key(said, address)
+        except StoreUnavailableError:
+            return Refused(503, "keys cannot be looked up just now", "send it again a little later", 1)
+        if isinstance(key, Refused):
+            return key
+        if key is None:
+            return Refused(401, "the key is not known, or was revoked", "send one that is known")
+        if not allows(key.scopes, needed):
+            return Refused(
+                403, f"the key does not allow this: it needs the scope {needed}", "use another key"
+            )
+        return self._counted(f"key {key.id}") or key.id
+
+    async def _are_keys(self) -> bool:
+        at_s, there = self._any
+        if time.monotonic() - at_s > _FRESH_S:
+            try:
+                there = await asyncio.to_thread(self._keys.any)
+            except StoreUnavailableError:
+                if at_s == -math.inf:
+                    raise
+            self._any = (time.monotonic(), there)
+        return there
+
+    async def _key(self, said: str, address: str) -> Key | Refused | None:
+        digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
+        at_s, key = self._known.get(digest, (-math.inf, None))
+        if time.monotonic() - at_s <= _FRESH_S:
+            if key is None and (refused := self._counted(address)):
+                return refused
+            return key
+        if refused := self._counted(address):  # looking up costs the database something
+            return refused
+        key = await asyncio.to_thread(self._keys.verify, said)
+        self._known[digest] = (time.monotonic(), key)
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return key
+
+    def _counted(self, who: str) -> Refused | None:
+        wait_s = self._rate.wait_s(who)
+        if wait_s <= 0:
+            return None
+        return Refused(
+            429, "too many requests came from here", "wait as long as Retry-After says", math.ceil(wait_s)
+        )
+
+    def _wrong_host(self, headers: Headers) -> Refused | None:
+        """Without keys, only who names this host may come: a page elsewhere could lead a browser here under its own."""
+        if not self._settings.hosts:
+            return None
+        host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
+        if host in self._settings.hosts:
+            return None
+        return Refused(403, "this service answers for its own host alone while it has no keys", "make a key")
+
+
+def _bearer(header: str) -> str:
+    kind, _, said = header.partition(" ")
+    return said.strip() if kind.lower() == "bearer" else ""

@@ -1,0 +1,170 @@
+"""What every request passes: an id, a look at its key, its body counted, its answer noted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from motet.serving._bodies import BodyError, json_depth, read_body
+from motet.serving._doorkeeper import Doorkeeper, Refused
+from motet.serving._problems import problem_response
+from motet.serving._settings import HttpSettings
+from motet.serving._watch import Watch
+
+__all__ = ["Guard"]
+
+_log: Final = logging.getLogger("motet.access")
+_SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_LARGE: Final = 2**18
+_STREAMS: Final = "/v1/import/"
+_PAGES: Final = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'; object-src 'none'"
+)
+_DOCS: Final = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
+    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "frame-ancestors 'none'"
+)
+_REPORT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; frame-ancestors 'self'"
+
+
+class Guard:
+    """Stands before an application.
+
+    Args:
+        app: The application.
+        door: Looks at keys.
+        watch: Counts.
+        settings: Limits.
+    """
+
+    def __init__(self, app: ASGIApp, door: Doorkeeper, watch: Watch, settings: HttpSettings) -> None:
+        self._app, self._door, self._watch, self._settings = app, door, watch, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or say why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        headers = Headers(scope=scope)
+        said = headers.get("x-request-id", "")
+        scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
+        status = 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._dress(scope, MutableHeaders(scope=message))
+            await send(message)
+
+        key: str | None = None
+        try:
+            found = await self._door.look(scope)
+            if isinstance(found, Refused):
+                await self._refuse(scope, receive, send_on, found)
+                return
+            key = found
+            inner = await self._body(scope, receive, headers)
+            if isinstance(inner, Refused):
+                await self._refuse(scope, receive, send_on, inner)
+            elif inner is not None:
+                await self._app(scope, inner, send_on)
+        finally:
+            self._note(scope, status, (time.perf_counter() - began_s) * 1e3, key)
+
+    async def _body(self, scope: Scope, receive: Receive, headers: Headers) -> Receive | Refused | None:
+        if scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"].startswith(_STREAMS):
+            return receive
+        told = headers.get("content-length", "")
+        settings = self._settings
+        try:
+            body = await read_body(
+                receive,
+                told_bytes=int(told) if told.isascii() and told.isdigit() else None,
+                most_bytes=settings.most_body_bytes,
+                limit_s=settings.body_s,
+            )
+        except BodyError as error:
+            return Refused(error.status, error.detail, error.cure)
+        if body is None:
+            return None
+        if body:
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json" and not kind.endswith("+json"):
+                return Refused(415, f"the content is {kind[:80] or 'of no kind'!a}", "send application/json")
+            depth = await asyncio.to_thread(json_depth, body) if len(body) > _LARGE else json_depth(body)
+            if depth > settings.most_depth:
+                return Refused(422, f"the JSON is {depth} levels deep", f"send at most {settings.most_depth}")
+        return _replayed(body, receive)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
+        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+        if refused.status in (408, 413):
+            headers["Connection"] = "close"  # what still comes of the body is not read
+        response = problem_response(
+            refused.status,
+            refused.detail,
+            refused.cure,
+            request_id=scope["motet.request_id"],
+            path=scope["path"],
+            retry_s=refused.retry_s,
+            headers=headers,
+        )
+        await response(scope, receive, send)
+
+    def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
+        path = scope["path"]
+        headers["X-Request-Id"] = scope["motet.request_id"]
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers.setdefault("X-Frame-Options", "SAMEORIGIN" if path.endswith("/report") else "DENY")
+        if path.startswith(("/v1/", "/api/")):
+            headers.setdefault("Cache-Control", "no-store")
+        policy = _DOCS if path.startswith("/docs") else _REPORT if path.endswith("/report") else _PAGES
+        headers.setdefault("Content-Security-Policy", policy)
+
+    def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
+        route = _route_of(scope)
+        self._watch.request(scope["method"], route, status, elapsed_ms)
+        told = {
+            "request_id": scope["motet.request_id"],
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "elapsed_ms": round(elapsed_ms, 2),
+            "key": key,
+        }
+        level = logging.INFO if status < 500 else logging.WARNING
+        _log.log(level, "request", extra=told)
+
+
+def _route_of(scope: Scope) -> str:
+    """The route as it is written in the table, so that no id of anybody stands in a log."""
+    path = getattr(scope.get("route"), "path", None)
+    if isinstance(path, str) and path:
+        return path
+    return "page" if not scope["path"].startswith(("/v1", "/api")) else "none"
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives a body that was read already, and then what comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
