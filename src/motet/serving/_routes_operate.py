@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from motet.serving._context import PROBLEMS, Context
-from motet.serving._faults import NotFoundError
+from motet.serving._faults import ConflictError, NotFoundError
 from motet.serving._models import ModelView
 from motet.serving._schema_view import SchemaView, schema_view
 from motet.serving._wire import Done
