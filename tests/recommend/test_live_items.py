@@ -275,6 +275,23 @@ def test_users_told_while_serving(live: LiveRecommender) -> None:
     assert live.recommend(Query(user="stranger", k=3)).served_by == "popular"
 
 
+def test_events_without_a_time_are_the_latest(live: LiveRecommender) -> None:
+    told = [("70", 5e8), ("80", 0.0), ("90", 3e8), ("100", 0.0), ("110", 9e8)]
+    live.add_events([LiveEvent(user="new", item=item, type="click", at_s=at_s) for item, at_s in told])
+    now = live.items.now
+    past = live.history.of("new", now)
+    assert [now.ids[row] for row in past.liked.rows] == ["90", "70", "80", "100", "110"]
+    after = live.history.after(past, [LiveEvent(item="10")], now)
+    assert now.ids[after.liked.rows[-1]] == "10"
+    assert len(live.history.of("new", now).liked.rows) == 5
+
+
+def test_a_clock_that_is_ahead_does_not_stop_the_trend(live: LiveRecommender) -> None:
+    live.add_events([LiveEvent(user="v", item="70", type="click", at_s=9e9, scenario="search")])
+    live.add_events([LiveEvent(user=f"v{k}", item="80", type="click", scenario="search") for k in range(3)])
+    assert live.recommend(Query(scenario="search", k=2)).items[0].item == "80"
+
+
 def test_events_taken_back_and_users_erased(live: LiveRecommender) -> None:
     before = live.rank(Query(user="u1"), ["10", "20"])
     events = [LiveEvent(user="u1", item=item, type="click", value=1, at_s=2e9) for item in ("70", "80")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -250,7 +251,8 @@ class LiveRecommender:
         liked = [(meant, row) for meant, row in added.meant if meant.liked is not False]
         if liked:
             rows = np.array([row for _, row in liked], np.int64)
-            time_s = np.array([meant.event.at_s for meant, _ in liked])
+            now_s = time.time()  # a clock that is ahead must not make all else look old
+            time_s = np.array([min(meant.event.at_s or now_s, now_s) for meant, _ in liked])
             places = [meant.scenario for meant, _ in liked]
             self._own.liked(rows, time_s, places)
         return added

@@ -24,7 +24,7 @@ class LiveEvent(BaseModel):
         item: Its id.
         type: Name of a column or task; left out, that the user liked the item.
         value: The cell, or 1 and 0 for a task.
-        at_s: When, seconds since 1970.
+        at_s: When, seconds since 1970; 0, which is no time that is told, is after all others.
         scenario: Where.
         columns: Further cells of the row.
 

@@ -32,7 +32,9 @@ class Recent:
     total: int
 
     def with_event(self, row: int, time_s: float, last: int) -> Recent:
-        """One event more, in its place by time, and the latest ``last`` kept."""
+        """One event more, in its place by time, and the latest ``last`` kept; one at 0 is the latest of all."""
+        if not time_s:
+            time_s = float(self.time_s[-1]) if len(self.time_s) else -np.inf
         place = int(np.searchsorted(self.time_s, time_s, side="right"))
         rows = np.insert(self.rows, place, row)[-last:]
         times = np.insert(self.time_s, place, time_s)[-last:]
