@@ -138,3 +138,20 @@ def test_time_grows_with_the_text_and_not_with_its_square(piece: str) -> None:
     start_s = time.process_time()
     as_data(piece * (50_000 // len(piece)), 20_000)
     assert time.process_time() - start_s < 3.0
+
+
+def _fastest_s(text: str) -> float:
+    times = []
+    for _ in range(3):
+        start_s = time.process_time()
+        as_data(text)
+        times.append(time.process_time() - start_s)
+    return min(times)
+
+
+@pytest.mark.parametrize("piece", ["a word ", "<a", "[a](", "&lt;", "八", "1234 ", "ﷺ", "㍿"])
+def test_a_very_long_text_takes_no_more_time_than_what_is_read_of_it(piece: str) -> None:
+    """235,000 characters against 17,000; signs for whole phrases against letters."""
+    read = _fastest_s((piece * 17_000)[:17_000])
+    assert _fastest_s((piece * 235_000)[:235_000]) < 3 * read + 0.05
+    assert read < 12 * _fastest_s(("a word " * 17_000)[:17_000]) + 0.05

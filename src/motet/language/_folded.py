@@ -16,6 +16,7 @@ INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
+_LONGEST_PLAIN: Final = 4  # a sign for a whole phrase, of up to 18 letters, hides nothing: it stays a sign
 _BLANK: Final = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85")
 _WITHOUT_SHAPE: Final = frozenset({"Cf", "Cc", "Cs", "Co", "Cn"})
 
@@ -68,4 +69,5 @@ def _plain(character: str) -> str:
         return character
     if unicodedata.category(character) == "Nd":
         return str(unicodedata.digit(character))
-    return unicodedata.normalize("NFKC", character)
+    plain = unicodedata.normalize("NFKC", character)
+    return plain if len(plain) <= _LONGEST_PLAIN else character

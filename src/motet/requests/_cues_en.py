@@ -15,7 +15,9 @@ ENGLISH: Final[Mapping[str, str]] = {
         dislike, dislikes, disliked, detest, tired of, sick of, bored of, bored with, fed up with, cant stand, avoid,
         avoiding, skip, exclude, excluding, leave out, minus, non, rather not, prefer not, no more, enough of,
         instead of, less, free of, devoid of, not in the mood for, not interested in, not a fan of, not fond of,
-        keep away from, stay away from, drop the, drop, remove the, remove, get rid of, take out, ditch, cross out, had enough of, cannot stand, allergic to, not into, nix""",
+        keep away from, stay away from, drop the, drop, remove the, remove, get rid of, take out, ditch, cross out, had enough of, cannot stand, allergic to, not into, nix, wont watch,
+        will not watch, wouldnt watch, would not watch, wont see, will not see, wont have, wont sit through, refuse to watch,
+        never watch, not watching, not going to watch, not want to see, dont want to see""",
     "except": """except, except for, anything but, everything but, all but, other than, apart from, aside from, besides,
         anything except, everything except, with the exception of, anything other than, anything that is not,
         anything that isnt, everything that is not""",
@@ -123,7 +125,7 @@ ENGLISH: Final[Mapping[str, str]] = {
         i grew up with, we grew up with, i grew up on, my parents were young, my parents were kids, my mother was a girl,
         my father was a boy""",
     "unless": "unless, unless it is, unless its, unless they are, unless theyre, unless of course, if not for",
-    "from": "from, in, of, during, made in, released in, made, released, out of, shot in, dating from, came out in",
+    "from": "came out, come out, from, in, of, during, made in, released in, made, released, out of, shot in, dating from, came out in",
 }
 
 ENGLISH_ORDINALS: Final[Mapping[str, int]] = {

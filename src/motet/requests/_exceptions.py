@@ -40,6 +40,8 @@ def exception_until(scan: Scan, at: int, refused: Mapping[int, str]) -> int | No
     said = tuple(scan.words[item.start : item.stop])
     if item.has("unless") and said in (("unless",), ("除", "非")):
         return stop
+    if item.has("unless") and (before < 0 or scan.tokens[item.start].kind == "han"):
+        return stop  # 除非是喜剧，不然不要
     if before < 0 or before not in refused:
         return None
     if item.has("unless"):

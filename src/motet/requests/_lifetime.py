@@ -12,6 +12,8 @@ __all__ = ["with_years_of_lives"]
 _LIMITS: Final = ("gt", "lt", "ge", "le", "or_later", "or_earlier")
 _SAYS_WHEN: Final = ("stop", "from", "year_word", "that", "comma", "mark", "dash", "also")
 _MOST_STEPS: Final = 8
+_BEFORE_BORN: Final = frozenset("出诞")
+_AFTER_BORN: Final = frozenset("于")
 _SPEAKERS: Final = frozenset(["i", "im", "me", "myself", "my", "we", "us", "our", "then", "that", "it", "我"])
 
 
@@ -27,29 +29,36 @@ def with_years_of_lives(scan: Scan) -> Scan:
     items = list(scan.items)
     events = [at for at in range(len(items)) if _is_event(scan, items, at)]
     for at in events:
-        item = items[at]
         year = _year_of(scan, items, at)
         if year is None:
             continue
-        number = items[year]
-        begins = at - (at > 0 and scan.words[items[at - 1].start] in ("出", "诞"))
-        place = at if _is_limited(scan, items, at) else _speaker(scan, items)
+        number, place = items[year], _limited(scan, items, events, at, year)
         if place is None:
-            first, last = min(begins, year), max(at, year)
+            before = at > 0 and scan.words[items[at - 1].start] in _BEFORE_BORN
+            first, last = min(at - before, year), max(at, year)
             told = scan.said(items[first].start, items[last].stop)
-            items[year] = _silent(number)
-            items[at] = Item(frozenset({"life"}), told, item.start, item.stop)
-            items[begins] = items[at] if begins == at else _silent(items[begins])
+            items[at] = Item(frozenset({"life"}), told, items[at].start, items[at].stop)
         else:
-            items[at], items[year] = _silent(item), _silent(number)
-            moved = items[place]
-            items[place] = Item(number.kinds, number.value, moved.start, moved.stop)
-            for other in events:  # said again: "before I was born, I was born in 1982"
-                for k in (other - 1, other):
-                    if k == other != place or scan.words[items[k].start] in ("出", "诞"):
-                        items[k] = _silent(items[k])
-            break
+            items[place] = Item(number.kinds, number.value, items[place].start, items[place].stop)
+        items[year] = _silent(number)
+        for other in events:  # said again: "before I was born, I was born in 1982"
+            for k, words in ((other - 1, _BEFORE_BORN), (other, None), (other + 1, _AFTER_BORN)):
+                if not 0 <= k < len(items) or items[k].has("life") or k == place:
+                    continue
+                if words is None or scan.words[items[k].start] in words:
+                    items[k] = _silent(items[k])
+        break
     return replace(scan, items=items)
+
+
+def _limited(scan: Scan, items: list[Item], events: list[int], at: int, year: int) -> int | None:
+    """Place of what the year at an event limits: that event, another one of the same person, or "me"."""
+    if _is_limited(scan, items, at):
+        return at
+    begins = min(at, year)
+    if not any(scan.words[item.start] in _SPEAKERS for item in items[max(begins - 4, 0) : begins]):
+        return None
+    return next((other for other in events if _is_limited(scan, items, other)), None) or _speaker(scan, items)
 
 
 def _silent(item: Item) -> Item:
@@ -67,7 +76,7 @@ def _is_event(scan: Scan, items: list[Item], at: int) -> bool:
     before = items[at - 1] if at else None
     after = scan.words[item.stop] if item.stop < len(scan.words) else ""
     return after == "于" or (
-        before is not None and (before.has("number") or scan.words[before.start] in ("出", "诞"))
+        before is not None and (before.has("number") or scan.words[before.start] in _BEFORE_BORN)
     )
 
 
@@ -80,7 +89,7 @@ def _year_of(scan: Scan, items: list[Item], at: int) -> int | None:
                 break
             item = items[place]
             if item.has("number"):
-                if item.value.unit == "year" and not item.value.is_decade:
+                if item.value.unit == "year":
                     return place
                 break
             if item.has("end"):

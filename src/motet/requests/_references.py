@@ -106,13 +106,15 @@ def read_pronoun(scan: Scan, at: int, reading: Reading, shown: Sequence[int], ne
 def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
     """Say that something to be like is not in the catalogue; the place after it, or ``at`` if it is no title.
 
-    It is one if it is quoted or has capitals, or if "films like" or "similar to" stands right before it
+    So is one that would be a limit ("newer than" it). It is one if it is quoted or has capitals, or if "films like" or "similar to" stands right before it
     and no word of it is a common one.
     """
     item = scan.items[at]
     if not item.has("word", "quote") and not (item.has("stop", "noun") and _capital(scan, item)):
         return at
-    if _mode(scan, at) not in ("like", "liked"):
+    mode = _mode(scan, at)
+    limits = mode in _LIMITS and at > 0 and scan.items[at - 1].has(mode) and _capital(scan, item)
+    if not limits and mode not in ("like", "liked"):
         return at
     stop = at
     while stop < len(scan.items) and scan.items[stop].has("word", "quote") | (
@@ -130,7 +132,9 @@ def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) 
         )
     if known:
         return at
-    reading.unmet.append(f"like {scan.said(item.start, scan.items[stop - 1].stop)}")
+    named = scan.said(item.start, scan.items[stop - 1].stop)
+    cue = scan.said(scan.items[at - 1].start, scan.items[at - 1].stop) if limits else "like"
+    reading.unmet.append(f"{cue} {named}")
     return stop
 
 
