@@ -1,0 +1,110 @@
+"""How the service does: traffic, latency, feedback, models, and whether the world has moved."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from motet.pages._api import Caller
+from motet.pages._charts import Area, area
+from motet.pages._visit import Visit
+
+__all__ = ["operate"]
+
+_MINUTES: Final = 60
+_ROUTES: Final = 12  # the busiest; the API has many that are hardly called
+
+
+async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
+    """What the page for operators shows.
+
+    Args:
+        visit: May say what was just done.
+        caller: The API.
+
+    Raises:
+        ApiError: If the service refuses or fails.
+    """
+    stats, models = await asyncio.gather(caller.get("/v1/stats", minutes=_MINUTES), caller.get("/v1/models"))
+    traffic = traffic_by_route(stats["traffic"], _MINUTES, time.time())
+    latency = stats["latency_ms"]
+    names = sorted(traffic, key=lambda route: -sum(traffic[route]))[:_ROUTES]
+    total = [sum(some) for some in zip(*traffic.values(), strict=True)]
+    top = max((max(values, default=0) for values in traffic.values()), default=0)
+    active = next((model for model in models if model.get("state") == "active"), None)
+    done = visit.one("done")
+    message = {"activate": "done_activated", "rollback": "done_rolled_back", "load": "done_loaded"}.get(done)
+    return {
+        "minutes": _MINUTES,
+        "total": sum(total),
+        "total_chart": area(total),
+        "routes": [_route(name, traffic.get(name, []), latency.get(name, {}), top) for name in names],
+        "errors": _counts(stats["errors"]),
+        "feedback": _counts(stats["feedback"]),
+        "served_by": _counts(stats["served_by"]),
+        "satisfaction": _satisfaction(stats["satisfaction"]),
+        "models": models,
+        "active": active,
+        "previous": next((model for model in models if model.get("state") == "previous"), None),
+        "drift": stats["drift"][:_ROUTES],
+        "quality": [row for row in stats["data_quality"] if row["count"]],
+        "shadow": stats["shadow"][-40:],
+        "message": visit.t(message, name=active["name"] if active else "") if message else "",
+        "refresh_s": 10,
+    }
+
+
+def traffic_by_route(said: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> dict[str, list[int]]:
+    """Calls of each route of the API in each minute, oldest first.
+
+    Args:
+        said: Minutes in which there were calls, with a count of each route.
+        minutes: How many are wanted.
+        now_s: Seconds since 1970.
+
+    Example:
+        >>> traffic_by_route([{"minute": 60, "routes": {"/v1/ask": 2, "/": 9}}], 3, 125.0)
+        {'/v1/ask': [0, 2, 0]}
+    """
+    first = int(now_s // 60) - minutes + 1
+    found: dict[str, list[int]] = {}
+    for one in said:
+        place = int(one["minute"]) // 60 - first
+        for route, count in one["routes"].items():
+            if 0 <= place < minutes and route.startswith(("/v1", "/api")):
+                found.setdefault(route, [0] * minutes)[place] += int(count)
+    return found
+
+
+def _route(name: str, counts: Sequence[int], latency: Mapping[str, float], top: int) -> dict[str, Any]:
+    chart: Area = area(counts, top=top)
+    return {
+        "name": name,
+        "calls": sum(counts),
+        "chart": chart,
+        **{q: latency.get(q) for q in ("p50", "p90", "p99")},
+    }
+
+
+def _counts(said: Mapping[str, int]) -> list[tuple[str, int, float]]:
+    """Name, count, and share of the largest; largest first."""
+    found = sorted(said.items(), key=lambda pair: -pair[1])
+    top = max((n for _, n in found), default=0) or 1
+    return [(name, n, n / top) for name, n in found]
+
+
+def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of all ratings, and of each day."""
+    rated = [
+        (str(one["day"]), int(one["count"]), float(one["mean"])) for one in days if one["mean"] is not None
+    ]
+    n = sum(count for _, count, _ in rated)
+    mean = sum(count * stars for _, count, stars in rated) / n if n else None
+    by_day: dict[str, tuple[int, float]] = {}
+    for day, count, stars in rated:
+        before, total = by_day.get(day, (0, 0.0))
+        by_day[day] = (before + count, total + count * stars)
+    means = [total / count for _, (count, total) in sorted(by_day.items())]
+    return {"n": n, "mean": mean, "chart": area(means, top=5)}

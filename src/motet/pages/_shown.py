@@ -1,0 +1,201 @@
+"""From what the API says to what is shown: names, numbers, bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from motet.pages._words import WORDS, say
+
+__all__ = [
+    "Bar",
+    "Fact",
+    "bars",
+    "facts",
+    "field_name",
+    "name_of",
+    "number",
+    "rankable",
+    "task_label",
+    "task_name",
+    "value_name",
+]
+
+_LONGEST_TEXT: Final = 220
+_RANKABLE: Final = ("binary", "regression", "retrieval")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One prediction as a labelled bar.
+
+    Attributes:
+        task: Its name in the schema.
+        label: As people call it.
+        share: Length of the bar, 0 to 1.
+        text: The prediction in figures.
+        voice: Place of the task in the schema, which gives its colour.
+    """
+
+    task: str
+    label: str
+    share: float
+    text: str
+    voice: int
+
+
+def number(value: Any) -> str:
+    """A number as people write it.
+
+    Example:
+        >>> number(1977.0), number(4.2567), number(12000)
+        ('1977', '4.26', '12,000')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value)}" if 1000 <= abs(value) < 10_000 else f"{int(value):,}"  # years have no comma
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}"
+
+
+def name_of(kind: str, name: str, language: str) -> str:
+    """What a column or source is called: in words where we have them, else as it is, made readable.
+
+    Example:
+        >>> name_of("field", "release_year", "en"), name_of("field", "year", "zh")
+        ('Release year', '年份')
+    """
+    if f"{kind}.{name}" in WORDS:
+        return say(f"{kind}.{name}", language)
+    words = name.replace("_", " ").strip() or name
+    return words[:1].upper() + words[1:]
+
+
+def field_name(field: Mapping[str, Any], language: str) -> str:
+    """What a column is called: as the schema says, else as we do."""
+    said = (field.get("title") or {}).get(language)
+    if not said or said == field["name"]:
+        return name_of("field", field["name"], language)
+    return str(said)[:1].upper() + str(said)[1:]
+
+
+def value_name(field: Mapping[str, Any], value: object, language: str) -> str:
+    """What a value of a column is called in a language, where the schema says it."""
+    return str(((field.get("words") or {}).get(str(value)) or {}).get(language, value))
+
+
+def rankable(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Tasks that say one number of an item, which can be weighed."""
+    known = schema.get("objective") or {}
+    found = [task for task in schema["tasks"] if task.get("in_objective", task["kind"] in _RANKABLE)]
+    return sorted(found, key=lambda task: task["name"] not in known)
+
+
+def task_label(task: Mapping[str, Any], language: str, schema: Mapping[str, Any]) -> str:
+    """What a task is called: what it predicts, or that it is about the best match."""
+    if task["kind"] == "retrieval" and sum(one["kind"] == "retrieval" for one in schema["tasks"]) == 1:
+        return say("task.match", language)
+    return name_of("task", task["name"], language)
+
+
+def task_name(name: str, language: str, schema: Mapping[str, Any]) -> str:
+    """The same by the task's name; one that the schema does not know keeps its own."""
+    found = next((task for task in schema["tasks"] if task["name"] == name), None)
+    return task_label(found, language, schema) if found is not None else name_of("task", name, language)
+
+
+def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language: str) -> list[list[Bar]]:
+    """Bars of each item of a list.
+
+    A probability fills the bar as it is, a number by its range, and what has no range by the best of the list.
+
+    Args:
+        items: With ``predictions``.
+        schema: Names the tasks.
+        language: Of the labels.
+    """
+    made: list[list[Bar]] = [[] for _ in items]
+    for voice, task in enumerate(schema["tasks"]):
+        name, kind = task["name"], task["kind"]
+        values = [item.get("predictions", {}).get(name) for item in items]
+        if kind not in _RANKABLE:
+            continue
+        numbers = [float(v) for v in values if isinstance(v, int | float)]
+        if not numbers:
+            continue
+        low, high = _span(kind, task.get("range"), numbers)
+        for row, value in zip(made, values, strict=True):
+            if isinstance(value, int | float):
+                share = min(1.0, max(0.0, (float(value) - low) / (high - low)))
+                is_share = kind != "regression" and low >= 0 and high <= 1
+                text = (
+                    f"{100 * value:.0f} %"
+                    if kind == "binary" and is_share
+                    else number(round(float(value), 2))
+                )
+                if kind == "retrieval":
+                    text = ""  # its number says nothing by itself: only the order does
+                row.append(Bar(name, task_label(task, language, schema), share, text, voice % 6))
+    return made
+
+
+def _span(kind: str, given: Sequence[float] | None, numbers: Sequence[float]) -> tuple[float, float]:
+    if given is not None and len(given) == 2 and given[0] < given[1]:
+        return float(given[0]), float(given[1])
+    if kind == "binary" and min(numbers) >= 0 and max(numbers) <= 1:
+        return 0.0, 1.0
+    low, high = min(numbers), max(numbers)
+    if high - low < 1e-12:
+        return low - 1.0, high
+    return low - 0.15 * (high - low), high  # the last of a list has a bar too
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One column of an item.
+
+    Attributes:
+        name: What it is called.
+        field: Its name in the catalogue.
+        kind: ``number``, ``tags`` or ``text``.
+        values: In words.
+    """
+
+    name: str
+    field: str
+    kind: str
+    values: tuple[str, ...]
+
+
+def facts(
+    item: Mapping[str, Any], language: str, schema: Mapping[str, Any], *, whole: bool = False
+) -> list[Fact]:
+    """What is known of an item, short things first.
+
+    Args:
+        item: With ``fields`` and ``title``.
+        language: Of the names.
+        schema: Names the columns.
+        whole: Whether long texts are shown in full.
+    """
+    fields = {field["name"]: field for field in schema.get("fields", ())}
+    found: list[Fact] = []
+    for name, value in (item.get("fields") or {}).items():
+        if value is None or value in ([], "") or value == item.get("title"):
+            continue
+        field = fields.get(name, {"name": name})
+        title = field_name(field, language)
+        if isinstance(value, list):
+            found.append(Fact(title, name, "tags", tuple(value_name(field, one, language) for one in value)))
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            text = str(value)
+            if field.get("kind") == "category":
+                text = value_name(field, text, language)
+            short = (
+                text if whole or len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT].rsplit(" ", 1)[0] + "…"
+            )
+            found.append(Fact(title, name, "text" if len(text) > 40 else "tags", (short,)))
+        else:
+            found.append(Fact(title, name, "number", (number(value),)))
+    return sorted(found, key=lambda fact: ("number", "tags", "text").index(fact.kind))
