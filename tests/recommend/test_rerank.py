@@ -105,6 +105,11 @@ def test_caps_and_pins_hold(data: st.DataObject) -> None:
             assert at in filled.forbidden
 
 
+def test_pins_of_a_list_that_is_too_short_move_up() -> None:
+    assert fill(np.array([1.0, 0.5]), 3, pins={1: 0, 2: 1}).places == [0, 1]
+    assert fill(np.array([1.0, 0.5]), 3, pins={0: 1}).places == [1, 0]
+
+
 def unit(rng: np.random.Generator, n: int, width: int) -> NDArray[np.float64]:
     vectors = rng.normal(size=(n, width))
     unit_vectors: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -83,6 +83,17 @@ def test_searches_agree_with_the_definition(approximate_from: int, monkeypatch: 
                 np.testing.assert_allclose(found, scores[wanted], atol=1e-4)
 
 
+def test_without_faiss_the_search_is_exact_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_vector_index, "FEW", 100)
+    monkeypatch.setattr(_vector_index, "find_spec", lambda _: None)
+    rng = np.random.default_rng(0)
+    vectors, query = rng.normal(size=(500, 8)).astype(np.float32), rng.normal(size=8).astype(np.float32)
+    index = VectorIndex(vectors, approximate_from=200)
+    assert index.kind == "numpy"
+    rows, _ = index.search(query, 7, Eligible(np.ones(500, bool)))
+    assert rows.tolist() == np.argsort(-(vectors @ query), kind="stable")[:7].tolist()
+
+
 def test_rows_that_came_later_are_searched_too(
     live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:

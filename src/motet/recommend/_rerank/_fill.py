@@ -99,7 +99,7 @@ def fill(
         count(one)
     while len(places) < k:
         place = len(places)
-        if place in pins:
+        if place in pins and pins[place] not in places:
             one, chance = pins[place], 1.0
         elif not left.any():
             late = [pins[at] for at in sorted(pins) if pins[at] not in places]
@@ -112,8 +112,6 @@ def fill(
             chance = float(chances[one])
         else:
             one, chance = int(np.argmax(left)), 1.0
-        if one in places:
-            break
         places.append(one)
         propensities.append(chance)
         left[one] = drawn_from[one] = False
