@@ -65,6 +65,12 @@ YEARS: dict[str, Span] = {
     "Nothing after 1980 and nothing before 1960": (1960, 1980),
     "比1980年早的": (None, 1979),
     "不比1990年老": (1990, None),
+    # about then
+    "films from around 1990": (1985, 1995),
+    "circa 1990": (1985, 1995),
+    "from about 1990": (1985, 1995),
+    "1990年左右的": (1985, 1995),
+    "around 1990 or later": (1990, None),
     # refused behind
     "1990年以前的不要": (1990, None),
     "1995年以后的就算了": (None, 1994),
@@ -75,7 +81,8 @@ YEARS: dict[str, Span] = {
 
 @pytest.mark.parametrize("text", YEARS)
 def test_years_limit_the_end_that_is_said(films: FastReader, slots: Plain, text: str) -> None:
-    assert slots(films.read(text)) == {"year": YEARS[text]}
+    read = slots(films.read(text))
+    assert (read["year"], read.keys() - {"wants"}) == (YEARS[text], {"year"})
 
 
 LIVES: dict[str, Span] = {
@@ -110,6 +117,9 @@ TOLD: dict[str, list[str]] = {
     # what is no range
     "films before 1950 or after 1990": ["year ≤ 1949, ≥ 1991"],
     "before Star Wars or after Titanic": ["year ≤ 1976, ≥ 1998"],
+    # what it is about
+    "a film about 1968": ["about 1968"],
+    "films about the sixties": ["about sixties"],
     # nothing to compare
     "比Alien好看的": ["比Alien"],
     "newer than Tootsy Roll": ["newer than Tootsy Roll"],
@@ -145,6 +155,10 @@ REFUSED: dict[str, Slots] = {
     "comedies, unless they are romantic": {"must": ["Comedy"], "must_not": ["Romance"]},
     # all but one thing refused
     "nothing except comedies": {"must": ["Comedy"]},
+    "除了喜剧我都不想看": {"must": ["Comedy"]},
+    "除了喜剧以外什么都不看": {"must": ["Comedy"]},
+    "除了恐怖片我都想看": {"must_not": ["Horror"]},
+    "除了恐怖片都可以，喜剧我都不想看": {"must_not": ["Horror", "Comedy"]},
     "no films other than comedies": {"must": ["Comedy"]},
     # a limit of what is refused is not one of what is wanted
     "no comedies before 1990": {"must_not": ["Comedy"], "unmet": ["no comedies before 1990"]},

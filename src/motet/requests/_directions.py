@@ -6,7 +6,13 @@ from typing import Final
 
 from motet.requests._scan import Scan
 
-__all__ = ["direction_behind", "refusal_behind"]
+__all__ = ["ROUGHLY", "direction_behind", "is_rough", "is_subject", "refusal_behind"]
+
+ROUGHLY: Final = 5
+"""Years before and after the one in "around 1990"."""
+
+_ROUGH_BEFORE: Final = frozenset(["around", "circa", "ca", "roughly", "approximately", "approx"])
+_ROUGH_BEHIND: Final = frozenset(["左右", "前后"])
 
 _UP: Final = ("newer", "new", "dearer", "dear", "longer")
 _DOWN: Final = ("older", "old", "cheaper", "cheap", "shorter")
@@ -39,6 +45,26 @@ def direction_behind(scan: Scan, cue: int, after: int) -> tuple[str | None, int]
         if items[place].has(*_DOWN) or said in _DOWN_WORDS:
             return "lt", place + 1
     return None, after
+
+
+def is_rough(scan: Scan, at: int) -> bool:
+    """Whether a year is only about right: "around 1990", "from about 1990", 1990年左右; not "about 1968"."""
+    start, stop = scan.items[at].start, scan.items[at].stop
+    before = scan.words[max(start - 2, 0) : start]
+    from_about = before[-1:] == ["about"] and before[0] in ("from", "in")
+    return (
+        from_about
+        or bool(_ROUGH_BEFORE & set(before[-1:]))
+        or "".join(scan.words[stop : stop + 2]) in _ROUGH_BEHIND
+    )
+
+
+def is_subject(scan: Scan, at: int) -> bool:
+    """Whether a year is what something is about: "a film about the sixties"."""
+    before = scan.words[max(scan.items[at].start - 4, 0) : scan.items[at].start]
+    while before and before[-1] in ("the", "year"):
+        before.pop()
+    return before[-1:] == ["about"] and before[-2:-1] not in (["from"], ["in"])
 
 
 def refusal_behind(scan: Scan, after: int) -> int | None:

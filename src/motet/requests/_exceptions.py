@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from motet.requests._scan import Scan
 
-__all__ = ["exception_until"]
+__all__ = ["all_else_refused", "exception_until"]
 
 # "Everything except war" refuses war wherever it stands; these may also take something back.
 _TAKES_BACK: Final = frozenset(
@@ -17,6 +18,22 @@ _TAKES_BACK: Final = frozenset(
 _REFUSES: Final = frozenset("外都也还")
 _OBJECTS: Final = ("tag", "title", "word", "fact", "ordinal", "that", "those", "quote", "number",
                    "old", "new", "cheap", "dear")  # fmt: skip
+
+
+_REFUSED_AT_END: Final = re.compile(r"都不(?:想|要|看|喜欢|爱|行|可以|能)*$")
+
+
+def all_else_refused(scan: Scan, at: int) -> tuple[int, ...]:
+    """Places of what refuses all else behind a cue, as in 除了喜剧我都不想看; none where it does not."""
+    stop = at
+    while stop < len(scan.items) and not scan.items[stop].has("end"):
+        if scan.items[stop].has("comma") and any(item.has(*_OBJECTS) for item in scan.items[stop:]):
+            break  # 除了恐怖片都可以，喜剧我都不想看
+        stop += 1
+    said = scan.said(scan.items[at].start, scan.items[stop - 1].stop)
+    if not _REFUSED_AT_END.search(said):
+        return ()
+    return tuple(k for k in range(at + 1, stop) if scan.items[k].has("not", "except_end", "those"))
 
 
 def exception_until(scan: Scan, at: int, refused: Mapping[int, str]) -> int | None:

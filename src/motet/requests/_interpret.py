@@ -7,7 +7,7 @@ from typing import Final
 
 from motet.requests._backwards import read_backwards
 from motet.requests._directions import refusal_behind
-from motet.requests._exceptions import exception_until
+from motet.requests._exceptions import all_else_refused, exception_until
 from motet.requests._lexicon import Lexicon, TagWord
 from motet.requests._lifetime import with_years_of_lives
 from motet.requests._ranges import is_vague, read_comparison, read_number, read_vague
@@ -402,6 +402,12 @@ class _Interpreter:
             self.reading.unmet.append(self.scan.said(item.start, self.items[until - 1].stop))
             self._end_scope()
             return until
+        if item.has("except") and (refusing := all_else_refused(self.scan, at)):
+            for place in refusing:
+                found = self.items[place]
+                self.items[place] = Item(frozenset({"stop"}), found.value, found.start, found.stop)
+            self.negated = None
+            return at + 1
         if self.negated == "not" and not self.has_object and self.scan.tokens[item.start].kind == "word":
             self.negated = None  # "nothing except comedies"
             return at + 1

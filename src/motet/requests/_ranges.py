@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from motet.requests._directions import direction_behind
+from motet.requests._directions import ROUGHLY, direction_behind, is_rough, is_subject
 from motet.requests._lexicon import Lexicon
 from motet.requests._quantities import Quantity
 from motet.requests._reading import Reading
@@ -91,6 +91,11 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         limit = FLIPPED[limit]
     elif negated and limit is None:
         return _read_excluded(scan, at, stop, low, high, column, reading)
+    if limit is None and quantity.unit == "year" and is_subject(scan, at):
+        reading.unmet.append("about " + scan.said(items[at].start, items[stop - 1].stop))
+        return stop
+    if limit is None and quantity.unit == "year" and not spans and low == high and is_rough(scan, at):
+        low, high = low - ROUGHLY, high + ROUGHLY
     step = 1.0 if column.role == "year" else 0.0
     scale = column.per_minute if quantity.unit == "minutes" else 1.0
     found = {
