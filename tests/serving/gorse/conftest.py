@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ from motet.recommend import LiveRecommender, Recommender
 from motet.requests import FastReader, Lexicon
 from motet.serving import Engine, EngineSettings, ModelParts
 from motet.serving._app import build_app
-from motet.serving._gorse import gorse_router
 from motet.serving._parts import LoadPast
 from motet.store import Store
 from motet.testing import PostgresServer, hashed_words_for_tests
@@ -38,16 +38,20 @@ def bundle(toy: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def open_parts(path: Path, past: LoadPast) -> ModelParts:
+@cache
+def opened(path: Path) -> tuple[Recommender, Assistant, Profiler]:
+    """What no request changes, loaded once."""
     loaded = load_bundle(path)
     catalogue = loaded.data.catalogue
     assert catalogue is not None
     recommender = Recommender(loaded, hashed_words_for_tests)
-    explainer = Explainer(recommender)
-    assistant = Assistant(recommender, explainer, FastReader(Lexicon(catalogue)))
-    return ModelParts(
-        LiveRecommender(recommender, load=past), assistant, Profiler(loaded.data, loaded.behaviour)
-    )
+    assistant = Assistant(recommender, Explainer(recommender), FastReader(Lexicon(catalogue)))
+    return recommender, assistant, Profiler(loaded.data, loaded.behaviour)
+
+
+def open_parts(path: Path, past: LoadPast) -> ModelParts:
+    recommender, assistant, profiler = opened(path)
+    return ModelParts(LiveRecommender(recommender, load=past), assistant, profiler)
 
 
 @contextmanager
@@ -66,8 +70,6 @@ def served(engine: Engine) -> Iterator[str]:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         app = build_app(engine)
-        if not any(getattr(route, "path", "").startswith("/api/") for route in app.routes):
-            app.include_router(gorse_router(engine, app.state.context.work))
         config = uvicorn.Config(app, log_level="error", lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -83,8 +85,8 @@ def served(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def engine(bundle: Path, tmp_path: Path) -> Iterator[Engine]:
-    with engine_on(str(tmp_path / "store.sqlite"), bundle) as opened:
-        yield opened
+    with engine_on(str(tmp_path / "store.sqlite"), bundle) as found:
+        yield found
 
 
 @pytest.fixture
@@ -96,6 +98,18 @@ def address(engine: Engine) -> Iterator[str]:
 @pytest.fixture
 def http(address: str) -> Iterator[Client]:
     with Client(base_url=f"{address}/api", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def calm(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a service that nobody changes."""
+    url = str(tmp_path_factory.mktemp("calm") / "store.sqlite")
+    with (
+        engine_on(url, bundle) as engine,
+        served(engine) as there,
+        Client(base_url=f"{there}/api", timeout=30) as client,
+    ):
         yield client
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import HTTPException, Request
 
 from motet.errors import RequestError
+from motet.store import Keys
 
 __all__ = ["check_id", "require_write"]
 
@@ -27,12 +28,17 @@ def check_id(id: str, what: str) -> str:
     return id
 
 
-def require_write(request: Request) -> None:
+def require_write(request: Request, keys: Keys) -> None:
     """Refuse a key that only reads where what is asked also writes.
 
     Raises:
         HTTPException: 403.
     """
-    scopes = request.scope.get("motet.scopes")
-    if scopes is not None and "write" not in scopes and "admin" not in scopes:
-        raise HTTPException(403, "this key may not write, so write-back is not possible")
+    if not keys.any():
+        return
+    said = (
+        request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2].strip()
+    )
+    key = keys.verify(said)
+    if key is None or not key.scopes & {"write", "admin"}:
+        raise HTTPException(403, "the key does not allow to write back: it needs the scope write")

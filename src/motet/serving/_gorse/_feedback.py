@@ -11,7 +11,7 @@ from fastapi import Body, Header, Query
 
 from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
-from motet.serving._gorse._route import MOST, Adder, Count, Id
+from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import FeedbackIn, FeedbackOut, FeedbackPage, Row, feedback_out
 from motet.serving._gorse._times import read_time
 from motet.store import Feedback, Page
@@ -19,7 +19,7 @@ from motet.store import Feedback, Page
 __all__ = ["add_feedback", "feedback_of"]
 
 _Told = Annotated[list[FeedbackIn], Body(max_length=MOST)]
-_Cursor = Annotated[str, Query(max_length=4096)]
+_Cursor = Annotated[Words, Query(max_length=4096)]
 _Once = Annotated[
     str | None,
     Header(

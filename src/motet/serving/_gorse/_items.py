@@ -9,7 +9,7 @@ from fastapi import Body, Query
 from motet.errors import RequestError
 from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
-from motet.serving._gorse._route import MOST, Adder, Count, Id
+from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import ItemIn, ItemOut, ItemPage, ItemPatch, Row, item_out
 from motet.serving._gorse._times import read_time
 from motet.serving._problems import NotFoundError
@@ -40,8 +40,8 @@ def add_items(add: Adder, needs: Needs) -> None:
     @add.get("/items", "Items, hidden ones too, ordered by id.")
     def get_items(
         n: Count = 10,
-        cursor: Annotated[str, Query(max_length=4096)] = "",
-        q: Annotated[str, Query(max_length=256, description="Words that they hold")] = "",
+        cursor: Annotated[Words, Query(max_length=4096)] = "",
+        q: Annotated[Words, Query(max_length=256, description="Words that they hold")] = "",
     ) -> ItemPage:
         if not n:
             return ItemPage(cursor=cursor, items=())

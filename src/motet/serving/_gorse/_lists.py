@@ -9,18 +9,18 @@ from fastapi import Query
 
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._ranks import LIKENESSES, ORDERS
-from motet.serving._gorse._route import Adder, Count, Id, Offset
+from motet.serving._gorse._route import Adder, Count, Id, Offset, Words
 from motet.serving._gorse._shapes import Score
 from motet.serving._problems import NotFoundError
 
 __all__ = ["add_lists"]
 
 _Some = Annotated[
-    list[str] | None,
+    list[Words] | None,
     Query(alias="category", max_length=20, description="Only items in this category; in all, where several."),
 ]
 _Reader = Annotated[
-    str, Query(alias="user-id", max_length=512, description="Leave out what this user had to do with.")
+    Words, Query(alias="user-id", max_length=512, description="Leave out what this user had to do with.")
 ]
 
 

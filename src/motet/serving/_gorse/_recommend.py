@@ -11,7 +11,7 @@ from fastapi import Body, Header, Query, Request
 from motet.serving._gorse._checks import check_id, require_write
 from motet.serving._gorse._feedback import feedback_of
 from motet.serving._gorse._needs import Needs
-from motet.serving._gorse._route import Adder, Count, Id, Offset
+from motet.serving._gorse._route import Adder, Count, Id, Offset, Words
 from motet.serving._gorse._shapes import FeedbackIn, Score
 from motet.serving._gorse._times import read_duration
 from motet.store import Feedback
@@ -23,7 +23,8 @@ _Categories = Annotated[
 ]
 _Session = Annotated[list[FeedbackIn], Body(max_length=1000)]
 _Type = Annotated[
-    str, Query(alias="write-back-type", max_length=512, description="Type of feedback to write of each item.")
+    Words,
+    Query(alias="write-back-type", max_length=512, description="Type of feedback to write of each item."),
 ]
 _Delay = Annotated[
     str,
@@ -45,7 +46,7 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         later = read_duration(delay)
         if type:
             check_id(type, "write-back-type")
-            require_write(request)
+            require_write(request, needs.store.keys)
         scores = needs.ranks.recommended(user, n, offset, categories)
         if type and scores:
             at = datetime.now(UTC) + later
@@ -102,7 +103,7 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         n: Count = 10,
         offset: Offset = 0,
         category: _Categories = None,
-        user_id: Annotated[str, Query(alias="user-id", max_length=512)] = "",
+        user_id: Annotated[Words, Query(alias="user-id", max_length=512)] = "",
     ) -> list[Score]:
         return needs.ranks.collaborative(user, n, offset, category or (), user_id)
 
@@ -112,6 +113,6 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         category: Id,
         n: Count = 10,
         offset: Offset = 0,
-        user_id: Annotated[str, Query(alias="user-id", max_length=512)] = "",
+        user_id: Annotated[Words, Query(alias="user-id", max_length=512)] = "",
     ) -> list[Score]:
         return needs.ranks.collaborative(user, n, offset, (category,), user_id)

@@ -11,14 +11,14 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
 from motet.serving._problems import NotFoundError
 from motet.serving._work import Kind, Work
 
-__all__ = ["MOST", "Adder", "Count", "GorseRoute", "Id", "Offset", "problem_of"]
+__all__ = ["MOST", "Adder", "Count", "GorseRoute", "Id", "Offset", "Words", "problem_of"]
 
 MOST: Final = 10_000
 """Most rows of a page, and most ranks of a list; more may be asked for."""
@@ -50,7 +50,17 @@ Count = Annotated[int, _default(10), Query(ge=0, description="How many")]
 Offset = Annotated[int, _default(0), Query(ge=0, description="How many are passed over")]
 """How many are passed over."""
 
-Id = Annotated[str, Path(min_length=1, max_length=512)]
+
+def _no_nul(said: str) -> str:
+    if "\0" in said:
+        raise ValueError("there is a NUL character in it")
+    return said
+
+
+Words = Annotated[str, AfterValidator(_no_nul)]
+"""A text in the address that every database can hold."""
+
+Id = Annotated[Words, Path(min_length=1, max_length=512)]
 """An id in the address; there is no slash in it."""
 
 
@@ -64,9 +74,9 @@ class GorseRoute(APIRoute):
         async def told(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (MotetError, HTTPException, RequestValidationError) as error:
+            except (MotetError, HTTPException, RequestValidationError, ValidationError) as error:
                 status, said, headers = problem_of(error)
-                return PlainTextResponse(said, status, headers)
+                return PlainTextResponse(said.encode("utf-8", "replace"), status, headers)
 
         return told
 
@@ -78,7 +88,7 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
         >>> problem_of(NotFoundError("user 1000 not found"))[:2]
         (404, 'user 1000 not found')
     """
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, RequestValidationError | ValidationError):
         return 400, _said(error), {}
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail), dict(error.headers or {})
@@ -91,9 +101,9 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
     raise error
 
 
-def _said(error: RequestValidationError) -> str:
+def _said(error: RequestValidationError | ValidationError) -> str:
     first = error.errors()[0]
-    place, *path = first["loc"]
+    place, *path = first["loc"] or ("request",)
     name = ".".join(str(part) for part in path)
     if place == "query" and first["type"] == "int_parsing":
         return f'strconv.Atoi: parsing "{str(first["input"])[:64]}": invalid syntax'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Any
+
+from fastapi import APIRouter, Request
 
 from motet.serving._engine import Engine
+from motet.serving._gorse._description import described
 from motet.serving._gorse._feedback import add_feedback
 from motet.serving._gorse._health import add_health
 from motet.serving._gorse._items import add_items
@@ -29,4 +32,12 @@ def gorse_router(engine: Engine, work: Work | None = None) -> APIRouter:
     needs, add = Needs(engine), Adder(router, work)
     for part in (add_health, add_users, add_items, add_feedback, add_recommend, add_lists):
         part(add, needs)
-    return router
+    both = APIRouter()
+    both.include_router(router)
+
+    @both.get("/apidocs.json", include_in_schema=False)
+    def description(request: Request) -> dict[str, Any]:
+        """The routes under /api, as OpenAPI."""
+        return described(request.app.openapi())
+
+    return both

@@ -97,7 +97,7 @@ class ItemPatch(_In):
 class FeedbackIn(_In):
     """Something that a user did with an item."""
 
-    feedback_type: str = Field("", examples=["like"])
+    feedback_type: str = Field("", max_length=200, examples=["like"])
     user_id: str = Field("", examples=["alice"])
     item_id: str = Field("", examples=["tea"])
     value: float = 0.0

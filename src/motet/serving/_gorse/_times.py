@@ -43,6 +43,7 @@ _UNIT_S: Final = {
 }
 _PIECE: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ms|us|µs|μs|ns|h|m|s)")
 _LONGEST: Final = 64
+_LAST_YEAR: Final = 4_999
 _LONGEST_DURATION_S: Final = 100 * 365 * 86_400.0
 
 
@@ -55,7 +56,7 @@ def read_time(text: str) -> datetime | None:
         text: The time; empty where none is told.
 
     Raises:
-        RequestError: If it is none.
+        RequestError: If it is none, or after the year 4999.
 
     Example:
         >>> str(read_time("1577934245")), str(read_time("Jan 2, 2020 03:04 AM"))
@@ -65,7 +66,7 @@ def read_time(text: str) -> datetime | None:
     if not said or said == NO_TIME:
         return None
     found = _read(said) if len(said) <= _LONGEST else None
-    if found is None:
+    if found is None or found.year > _LAST_YEAR:
         raise RequestError(
             f'Could not find format for "{text[:_LONGEST]}"', "write it as 2006-01-02T15:04:05Z"
         )

@@ -8,7 +8,7 @@ from fastapi import Body, Query
 
 from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
-from motet.serving._gorse._route import MOST, Adder, Count, Id
+from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import Row, UserIn, UserOut, UserPage, UserPatch, user_out
 from motet.serving._problems import NotFoundError
 from motet.store import User
@@ -37,7 +37,7 @@ def add_users(add: Adder, needs: Needs) -> None:
         return put(users)
 
     @add.get("/users", "Users, ordered by id.")
-    def get_users(n: Count = 10, cursor: Annotated[str, Query(max_length=4096)] = "") -> UserPage:
+    def get_users(n: Count = 10, cursor: Annotated[Words, Query(max_length=4096)] = "") -> UserPage:
         if not n:
             return UserPage(cursor=cursor, users=())
         page = needs.users.page(min(n, MOST), cursor)
