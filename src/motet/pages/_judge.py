@@ -25,8 +25,7 @@ class Line:
         metric: Its name.
         left: Of the first model.
         right: Of the second, if there is one.
-        interval: Of the first, where it was measured.
-        is_apart: Whether the two differ by more than their intervals overlap.
+        is_apart: Whether their intervals do not touch.
         better: ``left``, ``right``, or empty.
     """
 
@@ -34,7 +33,6 @@ class Line:
     metric: str
     left: float | None
     right: float | None
-    interval: tuple[float, float] | None
     is_apart: bool
     better: str
 
@@ -82,9 +80,7 @@ def compared(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) ->
             better = ""
             if isinstance(b, int | float) and a != b:
                 better = "left" if (a < b) == (metric in _LOWER) else "right"
-            lines.append(
-                Line(part, metric, a, b if isinstance(b, int | float) else None, first, apart, better)
-            )
+            lines.append(Line(part, metric, a, b if isinstance(b, int | float) else None, apart, better))
     return lines
 
 

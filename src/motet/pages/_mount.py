@@ -20,7 +20,17 @@ from motet.pages._item import item_page
 from motet.pages._judge import judge
 from motet.pages._operate import operate
 from motet.pages._shop import shop, told
-from motet.pages._shown import bars, facts, field_name, name_of, number, task_label, task_name, value_name
+from motet.pages._shown import (
+    bars,
+    facts,
+    field_name,
+    labels_told,
+    name_of,
+    number,
+    task_label,
+    task_name,
+    value_name,
+)
 from motet.pages._user import user_page
 from motet.pages._visit import (
     COOKIE_KEY,
@@ -86,7 +96,7 @@ class Site:
         self._words.filters["title_of"] = lambda item, titles: titles.get(item, item)
         self._words.globals |= {
             "bars": bars, "facts": facts, "name_of": name_of, "number": number, "path": path,
-            "field_name": field_name, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
+            "field_name": field_name, "labels_told": labels_told, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
         }  # fmt: skip
 
     def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Response]], str]]:

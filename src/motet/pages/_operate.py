@@ -45,7 +45,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "feedback": _counts(stats["feedback"]),
         "served_by": _counts(stats["served_by"]),
         "satisfaction": _satisfaction(stats["satisfaction"]),
-        "models": models,
+        "models": [{**model, "told": _told(model["metrics"])} for model in models],
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
         "drift": stats["drift"][:_ROUTES],
@@ -108,3 +108,12 @@ def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         by_day[day] = (before + count, total + count * stars)
     means = [total / count for _, (count, total) in sorted(by_day.items())]
     return {"n": n, "mean": mean, "chart": area(means, top=5)}
+
+
+def _told(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The score, and the first metric of each task."""
+    found = [("score", metrics["score"])] if isinstance(metrics.get("score"), float) else []
+    for task, measured in (metrics.get("tasks") or {}).items():
+        first = next(((name, n) for name, n in measured.items() if isinstance(n, float)), None)
+        found += [(f"{task} {first[0]}", first[1])] if first is not None else []
+    return found[:3]

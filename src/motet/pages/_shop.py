@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from motet.pages._api import ApiError, Caller, path
-from motet.pages._shown import rankable
+from motet.pages._shown import rankable, value_name
 from motet.pages._understood import understood
 from motet.pages._visit import Visit
 from motet.pages._wishes import Wishes, wishes_of
@@ -66,21 +66,21 @@ def tries(schema: Mapping[str, Any], language: str) -> list[str]:
     Example:
         >>> tries({"fields": [{"name": "year", "kind": "number", "low": 1922, "high": 1998},
         ...                   {"name": "genres", "kind": "tags", "values": ["Comedy", "War"]}]}, "en")
-        ['Comedy after 1988', 'War but not Comedy', 'something new']
+        ['Comedy after 1988', 'Comedy but not War', 'something new']
     """
     tags = [
-        value
+        name
         for field in schema.get("fields", ())
         if field["kind"] in ("tags", "category")
         for value in field.get("values") or ()
+        if (name := value_name(field, value, language)).isalpha()
     ]
-    tags = [tag for tag in tags if str(tag).isalpha()]
     year = next((f for f in schema.get("fields", ()) if f["name"] == "year" and f.get("high")), None)
     found = []
     if tags and year is not None:
         found.append(say("try.after", language, tag=tags[0], year=int(year["high"]) - 10))
     if len(tags) > 1:
-        found.append(say("try.without", language, tag=tags[-1], other=tags[0]))
+        found.append(say("try.without", language, tag=tags[0], other=tags[1]))
     return [*found, say("try.new", language)]
 
 
@@ -125,7 +125,7 @@ async def _asked(visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes
 
 
 async def _say(visit: Visit, caller: Caller, wishes: Wishes, text: str, conversation: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"text": text, "k": _SHOWN}
+    body: dict[str, Any] = {"text": text, "k": _SHOWN, "language": visit.language}
     if wishes.user:
         body["user"] = wishes.user
     if wishes.scenario:

@@ -14,6 +14,7 @@ __all__ = [
     "bars",
     "facts",
     "field_name",
+    "labels_told",
     "name_of",
     "number",
     "rankable",
@@ -122,8 +123,9 @@ def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language
         if kind not in _RANKABLE:
             continue
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        if not numbers:
-            continue
+        is_scaled = (kind == "regression" and task.get("range") is not None) or kind == "binary"
+        if not numbers or (len(items) == 1 and not is_scaled):
+            continue  # one number without a scale says nothing
         low, high = _span(kind, task.get("range"), numbers)
         for row, value in zip(made, values, strict=True):
             if isinstance(value, int | float):
@@ -138,6 +140,26 @@ def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language
                     text = ""  # its number says nothing by itself: only the order does
                 row.append(Bar(name, task_label(task, language, schema), share, text, voice % 6))
     return made
+
+
+def labels_told(labels: Mapping[str, float] | None, schema: Mapping[str, Any], language: str) -> list[str]:
+    """Outcomes of an event in few words: numbers as they are, what is yes or no only where it is yes.
+
+    Example:
+        >>> tasks = [{"name": "like", "kind": "binary"}, {"name": "rating", "kind": "regression"}]
+        >>> labels_told({"like": 0.0, "rating": 2.0}, {"tasks": tasks}, "en")
+        ['Rating 2']
+    """
+    found = []
+    for task in schema["tasks"]:
+        value = (labels or {}).get(task["name"])
+        if value is None or task["kind"] not in ("binary", "regression"):
+            continue
+        if task["kind"] == "regression":
+            found.append(f"{task_label(task, language, schema)} {number(value)}")
+        elif value > 0:
+            found.append(task_label(task, language, schema))
+    return found
 
 
 def _span(kind: str, given: Sequence[float] | None, numbers: Sequence[float]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from motet.pages._api import Caller, path
-from motet.pages._shown import name_of, number
+from motet.pages._shown import name_of, number, value_name
 from motet.pages._visit import Visit
 
 __all__ = ["understood"]
@@ -22,11 +22,16 @@ async def understood(
         request: As the API tells it.
         visit: Its language.
         caller: Knows the titles of items.
-        schema: Names the scenarios.
+        schema: Names columns and their values.
     """
     t = visit.t
-    found = [str(tag["value"]) for tag in (*request.get("must", ()), *request.get("prefer", ()))]
-    found += [t("not_tag", value=tag["value"]) for tag in request.get("must_not", ())]
+    fields = {field["name"]: field for field in schema.get("fields", ())}
+
+    def value(tag: Mapping[str, Any]) -> str:
+        return value_name(fields.get(tag["column"], {}), tag["value"], visit.language)
+
+    found = [value(tag) for tag in (*request.get("must", ()), *request.get("prefer", ()))]
+    found += [t("not_tag", value=value(tag)) for tag in request.get("must_not", ())]
     found += [str(fact.get("words") or fact["entity"]) for fact in request.get("facts", ())]
     found += [
         t("not_tag", value=fact.get("words") or fact["entity"]) for fact in request.get("facts_not", ())

@@ -102,6 +102,7 @@ function shop(form, list) {
     const talking = list.querySelector("input[name=t]") !== null;
     ask.placeholder = talking ? ask.dataset.again : ask.dataset.first;
     form.querySelector("[data-tries]").hidden = talking;
+    form.querySelector(".weights").classList.toggle("idle", list.querySelector("input[name=mode][value=list]") !== null);
   }
 
   // what is said, without what is empty or only serves one answer: a short address that gives the same page
