@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -119,6 +119,31 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that a test may stop."""
+    if PostgresServer.programs() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def serve(bundle: Path) -> Callable[[str], AbstractContextManager[Client]]:
+    """Starts a service on a store, and stops it."""
+
+    @contextmanager
+    def run(url: str) -> Iterator[Client]:
+        with (
+            engine_on(url, bundle) as engine,
+            served(engine) as there,
+            Client(base_url=f"{there}/api", timeout=30) as client,
+        ):
+            yield client
+
+    return run
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
