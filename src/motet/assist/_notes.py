@@ -28,7 +28,7 @@ _NOTES = {
         "zh": "{count} 项满足全部要求；其余各项未满足之处已注明。",
     },
     "unmet": {
-        "en": "The catalogue cannot tell: {parts}.",
+        "en": "The catalogue does not say enough to keep: {parts}.",
         "zh": "目录中没有相关信息：{parts}。",
     },
     "seen_again": {
