@@ -61,7 +61,6 @@ def serve(
 
     words = language_settings(bundle, model, changes)
     place = bundle.absolute()
-    log_as_json()
     torch.set_num_threads(1)  # requests run beside each other already
     with Store(store or place.with_name(f"{place.name}.sqlite")) as opened:
         if new_key:
@@ -76,6 +75,7 @@ def serve(
         hosts = tuple({*LOOPBACK, host}) if is_loopback(host) else ()
         settings = HttpSettings(origins=tuple(origin or ()), pages=not no_pages, hosts=hosts)
         sockets = listen(host, port)
+        log_as_json()
         engine = Engine(opened, _opener(words))
         try:
             models = ModelDesk(engine)

@@ -61,7 +61,7 @@ def build_app(
     app.include_router(list_routes(context))
     app.include_router(operate_routes(context))
     app.include_router(health_routes(context))
-    app.include_router(gorse_router(engine))
+    app.include_router(gorse_router(engine, work))
     app.add_middleware(Guard, door=door, watch=engine.watch, settings=settings)
     if settings.origins:
         app.add_middleware(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -68,12 +70,15 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         RequestError: If it cannot.
     """
+    found: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
     except (OSError, OverflowError) as error:
+        if found is not None:
+            found.close()
         problem = f"{host}:{port} cannot be listened on ({getattr(error, 'strerror', None) or error})"
         raise RequestError(problem, "name another with --host and --port") from None
     found.setblocking(False)
@@ -104,6 +109,9 @@ def run_server(
         limit_concurrency=_MOST_CONNECTIONS,
         lifespan="on",
     )
+    if threading.current_thread() is threading.main_thread():
+        # the server sends itself the signal again when it has ended: nobody is to die of that with work left
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
     server = _Announced(config, ready)
     server.run(sockets=[place])
 

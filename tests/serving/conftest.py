@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+
+from motet import workflow
+from motet.explain import Profiler
+from motet.recommend import LiveRecommender
+from motet.schema import Schema
+from motet.serving import Engine, EngineSettings, HttpSettings, LoadPast, ModelDesk, ModelParts, build_app
+from motet.store import Store
+
+SCHEMA = """\
+name: films
+tables: {interactions: views.csv, items: films.csv, users: people.csv}
+keys: {user: who, item: film, time: when, scenario: place}
+features:
+  user: {who: id, age: numeric, past: {kind: sequence, of: film, last: 5, where: liked = 1}}
+  item: {film: id, kinds: {kind: tags, separator: "|"}, year: numeric}
+tasks:
+  like: {kind: binary, label: liked}
+  stars: {kind: regression, label: stars, range: [1, 5]}
+  next: {kind: retrieval, positive: liked = 1}
+catalogue: {title: name}
+explain: {noun: {en: [film, films], zh: [部, 电影]}}
+split: {by: user_time, train: 0.8, validation: 0.1}
+model: {architecture: shared_bottom, width: 4}
+training: {batch_size: 64, epochs: 2}
+"""
+FILMS = 30
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of films."""
+    return _trained(tmp_path_factory.mktemp("films"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the same films with other weights."""
+    return _trained(tmp_path_factory.mktemp("others"), seed=2)
+
+
+def _trained(place: Path, seed: int) -> Path:
+    rng = np.random.default_rng(5)
+    kinds = [("Comedy", "Drama"), ("Comedy",), ("Horror",), ("Comedy", "Horror"), ("Drama",)]
+    pl.DataFrame(
+        {
+            "film": range(FILMS),
+            "name": [f"The {word} Number {k}" for k, word in enumerate(["Long", "Blue", "Old"] * 10)],
+            "kinds": ["|".join(kinds[k % 5]) for k in range(FILMS)],
+            "year": [1970 + k for k in range(FILMS)],
+        }
+    ).write_csv(place / "films.csv")
+    pl.DataFrame({"who": [f"u{u}" for u in range(40)], "age": [20 + u for u in range(40)]}).write_csv(
+        place / "people.csv"
+    )
+    views = [(f"u{u}", int(f)) for u in range(40) for f in rng.permutation(FILMS)[:12]]
+    liked = [int((int(u[1:]) + f) % 5 < 2) for u, f in views]
+    pl.DataFrame(
+        {
+            "who": [u for u, _ in views],
+            "film": [f for _, f in views],
+            "when": 1_700_000_000 + np.arange(len(views)) * 60,
+            "place": [("home", "search")[k % 2] for k in range(len(views))],
+            "liked": liked,
+            "stars": [1 + 3 * one + k % 2 for k, one in enumerate(liked)],
+        }
+    ).write_csv(place / "views.csv")
+    (place / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
+    schema = Schema.load(place / "schema.yaml", [f"training.seed={seed}"])
+    workflow.train(schema, place, place / "bundle")
+    return place / "bundle"
+
+
+def open_parts(path: Path, load: LoadPast) -> ModelParts:
+    """As the command line opens a bundle."""
+    assistant = workflow.open_assistant(path)
+    explainer = assistant.explainer
+    live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
+    return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+Start = Callable[[Store], Engine]
+
+
+@pytest.fixture
+def start(films: Path) -> Iterator[Start]:
+    """Starts an engine on a store, as often as one likes."""
+    running: list[Engine] = []
+
+    def one(store: Store) -> Engine:
+        engine = Engine(store, open_parts, EngineSettings(follow_s=0.1))
+        running.append(engine)
+        ModelDesk(engine).start(films)
+        return engine
+
+    yield one
+    for engine in running:
+        engine.close()
+
+
+@pytest.fixture
+def engine(start: Start, store: Store) -> Engine:
+    return start(store)
+
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve(store: Store, films: Path) -> Iterator[Serve]:
+    """An application with its client."""
+    running: list[tuple[Engine, TestClient]] = []
+
+    def one(**settings: object) -> TestClient:
+        engine = Engine(store, open_parts, EngineSettings(follow_s=0.1))
+        models = ModelDesk(engine)
+        models.start(films)
+        app = build_app(engine, HttpSettings(**settings), models=models)  # type: ignore[arg-type]
+        client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+        client.__enter__()
+        running.append((engine, client))
+        return client
+
+    yield one
+    for engine, client in running:
+        client.__exit__(None, None, None)
+        engine.close()
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    return serve()

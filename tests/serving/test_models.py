@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from safetensors.numpy import load_file, save_file
+
+from motet.bundle._manifest import write_manifest
+from motet.errors import BundleError
+from motet.serving import Engine, ModelDesk, RecommendRequest
+from motet.serving._faults import ConflictError
+from motet.store import Event, Store
+
+Start = Callable[[Store], Engine]
+
+
+def values(engine: Engine) -> list[tuple[str, float]]:
+    return [(one.id, one.value) for one in engine.recommend(RecommendRequest(user="u1", k=5)).items]
+
+
+def spoiled(films: Path, place: Path) -> Path:
+    """A whole bundle whose weights are not numbers."""
+    shutil.copytree(films, place)
+    weights = {
+        name: np.full_like(one, np.nan) for name, one in load_file(place / "weights.safetensors").items()
+    }
+    save_file(weights, place / "weights.safetensors")
+    write_manifest(place)
+    return place
+
+
+def test_activate_and_roll_back(engine: Engine, other_films: Path, store: Store) -> None:
+    models = ModelDesk(engine)
+    first, before = engine.name, values(engine)
+    name = models.load(other_films)
+    assert values(engine) == before
+    states = {one.name: one.state for one in models.all()}
+    assert states == {first: "active", name: "loaded"}
+    engine.add_events([Event("liked", "u1", "3")])
+    models.activate(name)
+    after = values(engine)
+    assert engine.name == name
+    assert after != before
+    assert engine.active.seq == store.events.last()  # what was told before counts for the new one
+    assert models.roll_back() == first
+    assert engine.name == first
+    assert models.roll_back() == name
+    assert values(engine) == after
+
+
+def test_the_active_version_survives_a_restart(start: Start, store: Store, other_films: Path) -> None:
+    engine = start(store)
+    models = ModelDesk(engine)
+    first = engine.name
+    models.activate(models.load(other_films))
+    second = engine.name
+    engine.close()
+    assert start(store).name == second
+    ModelDesk(engine).roll_back()
+    assert start(store).name == first
+
+
+def test_nothing_to_roll_back_to(engine: Engine) -> None:
+    with pytest.raises(ConflictError, match="no version was active before"):
+        ModelDesk(engine).roll_back()
+
+
+@pytest.mark.parametrize("how", ["nan", "cut", "missing"])
+def test_a_bad_bundle_is_refused_with_the_reason(
+    engine: Engine, films: Path, tmp_path: Path, how: str
+) -> None:
+    place = tmp_path / "bad"
+    if how == "nan":
+        spoiled(films, place)
+    elif how == "cut":
+        shutil.copytree(films, place)
+        (place / "users.safetensors").write_bytes(b"")
+    models, before = ModelDesk(engine), values(engine)
+    with pytest.raises(BundleError) as error:
+        models.load(place)
+    assert values(engine) == before
+    if how == "nan":
+        assert "no number" in str(error.value)
+        refused = [one for one in models.all() if one.state == "refused"]
+        assert [one.reason for one in refused] == [refused[0].reason]
+        assert "no number" in refused[0].reason
+        with pytest.raises(BundleError):
+            models.activate(refused[0].name)
+    assert engine.name in [one.name for one in models.all() if one.state == "active"]
+
+
+def test_models_over_http(client: TestClient, other_films: Path, tmp_path: Path) -> None:
+    first = client.get("/v1/models").json()[0]
+    assert (first["state"], first["in_memory"]) == ("active", True)
+    assert first["metrics"]["tasks"]["like"]["auc"] > 0
+    made = client.post("/v1/models", json={"path": str(other_films), "activate": True})
+    assert made.status_code == 201
+    assert client.post("/v1/recommend", json={}).json()["model"] == made.json()["name"]
+    assert client.get(f"/v1/models/{first['name']}/metrics").json()["tasks"]
+    report = client.get(f"/v1/models/{first['name']}/report")
+    assert report.headers["content-type"].startswith("text/html")
+    assert report.headers["x-frame-options"] == "SAMEORIGIN"
+    assert client.post("/v1/models/rollback").json()["name"] == first["name"]
+    assert client.post("/v1/models", json={"path": str(tmp_path)}).status_code == 422
+
+
+def test_twenty_swaps_under_load_fail_no_request(engine: Engine, other_films: Path) -> None:
+    models = ModelDesk(engine)
+    first = str(engine.name)
+    second = models.load(other_films)
+    models.load(engine.active.path)
+    failed: list[BaseException] = []
+    served: set[str] = set()
+    stop = threading.Event()
+
+    def ask(user: str) -> None:
+        k = 0
+        while not stop.is_set():
+            k += 1
+            try:
+                engine.add_events([Event("liked", user, str(k % 30))])
+                answer = engine.recommend(RecommendRequest(user=user, k=5, keep_seen=True))
+                assert len(answer.items) == 5
+                served.add(answer.model)
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=ask, args=(f"u{k}",)) for k in range(3)]
+    for one in threads:
+        one.start()
+    for swap in range(20):
+        models.activate(second if swap % 2 == 0 else first)
+    stop.set()
+    for one in threads:
+        one.join()
+    assert failed == []
+    assert served == {first, second}
+    engine.follow_now()
+    assert engine.active.seq == engine.store.events.last()
