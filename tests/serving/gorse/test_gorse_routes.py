@@ -58,14 +58,19 @@ def test_errors_are_plain_text(calm: Client) -> None:
     [
         ("POST", "/user", "{", "the body is no JSON"),
         ("POST", "/user", "[]", "body: Input should be"),
-        ("POST", "/user", "{}", "UserId is empty"),
-        ("POST", "/user", '{"UserId": "a/b"}', 'UserId "a/b" contains a slash'),
-        ("POST", "/user", '{"UserId": "a\\u0000b"}', "user.id is 'a\\x00b', which holds a NUL"),
-        ("POST", "/user", '{"UserId": "\\ud800"}', "user.id is '\\ud800', which is no Unicode"),
+        ("POST", "/user", "{}", "UserId: Field required"),
+        ("POST", "/user", '{"UserId": "a/b"}', "UserId contains a slash or a NUL character"),
+        ("POST", "/user", '{"UserId": "a\\u0000b"}', "UserId contains a slash or a NUL character"),
+        ("POST", "/user", '{"UserId": "\\ud800"}', "UserId: Input should be a valid string"),
         ("POST", "/item", '{"ItemId": "a", "Timestamp": "soon"}', 'Could not find format for "soon"'),
-        ("POST", "/item", '{"ItemId": "a", "Categories": ["b/c"]}', 'the category "b/c" contains a slash'),
+        (
+            "POST",
+            "/item",
+            '{"ItemId": "a", "Categories": ["b/c"]}',
+            "Categories.0 contains a slash or a NUL character",
+        ),
         ("POST", "/item", '{"ItemId": "a", "IsHidden": "no"}', "IsHidden: Input should be a valid boolean"),
-        ("POST", "/feedback", '[{"UserId": "a", "ItemId": "b"}]', "FeedbackType is empty"),
+        ("POST", "/feedback", '[{"UserId": "a", "ItemId": "b"}]', "0.FeedbackType: Field required"),
         (
             "POST",
             "/feedback",
@@ -78,13 +83,25 @@ def test_errors_are_plain_text(calm: Client) -> None:
             '[{"FeedbackType": "x", "UserId": "a", "ItemId": "b", "Value": "1"}]',
             "0.Value: ",
         ),
-        ("POST", "/session/recommend", '[{"FeedbackType": "x", "ItemId": ""}]', "ItemId is empty"),
+        (
+            "POST",
+            "/session/recommend",
+            '[{"FeedbackType": "x", "ItemId": ""}]',
+            "0.ItemId: String should have at least 1 character",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused(calm: Client, method: str, path: str, body: str, text: str) -> None:
     answer = calm.request(method, path, content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
     assert answer.text.startswith(text)
+
+
+def test_a_method_that_does_not_fit_names_those_that_do(calm: Client) -> None:
+    for path in ("/item/10", "/item/10/"):
+        answer = calm.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")
+        assert answer.text == "Method Not Allowed"
 
 
 def test_a_nul_in_the_address_is_refused(calm: Client) -> None:

@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from fastapi import HTTPException, Request
 
-from motet.errors import RequestError
 from motet.store import Keys
 
-__all__ = ["check_id", "require_write"]
-
-
-def check_id(id: str, what: str) -> str:
-    """Refuse an id that no address could name.
-
-    Raises:
-        RequestError: If it is empty or holds a slash.
-
-    Example:
-        >>> check_id("a/b", "ItemId")
-        Traceback (most recent call last):
-        motet.errors.RequestError: ItemId "a/b" contains a slash. Cure: take it out: it could not be asked for.
-    """
-    if not id:
-        raise RequestError(f"{what} is empty", "give one")
-    if "/" in id:
-        raise RequestError(f'{what} "{id[:80]}" contains a slash', "take it out: it could not be asked for")
-    return id
+__all__ = ["require_write"]
 
 
 def require_write(request: Request, keys: Keys) -> None:

@@ -9,14 +9,13 @@ from typing import Annotated, Literal
 
 from fastapi import Body, Header, Query
 
-from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import FeedbackIn, FeedbackOut, FeedbackPage, Row, feedback_out
 from motet.serving._gorse._times import read_time
 from motet.store import Feedback, Page
 
-__all__ = ["add_feedback", "feedback_of"]
+__all__ = ["add_feedback"]
 
 _Told = Annotated[list[FeedbackIn], Body(max_length=MOST)]
 _Cursor = Annotated[Words, Query(max_length=4096)]
@@ -93,23 +92,13 @@ def add_feedback(add: Adder, needs: Needs) -> None:
         return tuple(map(feedback_out, rows.of_item(item, type)))
 
 
-def feedback_of(told: FeedbackIn, needs: Needs, user: str | None = None) -> Feedback:
-    """What is stored of feedback as it was told.
-
-    Gorse means by a value of 0 that there is none; of a type that is a task of the schema, 0 would mean the
-    opposite of what was told, and so becomes 1.
-
-    Args:
-        told: The feedback.
-        needs: Knows the schema.
-        user: Whose it is, whatever it says.
-    """
-    means_yes = told.value == 0 and needs.is_yes_or_no(told.feedback_type)
+def feedback_of(told: FeedbackIn, needs: Needs) -> Feedback:
+    """What is stored of feedback as it was told."""
     return Feedback(
-        check_id(told.feedback_type, "FeedbackType"),
-        check_id(told.user_id if user is None else user, "UserId"),
-        check_id(told.item_id, "ItemId"),
-        1.0 if means_yes else told.value,
+        told.feedback_type,
+        told.user_id,
+        told.item_id,
+        needs.meant_value(told.feedback_type, told.value),
         read_time(told.timestamp) or datetime.now(UTC),
         labels=told.labels,
         comment=told.comment,

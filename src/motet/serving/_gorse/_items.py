@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import Body, Query
 
-from motet.errors import RequestError
-from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import ItemIn, ItemOut, ItemPage, ItemPatch, Row, item_out
@@ -83,13 +81,8 @@ def add_items(add: Adder, needs: Needs) -> None:
 
 
 def _item(told: ItemIn) -> Item:
-    for category in told.categories:
-        if "/" in category:
-            raise RequestError(
-                f'the category "{category[:80]}" contains a slash', "take it out: it could not be asked for"
-            )
     return Item(
-        check_id(told.item_id, "ItemId"),
+        told.item_id,
         told.is_hidden,
         tuple(dict.fromkeys(told.categories)),
         read_time(told.timestamp),

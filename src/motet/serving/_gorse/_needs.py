@@ -53,10 +53,14 @@ class Needs:
         write(rows, ids=ids, insert_missing=True)
         self._engine.follow_now()
 
-    def is_yes_or_no(self, type: str) -> bool:
-        """Whether a type of feedback is a task of the schema, so that 0 would mean no."""
-        task = self._engine.active.schema.tasks.get(type)
-        return task is not None and task.kind in ("binary", "retrieval")
+    def meant_value(self, type: str, value: float) -> float:
+        """The value that feedback means.
+
+        In Gorse 0 means that there is none; of a type that is a task of the schema, 0 would mean the opposite of what
+        was told, and so becomes 1.
+        """
+        task = self._engine.active.schema.tasks.get(type) if value == 0 else None
+        return 1.0 if task is not None and task.kind in ("binary", "retrieval") else value
 
     def item(self, id: str) -> Item | None:
         """An item that was told, or one that only the model knows, as a client would have told it."""

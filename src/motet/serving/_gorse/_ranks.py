@@ -20,7 +20,6 @@ from motet.serving._gorse._alike import AlikeUsers
 from motet.serving._gorse._categories import Categories
 from motet.serving._gorse._shapes import Score
 from motet.serving._served import ServedModel
-from motet.store import Feedback
 
 __all__ = ["LIKENESSES", "ORDERS", "Ranks"]
 
@@ -60,16 +59,12 @@ class Ranks:
         return self._scores(served, query, n, offset, user)
 
     def for_session(
-        self, past: Sequence[Feedback], n: int, offset: int, categories: Sequence[str]
+        self, past: Sequence[LiveEvent], n: int, offset: int, categories: Sequence[str]
     ) -> list[Score]:
         """For a session of nobody known, without what is in it."""
         served = self._engine.active
-        events = [
-            LiveEvent(item=one.item, type=one.type[:200], value=one.value, at_s=one.time.timestamp())
-            for one in past
-        ]
         query = Query(
-            history=tuple(events),
+            history=tuple(past),
             k=_depth(n, offset),
             filter=self._filter(served, categories),
             exclude=tuple(dict.fromkeys(one.item for one in past)),

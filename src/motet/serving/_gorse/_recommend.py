@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import Body, Header, Query, Request
 
-from motet.serving._gorse._checks import check_id, require_write
-from motet.serving._gorse._feedback import feedback_of
+from motet.recommend import LiveEvent
+from motet.serving._gorse._checks import require_write
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import Adder, Count, Id, Offset, Words
-from motet.serving._gorse._shapes import FeedbackIn, Score
-from motet.serving._gorse._times import read_duration
+from motet.serving._gorse._shapes import Score, SessionIn
+from motet.serving._gorse._times import read_duration, read_time
 from motet.store import Feedback
 
 __all__ = ["add_recommend"]
@@ -21,10 +21,15 @@ __all__ = ["add_recommend"]
 _Categories = Annotated[
     list[str] | None, Query(max_length=20, description="Only items in this category; in all, where several.")
 ]
-_Session = Annotated[list[FeedbackIn], Body(max_length=1000)]
+_Session = Annotated[list[SessionIn], Body(max_length=1000)]
 _Type = Annotated[
     Words,
-    Query(alias="write-back-type", max_length=512, description="Type of feedback to write of each item."),
+    Query(
+        alias="write-back-type",
+        max_length=200,
+        pattern=r"^[^/\x00]*$",
+        description="Type of feedback to write of each item.",
+    ),
 ]
 _Delay = Annotated[
     str,
@@ -45,7 +50,6 @@ def add_recommend(add: Adder, needs: Needs) -> None:
     ) -> list[Score]:
         later = read_duration(delay)
         if type:
-            check_id(type, "write-back-type")
             require_write(request, needs.store.keys)
         scores = needs.ranks.recommended(user, n, offset, categories)
         if type and scores:
@@ -83,8 +87,17 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         found = recommended(request, user, n, offset, wanted, write_back_type, write_back_delay)
         return found if version == "2" else [one.id for one in found]
 
-    def session(told: Sequence[FeedbackIn], n: int, offset: int, categories: Sequence[str]) -> list[Score]:
-        past = sorted((feedback_of(one, needs, "-") for one in told), key=lambda one: one.time)
+    def session(told: Sequence[SessionIn], n: int, offset: int, categories: Sequence[str]) -> list[Score]:
+        past = [
+            LiveEvent(
+                item=one.item_id,
+                type=one.feedback_type,
+                value=needs.meant_value(one.feedback_type, one.value),
+                at_s=(read_time(one.timestamp) or datetime.now(UTC)).timestamp(),
+            )
+            for one in told
+        ]
+        past.sort(key=lambda one: one.at_s)
         return needs.ranks.for_session(past, n, offset, categories)
 
     @add.post_question("/session/recommend", "Recommendations for a session of nobody known.")

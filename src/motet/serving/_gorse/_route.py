@@ -23,6 +23,7 @@ __all__ = ["MOST", "Adder", "Count", "GorseRoute", "Id", "Offset", "Words", "pro
 MOST: Final = 10_000
 """Most rows of a page, and most ranks of a list; more may be asked for."""
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"})
 _PLAIN: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": said, "content": {"text/plain": {"schema": {"type": "string"}}}}
     for status, said in {
@@ -107,6 +108,8 @@ def _said(error: RequestValidationError | ValidationError) -> str:
     name = ".".join(str(part) for part in path)
     if place == "query" and first["type"] == "int_parsing":
         return f'strconv.Atoi: parsing "{str(first["input"])[:64]}": invalid syntax'
+    if first["type"] == "string_pattern_mismatch":
+        return f"{name} contains a slash or a NUL character"
     if first["type"] == "json_invalid":
         return "the body is no JSON"
     return f"{name or place}: {first['msg']}"[:500]
@@ -122,6 +125,14 @@ class Adder:
 
     def __init__(self, router: APIRouter, work: Work | None) -> None:
         self._router, self._work = router, work
+        self._methods: dict[str, set[str]] = {}
+
+    def refuse_other_methods(self) -> None:
+        """Let each path say which methods it takes, where another is used; to be called when all are added."""
+        for path, methods in self._methods.items():
+            for same in (path, path + "/"):
+                others = sorted(_METHODS - methods)
+                self._router.add_api_route(same, _refusal(methods), methods=others, include_in_schema=False)
 
     def get(self, path: str, summary: str, **options: Any) -> Callable[[_Endpoint], _Endpoint]:
         """Add something that is asked."""
@@ -162,6 +173,7 @@ class Adder:
                 **options,
             }
             worked = self._worked(endpoint, kind)
+            self._methods.setdefault(path, set()).add(method)
             self._router.add_api_route(path, worked, **shared)
             self._router.add_api_route(path + "/", worked, include_in_schema=False, **shared)
             return endpoint
@@ -178,6 +190,15 @@ class Adder:
             return await work.run(kind, lambda: _response(endpoint(**values)))
 
         return worked
+
+
+def _refusal(methods: set[str]) -> Callable[[], Response]:
+    allowed = ", ".join(sorted(methods))
+
+    def refuse() -> Response:
+        return PlainTextResponse("Method Not Allowed", 405, {"Allow": allowed})
+
+    return refuse
 
 
 def _response(answer: Any) -> Response:

@@ -32,6 +32,7 @@ def gorse_router(engine: Engine, work: Work | None = None) -> APIRouter:
     needs, add = Needs(engine), Adder(router, work)
     for part in (add_health, add_users, add_items, add_feedback, add_recommend, add_lists):
         part(add, needs)
+    add.refuse_other_methods()
     both = APIRouter()
     both.include_router(router)
 

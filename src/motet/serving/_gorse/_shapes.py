@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_pascal
@@ -23,6 +23,7 @@ __all__ = [
     "ItemPatch",
     "Row",
     "Score",
+    "SessionIn",
     "UserIn",
     "UserOut",
     "UserPage",
@@ -58,52 +59,73 @@ class _Out(BaseModel):
     model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, frozen=True)
 
 
+_Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00]+$")]
+_Type = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\x00]+$", examples=["like"])]
+_Text = Annotated[str, Field(max_length=100_000, pattern=r"^[^\x00]*$")]
+_Categories = Annotated[list[_Id], Field(max_length=1000)]
+_Time = Annotated[
+    str,
+    Field(
+        description="In any usual format; in UTC where no zone is said.",
+        examples=["2026-01-02T15:04:05Z"],
+        json_schema_extra={
+            "pattern": r"^(|[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3])(:[0-5]\d){2}Z)?)$"
+        },
+    ),
+]
+
+
 class UserIn(_In):
     """A user."""
 
-    user_id: str = Field("", examples=["alice"])
+    user_id: _Id
     labels: Any = Field(None, examples=[{"occupation": "engineer"}])
-    comment: str = ""
+    comment: _Text = ""
 
 
 class UserPatch(_In):
     """What changes of a user; null for the rest."""
 
     labels: Any = None
-    comment: str | None = None
+    comment: _Text | None = None
 
 
 class ItemIn(_In):
     """An item."""
 
-    item_id: str = Field("", examples=["tea"])
+    item_id: _Id
     is_hidden: bool = False
-    categories: list[str] = Field(default_factory=list)
-    timestamp: str = Field("", examples=["2026-01-02T15:04:05Z"])
+    categories: _Categories = Field(default_factory=list)
+    timestamp: _Time = ""
     labels: Any = Field(None, examples=[{"genres": ["Comedy"]}])
-    comment: str = ""
+    comment: _Text = ""
 
 
 class ItemPatch(_In):
     """What changes of an item; null for the rest."""
 
     is_hidden: bool | None = None
-    categories: list[str] | None = None
-    timestamp: str | None = None
+    categories: _Categories | None = None
+    timestamp: _Time | None = None
     labels: Any = None
-    comment: str | None = None
+    comment: _Text | None = None
 
 
-class FeedbackIn(_In):
+class SessionIn(_In):
+    """Something that was done with an item; by whom does not matter."""
+
+    feedback_type: _Type
+    item_id: _Id
+    value: float = 0.0
+    timestamp: _Time = ""
+
+
+class FeedbackIn(SessionIn):
     """Something that a user did with an item."""
 
-    feedback_type: str = Field("", max_length=200, examples=["like"])
-    user_id: str = Field("", examples=["alice"])
-    item_id: str = Field("", examples=["tea"])
-    value: float = 0.0
-    timestamp: str = Field("", examples=["2026-01-02T15:04:05Z"])
+    user_id: _Id
     labels: Any = None
-    comment: str = ""
+    comment: _Text = ""
 
 
 class UserOut(_Out):

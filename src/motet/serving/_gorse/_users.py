@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import Body, Query
 
-from motet.serving._gorse._checks import check_id
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
 from motet.serving._gorse._shapes import Row, UserIn, UserOut, UserPage, UserPatch, user_out
@@ -25,7 +24,7 @@ def add_users(add: Adder, needs: Needs) -> None:
     """
 
     def put(users: list[UserIn]) -> Row:
-        needs.users.put([User(check_id(one.user_id, "UserId"), one.labels, one.comment) for one in users])
+        needs.users.put([User(one.user_id, one.labels, one.comment) for one in users])
         return Row(row_affected=len(users))
 
     @add.post("/user", "Insert a user, or replace it.")
