@@ -201,7 +201,7 @@ class Site:
         if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 500:
             raise ApiError(401, visit.t("key_wrong"))
         await self.api.caller(key).get("/v1/schema")
-        answer.set_cookie(COOKIE_KEY, key, samesite="strict", httponly=True)
+        answer.set_cookie(COOKIE_KEY, key, samesite="strict", httponly=True, secure=visit.is_secure)
         return answer
 
     async def _report(self, request: Request) -> Response:

@@ -36,6 +36,7 @@ class Visit:
         theme: ``light``, ``dark``, or empty: as the system has it.
         key: The visitor's, if there is one.
         is_part: Whether only the part of a page that changes is wanted.
+        is_secure: Whether it came over HTTPS.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Visit:
     theme: str = ""
     key: str | None = field(default=None, repr=False)
     is_part: bool = False
+    is_secure: bool = False
 
     def one(self, name: str, default: str = "") -> str:
         """The last value of a name."""
@@ -92,6 +94,7 @@ def visit_of(request: Request, form: tuple[tuple[str, str], ...] | None = None) 
         theme=theme if theme in ("light", "dark") else "",
         key=request.cookies.get(COOKIE_KEY),
         is_part="x-part" in request.headers,
+        is_secure=request.url.scheme == "https",
     )
 
 

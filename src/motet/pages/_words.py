@@ -164,6 +164,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "running": ("Running model", "当前模型"),
     "answers": ("Requests", "请求"),
     "per_minute": ("per minute, last {n} minutes", "每分钟，最近 {n} 分钟"),
+    "last_minutes": ("in the last {n} minutes", "最近 {n} 分钟"),
     "traffic": ("Traffic", "流量"),
     "latency": ("Latency", "延迟"),
     "errors": ("Errors", "错误"),
