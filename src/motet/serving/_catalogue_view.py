@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from motet.explain import said_title
 from motet.recommend import ItemsNow
 from motet.serving._served import ServedModel
 
 __all__ = ["CatalogueView"]
+
+_MOST_READ: Final = 50_000
 
 
 class CatalogueView:
@@ -21,6 +23,7 @@ class CatalogueView:
 
     def __init__(self, served: ServedModel) -> None:
         self.now: ItemsNow = served.parts.live.items.now
+        self._read = served.read_rows
         self._titles = served.parts.explainer.ground.titles
         catalogue = served.bundle.data.catalogue
         self._title = catalogue.title if catalogue is not None else None
@@ -36,17 +39,26 @@ class CatalogueView:
     def read(self, items: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         """Title and columns of each item; the id and nothing for one not known."""
         rows = [self.now.row(item) for item in items]
-        there = [row for row in rows if row >= 0]
-        frame = self.now.view.frame
-        cells = iter(frame[there].to_dicts() if there else [])
-        found: list[tuple[str, dict[str, Any]]] = []
-        for item, row in zip(items, rows, strict=True):
-            if row < 0:
-                found.append((item, {}))
-                continue
-            fields = next(cells)
-            fields.pop("id", None)
-            title = fields.pop(self._title, None) if self._title is not None else None
-            said = self._titles[row] if row < len(self._titles) else said_title(str(title or item))
-            found.append((said, {name: cell for name, cell in fields.items() if cell is not None}))
-        return found
+        new = [row for row in dict.fromkeys(rows) if row >= 0 and row not in self._read]
+        if new:
+            if len(self._read) > _MOST_READ:
+                self._read.clear()
+            for row, cells in zip(new, self.now.view.frame[new].to_dicts(), strict=True):
+                self._read[row] = self._said(row, cells)
+        return [self._one(item, row) for item, row in zip(items, rows, strict=True)]
+
+    def _one(self, item: str, row: int) -> tuple[str, dict[str, Any]]:
+        found = self._read.get(row)
+        if found is not None:
+            return found
+        # not known, or another thread has just emptied what was read
+        return (item, {}) if row < 0 else self._said(row, self.now.view.frame.row(row, named=True))
+
+    def _said(self, row: int, cells: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        fields = {
+            name: cell for name, cell in cells.items() if cell is not None and name not in ("id", self._title)
+        }
+        if row < len(self._titles):
+            return self._titles[row], fields
+        title = cells.get(self._title) if self._title is not None else None
+        return said_title(str(title or self.now.ids[row])), fields

@@ -39,6 +39,7 @@ class ServedModel:
 
     Attributes:
         parts: What answers.
+        read_rows: Title and columns of rows of the live catalogue that were read already: a row never changes.
         refused: Stored events, items and users that the model could not be told, since it was opened.
     """
 
@@ -67,6 +68,7 @@ class ServedModel:
         self._told_columns: dict[str, frozenset[str]] = {}
         self._follow = threading.Lock()
         self.seq, self.changes = 0, 0
+        self.read_rows: dict[int, tuple[str, dict[str, Any]]] = {}
         self.refused = {"events": 0, "items": 0, "users": 0, "unknown_items": 0}
 
     # -- asking --------------------------------------------------------------------------------
