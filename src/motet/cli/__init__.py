@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from motet.cli._app import app
 from motet.errors import MotetError
 
-__all__ = ["app", "main"]
+__all__ = ["main", "run"]
 
 _INTERRUPTED = 130  # what shells expect of a command that was stopped from the keyboard
 
@@ -17,14 +16,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; a mistake that can be explained becomes one clear message and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
+
         result = app(arguments, standalone_mode=False)
         code = result if isinstance(result, int) else 0
         return _interrupted(arguments) if code == _INTERRUPTED else code
     except MotetError as error:
-        if "--json" in arguments:
-            print(json.dumps({"error": error.problem, "cure": error.cure}))
-        else:
-            print(f"error: {error}", file=sys.stderr)
+        _mistake(arguments, error)
         return 2
     except KeyboardInterrupt:
         return _interrupted(arguments)
@@ -33,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             message = error.format_message().rstrip(".")
             command = " ".join(["motet", *arguments[:1]]) if "No such command" not in message else "motet"
-            print(f"error: {message}. Cure: see '{command} --help'.", file=sys.stderr)
+            _mistake(arguments, MotetError(message, f"see '{command} --help'"))
             return int(error.exit_code)
         if type(error).__name__ == "Abort":  # what the command line makes of an interrupt
             return _interrupted(arguments)
@@ -41,6 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
             code = int(getattr(error, "exit_code", 1))
             return _interrupted(arguments) if code == _INTERRUPTED else code
         raise
+
+
+def _mistake(arguments: list[str], error: MotetError) -> None:
+    if "--json" in arguments:
+        print(json.dumps({"error": error.problem, "cure": error.cure}))
+    else:
+        print(f"error: {error}", file=sys.stderr)
 
 
 def _interrupted(arguments: list[str]) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 from rich.markup import escape
 from rich.padding import Padding
@@ -15,10 +16,11 @@ from rich.table import Table
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.errors import SchemaError
-from motet.schema import LanguageSettings, Schema
+from motet.schema import AnyTask, LanguageSettings, Schema
 
 if TYPE_CHECKING:
-    from motet.assist import Answer
+    from motet.assist import Answer, Assistant, ListAnswer
+    from motet.data import Catalogue
     from motet.explain import Description, Explainer, Reason
     from motet.requests import Request
 
@@ -50,11 +52,13 @@ def ask(
     from motet.assist import Conversation  # noqa: PLC0415
 
     words = language_settings(bundle, model, changes)
+    so_far = Conversation(user=user)
+    if conversation is not None:
+        if conversation.exists():
+            so_far = Conversation.load(conversation)
+        so_far.save(conversation)  # a place that cannot be written is no surprise at the end
     with progress_on_terminal(as_json) as report:
         assistant = workflow.open_assistant(bundle, words=words, progress=report)
-        so_far = Conversation(user=user)
-        if conversation is not None and conversation.exists():
-            so_far = Conversation.load(conversation)
         answers = []
         for said in (request, *(follow_up or ())):
             answer = assistant.ask(said, user=user, k=k, scenario=scenario, conversation=so_far)
@@ -68,17 +72,20 @@ def ask(
     for said, answer in zip((request, *(follow_up or ())), answers, strict=True):
         if len(answers) > 1:
             out_console.print(f"\n[bold]› {escape(said)}[/bold]")
-        _print_answer(answer)
+        _print_answer(answer, assistant)
 
 
-def _print_answer(answer: Answer) -> None:
-    out_console.print(f"[dim]understood:[/dim] {escape(_understood(answer.request))}")
+def _print_answer(answer: Answer, assistant: Assistant) -> None:
+    understood = _understood(answer.request, assistant.explainer.title)
+    out_console.print(f"[dim]understood:[/dim] {escape(understood)}")
     for item in answer.items:
-        out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(item.id)})[/dim]")
+        beside = ", ".join((item.id, *_facts(assistant.catalogue, item.id, answer.request.language)))
+        out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(beside)})[/dim]")
         out_console.print(_indented(item.reason))
         if item.misses:
             out_console.print(f"   misses: {escape(', '.join(item.misses))}")
-        out_console.print(f"   [dim]{escape(_predicted(item.predictions))}[/dim]")
+        predicted = _predicted(item.predictions, assistant.recommender.schema.tasks)
+        out_console.print(f"   [dim]{escape(predicted)}[/dim]")
     out_console.print()
     for line in answer.notes:
         out_console.print(escape(line))
@@ -92,8 +99,8 @@ def _indented(text: str) -> Padding:
     return Padding(escape(text), (0, 0, 0, 3))
 
 
-def _understood(request: Request) -> str:
-    """A request on one line: only what was said."""
+def _understood(request: Request, title: Callable[[str], str]) -> str:
+    """A request on one line: only what was said, items by their titles."""
     parts: list[str] = []
 
     def add(name: str, values: Sequence[str]) -> None:
@@ -109,27 +116,32 @@ def _understood(request: Request) -> str:
         for r in limits:
             low, high = (f"{x:g}" if x is not None else "…" for x in (r.low, r.high))
             parts.append(f"{what}{r.column}: {low} to {high}")
-    add("like item", request.like)
-    add("without item", request.without)
+    add("like", [title(item) for item in request.like])
+    add("not the items", [title(item) for item in request.without])
     add("count", [str(request.count)] if request.count else [])
     add("scenario", [request.scenario] if request.scenario else [])
     add("free words", [request.wants] if request.wants else [])
     return "; ".join(parts) or "nothing in particular"
 
 
-def _predicted(predictions: dict[str, Any] | Any) -> str:
+def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
+    """Numbers, tags and categories of an item, in words."""
+    row = catalogue.frame.filter(pl.col("id") == item).to_dicts()[0]
+    said = [f"{row[column]:g}" for column in catalogue.numbers if row[column] is not None]
+    for column in (*catalogue.tags, *catalogue.categories):
+        values = row[column] if isinstance(row[column], list) else [row[column]]
+        said += [catalogue.word(value, language) for value in values if value]
+    return said
+
+
+def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, AnyTask]) -> str:
+    """What a person can compare: not what orders a catalogue, nor what the catalogue knows already."""
     said = []
-    for task, value in predictions.items():
-        if value is None or value == []:
+    for name, value in predictions.items():
+        task = tasks.get(name)
+        if not isinstance(value, float) or (task and (task.kind == "retrieval" or task.on == "item")):
             continue
-        text = (
-            f"{value:.2f}"
-            if isinstance(value, float)
-            else ", ".join(value)
-            if isinstance(value, list)
-            else value
-        )
-        said.append(f"{task} {text}")
+        said.append(f"{name} {value:.2f}")
     return " · ".join(said)
 
 
@@ -221,7 +233,8 @@ def describe(
     if as_json:
         print_json(asdict(found))
         return
-    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(found.text)}")
+    told = found.text or "The catalogue and the graph say nothing more of it."
+    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(told)}")
     _print_writer(found, model)
 
 
@@ -245,15 +258,23 @@ def make_a_list(
     if as_json:
         print_json(answer.model_dump(mode="json", exclude_defaults=True))
         return
-    shown = answer if answer.status == "complete" else answer.nearest
-    if shown is not None:
-        for place, item in enumerate(shown.items, 1):
-            numbers = ", ".join(f"{name} {value:g}" for name, value in item.numbers.items())
-            beside = escape(f"({item.id}) {numbers}".rstrip())
-            out_console.print(f"{place}. [bold]{escape(item.name)}[/bold]  [dim]{beside}[/dim]")
-    out_console.print(escape(answer.words))
-    for limit in answer.limits:
+    if answer.status == "complete":
+        _print_listed(answer)
+        out_console.print(escape(answer.words))
+    else:
+        out_console.print(escape(answer.words))
+        if answer.nearest is not None:
+            out_console.print(f"\nThe nearest list, with {escape(', '.join(answer.nearest.loosened))}:")
+            _print_listed(answer.nearest)
+    for limit in (answer.nearest or answer).limits:
         out_console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
+
+
+def _print_listed(answer: ListAnswer) -> None:
+    for place, item in enumerate(answer.items, 1):
+        numbers = ", ".join(f"{name} {value:g}" for name, value in item.numbers.items())
+        beside = escape(f"({item.id}) {numbers}".rstrip())
+        out_console.print(f"{place}. [bold]{escape(item.name)}[/bold]  [dim]{beside}[/dim]")
 
 
 def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) -> LanguageSettings | None:

@@ -11,6 +11,8 @@ from motet.errors import MotetError, SchemaError
 
 __all__ = ["Part", "in_order", "nearest", "require_known"]
 
+_MOST_NAMED = 10
+
 
 class Part(BaseModel):
     """One part of a schema."""
@@ -26,17 +28,22 @@ def in_order(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name is closest to a misspelt one, or list them all.
+    """Say which known name is closest to a misspelt one, or list them, the first ten of many.
 
     Example:
         >>> nearest("mmoee", ["mmoe", "ple"])
         "did you mean 'mmoe'?"
         >>> nearest("zzz", ["mmoe", "ple"])
         'known: mmoe, ple'
+        >>> nearest("zzz", [f"item {k:02}" for k in range(30)])[-19:]
+        'item 09 and 20 more'
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(names)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > 2 * _MOST_NAMED else ""
+    return "known: " + ", ".join(names[:_MOST_NAMED] if more else names) + more
 
 
 def require_known(name: str, known: Iterable[str], what: str, error: type[MotetError] = SchemaError) -> None:
