@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,3 +126,89 @@ def test_a_list_keeps_its_limits(assistant: Assistant) -> None:
     for item in answer.items:
         assert "comedy" in genres(assistant.recommender, item.id)
         assert "crime" not in genres(assistant.recommender, item.id)
+
+
+def test_what_is_asked_for_and_against_is_told(assistant: Assistant) -> None:
+    answer = assistant.ask("comedy films that are not comedy", user="u1", k=3)
+    assert answer.notes[0] == "You asked for and against comedy; against wins."
+    assert not any("comedy" in genres(assistant.recommender, item.id) for item in answer.items)
+    listed = assistant.make_list("two comedy films, no comedy", user="u1")
+    assert listed.words == (
+        "You asked for and against comedy; against wins. 2 items; every other limit is kept."
+    )
+    said = assistant.make_list("我想看comedy，不要comedy", user="u1").words
+    assert said.startswith("您既要求又排除了comedy")
+    assert not any("against" in line for line in assistant.ask("comedy, no crime", user="u1").notes)
+
+
+def test_a_later_turn_may_take_back_what_was_asked(assistant: Assistant) -> None:
+    so_far = Conversation(user="u2").after("comedy", assistant.ask("comedy", user="u2", k=3))
+    assert not any("against" in n for n in assistant.ask("no comedy", conversation=so_far).notes)
+
+
+def test_a_user_without_a_record_is_told(assistant: Assistant) -> None:
+    told = "User u99999 is not known; answered as for anybody."
+    assert told in assistant.ask("comedy", user="u99999", k=3).notes
+    assert told in assistant.make_list("two comedy", user="u99999").words
+    assert "没有用户 u99999 的记录" in assistant.ask("我想看comedy", user="u99999").notes[0]
+    for user in ("u1", ""):
+        assert not any("not known" in line for line in assistant.ask("comedy", user=user).notes)
+
+
+@pytest.mark.parametrize("text", ["", " ", "?", "🦊"])
+def test_nothing_asked_is_told(assistant: Assistant, text: str) -> None:
+    told = "Nothing was asked for; these are the first recommendations."
+    assert assistant.ask(text, user="u1", k=3).notes == (told,)
+    assert not any(told in line for line in assistant.ask("comedy", user="u1", k=3).notes)
+    so_far = Conversation(user="u1").after("comedy", assistant.ask("comedy", user="u1", k=3))
+    assert told not in assistant.ask(text, conversation=so_far, k=3).notes
+
+
+def test_a_conversation_of_somebody_else_is_refused(assistant: Assistant) -> None:
+    so_far = Conversation(user="u2").after("comedy", assistant.ask("comedy", user="u2", k=3))
+    with pytest.raises(RequestError, match=r"with user 'u2', and user 'u1' asks.*start a new conversation"):
+        assistant.ask("newer", user="u1", conversation=so_far)
+    assert assistant.ask("newer", user="u2", conversation=so_far).items
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ({"shown": ["nowhere"]}, "no item 'nowhere'"),
+        ({"request": {"like": ["nowhere"]}}, "no item 'nowhere'"),
+        ({"request": {"without": ["nowhere"]}}, "no item 'nowhere'"),
+        ({"request": {"ranges": [{"column": "price", "low": float("nan")}]}}, "'price' is nan"),
+        ({"request": {"total": [{"column": "price", "high": float("inf")}]}}, "'price' is inf"),
+    ],
+)
+def test_a_damaged_conversation_is_refused(
+    assistant: Assistant, tmp_path: Path, damage: dict[str, object], what: str
+) -> None:
+    (tmp_path / "talk.json").write_text(json.dumps(damage), encoding="utf-8")
+    loaded = Conversation.load(tmp_path / "talk.json")
+    with pytest.raises(RequestError, match=f"damaged.*{what}"):
+        assistant.ask("comedy", conversation=loaded)
+
+
+def test_what_was_shown_does_not_come_back_for_more_or_less(assistant: Assistant) -> None:
+    first = assistant.ask("anything", user="u4", k=4)
+    so_far = Conversation(user="u4").after("anything", first)
+    second = assistant.ask("cheaper", k=4, conversation=so_far)
+    assert second.request.ranges
+    third = assistant.ask("more expensive", k=4, conversation=so_far.after("cheaper", second))
+    shown = {item.id for item in first.items}
+    assert second.items
+    assert not shown & {item.id for item in second.items}
+    assert not {i.id for i in second.items} & {i.id for i in third.items}
+
+
+def test_items_out_of_the_range_of_the_catalogue_are_the_nearest(assistant: Assistant) -> None:
+    answer = assistant.ask("price over 1000", user="u1", k=3)
+    numbers = assistant.catalogue.frame["price"]
+    assert answer.request.ranges
+    low, high = numbers.min(), numbers.max()
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert any(line.startswith("Nothing has price") and "The nearest come first." in line for line in answer.notes)  # fmt: skip
+    zh = assistant.ask("price超过1000", user="u1", k=3)
+    assert not zh.request.ranges or any("最接近" in line for line in zh.notes)

@@ -128,3 +128,54 @@ def test_nothing_that_may_be_shown_gives_nothing() -> None:
     chosen = choose(Request(without=tuple(catalogue.frame["id"])), catalogue, np.zeros(40, np.float32), k=3)
     assert not len(chosen.rows)
     assert chosen.values == pytest.approx([])
+
+
+def test_where_no_item_is_within_a_range_the_nearest_come_first() -> None:
+    catalogue = films()
+    scores = -np.asarray(catalogue.frame["year"].to_numpy(), np.float32)  # the model would have the oldest
+    late = Range(column="year", low=2020, high=2020)
+    chosen = choose(Request(ranges=(late,)), catalogue, scores, k=5)
+    years = catalogue.frame["year"].to_numpy()
+    assert years[chosen.rows].tolist() == sorted(years, reverse=True)[:5]
+    assert chosen.out_of_reach == (late,)
+    within = choose(Request(ranges=(Range(column="year", low=1950),)), catalogue, scores, k=5)
+    assert years[within.rows].tolist() == sorted(y for y in years if y >= 1950)[:5]
+    assert not within.out_of_reach
+
+
+def test_an_item_without_the_number_is_the_farthest() -> None:
+    frame = films().frame.with_columns(year=pl.when(pl.col("id") == "7").then(np.nan).otherwise("year"))
+    catalogue = Catalogue(frame, None, ("genres",), (), ("year",), (), {}, {})
+    chosen = choose(
+        Request(ranges=(Range(column="year", high=1900),)), catalogue, np.zeros(40, np.float32), k=40
+    )
+    assert chosen.rows[-1] == 7
+
+
+def test_what_misses_something_and_is_liked_far_less_gives_way() -> None:
+    catalogue = films()
+    request = Request(must=(tag("fun"), tag("war")), must_not=(tag("fear"),))
+    wanted = [np.asarray(allowed(Request(must=(t,)), catalogue)) for t in request.must]
+    may = allowed(Request(must_not=request.must_not), catalogue)
+    misses = sum((~w).astype(int) for w in wanted)
+    one = np.flatnonzero(may & (misses == 1))
+    full = np.flatnonzero(may & (misses == 0))
+    assert len(one) > 3
+    scores, liked = np.zeros(40, np.float32), np.full(40, 0.8, np.float32)
+    scores[one[0]], liked[one[0]] = 9.0, 0.1  # what comes next, and is not liked
+    scores[full[0]], liked[full[0]] = -9.0, 0.1
+    chosen = choose(request, catalogue, scores, k=len(full) + len(one) - 1, liked=liked)
+    assert one[0] not in chosen.rows
+    assert full[0] in chosen.rows  # what meets everything is never left out for being liked less
+    without = choose(request, catalogue, scores, k=len(full) + len(one) - 1)
+    assert one[0] in without.rows
+
+
+def test_with_something_to_be_like_only_the_nearest_come() -> None:
+    catalogue = films()
+    like = np.linspace(0, 1, 40).astype(np.float32)
+    scores = -like * 100  # the model would have those that are least alike
+    chosen = choose(Request(like=("39",)), catalogue, scores, k=3, like=like)
+    assert chosen.rows.min() >= 39 - 9
+    fun = choose(Request(like=("39",), must=(tag("fun"),)), catalogue, scores, k=3, like=like)
+    assert allowed(Request(must=(tag("fun"),)), catalogue)[fun.rows].all()

@@ -258,3 +258,25 @@ def test_every_answer_is_plain_values(ask: Ask) -> None:
     again = ListAnswer.model_validate_json(answer.model_dump_json())
     assert again == answer
     assert isinstance(json.loads(answer.model_dump_json())["conflict"]["ways"], list)
+
+
+def test_two_limits_of_one_sum_are_kept_together(ask: Ask) -> None:
+    both = (Range(column="price", high=12), Range(column="price", low=13))
+    answer = ask(total=both)
+    assert answer.status == "infeasible"
+    assert answer.conflict is not None
+    assert {"total price at most 12", "total price at least 13"} <= set(answer.conflict.limits)
+    ranges = (Range(column="price", high=1), Range(column="price", low=3))
+    answer = ask(count=1, ranges=ranges)
+    assert answer.status == "infeasible"
+    assert answer.conflict is not None
+    assert {"price at most 1", "price at least 3"} <= set(answer.conflict.limits)
+
+
+def test_what_the_catalogue_cannot_tell_is_not_said_to_be_kept(ask: Ask) -> None:
+    answer = ask(count=2, unmet=("weight ≤ 3",))
+    assert answer.words == (
+        "2 items; every limit that the catalogue can tell is kept. "
+        "The catalogue does not say enough to keep: weight ≤ 3."
+    )
+    assert ask(count=2).words == "2 items; every limit is kept."

@@ -19,7 +19,7 @@ from motet.knowledge import KnowledgeGraph
 from motet.requests import FactWanted, Range, Request, Tag
 from motet.schema import require_known
 
-__all__ = ["Condition", "allowed", "conditions", "has_tag", "tag_share"]
+__all__ = ["Condition", "allowed", "conditions", "has_tag", "in_range", "tag_share"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,37 @@ class Conversation(Part):
             shown=tuple(item.id for item in answer.items),
             turns=(*self.turns, said),
         )
+
+    def check(self, user: str, known: Container[str]) -> None:
+        """Refuse what cannot have been said here.
+
+        Args:
+            user: Who asks; empty for somebody unknown.
+            known: Ids of the items of the catalogue.
+
+        Raises:
+            RequestError: If the conversation is with somebody else, names items that there are not,
+                or limits that are no numbers.
+        """
+        if user and self.user and user != self.user:
+            raise RequestError(
+                f"the conversation is with user '{self.user}', and user '{user}' asks",
+                "start a new conversation",
+            )
+        request = self.request or Request()
+        for item in (*self.shown, *request.like, *request.without):
+            if item not in known:
+                raise RequestError(
+                    f"the conversation is damaged, or of another bundle: there is no item '{item}'",
+                    "start a new conversation",
+                )
+        for limits in (*request.ranges, *request.total):
+            for bound in (limits.low, limits.high):
+                if bound is not None and not math.isfinite(bound):
+                    raise RequestError(
+                        f"the conversation is damaged: a limit of '{limits.column}' is {bound}",
+                        "start a new conversation",
+                    )
 
     @classmethod
     def load(cls, path: Path) -> Conversation:

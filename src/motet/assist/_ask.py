@@ -12,21 +12,28 @@ from numpy.typing import NDArray
 
 from motet.assist._allowed import allowed
 from motet.assist._answer import Answer, AnsweredItem, Conversation
-from motet.assist._choose import Chosen, choose
+from motet.assist._choose import choose
+from motet.assist._heard import Heard, contradicted, heard, parts_of
 from motet.assist._list_answer import ListAnswer
 from motet.assist._list_limits import ListLimits
 from motet.assist._make_list import make_list
-from motet.assist._match import likeness, match, standardised
+from motet.assist._match import likeness, match, nearest_alike, standardised
+from motet.assist._model_scores import ModelScores, model_scores
 from motet.assist._notes import note
 from motet.assist._relations import ItemRelations, mine_relations
 from motet.assist._spaces import item_spaces
+from motet.assist._told import told
 from motet.data import WordIndex
 from motet.errors import LanguageError, RequestError
 from motet.explain import Explainer, Reason
+from motet.language import as_data
 from motet.recommend import MeaningIndex, Recommender
 from motet.requests import Reader, Request, Understanding
 
 __all__ = ["Assistant"]
+
+_BEFORE_OTHERS = np.float32(100)  # standard deviations, more than any score
+_LONGEST_ID = 100  # characters of an id that are said
 
 
 class Assistant:
@@ -62,6 +69,7 @@ class Assistant:
         self._open_meaning = meaning
         self._index: MeaningIndex | None = None
         self.catalogue, self.graph = catalogue, explainer.ground.graph
+        self._ids = frozenset(catalogue.frame["id"])
         self._items = WordIndex(recommender.bundle.data.item_ids)
         self._users = WordIndex(recommender.bundle.data.user_ids)
         self._spaces: Sequence[NDArray[np.float32]] | None = None
@@ -86,31 +94,40 @@ class Assistant:
             conversation: What was said and shown before.
 
         Raises:
-            RequestError: If ``k`` is out of range.
+            RequestError: If ``k`` is out of range, or the conversation is damaged or with somebody else.
             DataError: If the scenario is not known.
         """
         if not 1 <= k <= 100:
             raise RequestError(f"k is {k}", "ask for 1 to 100 items")
         began = time.perf_counter()
         before = conversation or Conversation(user=user)
-        user = user or before.user or self._nobody()
+        before.check(user, self._ids)
+        user = user or before.user
         understood = self.reader.understand(text, before.request, before.shown)
         request = understood.request
+        aloud = heard(self.reader, text, before)
+        notes = self._at_first(text, user, request, aloud)
+        user = user or self._nobody()
         where = scenario or request.scenario
-        meaning, notes = self._meaning(request)
-        notes += _not_read(understood)
+        meaning, without_meaning = self._meaning(request)
+        notes += [*without_meaning, *_not_read(understood)]
         wanted = request.count or k
+        seen = self.recommender.seen(user)
+        if aloud is not None and aloud.reading.compared:  # "older": than these, so not these again
+            seen = np.concatenate([seen, np.asarray(aloud.shown, np.int32)])
+        model = self._model(user, where)
         chosen = choose(
             request,
             self.catalogue,
-            self.recommender.scores(user, scenario=where),
+            model.scores,
             k=wanted,
-            seen=self.recommender.seen(user),
+            seen=seen,
             graph=self.graph,
             meaning=meaning,
             like=self._likeness(request),
+            liked=model.liked,
         )
-        notes += _told(request, chosen, wanted)
+        notes += told(request, chosen, wanted, self.catalogue)
         ids = self.catalogue.frame["id"].gather(chosen.rows).to_list()
         reasons = self.explainer.reason(user, ids, language=request.language, tone=request.tone)
         notes += _not_written(reasons, request.language)
@@ -162,16 +179,21 @@ class Assistant:
         Raises:
             DataError: If the scenario is not known.
         """
-        user = user or self._nobody()
         understood = self.reader.understand(text)
         request = understood.request
         if scenario is not None:
             request = request.model_copy(update={"scenario": scenario})
+        aloud = heard(self.reader, text)
+        first = self._at_first(text, user, request, aloud)
+        user = user or self._nobody()
         meaning, notes = self._meaning(request)
         notes += _not_read(understood)
         may = allowed(request, self.catalogue, self.graph)
-        scores = standardised(self.recommender.scores(user, scenario=request.scenario), may)
-        scores = scores + match(request, self.catalogue, may, meaning=meaning, like=self._likeness(request))
+        like = self._likeness(request)
+        scores = standardised(self._model(user, request.scenario).scores, may)
+        scores = scores + match(request, self.catalogue, may, meaning=meaning, like=like)
+        if like is not None:  # what is recognisably alike before everything else
+            scores += _BEFORE_OTHERS * nearest_alike(like, may, request.count or 5)
         if self._relations is None:
             bundle = self.recommender.bundle
             self._relations = mine_relations(bundle.data, bundle.behaviour)
@@ -183,11 +205,34 @@ class Assistant:
             limits=limits,
             scores=scores,
             graph=self.graph,
+            contradicted=bool(contradicted(request, aloud)),
             time_limit_s=time_limit_s,
         )
-        return answer.model_copy(update={"words": " ".join([answer.words, *notes])})
+        return answer.model_copy(update={"words": " ".join([*first, answer.words, *notes])})
 
     # -- pieces --------------------------------------------------------------------------------
+
+    def _at_first(self, text: str, user: str, request: Request, aloud: Heard | None) -> list[str]:
+        """What a person should know before everything else."""
+        language, notes = request.language, []
+        if user and not self._known(user):
+            notes.append(
+                note("unknown_user", language, user=as_data(user.split("\0", maxsplit=1)[0], _LONGEST_ID))
+            )
+        if not any(character.isalnum() for character in text) and not parts_of(request):
+            notes.append(note("nothing_asked", language))
+        against = contradicted(request, aloud)
+        if against:
+            names = dict.fromkeys(self.catalogue.word(tag.value, language) for tag in against)
+            joint = "、" if language == "zh" else ", "
+            notes.append(note("contradicted", language, parts=joint.join(names)))
+        return notes
+
+    def _known(self, user: str) -> bool:
+        return bool(self._users.rows(pl.Series([user]))[0] >= 0) or len(self.recommender.seen(user)) > 0
+
+    def _model(self, user: str, scenario: str | None) -> ModelScores:
+        return model_scores(self.recommender, user, scenario)
 
     def _meaning(self, request: Request) -> tuple[NDArray[np.float32] | None, list[str]]:
         """Nearness of each item to the free words, and what went wrong."""
@@ -248,23 +293,3 @@ def _not_written(reasons: Sequence[Reason], language: str) -> list[str]:
     refused = sum(reason.fallback for reason in reasons)
     sentences = sum(len(reason.sentences) for reason in reasons)
     return [note("refused", language, refused=refused, sentences=sentences)] if refused else []
-
-
-def _told(request: Request, chosen: Chosen, wanted: int) -> list[str]:
-    """What a person should know about the choice."""
-    language, notes = request.language, []
-    if chosen.missed and all(chosen.missed):
-        notes.append(
-            note("seen_better" if chosen.seen_better else "none_fits", language, count=chosen.seen_better)
-        )
-    elif any(chosen.missed):
-        notes.append(note("some_fit", language, count=sum(not missed for missed in chosen.missed)))
-    if request.unmet:
-        notes.append(note("unmet", language, parts=", ".join(request.unmet)))
-    if chosen.seen_again:
-        notes.append(note("seen_again", language))
-    if len(chosen.rows) < wanted:
-        notes.append(note("fewer", language, found=len(chosen.rows), wanted=wanted))
-    if request.flags:
-        notes.append(note("flags", language))
-    return notes

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._allowed import conditions
-from motet.assist._match import match, standardised
+from motet.assist._allowed import conditions, in_range
+from motet.assist._match import match, nearest_alike, standardised
 from motet.data import Catalogue
 from motet.knowledge import KnowledgeGraph
-from motet.requests import Request
+from motet.requests import Range, Request
 
 __all__ = ["Chosen", "choose"]
+
+_FAR_BELOW = 0.5  # of the best item's probability of being liked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Chosen:
         fitting: How many items of the catalogue meet everything, those seen before among them.
         seen_better: How many items that were seen before meet more than the best of these.
         seen_again: Whether these were seen before, because everything that may come was.
+        out_of_reach: Limits of numbers that no item of the catalogue keeps.
     """
 
     rows: NDArray[np.int64]
@@ -39,6 +42,7 @@ class Chosen:
     fitting: int
     seen_better: int
     seen_again: bool
+    out_of_reach: tuple[Range, ...] = ()
 
 
 def choose(
@@ -51,12 +55,17 @@ def choose(
     graph: KnowledgeGraph | None = None,
     meaning: NDArray[np.float32] | None = None,
     like: NDArray[np.float32] | None = None,
+    liked: NDArray[np.float32] | None = None,
 ) -> Chosen:
     """Choose the items that answer a request.
 
     What is excluded never comes, and what was seen only where nothing else may. Of the rest come
     those that meet the most of the request, and where they are fewer than k, those that miss one part
-    more. Within either, value = standardised score of the model + :func:`match` of the soft parts.
+    more. An item that misses something and is liked less than half as probably as the best of them
+    counts as one that misses a part more: it is no fair replacement. Of items like others, only the
+    nearest may come (:func:`nearest_alike`). Where no item is within a limit of a number, the
+    nearest to it come first. Otherwise value = standardised score of the model + :func:`match` of
+    the soft parts.
 
     Args:
         request: What was asked.
@@ -67,6 +76,7 @@ def choose(
         graph: Facts, for parts of the request that name some.
         meaning: Nearness of each item to ``request.wants``, [I].
         like: Likeness of each item to ``request.like``, [I].
+        liked: Probability that the user likes each item, in [0, 1], [I].
 
     Raises:
         RequestError: If the request names a column that the catalogue does not have.
@@ -87,11 +97,18 @@ def choose(
     among = may if seen_again else fresh
     fewest = int(misses[among].min()) if among.any() else 0
     best = among & (misses == fewest)
+    tier = misses
+    if liked is not None and best.any():
+        tier = misses + ((misses > 0) & (liked < _FAR_BELOW * liked[best].max()))
+        best = among & (tier == fewest)
     if best.sum() < k:
-        best = among & (misses <= fewest + 1)
+        best = among & (tier <= fewest + 1)
+    if like is not None:
+        best = nearest_alike(like, best, k, tier)
+    away = _away(request, catalogue, best)
     value = standardised(scores, best) + match(request, catalogue, best, meaning=meaning, like=like)
     candidates = np.flatnonzero(best)
-    order = candidates[np.lexsort((-value[candidates], misses[candidates]))][:k]
+    order = candidates[np.lexsort((-value[candidates], away[candidates], tier[candidates]))][:k]
     return Chosen(
         rows=order,
         values=value[order],
@@ -99,4 +116,24 @@ def choose(
         fitting=int((may & (misses == 0)).sum()),
         seen_better=int((may & (misses < fewest)).sum()),
         seen_again=seen_again,
+        out_of_reach=tuple(r for r in request.ranges if not in_range(catalogue, r).any()),
     )
+
+
+def _away(request: Request, catalogue: Catalogue, among: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far each item is from the limits that none of some items keeps, [I].
+
+    The sum of distances, each as a share of what the column spans; an item without the number is
+    farther than any other.
+    """
+    total = np.zeros(len(catalogue))
+    for limits in request.ranges:
+        if in_range(catalogue, limits)[among].any():
+            continue
+        numbers = catalogue.frame[limits.column].to_numpy().astype(np.float64)
+        low = -np.inf if limits.low is None else limits.low
+        high = np.inf if limits.high is None else limits.high
+        distance = np.maximum(np.maximum(low - numbers, numbers - high), 0)
+        span = np.nanmax(distance) if np.isfinite(distance).any() else 1.0
+        total += np.nan_to_num(distance / max(float(span), 1e-9), nan=2.0)
+    return total

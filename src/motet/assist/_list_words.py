@@ -22,8 +22,14 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "at_most": ("at most {high}", "最多{high}"),
     "between": ("{low} to {high}", "{low}至{high}"),
     "exactly": ("exactly {low}", "正好{low}"),
-    "done": ("{n} items; every limit is kept.", "共{n}项，所有限制都已满足。"),
-    "one_done": ("1 item; every limit is kept.", "共1项，所有限制都已满足。"),
+    "items": ("{n} items", "共{n}项"),
+    "one_item": ("1 item", "共1项"),
+    "kept": ("{items}; every limit is kept.", "{items}，所有限制都已满足。"),
+    "kept_but": ("{items}; every other limit is kept.", "{items}，其他限制都已满足。"),
+    "kept_told": (
+        "{items}; every limit that the catalogue can tell is kept.",
+        "{items}，目录能够判断的限制都已满足。",
+    ),
     "none": ("No list keeps all of these: {limits}.", "没有清单能同时满足：{limits}。"),
     "not_minimal": (
         "In the time given it was not settled whether fewer of them are to blame.",

@@ -42,6 +42,7 @@ def make_list(
     limits: ListLimits | None = None,
     scores: NDArray[np.floating] | None = None,
     graph: KnowledgeGraph | None = None,
+    contradicted: bool = False,
     time_limit_s: float = 3.0,
 ) -> ListAnswer:
     """Put a list together for a user: the most valuable items that keep every limit together.
@@ -64,6 +65,8 @@ def make_list(
         limits: What the request does not hold.
         scores: What to rank by instead, [I]; items at −∞ never come.
         graph: Facts that the request asks for.
+        contradicted: Whether a wish was given up because what was excluded contradicts it; then the
+            words do not claim that every limit is kept.
         time_limit_s: Seconds for the choice, and as much again for an explanation, > 0.
 
     Returns:
@@ -88,7 +91,7 @@ def make_list(
     beside = _rows(catalogue, limits.beside)
     pool = ListPool(np.asarray(scores, np.float64), relations, limits, tag_matrix(catalogue), beside)
     found, unmet = limits_of(request, limits, catalogue, seen, graph)
-    maker = _Maker(pool, catalogue, request, tuple(unmet))
+    maker = _Maker(pool, catalogue, request, tuple(unmet), contradicted)
     answer = maker.answer(found, began, time_limit_s)
     if answer.status != "infeasible":
         return answer
@@ -120,6 +123,7 @@ class _Maker:
     catalogue: Catalogue
     request: Request
     unmet: tuple[str, ...]
+    contradicted: bool
 
     def answer(self, limits: Sequence[Limit], began: float, time_limit_s: float) -> ListAnswer:
         """The list under some limits, or that there is none."""
@@ -139,7 +143,9 @@ class _Maker:
         order = sorted(found.chosen, key=lambda place: (-values[place], place))
         chosen = [int(rows[place]) for place in order]
         worth = dict(zip(chosen, (float(values[place]) for place in order), strict=True))
-        done = said("done" if len(chosen) != 1 else "one_done", language, n=len(chosen))
+        counted = said("items" if len(chosen) != 1 else "one_item", language, n=len(chosen))
+        kept = "kept_told" if self.unmet else "kept_but" if self.contradicted else "kept"
+        done = said(kept, language, items=counted)
         return ListAnswer.model_validate(
             {
                 **common,

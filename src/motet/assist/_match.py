@@ -5,6 +5,7 @@ Legend of shapes: I items, D width of a vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,10 @@ from motet.assist._allowed import tag_share
 from motet.data import Catalogue
 from motet.requests import Request
 
-__all__ = ["likeness", "match", "standardised"]
+__all__ = ["likeness", "match", "nearest_alike", "standardised"]
+
+_ALIKE_SHARE = 0.02  # of the items that may come
+_ALIKE_TIMES = 3  # as many as are asked for, at least
 
 
 def standardised(values: NDArray[np.float32], among: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -50,6 +54,33 @@ def likeness(spaces: Sequence[NDArray[np.float32]], rows: NDArray[np.int64]) -> 
         target = centred[rows].mean(0)
         total += centred @ (target / max(float(np.linalg.norm(target)), 1e-9))
     return (total / max(len(spaces), 1)).astype(np.float32)
+
+
+def nearest_alike(
+    like: NDArray[np.float32], among: NDArray[np.bool_], k: int, misses: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Those of some items that are recognisably like the items referred to, bool [I].
+
+    The nearest fiftieth of them, and three times as many as are asked for at least: among so few the
+    model may choose, and whatever it chooses is alike.
+
+    Args:
+        like: Likeness to the items referred to, [I].
+        among: Items that may come, bool [I].
+        k: Items asked for, ≥ 1.
+        misses: How much of the request each item misses, [I]; items that miss less stay first.
+
+    Example:
+        >>> like = np.linspace(0, 1, 10).astype(np.float32)
+        >>> np.flatnonzero(nearest_alike(like, np.arange(10) < 9, 1)).tolist()
+        [6, 7, 8]
+    """
+    rows = np.flatnonzero(among)
+    most = max(_ALIKE_TIMES * k, math.ceil(_ALIKE_SHARE * len(rows)))
+    worse = np.zeros(len(rows), np.int64) if misses is None else misses[rows]
+    found = np.zeros(len(among), bool)
+    found[rows[np.lexsort((-like[rows], worse))[:most]]] = True
+    return found
 
 
 def match(

@@ -7,6 +7,22 @@ from typing import Any
 __all__ = ["note"]
 
 _NOTES = {
+    "contradicted": {
+        "en": "You asked for and against {parts}; against wins.",
+        "zh": "您既要求又排除了{parts}；以排除为准。",
+    },
+    "unknown_user": {
+        "en": "User {user} is not known; answered as for anybody.",
+        "zh": "没有用户 {user} 的记录；按普通用户回答。",
+    },
+    "nothing_asked": {
+        "en": "Nothing was asked for; these are the first recommendations.",
+        "zh": "没有提出要求；以下是首选推荐。",
+    },
+    "out_of_reach": {
+        "en": "Nothing has {limit}: the catalogue goes from {low} to {high}. The nearest come first.",
+        "zh": "没有符合“{limit}”的结果：目录中为 {low} 至 {high}；最接近的排在前面。",
+    },
     "no_meaning": {
         "en": "Nothing was done with the words “{words}”: there is no text encoder.",
         "zh": "没有文本编码器，未使用“{words}”。",
@@ -42,6 +58,10 @@ _NOTES = {
     "flags": {
         "en": "Parts of the request read like instructions to a machine and were ignored.",
         "zh": "请求中有类似机器指令的内容，已忽略。",
+    },
+    "long": {
+        "en": "The request is too long: only its beginning was read.",
+        "zh": "请求过长，只读取了开头部分。",
     },
     "not_read": {
         "en": "The request was read by rules alone: {problem}.",

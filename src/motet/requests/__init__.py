@@ -1,6 +1,6 @@
 """Words → a validated request."""
 
-from motet.requests._fast import LONGEST_REQUEST, FastReader, language_of
+from motet.requests._fast import LONGEST_REQUEST, FastReader, Heard, language_of
 from motet.requests._gold import GoldRequest, GoldTurn, load_gold
 from motet.requests._lexicon import Lexicon
 from motet.requests._model import ModelReader
@@ -17,6 +17,7 @@ __all__ = [
     "FastReader",
     "GoldRequest",
     "GoldTurn",
+    "Heard",
     "Language",
     "Lexicon",
     "ModelReader",

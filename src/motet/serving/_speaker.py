@@ -43,12 +43,13 @@ class Speaker:
         served = self._engine.active
         so_far = self._conversation(request)
         user = request.user or so_far.user
+        who = served.known_as(user) if user else ""
         answer = served.parts.assistant.ask(
             request.text,
-            user=served.known_as(user) if user else "",
+            user=who,
             k=request.k,
             scenario=request.scenario,
-            conversation=so_far,
+            conversation=so_far.model_copy(update={"user": who}),
         )
         items, notes = self._items(served, answer)
         conversation = request.conversation or uuid.uuid4().hex

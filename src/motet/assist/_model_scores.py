@@ -1,0 +1,55 @@
+"""What the model makes of every item for a user: what it ranks by, and how probably each is liked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.assist._match import standardised
+from motet.data import liking
+from motet.recommend import Recommender
+
+__all__ = ["ModelScores", "model_scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """Two views of the items.
+
+    Attributes:
+        scores: What they are ranked by, float32 [I].
+        liked: Probability of being liked, float32 [I]; None where no task tells it.
+    """
+
+    scores: NDArray[np.float32]
+    liked: NDArray[np.float32] | None
+
+
+def model_scores(recommender: Recommender, user: str, scenario: str | None) -> ModelScores:
+    """Score every item for a user by what comes next and by what is liked, equally.
+
+    A retrieval task ranks by what a user takes up next, which is not what the user then likes: alone
+    it puts what everybody tries before what this user enjoys, against the numbers shown beside it.
+    Where the schema has both, scores are the sum of both in standard deviations.
+
+    Args:
+        recommender: Scores.
+        user: Id of the user.
+        scenario: Where the items are shown.
+
+    Raises:
+        DataError: If the scenario is not known.
+    """
+    scores = recommender.scores(user, scenario=scenario)
+    task = liking(recommender.schema)
+    if task is None or recommender.schema.tasks[task].kind != "binary":
+        return ModelScores(scores, None)
+    logits = recommender.scores(user, scenario=scenario, by=task)
+    liked = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    every = np.ones(len(scores), bool)
+    ranked = standardised(scores, every)
+    if not np.array_equal(scores, logits):
+        ranked = ranked + standardised(logits, every)
+    return ModelScores(ranked, liked)

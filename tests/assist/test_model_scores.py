@@ -1,0 +1,34 @@
+"""What the model makes of items: what comes next and what is liked, together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motet.assist._match import standardised
+from motet.assist._model_scores import model_scores
+from motet.bundle import load_bundle, save_bundle
+from motet.data import liking
+from motet.models import build_model
+from motet.recommend import Recommender
+from motet.testing import hashed_words_for_tests, toy_dataset
+
+
+def test_what_comes_next_and_what_is_liked_weigh_alike(tmp_path: Path) -> None:
+    data = toy_dataset(rows=300)
+    save_bundle(tmp_path / "bundle", model=build_model(data.schema, data.encoder), data=data, metrics={})
+    recommender = Recommender(load_bundle(tmp_path / "bundle"), hashed_words_for_tests)
+    task = liking(data.schema)
+    assert task is not None
+    assert data.schema.tasks[task].kind == "binary"
+    found = model_scores(recommender, "u1", None)
+    next_up, logits = recommender.scores("u1"), recommender.scores("u1", by=task)
+    assert found.liked is not None
+    assert found.liked == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-6)
+    every = np.ones(len(logits), bool)
+    expected = standardised(next_up, every)
+    if not np.array_equal(next_up, logits):
+        expected = expected + standardised(logits, every)
+    assert found.scores == pytest.approx(expected)
