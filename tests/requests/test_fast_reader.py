@@ -56,7 +56,7 @@ CASES: dict[str, Slots] = {
     "a couple of comedies": {"must": ["Comedy"], "count": 2},
     "a dozen of your best films": {"count": 12},
     "westerns for my two sons": {"must": ["Western"], "wants": "two sons"},
-    "200 films": {"unmet": ["200"]},
+    "200 films": {"unmet": ["200 films: at most 100 can be asked for"]},
     "the one with dinosaurs": {"wants": "dinosaurs"},
     # what the catalogue does not have
     "under 20 euro": {"unmet": ["under 20 euro"]},

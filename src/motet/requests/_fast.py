@@ -10,6 +10,7 @@ from typing import Final
 from motet.language import as_data, redact, suspicion, without_suspicious
 from motet.requests._interpret import interpret
 from motet.requests._lexicon import Lexicon
+from motet.requests._markup import without_markup
 from motet.requests._merge import as_request
 from motet.requests._nearest import EncodeText, NearestTags
 from motet.requests._reading import Reading
@@ -41,7 +42,7 @@ def _as_words(text: str) -> tuple[str, list[str]]:
     """A text without what gives orders, and the kinds of what was left out or is suspicious."""
     flags: list[str] = [flag.kind for flag in suspicion(text)]
     if flags:
-        text = without_suspicious(text)
+        text = without_suspicious(without_markup(text))
     if len(text) > LONGEST_REQUEST:
         flags.append("long")
         text = text[:LONGEST_REQUEST]

@@ -7,9 +7,11 @@ from typing import Final
 
 from motet.requests._backwards import read_backwards
 from motet.requests._directions import refusal_behind
+from motet.requests._double import clause_end, negated_twice
 from motet.requests._exceptions import all_else_refused, exception_until
 from motet.requests._lexicon import Lexicon, TagWord
 from motet.requests._lifetime import with_years_of_lives
+from motet.requests._quotas import find_quotas
 from motet.requests._ranges import is_vague, read_comparison, read_number, read_vague
 from motet.requests._reading import Reading, TagSaid
 from motet.requests._references import (
@@ -36,7 +38,9 @@ _OBJECTS: Final = (
     "cheap",
     "dear",
 )
-_LACKS: Final = frozenset({"没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"})
+_LACKS: Final = frozenset(
+    {"不是", "非", "没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"}
+)
 # Chinese characters that carry no wish by themselves, but do as a part of a word: 中国, 好莱坞, 机器人.
 _PARTS: Final = frozenset("中好全对来说里人会能点部个日月号种带间在从到对为年线讲")
 _THINGS: Final = ("tag", "title", "word", "fact")
@@ -71,6 +75,9 @@ class _Interpreter:
         self.refused_at: dict[int, str] = {}  # places of what was refused, and the kind of the cue
         self.refuses_back: int | None = None  # a cue that was read with what it refuses
         self.opens_at = 0  # place of the cue of this negation
+        self.quotas = find_quotas(scan)
+        self.reading.unmet += self.quotas.told
+        self.reading.count = self.quotas.count
 
     def run(self) -> Reading:
         at = 0
@@ -81,6 +88,8 @@ class _Interpreter:
         for place, negated in self.vague:  # after all numbers: a year that was said wins over "old"
             read_vague(self.scan, place, self.lexicon, self.reading, negated, settled)
         read_backwards(self.scan, self.reading)
+        if self.scan.foreign:
+            self.reading.unmet.append("only English and Chinese are read")
         return self.reading
 
     def _read(self, at: int) -> int:
@@ -179,12 +188,15 @@ class _Interpreter:
 
     def _tag(self, at: int) -> None:
         item = self.items[at]
+        if at in self.quotas.at_most:
+            return
         words: tuple[TagWord, ...] = item.value
         # A name means one thing; another word, such as "romcom", all things it was given to.
         tags = (words[0].tag,) if words[0].own else tuple(word.tag for word in words)
         if self.has_object and self.scan.words[item.start] == "for":
             self.negated = None  # "nothing scary for my kids"
-        hedged = self.hedged or self._is_liked(at)
+        shared = at in self.quotas.shared
+        hedged = self.hedged or shared or self._is_liked(at)
         said = TagSaid(
             tags,
             words[0].own,
@@ -192,6 +204,7 @@ class _Interpreter:
             hedged,
             at,
             self.scan.said(item.start, item.stop),
+            choice=shared,
         )
         self.reading.said.append(said)
         self.has_object = True
@@ -213,7 +226,13 @@ class _Interpreter:
         return place >= 0 and self.items[place].has("liked")
 
     def _number(self, at: int) -> int:
-        negated, trial = self.negated is not None and not self.has_object, Reading()
+        if at in self.quotas.numbers:
+            self.has_object = True
+            return at + 1
+        if self.items[at].value.low == 0 and self.items[at + 1 : at + 2] and self.items[at + 1].has("tag"):
+            self.negated, self.has_object, self.hedged, self.opens_at = "not", False, False, at
+            return at + 1  # "zero romance"
+        negated, trial = self.negated is not None and not self.has_object, Reading(count=self.reading.count)
         after = read_number(self.scan, at, self.lexicon, trial, negated)
         if self._limits_what_is_refused(at, after, trial):
             return after
@@ -283,10 +302,14 @@ class _Interpreter:
             self._word(item, self.negated is not None)
         elif words[item.start] == "for" and self.has_object:
             self.negated = None
-        elif words[item.start] == "的" and self.has_object and (self.lacks or self._is_vague(at - 1)):
+        elif words[item.start] == "的" and self.has_object and self._ends_lack(at):
             self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
         elif at and self.items[at - 1].has("word") and self._hyphened(item):
             self._word(item, self.negated is not None)  # "feel-good" is one word
+
+    def _ends_lack(self, at: int) -> bool:
+        joins = at + 1 < len(self.items) and self.items[at + 1].has("or", "and")
+        return not joins and (self.lacks or self._is_vague(at - 1))
 
     def _is_part(self, at: int) -> bool:
         """Whether a character stands in a word that is not known."""
@@ -350,6 +373,21 @@ class _Interpreter:
             else:
                 self._word(item, self.negated is not None)
             self.has_object = True
+        elif (
+            self.negated == "not"
+            and not self.has_object
+            and item.has("not")
+            and (twice := negated_twice(self.scan, self.opens_at, at))
+        ):
+            self.negated = None
+            if twice == "wanted":
+                return at + 1
+            stop = clause_end(self.scan, at)
+            self.reading.unmet.append(
+                self.scan.said(self.items[self.opens_at].start, self.items[stop - 1].stop)
+            )
+            self._end_scope()
+            return stop
         elif item.has("not", "except", "unless"):
             self.negated = "not" if item.has("not") else "except"
             self.has_object, self.hedged, self.opens_at = False, False, at
@@ -358,6 +396,10 @@ class _Interpreter:
                 self.negated = None
         elif item.has("except_end") and self.negated is None:
             self._except_before(at)
+        elif self.negated == "not" and self.scan.said(item.start, item.stop) in ("以外", "之外", "外"):
+            for tag in self.reading.said:  # 不要恐怖片以外的: horror, and nothing else
+                tag.excluded = tag.excluded and not self.opens_at < tag.at < at
+            self.negated = None
         elif item.has("except_end", "but", "noop"):
             self.negated = None if not item.has("noop") else self.negated
             self.has_object = False
@@ -431,7 +473,7 @@ class _Interpreter:
 
     def _reset(self) -> None:
         tone = self.reading.tone
-        self.reading = Reading(again=True, tone=tone)
+        self.reading = Reading(again=True, tone=tone, count=self.quotas.count, unmet=list(self.quotas.told))
         self.vague = []
         self._end_scope()
 

@@ -74,6 +74,7 @@ _MINUTES_HAN: Final = {"小时": 60, "钟头": 60, "分钟": 1}
 _GLUED: Final = re.compile(r"(\d+)(h|hrs?|mins?|m|eur|usd|k)(\d+)?")
 _FIRST_YEAR, _LAST_YEAR = 1800, 2199
 _SHORTEST_YEAR: Final = 4
+_FIRST_DECADE_OF_ITS_NAME: Final = 1900
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ def _decade(words: list[str], token: Token, last_year: float) -> Quantity | None
 def _ten_years(start: float, last_year: float, length: int) -> Quantity:
     if start < 100:
         start += 2000 if 2000 + start <= last_year else 1900
+    if start % 100 == 0 and start < _FIRST_DECADE_OF_ITS_NAME:  # "the 1800s" are a century
+        return Quantity(start, start + 99, "year", length)
     return Quantity(start, start + 9, "year", length)
 
 

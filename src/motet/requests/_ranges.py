@@ -12,8 +12,9 @@ from motet.requests._reading import Reading
 from motet.requests._request import Range
 from motet.requests._roles import NumberColumn
 from motet.requests._scan import Item, Scan
+from motet.requests._sums import out_of_bounds, sums_up, total_beside
 
-__all__ = ["FLIPPED", "is_vague", "narrow", "read_comparison", "read_number", "read_vague"]
+__all__ = ["FLIPPED", "is_count", "is_vague", "narrow", "read_comparison", "read_number", "read_vague"]
 
 _MOST = 100  # items in one answer
 _LIMITS = ("gt", "lt", "ge", "le")
@@ -54,8 +55,10 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         other = Quantity(full, full, "year", other.length)
     joins = other is not None and (other.unit == quantity.unit or "none" in (other.unit, quantity.unit))
     joins = joins and limit in (None, "between", "ge")
-    if second is not None and other is not None and joins and other.low >= low:
-        high, stop, limit, spans = other.high, second + 1, None, True
+    turned = limit == "between" or quantity.unit == "year"  # "between 1970 and 1960"
+    if second is not None and other is not None and joins and (other.low >= low or turned):
+        low, high = min(low, other.low), max(high, other.high)
+        stop, limit, spans = second + 1, None, True
         quantity = Quantity(low, high, other.unit if other.unit != "none" else quantity.unit, 1)
     if limit in (None, "between") and stop < len(items) and not spans:
         after = stop + (
@@ -72,14 +75,24 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
             limit = "ge" if later else ("lt" if strict and quantity.unit == "year" else "le")
             stop = after + 1
     column = _column(items, at, stop, quantity, lexicon, limit, spans)
-    in_all = _is_total(items, at) and limit is not None and not _is_count(scan, at, stop, None)
+    in_all = quantity.unit != "year" and (
+        sums_up(scan, at, reading.count is not None)
+        or (_is_total(items, at) and limit is not None and not is_count(scan, at, stop, None))
+    )
     if in_all and column is None and quantity.unit == "none":
         column = lexicon.column("money")
     if column is None and (quantity.unit in ("money", "minutes") or in_all):
+        if quantity.unit == "none":
+            start = min(start, total_beside(scan, at) or start)
         reading.unmet.append(scan.said(items[start].start, items[stop - 1].stop))
         return stop
+    if in_all and limit is None:
+        limit = "le"  # "budget 100"
     if column is None or (
-        quantity.unit == "none" and not _by_name(items, at, stop, lexicon) and _counts(scan, at, stop, limit)
+        quantity.unit == "none"
+        and not in_all
+        and not _by_name(items, at, stop, lexicon)
+        and _counts(scan, at, stop, limit)
     ):
         return _read_count(scan, at, stop, quantity, limit, reading)
     if limit == "gt":
@@ -102,7 +115,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         "gt": (high + step, None), "ge": (low, None), "lt": (None, low - step), "le": (None, high), None: (low, high),
     }[limit if limit != "between" else None]  # fmt: skip
     scaled = [None if value is None else value * scale for value in found]
-    in_all = _is_total(items, at) and column.role in ("money", "minutes")
+    in_all = (in_all or _is_total(items, at)) and column.role in ("money", "minutes")
     narrow(reading, column.name, *scaled, total=in_all)
     return stop
 
@@ -286,7 +299,7 @@ def _column(
 
 
 def _counts(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
-    return limit in (None, "le", "ge") and _is_count(scan, at, stop, limit)
+    return limit in (None, "le", "ge") and is_count(scan, at, stop, limit)
 
 
 def _read_count(
@@ -302,16 +315,22 @@ def _read_count(
             )
             return stop
         return at
-    if not _is_count(scan, at, stop, limit):
+    if not is_count(scan, at, stop, limit):
         return at
     if 1 <= quantity.low <= _MOST:
         reading.count = int(quantity.low)
     else:
-        reading.unmet.append(scan.said(scan.items[at].start, scan.items[stop - 1].stop))
+        reading.unmet.append(out_of_bounds(scan, at, stop, quantity, _MOST))
+    if stop < len(scan.items) and scan.items[stop].has("word") and _measure(scan, stop):
+        stop += 1  # 三件茶
     return stop
 
 
-def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
+def _measure(scan: Scan, at: int) -> bool:
+    return scan.said(scan.items[at].start, scan.items[at].stop) in _MEASURES
+
+
+def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     """Whether a bare number says how many items are asked for."""
     items, words = scan.items, scan.words
     before = items[at - 1] if at else None
@@ -345,6 +364,13 @@ def _is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
         item = items[place]
         if item.has("noun", "tag"):
             return True
+        if (
+            place == stop == 1
+            and item.has("word")
+            and words[item.start].endswith("s")
+            and _is_total(items, at)
+        ):
+            return True  # "20 teas, total at most 100"
         if words[item.start] == "of" and place == stop:
             continue  # "a dozen of your best films"
         if not item.has("word", "stop", "old", "new", "cheap", "dear", "dash"):

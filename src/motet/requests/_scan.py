@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from motet.requests._foreign import FOREIGN_NOT, is_foreign
 from motet.requests._lexicon import Lexicon
 from motet.requests._phrases import Phrases
 from motet.requests._quantities import Quantity, quantity_at
@@ -65,12 +66,14 @@ class Scan:
         tokens: Its tokens.
         words: Their words, misspelt ones put right.
         items: What they are, in order; every token is in one.
+        foreign: Whether it is in neither English nor Chinese.
     """
 
     text: str
     tokens: list[Token]
     words: list[str]
     items: list[Item]
+    foreign: bool = False
 
     def said(self, start: int, stop: int) -> str:
         """The text of some tokens."""
@@ -79,16 +82,30 @@ class Scan:
 
 def scan(text: str, lexicon: Lexicon) -> Scan:
     """Take a request apart, longest known phrase first."""
-    return _Scanner(text, lexicon).run()
+    found = _Scanner(text, lexicon).run()
+    if not is_foreign(found.tokens, _outside_titles(found), lexicon):
+        return found
+    found = _Scanner(text, lexicon, spelt=False).run()
+    items = [
+        Item(frozenset({"not"}), item.value, item.start, item.stop)
+        if item.stop - item.start == 1 and found.words[item.start] in FOREIGN_NOT
+        else item
+        for item in found.items
+    ]
+    return Scan(found.text, found.tokens, found.words, items, foreign=True)
+
+
+def _outside_titles(found: Scan) -> list[int]:
+    return [k for item in found.items if not item.has("title", "quote") for k in range(item.start, item.stop)]
 
 
 class _Scanner:
-    def __init__(self, text: str, lexicon: Lexicon) -> None:
+    def __init__(self, text: str, lexicon: Lexicon, *, spelt: bool = True) -> None:
         self.lexicon = lexicon
         self.tokens = tokenize(text)
         self.raw = [token.norm for token in self.tokens]
         self.words = [
-            lexicon.spelling.corrected(token.norm) if token.kind == "word" else token.norm
+            lexicon.spelling.corrected(token.norm) if token.kind == "word" and spelt else token.norm
             for token in self.tokens
         ]
         letters = [c for c in text if c.isalpha() and c.isascii()]
@@ -222,6 +239,8 @@ class _Scanner:
         all_digits = all(word.isdigit() for word in words)
         common = lexicon.is_common(words)
         in_chinese = not all_digits and self._beside_han(places)
+        if self._names_it(places, words, capital):
+            return True
         if all_digits:
             return context in ("like", "seen", "liked") and not self._is_range(places)
         if any(tokens[k].kind == "han" for k in places):
@@ -244,6 +263,32 @@ class _Scanner:
         if capital and (not first or len(content) > 1):
             return not all(lexicon.values.get((word,)) for word in words)
         return len(content) > 2 or (not common and len(words) > 1)
+
+    def _names_it(self, places: list[int], words: tuple[str, ...], capital: bool) -> bool:
+        """Whether a title is all that is said ("Heat"), or stands beside another one ("Fargo or Heat")."""
+        if self.lexicon.titles.exact(words) is None or self._is_own_name(words):
+            return False
+        capital = capital and not self.lexicon.cues.get(words)
+        if self._is_all(places):
+            return capital
+        after = places[-1] + 1
+        if places[0] == 0 and len(words) > 1 and self.raw[after : after + 1] == ["but"]:
+            return True  # "toy story but for adults"
+        if not capital:
+            return False
+        joined = len(self.items) > 1 and self.items[-1].has("or", "and") and self.items[-2].has("title")
+        return joined or self._title_follows(after)
+
+    def _title_follows(self, at: int) -> bool:
+        """Whether "or" and a title with capitals stand at a place."""
+        if self.raw[at : at + 1] not in (["or"], ["and"]) or not self.tokens[at + 1 : at + 2]:
+            return False
+        if not self.tokens[at + 1].capital:
+            return False
+        titles = self.lexicon.titles
+        stops = range(at + 2, min(at + 2 + titles.longest, len(self.raw) + 1))
+        found = [words for stop in stops if titles.exact(words := tuple(self.raw[at + 1 : stop]))]
+        return bool(found) and not self.lexicon.values.get(found[-1])
 
     def _is_all(self, places: list[int]) -> bool:
         """Whether nothing else is said."""
@@ -291,6 +336,11 @@ class _Scanner:
 
     def _wins(self, title: TitleMatch, known: Item, at: int, context: str | None) -> bool:
         length = known.stop - known.start
+        places = [k for k in range(at, at + title.length) if self.tokens[k].kind != "mark"]
+        words = tuple(self.raw[k] for k in places)
+        whole = title.length == length and title.exact and not self.shouts
+        if whole and all(self.tokens[k].capital for k in places) and self._names_it(places, words, True):
+            return True
         if title.length != length:
             return title.length > length
         if known.has("tag", "number", "relation"):
