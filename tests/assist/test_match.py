@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 
-from motet.assist._match import likeness, match, standardised
+from motet.assist._match import akin, likeness, match, nearest_alike, standardised
 from motet.data import Catalogue
 from motet.requests import Request, Tag
 
@@ -49,3 +50,27 @@ def test_soft_parts_add_up(catalogue: Catalogue) -> None:
 def test_a_part_that_all_items_meet_alike_moves_nothing(catalogue: Catalogue) -> None:
     same = np.full(3, 0.5, np.float32)
     assert not match(Request(wants="calm"), catalogue, np.ones(3, bool), meaning=same, like=None).any()
+
+
+def test_kin_have_half_of_the_tags_of_one_item() -> None:
+    tags = sp.csr_array(np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 1], [1, 0, 0, 0, 1], [0, 0, 0, 0, 0]]))
+    assert akin(tags, np.array([0])).tolist() == [True, True, False, False]
+    assert akin(tags, np.array([0, 2])).tolist() == [True, True, True, False]
+    assert not akin(tags, np.array([3])).any()  # no tags, no kin
+
+
+def test_the_nearest_are_few_and_those_that_miss_less_stay() -> None:
+    like = np.linspace(0, 1, 1000).astype(np.float32)
+    among = np.arange(1000) < 900
+    near = nearest_alike(like, among, 2)
+    assert np.flatnonzero(near).tolist() == list(range(882, 900))  # a fiftieth of 900
+    assert nearest_alike(like, among, 10).sum() == 30  # three times as many as asked for
+    misses = np.ones(1000, np.int64)
+    misses[5] = 0
+    assert nearest_alike(like, among, 2, misses)[5]
+
+
+def test_likeness_counts_twice(catalogue: Catalogue) -> None:
+    everything, like = np.ones(3, bool), np.array([0.1, 0.2, 0.9], np.float32)
+    found = match(Request(like=("a",)), catalogue, everything, meaning=None, like=like)
+    assert found == pytest.approx(2 * standardised(like, everything))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.assist._allowed import allowed
@@ -17,11 +18,12 @@ from motet.assist._heard import Heard, contradicted, heard, parts_of
 from motet.assist._list_answer import ListAnswer
 from motet.assist._list_limits import ListLimits
 from motet.assist._make_list import make_list
-from motet.assist._match import likeness, match, nearest_alike, standardised
+from motet.assist._match import akin, likeness, match, nearest_alike, standardised
 from motet.assist._model_scores import ModelScores, model_scores
 from motet.assist._notes import note
 from motet.assist._relations import ItemRelations, mine_relations
 from motet.assist._spaces import item_spaces
+from motet.assist._tags import tag_matrix
 from motet.assist._told import told
 from motet.data import WordIndex
 from motet.errors import LanguageError, RequestError
@@ -73,6 +75,7 @@ class Assistant:
         self._items = WordIndex(recommender.bundle.data.item_ids)
         self._users = WordIndex(recommender.bundle.data.user_ids)
         self._spaces: Sequence[NDArray[np.float32]] | None = None
+        self._tags = sp.csr_array((0, 0))
         self._relations: ItemRelations | None = None
 
     def ask(
@@ -257,7 +260,9 @@ class Assistant:
             return None
         if self._spaces is None:
             self._spaces = item_spaces(self.recommender)
-        return likeness(self._spaces, rows) if self._spaces else None
+            self._tags = tag_matrix(self.catalogue)
+        # Kin come before everything else: cosines of few tags do not tell what people call alike.
+        return likeness(self._spaces, rows) + akin(self._tags, rows) if self._spaces else None
 
     def _predictions(self, user: str, ids: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
         """Every task's prediction for each item, on the labels' own scale."""

@@ -9,14 +9,16 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.assist._allowed import tag_share
 from motet.data import Catalogue
 from motet.requests import Request
 
-__all__ = ["likeness", "match", "nearest_alike", "standardised"]
+__all__ = ["akin", "likeness", "match", "nearest_alike", "standardised"]
 
+_LIKE_WEIGHT = 2
 _ALIKE_SHARE = 0.02  # of the items that may come
 _ALIKE_TIMES = 3  # as many as are asked for, at least
 
@@ -54,6 +56,26 @@ def likeness(spaces: Sequence[NDArray[np.float32]], rows: NDArray[np.int64]) -> 
         target = centred[rows].mean(0)
         total += centred @ (target / max(float(np.linalg.norm(target)), 1e-9))
     return (total / max(len(spaces), 1)).astype(np.float32)
+
+
+def akin(tags: sp.csr_array, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Items that have at least half of the tags of one of some items, bool [I].
+
+    Two films of war are not alike because few films are of war; two of action, adventure and space are.
+
+    Args:
+        tags: Zeros and ones, [I, T].
+        rows: Rows of the items referred to; one without tags has no kin.
+
+    Example:
+        >>> akin(sp.csr_array([[1, 1, 1, 0], [1, 1, 0, 1], [0, 0, 1, 1]]), np.array([0])).tolist()
+        [True, True, False]
+    """
+    theirs = tags[rows]
+    shared = (tags @ theirs.T).toarray()  # [I, len(rows)]
+    whole = np.asarray(theirs.sum(axis=1)).ravel()
+    found: NDArray[np.bool_] = ((2 * shared >= whole) & (whole > 0)).any(axis=1)
+    return found
 
 
 def nearest_alike(
@@ -94,7 +116,8 @@ def match(
     """How well each item matches the soft parts of a request, in standard deviations over those allowed.
 
     The sum of what is there: share of the preferred tags, nearness in meaning to the free words, and
-    likeness to the items referred to, each standardised and so of equal weight.
+    likeness to the items referred to, each standardised. Likeness counts twice: who names an item
+    wants something like it before anything that pleases.
 
     Args:
         request: The request.
@@ -111,4 +134,6 @@ def match(
     for part in parts:
         if part is not None:
             total += standardised(part, allowed)
+    if like is not None:
+        total += (_LIKE_WEIGHT - 1) * standardised(like, allowed)
     return total
