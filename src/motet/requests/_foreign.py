@@ -15,12 +15,12 @@ _REFUSING: Final = """
 ohne kein keine keinen keiner nicht sans sin senza zonder geen niet utan uten uden ingen inte ikke sem без не bez nie
 """
 _CLEAR: Final = """
-ein eine einen einem einer und oder bitte ich wie une avec pour je veux voudrais una unas unos quiero uno gli della delle
+ein eine einen einem einer und oder bitte ich wie une avec je veux voudrais una unas unos quiero uno gli della delle
 vorrei het een voor wil ett och eller jag vill jeg uma quero nao
 """
 _UNCLEAR: Final = """
 sin sem nie der das die des un le la les el il di en de du y e o van som film filme pelicula peliculas fur mit et ou est las
-los con por um com para dos med che como comme
+los con por pour um com para dos med che como comme
 """
 FOREIGN_NOT: Final = frozenset(_REFUSING.split())
 """Words that refuse what stands behind them, in some languages; read so only where a request is in one of them."""
