@@ -105,7 +105,7 @@ def _once(text: str, most: int) -> str:
     text = _TURNS.sub(r"\1", text)
     text = _RULES.sub(" — ", text)
     text = _FENCES.sub(" ", text)
-    text = text.translate(_PLAIN_BRACKETS).replace("](", "] (")
+    text = text.translate(_PLAIN_BRACKETS).replace("](", "] (").replace("&#", "& #")
     return clean_text(text, len(text) + 1)
 
 
