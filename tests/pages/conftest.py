@@ -199,7 +199,7 @@ class Tab:
         with self.page.expect_response(lambda answer: "x-part" in answer.request.headers) as told:
             act()
         assert told.value.status == 200, told.value.text()
-        self.page.wait_for_function("document.querySelector('#list[aria-busy=true]') === null")
+        self.page.locator("#list[aria-busy=true]").wait_for(state="detached")
 
     def say(self, words: str, button: str = "find") -> None:
         self.page.fill("#ask", words)
