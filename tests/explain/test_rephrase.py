@@ -4,76 +4,39 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from motet.assets import Progress
 from motet.bundle import Bundle
 from motet.errors import GenerationError
 from motet.explain import Explainer, verify
 from motet.explain._rephrase import rephrase
-from motet.language import Generation, GenerationSettings, Generator, Prompt
+from motet.language import Generator
+from motet.testing import ScriptedGenerator
 
 Unmet = Callable[[str, int], list[str]]
 
 
-class Told:
+class Told(ScriptedGenerator):
     """Answers each prompt with what a function makes of the sentence in it."""
 
-    name, settings_key = "told", "told"
-
     def __init__(self, answer: Callable[[str], str]) -> None:
-        self.answer = answer
-        self.prompts: list[Prompt] = []
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        self.prompts += prompts
-        asked = [re.findall(r"<sentence>\n(.*)\n</sentence>", prompt.user)[-1] for prompt in prompts]
-        return [Generation(self.answer(text), 1, 1, "stop", 0.0) for text in asked]
-
-    def stream(self, prompt: Prompt, settings: GenerationSettings = GenerationSettings()) -> Iterator[str]:
-        raise NotImplementedError
+        super().__init__(lambda prompt: answer(re.findall(r"<sentence>\n(.*)\n</sentence>", prompt.user)[-1]))
 
 
-class Failing(Told):
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        raise GenerationError("the model is gone", "start it")
+def gone(text: str) -> str:
+    raise GenerationError("the model is gone", "start it")
 
 
-class Hanging(Told):
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        time.sleep(5)
-        return []
+def hanging(text: str) -> str:
+    time.sleep(5)
+    return text
 
 
-class Odd(Told):
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerationSettings = GenerationSettings(),
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        return [None] * len(prompts)  # type: ignore[list-item]
+def odd(text: str) -> str:
+    return None  # type: ignore[return-value]
 
 
 def another_way(text: str) -> str:
@@ -94,7 +57,7 @@ def test_an_honest_rephrasing_is_kept_and_said_to_be_so(planted: Bundle, unmet: 
     changed = [s for r in reasons for s in r.sentences if s.text != s.template]
     assert changed
     assert all(s.text.startswith("Among the") for s in changed)
-    assert all(r.fallback == 0 and r.written_by == "told" for r in reasons)
+    assert all(r.fallback == 0 and r.written_by == "scripted" for r in reasons)
     assert all(verify(claim, explainer.ground) for r in reasons for claim in r.claims)
 
 
@@ -126,9 +89,9 @@ def test_lies_are_replaced_by_templates(
 @pytest.mark.parametrize(
     ("generator", "time_limit_s", "note"),
     [
-        (Failing(str), 5.0, "the model is gone"),
-        (Hanging(str), 0.2, "did not answer within"),
-        (Odd(str), 5.0, "something else than texts"),
+        (Told(gone), 5.0, "the model is gone"),
+        (Told(hanging), 0.2, "did not answer within"),
+        (Told(odd), 5.0, "something else than texts"),
         (Told(str), 0.0, "no time"),
     ],
 )
