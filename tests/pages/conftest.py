@@ -167,9 +167,13 @@ def locked(bundles: list[Path], tmp_path: Path) -> Iterator[Service]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium as the system has it."""
+    """Chromium as the system has it.
+
+    No longer than a file of tests: while it is open its event loop runs in this thread, where no other test can then
+    start one.
+    """
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine")
     with sync_playwright() as playwright:
