@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.datasets import fetch
@@ -95,88 +96,62 @@ def add(arms: Arms, name: str, measured: Measured) -> None:
     arms.setdefault(name, []).append(measured)
 
 
-def run_align(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def tune_align(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """Contrastive alignment."""
-    arms: Arms = {}
-    notes = []
-    for seed in options.seeds:
-        say(f"align, seed {seed}")
-        schema, place = cold_split(seed, options.schema)
-        data = load_data(schema, place).data
-        settings = read_settings("align", [*_ALIGN, *options.set], seed=seed, device=options.device)
-        assert isinstance(settings, AlignSettings)
-        tuned = align(data, work / f"align-{seed}", settings, progress=progress)
-        notes.append(f"seed {seed}: {tuned.report['summary']}")
-        say(notes[-1])
-        add(arms, "aligned", recommender(with_encoder(schema, place, tuned.model), seed))
-        add(arms, "frozen", recommender(data, seed))
-        add(arms, "like ratio", like_ratio(data, seed))
-    return summary(arms, "aligned", notes)
+    schema, place = cold_split(seed, options.schema)
+    data = load_data(schema, place).data
+    settings = read_settings("align", [*_ALIGN, *options.set], seed=seed, device=options.device)
+    assert isinstance(settings, AlignSettings)
+    tuned = align(data, work, settings, progress=progress)
+    add(arms, "aligned", recommender(with_encoder(schema, place, tuned.model), seed))
+    add(arms, "frozen", recommender(data, seed))
+    add(arms, "like ratio", like_ratio(data, seed))
+    return str(tuned.report["summary"])
 
 
-def run_joint(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def tune_joint(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """The encoder trained inside the recommender."""
-    arms: Arms = {}
-    notes = []
-    for seed in options.seeds:
-        say(f"joint, seed {seed}")
-        schema, place = cold_split(seed, options.schema)
-        data = load_data(schema, place).data
-        settings = read_settings("joint", [*_JOINT, *options.set], seed=seed, device=options.device)
-        assert isinstance(settings, JointSettings)
-        result = tune_jointly(data, work / f"joint-{seed}", settings, progress=progress)
-        notes.append(f"seed {seed}: {result.tuned.report['summary']}")
-        say(notes[-1])
-        predictor = ModelPredictor(result.trained.model, result.data)
-        add(arms, "joint", measure_predictor(result.data, predictor, seed=seed))
-        add(
-            arms,
-            "its encoder, trained anew",
-            recommender(with_encoder(schema, place, result.tuned.model), seed),
-        )
-        add(arms, "frozen", recommender(data, seed))
-        add(arms, "like ratio", like_ratio(data, seed))
-    return summary(arms, "joint", notes)
+    schema, place = cold_split(seed, options.schema)
+    data = load_data(schema, place).data
+    settings = read_settings("joint", [*_JOINT, *options.set], seed=seed, device=options.device)
+    assert isinstance(settings, JointSettings)
+    result = tune_jointly(data, work, settings, progress=progress)
+    predictor = ModelPredictor(result.trained.model, result.data)
+    add(arms, "joint", measure_predictor(result.data, predictor, seed=seed))
+    anew = with_encoder(schema, place, result.tuned.model)
+    add(arms, "its encoder, trained anew", recommender(anew, seed))
+    add(arms, "frozen", recommender(data, seed))
+    add(arms, "like ratio", like_ratio(data, seed))
+    return str(result.tuned.report["summary"])
 
 
-def run_instruct(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def tune_instruct(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """Instruction tuning of a generating model."""
-    arms: Arms = {}
-    notes = []
-    for seed in options.seeds:
-        say(f"instruct, seed {seed}")
-        schema, place = cold_split(seed, options.schema)
-        data = load_data(schema, place).data
-        settings = read_settings("instruct", [*_INSTRUCT, *options.set], seed=seed, device=options.device)
-        assert isinstance(settings, InstructSettings)
-        tuned = instruct(data, work / f"instruct-{seed}", settings, progress=progress)
-        notes.append(f"seed {seed}: {tuned.report['summary']}")
-        say(notes[-1])
-        groups = test_questions(data, settings, options.questions, seed)
-        frozen, own = (
-            ChatModel(
-                name, max_tokens=settings.max_tokens, device=settings.device, precision=settings.precision
+    schema, place = cold_split(seed, options.schema)
+    data = load_data(schema, place).data
+    settings = read_settings("instruct", [*_INSTRUCT, *options.set], seed=seed, device=options.device)
+    assert isinstance(settings, InstructSettings)
+    tuned = instruct(data, work, settings, progress=progress)
+    groups = test_questions(data, settings, options.questions, seed)
+    frozen, own = (
+        ChatModel(name, max_tokens=settings.max_tokens, device=settings.device, precision=settings.precision)
+        for name in (settings.generator, str(tuned.model))
+    )
+    for arm, model in (("tuned", own), ("frozen", frozen), ("biases, popularity", None)):
+        say(f"  {arm} is asked {sum(map(len, groups.values()))} test questions")
+        values: dict[str, float] = {}
+        draws: dict[str, NDArray[np.float64]] = {}
+        for group, asked in groups.items():
+            answers = (
+                control_answers(data, asked)
+                if model is None
+                else answer_probabilities(model, asked, progress)
             )
-            for name in (settings.generator, str(tuned.model))
-        )
-        for arm, model in (("tuned", own), ("frozen", frozen), ("biases, popularity", None)):
-            say(f"  {arm} is asked {sum(map(len, groups.values()))} test questions")
-            parts = []
-            for group, asked in groups.items():
-                answers = (
-                    control_answers(data, asked)
-                    if model is None
-                    else answer_probabilities(model, asked, progress)
-                )
-                parts.append(measure_answers(data, asked, answers, group, seed=seed))
-            add(
-                arms, arm,
-                Measured(
-                    {k: v for part in parts for k, v in part.values.items()},
-                    {k: v for part in parts for k, v in part.draws.items()},
-                ),
-            )  # fmt: skip
-    return summary(arms, "tuned", notes)
+            part = measure_answers(data, asked, answers, group, seed=seed)
+            values.update(part.values)
+            draws.update(part.draws)
+        add(arms, arm, Measured(values, draws))
+    return str(tuned.report["summary"])
 
 
 def test_questions(data: Dataset, settings: InstructSettings, n: int, seed: int) -> dict[str, list[Question]]:
@@ -199,8 +174,9 @@ def with_encoder(schema: Schema, place: Path, encoder: Path) -> Dataset:
     return load_data(schema.with_overrides(f"language.encoder={encoder}"), place).data
 
 
-def summary(arms: Arms, ours: str, notes: list[str]) -> dict[str, Any]:
-    """Means, differences to the frozen arm, and what each seed said."""
+def summary(arms: Arms, notes: list[str]) -> dict[str, Any]:
+    """Means, differences of the first arm to the frozen one, and what each seed said."""
+    ours = next(iter(arms))
     return {
         "arms": {name: mean_of(found) for name, found in arms.items()},
         "difference": difference(arms[ours], arms["frozen"]),
@@ -211,14 +187,14 @@ def summary(arms: Arms, ours: str, notes: list[str]) -> dict[str, Any]:
             for metric in difference(arms[ours], arms["frozen"])
         },
         "ours": ours,
-        "notes": notes,
+        "notes": list(notes),
     }
 
 
 def show(title: str, found: Mapping[str, Any], elapsed_s: float) -> None:
     """Print a Markdown table, metrics as rows."""
     arms = found["arms"]
-    print(f"\n### {title} ({elapsed_s / 60:.0f} min)\n")
+    print(f"\n### {title} ({elapsed_s / 60:.0f} min)\n", flush=True)
     print("| | " + " | ".join(arms) + f" | {found['ours']} − frozen | |")
     print("|---|" + "---:|" * (len(arms) + 1) + "---|")
     for metric in arms[found["ours"]]:
@@ -256,15 +232,16 @@ def verdict(metric: str, gap: Interval | None, by_seed: Sequence[float]) -> str:
     return f"**{word}**" if len(better) > 1 else f"{word}, in one run"
 
 
-PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
-    "align": run_align,
-    "joint": run_joint,
-    "instruct": run_instruct,
+# What is run for one seed and notes its arms, the tuned one first; answers what tuning said of itself.
+PARTS: dict[str, Callable[[argparse.Namespace, Path, int, Arms], str]] = {
+    "align": tune_align,
+    "joint": tune_joint,
+    "instruct": tune_instruct,
 }
 
 
 def main() -> None:
-    """Run the parts asked for and print their tables."""
+    """Run the parts asked for; print the table after each seed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -284,11 +261,17 @@ def main() -> None:
     everything = {}
     with tempfile.TemporaryDirectory() as work:
         for part in options.parts:
+            arms: Arms = {}
+            notes: list[str] = []
             began_s = time.monotonic()
-            everything[part] = PARTS[part](options, Path(work))
-            show(f"{part}, seeds {options.seeds}", everything[part], time.monotonic() - began_s)
-            if options.json:
-                options.json.write_text(json.dumps(everything, indent=1))
+            for seed in options.seeds:
+                say(f"{part}, seed {seed}")
+                said = PARTS[part](options, Path(work) / f"{part}-{seed}", seed, arms)
+                notes.append(f"seed {seed}: {said}")
+                everything[part] = summary(arms, notes)
+                show(f"{part}, {len(notes)} seeds", everything[part], time.monotonic() - began_s)
+                if options.json:
+                    options.json.write_text(json.dumps(everything, indent=1))
 
 
 if __name__ == "__main__":
