@@ -17,6 +17,7 @@ from motet.errors import BundleError, MotetError
 from motet.serving._engine import Engine
 from motet.serving._faults import ConflictError
 from motet.serving._golden import check_golden
+from motet.serving._quiet_memory import quiet_memory_again
 from motet.serving._served import ServedModel
 from motet.store import ModelVersion
 
@@ -117,6 +118,7 @@ class ModelDesk:
                 cure = error.cure if isinstance(error, MotetError) else "copy the bundle again, or train anew"
                 raise BundleError(f"the bundle {path.name} was refused: {problem}", cure) from error
             self._held[name] = served
+            quiet_memory_again()
             if all(one.name != name or one.state == "refused" for one in self._store.models.all()):
                 self._store.models.put(ModelVersion(name, str(path)))
             return name

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from motet.errors import RequestError
+from motet.serving._quiet_memory import quiet_memory
 from motet.serving._settings import HttpSettings
 
 __all__ = ["LOOPBACK", "is_loopback", "listen", "run_server"]
@@ -112,6 +113,7 @@ def run_server(
     if threading.current_thread() is threading.main_thread():
         # the server sends itself the signal again when it has ended: nobody is to die of that with work left
         signal.signal(signal.SIGTERM, lambda number, frame: None)
+    quiet_memory()
     server = _Announced(config, ready)
     server.run(sockets=[place])
 
