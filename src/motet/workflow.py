@@ -6,12 +6,10 @@ files ─► data set ─► model ─► evaluation ─► bundle ─► predic
 from __future__ import annotations
 
 import glob
-import resource
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-import motet
 from motet.assist import Assistant
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.data import (
@@ -34,12 +31,9 @@ from motet.data import (
 )
 from motet.errors import BundleError, DataError
 from motet.evaluation import (
-    calibration_curve,
     evaluate,
     render_report,
     run_controls,
-    task_relations,
-    validation_score,
 )
 from motet.explain import Explainer
 from motet.knowledge import (
@@ -58,7 +52,7 @@ from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
 from motet.requests import FastReader, Lexicon, ModelReader, Reader
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
-from motet.training import ModelPredictor, Trained, diagnose, single_task_control, train_model
+from motet.training import ModelPredictor, follows_from, measure_trained, single_task_control, train_model
 
 __all__ = [
     "Prepared",
@@ -209,7 +203,7 @@ def _train(
         if not resume:
             _remove_checkpoint(checkpoint)
         trained = train_model(prepared.data, checkpoint=checkpoint, resume=resume, progress=progress)
-        metrics = _measure(prepared, trained, progress)
+        metrics = measure_trained(trained, prepared.data, prepared.account, progress)
         graph = prepared.graph
         save_bundle(
             out,
@@ -265,7 +259,7 @@ def evaluate_bundle(
     predictor = ModelPredictor(loaded.model, data, known="train" if split == "validation" else "validation")
     progress(f"measuring the {split} rows", 0, 1)
     found = evaluate(data, predictor, split, seed=seed)
-    metrics = {**loaded.metrics, **found, **_beside(data, predictor, found, split)}
+    metrics = {**loaded.metrics, **found, **follows_from(data, predictor, found, split)}
     if controls:
 
         def report(name: str, share: float) -> None:
@@ -359,64 +353,3 @@ def open_graph(bundle: Bundle) -> KnowledgeGraph | None:
     if not (bundle.directory / KNOWLEDGE_FILES[0]).is_file():
         return None
     return read_written_knowledge(bundle.directory)
-
-
-def _measure(prepared: Prepared, trained: Trained, progress: Progress) -> dict[str, Any]:
-    """Everything that metrics.json says about a freshly trained model."""
-    data, schema, model = prepared.data, prepared.data.schema, trained.model
-    progress("measuring the test rows", 0, 1)
-    predictor = ModelPredictor(model, data)
-    found = evaluate(data, predictor, "test", seed=schema.training.seed)
-    diagnosis = diagnose(model, data, batch_size=schema.training.batch_size, seed=schema.training.seed)
-    history = trained.history
-    return {
-        "motet": motet.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "architecture": schema.model.architecture,
-        "schema": schema.to_yaml(),
-        "synthetic": schema.name.startswith("world"),
-        **found,
-        "seed": schema.training.seed,
-        **_beside(data, predictor, found, "test"),
-        "relations": task_relations(data, gradient_cosine=diagnosis.cosine),
-        "cost": {
-            "train_s": history.elapsed_s,
-            "rows_per_s": history.rows / max(history.elapsed_s, 1e-9),
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "embedding_parameters": model.features.table.weight.numel(),
-            "tasks": {
-                name: {
-                    "parameters": diagnosis.parameters[name],
-                    "own_parameters": diagnosis.own_parameters[name],
-                    "time_share": diagnosis.time_share[name],
-                }
-                for name in schema.tasks
-            },
-        },
-        "history": history.to_json(),
-        "data": {
-            "rows": {split: len(data.rows(split)) for split in ("train", "validation", "test")},
-            "users": len(data.users) if schema.keys.user else 0,
-            "items": len(data.items) if schema.keys.item else 0,
-            "cleaning": [str(finding) for finding in prepared.account],
-        },
-    }
-
-
-def _beside(data: Dataset, predictor: ModelPredictor, found: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """What follows from an evaluation: the weighted score, and calibration curves."""
-    rows = data.rows(split)
-    predictions = predictor.predict(rows)
-    try:
-        score = validation_score(data.schema, found)
-    except DataError:  # no task is defined on these rows: the metrics say so one by one
-        score = None
-    return {
-        "score": score,
-        "calibration": {
-            name: calibration_curve(data.label(name, rows), predictions[name])
-            for name, task in data.schema.tasks.items()
-            if task.kind == "binary" and name in predictions
-        },
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,50 +10,25 @@ from typing import Any
 
 import polars as pl
 
+from motet.data._guesses import (
+    ITEM_WORDS,
+    LABEL_WORDS,
+    UNWANTED_WORDS,
+    USER_WORDS,
+    Column,
+    is_number_of,
+    is_scenario,
+    quoted,
+    text_kind,
+)
 from motet.data._index import as_words
-from motet.data._prepare import looks_like_time
 from motet.data._read import open_table
-from motet.errors import DataError, SchemaError
-from motet.schema import Schema, TrainingSettings, expression_columns
+from motet.errors import DataError
+from motet.schema import Schema, TrainingSettings
 
 __all__ = ["Inspection", "inspect_directory"]
 
 _SAMPLE_ROWS = 200_000
-_USER_WORDS = (
-    "user",
-    "customer",
-    "member",
-    "visitor",
-    "client",
-    "person",
-    "account",
-    "reader",
-    "viewer",
-    "uid",
-)
-_ITEM_WORDS = (
-    "item",
-    "product",
-    "movie",
-    "film",
-    "article",
-    "book",
-    "song",
-    "track",
-    "video",
-    "ad",
-    "news",
-    "sku",
-    "iid",
-)
-_KEY_WORDS = ("id", "no", "nr", "number", "key", "code", "ref", "sku")
-_SCENARIO_WORDS = ("scenario", "placement", "channel", "surface", "section", "campaign", "slot", "page", "domain", "site")  # fmt: skip
-_MOST_SCENARIOS = 20
-_YES_WORDS = ("yes", "y", "true", "t")
-_NO_WORDS = ("no", "n", "false", "f")
-_TIME_WORDS = ("time", "date", "timestamp", "ts", "at", "when", "day")
-_UNWANTED_WORDS = ("return", "returned", "skip", "skipped", "dislike", "disliked", "hide", "hidden", "refund", "cancelled", "complaint")  # fmt: skip
-_LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,58 +42,6 @@ class Inspection:
 
     schema: Schema
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    values: pl.Series
-    distinct: int
-
-    @property
-    def parts(self) -> list[str]:
-        """The words of its name: "Customer ID", "customer_id" and "customerId" are two words each."""
-        spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", self.name)
-        return "".join(c.lower() if c.isalnum() else " " for c in spaced).split()
-
-    def has(self, words: Sequence[str]) -> bool:
-        return any(
-            word in (part, part.removesuffix("s"), part.removesuffix("id"))
-            for part in self.parts
-            for word in words
-        )
-
-    @property
-    def names_a_key(self) -> bool:
-        """Whether its name is that of an identifier: "user", "user id", "userid", "product no"."""
-        return len(self.parts) == 1 or any(p in _KEY_WORDS or p.endswith("id") for p in self.parts)
-
-    @property
-    def distinguishes(self) -> bool:
-        """Whether it has another value in (almost) every row, as the number of an order has."""
-        filled = len(self.values) - self.values.null_count()
-        return filled > 20 and self.distinct > 0.98 * filled
-
-    @property
-    def binary(self) -> bool:
-        if self.values.dtype == pl.Boolean:
-            return True
-        found = set(self.values.drop_nulls().unique().to_list()) if self.distinct <= 3 else {None}
-        return self.values.dtype.is_numeric() and found <= {0, 1}
-
-    @property
-    def positive_word(self) -> str | None:
-        """The word that means yes in a column of two words, such as "Y" and "N"."""
-        if self.values.dtype != pl.String or self.distinct > 3:
-            return None
-        found = self.values.drop_nulls().unique().to_list()
-        yes = [word for word in found if word.strip().lower() in _YES_WORDS]
-        no = [word for word in found if word.strip().lower() in _NO_WORDS]
-        return str(yes[0]) if len(found) == 2 and len(yes) == len(no) == 1 else None
-
-    @property
-    def time(self) -> bool:
-        return looks_like_time(self.values, named=self.has(_TIME_WORDS))
 
 
 def inspect_directory(directory: Path) -> Inspection:
@@ -149,7 +71,7 @@ def inspect_directory(directory: Path) -> Inspection:
     keys: dict[str, str] = {}
     tables: dict[str, str] = {"interactions": main}
     derive: dict[str, dict[str, str]] = {}
-    for entity, words in (("user", _USER_WORDS), ("item", _ITEM_WORDS)):
+    for entity, words in (("user", USER_WORDS), ("item", ITEM_WORDS)):
         key = _find_key(columns, words, samples, main, keys)
         if key is None:
             notes.append(
@@ -163,14 +85,14 @@ def inspect_directory(directory: Path) -> Inspection:
         tables[f"{entity}s"] = home
         notes.append(f"{home} holds one row for each {key}")
         if column != key:
-            derive[f"{entity}s"] = {key: _quoted(column)}
+            derive[f"{entity}s"] = {key: quoted(column)}
             notes.append(f"column '{column}' of {home} holds the values of '{key}'")
     time = next((c.name for c in columns if c.time and c.name not in keys.values()), None)
     if time is not None:
         keys["time"] = time
     else:
         notes.append("no column looks like a time: rows are split at random")
-    scenario = next((c for c in columns if _is_scenario(c) and c.name not in keys.values()), None)
+    scenario = next((c for c in columns if is_scenario(c) and c.name not in keys.values()), None)
     if scenario is not None:
         keys["scenario"] = scenario.name
         notes.append(
@@ -197,7 +119,7 @@ def inspect_directory(directory: Path) -> Inspection:
             if f"{entity}s" in tables:
                 known = {keys[entity], *derive.get(f"{entity}s", {}).values()}
                 for column_ in _columns(samples[tables[f"{entity}s"]]):
-                    if column_.name not in known and _quoted(column_.name) not in known:
+                    if column_.name not in known and quoted(column_.name) not in known:
                         _add_feature(features[entity], column_, taken, notes)
     for column_ in columns:
         if column_.name not in labels and column_.name not in keys.values():
@@ -206,7 +128,7 @@ def inspect_directory(directory: Path) -> Inspection:
         item = next(iter(features["item"]))
         features["user"][_free("history", taken)] = {"kind": "sequence", "of": item}
     if {"user", "item"} <= set(keys):
-        wanted = {_quoted(c.name) for c in columns if c.has(_LABEL_WORDS) and not c.has(_UNWANTED_WORDS)}
+        wanted = {quoted(c.name) for c in columns if c.has(LABEL_WORDS) and not c.has(UNWANTED_WORDS)}
         binary = [t["label"] for t in tasks.values() if t["kind"] == "binary"]
         positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), "true")
         tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
@@ -259,28 +181,6 @@ def _home(
     return None, key
 
 
-def _is_scenario(column: _Column) -> bool:
-    kind = column.values.dtype
-    return (
-        column.has(_SCENARIO_WORDS)
-        and (kind == pl.String or kind.is_integer())
-        and 1 < column.distinct <= _MOST_SCENARIOS
-        and column.positive_word is None
-        and not column.binary
-        and not column.has(_LABEL_WORDS)
-    )
-
-
-def _quoted(name: str) -> str:
-    """A column's name as an SQL expression."""
-    try:
-        if expression_columns(name) == [name]:
-            return name
-    except SchemaError:  # a word of SQL, or a name with spaces
-        pass
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _batch_size(rows: int) -> int | None:
     """A power of two that gives some fifty steps a pass; None where the default gives more."""
     steps = 50
@@ -288,9 +188,9 @@ def _batch_size(rows: int) -> int | None:
     return size if size < TrainingSettings().batch_size else None
 
 
-def _columns(table: pl.DataFrame) -> list[_Column]:
+def _columns(table: pl.DataFrame) -> list[Column]:
     return [
-        _Column(n, table[n], table[n].n_unique() if table[n].dtype != pl.List else 0) for n in table.columns
+        Column(n, table[n], table[n].n_unique() if table[n].dtype != pl.List else 0) for n in table.columns
     ]
 
 
@@ -316,7 +216,7 @@ def _is_entity_table(name: str, samples: dict[str, pl.DataFrame], keyed: dict[st
 
 
 def _find_key(
-    columns: list[_Column],
+    columns: list[Column],
     words: Sequence[str],
     samples: dict[str, pl.DataFrame],
     main: str,
@@ -336,7 +236,7 @@ def _find_key(
 
 
 def _tasks(
-    columns: list[_Column], keys: set[str], notes: list[str]
+    columns: list[Column], keys: set[str], notes: list[str]
 ) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """The tasks, and the columns that their labels are read from."""
     tasks: dict[str, dict[str, Any]] = {}
@@ -345,14 +245,14 @@ def _tasks(
         filled = column.values.drop_nulls()
         if column.name in keys or column.time or filled.n_unique() < 2:
             continue
-        label, name = _quoted(column.name), _free(column.name, set(tasks))
+        label, name = quoted(column.name), _free(column.name, set(tasks))
         yes = column.positive_word
         if column.binary:
             tasks[name] = {"kind": "binary", "label": label}
         elif yes is not None:
-            quoted = yes.replace("'", "''")
-            tasks[name] = {"kind": "binary", "label": f"{label} = '{quoted}'"}
-        elif column.has(_LABEL_WORDS) and column.values.dtype.is_numeric() and not _is_number_of(column):
+            word = yes.replace("'", "''")
+            tasks[name] = {"kind": "binary", "label": f"{label} = '{word}'"}
+        elif column.has(LABEL_WORDS) and column.values.dtype.is_numeric() and not is_number_of(column):
             tasks[name] = {"kind": "regression", "label": label}
             if column.distinct <= 11:
                 values = sorted(filled.unique().to_list())
@@ -369,14 +269,8 @@ def _tasks(
     return tasks, labels
 
 
-def _is_number_of(column: _Column) -> bool:
-    """Whether whole numbers are names of something, as those of an "order id" are; ages and times are not."""
-    named = any(part in _KEY_WORDS or part.endswith("id") for part in column.parts)
-    return column.values.dtype.is_integer() and named
-
-
 def _add_feature(
-    features: dict[str, dict[str, Any]], column: _Column, taken: set[str], notes: list[str]
+    features: dict[str, dict[str, Any]], column: Column, taken: set[str], notes: list[str]
 ) -> None:
     values, rows = column.values, max(1, len(column.values))
     kind: dict[str, Any] | None
@@ -385,14 +279,14 @@ def _add_feature(
     elif isinstance(values.dtype, pl.List | pl.Array):
         inner = values.dtype.inner
         kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}
-    elif _is_number_of(column) and column.distinguishes:
+    elif is_number_of(column) and column.distinguishes:
         kind = None
     elif values.dtype == pl.Boolean or (values.dtype.is_integer() and column.distinct <= 20):
         kind = {"kind": "categorical"}
     elif values.dtype.is_numeric():
         kind = {"kind": "numeric"}
     elif values.dtype == pl.String:
-        kind = _text_kind(values, column.distinct, rows)
+        kind = text_kind(values, column.distinct, rows)
         if kind["kind"] == "categorical" and column.distinguishes:
             kind = None
     else:
@@ -403,24 +297,6 @@ def _add_feature(
         )
         return
     features[_free(_plain(column.name), taken)] = {**kind, "column": column.name}
-
-
-def _text_kind(values: pl.Series, distinct: int, rows: int) -> dict[str, Any]:
-    filled = values.drop_nulls()
-    words = float(filled.str.count_matches(r"\s+").mean() or 0) + 1  # type: ignore[arg-type]
-    for separator in ("|", ";", ","):
-        lists = filled.str.split(separator)
-        parts = lists.explode(empty_as_null=True).drop_nulls()
-        several = float(lists.list.len().mean() or 0) > 1.3  # type: ignore[arg-type]
-        # tags are short and come again; clauses of prose are long and do not
-        short = float(parts.str.strip_chars().str.count_matches(r"\s+").mean() or 0) < 2  # type: ignore[arg-type]
-        if several and short and parts.n_unique() < max(20, len(parts) / 2):
-            return {"kind": "tags", "separator": separator}
-    if words >= 3 and distinct > 0.3 * rows:
-        return {"kind": "text"}
-    if distinct > 0.5 * rows and words >= 1.5:
-        return {"kind": "text"}
-    return {"kind": "categorical", "min_count": 2} if distinct > 100 else {"kind": "categorical"}
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.errors import SchemaError
-from motet.schema._base import Part, nearest, require_known
+from motet.schema._base import Part, require_known
 from motet.schema._catalogue import CatalogueSettings
 from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import check_expression, expression_columns
@@ -23,6 +23,8 @@ from motet.schema._features import (
     template_fields,
 )
 from motet.schema._knowledge import KnowledgeSettings
+from motet.schema._mistakes import mistake
+from motet.schema._overrides import override
 from motet.schema._settings import (
     CleanSettings,
     LanguageSettings,
@@ -321,12 +323,12 @@ class Schema(Part):
     ) -> Schema:
         """Build a schema from plain values; errors name the field and the nearest right name."""
         values = dict(content)
-        for override in overrides:
-            _apply(values, override)
+        for change in overrides:
+            override(values, change)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise _explain(error, source) from None
+            raise mistake(error, source) from None
 
     def with_overrides(self, *overrides: str) -> Schema:
         """The same schema with ``a.b=c`` changes."""
@@ -361,67 +363,9 @@ def _written(part: AnyFeature | AnyTask) -> dict[str, Any]:
     return {"kind": part.kind} | part.model_dump(mode="json", exclude_defaults=True)
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    if not equals or not path.strip():
-        raise SchemaError(f"the override {override!r} has no form a.b=c", "write --set training.epochs=5")
-    try:
-        value = read_yaml(text)
-    except yaml.YAMLError:
-        raise SchemaError(f"the override {override!r}: {text!r} is not YAML", "quote the value") from None
-    *parents, last = path.strip().split(".")
-    node = values
-    for parent in parents:
-        below = node.get(parent)
-        node[parent] = dict(below) if isinstance(below, Mapping) else {} if below is None else {"kind": below}
-        node = node[parent]
-    node[last] = value
-
-
 def _check_name(where: str, name: str) -> None:
     if not name or "." in name:
         raise SchemaError(
             f"{where}: the name {name!r} is empty or holds a dot, which divides names in 'a.b=c'",
             "name it otherwise, with 'column:' to say where a feature is",
         )
-
-
-def _explain(error: ValidationError, source: str) -> SchemaError:
-    found = error.errors(include_url=False)
-    # a misspelt name says more than the name that is missing because of it
-    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-    place = ".".join(str(step) for step in first["loc"] if not _is_union_tag(step, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        return SchemaError(f"{source}: '{place}' is not an option{more}", nearest(name, _option_names()))
-    if first["type"] == "union_tag_invalid":
-        context = first["ctx"]
-        kinds = [kind.strip("' ") for kind in str(context["expected_tags"]).split(",")]
-        return SchemaError(
-            f"{source}: {place}: the kind '{context['tag']}' is not known{more}",
-            nearest(context["tag"], kinds),
-        )
-    if first["type"] == "missing":
-        return SchemaError(f"{source}: '{place}' is missing{more}", "add it")
-    problem, _, cure = message.partition(". Cure: ")
-    if first["type"] != "value_error":
-        problem = f"{problem}, but is {str(first['input'])[:80]!r}"
-    where = f"{source}: {place}: " if place else f"{source}: "
-    return SchemaError(f"{where}{problem}{more}", cure or "mend the value")
-
-
-def _is_union_tag(step: int | str, loc: tuple[int | str, ...]) -> bool:
-    position = loc.index(step)
-    return (loc[0] == "features" and position == 3) or (loc[0] == "tasks" and position == 2)
-
-
-def _option_names() -> set[str]:
-    names: set[str] = set()
-    parts: list[type[Part]] = [Part]
-    while parts:
-        part = parts.pop()
-        names.update(part.model_fields)
-        parts.extend(part.__subclasses__())
-    return names

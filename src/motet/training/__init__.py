@@ -9,6 +9,7 @@ from motet.training._checkpoint import (
 from motet.training._diagnostics import Diagnosis, diagnose
 from motet.training._interrupt import held_interrupts
 from motet.training._loop import Trained, TrainingHistory, Validation, train_model
+from motet.training._measure import follows_from, measure_trained
 from motet.training._predictor import ModelPredictor
 from motet.training._single_task import single_task_control
 from motet.training._step import Step, TrainingStep, task_losses
@@ -22,9 +23,11 @@ __all__ = [
     "TrainingStep",
     "Validation",
     "diagnose",
+    "follows_from",
     "held_interrupts",
     "load_checkpoint",
     "load_optimiser",
+    "measure_trained",
     "optimiser_tensors",
     "save_checkpoint",
     "single_task_control",
