@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
+from motet.requests._item import Scan
 from motet.requests._reading import Reading, TagSaid
-from motet.requests._scan import Scan
 
 __all__ = ["read_backwards"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from motet.requests._scan import Scan
+from motet.requests._item import Scan
 
 __all__ = ["ROUGHLY", "direction_behind", "is_rough", "is_subject", "refusal_behind"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from motet.requests._scan import Scan
+from motet.requests._item import Scan
 
 __all__ = ["clause_end", "negated_twice"]
 

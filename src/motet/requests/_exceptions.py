@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from motet.requests._scan import Scan
+from motet.requests._item import Scan
 
 __all__ = ["all_else_refused", "exception_until"]
 

@@ -9,13 +9,14 @@ from typing import Final
 
 from motet.language import as_data, redact, suspicion, without_suspicious
 from motet.requests._interpret import interpret
+from motet.requests._item import Scan
 from motet.requests._lexicon import Lexicon
 from motet.requests._markup import without_markup
 from motet.requests._merge import as_request
 from motet.requests._nearest import EncodeText, NearestTags
 from motet.requests._reading import Reading
 from motet.requests._request import Language, Request
-from motet.requests._scan import Scan, scan
+from motet.requests._scan import scan
 from motet.requests._understanding import Understanding
 
 __all__ = ["LONGEST_REQUEST", "FastReader", "Heard", "language_of"]

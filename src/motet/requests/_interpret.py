@@ -9,10 +9,11 @@ from motet.requests._backwards import read_backwards
 from motet.requests._directions import refusal_behind
 from motet.requests._double import clause_end, negated_twice
 from motet.requests._exceptions import all_else_refused, exception_until
+from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon, TagWord
 from motet.requests._lifetime import with_years_of_lives
 from motet.requests._quotas import find_quotas
-from motet.requests._ranges import is_vague, read_comparison, read_number, read_vague
+from motet.requests._ranges import read_number
 from motet.requests._reading import Reading, TagSaid
 from motet.requests._references import (
     read_named_people,
@@ -21,29 +22,24 @@ from motet.requests._references import (
     read_title,
     read_unknown_title,
 )
-from motet.requests._scan import Item, Scan
+from motet.requests._scopes import (
+    LACKS,
+    OBJECTS,
+    except_before,
+    fact_at,
+    is_liked,
+    is_part,
+    limit_of_refused,
+    list_goes_on,
+    negates_backwards,
+    refused_words,
+)
+from motet.requests._vague import is_vague, read_comparison, read_vague
 
 __all__ = ["interpret"]
 
-_OBJECTS: Final = (
-    "tag",
-    "title",
-    "word",
-    "number",
-    "fact",
-    "ordinal",
-    "quote",
-    "old",
-    "new",
-    "cheap",
-    "dear",
-)
-_LACKS: Final = frozenset(
-    {"不是", "非", "没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"}
-)
 # Chinese characters that carry no wish by themselves, but do as a part of a word: 中国, 好莱坞, 机器人.
 _PARTS: Final = frozenset("中好全对来说里人会能点部个日月号种带间在从到对为年线讲")
-_THINGS: Final = ("tag", "title", "word", "fact")
 _TOO: Final = {"newer": "old", "older": "new", "cheaper": "dear", "dearer": "cheap"}
 _LONGEST_WORD: Final = 80  # characters; what is longer is no word
 
@@ -94,7 +90,7 @@ class _Interpreter:
 
     def _read(self, at: int) -> int:
         item = self.items[at]
-        if self.negated is not None and item.has(*_OBJECTS, "that", "those"):
+        if self.negated is not None and item.has(*OBJECTS, "that", "those"):
             self.refused_at[at] = self.negated
         if item.has("and") and self.refused and self.negated:
             self.refused.append("and")  # "no black and white" is one thing
@@ -111,7 +107,7 @@ class _Interpreter:
         elif item.has("number"):
             return self._number(at)
         elif item.has("fact"):
-            (self.reading.facts_not if self.negated else self.reading.facts).append(self._fact(at))
+            (self.reading.facts_not if self.negated else self.reading.facts).append(fact_at(self.items, at))
             self.has_object = True
         elif item.has("ordinal"):
             read_ordinal(self.scan, at, self.reading, self.shown, self.negated is not None)
@@ -136,53 +132,13 @@ class _Interpreter:
         self.negated, self.has_object, self.hedged = None, False, False
 
     def _comma(self, at: int) -> None:
-        if self.negated is not None and self.has_object and not self._list_goes_on(at):
+        if self.negated is not None and self.has_object and not list_goes_on(self.items, at):
             self.negated, self.has_object = None, False
         elif self.negated is not None and not self.has_object:
             said = self.scan.words[self.items[at].start - 1]
-            if self._negates_backwards(at) or said == "no":
+            if negates_backwards(self.scan, self.reading, at) or said == "no":
                 self.negated = None
-        self.hedged = self.hedged and self._list_goes_on(at)
-
-    def _list_goes_on(self, at: int) -> bool:
-        """Whether a comma parts the members of a list that "or" or "and" closes."""
-        place, objects = at + 1, 0
-        unknown = at > 0 and self.items[at - 1].has("word")  # "no robots, zombies and aliens"
-        while place < len(self.items):
-            item = self.items[place]
-            if item.has("or", "and") and not item.has("but"):
-                return objects > 0 or item.has("or")
-            if item.has("tag", "title") or (unknown and item.has("word")):
-                objects += 1
-            elif item.has("comma"):
-                if objects == 0:
-                    return False
-            elif not item.has("stop", "noun"):
-                return False
-            place += 1
-        return False
-
-    def _negates_backwards(self, at: int) -> bool:
-        """Whether a negation stands after what it negates, as in 恐怖片不要."""
-        cue = at - 1
-        while cue >= 0 and not self.items[cue].has("not"):
-            if not self.items[cue].has("stop"):
-                return False
-            cue -= 1
-        before = cue - 1
-        while before >= 0 and self.items[before].has("stop", "noun"):
-            before -= 1
-        if (
-            before < 0
-            or not self.items[before].has("tag")
-            or self.scan.tokens[self.items[cue].start].kind != "han"
-        ):
-            return False
-        for said in self.reading.said:
-            if said.at == before:
-                said.excluded = True
-                return True
-        return False
+        self.hedged = self.hedged and list_goes_on(self.items, at)
 
     # -- things ------------------------------------------------------------------------------------
 
@@ -196,7 +152,7 @@ class _Interpreter:
         if self.has_object and self.scan.words[item.start] == "for":
             self.negated = None  # "nothing scary for my kids"
         shared = at in self.quotas.shared
-        hedged = self.hedged or shared or self._is_liked(at)
+        hedged = self.hedged or shared or is_liked(self.items, at)
         said = TagSaid(
             tags,
             words[0].own,
@@ -217,13 +173,6 @@ class _Interpreter:
             read_title(self.scan, at, self.lexicon, self.reading, negated, turned=turned)
         self.has_object = True
         return after
-
-    def _is_liked(self, at: int) -> bool:
-        """Whether somebody says to like such things, which is no demand."""
-        place = at - 1
-        while place >= 0 and self.items[place].has("stop", "tag", "and", "or", "comma"):
-            place -= 1
-        return place >= 0 and self.items[place].has("liked")
 
     def _number(self, at: int) -> int:
         if at in self.quotas.numbers:
@@ -248,37 +197,18 @@ class _Interpreter:
         return after
 
     def _limits_what_is_refused(self, at: int, after: int, trial: Reading) -> bool:
-        """Whether a limit belongs to what is refused ("no comedies before 1990"), which no slot can say: told, then."""
-        if not trial.ranges:
-            return False
-        start, stop = at, after
-        while start > 0 and not self.items[start - 1].has("comma", "end", "but"):
-            start -= 1
-        if self.negated is None:
-            refusal = refusal_behind(self.scan, after)
-            if refusal is None:
-                return False
-            apart = not any(
-                item.has(*_THINGS) for item in (*self.items[start:at], *self.items[after:refusal])
-            )
-        else:
-            last = max((k for k in self.refused_at if k < at), default=start)
-            apart = (
-                not self.has_object
-                or any(item.has(*_THINGS) for item in self.items[start : self.opens_at])
-                or any(item.has("and", "also", "pos") for item in self.items[last + 1 : at])
-            )
-            start = self.opens_at
-        if not apart:
-            self.reading.unmet.append(self.scan.said(self.items[start].start, self.items[stop - 1].stop))
-        return not apart
-
-    def _fact(self, at: int):  # type: ignore[no-untyped-def]
-        fact = self.items[at].value[0]
-        for place in range(at - 1, max(at - 4, -1), -1):
-            if self.items[place].has("relation"):
-                return fact.model_copy(update={"relation": self.items[place].value[0]})
-        return fact
+        """Whether a limit belongs to what is refused; then it is told."""
+        told = trial.ranges and limit_of_refused(
+            self.scan,
+            at,
+            after,
+            opened=self.opens_at if self.negated is not None else None,
+            has_object=self.has_object,
+            refused=self.refused_at,
+        )
+        if told:
+            self.reading.unmet.append(told)
+        return bool(told)
 
     def _quote(self, at: int) -> int:
         after = read_unknown_title(self.scan, at, self.lexicon, self.reading)
@@ -298,38 +228,25 @@ class _Interpreter:
 
     def _stop_word(self, at: int) -> None:
         item, words = self.items[at], self.scan.words
-        if words[item.start] in _PARTS and self._is_part(at):
+        if words[item.start] in _PARTS and is_part(self.scan, at):
             self._word(item, self.negated is not None)
         elif words[item.start] == "for" and self.has_object:
             self.negated = None
         elif words[item.start] == "的" and self.has_object and self._ends_lack(at):
             self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
-        elif at and self.items[at - 1].has("word") and self._hyphened(item):
+        elif (
+            at
+            and self.items[at - 1].has("word")
+            and self.scan.text[max(self.scan.tokens[item.start].start - 1, 0)] == "-"
+        ):
             self._word(item, self.negated is not None)  # "feel-good" is one word
 
     def _ends_lack(self, at: int) -> bool:
         joins = at + 1 < len(self.items) and self.items[at + 1].has("or", "and")
         return not joins and (self.lacks or self._is_vague(at - 1))
 
-    def _is_part(self, at: int) -> bool:
-        """Whether a character stands in a word that is not known."""
-        item = self.items[at]
-        if item.stop - item.start != 1:
-            return False
-        near = [self.items[k] for k in (at - 1, at + 1) if 0 <= k < len(self.items)]
-        return any(
-            other.has("word")
-            and self.scan.tokens[other.start].kind == "han"
-            and (other.stop == item.start or other.start == item.stop)
-            for other in near
-        )
-
     def _is_vague(self, at: int) -> bool:
         return self.items[at].has("old", "new", "cheap", "dear")
-
-    def _hyphened(self, item: Item) -> bool:
-        start = self.scan.tokens[item.start].start
-        return start > 0 and self.scan.text[start - 1] == "-"
 
     def _word(self, item: Item, negated: bool) -> None:
         said = self.scan.said(item.start, item.stop)
@@ -345,9 +262,7 @@ class _Interpreter:
         if self.refused and self.refused[-1] == "and":
             self.refused.pop()
         if self.refused:
-            han = any("\u3400" <= c <= "\u9fff" for c in self.refused[0])
-            words = ("" if han else " ").join(self.refused)
-            self.reading.unmet.append(f"不要{words}" if han else f"no {words}")
+            self.reading.unmet.append(refused_words(self.refused))
             self.refused = []
 
     # -- cues --------------------------------------------------------------------------------------
@@ -391,11 +306,15 @@ class _Interpreter:
         elif item.has("not", "except", "unless"):
             self.negated = "not" if item.has("not") else "except"
             self.has_object, self.hedged, self.opens_at = False, False, at
-            self.lacks = self.scan.said(item.start, item.stop) in _LACKS
-            if item.has("not") and self._at_end(at) and self._negates_backwards(at + 1):
+            self.lacks = self.scan.said(item.start, item.stop) in LACKS
+            if (
+                item.has("not")
+                and all(i.has("stop", "end") for i in self.items[at + 1 :])
+                and negates_backwards(self.scan, self.reading, at + 1)
+            ):
                 self.negated = None
         elif item.has("except_end") and self.negated is None:
-            self._except_before(at)
+            except_before(self.scan, self.reading, at)
         elif self.negated == "not" and self.scan.said(item.start, item.stop) in ("以外", "之外", "外"):
             for tag in self.reading.said:  # 不要恐怖片以外的: horror, and nothing else
                 tag.excluded = tag.excluded and not self.opens_at < tag.at < at
@@ -404,7 +323,7 @@ class _Interpreter:
             self.negated = None if not item.has("noop") else self.negated
             self.has_object = False
             self.hedged = self.hedged and item.has("noop")
-        elif item.has("hedge") and not self._measures(at):
+        elif item.has("hedge") and (self.negated is None or self.has_object):
             self.hedged = True
             if self.negated and self.has_object:
                 self.negated = None
@@ -454,22 +373,6 @@ class _Interpreter:
             self.negated = None  # "nothing except comedies"
             return at + 1
         return None
-
-    def _except_before(self, at: int) -> None:
-        """西部片以外的: what stands before is what is excluded."""
-        start = at
-        while start > 0 and not self.items[start - 1].has("comma", "end"):
-            start -= 1
-        for said in self.reading.said:
-            if start <= said.at < at:
-                said.excluded = True
-
-    def _measures(self, at: int) -> bool:
-        """Whether a hedge is none: "not a bit scary", "kind of films"."""
-        return self.negated is not None and not self.has_object
-
-    def _at_end(self, at: int) -> bool:
-        return all(item.has("stop", "end") for item in self.items[at + 1 :])
 
     def _reset(self) -> None:
         tone = self.reading.tone

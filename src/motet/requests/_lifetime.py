@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from motet.requests._scan import Item, Scan
+from motet.requests._item import Item, Scan
 
 __all__ = ["with_years_of_lives"]
 

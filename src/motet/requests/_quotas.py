@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from motet.requests._scan import Item, Scan
+from motet.requests._item import Item, Scan
 
 __all__ = ["Quotas", "find_quotas"]
 

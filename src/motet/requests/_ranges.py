@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
+from motet.requests._counts import MOST, counts, is_count, read_count
 from motet.requests._directions import ROUGHLY, direction_behind, is_rough, is_subject
+from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon
+from motet.requests._limit_words import before_number, is_total, limit_at
+from motet.requests._narrow import narrow
 from motet.requests._quantities import Quantity
 from motet.requests._reading import Reading
-from motet.requests._request import Range
 from motet.requests._roles import NumberColumn
-from motet.requests._scan import Item, Scan
-from motet.requests._sums import out_of_bounds, sums_up, total_beside
+from motet.requests._sums import sums_up, total_beside
 
-__all__ = ["FLIPPED", "is_count", "is_vague", "narrow", "read_comparison", "read_number", "read_vague"]
+__all__ = ["FLIPPED", "read_number"]
 
-_MOST = 100  # items in one answer
-_LIMITS = ("gt", "lt", "ge", "le")
 FLIPPED: Final = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}
 """What a limit becomes behind a negation."""
-_OLD, _NEW, _CHEAP, _DEAR = 0.15, 0.75, 0.33, 0.67  # shares of the catalogue
-_SKIP = ("stop", "year_word", "from", "column", "only", "pos")
 
 
 def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool) -> int:
@@ -41,8 +38,8 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     quantity: Quantity = items[at].value
     if _is_age(items, at):
         return _read_age(scan, at, lexicon, reading)
-    before = _before(items, at)
-    limit = _limit(items, before, prefix=True)
+    before = before_number(items, at)
+    limit = limit_at(items, before)
     start = before if limit else at
     stop = at + 1
     low, high = quantity.low, quantity.high
@@ -77,7 +74,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     column = _column(items, at, stop, quantity, lexicon, limit, spans)
     in_all = quantity.unit != "year" and (
         sums_up(scan, at, reading.count is not None)
-        or (_is_total(items, at) and limit is not None and not is_count(scan, at, stop, None))
+        or (is_total(items, at) and limit is not None and not is_count(scan, at, stop, None))
     )
     if in_all and column is None and quantity.unit == "none":
         column = lexicon.column("money")
@@ -92,9 +89,9 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         quantity.unit == "none"
         and not in_all
         and not _by_name(items, at, stop, lexicon)
-        and _counts(scan, at, stop, limit)
+        and counts(scan, at, stop, limit)
     ):
-        return _read_count(scan, at, stop, quantity, limit, reading)
+        return read_count(scan, at, stop, quantity, limit, reading)
     if limit == "gt":
         limit, stop = direction_behind(scan, before, stop)
         if limit is None:  # 比1990年好看
@@ -115,7 +112,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         "gt": (high + step, None), "ge": (low, None), "lt": (None, low - step), "le": (None, high), None: (low, high),
     }[limit if limit != "between" else None]  # fmt: skip
     scaled = [None if value is None else value * scale for value in found]
-    in_all = (in_all or _is_total(items, at)) and column.role in ("money", "minutes")
+    in_all = (in_all or is_total(items, at)) and column.role in ("money", "minutes")
     narrow(reading, column.name, *scaled, total=in_all)
     return stop
 
@@ -125,7 +122,7 @@ def _is_age(items: list[Item], at: int) -> bool:
     if items[at].value.unit != "none" or after is None:
         return False
     # "I am 30 years old" is no wish.
-    compared = after.has("old_years") and _limit(items, _before(items, at), prefix=True) is not None
+    compared = after.has("old_years") and limit_at(items, before_number(items, at)) is not None
     return compared or (after.has("year_word") and at > 0 and items[at - 1].has("last_years"))
 
 
@@ -136,92 +133,10 @@ def _read_age(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
         reading.unmet.append(scan.said(items[at].start, items[at + 1].stop))
         return at + 2
     year = column.quantiles[-1] - items[at].value.low
-    limit = _limit(items, _before(items, at), prefix=True)
+    limit = limit_at(items, before_number(items, at))
     older = limit in ("gt", "ge") and not items[at - 1].has("last_years")
     narrow(reading, column.name, None if older else year, year if older else None)
     return at + 2
-
-
-def read_vague(
-    scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated: bool, settled: Collection[str]
-) -> None:
-    """Read "old", "recent", "cheap" and the like, by the quantiles of the catalogue.
-
-    Columns that are settled have limits in numbers, which are clearer.
-    """
-    item = scan.items[at]
-    dated = item.has("old", "new")
-    column = lexicon.column("year" if dated else "money")
-    if column is None or column.name in settled:
-        return
-    more = item.has("new", "dear")
-    edge = column.at(
-        {"old": _OLD, "new": _NEW, "cheap": _CHEAP, "dear": _DEAR}[
-            next(iter(item.kinds & {"old", "new", "cheap", "dear"}))
-        ]
-    )
-    if not negated:
-        narrow(reading, column.name, edge if more else None, None if more else edge)
-    elif more:
-        narrow(reading, column.name, None, edge - 1 if dated else edge)
-    else:
-        narrow(reading, column.name, edge + 1 if dated else edge, None)
-
-
-def is_vague(scan: Scan, at: int, lexicon: Lexicon) -> bool:
-    """Whether "old", "new" or "cheap" limits a column, and is no part of what something is about or of a name."""
-    item = scan.items[at]
-    around = [scan.words[k] for k in (item.start - 1, item.stop) if 0 <= k < len(scan.words)]
-    if around == ["as", "as"]:  # "as old as the hills"
-        return False
-    if lexicon.column("year" if item.has("old", "new") else "money") is None or _about(scan, at):
-        return False
-    if item.has("new") and item.start and item.stop < len(scan.tokens):
-        after = scan.tokens[item.stop]
-        return not (scan.tokens[item.start].capital and after.capital and after.kind == "word")  # New York
-    return True
-
-
-def read_comparison(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> bool:
-    """Read "older", "cheaper", "longer"; what they are compared with is decided when all is read."""
-    item = scan.items[at]
-    role, sign = next(
-        (role, sign)
-        for kinds, role, sign in (
-            ("older", "year", -1), ("newer", "year", 1), ("cheaper", "money", -1), ("dearer", "money", 1),
-            ("shorter", "minutes", -1), ("longer", "minutes", 1),
-        )
-        if item.has(kinds)
-    )  # fmt: skip
-    column = lexicon.column(role)  # type: ignore[arg-type]
-    if column is None:
-        if (
-            role == "minutes"
-            and scan.items[at + 1 : at + 2]
-            and scan.items[at + 1].has("noun", "tag", "word")
-        ):
-            return False
-        reading.unmet.append(scan.said(item.start, item.stop))
-    else:
-        reading.compared[column.name] = sign
-    return True
-
-
-def _before(items: list[Item], at: int) -> int:
-    place = at - 1
-    while (
-        place >= 0
-        and items[place].has(*_SKIP)
-        and not items[place].has(*_LIMITS, "between", "early", "late", "mid")
-    ):
-        place -= 1
-    if place >= 0 and items[place].has("early", "late", "mid"):
-        return _before(items, place)
-    return max(place, 0)
-
-
-def _limit(items: list[Item], at: int, *, prefix: bool) -> str | None:
-    return next((kind for kind in ("between", *_LIMITS) if items[at].has(kind)), None)
 
 
 def _or(scan: Scan, item: Item) -> bool:
@@ -294,115 +209,8 @@ def _column(
         year = lexicon.column("year")
         if year is not None:
             return year
-    strict = limit in ("gt", "lt", "between") or spans or quantity.low > _MOST
+    strict = limit in ("gt", "lt", "between") or spans or quantity.low > MOST
     return lexicon.column("money") if strict and not quantity.is_decade else None
-
-
-def _counts(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
-    return limit in (None, "le", "ge") and is_count(scan, at, stop, limit)
-
-
-def _read_count(
-    scan: Scan, at: int, stop: int, quantity: Quantity, limit: str | None, reading: Reading
-) -> int:
-    if quantity.unit == "year" or quantity.low != int(quantity.low) or quantity.is_decade:
-        if limit is not None or quantity.unit == "year":
-            reading.unmet.append(
-                scan.said(
-                    scan.items[_before(scan.items, at)].start if limit else scan.items[at].start,
-                    scan.items[stop - 1].stop,
-                )
-            )
-            return stop
-        return at
-    if not is_count(scan, at, stop, limit):
-        return at
-    if 1 <= quantity.low <= _MOST:
-        reading.count = int(quantity.low)
-    else:
-        reading.unmet.append(out_of_bounds(scan, at, stop, quantity, _MOST))
-    if stop < len(scan.items) and scan.items[stop].has("word") and _measure(scan, stop):
-        stop += 1  # 三件茶
-    return stop
-
-
-def _measure(scan: Scan, at: int) -> bool:
-    return scan.said(scan.items[at].start, scan.items[at].stop) in _MEASURES
-
-
-def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
-    """Whether a bare number says how many items are asked for."""
-    items, words = scan.items, scan.words
-    before = items[at - 1] if at else None
-    said = words[items[at].start]
-    if before is not None and (before.has("that", "those", "ordinal") or words[before.stop - 1] in _OWNERS):
-        return False  # "for my two kids"
-    if (
-        before is not None
-        and words[before.stop - 1] in ("the", "no", "number", "part", "which", "every", "each")
-        and said in ("one", "1")
-    ):
-        return False
-    if said == "one" and (
-        stop >= len(items) or not items[stop].has("noun", "tag", "word", "stop", "old", "new")
-    ):
-        return False
-    after = items[stop] if stop < len(items) else None
-    if after is not None and (after.has("old_years", "year_word") or words[after.start] in ("岁", "周")):
-        return False  # how old somebody is
-    if after is not None and words[after.start] in _MEASURES:
-        return True
-    alone = after is None or after.has("end", "comma", "but")
-    if alone and (
-        limit
-        or before is None
-        or before.has("comma", "end", "only", "instead", "le", "ge", "pos")
-        or words[before.stop - 1] == "top"
-    ):
-        return True
-    for place in range(stop, min(stop + 4, len(items))):
-        item = items[place]
-        if item.has("noun", "tag"):
-            return True
-        if (
-            place == stop == 1
-            and item.has("word")
-            and words[item.start].endswith("s")
-            and _is_total(items, at)
-        ):
-            return True  # "20 teas, total at most 100"
-        if words[item.start] == "of" and place == stop:
-            continue  # "a dozen of your best films"
-        if not item.has("word", "stop", "old", "new", "cheap", "dear", "dash"):
-            return False
-        if words[item.start] in _PREPOSITIONS:
-            return False
-    return False
-
-
-_OWNERS = frozenset(["my", "our", "his", "her", "their", "your", "us", "we", "were", "am", "turning"])
-_MEASURES = frozenset("部个本件款首张条只双种场")
-_PREPOSITIONS = frozenset(["of", "in", "on", "at", "from", "with", "about", "for", "to", "by", "than"])
-
-
-def _is_total(items: list[Item], at: int) -> bool:
-    for step in (-1, 1):
-        place = at + step
-        while 0 <= place < len(items) and not items[place].has("end"):
-            if items[place].has("total"):
-                return True
-            place += step
-    return False
-
-
-def _about(scan: Scan, at: int) -> bool:
-    """Whether a word stands in what something is about ("about an old man")."""
-    items = scan.items
-    if at + 1 >= len(items) or not items[at + 1].has("word"):
-        return False
-    return any(
-        scan.words[item.start] in ("about", "with", "of", "关", "讲") for item in items[max(at - 4, 0) : at]
-    )
 
 
 def _read_excluded(
@@ -416,26 +224,3 @@ def _read_excluded(
     else:
         reading.unmet.append("not " + scan.said(scan.items[at].start, scan.items[stop - 1].stop))
     return stop
-
-
-def narrow(
-    reading: Reading, column: str, low: float | None, high: float | None, *, total: bool = False
-) -> None:
-    """Narrow what is known of a column; the later limit wins where both cannot be.
-
-    "Before 1950 or after 1990" is no range, and neither half of it may be dropped: it is told as unmet.
-    """
-    limits = reading.total if total else reading.ranges
-    known = limits.get(column)
-    if known is not None:
-        low_too = known.low if low is None else low
-        high_too = known.high if high is None else high
-        if low_too is None or high_too is None or low_too <= high_too:
-            low, high = low_too, high_too
-        elif None in (low, high) and None in (known.low, known.high):
-            reading.unmet.append(f"{column} ≤ {high_too:g}, ≥ {low_too:g}")
-            del limits[column]
-            return
-    if low is not None and high is not None and low > high:
-        return
-    limits[column] = Range(column=column, low=low, high=high)

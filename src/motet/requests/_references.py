@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from motet.requests._directions import direction_behind
+from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon
-from motet.requests._ranges import FLIPPED, narrow
+from motet.requests._narrow import narrow
+from motet.requests._ranges import FLIPPED
 from motet.requests._reading import Reading
-from motet.requests._scan import Item, Scan
 from motet.requests._titles import TitleMatch
 
 __all__ = ["read_named_people", "read_ordinal", "read_pronoun", "read_title", "read_unknown_title"]

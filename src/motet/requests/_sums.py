@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from motet.requests._item import Scan
 from motet.requests._quantities import Quantity
-from motet.requests._scan import Scan
 
 __all__ = ["out_of_bounds", "sums_up", "total_beside"]
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
+from motet.requests._item import Scan
 from motet.requests._lexicon import Lexicon
 from motet.requests._request import Tag
-from motet.requests._scan import Scan
 from motet.requests._tokens import words_of
 
 __all__ = ["numbers_said", "says_placement", "says_tag", "says_title"]
