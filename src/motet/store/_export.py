@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +16,7 @@ from motet.errors import StoreError
 from motet.store._failures import translated
 from motet.store._plain import JSON, Kind, Record, plain_of
 from motet.store._records import Page
-
-if TYPE_CHECKING:
-    from motet.store._store import Store
+from motet.store._told import Told
 
 __all__ = ["export_file", "export_lines", "records"]
 
@@ -63,21 +61,21 @@ COLUMNS: Final = {
 }
 
 
-def records(store: Store, kind: Kind) -> Iterator[Record]:
+def records(told: Told, kind: Kind) -> Iterator[Record]:
     """Every record of a kind, in order: users and items by id, events as they came.
 
     What is stored meanwhile is in it where the reading has not passed its place. Deleted users are in none of them.
     """
     if kind == "events":
         place = 0
-        while events := store.events.after(place, _AT_ONCE):
+        while events := told.events.after(place, _AT_ONCE):
             yield from events
             place = events[-1].seq
         return
     pages: dict[str, Callable[[int, str], Page[Any]]] = {
-        "users": store.users.page,
-        "items": store.items.page,
-        "feedback": store.feedback.page,
+        "users": told.users.page,
+        "items": told.items.page,
+        "feedback": told.feedback.page,
     }
     cursor = ""
     while True:
@@ -88,18 +86,18 @@ def records(store: Store, kind: Kind) -> Iterator[Record]:
             return
 
 
-def export_lines(store: Store, kind: Kind) -> Iterator[bytes]:
+def export_lines(told: Told, kind: Kind) -> Iterator[bytes]:
     """Every record of a kind as a line of JSON, for a file or an answer that streams."""
-    for record in records(store, kind):
+    for record in records(told, kind):
         text = json.dumps(plain_of(record), ensure_ascii=False, default=datetime.isoformat)
         yield text.encode() + b"\n"
 
 
-def export_file(store: Store, kind: Kind, path: Path) -> int:
+def export_file(told: Told, kind: Kind, path: Path) -> int:
     """Write every record of a kind into a file that appears whole or not at all.
 
     Args:
-        store: Where from.
+        told: Where from.
         kind: ``users``, ``items``, ``events`` or ``feedback``.
         path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
@@ -118,28 +116,28 @@ def export_file(store: Store, kind: Kind, path: Path) -> int:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with translated(str(path)):
-            rows = write(store, kind, part)
+            rows = write(told, kind, part)
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return rows
 
 
-def _jsonl(store: Store, kind: Kind, path: Path) -> int:
+def _jsonl(told: Told, kind: Kind, path: Path) -> int:
     rows = 0
     with path.open("wb") as file:
-        for line in export_lines(store, kind):
+        for line in export_lines(told, kind):
             file.write(line)
             rows += 1
     return rows
 
 
-def _parquet(store: Store, kind: Kind, path: Path) -> int:
+def _parquet(told: Told, kind: Kind, path: Path) -> int:
     schema = pa.schema(COLUMNS[kind])
     rows = 0
     waiting: list[dict[str, Any]] = []
     with pq.ParquetWriter(path, schema) as file:
-        for record in records(store, kind):
+        for record in records(told, kind):
             row = plain_of(record)
             for name in JSON:
                 if row.get(name) is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +16,7 @@ from motet.errors import StoreError
 from motet.store._fold import Mode
 from motet.store._plain import Kind, Record, read_columns, record_of
 from motet.store._records import Event, Feedback, Item, User
-
-if TYPE_CHECKING:
-    from motet.store._store import Store
+from motet.store._told import Told
 
 __all__ = ["Imported", "import_file", "import_lines"]
 
@@ -40,11 +38,11 @@ class Imported:
     new: int
 
 
-def import_lines(store: Store, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
+def import_lines(told: Told, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
     """Read lines of JSON, a record each.
 
     Args:
-        store: Where to.
+        told: Where to.
         kind: ``users``, ``items``, ``events`` or ``feedback``.
         lines: The lines; empty ones are left out.
         feedback: What events do to feedback: ``none`` where feedback is read as well.
@@ -54,10 +52,10 @@ def import_lines(store: Store, kind: Kind, lines: Iterable[bytes], *, feedback: 
             mended lines may be read again from the first: nothing counts twice.
         StoreUnavailableError: If the store cannot write; read them again from the first.
     """
-    return _write(store, kind, _from_lines(kind, lines), feedback)
+    return _write(told, kind, _from_lines(kind, lines), feedback)
 
 
-def import_file(store: Store, kind: Kind, path: Path, *, feedback: Mode = "add") -> Imported:
+def import_file(told: Told, kind: Kind, path: Path, *, feedback: Mode = "add") -> Imported:
     """Read a file that ends in ``.jsonl`` or ``.parquet``; as :func:`import_lines` otherwise.
 
     Raises:
@@ -69,10 +67,10 @@ def import_file(store: Store, kind: Kind, path: Path, *, feedback: Mode = "add")
         with path.open("rb") as file:
             # Never more than the longest line in memory, whatever the file is.
             return import_lines(
-                store, kind, iter(lambda: file.readline(LONGEST_LINE + 1), b""), feedback=feedback
+                told, kind, iter(lambda: file.readline(LONGEST_LINE + 1), b""), feedback=feedback
             )
     if path.suffix == ".parquet":
-        return _write(store, kind, _from_parquet(kind, path), feedback)
+        return _write(told, kind, _from_parquet(kind, path), feedback)
     raise StoreError(f"the file {path.name} is of no known kind", "end it in .jsonl or .parquet")
 
 
@@ -110,19 +108,19 @@ def _record(kind: Kind, row: dict[str, Any], line: str) -> Record:
         raise StoreError(f"{line}: {error.problem}", error.cure) from None
 
 
-def _write(store: Store, kind: Kind, found: Iterator[Record], feedback: Mode) -> Imported:
+def _write(told: Told, kind: Kind, found: Iterator[Record], feedback: Mode) -> Imported:
     rows = new = 0
     while some := list(islice(found, _AT_ONCE)):
         rows += len(some)
-        new += sum(_put(store, kind, some, feedback))
+        new += sum(_put(told, kind, some, feedback))
     return Imported(rows, new)
 
 
-def _put(store: Store, kind: Kind, some: Sequence[Record], feedback: Mode) -> list[bool]:
+def _put(told: Told, kind: Kind, some: Sequence[Record], feedback: Mode) -> list[bool]:
     if kind == "users":
-        return store.users.restore(cast(Sequence[User], some))
+        return told.users.restore(cast(Sequence[User], some))
     if kind == "items":
-        return store.items.put(cast(Sequence[Item], some))
+        return told.items.put(cast(Sequence[Item], some))
     if kind == "events":
-        return store.events.add(cast(Sequence[Event], some), feedback=feedback)
-    return store.feedback.restore(cast(Sequence[Feedback], some))
+        return told.events.add(cast(Sequence[Event], some), feedback=feedback)
+    return told.feedback.restore(cast(Sequence[Feedback], some))

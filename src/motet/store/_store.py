@@ -31,6 +31,7 @@ from motet.store._satisfaction import Satisfaction
 from motet.store._settings import StoreSettings
 from motet.store._shown import ShownLists
 from motet.store._states import States
+from motet.store._told import Told
 from motet.store._tombstones import Tombstones
 from motet.store._users import Users
 from motet.store._values import Values
@@ -94,6 +95,7 @@ class Store:
         self.feedback = FeedbackRows(database, writer, fold)
         self.users = Users(database, writer, tombstones)
         self.items = Items(database, writer)
+        self._told = Told(self.users, self.items, self.events, self.feedback)
         self.changes = Changes(database)
         self.shown = ShownLists(database, writer, tombstones)
         self.satisfaction = Satisfaction(database, writer)
@@ -152,7 +154,7 @@ class Store:
     def export_lines(self, kind: Kind) -> Iterator[bytes]:
         """Every record of a kind as a line of JSON, in order, a few in memory at a time."""
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return export_lines(self, kind)
+        return export_lines(self._told, kind)
 
     def export_file(self, kind: Kind, path: str | Path) -> int:
         """Write every record of a kind into a file that appears whole or not at all.
@@ -165,7 +167,7 @@ class Store:
             How many there were.
         """
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return export_file(self, kind, Path(path))
+        return export_file(self._told, kind, Path(path))
 
     def import_lines(self, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
         """Read lines of JSON, a record each; read twice, they count once.
@@ -179,12 +181,12 @@ class Store:
             StoreError: If a line is wrong: it is named, and what stood before it may be written already.
         """
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return import_lines(self, kind, lines, feedback=feedback)
+        return import_lines(self._told, kind, lines, feedback=feedback)
 
     def import_file(self, kind: Kind, path: str | Path, *, feedback: Mode = "add") -> Imported:
         """Read a file that ends in ``.jsonl`` or ``.parquet``; as :meth:`import_lines` otherwise."""
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return import_file(self, kind, Path(path), feedback=feedback)
+        return import_file(self._told, kind, Path(path), feedback=feedback)
 
     def close(self) -> None:
         """Write what waits, and give every connection back."""
