@@ -17,7 +17,7 @@ from motet.data import build_dataset
 from motet.errors import RequestError
 from motet.models import build_model
 from motet.recommend import Recommender
-from motet.requests import Range, Request, Tag
+from motet.requests import Range, Request, Tag, TagQuota
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests
 
@@ -280,3 +280,34 @@ def test_what_the_catalogue_cannot_tell_is_not_said_to_be_kept(ask: Ask) -> None
         "The catalogue does not say enough to keep: weight ≤ 3."
     )
     assert ask(count=2).words == "2 items; every limit is kept."
+
+
+def test_parts_of_a_request_are_solved_with_items_of_their_own(shop: Recommender) -> None:
+    def part(value: str, low: int) -> TagQuota:
+        return TagQuota(tags=(Tag(column="kind", value=value),), low=low)
+
+    request = Request(count=3, quotas=(part("soup", 1), part("tea", 2)))
+    answer = make_list(shop, "u0", request, limits=ListLimits(seen=True), scores=SCORES)
+    kinds = sorted(KINDS[int(item.id[1:])] for item in answer.items)
+    assert (answer.status, answer.method, kinds) == ("complete", "exact", ["soup", "tea", "tea"])
+    assert "at least 2 × tea" in [limit.words for limit in answer.limits]
+
+    many = Request(count=5, quotas=(part("soup", 1), part("tea", 4)))
+    answer = make_list(shop, "u0", many, limits=ListLimits(seen=True), scores=SCORES)
+    assert answer.conflict is not None
+    assert answer.conflict.limits == ("at least 4 × tea",)
+    assert [way.words for way in answer.conflict.ways] == ["'at least 4 × tea' lowered to 2"]
+    assert answer.nearest is not None
+    assert len(answer.nearest.items) == 5
+    assert "'at least 4 × tea' lowered to 2" in [limit.words for limit in answer.nearest.limits]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_limits_that_contradict_each_other_are_named(shop: Recommender, language: str) -> None:
+    ranges = (Range(column="price", high=1), Range(column="price", low=5))
+    request = Request(ranges=ranges, count=2, language=language)
+    answer = make_list(shop, "u0", request, limits=ListLimits(seen=True), scores=SCORES)
+    assert answer.status == "infeasible"
+    assert answer.conflict is not None
+    assert answer.conflict.kinds[:2] == ("range", "range")
+    assert all(words in answer.words for words in answer.conflict.limits)

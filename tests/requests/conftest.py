@@ -60,6 +60,11 @@ def slots() -> Callable[[Request], Slots]:
         for slot in ("must", "prefer", "must_not"):
             if tags := getattr(request, slot):
                 found[slot] = [tag.value for tag in tags]
+        if request.quotas:
+            found["quotas"] = [
+                " ".join([f"{quota.low or ''}..{quota.high or ''}", *(tag.value for tag in quota.tags)])
+                for quota in request.quotas
+            ]
         for slot in ("ranges", "total"):
             for limit in getattr(request, slot):
                 found[limit.column if slot == "ranges" else f"total {limit.column}"] = (limit.low, limit.high)

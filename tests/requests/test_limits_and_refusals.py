@@ -115,8 +115,8 @@ TOLD: dict[str, list[str]] = {
     "the sort of thing I grew up with": ["I grew up with"],
     "我小时候的电影，我1975年出生": ["1975年出生", "我小时候"],
     # what is no range
-    "films before 1950 or after 1990": ["year ≤ 1949, ≥ 1991"],
-    "before Star Wars or after Titanic": ["year ≤ 1976, ≥ 1998"],
+    "films before 1950 or after 1990": ["before 1950 or after 1990"],
+    "before Star Wars or after Titanic": ["before Star Wars or after Titanic"],
     # what it is about
     "a film about 1968": ["about 1968"],
     "films about the sixties": ["about sixties"],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from motet.assist._allowed import conditions, in_range
 from motet.assist._match import match, nearest_alike, standardised
+from motet.assist._parts import fill_parts, part_mask
 from motet.data import Catalogue
 from motet.knowledge import KnowledgeGraph
 from motet.requests import Range, Request
@@ -64,7 +65,8 @@ def choose(
     more. An item that misses something and is liked less than half as probably as the best of them
     counts as one that misses a part more: it is no fair replacement. Of items like others, only the
     nearest may come (:func:`nearest_alike`). Where no item is within a limit of a number, the
-    nearest to it come first. Otherwise value = standardised score of the model + :func:`match` of
+    nearest to it come first. Parts that are counted ("two westerns and a musical") are filled first
+    (:func:`fill_parts`). Otherwise value = standardised score of the model + :func:`match` of
     the soft parts.
 
     Args:
@@ -107,8 +109,12 @@ def choose(
         best = nearest_alike(like, best, k, tier)
     away = _away(request, catalogue, best)
     value = standardised(scores, best) + match(request, catalogue, best, meaning=meaning, like=like)
-    candidates = np.flatnonzero(best)
-    order = candidates[np.lexsort((-value[candidates], away[candidates], tier[candidates]))][:k]
+    candidates = np.flatnonzero(among if request.quotas else best)
+    keys = (-value[candidates], away[candidates], tier[candidates], ~best[candidates])
+    order = candidates[np.lexsort(keys)]
+    if request.quotas:
+        order = fill_parts(order, [part_mask(catalogue, q) for q in request.quotas], request.quotas, k)
+    order = order[:k]
     return Chosen(
         rows=order,
         values=value[order],

@@ -19,6 +19,7 @@ from motet.assist._list_pool import ListPool
 from motet.assist._list_problem import Solution, SumLimit, exact_sum
 from motet.assist._list_search import search
 from motet.assist._list_words import number, said
+from motet.assist._parts import smaller_part
 from motet.data import Catalogue
 
 __all__ = ["Explained", "Explainer", "Way"]
@@ -33,12 +34,14 @@ class Way:
         loosened: What takes its place; None if nothing does.
         told: The same for a person.
         change: How much was given, as a share of what was asked; the way with the least is the nearest.
+        own: What gives parts items of their own, where the limit is one of a part: as it was, and instead.
     """
 
     limit: Limit
     loosened: Limit | None
     told: WayOut
     change: float
+    own: tuple[Limit, Limit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Explainer:
             if ways:
                 nearest = min(ways, key=lambda way: way.change)
                 instead = [nearest.loosened if limit is nearest.limit else limit for limit in current]
+                was, now = nearest.own or (None, None)
+                instead = [now if limit is was else limit for limit in instead]
                 kept = [limit for limit in instead if limit is not None]
                 return Explained(told, kept, (*loosened, nearest.told.words))
             may_go = [limit for limit in blamed if limit.given_up and limit.kind != "count"]
@@ -147,6 +152,8 @@ class Explainer:
         others = [other for other in limits if other is not limit]
         if limit.kind == "count":
             return self._fewer(limit, others)
+        if limit.kind == "quota" and limit.low is not None and (own := _own(others)) is not None:
+            return self._part(limit, [other for other in others if other is not own], own)
         if limit.kind in ("total", "quota"):
             return self._sum(limit, others)
         if limit.kind == "range":
@@ -172,6 +179,8 @@ class Explainer:
             wanted="" if wanted is None else number(wanted),
         )
         told = WayOut(kind=limit.kind, limit=limit.words, needed=needed, words=words)
+        if loosened is not None:
+            loosened = replace(loosened, words=words)  # "kept" is then what it was loosened to
         return Way(limit, loosened, told, change)
 
     def _fewer(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
@@ -206,6 +215,22 @@ class Explainer:
             change = abs(needed - wanted) / max(abs(wanted), 1.0)
             return self._told(limit, loosened, needed, f"way_{limit.kind}_{end}", change, wanted)
         return None
+
+    def _part(self, limit: Limit, others: Sequence[Limit], own: Limit) -> Way | None:
+        assert limit.low is not None  # noqa: S101 (a part has one)
+        wanted, (row,) = int(limit.low), limit.sums
+
+        def fewer(by: int) -> tuple[Limit, Limit]:
+            low = wanted - by
+            return replace(limit, low=low, sums=(replace(row, low=low),)), smaller_part(own, limit, by)
+
+        step = self._least(wanted, lambda at: [*others, *fewer(at + 1)])
+        if step is None:
+            return None
+        loosened, rest = fewer(step + 1)
+        needed = wanted - step - 1
+        way = self._told(limit, loosened, needed, "way_quota_low", (step + 1) / wanted, wanted)
+        return replace(way, own=(own, rest))
 
     def _outside(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.keeps is not None  # noqa: S101 (asked for such limits only)
@@ -284,3 +309,8 @@ class Explainer:
             else:
                 high = middle
         return low
+
+
+def _own(limits: Sequence[Limit]) -> Limit | None:
+    """The limit that gives each part items of its own, if there is one."""
+    return next((limit for limit in limits if limit.kind == "parts"), None)

@@ -25,8 +25,8 @@ from motet.schema import Part
 __all__ = ["Limit", "LimitKind", "ListLimits", "Quota", "limits_of"]
 
 LimitKind = Literal[
-    "count", "total", "quota", "each", "tag", "range", "fact", "exclusion", "unseen", "duplicates", "alike"
-]
+    "count", "total", "quota", "parts", "each", "tag", "range", "fact", "exclusion", "unseen", "duplicates", "alike"
+]  # fmt: skip
 
 
 class Quota(Part):

@@ -15,6 +15,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "range": ("{name} {range}", "{name}{range}"),
     "total": ("total {name} {range}", "{name}总和{range}"),
     "quota": ("{range} × {name}", "{name}：{range}项"),
+    "parts": ("each part with items of its own", "各部分的项目互不相同"),
     "each": ("of each {name} {range}", "每种{name}{range}项"),
     "no_column": ("the limit on '{column}', which is no column of it", "对“{column}”的限制（没有这一列）"),
     "unmet": ("The catalogue does not say enough to keep: {limits}.", "目录中的信息不足以考虑：{limits}。"),

@@ -21,6 +21,7 @@ from motet.assist._list_pool import ListPool
 from motet.assist._list_problem import Solution, exact_sum
 from motet.assist._list_solve import solve
 from motet.assist._list_words import joined, said
+from motet.assist._parts import part_limits
 from motet.assist._relations import ItemRelations, mine_relations
 from motet.assist._tags import tag_matrix
 from motet.data import Catalogue
@@ -59,7 +60,7 @@ def make_list(
     Args:
         recommender: Scores the catalogue.
         user: Id of the user, or one row with the user column and what else is known.
-        request: Its hard parts, ``count`` and ``total`` are limits; ``scenario`` is where it is for.
+        request: Its hard parts, ``count``, ``quotas`` and ``total`` are limits; ``scenario`` is where it is for.
         relations: What goes together and what is the same twice; mined from the bundle when left
             out, which takes about a second for 100,000 events.
         limits: What the request does not hold.
@@ -91,6 +92,8 @@ def make_list(
     beside = _rows(catalogue, limits.beside)
     pool = ListPool(np.asarray(scores, np.float64), relations, limits, tag_matrix(catalogue), beside)
     found, unmet = limits_of(request, limits, catalogue, seen, graph)
+    parts, without = part_limits(request.quotas, catalogue, request.language)
+    found[-1:-1], unmet = parts, [*unmet, *without]  # the count stays last
     maker = _Maker(pool, catalogue, request, tuple(unmet), contradicted)
     answer = maker.answer(found, began, time_limit_s)
     if answer.status != "infeasible":

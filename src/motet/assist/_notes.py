@@ -43,6 +43,14 @@ _NOTES = {
         "en": "{count} meet everything that was asked; what the others miss is said with them.",
         "zh": "{count} 项满足全部要求；其余各项未满足之处已注明。",
     },
+    "part_short": {
+        "en": "Asked for was {part}; {found} could be found that may be shown.",
+        "zh": "要求{part}，可推荐的只有{found}项。",
+    },
+    "contradictory": {
+        "en": "No item can keep these together, they contradict each other: {limits}.",
+        "zh": "以下限制互相矛盾，没有任何项目能同时满足：{limits}。",
+    },
     "unmet": {
         "en": "The catalogue does not say enough to keep: {parts}.",
         "zh": "目录中没有相关信息：{parts}。",

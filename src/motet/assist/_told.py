@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from motet.assist._choose import Chosen
-from motet.assist._list_words import column_limit, number
+from motet.assist._list_words import column_limit, joined, number
 from motet.assist._notes import note
+from motet.assist._parts import part_mask, part_words
 from motet.data import Catalogue
 from motet.requests import Request
 
@@ -36,6 +37,19 @@ def told(request: Request, chosen: Chosen, wanted: int, catalogue: Catalogue) ->
             words = column_limit("range", name, limits.low, limits.high, language)
             ends = [number(float(end)) for end in sorted(numbers)[:: max(len(numbers) - 1, 1)]]
             notes.append(note("out_of_reach", language, limit=words, low=ends[0], high=ends[-1]))
+    for part in request.quotas:
+        found = int(part_mask(catalogue, part)[chosen.rows].sum())
+        if found < (part.low or 0) or (part.high is not None and found > part.high):
+            notes.append(
+                note("part_short", language, part=part_words(catalogue, part, language), found=found)
+            )
+    clashing = [
+        column_limit("range", catalogue.column_name(r.column, language), r.low, r.high, language)
+        for r in request.ranges
+        if sum(other.column == r.column for other in request.ranges) > 1
+    ]
+    if clashing:
+        notes.append(note("contradictory", language, limits=joined(clashing, language)))
     if request.unmet:
         notes.append(note("unmet", language, parts=", ".join(request.unmet)))
     if chosen.seen_again:

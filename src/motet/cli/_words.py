@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motet.assist import Answer, Assistant, ListAnswer
     from motet.data import Catalogue
     from motet.explain import Description, Explainer, Reason
-    from motet.requests import Request
+    from motet.requests import Request, TagQuota
 
 __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
 
@@ -110,6 +110,7 @@ def _understood(request: Request, title: Callable[[str], str]) -> str:
     add("must be", [tag.value for tag in request.must])
     add("rather", [tag.value for tag in request.prefer])
     add("not", [tag.value for tag in request.must_not])
+    add("parts", [_part(part) for part in request.quotas])
     add("with", [fact.words or fact.entity for fact in request.facts])
     add("without", [fact.words or fact.entity for fact in request.facts_not])
     for limits, what in ((request.ranges, ""), (request.total, "sum of ")):
@@ -122,6 +123,11 @@ def _understood(request: Request, title: Callable[[str], str]) -> str:
     add("scenario", [request.scenario] if request.scenario else [])
     add("free words", [request.wants] if request.wants else [])
     return "; ".join(parts) or "nothing in particular"
+
+
+def _part(part: TagQuota) -> str:
+    many = f"{part.low}" if part.high is None else f"at most {part.high}"
+    return f"{many} × {' + '.join(tag.value for tag in part.tags)}"
 
 
 def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:

@@ -5,7 +5,7 @@ from motet.requests._gold import GoldRequest, GoldTurn, load_gold
 from motet.requests._lexicon import Lexicon
 from motet.requests._model import ModelReader
 from motet.requests._nearest import EncodeText
-from motet.requests._request import FactWanted, Language, Range, Request, Tag
+from motet.requests._request import FactWanted, Language, Range, Request, Tag, TagQuota
 from motet.requests._score import SCORED_SLOTS, RequestScore, f1_interval, read_gold
 from motet.requests._understanding import Reader, Understanding
 
@@ -26,6 +26,7 @@ __all__ = [
     "Request",
     "RequestScore",
     "Tag",
+    "TagQuota",
     "Understanding",
     "f1_interval",
     "language_of",

@@ -72,8 +72,7 @@ class _Interpreter:
         self.refuses_back: int | None = None  # a cue that was read with what it refuses
         self.opens_at = 0  # place of the cue of this negation
         self.quotas = find_quotas(scan)
-        self.reading.unmet += self.quotas.told
-        self.reading.count = self.quotas.count
+        self.reading.count, self.reading.quotas = self.quotas.count, self.quotas.parts
 
     def run(self) -> Reading:
         at = 0
@@ -144,15 +143,15 @@ class _Interpreter:
 
     def _tag(self, at: int) -> None:
         item = self.items[at]
-        if at in self.quotas.at_most:
+        if at in self.quotas.tags:
+            self.has_object = True
             return
         words: tuple[TagWord, ...] = item.value
         # A name means one thing; another word, such as "romcom", all things it was given to.
         tags = (words[0].tag,) if words[0].own else tuple(word.tag for word in words)
         if self.has_object and self.scan.words[item.start] == "for":
             self.negated = None  # "nothing scary for my kids"
-        shared = at in self.quotas.shared
-        hedged = self.hedged or shared or is_liked(self.items, at)
+        hedged = self.hedged or is_liked(self.items, at)
         said = TagSaid(
             tags,
             words[0].own,
@@ -160,7 +159,6 @@ class _Interpreter:
             hedged,
             at,
             self.scan.said(item.start, item.stop),
-            choice=shared,
         )
         self.reading.said.append(said)
         self.has_object = True
@@ -243,10 +241,7 @@ class _Interpreter:
 
     def _ends_lack(self, at: int) -> bool:
         joins = at + 1 < len(self.items) and self.items[at + 1].has("or", "and")
-        return not joins and (self.lacks or self._is_vague(at - 1))
-
-    def _is_vague(self, at: int) -> bool:
-        return self.items[at].has("old", "new", "cheap", "dear")
+        return not joins and (self.lacks or self.items[at - 1].has("old", "new", "cheap", "dear"))
 
     def _word(self, item: Item, negated: bool) -> None:
         said = self.scan.said(item.start, item.stop)
@@ -376,7 +371,7 @@ class _Interpreter:
 
     def _reset(self) -> None:
         tone = self.reading.tone
-        self.reading = Reading(again=True, tone=tone, count=self.quotas.count, unmet=list(self.quotas.told))
+        self.reading = Reading(again=True, tone=tone, count=self.quotas.count, quotas=self.quotas.parts)
         self.vague = []
         self._end_scope()
 

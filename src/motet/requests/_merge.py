@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median_low
 from typing import TypeVar
 
 from motet.requests._lexicon import Lexicon
 from motet.requests._reading import Reading
-from motet.requests._request import FactWanted, Language, Range, Request, Tag
+from motet.requests._request import FactWanted, Language, Range, Request, Tag, TagQuota
 
 __all__ = ["as_request"]
 
@@ -40,7 +41,8 @@ def as_request(
     unmet = list(reading.unmet)
     must, prefer, must_not = _tags(reading, unmet, lexicon)
     said_now = {*must, *prefer}
-    if reading.instead and said_now - set(before.must_not):
+    forget = reading.instead and bool(said_now - set(before.must_not))
+    if forget:
         old_must: list[Tag] = []
         old_prefer: list[Tag] = []
     else:
@@ -65,10 +67,11 @@ def as_request(
         must_not=tuple(all_must_not),
         facts=_facts(before.facts, reading.facts, reading.facts_not),
         facts_not=_facts(before.facts_not, reading.facts_not, ()),
-        ranges=tuple(ranges.values()),
+        ranges=ranges,
         like=tuple(_unique([*old_like, *like])),
         without=tuple(without),
         count=reading.count if reading.count is not None else before.count,
+        quotas=_quotas(reading, before, all_must_not, forget=forget),
         total=tuple({**{r.column: r for r in before.total}, **reading.total}.values()),
         scenario=reading.scenario or before.scenario,
         tone=reading.tone or before.tone,
@@ -103,8 +106,11 @@ def _tags(reading: Reading, unmet: list[str], lexicon: Lexicon) -> tuple[list[Ta
 
 def _ranges(
     reading: Reading, before: Request, lexicon: Lexicon, shown: Sequence[int], unmet: list[str]
-) -> dict[str, Range]:
-    ranges = {} if reading.freed else {limit.column: limit for limit in before.ranges}
+) -> tuple[Range, ...]:
+    known: dict[str, tuple[Range, ...]] = {}
+    for limit in () if reading.freed else before.ranges:
+        known[limit.column] = (*known.get(limit.column, ()), limit)
+    ranges = {column: limits[0] for column, limits in known.items() if len(limits) == 1}
     for column, limit in reading.ranges.items():
         old = ranges.get(column)
         low = limit.low if limit.low is not None or old is None else old.low
@@ -116,7 +122,20 @@ def _ranges(
         limit = _compared(column, sign, lexicon, shown or reading.like, ranges.get(column))
         if column not in reading.ranges:
             ranges[column] = limit
-    return ranges
+    clashes = {column: limits for column, limits in known.items() if len(limits) > 1 and column not in ranges}
+    clashes |= reading.clashes
+    whole = [limit for column, limit in ranges.items() if column not in clashes]
+    return (*whole, *itertools.chain(*clashes.values()))
+
+
+def _quotas(
+    reading: Reading, before: Request, must_not: Sequence[Tag], *, forget: bool
+) -> tuple[TagQuota, ...]:
+    """Parts that are counted: those said now, or those of before where nothing took their place."""
+    found = reading.quotas or (() if forget else before.quotas)
+    if not reading.quotas and sum(quota.low or 0 for quota in found) > (reading.count or before.count or 100):
+        return ()  # "just two" of what was one of each
+    return tuple(quota for quota in found if not set(quota.tags) & set(must_not))
 
 
 def _compared(column: str, sign: int, lexicon: Lexicon, rows: Iterable[int], known: Range | None) -> Range:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from motet.requests._item import Item, Scan
+from motet.requests._request import Tag, TagQuota
 
 __all__ = ["Quotas", "find_quotas"]
 
@@ -18,55 +19,72 @@ _FEWEST: Final = 2  # counts without which there are no parts
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What was said of parts of an answer, which no slot of a request can hold.
+    """What was said of parts of an answer.
 
     Attributes:
         count: Items in all; None where there are no quotas.
-        told: Each part, as it was said.
+        parts: Each part.
         numbers: Places of the numbers of parts.
-        shared: Places of tags that some items have, and not all of them.
-        at_most: Places of tags that are only limited, which nobody wished for.
+        tags: Places of tags that only some items have.
     """
 
     count: int | None = None
-    told: tuple[str, ...] = ()
+    parts: tuple[TagQuota, ...] = ()
     numbers: frozenset[int] = frozenset()
-    shared: frozenset[int] = frozenset()
-    at_most: frozenset[int] = frozenset()
+    tags: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A number or an article, and the places of its tags."""
+
+    at: int
+    many: int
+    tags: tuple[int, ...]
+    limit: str | None = None
 
 
 def find_quotas(scan: Scan) -> Quotas:
     """Find the parts of an answer that are counted one by one.
 
-    There are some where at least two numbers are said and each but the first has a tag of its own. The
-    first is the count where a part is limited ("at most 2 action") or is one "of them"; else the parts are added up.
+    There are some where at least two counts are said, one of them perhaps by an article ("a western"),
+    and each but the first has a tag of its own. The first is the count of the whole where a part is
+    limited ("at most 2 action"), is one "of them", or the first has no tag; else the parts are added up.
     """
     items = scan.items
-    counts = [at for at in range(len(items)) if _many(scan, at) is not None]
-    if len(counts) < _FEWEST:
+    counts = [
+        _Part(at, many, tuple(_tags_of(items, at)), _limit_kind(items, at))
+        for at in range(len(items))
+        if (many := _many(scan, at)) is not None
+    ]
+    if not counts:
         return Quotas()
-    tags = {at: _tags_of(items, at) for at in counts}
-    if any(not tags[at] or items[at - 1].has("not") for at in counts[1:]) or items[counts[0]].has("stop"):
+    first, *rest = counts
+    if any(not part.tags or items[part.at - 1].has("not") for part in rest) or first.limit is not None:
         return Quotas()
-    limits = {at: _limit(items, at) for at in counts}
-    within = any(limits[at] is not None or _of_them(scan, at) for at in counts[1:]) or not tags[counts[0]]
-    parts = counts[1:] if within else counts
-    singles = [] if within else _singles(scan, counts[-1], tags[counts[-1]][-1])
-    first = _many(scan, counts[0]) or 1
-    count = first if within else sum(_many(scan, at) or 1 for at in counts) + len(singles)
-    told = [scan.said(items[_start(at, limits[at])].start, _through_noun(scan, tags[at][-1])) for at in parts]
-    told += [scan.said(items[at].start, items[tag].stop) for at, tag in singles]
-    limited = [tag for at in parts if _at_most(items, limits[at]) for tag in tags[at]]
-    shared = [tag for at in parts for tag in tags[at]] + [tag for _, tag in singles]
-    if limits[counts[0]] is not None:
+    singles = _singles(scan, counts)
+    within = any(part.limit is not None or _of_them(scan, part.at) for part in rest) or not first.tags
+    if len(counts) + len(singles) < _FEWEST or (not rest and not first.tags and len(singles) < _FEWEST):
         return Quotas()
+    parts = [*rest, *singles] if within else sorted([*counts, *singles], key=lambda part: part.at)
+    count = first.many if within else sum(part.many for part in parts)
     return Quotas(
         min(count, _MOST),
-        tuple(told),
-        frozenset(counts),
-        frozenset(shared) - frozenset(limited),
-        frozenset(limited),
+        tuple(_quota(items, part) for part in parts),
+        frozenset(part.at for part in counts),
+        frozenset(place for part in parts for place in part.tags),
     )
+
+
+def _quota(items: list[Item], part: _Part) -> TagQuota:
+    tags: list[Tag] = []
+    for place in part.tags:
+        words = items[place].value
+        tags += [words[0].tag] if words[0].own else [word.tag for word in words]
+    low, high = {
+        "le": (None, part.many), "lt": (None, part.many - 1), "gt": (part.many + 1, None),
+    }.get(part.limit or "", (part.many, None))  # fmt: skip
+    return TagQuota(tags=tuple(dict.fromkeys(tags)), low=low, high=high)
 
 
 def _many(scan: Scan, at: int) -> int | None:
@@ -94,19 +112,11 @@ def _tags_of(items: list[Item], at: int) -> list[int]:
     return found
 
 
-def _limit(items: list[Item], at: int) -> int | None:
+def _limit_kind(items: list[Item], at: int) -> str | None:
     place = at - 1
     while place >= 0 and items[place].has("stop") and not items[place].has(*_LIMITS):
         place -= 1
-    return place if place >= 0 and items[place].has(*_LIMITS) else None
-
-
-def _at_most(items: list[Item], limit: int | None) -> bool:
-    return limit is not None and items[limit].has("le", "lt")
-
-
-def _start(at: int, limit: int | None) -> int:
-    return at if limit is None else limit
+    return next((kind for kind in _LIMITS if place >= 0 and items[place].has(kind)), None)
 
 
 def _of_them(scan: Scan, at: int) -> bool:
@@ -116,17 +126,22 @@ def _of_them(scan: Scan, at: int) -> bool:
     return behind in (["of", "them"], ["of", "those"], ["of", "these"], ["of", "which"]) or "其中" in before
 
 
-def _through_noun(scan: Scan, tag: int) -> int:
-    """One past the last token of a tag and the noun behind it."""
-    behind = scan.items[tag + 1 : tag + 2]
-    return behind[0].stop if behind and behind[0].has("noun") else scan.items[tag].stop
-
-
-def _singles(scan: Scan, last: int, tag: int) -> list[tuple[int, int]]:
-    """What is counted by its article at the end of a list: "… and a thriller"."""
+def _singles(scan: Scan, counts: list[_Part]) -> list[_Part]:
+    """What is counted by its article in a row with numbers: "a musical, two westerns and a thriller"."""
     items, found = scan.items, []
-    for place in range(tag + 1, len(items) - 1):
-        article = scan.words[items[place].start] in ("a", "an") and items[place].has("stop")
-        if article and items[place - 1].has("and", "comma") and items[place + 1].has("tag"):
-            found.append((place, place + 1))
+    taken = {place for part in counts for place in part.tags}
+    numbers = {part.at for part in counts}
+    for place in range(len(items) - 1):
+        if not (items[place].has("stop") and scan.words[items[place].start] in ("a", "an")):
+            continue
+        tags = [tag for tag in _tags_of(items, place) if tag not in taken]
+        if not tags or tags[0] != place + 1:
+            continue
+        after = tags[-1] + 1
+        while after < len(items) and items[after].has("noun"):
+            after += 1
+        joins = after < len(items) - 1 and items[after].has("and", "comma")
+        follows = place > min(numbers) and items[place - 1].has("and", "comma", "end")
+        if follows or (joins and after + 1 in numbers):
+            found.append(_Part(place, 1, tuple(tags)))
     return found

@@ -9,7 +9,7 @@ from motet.requests._directions import ROUGHLY, direction_behind, is_rough, is_s
 from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon
 from motet.requests._limit_words import before_number, is_total, limit_at
-from motet.requests._narrow import narrow
+from motet.requests._narrow import choice_said, narrow
 from motet.requests._quantities import Quantity
 from motet.requests._reading import Reading
 from motet.requests._roles import NumberColumn
@@ -113,7 +113,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     }[limit if limit != "between" else None]  # fmt: skip
     scaled = [None if value is None else value * scale for value in found]
     in_all = (in_all or is_total(items, at)) and column.role in ("money", "minutes")
-    narrow(reading, column.name, *scaled, total=in_all)
+    narrow(reading, column.name, *scaled, total=in_all, choice=choice_said(scan, start, stop))
     return stop
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from motet.requests._request import FactWanted, Range, Tag
+from motet.requests._request import FactWanted, Range, Tag, TagQuota
 
 __all__ = ["Reading", "TagSaid"]
 
@@ -40,6 +40,8 @@ class Reading:
     Attributes:
         said: Tags in the order of the text.
         ranges: Limits by column.
+        clashes: Two limits of a column that nothing keeps together.
+        quotas: Parts of the answer that are counted.
         like: Rows to be like.
         without: Rows that must not come.
         seen: Rows that somebody says to know.
@@ -54,6 +56,8 @@ class Reading:
     facts_not: list[FactWanted] = field(default_factory=list)
     ranges: dict[str, Range] = field(default_factory=dict)
     total: dict[str, Range] = field(default_factory=dict)
+    clashes: dict[str, tuple[Range, Range]] = field(default_factory=dict)
+    quotas: tuple[TagQuota, ...] = ()
     like: list[int] = field(default_factory=list)
     without: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)

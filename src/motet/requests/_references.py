@@ -8,7 +8,7 @@ from typing import Final
 from motet.requests._directions import direction_behind
 from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon
-from motet.requests._narrow import narrow
+from motet.requests._narrow import choice_said, narrow
 from motet.requests._ranges import FLIPPED
 from motet.requests._reading import Reading
 from motet.requests._titles import TitleMatch
@@ -73,7 +73,7 @@ def _limit_by(
         limit = FLIPPED[limit]
     low = {"gt": max(years) + 1, "ge": max(years)}.get(limit)
     high = {"lt": min(years) - 1, "le": min(years)}.get(limit)
-    narrow(reading, column, low, high)
+    narrow(reading, column, low, high, choice=choice_said(scan, cue, after))
     return after
 
 

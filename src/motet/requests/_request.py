@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from motet.schema import Part
 
-__all__ = ["FactWanted", "Language", "Range", "Request", "Tag"]
+__all__ = ["FactWanted", "Language", "Range", "Request", "Tag", "TagQuota"]
 
 Language = Literal["en", "zh"]
 
@@ -61,6 +61,28 @@ class Range(Part):
         return self
 
 
+class TagQuota(Part):
+    """How many items of an answer have some tags: "two funny westerns", "at most 2 action".
+
+    Attributes:
+        tags: An item counts that has all of these.
+        low: At least so many, ≥ 1.
+        high: At most so many, ≥ 0.
+    """
+
+    tags: tuple[Tag, ...] = Field(min_length=1)
+    low: int | None = Field(None, ge=1, le=100)
+    high: int | None = Field(None, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> TagQuota:
+        if self.low is None and self.high is None:
+            raise ValueError("a quota needs a lowest or a highest number of items")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the quota {self.low} to {self.high} is empty")
+        return self
+
+
 class Request(Part):
     """A request in words, understood.
 
@@ -76,10 +98,12 @@ class Request(Part):
         must_not: No item has any of these.
         facts: Facts of the knowledge graph that each item has.
         facts_not: Facts that no item has.
-        ranges: Limits of numbers, each kept by every item; an item whose number is missing is out.
+        ranges: Limits of numbers, each kept by every item; an item whose number is missing is out. Two of one
+            column contradict each other: "before 1950 and after 1990".
         like: Ids of items to be like; they are not answers themselves.
         without: Ids of items that must not come.
         count: Items asked for; None where it was not said.
+        quotas: Parts of the answer that are counted; the items of different parts are different ones.
         total: Limits of the sum of a number over the whole answer, such as a budget.
         scenario: Where it is for, a scenario of the schema.
         tone: How the answer should sound.
@@ -99,6 +123,7 @@ class Request(Part):
     like: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     count: int | None = Field(None, ge=1, le=100)
+    quotas: tuple[TagQuota, ...] = ()
     total: tuple[Range, ...] = ()
     scenario: str | None = None
     tone: Literal["plain", "warm", "brief"] = "plain"

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from motet.requests._item import Scan
 from motet.requests._lexicon import Lexicon
-from motet.requests._narrow import narrow
+from motet.requests._narrow import choice_said, narrow
 from motet.requests._reading import Reading
 
 __all__ = ["is_vague", "read_comparison", "read_vague"]
@@ -33,7 +33,8 @@ def read_vague(
         ]
     )
     if not negated:
-        narrow(reading, column.name, edge if more else None, None if more else edge)
+        choice = choice_said(scan, at, at + 1)
+        narrow(reading, column.name, edge if more else None, None if more else edge, choice=choice)
     elif more:
         narrow(reading, column.name, None, edge - 1 if dated else edge)
     else:
