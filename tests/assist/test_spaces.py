@@ -31,7 +31,7 @@ def test_every_space_has_a_row_an_item(recommender: Recommender) -> None:
 
 def test_the_text_of_an_item_is_its_vector(recommender: Recommender) -> None:
     data = recommender.bundle.data
-    for name, vectors in text_vectors(recommender).items():
+    for name, vectors in text_vectors(recommender.bundle.data).items():
         at = list(data.encoder.layout("item").vectors).index(name)
         assert np.array_equal(vectors[3], data.vectors[name][data.items.vector_rows[3, at]])
 

@@ -96,7 +96,9 @@ def other_people(text: str, sentence: Sentence) -> str | None:
     return found if found != text else None
 
 
-def user_likes_it(text: str, sentence: Sentence) -> str:
+def user_likes_it(text: str, sentence: Sentence) -> str | None:
+    if sentence.claim.kind == "did" and sentence.claim.relation == "liked":
+        return None  # they did
     return f"You liked this, and {text[0].lower()}{text[1:]}"
 
 

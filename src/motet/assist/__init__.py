@@ -5,12 +5,17 @@ from motet.assist._ask import Assistant
 from motet.assist._list_answer import LimitReport, ListAnswer, ListConflict, ListedItem, WayOut
 from motet.assist._list_limits import ListLimits, Quota
 from motet.assist._make_list import make_list
-from motet.assist._relations import ItemRelations, RelationSettings, mine_relations
+from motet.assist._model_scores import ModelScores, joint_scores
+from motet.assist._relations import ItemRelations, RelationSettings, grown_relations, mine_relations
+from motet.assist._spaces import spaces_of
+from motet.assist._tags import tag_matrix
+from motet.assist._world import BundleWorld, World
 
 __all__ = [
     "Answer",
     "AnsweredItem",
     "Assistant",
+    "BundleWorld",
     "Conversation",
     "ItemRelations",
     "LimitReport",
@@ -18,9 +23,15 @@ __all__ = [
     "ListConflict",
     "ListLimits",
     "ListedItem",
+    "ModelScores",
     "Quota",
     "RelationSettings",
     "WayOut",
+    "World",
+    "grown_relations",
+    "joint_scores",
     "make_list",
     "mine_relations",
+    "spaces_of",
+    "tag_matrix",
 ]

@@ -118,7 +118,11 @@ def _tags(catalogue: Catalogue | None, items: int) -> sp.csr_array:
 
 
 def duplicate_pairs(
-    catalogue: Catalogue | None, likeness: Likeness, *, text_at_least: float
+    catalogue: Catalogue | None,
+    likeness: Likeness,
+    *,
+    text_at_least: float,
+    rows: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs a < b of items that are the same thing: one title, or texts that are nearly equal.
 
@@ -130,9 +134,18 @@ def duplicate_pairs(
         catalogue: Titles and years.
         likeness: Text vectors.
         text_at_least: Cosine of texts from which two items are the same, in (0, 1].
+        rows: Only pairs with one of these items; all when left out.
     """
     a, b = _same_title(catalogue)
-    if likeness.text.shape[1]:
+    if rows is not None:
+        ours = np.isin(a, rows) | np.isin(b, rows)
+        a, b = a[ours], b[ours]
+    if likeness.text.shape[1] and rows is not None:
+        found, other = np.nonzero(likeness.text[rows] @ likeness.text.T >= text_at_least)
+        found, apart = rows[found], rows[found] != other
+        a = np.concatenate([a, np.minimum(found, other)[apart]])
+        b = np.concatenate([b, np.maximum(found, other)[apart]])
+    elif likeness.text.shape[1]:
         words = Likeness(likeness.text, sp.csr_array((len(likeness.text), 1)))
         for x, y, _ in words.pairs_above(text_at_least, np.arange(len(likeness.text))):
             a, b = np.concatenate([a, x]), np.concatenate([b, y])

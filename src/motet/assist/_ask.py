@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import polars as pl
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.assist._allowed import allowed
@@ -19,13 +16,9 @@ from motet.assist._list_answer import ListAnswer
 from motet.assist._list_limits import ListLimits
 from motet.assist._make_list import make_list
 from motet.assist._match import akin, likeness, match, nearest_alike, standardised
-from motet.assist._model_scores import ModelScores, model_scores
 from motet.assist._notes import note
-from motet.assist._relations import ItemRelations, mine_relations
-from motet.assist._spaces import item_spaces
-from motet.assist._tags import tag_matrix
 from motet.assist._told import told
-from motet.data import WordIndex
+from motet.assist._world import BundleWorld, World
 from motet.errors import LanguageError, RequestError
 from motet.explain import Explainer, Reason
 from motet.language import as_data
@@ -62,21 +55,11 @@ class Assistant:
         reader: Reader,
         meaning: Callable[[], MeaningIndex] | None = None,
     ) -> None:
-        catalogue = recommender.bundle.data.catalogue
-        if catalogue is None or recommender.schema.keys.user is None:
-            raise RequestError(
-                f"the schema '{recommender.schema.name}' has no users or no items", "asking needs both keys"
-            )
+        self.world = BundleWorld(recommender, explainer)
         self.recommender, self.explainer, self.reader = recommender, explainer, reader
         self._open_meaning = meaning
         self._index: MeaningIndex | None = None
-        self.catalogue, self.graph = catalogue, explainer.ground.graph
-        self._ids = frozenset(catalogue.frame["id"])
-        self._items = WordIndex(recommender.bundle.data.item_ids)
-        self._users = WordIndex(recommender.bundle.data.user_ids)
-        self._spaces: Sequence[NDArray[np.float32]] | None = None
-        self._tags = sp.csr_array((0, 0))
-        self._relations: ItemRelations | None = None
+        self.catalogue, self.graph = self.world.catalogue, explainer.ground.graph
 
     def ask(
         self,
@@ -86,6 +69,7 @@ class Assistant:
         k: int = 10,
         scenario: str | None = None,
         conversation: Conversation | None = None,
+        world: World | None = None,
     ) -> Answer:
         """Answer a request.
 
@@ -95,6 +79,7 @@ class Assistant:
             k: Items where the request names no number, 1 to 100.
             scenario: Where they are shown; the request's own when left out.
             conversation: What was said and shown before.
+            world: What is answered about; what the bundle knows when left out.
 
         Raises:
             RequestError: If ``k`` is out of range, or the conversation is damaged or with somebody else.
@@ -102,43 +87,46 @@ class Assistant:
         """
         if not 1 <= k <= 100:
             raise RequestError(f"k is {k}", "ask for 1 to 100 items")
-        began = time.perf_counter()
+        began, world = time.perf_counter(), world or self.world
         before = conversation or Conversation(user=user)
-        before.check(user, self._ids)
+        before.check(user, world)
         user = user or before.user
         understood = self.reader.understand(text, before.request, before.shown)
         request = understood.request
         aloud = heard(self.reader, text, before)
-        notes = self._at_first(text, user, request, aloud)
-        user = user or self._nobody()
+        notes = self._at_first(text, user, request, aloud, world)
+        user = user or world.nobody
         where = scenario or request.scenario
-        meaning, without_meaning = self._meaning(request)
+        meaning, without_meaning = self._meaning(request, world)
         notes += [*without_meaning, *_not_read(understood)]
         wanted = request.count or k
-        seen = self.recommender.seen(user)
+        seen = world.seen(user)
         if aloud is not None and aloud.reading.compared:  # "older": than these, so not these again
-            seen = np.concatenate([seen, np.asarray(aloud.shown, np.int32)])
-        model = self._model(user, where)
+            shown = world.rows(before.shown)
+            seen = np.concatenate([seen, shown[shown >= 0]])
+        model = world.scores(user, where)
         chosen = choose(
             request,
-            self.catalogue,
+            world.catalogue,
             model.scores,
             k=wanted,
             seen=seen,
             graph=self.graph,
             meaning=meaning,
-            like=self._likeness(request),
+            like=_likeness(request, world),
             liked=model.liked,
+            shown=world.shown,
         )
-        notes += told(request, chosen, wanted, self.catalogue)
-        ids = self.catalogue.frame["id"].gather(chosen.rows).to_list()
-        reasons = self.explainer.reason(user, ids, language=request.language, tone=request.tone)
+        notes += told(request, chosen, wanted, world.catalogue)
+        ids = world.catalogue.frame["id"].gather(chosen.rows).to_list()
+        explainer = world.explainer(user)
+        reasons = explainer.reason(user, ids, language=request.language, tone=request.tone)
         notes += _not_written(reasons, request.language)
-        predictions = self._predictions(user, ids, where)
+        predictions = world.predictions(user, ids, where)
         items = tuple(
             AnsweredItem(
                 id=item,
-                name=self.explainer.ground.titles[int(row)],
+                name=explainer.ground.titles[int(row)],
                 rank=rank,
                 value=float(value),
                 predictions=predictions[rank - 1],
@@ -167,6 +155,7 @@ class Assistant:
         scenario: str | None = None,
         limits: ListLimits | None = None,
         time_limit_s: float = 3.0,
+        world: World | None = None,
     ) -> ListAnswer:
         """Put together the list that a request asks for; see :func:`make_list`.
 
@@ -178,35 +167,40 @@ class Assistant:
             scenario: Where it is for; the request's own when left out.
             limits: What words cannot say.
             time_limit_s: Seconds for the choice, > 0.
+            world: What it is made of; what the bundle knows when left out.
 
         Raises:
             DataError: If the scenario is not known.
         """
+        world = world or self.world
         understood = self.reader.understand(text)
         request = understood.request
         if scenario is not None:
             request = request.model_copy(update={"scenario": scenario})
         aloud = heard(self.reader, text)
-        first = self._at_first(text, user, request, aloud)
-        user = user or self._nobody()
-        meaning, notes = self._meaning(request)
+        first = self._at_first(text, user, request, aloud, world)
+        user = user or world.nobody
+        meaning, notes = self._meaning(request, world)
         notes += _not_read(understood)
-        may = allowed(request, self.catalogue, self.graph)
-        like = self._likeness(request)
-        scores = standardised(self._model(user, request.scenario).scores, may)
-        scores = scores + match(request, self.catalogue, may, meaning=meaning, like=like)
+        may = allowed(request, world.catalogue, self.graph)
+        if world.shown is not None:
+            may &= world.shown
+        like = _likeness(request, world)
+        scores = standardised(world.scores(user, request.scenario).scores, may)
+        scores = scores + match(request, world.catalogue, may, meaning=meaning, like=like)
         if like is not None:  # what is recognisably alike before everything else
             scores += _BEFORE_OTHERS * nearest_alike(like, may, request.count or 5)
-        if self._relations is None:
-            bundle = self.recommender.bundle
-            self._relations = mine_relations(bundle.data, bundle.behaviour)
+        if world.shown is not None:
+            scores = np.where(world.shown, scores, np.float32(-np.inf))
         answer = make_list(
             self.recommender,
             user,
             request,
-            self._relations,
+            world.relations(),
             limits=limits,
             scores=scores,
+            catalogue=world.catalogue,
+            seen=world.seen(user),
             graph=self.graph,
             contradicted=bool(contradicted(request, aloud)),
             time_limit_s=time_limit_s,
@@ -215,10 +209,12 @@ class Assistant:
 
     # -- pieces --------------------------------------------------------------------------------
 
-    def _at_first(self, text: str, user: str, request: Request, aloud: Heard | None) -> list[str]:
+    def _at_first(
+        self, text: str, user: str, request: Request, aloud: Heard | None, world: World
+    ) -> list[str]:
         """What a person should know before everything else."""
         language, notes = request.language, []
-        if user and not self._known(user):
+        if user and not world.knows(user):
             notes.append(
                 note("unknown_user", language, user=as_data(user.split("\0", maxsplit=1)[0], _LONGEST_ID))
             )
@@ -226,18 +222,12 @@ class Assistant:
             notes.append(note("nothing_asked", language))
         against = contradicted(request, aloud)
         if against:
-            names = dict.fromkeys(self.catalogue.word(tag.value, language) for tag in against)
+            names = dict.fromkeys(world.catalogue.word(tag.value, language) for tag in against)
             joint = "、" if language == "zh" else ", "
             notes.append(note("contradicted", language, parts=joint.join(names)))
         return notes
 
-    def _known(self, user: str) -> bool:
-        return bool(self._users.rows(pl.Series([user]))[0] >= 0) or len(self.recommender.seen(user)) > 0
-
-    def _model(self, user: str, scenario: str | None) -> ModelScores:
-        return model_scores(self.recommender, user, scenario)
-
-    def _meaning(self, request: Request) -> tuple[NDArray[np.float32] | None, list[str]]:
+    def _meaning(self, request: Request, world: World) -> tuple[NDArray[np.float32] | None, list[str]]:
         """Nearness of each item to the free words, and what went wrong."""
         if not request.wants:
             return None, []
@@ -245,42 +235,23 @@ class Assistant:
             return None, [note("no_meaning", request.language, words=request.wants)]
         try:
             self._index = self._index or self._open_meaning()
-            return self._index.scores(request.wants), []
+            return world.meaning(self._index).scores(request.wants), []
         except LanguageError as error:
             return None, [
                 note("meaning_failed", request.language, words=request.wants, problem=error.problem)
             ]
 
-    def _likeness(self, request: Request) -> NDArray[np.float32] | None:
-        if not request.like:
-            return None
-        rows = self._items.rows(pl.Series(request.like, dtype=pl.String)).astype(np.int64)
-        rows = rows[rows >= 0]
-        if not len(rows):
-            return None
-        if self._spaces is None:
-            self._spaces = item_spaces(self.recommender)
-            self._tags = tag_matrix(self.catalogue)
-        # Kin come before everything else: cosines of few tags do not tell what people call alike.
-        return likeness(self._spaces, rows) + akin(self._tags, rows) if self._spaces else None
 
-    def _predictions(self, user: str, ids: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
-        """Every task's prediction for each item, on the labels' own scale."""
-        if not ids:
-            return []
-        keys = self.recommender.schema.keys
-        pairs = pl.DataFrame({keys.user: [user] * len(ids), keys.item: list(ids)})
-        if scenario is not None:
-            pairs = pairs.with_columns(pl.lit(scenario).alias(str(keys.scenario)))
-        found = self.recommender.predict(pairs).drop(str(keys.user), str(keys.item))
-        return found.to_dicts()
-
-    def _nobody(self) -> str:
-        """An id that no user has."""
-        name = "somebody"
-        while self._users.rows(pl.Series([name]))[0] >= 0:
-            name += "?"
-        return name
+def _likeness(request: Request, world: World) -> NDArray[np.float32] | None:
+    if not request.like:
+        return None
+    rows = world.rows(request.like)
+    rows = rows[rows >= 0]
+    if not len(rows):
+        return None
+    spaces = world.spaces()
+    # Kin come before everything else: cosines of few tags do not tell what people call alike.
+    return likeness(spaces, rows) + akin(world.tags(), rows) if spaces else None
 
 
 def _not_read(understood: Understanding) -> list[str]:

@@ -52,11 +52,12 @@ def choose(
     scores: NDArray[np.float32],
     *,
     k: int,
-    seen: NDArray[np.int32] | None = None,
+    seen: NDArray[np.integer] | None = None,
     graph: KnowledgeGraph | None = None,
     meaning: NDArray[np.float32] | None = None,
     like: NDArray[np.float32] | None = None,
     liked: NDArray[np.float32] | None = None,
+    shown: NDArray[np.bool_] | None = None,
 ) -> Chosen:
     """Choose the items that answer a request.
 
@@ -79,13 +80,14 @@ def choose(
         meaning: Nearness of each item to ``request.wants``, [I].
         like: Likeness of each item to ``request.like``, [I].
         liked: Probability that the user likes each item, in [0, 1], [I].
+        shown: Items that may be shown at all, [I]; every one when left out.
 
     Raises:
         RequestError: If the request names a column that the catalogue does not have.
     """
     parts = conditions(request, catalogue, graph)
     wanted = [part for part in parts if not part.excludes]
-    may = np.ones(len(catalogue), bool)
+    may = np.ones(len(catalogue), bool) if shown is None else shown.copy()
     for part in parts:
         if part.excludes:
             may &= part.keeps

@@ -114,7 +114,7 @@ def limits_of(
     request: Request,
     limits: ListLimits,
     catalogue: Catalogue,
-    seen: Sequence[int] | NDArray[np.int32],
+    seen: Sequence[int] | NDArray[np.integer],
     graph: KnowledgeGraph | None = None,
 ) -> tuple[list[Limit], list[str]]:
     """Every limit of a list, those nobody asked for first, and the count last.

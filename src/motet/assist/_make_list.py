@@ -45,6 +45,8 @@ def make_list(
     graph: KnowledgeGraph | None = None,
     contradicted: bool = False,
     time_limit_s: float = 3.0,
+    catalogue: Catalogue | None = None,
+    seen: NDArray[np.integer] | None = None,
 ) -> ListAnswer:
     """Put a list together for a user: the most valuable items that keep every limit together.
 
@@ -69,6 +71,8 @@ def make_list(
         contradicted: Whether a wish was given up because what was excluded contradicts it; then the
             words do not claim that every limit is kept.
         time_limit_s: Seconds for the choice, and as much again for an explanation, > 0.
+        catalogue: Other items than the bundle's, for which scores and relations are then given too.
+        seen: Rows of items that the user has had; those that the bundle knows when left out.
 
     Returns:
         The answer, in the language of the request.
@@ -80,15 +84,16 @@ def make_list(
     began = time.monotonic()
     limits = limits or ListLimits()
     data = recommender.bundle.data
-    catalogue = data.catalogue
+    catalogue = data.catalogue if catalogue is None else catalogue
     if catalogue is None or not len(catalogue):
         raise RequestError("the bundle has no items to make a list of", "train with a key for items")
     relations = relations or mine_relations(data, recommender.bundle.behaviour)
     if scores is None:
         scores = recommender.scores(user, scenario=request.scenario)
-    seen: NDArray[np.int32] = np.zeros(0, np.int32)
-    if isinstance(user, str) and not limits.seen:
-        seen = recommender.seen(user)
+    if limits.seen:
+        seen = np.zeros(0, np.int32)
+    elif seen is None:
+        seen = recommender.seen(user) if isinstance(user, str) else np.zeros(0, np.int32)
     beside = _rows(catalogue, limits.beside)
     pool = ListPool(np.asarray(scores, np.float64), relations, limits, tag_matrix(catalogue), beside)
     found, unmet = limits_of(request, limits, catalogue, seen, graph)

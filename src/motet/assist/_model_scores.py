@@ -11,7 +11,7 @@ from motet.assist._match import standardised
 from motet.data import liking
 from motet.recommend import Recommender
 
-__all__ = ["ModelScores", "model_scores"]
+__all__ = ["ModelScores", "joint_scores", "model_scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,16 @@ def model_scores(recommender: Recommender, user: str, scenario: str | None) -> M
     task = liking(recommender.schema)
     if task is None or recommender.schema.tasks[task].kind != "binary":
         return ModelScores(scores, None)
-    logits = recommender.scores(user, scenario=scenario, by=task)
+    return joint_scores(scores, recommender.scores(user, scenario=scenario, by=task))
+
+
+def joint_scores(scores: NDArray[np.float32], logits: NDArray[np.float32]) -> ModelScores:
+    """What comes next and what is liked, equally.
+
+    Args:
+        scores: What the schema ranks by, [I].
+        logits: Of being liked, [I].
+    """
     liked = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
     every = np.ones(len(scores), bool)
     ranked = standardised(scores, every)

@@ -18,7 +18,7 @@ from motet.data import Behaviour, Dataset, liking
 from motet.errors import RequestError
 from motet.schema import Part, Schema, require_known
 
-__all__ = ["ItemRelations", "RelationSettings", "mine_relations"]
+__all__ = ["ItemRelations", "RelationSettings", "grown_relations", "mine_relations"]
 
 _DAY_US = 86_400_000_000
 
@@ -130,6 +130,36 @@ def mine_relations(
     complements = _complements(pairs, beyond, likeness, same, settings, items)
     substitutes = _substitutes(pairs, beyond, taken, seen, likeness, same, settings)
     return ItemRelations(complements, substitutes, same.astype(bool), likeness)
+
+
+def grown_relations(relations: ItemRelations, data: Dataset, changed: NDArray[np.int64]) -> ItemRelations:
+    """Relations of items some of which came after they were mined.
+
+    What goes together with a new item nobody has seen yet; what it is like, and the same as, its words say.
+
+    Args:
+        relations: As mined.
+        data: All items, those of before in their places.
+        changed: Places of the items that are new or were told anew.
+    """
+    items, settings = len(data.items), RelationSettings()
+    likeness = likeness_of(data)
+    kept = relations.duplicates.tocoo()
+    same = ~np.isin(kept.row, changed) & ~np.isin(kept.col, changed) & (kept.row < kept.col)
+    a, b = duplicate_pairs(data.catalogue, likeness, text_at_least=settings.same_text, rows=changed)
+    a, b = np.concatenate([kept.row[same], a]), np.concatenate([kept.col[same], b])
+    return ItemRelations(
+        _widened(relations.complements, items),
+        _widened(relations.substitutes, items),
+        _symmetric(a, b, np.ones(len(a)), items).astype(bool),
+        likeness,
+    )
+
+
+def _widened(matrix: sp.csr_array, items: int) -> sp.csr_array:
+    ends = np.full(items - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype)
+    parts = (matrix.data, matrix.indices, np.concatenate([matrix.indptr, ends]))
+    return sp.csr_array(parts, shape=(items, items))
 
 
 def _taken(schema: Schema, behaviour: Behaviour, name: str | None) -> str | None:

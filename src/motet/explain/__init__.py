@@ -6,6 +6,7 @@ from motet.explain._claim import CLAIM_KINDS, Basis, Claim, ClaimKind, Mention
 from motet.explain._explainer import Explainer
 from motet.explain._explanation import Description, Explanation, Reason
 from motet.explain._ground import Ground
+from motet.explain._grow import grown_ground
 from motet.explain._profile import Interest, LikedItem, Profile, Support
 from motet.explain._profile_settings import ProfileSettings
 from motet.explain._profile_words import profile_sentences
@@ -13,6 +14,7 @@ from motet.explain._profiler import Profiler
 from motet.explain._sentence import Sentence
 from motet.explain._sources import verify
 from motet.explain._titles import said_title
+from motet.explain._told import Told
 from motet.explain._tones import Language, Tone
 from motet.explain._traits import Trait
 
@@ -38,10 +40,12 @@ __all__ = [
     "Reason",
     "Sentence",
     "Support",
+    "Told",
     "Tone",
     "Trait",
     "check",
     "check_sentence",
+    "grown_ground",
     "profile_sentences",
     "said_title",
     "verify",

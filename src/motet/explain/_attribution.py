@@ -5,15 +5,18 @@ Legend of shapes: G groups, S = 2^G sets of groups.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from motet.errors import MissingExtraError
 from motet.explain._blocks import GROUPS, columns_of
 from motet.explain._probe import Probe
+from motet.explain._variants import users_with
 from motet.models import Inputs
 
 __all__ = ["TOLERANCE", "Attribution", "Attributor"]
@@ -77,14 +80,17 @@ class Attributor:
         self.groups = tuple(group for group in GROUPS if group in there)
         self._baseline: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def attribute(self, user: int, item: int) -> Attribution:
+    def attribute(
+        self, user: int, item: int, past: Mapping[str, NDArray[np.int32]] | None = None
+    ) -> Attribution:
         """Divide the score of an item for a user.
 
         Args:
             user: Row of the user; −1 for an average user without a past.
             item: Row of the item.
+            past: What the user did, per sequence feature; as the bundle knows it when left out.
         """
-        values = self._set_values(user, item)
+        values = self._set_values(user, item, past)
         g = len(self.groups)
         place = 2 ** torch.arange(g)
 
@@ -100,10 +106,14 @@ class Attributor:
         order = sorted(named, key=lambda part: -abs(part[1]))
         return Attribution(self.probe.task, float(values[-1]), float(values[0]), tuple(order))
 
-    def _set_values(self, user: int, item: int) -> Tensor:
+    def _set_values(
+        self, user: int, item: int, past: Mapping[str, NDArray[np.int32]] | None = None
+    ) -> Tensor:
         """Score with every set of groups as they are and the others at the baseline, [S]."""
-        data = self.probe.moment.data
-        pair = np.array([max(user, 0)], np.int32), np.array([item], np.int32)
+        data, at = self.probe.moment.data, max(user, 0)
+        if past is not None and user >= 0:
+            data, at = users_with(data, user, [past]), 0
+        pair = np.array([at], np.int32), np.array([item], np.int32)
         full = self.probe.inputs(data, *pair, past=user >= 0)
         empty = self.probe.inputs(data, *pair, past=False)
         mean_user, mean_item, mean_context = self._means()

@@ -202,6 +202,11 @@ def _relations(
     """Who did what: the user never liked the item, and others liked what they liked in this order."""
     here, claim = {token.lower() for token in said}, sentence.claim
     plain = " ".join(said)
+    if claim.kind == "did":  # what the user did with the item is as it was said, and nothing else
+        there = {found.group().lower() for found in _LIKES_THE_ITEM.finditer(" ".join(source))}
+        for liked in _LIKES_THE_ITEM.finditer(plain):
+            if liked.group().lower() not in there:
+                yield "relation", liked.group()
     for pattern in (_LIKES_THE_ITEM, _WHO_LIKED_IT, _ONE_OF_YOURS):
         found = pattern.search(plain)
         if found and not pattern.search(" ".join(source)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motet.explain._claim import Claim, Mention
-from motet.explain._english import conditions, titles_of
+from motet.explain._english import conditions, day_of, titles_of
 from motet.explain._ground import Ground
 from motet.explain._verbs import verb
 
@@ -80,6 +80,11 @@ def chinese_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
             key = "fact_named" if entities else "fact" if claim.of("entity") else "fact_direct"
     elif claim.kind == "is":
         key = _is(ground, claim, slots, tags, numbers, noun, measure)
+    elif claim.kind == "did":
+        key, day = f"did_{claim.relation}", day_of(claim)
+        slots["when"] = "" if day is None else f"（{day.year}年{day.month}月{day.day}日）"
+        if claim.relation == "gave":
+            slots["value"] = _number(claim.number("value"))
     names = tuple(part[1:-1] if part[0] in "《“" else part for part in [*titles, *entities, *words])
     if "title" in slots:
         names = (slots["title"].strip("《》"), *names)

@@ -21,6 +21,7 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
     "peers": "crowd",
     "popular": "crowd",
     "number": "number",
+    "did": "item",
 }
 _SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
 _TIRED = 0.65  # for each time that something was named higher up in the list

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 __all__ = ["CLAIM_KINDS", "Basis", "Claim", "ClaimKind", "Mention"]
 
 ClaimKind = Literal[
+    "did",  # what the user did with this very item
     "tags",  # many of the liked items have these tags
     "rate",  # how often items with these tags were liked, of those that were tried
     "near",  # the nearest of the liked items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from motet.explain._claim import Claim, Mention
 from motet.explain._ground import Ground
@@ -14,6 +15,11 @@ __all__ = ["and_list", "english_slots"]
 _PLAIN_CASE = re.compile(r"[A-Z][a-z']+(?:[ -][A-Z]?[a-z']+)*")
 _SILENT = re.compile(r"(?i)^(hono|hour|heir)")
 _AS_YOU = re.compile(r"(?i)^(uni[^nm]|use|usu|eu|one)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 _TIMES = ("", "", "", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # what a relation of a graph shares, by how it is said of an item; anything else is quoted
 _SHARED = {
@@ -169,6 +175,11 @@ def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], di
                 slots["what"] = _SHARED.get(said, f"something under “{said}”")
     elif claim.kind == "is":
         key = _is(ground, claim, slots, tags, numbers, one)
+    elif claim.kind == "did":
+        key = f"did_{claim.relation}"
+        slots["when"] = _when(claim)
+        if claim.relation == "gave":
+            slots["value"] = said_number(claim.number("value"))
     names = tuple(part[1:-1] if part.startswith("“") else part for part in [*titles, *entities, *words])
     if "title" in slots:
         names = (slots["title"].strip("“”"), *names)
@@ -253,6 +264,18 @@ def _is(
     slots |= {"column": _column(ground, column), "value": value}
     tags += [slots["column"], value]
     return "is_more"
+
+
+def _when(claim: Claim) -> str:
+    """On which day something was, in universal time; nothing where nobody said."""
+    day = day_of(claim)
+    return "" if day is None else f" on {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def day_of(claim: Claim) -> date | None:
+    """The day of which a claim speaks, in universal time; None where it names none."""
+    us = claim.number("time_us")
+    return (_EPOCH + timedelta(microseconds=us)).date() if us else None
 
 
 def _column(ground: Ground, column: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TypeVar
@@ -13,7 +14,7 @@ import polars as pl
 from motet.bundle import Bundle
 from motet.data import TextToVectors, WordIndex
 from motet.errors import DataError
-from motet.explain._attribution import Attributor
+from motet.explain._attribution import Attribution, Attributor
 from motet.explain._choose import choose
 from motet.explain._claim import CLAIM_KINDS, Claim, ClaimKind
 from motet.explain._explanation import Description, Explanation, Reason
@@ -70,6 +71,18 @@ class Explainer:
         self._moment_seen: Moments | None = None
         self.ground = Ground(self.bundle, self._moment, graph)
         self._users, self._items = WordIndex(self.bundle.data.user_ids), WordIndex(self.bundle.data.item_ids)
+        self._place: Callable[[str], int] = self._row_in_bundle
+
+    def on(self, ground: Ground, place: Callable[[str], int]) -> Explainer:
+        """The same explainer on another ground, such as one that has grown since the model was trained.
+
+        Args:
+            ground: What claims are found in and checked against.
+            place: Row of an item on that ground; −1 for one that is not there.
+        """
+        other = copy.copy(self)
+        other.ground, other._place = ground, place
+        return other
 
     def explain(
         self,
@@ -103,7 +116,10 @@ class Explainer:
         taste = self.ground.taste(self._user(user))
         evidence = self._evidence(taste, [row])[0]
         attribute = find_spec("captum") is not None if attribute is None else attribute
-        attribution = Attributor(self.ground.probe).attribute(taste.user, row) if attribute else None
+        attribution: Attribution | None = None
+        if attribute:
+            past = None if taste.user < 0 else self.ground.past(taste.user)
+            attribution = Attributor(self.ground.probe).attribute(taste.user, row, past)
         reason = self._reason(user, item, row, evidence, language, tone, k, seed, cautions=True)
         [reason] = self._rephrased([reason], tone)
         return Explanation(reason, tuple(evidence), attribution)
@@ -296,8 +312,11 @@ class Explainer:
     def _user(self, user: str) -> int:
         return int(self._users.rows(pl.Series([str(user)]))[0])
 
+    def _row_in_bundle(self, item: str) -> int:
+        return int(self._items.rows(pl.Series([item]))[0])
+
     def _item(self, item: str) -> int:
-        row = int(self._items.rows(pl.Series([str(item)]))[0])
+        row = self._place(str(item))
         if row < 0:
             known = self.bundle.data.item_ids.to_list() if len(self._items) <= 10_000 else []
             raise DataError(f"there is no item '{str(item)[:80]}'", nearest(str(item)[:80], known))

@@ -110,7 +110,7 @@ def falls_of(ground: Ground, taste: Taste, items: Sequence[int]) -> Falls:
     none = Falls(tuple(items), np.zeros(0, np.int64), np.zeros((0, len(items)), np.float32))
     if taste.user < 0 or not len(taste.liked):
         return none
-    past = ground.probe.past(taste.user)
+    past = ground.past(taste.user)
     seen = {int(row) for rows in past.values() for row in rows}
     asked = np.array([row for row in taste.liked[::-1].tolist() if row in seen][:_MOST_ASKED], np.int64)
     if not len(asked):

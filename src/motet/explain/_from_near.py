@@ -61,6 +61,8 @@ class Similar:
         """See :class:`Source`."""
         cosines = ground.vectors @ ground.vectors[item]
         cosines[item] = -np.inf
+        if ground.shown is not None:
+            cosines[~ground.shown] = -np.inf
         within = near_enough(ground.items)
         best = np.argsort(-cosines, kind="stable")[: min(MOST_NAMED, within)]
         best = best[cosines[best] >= LEAST_COSINE]

@@ -23,7 +23,7 @@ class Others:
     def find(self, ground: Ground, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         likers = ground.likers_of(item, but=taste.user)
-        crowd = ground.active - int(taste.user >= 0 and len(ground.taste(taste.user).liked) > 0)
+        crowd = ground.active - int(len(ground.liked_in_bundle(taste.user)) > 0)
         if len(likers) < PRIVACY or crowd <= 0 or not len(taste.liked):
             return []
         anchors = taste.liked[::-1][:_MOST_ANCHORS]
@@ -31,8 +31,8 @@ class Others:
         here[likers] = 1
         part = ground.likers[:, anchors]
         both = np.asarray(part.T @ here).ravel()
-        # the user likes every anchor, and is not counted
-        of = ground.popularity[anchors] - int(taste.user >= 0)
+        # the user is not counted
+        of = ground.popularity[anchors] - np.isin(anchors, ground.liked_in_bundle(taste.user))
         usual = len(likers) / crowd
         found = []
         for row, b, n in zip(anchors.tolist(), both.tolist(), of.tolist(), strict=True):

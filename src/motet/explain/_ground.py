@@ -5,6 +5,8 @@ Legend of shapes: U users, I items, V tags, D width of an item vector.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +22,13 @@ from motet.data import Batcher, Catalogue, liking
 from motet.errors import DataError
 from motet.explain._probe import Probe
 from motet.explain._titles import said_titles
+from motet.explain._told import Deed, Told
 from motet.explain._word_table import WordTable
 from motet.knowledge import KnowledgeGraph
 from motet.recommend import Moments
+from motet.schema import RegressionTask, Schema
 
-__all__ = ["Ground", "TagTable", "Taste"]
+__all__ = ["Ground", "TagTable", "Taste", "rating_of"]
 
 _VECTOR_ROWS = 8192
 
@@ -102,12 +106,14 @@ class Ground:
             )
         self.bundle, self.schema, self.graph = bundle, schema, graph
         self.catalogue: Catalogue = bundle.data.catalogue
-        self.task = liking(schema)
+        self.task, self.rating = liking(schema), rating_of(schema)
         self._moment = moment
         self.users, self.items = len(bundle.data.users), len(bundle.data.items)
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._years: dict[str, bool] = {}
         self._words: dict[str, WordTable] = {}
+        self._told: dict[int, Told] = {}
+        self.shown: NDArray[np.bool_] | None = None  # items that may be named to anybody; None for all
 
     # -- behaviour -----------------------------------------------------------------------------
 
@@ -146,14 +152,63 @@ class Ground:
     def _starts(self) -> NDArray[np.int64]:
         return np.searchsorted(self._events[0], np.arange(self.users + 1))
 
+    def knowing(self, user: int, told: Told) -> Ground:
+        """The same ground for one user of whom more is known than the bundle holds.
+
+        Args:
+            user: Row of the user; −1 for one whom the bundle does not know.
+            told: What the user did since.
+        """
+        more = copy.copy(self)  # shares what has been computed
+        more._told = {user: told}
+        return more
+
     def taste(self, user: int) -> Taste:
-        """What a user liked; nothing for −1."""
+        """What a user liked; nothing for −1, unless something was told of it."""
+        taste = self._taste_of_bundle(user)
+        told = self._told.get(taste.user)
+        if told is None:
+            return taste
+        said = self.task is None or ~np.isnan(told.likes)
+        items, likes = told.items[said], told.likes[said]
+        _, from_end = np.unique(items[::-1], return_index=True)
+        last = np.sort(len(items) - 1 - from_end)  # of each item what was said last
+        items, likes = items[last], likes[last]
+        before = taste.liked[~np.isin(taste.liked, items)]
+        liked = items if self.task is None else items[likes > 0]
+        return Taste(taste.user, np.concatenate([before, liked]), np.union1d(taste.had, items))
+
+    def _taste_of_bundle(self, user: int) -> Taste:
         none = np.zeros(0, np.int64)
         if user < 0 or user >= self.users:
             return Taste(-1, none, none)
         _, items, liked = self._events
         mine = slice(self._starts[user], self._starts[user + 1])
         return Taste(user, items[mine][liked[mine]], np.sort(items[mine]))
+
+    def deed(self, user: int, item: int) -> Deed | None:
+        """The last thing that a user did with an item; None for nothing."""
+        told = self._told.get(user if 0 <= user < self.users else -1)
+        at = [] if told is None else np.flatnonzero(told.items == item).tolist()
+        if told is not None and at:
+            like = 1.0 if self.task is None else float(told.likes[at[-1]])
+            refused = bool(told.refused[at[-1]])
+            return _deed(float(told.values[at[-1]]), like, int(told.time_us[at[-1]]), refused=refused)
+        if not 0 <= user < self.users:
+            return None
+        behaviour = self.bundle.behaviour
+        mine = behaviour.events(user)
+        found = np.flatnonzero(behaviour.items.values[mine] == item)
+        if not len(found):
+            return None
+        row = mine.start + int(found[-1])
+        value = math.nan if self.rating is None else float(behaviour.label(self.rating)[row])
+        like = 1.0 if self.task is None else float(behaviour.label(self.task)[row])
+        return _deed(value, like, int(behaviour.time[row]))
+
+    def liked_in_bundle(self, user: int) -> Rows:
+        """Rows of the items among whose :attr:`likers` a user is."""
+        return self._taste_of_bundle(user).liked
 
     def likers_of(self, item: int, but: int = -1) -> NDArray[np.int32]:
         """Users who liked an item, in order, one user left out."""
@@ -253,12 +308,32 @@ class Ground:
         )
         return found
 
+    def prime(self) -> None:
+        """Compute what claims are found in, so that it is there when it is asked for, and grows from there."""
+        for done in (
+            self.titles,
+            self.tags,
+            self.popularity,
+            self.active,
+            self._starts,
+            self.vectors,
+            self.probe,
+        ):
+            del done
+        for column in self.catalogue.numbers:
+            self.is_year(column)
+
     # -- the model -----------------------------------------------------------------------------
 
     @cached_property
     def probe(self) -> Probe:
         """Asks the model."""
         return Probe(self.bundle, self._moment)
+
+    def past(self, user: int) -> dict[str, NDArray[np.int32]]:
+        """What the model sees of a user's past by now, per sequence feature, rows of items."""
+        told = self._told.get(user)
+        return dict(told.pasts) if told is not None and told.pasts else self.probe.past(user)
 
     # -- vectors -------------------------------------------------------------------------------
 
@@ -268,10 +343,25 @@ class Ground:
 
         The item vectors of retrieval, or the item inputs where there is no such task.
         """
+        return self._placement[0]
+
+    @cached_property
+    def centre(self) -> NDArray[np.float32]:
+        """Mean of the model's vectors of the bundle's items, [D]."""
+        return self._placement[1]
+
+    @cached_property
+    def _placement(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         found = self._model_vectors()
-        found = found - found.mean(0)
-        lengths: NDArray[np.float32] = np.linalg.norm(found, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = found / np.maximum(lengths, 1e-12)
+        centre: NDArray[np.float32] = found.mean(0)
+        return self.placed(found, centre), centre
+
+    @staticmethod
+    def placed(vectors: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors of the model as unit vectors around a centre, [n, D]."""
+        around: NDArray[np.float32] = (vectors - centre).astype(np.float32)
+        lengths: NDArray[np.float32] = np.asarray(np.linalg.norm(around, axis=1, keepdims=True), np.float32)
+        unit: NDArray[np.float32] = (around / np.maximum(lengths, 1e-12)).astype(np.float32)
         return unit
 
     def _model_vectors(self) -> NDArray[np.float32]:
@@ -289,3 +379,19 @@ class Ground:
                 vectors = inputs.item if model.retrieval is None else model.retrieval.item(inputs.item)[0]
             parts.append(vectors.numpy())
         return np.concatenate(parts)
+
+
+def rating_of(schema: Schema) -> str | None:
+    """The task that says how much a user gave an item: the first regression of a column with a range."""
+    for name, task in schema.tasks.items():
+        if isinstance(task, RegressionTask) and task.on == "interaction" and task.range is not None:
+            return name
+    return None
+
+
+def _deed(value: float, like: float, time_us: int, *, refused: bool = False) -> Deed:
+    if refused:
+        return Deed("refused", 0.0, time_us)
+    if math.isfinite(value):
+        return Deed("gave", value, time_us)
+    return Deed("had" if math.isnan(like) else "liked" if like > 0 else "not_liked", 0.0, time_us)

@@ -6,6 +6,8 @@ Legend of shapes: n variants, m items, B = n · m rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -45,11 +47,14 @@ class Probe:
     Args:
         bundle: The trained model and what it knows.
         moment: The moment in which items are looked at.
+        items: Gives the items, where they are others than the bundle's, when they are first looked at.
     """
 
-    def __init__(self, bundle: Bundle, moment: Callable[[], Moments]) -> None:
+    def __init__(
+        self, bundle: Bundle, moment: Callable[[], Moments], items: Callable[[], Dataset] | None = None
+    ) -> None:
         self.bundle, self.task = bundle, ranking_task(bundle.schema)
-        self._moment = moment
+        self._moment, self._items = moment, items
 
     def past(self, user: int) -> dict[str, NDArray[np.int32]]:
         """What the model sees of a user's past, per sequence feature."""
@@ -76,10 +81,16 @@ class Probe:
         rows = np.arange(len(data.items) - len(tags), len(data.items), dtype=np.int32)
         return self.score(data, np.full(len(tags), user, np.int32), rows)
 
-    @property
+    @cached_property
     def moment(self) -> Moments:
         """The moment in which items are looked at."""
-        return self._moment()
+        moment = self._moment()
+        if self._items is None:
+            return moment
+        data = self._items()
+        vectors = {name: data.vectors[name] for name in data.encoder.layout("item").vectors}
+        vectors = {**moment.data.vectors, **vectors}
+        return replace(moment, data=replace(moment.data, items=data.items, vectors=vectors))
 
     def inputs(
         self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, past: bool = True

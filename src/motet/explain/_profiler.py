@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,11 +13,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import Behaviour, Dataset, WordIndex, behaviour_of, liking
+from motet.data import Behaviour, Catalogue, Dataset, Ragged, WordIndex, behaviour_of, liking
 from motet.errors import DataError
+from motet.explain._past_events import PastEvents
 from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, Support
 from motet.explain._profile_settings import ProfileSettings
 from motet.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
+from motet.explain._told import Told
+from motet.explain._trait_coder import TraitCoder
 from motet.explain._traits import traits_of
 from motet.language import clean_text
 
@@ -73,6 +77,7 @@ class Profiler:
             fewest=self.settings.word_items,
             largest_share=self.settings.word_share,
         )
+        self._coder = TraitCoder(catalogue, self.traits)
         self._ids = catalogue.frame["id"].to_list()
         named = catalogue.frame[catalogue.title or "id"].fill_null(catalogue.frame["id"])
         self._names = [clean_text(name, _NAME_CHARACTERS) for name in named]
@@ -89,9 +94,48 @@ class Profiler:
         """A profiler that has not seen the test rows, for what is measured on them."""
         return cls(data, behaviour_of(data, splits=("train", "validation")), settings)
 
-    def profile(self, user: str) -> Profile:
-        """The profile of one user; an empty one of a user never seen."""
-        return next(self.profiles([user]))
+    def profile(self, user: str, told: Told | None = None) -> Profile:
+        """The profile of one user; an empty one of a user never seen.
+
+        Args:
+            user: Its id.
+            told: What the user did since the model was trained. A pause before it ages what was before by one
+                half-life at most: nobody forgets who they are while nobody looks.
+        """
+        if told is None or not len(told):
+            return next(self.profiles([user]))
+        row = int(self._index.rows(pl.Series([user], dtype=pl.String))[0])
+        events = self.behaviour.events(row if row >= 0 else len(self.behaviour.items))
+        past = self._past(events).with_told(told, self.settings.half_life_days if self._timed else None)
+        one = Behaviour(
+            Ragged.from_lengths(past.items.astype(np.int32), np.array([len(past.items)], np.int64)),
+            past.aged_us,
+            np.zeros((len(past.items), 0), np.float32),
+            (),
+        )
+        here = np.zeros(1, np.int64)
+        tastes = tastes_of(one, past.likes, self.traits, self.population, self.settings, here)
+        return self._profile(user, past, tastes, self._chosen(tastes), 0)
+
+    def grown(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> Profiler:
+        """The same profiler with further items, and with some told anew; nothing else is read again.
+
+        Traits are those of the bundle: of others nobody knows yet how many like them.
+
+        Args:
+            catalogue: All items, those of before in their places.
+            changed: Places of items that are new or were told anew, in order.
+        """
+        new, count = copy.copy(self), len(catalogue)
+        new.traits = self._coder.with_items(self.traits, catalogue, changed)
+        frame = catalogue.frame[changed]
+        ids, names = frame["id"].to_list(), frame[catalogue.title or "id"].fill_null(frame["id"]).to_list()
+        more = [""] * (count - len(self._ids))
+        new._ids, new._names = [*self._ids, *more], [*self._names, *more]
+        for place, id, name in zip(changed.tolist(), ids, names, strict=True):
+            new._ids[place], new._names[place] = id, clean_text(name, _NAME_CHARACTERS)
+        new._by_trait = sp.csc_array(new.traits.of_item)
+        return new
 
     def profiles(self, users: Sequence[str] | None = None) -> Iterator[Profile]:
         """Profiles of some users, or of all, computed in blocks of bounded memory."""
@@ -104,7 +148,8 @@ class Profiler:
             tastes = self.tastes(part)
             chosen = self._chosen(tastes)
             for place, row in enumerate(part):
-                yield self._profile(ids[start + place], int(row), tastes, chosen, place)
+                past = self._past(self.behaviour.events(int(row)))
+                yield self._profile(ids[start + place], past, tastes, chosen, place)
 
     def tastes(self, users: NDArray[np.int64]) -> Tastes:
         """Log-odds of every trait, for rows of users, [U, V] each."""
@@ -135,15 +180,20 @@ class Profiler:
         likes = np.where((tastes.liking.value > 0) & (avoids < _FAIRLY_SURE), likes, 0)
         return {"likes": likes, "avoids": np.where(likes > 0, 0, avoids)}
 
+    def _past(self, events: slice) -> PastEvents:
+        behaviour = self.behaviour
+        time = behaviour.time[events]
+        return PastEvents(behaviour.items.values[events].astype(np.int64), time, time, self.likes[events])
+
     def _profile(
-        self, user: str, row: int, tastes: Tastes, chosen: dict[Polarity, NDArray[np.int64]], place: int
+        self,
+        user: str,
+        past: PastEvents,
+        tastes: Tastes,
+        chosen: dict[Polarity, NDArray[np.int64]],
+        place: int,
     ) -> Profile:
-        events = self.behaviour.events(row)
-        times, items, likes = (
-            self.behaviour.time[events],
-            self.behaviour.items.values[events],
-            self.likes[events],
-        )
+        times, items, likes = past.time_us, past.items, past.likes
         interests = []
         by_polarity: dict[Polarity, LogOdds | None] = {"likes": tastes.liking, "avoids": tastes.aversion}
         for polarity, odds in by_polarity.items():
@@ -153,9 +203,7 @@ class Profiler:
             found = np.flatnonzero(levels)
             surest = found[np.lexsort((-weights[found], -levels[found]))][: self.settings.most]
             for v in surest[np.argsort(-weights[surest], kind="stable")]:
-                interests.append(
-                    self._interest(int(v), polarity, odds, int(levels[v]), tastes, place, events)
-                )
+                interests.append(self._interest(int(v), polarity, odds, int(levels[v]), tastes, place, past))
         liked = np.flatnonzero(likes == 1)[::-1][: self.settings.latest]
         return Profile(
             user=user,
@@ -175,9 +223,16 @@ class Profiler:
         )
 
     def _interest(
-        self, v: int, polarity: Polarity, odds: LogOdds, level: int, tastes: Tastes, place: int, events: slice
+        self,
+        v: int,
+        polarity: Polarity,
+        odds: LogOdds,
+        level: int,
+        tastes: Tastes,
+        place: int,
+        past: PastEvents,
     ) -> Interest:
-        items, likes = self.behaviour.items.values[events], self.likes[events]
+        items, likes = past.items, past.likes
         bears = self._bears(v)[items]
         at = np.flatnonzero(bears & (likes == (1 if polarity == "likes" else 0)))[::-1]
         labelled, liked = int(tastes.labelled[place, v]), int(tastes.likes[place, v])
@@ -192,7 +247,7 @@ class Profiler:
             expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
             like_interval=wilson(liked, labelled) if labelled else None,
             items=tuple(self._ids[item] for item in evidence),
-            last=self._moment(self.behaviour.time[events][at[:1]]),
+            last=self._moment(past.time_us[at[:1]]),
         )
         return Interest(
             trait=self.traits.traits[v],

@@ -11,6 +11,7 @@ from motet.explain._from_model import Moved
 from motet.explain._from_near import Nearest, Similar
 from motet.explain._from_numbers import LikeNumbers
 from motet.explain._from_others import Others, Popular
+from motet.explain._from_past import Did
 from motet.explain._from_peers import Peers
 from motet.explain._from_tags import Rated, SharedTags
 from motet.explain._from_words import SharedWords
@@ -20,6 +21,7 @@ from motet.explain._source import Source
 __all__ = ["SOURCES", "find_claims", "verify"]
 
 SOURCES: Final[dict[ClaimKind, Source]] = {
+    "did": Did(),
     "tags": SharedTags(),
     "rate": Rated(),
     "near": Nearest(),

@@ -13,6 +13,19 @@ from motet.explain._tones import Templates
 __all__ = ["ALSO_TRUE", "ENGLISH"]
 
 ENGLISH: Final[Templates] = {
+    "did_gave": {"plain": ("You gave it {value}{when}.",), "warm": ("You gave it {value}{when}.",), "brief": ("You gave it {value}{when}.",)},
+    "did_liked": {"plain": ("You {liked} it{when}.",), "warm": ("You {liked} it{when}.",), "brief": ("You {liked} it{when}.",)},
+    "did_not_liked": {
+        "plain": ("You {had} it{when}, and it is not among the {nouns} you {liked}.",),
+        "warm": ("You {had} it{when}, and it is not among the {nouns} you {liked}.",),
+        "brief": ("You {had} it{when}; not among the {nouns} you {liked}.",),
+    },
+    "did_refused": {
+        "plain": ("You turned it down{when}.",),
+        "warm": ("You turned it down{when}.",),
+        "brief": ("You turned it down{when}.",),
+    },
+    "did_had": {"plain": ("You came across it{when}.",), "warm": ("You came across it{when}.",), "brief": ("You came across it{when}.",)},
     "tags": {
         "plain": (
             "This is {a_kind}, like {share} {nouns} you {liked}.",

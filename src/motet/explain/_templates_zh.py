@@ -7,6 +7,19 @@ from motet.explain._tones import Templates
 __all__ = ["CHINESE"]
 
 CHINESE: Final[Templates] = {
+    "did_gave": {"plain": ("你给它打了{value}分{when}。",), "warm": ("你给它打了{value}分{when}。",), "brief": ("你给它打了{value}分{when}。",)},
+    "did_liked": {"plain": ("你{liked}它{when}。",), "warm": ("你{liked}它{when}。",), "brief": ("你{liked}它{when}。",)},
+    "did_not_liked": {
+        "plain": ("你{had}它{when}，它不在你{liked}的{noun}之列。",),
+        "warm": ("你{had}它{when}，它不在你{liked}的{noun}之列。",),
+        "brief": ("你{had}它{when}，它不在你{liked}的{noun}之列。",),
+    },
+    "did_refused": {
+        "plain": ("你表示过对它不感兴趣{when}。",),
+        "warm": ("你表示过对它不感兴趣{when}。",),
+        "brief": ("你表示过对它不感兴趣{when}。",),
+    },
+    "did_had": {"plain": ("你接触过它{when}。",), "warm": ("你接触过它{when}。",), "brief": ("你接触过它{when}。",)},
     "tags": {
         "plain": (
             "{part}你{liked}的{of}{mw}{noun}里，有{found}{mw}{is_kind}，这{mw}也一样。",

@@ -34,6 +34,27 @@ class WordTable:
                 rows.setdefault(word, []).append(row)
         return cls({word: tuple(having) for word, having in rows.items()})
 
+    def with_texts(self, rows: Sequence[int], texts: Sequence[str], before: Sequence[str]) -> WordTable:
+        """The words after some texts were added or replaced.
+
+        Args:
+            rows: Rows of the texts, in order; those that had a text before come first.
+            texts: What stands there now, one a row.
+            before: What stood in the first of them.
+
+        Example:
+            >>> WordTable.build(["space opera"]).with_texts([0, 1], ["soap opera", "opera"], ["space opera"]).rows
+            {'opera': (0, 1), 'soap': (0,)}
+        """
+        table = dict(self.rows)
+        for row, text in zip(rows, before, strict=False):
+            for word in words_of(text):
+                table[word] = tuple(one for one in table.get(word, ()) if one != row)
+        for row, text in zip(rows, texts, strict=True):
+            for word in words_of(text):
+                table[word] = tuple(sorted({*table.get(word, ()), row}))
+        return WordTable({word: having for word, having in table.items() if having})
+
     def weight(self, word: str, items: int) -> float:
         """Inverse document frequency, log((1 + I) / (1 + I of the word)): each text counts a word once.
 

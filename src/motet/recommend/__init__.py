@@ -5,8 +5,10 @@ from motet.recommend._by_text import Signals, TextRecommender, TextWeights, reco
 from motet.recommend._filter import AllOf, AnyFilter, AnyOf, Compare, Not, read_filter
 from motet.recommend._filter_mask import Fields
 from motet.recommend._fit_text import fit_text_weights
+from motet.recommend._live._distinct import DistinctItems
 from motet.recommend._live._eligible import Eligible
 from motet.recommend._live._event import LiveEvent
+from motet.recommend._live._event_reader import Meant
 from motet.recommend._live._history import Added
 from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._items_now import ItemsNow
@@ -39,6 +41,7 @@ __all__ = [
     "CandidateSource",
     "Cap",
     "Compare",
+    "DistinctItems",
     "Diversity",
     "Eligible",
     "Explore",
@@ -50,6 +53,7 @@ __all__ = [
     "LiveItems",
     "LiveRecommender",
     "MeaningIndex",
+    "Meant",
     "MentionReader",
     "Mentions",
     "Moments",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.errors import DataError, ModelError, RequestError
 from motet.knowledge import KnowledgeGraph
@@ -184,6 +185,22 @@ class LiveRecommender:
             version=request.now.version,
             unknown=unknown,
         )
+
+    def score_rows(self, query: Query, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """What the model says of any rows of the live catalogue for who asks, per task, before the link function.
+
+        Args:
+            query: Who asks, and where; nothing else is looked at.
+            rows: Of :attr:`LiveItems.now`, or of a moment before.
+
+        Raises:
+            RequestError: If the scenario is not known.
+            ModelError: If the model fails.
+        """
+        request = self._stages.read(query)
+        if request.asker is None:
+            raise ModelError(f"the model {request.failure}", "load another bundle")
+        return self._scorer.score(request.asker, rows)
 
     def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> list[Similar]:
         """Items like another, by all that can compare them: Σ 1/(60 + rank) (Cormack et al. 2009).

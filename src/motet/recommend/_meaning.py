@@ -5,7 +5,9 @@ Legend of shapes: I items, D width of a text's vector, W width after whitening, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -111,6 +113,22 @@ class MeaningIndex:
         """Unit vectors of some items, [n, W]; zeros for one without text."""
         vectors: Floats = self._items[rows]
         return vectors
+
+    def with_items(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> MeaningIndex:
+        """An index of :meth:`of_catalogue` with further items, and with some told anew; only these are encoded.
+
+        Args:
+            catalogue: All items, those of before in their places.
+            changed: Places of the items that are new or were told anew, in order.
+        """
+        texts = item_texts(replace(catalogue, frame=catalogue.frame[changed]))
+        found = self.vectors_of(texts)
+        more, width = len(catalogue) - len(self._items), self._items.shape[1]
+        new = copy.copy(self)
+        new._items = np.concatenate([self._items, np.zeros((more, width), np.float32)])
+        new._known = np.concatenate([self._known, np.zeros(more, bool)])
+        new._items[changed], new._known[changed] = found, found.any(axis=1)
+        return new
 
     def placed(self, vectors: Floats) -> Floats:
         """Vectors of further items, as given for the index's own, as unit vectors of its space, [n, W]."""

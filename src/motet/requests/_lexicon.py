@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from motet.data import Catalogue
@@ -78,6 +78,40 @@ class Lexicon:
         right |= self.stop.vocabulary() | self.placements.vocabulary() | set(self.ordinals) | NUMBER_WORDS
         self.spelling = Spelling(right, self.common.keys() | self.titles.vocabulary)
 
+    def take(self, catalogue: Catalogue, changed: Sequence[int], gone: Sequence[int] = ()) -> None:
+        """Further items, and some that were told anew or taken away; others may read requests meanwhile.
+
+        Args:
+            catalogue: All items, those of before in their places.
+            changed: Rows of items that are new or were told anew, in order.
+            gone: Rows of items whose titles name nothing any more.
+        """
+        before, self.catalogue = self.catalogue, catalogue
+        frame = catalogue.frame[list(changed)]
+        self.ids += [""] * (len(catalogue) - len(self.ids))
+        for row, item in zip(changed, frame["id"].to_list(), strict=True):
+            self.ids[row] = item
+            self._rows[item] = row
+        self._retitle(before, catalogue, changed, gone)
+        for column in (*catalogue.tags, *catalogue.categories):
+            cells = frame[column].explode() if column in catalogue.tags else frame[column]
+            for value in sorted(cells.drop_nulls().unique().to_list()):
+                for form in _forms_of(value):
+                    self.values.add(form, TagWord(Tag(column=column, value=value), True))
+
+    def _retitle(
+        self, before: Catalogue, catalogue: Catalogue, changed: Sequence[int], gone: Sequence[int]
+    ) -> None:
+        if catalogue.title is None:
+            return
+        old = [row for row in dict.fromkeys([*changed, *gone]) if row < len(before)]
+        was = dict(zip(old, before.frame[catalogue.title][old].to_list(), strict=True))
+        self.titles.drop({row: title for row, title in was.items() if title})
+        there = [row for row in changed if row not in set(gone)]
+        now = dict(zip(there, catalogue.frame[catalogue.title][there].to_list(), strict=True))
+        self.titles.put({row: title for row, title in now.items() if title})
+        self.spelling.allow(word for title in now.values() if title for word in words_of(title))
+
     def tag(self, words: str) -> Tag | None:
         """The tag or category that some words name, None if there is none."""
         found = self.values.get(words_of(words))
@@ -110,10 +144,8 @@ class Lexicon:
         for (
             tag
         ) in tags:  # own names first: where two values share a word, a name wins over another word for it
-            for words in (words_of(tag.value), ("".join(words_of(tag.value)),)):
-                if 0 < len(words) <= _LONGEST_VALUE:
-                    for form in forms(words):
-                        table.add(form, TagWord(tag, True))
+            for form in _forms_of(tag.value):
+                table.add(form, TagWord(tag, True))
         for tag in tags:
             for said in catalogue.words.get(tag.value, {}).values():
                 for phrase in said:
@@ -150,3 +182,10 @@ class Lexicon:
             if 0 < len(words) <= _LONGEST_VALUE and not (len(words) == 1 and self.is_common(words)):
                 fact = FactWanted(entity=str(graph.index.words[row]), words=str(name))
                 self.entities.add(words, fact)
+
+
+def _forms_of(value: str) -> list[tuple[str, ...]]:
+    """The ways to say a tag or category by its own name."""
+    words = words_of(value)
+    ways = [way for way in (words, ("".join(words),)) if 0 < len(way) <= _LONGEST_VALUE and "".join(way)]
+    return [form for way in ways for form in forms(way)]

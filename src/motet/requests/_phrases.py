@@ -46,7 +46,7 @@ class Phrases(Generic[T]):
 
     def items(self) -> Iterator[tuple[tuple[str, ...], list[T]]]:
         """All phrases with their values, in order of arrival."""
-        yield from self._values.items()
+        yield from list(self._values.items())  # others may add meanwhile
 
     def vocabulary(self) -> set[str]:
         """Every word of every phrase."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib.resources import files
 from typing import Final
 
@@ -45,6 +45,11 @@ class Spelling:
             if len(word) >= _SHORTEST and word.isalpha() and word.isascii():
                 self._by_letter.setdefault(word[0], []).append(word)
         self._kept: dict[str, str] = {}
+
+    def allow(self, words: Iterable[str]) -> None:
+        """Further words that are right as they stand."""
+        for word in words:
+            self._known.add(word)
 
     def corrected(self, word: str) -> str:
         """The word that was meant; the word itself where that is not clear."""

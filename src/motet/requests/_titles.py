@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -144,21 +144,51 @@ class Titles:
         self._short: dict[tuple[str, ...], list[int]] = {}
         self.longest = 1
         self.vocabulary: set[str] = set()
+        self.first_words: set[str] = set()
         for row, title in enumerate(titles):
-            if not title:
-                continue
-            whole, short = ways_to_say(title)
-            for index, ways in ((self._whole, whole), (self._short, short)):
-                for words in ways:
-                    rows = index.setdefault(words, [])
-                    if row not in rows:
-                        rows.append(row)
-                    self.longest = max(self.longest, len(words))
-            self.vocabulary |= {word for words in whole for word in words}
-        self.first_words = {words[0] for words in self._whole}
+            if title:
+                self._index(row, title)
         self._by_letter: dict[str, dict[str, tuple[str, ...]]] = {}
         for words in (*self._short, *self._whole):
             self._by_letter.setdefault(words[0][0], {})[" ".join(words)] = words
+
+    def put(self, titles: Mapping[int, str]) -> None:
+        """Further titles, by row; others may look titles up meanwhile."""
+        new = [words for row, title in titles.items() for words in self._index(row, title)]
+        for letter in {words[0][0] for words in new}:
+            keys = {" ".join(words): words for words in new if words[0][0] == letter}
+            self._by_letter[letter] = {**self._by_letter.get(letter, {}), **keys}
+
+    def drop(self, titles: Mapping[int, str]) -> None:
+        """Forget titles, by row."""
+        gone: dict[str, set[str]] = {}
+        for row, title in titles.items():
+            whole, short = ways_to_say(title)
+            for index, ways in ((self._whole, whole), (self._short, short)):
+                for words in ways:
+                    left = [one for one in index.get(words, ()) if one != row]
+                    if left:
+                        index[words] = left
+                    else:
+                        index.pop(words, None)
+                    if words not in self._whole and words not in self._short:
+                        gone.setdefault(words[0][0], set()).add(" ".join(words))
+        for letter, keys in gone.items():
+            kept = self._by_letter.get(letter, {})
+            self._by_letter[letter] = {key: words for key, words in kept.items() if key not in keys}
+
+    def _index(self, row: int, title: str) -> list[tuple[str, ...]]:
+        """Put a title where it is looked up by its words; returns the ways to say it."""
+        whole, short = ways_to_say(title)
+        for index, ways in ((self._whole, whole), (self._short, short)):
+            for words in ways:
+                rows = index.get(words, [])
+                if row not in rows:
+                    index[words] = [*rows, row]
+                self.longest = max(self.longest, len(words))
+        self.vocabulary |= {word for words in whole for word in words}
+        self.first_words |= {words[0] for words in whole}
+        return [*short, *whole]
 
     def exact(self, words: tuple[str, ...], *, short: bool = False) -> TitleMatch | None:
         """Items of exactly this title; with ``short``, of titles that begin so, too."""
@@ -183,5 +213,7 @@ class Titles:
             return None  # "Jaws 3" is no misspelt "Jaws 2"
         if abs(len(key) - len(words)) > 1:
             return None
-        rows = self._whole.get(key) or self._short[key]
+        rows = self._whole.get(key) or self._short.get(key)
+        if not rows:
+            return None
         return TitleMatch(tuple(rows), len(words), False, key not in self._whole)

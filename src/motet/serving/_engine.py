@@ -15,8 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from motet.errors import MotetError, StoreUnavailableError
-from motet.recommend import AnyFilter, Query, Ranked, RankedItem, Similar
-from motet.schema import Schema
+from motet.recommend import AnyFilter, LiveEvent, Query, Ranked, RankedItem, Similar
 from motet.serving._answers import (
     EventsAnswer,
     ItemAnswer,
@@ -33,6 +32,7 @@ from motet.serving._drift import Drift
 from motet.serving._faults import NoModelError
 from motet.serving._live_items import LiveCatalogue
 from motet.serving._live_users import LiveUsers
+from motet.serving._live_world import LiveWorld
 from motet.serving._parts import OpenModel
 from motet.serving._served import ServedModel
 from motet.serving._settings import EngineSettings
@@ -40,20 +40,13 @@ from motet.serving._shadow import Shadow
 from motet.serving._shown_log import ShownLog
 from motet.serving._speaker import Speaker
 from motet.serving._watch import Watch
+from motet.serving._weights import default_weights
 from motet.store import Event, Shown, ShownItem, Store
 
-__all__ = ["Engine", "default_weights"]
+__all__ = ["Engine"]
 
 _log: Final = logging.getLogger("motet.serving")
 _MOST_TYPES: Final = 50
-
-
-def default_weights(schema: Schema) -> dict[str, float]:
-    """What is ranked by where a request says nothing: the retrieval task, else the first that gives one number."""
-    kinds = {name: task.kind for name, task in schema.tasks.items() if task.on != "user"}
-    ordered = [n for n, kind in kinds.items() if kind == "retrieval"]
-    ordered += [n for n, kind in kinds.items() if kind in ("binary", "regression")]
-    return dict.fromkeys(ordered[:1], 1.0)
 
 
 class Engine:
@@ -188,6 +181,7 @@ class Engine:
                 [item.item for item in ranked.items],
                 language=request.language,
                 tone=request.tone,
+                session=request.history,
             )
             notes += more
             timings["reasons"] = (time.perf_counter() - began_s) * 1e3
@@ -249,7 +243,14 @@ class Engine:
         )
 
     def reasons(
-        self, served: ServedModel, user: str | None, items: Sequence[str], *, language: str, tone: str
+        self,
+        served: ServedModel,
+        user: str | None,
+        items: Sequence[str],
+        *,
+        language: str,
+        tone: str,
+        session: Sequence[LiveEvent | str] = (),
     ) -> tuple[dict[str, str], list[str]]:
         """A reason for each item that one can be given for, and what went wrong.
 
@@ -259,13 +260,15 @@ class Engine:
             items: In the order of the list.
             language: ``en`` or ``zh``.
             tone: ``plain``, ``warm`` or ``brief``.
+            session: What the request says that its user did.
         """
-        explainer = served.parts.explainer
-        known = [item for item in items if served.is_item_of_bundle(item)]
-        who = served.known_as(user) if user is not None else "\0nobody"
+        who = served.known_as(user) if user is not None else LiveWorld.nobody
+        done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
 
         def work() -> dict[str, str]:
-            found = explainer.reason(who, known, language=language, tone=tone)  # type: ignore[arg-type]
+            world = LiveWorld(served, user, done)
+            there = [item for item in items if world.words.items.place(item) >= 0]
+            found = world.explainer(who).reason(who, there, language=language, tone=tone)  # type: ignore[arg-type]
             return {reason.item: reason.text for reason in found if reason.text}
 
         task = self._reasons.submit(work)
@@ -277,8 +280,7 @@ class Engine:
         except Exception as error:
             _log.warning("reasons failed", exc_info=error)
             return {}, [f"reasons: failed ({type(error).__name__})"]
-        new = len(items) - len(known)
-        return reasons, [f"reasons: {new} items are newer than the model"] if new else []
+        return reasons, []
 
     def record_shown(
         self, served: ServedModel, user: str | None, scenario: str | None, items: Sequence[ItemAnswer]

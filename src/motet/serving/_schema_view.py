@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 import polars as pl
 from pydantic import BaseModel, Field
 
-from motet.serving._engine import default_weights
 from motet.serving._served import ServedModel
+from motet.serving._weights import default_weights
 
 __all__ = ["FieldView", "SchemaView", "TaskView", "schema_view"]
 

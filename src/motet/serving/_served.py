@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,6 +14,8 @@ from motet.recommend import LiveEvent
 from motet.serving._parts import ModelParts, OpenModel
 from motet.serving._shadow import Outcomes
 from motet.serving._tell import ItemColumns, Meanings, user_row
+from motet.serving._told_since import MOST_EVENTS
+from motet.serving._words_now import LiveWords
 from motet.store import Change, Event, Item, Store, User
 
 __all__ = ["ServedModel"]
@@ -39,6 +42,7 @@ class ServedModel:
 
     Attributes:
         parts: What answers.
+        words: What words are said about.
         read_rows: Title and columns of rows of the live catalogue that were read already: a row never changes.
         refused: Stored events, items and users that the model could not be told, since it was opened.
     """
@@ -58,6 +62,7 @@ class ServedModel:
         self._opened = False
         self.parts: ModelParts = open_model(path, self._past)
         self._opened = True
+        self.words = LiveWords(self.parts)
         bundle = self.parts.live.bundle
         self.bundle, self.schema = bundle, bundle.schema
         self._meanings, self._columns = Meanings(self.schema), ItemColumns(bundle)
@@ -88,6 +93,21 @@ class ServedModel:
     def is_item_of_bundle(self, item: str) -> bool:
         """Whether the model was trained with an item."""
         return item in self._base
+
+    def events_of(self, user: str) -> list[tuple[str, LiveEvent]]:
+        """The latest events told of a user, with their types as told; while the store is gone, those of likes."""
+        who, live = self.known_as(user), self.parts.live
+        try:
+            events = self._store.events.of_user(user, MOST_EVENTS)
+        except StoreUnavailableError:
+            liked, now = live.history.of(who, live.items.now).liked, live.items.now
+            return [
+                ("", LiveEvent(user=who, item=now.ids[row], at_s=at_s))
+                for row, at_s in zip(liked.rows.tolist(), liked.time_s.tolist(), strict=True)
+                if math.isfinite(at_s)
+            ]
+        known = [one for one in reversed(events) if one.seq <= self.seq]
+        return [(one.type, self._meanings.told(one, who)) for one in known]
 
     def check(self, events: Sequence[Event]) -> None:
         """Refuse events whose values are not of their columns' kinds.

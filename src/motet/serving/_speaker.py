@@ -14,6 +14,7 @@ from motet.recommend import Query
 from motet.serving._answers import AskAnswer, Described, Evidence, Explained, ItemAnswer, Profiled, Said
 from motet.serving._ask_for import AskRequest, ListRequest
 from motet.serving._catalogue_view import CatalogueView
+from motet.serving._live_world import LiveWorld
 from motet.serving._served import ServedModel
 from motet.store import State
 
@@ -50,6 +51,7 @@ class Speaker:
             k=request.k,
             scenario=request.scenario,
             conversation=so_far.model_copy(update={"user": who}),
+            world=LiveWorld(served, user or None),
         )
         items, notes = self._items(served, answer)
         conversation = request.conversation or uuid.uuid4().hex
@@ -77,22 +79,24 @@ class Speaker:
             user=served.known_as(request.user) if request.user else "",
             scenario=request.scenario,
             time_limit_s=request.seconds,
+            world=LiveWorld(served, request.user),
         )
 
     def explain(self, user: str, item: str, *, language: str = "en", tone: str = "plain") -> Explained:
         """Why an item is, or is not, for a user: the reason, and everything found that it rests on.
 
         Raises:
-            DataError: If the model was not trained with the item.
+            DataError: If the item is not known.
         """
         served = self._engine.active
-        explainer = served.parts.explainer
-        found = explainer.explain(served.known_as(user), item, language=language, tone=tone)  # type: ignore[arg-type]
+        who = served.known_as(user)
+        explainer = LiveWorld(served, user).explainer(who)
+        found = explainer.explain(who, item, language=language, tone=tone)  # type: ignore[arg-type]
         evidence = [
             Evidence(text=one.text, kind=one.claim.kind, strength=one.claim.strength)
             for one in explainer.said(found.evidence, language)  # type: ignore[arg-type]
         ]
-        ranked = served.parts.live.rank(Query(user=served.known_as(user)), [item])
+        ranked = served.parts.live.rank(Query(user=who), [item])
         attribution: dict[str, Any] | None = None if found.attribution is None else asdict(found.attribution)
         return Explained(
             user=user,
@@ -111,10 +115,11 @@ class Speaker:
         """What an item is, from the catalogue and the knowledge graph alone.
 
         Raises:
-            DataError: If the model was not trained with the item.
+            DataError: If the item is not known.
         """
         served = self._engine.active
-        found = served.parts.explainer.describe(item, language=language)  # type: ignore[arg-type]
+        explainer = served.words.now().explainer(served.parts.explainer)
+        found = explainer.describe(item, language=language)  # type: ignore[arg-type]
         return Described(
             id=item,
             title=found.title,
@@ -127,7 +132,8 @@ class Speaker:
         """What is known of a user, in words."""
         served = self._engine.active
         who = served.known_as(user)
-        found = served.parts.profiler.profile(who)
+        world = LiveWorld(served, user)
+        found = world.words.profiler.profile(who, world.told(who))
         told = found.to_json()
         live = served.parts.live
         past = live.history.of(who, live.items.now)

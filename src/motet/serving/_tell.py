@@ -11,9 +11,9 @@ from motet.recommend import LiveEvent
 from motet.schema import Schema
 from motet.store import Event, Item, User
 
-__all__ = ["ItemColumns", "Meanings", "user_row"]
+__all__ = ["AGAINST", "ItemColumns", "Meanings", "user_row"]
 
-_AGAINST: Final = frozenset({"dislike", "hide", "not_interested"})
+AGAINST: Final = frozenset({"dislike", "hide", "not_interested"})
 
 
 class Meanings:
@@ -38,7 +38,7 @@ class Meanings:
             event: As stored.
             user: As whom the model knows its user.
         """
-        against = event.type in _AGAINST and event.type not in self._tasks and self._liking is not None
+        against = event.type in AGAINST and event.type not in self._tasks and self._liking is not None
         return LiveEvent(
             user=user,
             item=event.item,

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from motet.errors import MotetError, StoreUnavailableError
 from motet.recommend import AnyFilter, Ask, LiveEvent, Query, RankedItem
 from motet.serving._answers import ItemAnswer
-from motet.serving._engine import Engine, default_weights
+from motet.serving._engine import Engine
 from motet.serving._gorse._alike import AlikeUsers
 from motet.serving._gorse._categories import Categories
 from motet.serving._gorse._shapes import Score
 from motet.serving._served import ServedModel
+from motet.serving._weights import default_weights
 
 __all__ = ["LIKENESSES", "ORDERS", "Ranks"]
 

@@ -1,0 +1,124 @@
+"""What an assistant answers about while it is served: items and users as they are now.
+
+Legend of shapes: D distinct items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.assist import ItemRelations, ModelScores, joint_scores
+from motet.data import Catalogue, liking
+from motet.explain import Explainer, Told
+from motet.recommend import LiveEvent, MeaningIndex, Query
+from motet.serving._served import ServedModel
+from motet.serving._told_since import told_since
+from motet.serving._weights import default_weights
+from motet.serving._words_now import WordsNow
+
+__all__ = ["LiveWorld"]
+
+
+class LiveWorld:
+    """The world of one request; see :class:`motet.assist.World`.
+
+    Args:
+        served: The model.
+        user: Whom it is answered; None for somebody unknown.
+        session: What the request itself says that its user did.
+    """
+
+    nobody = "\0nobody"
+
+    def __init__(
+        self, served: ServedModel, user: str | None = None, session: Sequence[LiveEvent] = ()
+    ) -> None:
+        self._served, self._user, self._session = served, user, session
+        self.words: WordsNow = served.words.now()
+        self._read: tuple[Told | None] | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items."""
+        return self.words.items.catalogue
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which of them may be shown, [D]."""
+        return self.words.items.shown
+
+    def __contains__(self, item: object) -> bool:
+        return (
+            item in self.words.items.now.first_rows
+        )  # one that was deleted since may have been shown before
+
+    def rows(self, items: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of items, −1 where there is none."""
+        return np.array([self.words.items.place(item) for item in items], np.int64)
+
+    def knows(self, user: str) -> bool:
+        """Whether anything is known of a user."""
+        live = self._served.parts.live
+        row = live.history.row(user)
+        return row >= 0 or bool(live.history.of(user, live.items.now)) or live.people.of(user, -1, {}).known
+
+    def seen(self, user: str) -> NDArray[np.int64]:
+        """Rows of the items that a user had to do with, or turned down."""
+        past = self._served.parts.live.history.of(user, self.words.items.now)
+        return np.unique(self.words.items.places(past.seen))
+
+    def scores(self, user: str, scenario: str | None) -> ModelScores:
+        """What the model makes of every item for a user."""
+        live, schema = self._served.parts.live, self._served.schema
+        raw = live.score_rows(self._query(user, scenario), self.words.items.rows)
+        ranked, task = raw[next(iter(default_weights(schema)))], liking(schema)
+        if task is None or schema.tasks[task].kind != "binary":
+            return ModelScores(ranked, None)
+        return joint_scores(ranked, raw[task])
+
+    def predictions(self, user: str, items: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
+        """Every task's prediction for each item, on the labels' own scale."""
+        ranked = self._served.parts.live.rank(self._query(user, scenario), items) if items else None
+        found = {} if ranked is None else {one.item: dict(one.predictions) for one in ranked.items}
+        return [found.get(item, {}) for item in items]
+
+    def explainer(self, user: str) -> Explainer:
+        """What gives reasons to a user."""
+        explainer, ground = self._served.parts.explainer, self.words.ground
+        told = self.told(user)
+        if told is not None:
+            ground = ground.knowing(self._served.parts.live.history.row(user), told)
+        return self.words.explainer(explainer, ground)
+
+    def told(self, user: str) -> Told | None:
+        """What the user of the request did since the model was trained, the session included."""
+        if self._read is None:
+            events = [] if self._user is None else self._served.events_of(self._user)
+            events += [(one.type, one) for one in self._session]
+            words = self.words
+            self._read = (told_since(self._served.parts, words.items, words.ground, user, events),)
+        return self._read[0]
+
+    def meaning(self, index: MeaningIndex) -> MeaningIndex:
+        """An index of the bundle's items, with those of this moment."""
+        return self._served.words.meaning(self.words.items, index)
+
+    def spaces(self) -> Sequence[NDArray[np.float32]]:
+        """The spaces in which items lie near each other."""
+        return self.words.spaces
+
+    def tags(self) -> sp.csr_array:
+        """Which items have which tags and categories."""
+        return self.words.tags
+
+    def relations(self) -> ItemRelations:
+        """How items stand to each other."""
+        return self.words.relations
+
+    def _query(self, user: str, scenario: str | None) -> Query:
+        return Query(user=None if user == self.nobody else user, scenario=scenario)

@@ -1,0 +1,155 @@
+"""What words are said about: the catalogue of one moment, and what each user did up to it.
+
+Legend of shapes: D distinct items.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.assist import Assistant, ItemRelations, grown_relations, spaces_of, tag_matrix
+from motet.explain import Explainer, Ground, Profiler, grown_ground
+from motet.recommend import DistinctItems, ItemsNow, MeaningIndex
+from motet.requests import Lexicon
+from motet.serving._parts import ModelParts
+
+__all__ = ["LiveWords", "WordsNow"]
+
+
+@dataclass(frozen=True)
+class WordsNow:
+    """One moment of the catalogue, in words.
+
+    Attributes:
+        items: The items.
+        ground: What claims are found in.
+        profiler: Says what users like.
+        base: The assistant, for what the bundle's own items give already.
+    """
+
+    items: DistinctItems
+    ground: Ground
+    profiler: Profiler
+    base: Assistant
+
+    @property
+    def changed(self) -> NDArray[np.int64]:
+        """Places of items that are new or were told anew since the model was trained."""
+        own = len(self.items.bundle.data.items)
+        found: NDArray[np.int64] = np.unique(self.items.place_of[own:]).astype(np.int64)
+        return found
+
+    @cached_property
+    def spaces(self) -> Sequence[NDArray[np.float32]]:
+        """The spaces in which items lie near each other."""
+        if not len(self.changed):
+            return self.base.world.spaces()
+        items = self.items
+        learnt = items.vectors(np.arange(len(items))) if items.now.side.retrieval is not None else None
+        return spaces_of(items.data(), learnt)
+
+    @cached_property
+    def tags(self) -> sp.csr_array:
+        """Which items have which tags and categories."""
+        return tag_matrix(self.items.catalogue) if len(self.changed) else self.base.world.tags()
+
+    @cached_property
+    def relations(self) -> ItemRelations:
+        """How items stand to each other."""
+        mined = self.base.world.relations()
+        return grown_relations(mined, self.items.data(), self.changed) if len(self.changed) else mined
+
+    def explainer(self, explainer: Explainer, ground: Ground | None = None) -> Explainer:
+        """An explainer on this ground, or on what is known of one user beside it."""
+        return explainer.on(ground or self.ground, self.items.place)
+
+
+class LiveWords:
+    """Keeps up with a live catalogue: a change costs work for the items that changed, and nothing a request.
+
+    Args:
+        parts: Of one bundle, before any item was told.
+    """
+
+    def __init__(self, parts: ModelParts) -> None:
+        self._parts, self._lock = parts, threading.Lock()
+        ground = parts.explainer.ground
+        ground.prime()
+        items = DistinctItems.of(parts.live.bundle, self._live)
+        self._now = WordsNow(items, ground, parts.profiler, parts.assistant)
+        if len(items) > ground.items or not items.shown.all():
+            raise AssertionError("words are begun before any item is told")
+        self._meaning: tuple[DistinctItems, MeaningIndex] | None = None
+
+    @property
+    def _live(self) -> ItemsNow:
+        return self._parts.live.items.now
+
+    def now(self) -> WordsNow:
+        """The words of this moment."""
+        found = self._now
+        if found.items.now.version == self._live.version:
+            return found
+        with self._lock:
+            if self._now.items.now.version != self._live.version:
+                self._now = self._grown(self._now)
+            return self._now
+
+    def meaning(self, items: DistinctItems, index: MeaningIndex) -> MeaningIndex:
+        """An index of what items mean.
+
+        Args:
+            items: Of a moment.
+            index: Of the bundle's items.
+        """
+        with self._lock:
+            since = 0 if self._meaning is None else len(self._meaning[0].now)
+            before = index if self._meaning is None else self._meaning[1]
+            if since > len(items.now):  # this request began before another that went further
+                since, before = 0, index
+            own = max(since, len(items.bundle.data.items))
+            changed = np.unique(items.place_of[own:]).astype(np.int64)
+            grown = before.with_items(items.catalogue, changed) if len(changed) else before
+            if self._meaning is None or since:
+                self._meaning = (items, grown)
+            return grown
+
+    def _grown(self, before: WordsNow) -> WordsNow:
+        items = DistinctItems.of(before.items.bundle, self._live)
+        changed = items.changed_since(before.items)
+        ground, profiler = before.ground, before.profiler
+        if len(changed):
+            ground = grown_ground(
+                ground,
+                items.catalogue,
+                changed,
+                vectors=items.vectors(changed),
+                shown=items.shown,
+                data=items.data,
+            )
+            profiler = profiler.grown(items.catalogue, changed)
+        else:
+            ground = copy.copy(ground)
+            ground.shown = items.shown
+        was = before.items.there
+        gone = np.flatnonzero(~items.there)
+        gone = gone[(gone >= len(was)) | was[np.minimum(gone, len(was) - 1)]]
+        back = np.flatnonzero(items.there[: len(was)] & ~was)
+        lexicon = self._lexicon
+        if lexicon is not None and (len(changed) or len(gone) or len(back)):
+            named = np.union1d(changed, back).tolist()
+            lexicon.take(items.catalogue, named, gone.tolist())
+        return WordsNow(items, ground, profiler, before.base)
+
+    @property
+    def _lexicon(self) -> Lexicon | None:
+        found = getattr(self._parts.assistant.reader, "lexicon", None)
+        return found if isinstance(found, Lexicon) else None
