@@ -138,9 +138,13 @@ class Load:
             thread.start()
         return self
 
+    def end(self) -> None:
+        """Send nothing any more; :meth:`join` waits for the requests under way."""
+        self._stop.set()
+
     def stop(self) -> Tally:
         """End after the requests under way."""
-        self._stop.set()
+        self.end()
         return self.join()
 
     def join(self) -> Tally:

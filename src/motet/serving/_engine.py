@@ -219,8 +219,7 @@ class Engine:
         return RankAnswer(
             model=served.name,
             items=tuple(
-                RankedOne(id=one.item, rank=one.rank, value=one.value, predictions=dict(one.predictions))
-                for one in ranked.items
+                RankedOne(one.item, one.rank, one.value, dict(one.predictions)) for one in ranked.items
             ),
             unknown=ranked.unknown,
             timings_ms={name: round(ms, 3) for name, ms in ranked.timings_ms.items()},

@@ -61,7 +61,7 @@ class ModelDesk:
     def __init__(self, engine: Engine) -> None:
         self._engine, self._store = engine, engine.store
         self._held: dict[str, ServedModel] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(self, bundle: Path) -> str:
         """Begin to answer: with the version that was active before, unless the bundle is one the store never saw.
@@ -109,6 +109,7 @@ class ModelDesk:
         with self._lock:
             if name in self._held:
                 return name
+            self._drop_others()
             try:
                 served = self._engine.open(name, path)
                 check_golden(served)
@@ -130,13 +131,11 @@ class ModelDesk:
             BundleError: If there is no such version, or its bundle cannot be used any more.
         """
         version = self._version(name)
-        if name not in self._held:
-            self.load(Path(version.path), wanted=name)
-        with self._lock:
-            served = self._held[name]
+        with self._lock:  # no other load may drop it in between
+            if name not in self._held:
+                self.load(Path(version.path), wanted=name)
             self._store.models.activate(name)
-            self._engine.use(served)
-            self._forget_old(name)
+            self._engine.use(self._held[name])
 
     def roll_back(self) -> str:
         """Answer with the version before; returns its name.
@@ -199,12 +198,11 @@ class ModelDesk:
                 return one
         raise BundleError(f"there is no model {name[:80]!r}", "load it first")
 
-    def _forget_old(self, active: str) -> None:
-        """Hold the active version, the previous one, and the one that was loaded last."""
-        previous = self._store.models.in_state("previous")
-        kept = {active, previous.name if previous is not None else active}
+    def _drop_others(self) -> None:
+        """Make room for one more: held are the active version, the previous one, and the one that is loaded now."""
+        kept = {one.name for state in ("active", "previous") if (one := self._store.models.in_state(state))}
         for name in list(self._held):
-            if len(self._held) <= _KEPT:
+            if len(self._held) < _KEPT:
                 return
             if name not in kept:
                 del self._held[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 
 __all__ = ["quiet_memory", "quiet_memory_again"]
 
@@ -19,6 +21,15 @@ def quiet_memory() -> None:
 
 
 def quiet_memory_again() -> None:
-    """The same after a model was loaded, which also frees one that was dropped; nothing unless it was done before."""
-    if gc.get_freeze_count():
-        quiet_memory()
+    """The same after a model was loaded beside others; nothing unless it was done before.
+
+    What a dropped model held goes back to the system: the allocator would keep most of it for threads that may never
+    want it.
+    """
+    if not gc.get_freeze_count():
+        return
+    quiet_memory()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        if trim is not None:
+            trim(0)
