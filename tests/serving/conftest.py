@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from motet import workflow
@@ -144,3 +148,45 @@ def serve(store: Store, films: Path) -> Iterator[Serve]:
 @pytest.fixture
 def client(serve: Serve) -> TestClient:
     return serve()
+
+
+@pytest.fixture(scope="module")
+def shared_client(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One for the tests of a file that do not disturb each other; it lets as many requests in as come."""
+    with Store(tmp_path_factory.mktemp("store") / "store.sqlite") as opened:
+        engine = Engine(opened, open_parts, EngineSettings(follow_s=0.1))
+        models = ModelDesk(engine)
+        models.start(films)
+        app = build_app(engine, HttpSettings(requests_per_s=1e6, burst=1_000_000), models=models)
+        try:
+            with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as found:
+                yield found
+        finally:
+            engine.close()
+
+
+Listen = Callable[[TestClient], str]
+
+
+@pytest.fixture(scope="module")
+def on_a_port() -> Iterator[Listen]:
+    """Lets a client's application answer on a real port; gives its address."""
+    running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
+
+    def one(client: TestClient) -> str:
+        place = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(client.app, log_config=None, lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+        thread.start()
+        running.append((server, thread, place))
+        until_s = time.monotonic() + 30
+        while not server.started:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{place.getsockname()[1]}"
+
+    yield one
+    for server, thread, place in running:
+        server.should_exit = True
+        thread.join(30)
+        place.close()

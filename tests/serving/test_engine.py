@@ -27,7 +27,7 @@ def test_an_answer_names_what_served_it(engine: Engine) -> None:
     known = engine.recommend(RecommendRequest(user="u1", k=5, scenario="home"))
     assert known.served_by == "personal"
     assert len(known.items) == 5
-    assert known.model == engine.name
+    assert known.model == engine.model.name
     assert known.objective == {"next": 1.0}
     assert [one.rank for one in known.items] == [1, 2, 3, 4, 5]
     assert all(set(one.predictions) == {"like", "stars", "next"} for one in known.items)
@@ -93,11 +93,11 @@ def test_another_process_is_followed(start: Start, store: Store) -> None:
     before = values(two, "u2")
     item = ids(one, user="u2", k=1)[0]
     one.add_events([Event("liked", "u2", item)])
-    two.follow_now()
+    two.model.follow_now()
     assert values(two, "u2") == values(one, "u2") != before
     one.items.put([Item("fresh", fields={"name": "Fresh", "kinds": ["Horror"], "year": 2020})])
     assert one.delete_user("u2")
-    two.follow_now()
+    two.model.follow_now()
     assert two.items.exists("fresh")
     assert not two.active.is_of_bundle("u2")
 
@@ -151,7 +151,7 @@ def test_shown_lists_are_recorded_with_predictions(engine: Engine, store: Store)
     assert shown is not None
     assert [one.item for one in shown.items] == [one.id for one in answer.items]
     assert shown.items[0].predictions == answer.items[0].predictions
-    assert (shown.user, shown.scenario, shown.model) == ("u1", "home", engine.name)
+    assert (shown.user, shown.scenario, shown.model) == ("u1", "home", engine.model.name)
 
 
 def test_rank_gives_all_tasks_and_names_the_unknown(engine: Engine) -> None:

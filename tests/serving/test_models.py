@@ -36,7 +36,7 @@ def spoiled(films: Path, place: Path) -> Path:
 
 def test_activate_and_roll_back(engine: Engine, other_films: Path, store: Store) -> None:
     models = ModelDesk(engine)
-    first, before = engine.name, values(engine)
+    first, before = engine.model.name, values(engine)
     name = models.load(other_films)
     assert values(engine) == before
     states = {one.name: one.state for one in models.all()}
@@ -44,11 +44,11 @@ def test_activate_and_roll_back(engine: Engine, other_films: Path, store: Store)
     engine.add_events([Event("liked", "u1", "3")])
     models.activate(name)
     after = values(engine)
-    assert engine.name == name
+    assert engine.model.name == name
     assert after != before
     assert engine.active.seq == store.events.last()  # what was told before counts for the new one
     assert models.roll_back() == first
-    assert engine.name == first
+    assert engine.model.name == first
     assert models.roll_back() == name
     assert values(engine) == after
 
@@ -56,13 +56,13 @@ def test_activate_and_roll_back(engine: Engine, other_films: Path, store: Store)
 def test_the_active_version_survives_a_restart(start: Start, store: Store, other_films: Path) -> None:
     engine = start(store)
     models = ModelDesk(engine)
-    first = engine.name
+    first = engine.model.name
     models.activate(models.load(other_films))
-    second = engine.name
+    second = engine.model.name
     engine.close()
-    assert start(store).name == second
+    assert start(store).model.name == second
     ModelDesk(engine).roll_back()
-    assert start(store).name == first
+    assert start(store).model.name == first
 
 
 def test_nothing_to_roll_back_to(engine: Engine) -> None:
@@ -91,7 +91,7 @@ def test_a_bad_bundle_is_refused_with_the_reason(
         assert "no number" in refused[0].reason
         with pytest.raises(BundleError):
             models.activate(refused[0].name)
-    assert engine.name in [one.name for one in models.all() if one.state == "active"]
+    assert engine.model.name in [one.name for one in models.all() if one.state == "active"]
 
 
 def test_models_over_http(client: TestClient, other_films: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_models_over_http(client: TestClient, other_films: Path, tmp_path: Path)
 
 def test_twenty_swaps_under_load_fail_no_request(engine: Engine, other_films: Path) -> None:
     models = ModelDesk(engine)
-    first = str(engine.name)
+    first = str(engine.model.name)
     second = models.load(other_films)
     models.load(engine.active.path)
     failed: list[BaseException] = []
@@ -140,5 +140,5 @@ def test_twenty_swaps_under_load_fail_no_request(engine: Engine, other_films: Pa
         one.join()
     assert failed == []
     assert served == {first, second}
-    engine.follow_now()
+    engine.model.follow_now()
     assert engine.active.seq == engine.store.events.last()

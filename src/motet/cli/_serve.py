@@ -25,7 +25,8 @@ def serve(
     store: Annotated[
         str | None,
         typer.Option(
-            help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out."
+            help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out.",
+            envvar="MOTET_STORE",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; beyond loopback only with keys.")] = "127.0.0.1",
@@ -34,9 +35,20 @@ def serve(
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Make a key with all scopes, and print it this once.")
     ] = False,
+    first_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for a key with all scopes, which is made where the store has no key yet.",
+            metavar="FILE",
+        ),
+    ] = None,
     origin: Annotated[
         list[str] | None, typer.Option("--origin", help="Site whose pages may call the API; repeatable.")
     ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(help="Most requests a second of one key or address; twice as many at once.", min=1),
+    ] = 200.0,
     model: Model = False,
     changes: Settings = None,
 ) -> None:
@@ -46,6 +58,7 @@ def serve(
             raise MissingExtraError(package, "serve")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
+    from motet.cli._first_key import make_first_key  # noqa: PLC0415
     from motet.serving import (  # noqa: PLC0415
         LOOPBACK,
         Engine,
@@ -55,32 +68,42 @@ def serve(
         is_loopback,
         listen,
         log_as_json,
+        open_traces,
         run_server,
     )
     from motet.store import Store  # noqa: PLC0415
 
     words = language_settings(bundle, model, changes)
+    traces = open_traces()
     place = bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
     with Store(store or place.with_name(f"{place.name}.sqlite")) as opened:
         if new_key:
             key, _ = opened.keys.create({"read", "write", "admin"}, "made by motet serve")
             typer.echo(f"key: {key}")
+        if first_key is not None and make_first_key(opened, first_key):
+            typer.echo(f"the first key is in {first_key}")
         are_keys = opened.keys.any()
         if not are_keys and not is_loopback(host):
             raise RequestError(
                 f"listening on {host} needs a key: without any, everything is allowed to everybody",
-                "add --new-key, or listen on 127.0.0.1",
+                "add --first-key FILE or --new-key, or listen on 127.0.0.1",
             )
         hosts = tuple({*LOOPBACK, host}) if is_loopback(host) else ()
-        settings = HttpSettings(origins=tuple(origin or ()), pages=not no_pages, hosts=hosts)
+        settings = HttpSettings(
+            origins=tuple(origin or ()),
+            pages=not no_pages,
+            hosts=hosts,
+            requests_per_s=rate,
+            burst=round(2 * rate),
+        )
         sockets = listen(host, port)
         log_as_json()
         engine = Engine(opened, _opener(words))
         try:
             models = ModelDesk(engine)
             name = models.start(place)
-            app = build_app(engine, settings, models=models)
+            app = build_app(engine, settings, models=models, traces=traces)
             bound = sockets.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
             address = f"http://{shown}:{bound}"

@@ -9,6 +9,7 @@ from motet.serving._models import ModelDesk
 from motet.serving._parts import LoadPast, ModelParts, OpenModel
 from motet.serving._server import LOOPBACK, is_loopback, listen, run_server
 from motet.serving._settings import EngineSettings, HttpSettings
+from motet.serving._traces import open_traces
 
 __all__ = [
     "LOOPBACK",
@@ -28,5 +29,6 @@ __all__ = [
     "is_loopback",
     "listen",
     "log_as_json",
+    "open_traces",
     "run_server",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from motet.recommend import LiveEvent, Objective, Query
 
@@ -39,8 +39,8 @@ class RecommendRequest(Query):
         },
     )
 
-    k: int = Field(10, ge=1, le=200, description="Items wanted.")
-    explain: bool = Field(False, description="Whether each item comes with a reason.")
+    k: Annotated[int, Strict()] = Field(10, ge=1, le=200, description="Items wanted.")
+    explain: Annotated[bool, Strict()] = Field(False, description="Whether each item comes with a reason.")
     language: Language = Field("en", description="Of the reasons.")
     tone: Tone = Field("plain", description="Of the reasons.")
 
@@ -53,7 +53,7 @@ class AskRequest(_Ask):
     conversation: str | None = Field(
         None, min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_-]+$", description="From the answer before."
     )
-    k: int = Field(5, ge=1, le=100)
+    k: Annotated[int, Strict()] = Field(5, ge=1, le=100)
     scenario: str | None = Field(None, max_length=512)
     language: Language | None = Field(None, description="Of the answer; that of the request when left out.")
 
@@ -64,7 +64,7 @@ class ListRequest(_Ask):
     text: str = Field(min_length=1, max_length=2000, examples=["five comedies from the nineties, no horror"])
     user: str | None = Field(None, min_length=1, max_length=512)
     scenario: str | None = Field(None, max_length=512)
-    seconds: float = Field(3.0, gt=0, le=10, description="Time for the choice.")
+    seconds: Annotated[float, Strict()] = Field(3.0, gt=0, le=10, description="Time for the choice.")
 
 
 class RankRequest(_Ask):

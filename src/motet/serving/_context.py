@@ -23,9 +23,12 @@ __all__ = ["PROBLEMS", "Context", "json_bytes"]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what, "content": {"application/problem+json": {}}}
     for status, what in {
+        400: "The request cannot be read.",
         401: "A key is needed.",
         403: "The key does not allow this.",
         404: "There is no such thing.",
+        408: "The body took too long to arrive.",
+        409: "This does not fit the present state.",
         413: "The request is too large.",
         415: "The content is no JSON.",
         422: "The request is wrong.",

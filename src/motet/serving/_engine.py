@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from motet.errors import MotetError, StoreUnavailableError
+from motet.errors import MotetError
 from motet.recommend import AnyFilter, LiveEvent, Query, Ranked, RankedItem, Similar
+from motet.serving._active import ActiveModel
 from motet.serving._answers import (
     EventsAnswer,
     ItemAnswer,
@@ -29,7 +27,6 @@ from motet.serving._answers import (
 from motet.serving._ask_for import RankRequest, RecommendRequest
 from motet.serving._catalogue_view import CatalogueView
 from motet.serving._drift import Drift
-from motet.serving._faults import NoModelError
 from motet.serving._live_items import LiveCatalogue
 from motet.serving._live_users import LiveUsers
 from motet.serving._live_world import LiveWorld
@@ -41,7 +38,7 @@ from motet.serving._shown_log import ShownLog
 from motet.serving._speaker import Speaker
 from motet.serving._watch import Watch
 from motet.serving._weights import default_weights
-from motet.store import Event, Shown, ShownItem, Store
+from motet.store import Event, Store
 
 __all__ = ["Engine"]
 
@@ -62,6 +59,7 @@ class Engine:
 
     Attributes:
         store: As given.
+        model: The model that answers, and how another takes its place.
         items: The live catalogue.
         users: Users, and what they did.
         words: Everything in words.
@@ -72,41 +70,15 @@ class Engine:
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
-        self.store, self.open_model = store, open_model
+        self.store = store
         self.settings = settings or EngineSettings()
         self.shown_log = ShownLog(store, self.settings.shown_waiting)
-        self._active: ServedModel | None = None
-        self.items, self.users, self.words = LiveCatalogue(self), LiveUsers(self), Speaker(self)
         self.watch, self.drift, self.shadow = Watch(), Drift(), Shadow(store)
+        self.model = ActiveModel(store, open_model, self.settings, self.shadow)
+        self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
+        self.words = Speaker(store, self.model, self.shown_log)
         self._types: set[str] = set()
         self._reasons = ThreadPoolExecutor(2, "motet-reasons")
-        self._stop = threading.Event()
-        self._follower: threading.Thread | None = None
-
-    # -- life ----------------------------------------------------------------------------------
-
-    def open(self, name: str, path: str | Path) -> ServedModel:
-        """Open a bundle and bring it up to what the store holds; it answers nothing yet."""
-        served = ServedModel(
-            name,
-            Path(path),
-            self.open_model,
-            self.store,
-            users_in_memory=self.settings.users_in_memory,
-            outcomes=self.shadow.outcomes,
-        )
-        served.catch_up()
-        return served
-
-    def use(self, served: ServedModel) -> ServedModel | None:
-        """Answer with a model from now on; requests under way end with the one before, which is returned."""
-        served.catch_up()
-        before, self._active = self._active, served
-        served.catch_up()  # what came in between
-        if self._follower is None:
-            self._follower = threading.Thread(target=self._follow, name="motet-follow", daemon=True)
-            self._follower.start()
-        return before
 
     @property
     def active(self) -> ServedModel:
@@ -115,46 +87,18 @@ class Engine:
         Raises:
             NoModelError: If none does.
         """
-        if self._active is None:
-            raise NoModelError("no model is active", "load and activate one")
-        return self._active
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a model answers."""
-        return self._active is not None
-
-    @property
-    def name(self) -> str | None:
-        """Name of the active model; None where there is none."""
-        return self._active.name if self._active is not None else None
+        return self.model.served
 
     @property
     def is_ready(self) -> bool:
         """Whether a model answers and the store can be read."""
-        return self._active is not None and self.store.can_read()
+        return self.model.is_there and self.store.can_read()
 
     def close(self) -> None:
         """Store what waits, and stop; the store stays open."""
-        self._stop.set()
-        if self._follower is not None:
-            self._follower.join(10.0)
+        self.model.close()
         self.shown_log.close()
         self._reasons.shutdown(wait=False, cancel_futures=True)
-
-    def _follow(self) -> None:
-        compared_s = time.monotonic()
-        while not self._stop.wait(self.settings.follow_s):
-            try:
-                if self._active is not None:
-                    self._active.catch_up()
-                    if time.monotonic() - compared_s >= self.settings.shadow_s:
-                        self.shadow.compute(self._active.schema)
-                        compared_s = time.monotonic()
-            except StoreUnavailableError:
-                continue
-            except Exception:
-                _log.exception("following the store failed")
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -190,7 +134,9 @@ class Engine:
             for item, (title, fields) in zip(ranked.items, read, strict=True)
         )
         objective = request.objective.weights if request.objective else default_weights(served.schema)
-        list_id = self.record_shown(served, request.user, request.scenario, items)
+        list_id = self.shown_log.record(
+            items, user=request.user, scenario=request.scenario, model=served.name
+        )
         return RecommendAnswer(
             list_id=list_id,
             served_by=ranked.served_by,
@@ -281,22 +227,6 @@ class Engine:
             return {}, [f"reasons: failed ({type(error).__name__})"]
         return reasons, []
 
-    def record_shown(
-        self, served: ServedModel, user: str | None, scenario: str | None, items: Sequence[ItemAnswer]
-    ) -> str:
-        """Hand a shown list to the record; returns its id."""
-        list_id = uuid.uuid4().hex
-        shown = (
-            ShownItem(one.id, one.value, one.propensity or None, one.sources, one.predictions)
-            for one in items
-        )
-        try:
-            self.shown_log.add(Shown(tuple(shown), list_id, user=user, scenario=scenario, model=served.name))
-        except MotetError as error:  # an id that no store can hold: the answer goes out all the same
-            _log.warning("a shown list was not recorded: %s", error)
-            self.shown_log.lost += 1
-        return list_id
-
     # -- telling -------------------------------------------------------------------------------
 
     def add_events(self, events: Sequence[Event]) -> EventsAnswer:
@@ -316,22 +246,9 @@ class Engine:
         new = self.store.events.add(events)
         self._note_telling(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
         self.watch.say("repeated", "event", len(new) - sum(new))
-        return self._stored(new)
-
-    def _stored(self, new: Sequence[bool]) -> EventsAnswer:
-        self.follow_now()
+        self.model.follow_now()
         accepted = sum(new)
         return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
-
-    def follow_now(self) -> None:
-        """Take into account what was stored; a store that cannot be read now is followed later."""
-        served = self.active
-        try:
-            served.catch_up()
-        except StoreUnavailableError:
-            return
-        if self._active is not served and self._active is not None:
-            self.follow_now()  # another model became active meanwhile
 
     def delete_user(self, user: str) -> bool:
         """Delete everything of a user, in the store and in the live state.

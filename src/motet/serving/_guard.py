@@ -14,11 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motet.serving._bodies import BodyError, json_depth, read_body
 from motet.serving._doorkeeper import Doorkeeper, Refused
+from motet.serving._paths import keep_ids
 from motet.serving._problems import problem_response
 from motet.serving._settings import HttpSettings
 from motet.serving._watch import Watch
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "route_of"]
 
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -55,6 +56,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
+        scope = keep_ids(scope)
         headers = Headers(scope=scope)
         said = headers.get("x-request-id", "")
         scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
@@ -134,7 +136,7 @@ class Guard:
         headers.setdefault("Content-Security-Policy", policy)
 
     def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
-        route = _route_of(scope)
+        route = route_of(scope)
         self._watch.request(scope["method"], route, status, elapsed_ms)
         told = {
             "request_id": scope["motet.request_id"],
@@ -148,9 +150,10 @@ class Guard:
         _log.log(level, "request", extra=told)
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The route as it is written in the table, so that no id of anybody stands in a log."""
-    path = getattr(scope.get("route"), "path", None)
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
     if isinstance(path, str) and path:
         return path
     return "page" if not scope["path"].startswith(("/v1", "/api")) else "none"

@@ -7,16 +7,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from motet.serving._active import ActiveModel
 from motet.serving._answers import ItemsPage, ItemView
 from motet.serving._catalogue_view import CatalogueView
-from motet.store import Item
-
-if TYPE_CHECKING:
-    from motet.serving._engine import Engine
+from motet.store import Item, Store
 
 __all__ = ["LiveCatalogue"]
 
@@ -25,11 +23,12 @@ class LiveCatalogue:
     """Items: those of the bundle, and what was told of them and of others since.
 
     Args:
-        engine: Whose items.
+        store: What was told of them.
+        model: What the bundle knows of them.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._store = engine, engine.store
+    def __init__(self, store: Store, model: ActiveModel) -> None:
+        self._store, self._model = store, model
         self._sorted: tuple[object, int, list[str]] = (None, -1, [])
         self._lock = threading.Lock()
 
@@ -42,7 +41,7 @@ class LiveCatalogue:
         known = self._store.items.get_many([one.id for one in items])
         dated = [one if one.timestamp is not None else _dated(one, known.get(one.id)) for one in items]
         new = self._store.items.put(dated)
-        self._engine.follow_now()
+        self._model.follow_now()
         return new
 
     def patch(self, id: str, **changes: Any) -> bool:
@@ -57,7 +56,7 @@ class LiveCatalogue:
             # known to the bundle alone so far
             self._store.items.put([_dated(Item(id), None)])
             self._store.items.patch(id, **changes)
-        self._engine.follow_now()
+        self._model.follow_now()
         return True
 
     def delete(self, id: str) -> bool:
@@ -69,12 +68,12 @@ class LiveCatalogue:
             # known to the bundle alone: only a stored item can leave a note that it is gone
             self._store.items.put([Item(id, is_hidden=True)])
             self._store.items.delete(id)
-        self._engine.follow_now()
+        self._model.follow_now()
         return True
 
     def exists(self, id: str) -> bool:
         """Whether an item is in the live catalogue."""
-        return self._engine.active.parts.live.items.now.row(id) >= 0
+        return self._model.served.parts.live.items.now.row(id) >= 0
 
     def get(self, id: str) -> ItemView | None:
         """An item; None for one not known."""
@@ -83,7 +82,7 @@ class LiveCatalogue:
 
     def views(self, ids: Sequence[str]) -> list[ItemView]:
         """Items in the order of their ids given; those not known are left out."""
-        served = self._engine.active
+        served = self._model.served
         view = CatalogueView(served)
         there = [id for id in ids if view.now.row(id) >= 0]
         stored = self._store.items.get_many(there)
@@ -124,7 +123,7 @@ class LiveCatalogue:
         return len(self._ids())
 
     def _ids(self) -> list[str]:
-        now = self._engine.active.parts.live.items.now
+        now = self._model.served.parts.live.items.now
         with self._lock:
             of, version, ids = self._sorted
             if of is not now.first_rows or version != now.version:
@@ -134,7 +133,7 @@ class LiveCatalogue:
             return ids
 
     def _found(self, text: str) -> list[str]:
-        served = self._engine.active
+        served = self._model.served
         now = served.parts.live.items.now
         catalogue = served.bundle.data.catalogue
         wanted = text.strip().lower()

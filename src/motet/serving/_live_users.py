@@ -8,18 +8,16 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from motet.errors import RequestError
+from motet.serving._active import ActiveModel
 from motet.serving._answers import HistoryAnswer, HistoryEvent, UsersPage, UserView
 from motet.serving._catalogue_view import CatalogueView
 from motet.serving._served import ServedModel
-from motet.store import User
-
-if TYPE_CHECKING:
-    from motet.serving._engine import Engine
+from motet.store import Store, User
 
 __all__ = ["LiveUsers"]
 
@@ -31,32 +29,33 @@ class LiveUsers:
     """Users: those of the bundle, and those told since.
 
     Args:
-        engine: Whose users.
+        store: What was told of them.
+        model: What the bundle knows of them.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._store = engine, engine.store
+    def __init__(self, store: Store, model: ActiveModel) -> None:
+        self._store, self._model = store, model
         self._sorted: tuple[object, list[str]] = (None, [])
 
     def put(self, users: Sequence[User]) -> list[bool]:
         """Tell users, new or anew; of each whether it was new to the store."""
         new = self._store.users.put(users)
-        self._engine.follow_now()
+        self._model.follow_now()
         return new
 
     def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
         """Change what is given of a user; whether there is one."""
         if not self._store.users.patch(id, labels=labels, comment=comment):
-            if not self._engine.active.is_of_bundle(id):
+            if not self._model.served.is_of_bundle(id):
                 return False
             self._store.users.put([User(id, labels, comment or "")])
-        self._engine.follow_now()
+        self._model.follow_now()
         return True
 
     def get(self, id: str) -> UserView | None:
         """A user; None for one not known."""
         stored = self._store.users.get(id)
-        served = self._engine.active
+        served = self._model.served
         if stored is None and not served.is_of_bundle(id):
             return None
         return _view(served, id, stored)
@@ -69,7 +68,7 @@ class LiveUsers:
             after: The last id of the page before; empty for the first page.
             text: Only users with it in their id, labels or comment.
         """
-        served = self._engine.active
+        served = self._model.served
         wanted = text.strip().lower()
         own = self._ids(served)
         start = bisect_right(own, after) if after else 0
@@ -93,7 +92,7 @@ class LiveUsers:
             RequestError: If the cursor is none of ours.
         """
         skip = _read_cursor(cursor)
-        served = self._engine.active
+        served = self._model.served
         stored = self._store.events.of_user(user, min(skip + n + 1, _MOST_EVENTS))[skip : skip + n + 1]
         events = [
             HistoryEvent(

@@ -102,8 +102,11 @@ class ModelDesk:
         path = path.absolute()
         try:
             name = version_name(path)
-        except (KeyError, TypeError):
-            raise BundleError(f"{path} has a manifest that cannot be read", "copy the bundle again") from None
+        except (KeyError, TypeError, ValueError, OSError):
+            raise BundleError(
+                f"{str(path)[:200]} has no manifest that can be read",
+                "copy the bundle again, or name where it is",
+            ) from None
         if wanted is not None and name != wanted:
             raise BundleError(f"{path} holds another model now ({name})", "load that one")
         with self._lock:
@@ -111,7 +114,7 @@ class ModelDesk:
                 return name
             self._drop_others()
             try:
-                served = self._engine.open(name, path)
+                served = self._engine.model.open(name, path)
                 check_golden(served)
             except Exception as error:
                 problem = error.problem if isinstance(error, MotetError) else f"it fails to load ({type(error).__name__}: {str(error)[:200]})"  # fmt: skip
@@ -135,7 +138,7 @@ class ModelDesk:
             if name not in self._held:
                 self.load(Path(version.path), wanted=name)
             self._store.models.activate(name)
-            self._engine.use(self._held[name])
+            self._engine.model.use(self._held[name])
 
     def roll_back(self) -> str:
         """Answer with the version before; returns its name.

@@ -1,4 +1,4 @@
-"""Routes that answer: recommend, ask, lists, rank, similar, explain, describe, profile."""
+"""Routes that answer: recommend, ask, lists, rank, similar, explain, describe, profile, history."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from motet.serving._answers import (
     AskAnswer,
     Described,
     Explained,
+    HistoryAnswer,
     Profiled,
     RankAnswer,
     RecommendAnswer,
@@ -23,6 +24,8 @@ from motet.serving._answers import (
 from motet.serving._ask_for import AskRequest, Language, ListRequest, RankRequest, RecommendRequest, Tone
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
+from motet.serving._methods import refuse_other_methods
+from motet.serving._paths import ItemId, UserId
 
 __all__ = ["answer_routes"]
 
@@ -30,7 +33,7 @@ Id = Annotated[str, Query(min_length=1, max_length=512)]
 
 
 def answer_routes(context: Context) -> APIRouter:
-    """Routes that answer."""
+    """Routes that answer; to be added before those that take whole items and users, whose ids may hold slashes."""
     engine = context.engine
     routes = APIRouter(prefix="/v1", responses=PROBLEMS, tags=["answers"])
 
@@ -55,9 +58,9 @@ def answer_routes(context: Context) -> APIRouter:
         """Given candidates in order, with the predictions of every task."""
         return await context.answer("fast", lambda: engine.rank(request))
 
-    @routes.get("/items/{id}/similar", response_model=SimilarAnswer)
+    @routes.get("/items/{id:path}/similar", response_model=SimilarAnswer)
     async def similar(
-        id: str,
+        id: ItemId,
         k: Annotated[int, Query(ge=1, le=200)] = 10,
         filter: Annotated[
             str | None, Query(max_length=10_000, description="As in recommend, as JSON.")
@@ -73,8 +76,8 @@ def answer_routes(context: Context) -> APIRouter:
 
         return await context.answer("fast", call)
 
-    @routes.get("/items/{id}/description", response_model=Described)
-    async def describe(id: str, language: Language = "en") -> Response:
+    @routes.get("/items/{id:path}/description", response_model=Described)
+    async def describe(id: ItemId, language: Language = "en") -> Response:
         """What an item is, from the catalogue and the knowledge graph alone."""
 
         def call() -> Described:
@@ -95,11 +98,23 @@ def answer_routes(context: Context) -> APIRouter:
 
         return await context.answer("slow", call)
 
-    @routes.get("/users/{id}/profile", response_model=Profiled)
-    async def profile(id: str, language: Literal["en", "zh"] = "en") -> Response:
+    @routes.get("/users/{id:path}/profile", response_model=Profiled)
+    async def profile(id: UserId, language: Literal["en", "zh"] = "en") -> Response:
         """What a user likes and avoids: what it rests on, and how sure."""
         return await context.answer("slow", lambda: engine.words.profile(id, language=language))
 
+    @routes.get("/users/{id:path}/history", response_model=HistoryAnswer, tags=["users"])
+    async def history(
+        id: UserId,
+        n: Annotated[int, Query(ge=1, le=1000, description="Most events.")] = 20,
+        cursor: Annotated[
+            str, Query(max_length=512, description="From the page before; empty for the first.")
+        ] = "",
+    ) -> Response:
+        """What a user did, newest first: what was told while serving, then what the model was trained with."""
+        return await context.answer("fast", lambda: engine.users.history(id, n, cursor))
+
+    refuse_other_methods(routes)
     return routes
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from starlette.responses import Response, StreamingResponse
 
 from motet.errors import RequestError
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
+from motet.serving._methods import refuse_other_methods
+from motet.serving._paths import Name
 from motet.serving._wire import Done
 from motet.store import Answer
 
@@ -32,7 +34,9 @@ class AnswerIn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stars: int | None = Field(None, ge=1, le=5, description="From 1, not at all satisfied, to 5.")
+    stars: Annotated[int, Strict()] | None = Field(
+        None, ge=1, le=5, description="From 1, not at all satisfied, to 5."
+    )
     answers: dict[str, Any] | None = Field(
         None, max_length=100, description="Answers of a survey by question."
     )
@@ -66,7 +70,7 @@ def list_routes(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/v1", responses=PROBLEMS)
 
     @routes.post("/lists/{list_id}/satisfaction", response_model=Done, tags=["satisfaction"])
-    async def satisfaction(list_id: str, body: AnswerIn) -> Response:
+    async def satisfaction(list_id: Name, body: AnswerIn) -> Response:
         """Say how satisfied somebody is with a list; the last answer counts."""
 
         def call() -> Done:
@@ -124,11 +128,12 @@ def list_routes(context: Context) -> APIRouter:
 
             def call() -> ImportedView:
                 done = store.import_file(what, path)
-                engine.follow_now()
+                engine.model.follow_now()
                 return ImportedView(rows=done.rows, new=done.new)
 
             return await context.answer("slow", call, limit_s=_IMPORT_S)
 
+    refuse_other_methods(routes)
     return routes
 
 

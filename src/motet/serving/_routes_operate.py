@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, Strict
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import ConflictError, NotFoundError
+from motet.serving._methods import refuse_other_methods
 from motet.serving._models import ModelView
+from motet.serving._paths import Name
 from motet.serving._schema_view import SchemaView, schema_view
 from motet.serving._wire import Done
 from motet.store import Key
@@ -31,7 +33,9 @@ class LoadIn(_In):
     """Which bundle to load."""
 
     path: str = Field(min_length=1, max_length=4096, description="Its directory on the service's machine.")
-    activate: bool = Field(False, description="Whether it answers as soon as it is checked.")
+    activate: Annotated[bool, Strict()] = Field(
+        False, description="Whether it answers as soon as it is checked."
+    )
 
 
 class NameView(BaseModel):
@@ -118,7 +122,7 @@ def operate_routes(context: Context) -> APIRouter:
         )
 
     @routes.post("/models/{name}/activate", response_model=NameView, tags=["models"])
-    async def activate(name: str) -> Response:
+    async def activate(name: Name) -> Response:
         """Answer with a version from now on; no request fails for it."""
 
         def call() -> NameView:
@@ -129,7 +133,7 @@ def operate_routes(context: Context) -> APIRouter:
         return await context.answer("slow", call, limit_s=_LOADING_S)
 
     @routes.get("/models/{name}/report", response_class=HTMLResponse, tags=["models"])
-    async def report(name: str) -> Response:
+    async def report(name: Name) -> Response:
         """The evaluation report of a version."""
 
         def call() -> str:
@@ -142,7 +146,7 @@ def operate_routes(context: Context) -> APIRouter:
         return HTMLResponse(await context.work.run("fast", call))
 
     @routes.get("/models/{name}/metrics", response_model=dict[str, Any], tags=["models"])
-    async def metrics(name: str) -> Response:
+    async def metrics(name: Name) -> Response:
         """Everything that was measured of a version."""
 
         def call() -> dict[str, Any]:
@@ -177,7 +181,7 @@ def operate_routes(context: Context) -> APIRouter:
         return answer
 
     @routes.delete("/keys/{id}", response_model=Done, tags=["keys"])
-    async def revoke(id: str) -> Response:
+    async def revoke(id: Name) -> Response:
         """Make a key work no more."""
 
         def call() -> Done:
@@ -198,6 +202,7 @@ def operate_routes(context: Context) -> APIRouter:
         if all(one.name != name for one in engine.store.models.all()):
             raise NotFoundError(f"there is no model {name[:80]!r}", "look at /v1/models")
 
+    refuse_other_methods(routes)
     return routes
 
 
@@ -209,7 +214,7 @@ def health_routes(context: Context) -> APIRouter:
     @routes.get("/v1/health/live", response_model=Health, tags=["health"])
     async def live() -> Response:
         """Whether the process answers."""
-        return JSONResponse({"live": True, "ready": engine.is_active, "model": engine.name})
+        return JSONResponse({"live": True, "ready": engine.model.is_there, "model": engine.model.name})
 
     @routes.get(
         "/v1/health/ready", response_model=Health, responses={503: {"model": Health}}, tags=["health"]
@@ -220,13 +225,14 @@ def health_routes(context: Context) -> APIRouter:
             there = await asyncio.wait_for(asyncio.to_thread(lambda: engine.is_ready), 5.0)
         except TimeoutError:
             there = False
-        told = {"live": True, "ready": there, "model": engine.name}
-        return JSONResponse(told, 200 if there else 503)
+        told = {"live": True, "ready": there, "model": engine.model.name}
+        return JSONResponse(told) if there else JSONResponse(told, 503, {"Retry-After": "1"})
 
-    @routes.get("/metrics", include_in_schema=False)
+    @routes.get("/metrics", response_class=PlainTextResponse, tags=["health"])
     async def prometheus() -> Response:
         """Everything as Prometheus reads it."""
         content = await context.work.run("fast", context.stats.prometheus)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    refuse_other_methods(routes)
     return routes

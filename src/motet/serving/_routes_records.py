@@ -1,4 +1,4 @@
-"""Routes that tell, and show what was told: events, items, users, history."""
+"""Routes that tell, and show what was told: events, items, users."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, NoReturn, TypeVar
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from motet.serving._answers import EventsAnswer, HistoryAnswer, ItemsPage, ItemView, UsersPage, UserView
+from motet.serving._answers import EventsAnswer, ItemsPage, ItemView, UsersPage, UserView
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
+from motet.serving._methods import refuse_other_methods
+from motet.serving._paths import ItemId, UserId
 from motet.serving._wire import (
     Done,
     EventsIn,
@@ -58,13 +60,13 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.get("/items/{id}", response_model=ItemView, tags=["items"])
-    async def item(id: str) -> Response:
+    @routes.get("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def item(id: ItemId) -> Response:
         """An item of the live catalogue."""
         return await context.answer("fast", lambda: _there(engine.items.get(id), "item", id))
 
-    @routes.put("/items/{id}", response_model=ItemView, tags=["items"])
-    async def put_item(id: str, body: ItemBody) -> Response:
+    @routes.put("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def put_item(id: ItemId, body: ItemBody) -> Response:
         """Tell an item, new or anew."""
 
         def call() -> ItemView:
@@ -73,8 +75,8 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.patch("/items/{id}", response_model=ItemView, tags=["items"])
-    async def patch_item(id: str, body: ItemPatch) -> Response:
+    @routes.patch("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def patch_item(id: ItemId, body: ItemPatch) -> Response:
         """Change some of an item; what is left out stays."""
 
         def call() -> ItemView:
@@ -84,8 +86,8 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.delete("/items/{id}", response_model=Done, tags=["items"])
-    async def delete_item(id: str) -> Response:
+    @routes.delete("/items/{id:path}", response_model=Done, tags=["items"])
+    async def delete_item(id: ItemId) -> Response:
         """Take an item out of the catalogue."""
 
         def call() -> Done:
@@ -112,13 +114,13 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.get("/users/{id}", response_model=UserView, tags=["users"])
-    async def user(id: str) -> Response:
+    @routes.get("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def user(id: UserId) -> Response:
         """A user."""
         return await context.answer("fast", lambda: _there(engine.users.get(id), "user", id))
 
-    @routes.put("/users/{id}", response_model=UserView, tags=["users"])
-    async def put_user(id: str, body: UserBody) -> Response:
+    @routes.put("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def put_user(id: UserId, body: UserBody) -> Response:
         """Tell a user, new or anew."""
 
         def call() -> UserView:
@@ -127,8 +129,8 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.patch("/users/{id}", response_model=UserView, tags=["users"])
-    async def patch_user(id: str, body: UserPatch) -> Response:
+    @routes.patch("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def patch_user(id: UserId, body: UserPatch) -> Response:
         """Change some of a user; what is left out stays."""
 
         def call() -> UserView:
@@ -138,8 +140,8 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.delete("/users/{id}", response_model=Done, tags=["users"])
-    async def delete_user(id: str) -> Response:
+    @routes.delete("/users/{id:path}", response_model=Done, tags=["users"])
+    async def delete_user(id: UserId) -> Response:
         """Delete everything of a user: row, events, history, lists, conversations; also what the model knew."""
 
         def call() -> Done:
@@ -150,11 +152,7 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.get("/users/{id}/history", response_model=HistoryAnswer, tags=["users"])
-    async def history(id: str, n: Size = 20, cursor: Cursor = "") -> Response:
-        """What a user did, newest first: what was told while serving, then what the model was trained with."""
-        return await context.answer("fast", lambda: engine.users.history(id, n, cursor))
-
+    refuse_other_methods(routes)
     return routes
 
 

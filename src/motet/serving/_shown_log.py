@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
+import uuid
+from collections.abc import Sequence
 from typing import Final
 
-from motet.errors import StoreError, StoreUnavailableError
-from motet.store import Shown, Store
+from motet.errors import MotetError, StoreError, StoreUnavailableError
+from motet.serving._answers import ItemAnswer
+from motet.store import Shown, ShownItem, Store
 
 __all__ = ["ShownLog"]
 
+_log: Final = logging.getLogger("motet.serving")
 _AT_ONCE: Final = 200
 _AGAIN_S: Final = 1.0
 
@@ -38,8 +43,33 @@ class ShownLog:
         self._thread = threading.Thread(target=self._run, name="motet-shown", daemon=True)
         self._thread.start()
 
-    def add(self, shown: Shown) -> None:
-        """Hand a list in; never waits."""
+    def record(
+        self, items: Sequence[ItemAnswer], *, user: str | None, scenario: str | None, model: str
+    ) -> str:
+        """Hand in a list that is about to be shown; never waits.
+
+        Args:
+            items: In the order of the list.
+            user: Whom it is shown to.
+            scenario: Where.
+            model: Name of the model that made it.
+
+        Returns:
+            The id of the list.
+        """
+        list_id = uuid.uuid4().hex
+        shown = (
+            ShownItem(one.id, one.value, one.propensity or None, one.sources, one.predictions)
+            for one in items
+        )
+        try:
+            self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, model=model))
+        except MotetError as error:  # an id that no store can hold: the answer goes out all the same
+            _log.warning("a shown list was not recorded: %s", error)
+            self.lost += 1
+        return list_id
+
+    def _add(self, shown: Shown) -> None:
         try:
             self._queue.put_nowait(shown)
         except queue.Full:

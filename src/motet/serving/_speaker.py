@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from motet.assist import Answer, Conversation, ListAnswer
 from motet.errors import RequestError
 from motet.explain import Sentence, profile_sentences
 from motet.recommend import Query
+from motet.serving._active import ActiveModel
 from motet.serving._answers import AskAnswer, Described, Evidence, Explained, ItemAnswer, Profiled, Said
 from motet.serving._ask_for import AskRequest, ListRequest
 from motet.serving._catalogue_view import CatalogueView
 from motet.serving._live_world import LiveWorld
 from motet.serving._served import ServedModel
-from motet.store import State
-
-if TYPE_CHECKING:
-    from motet.serving._engine import Engine
+from motet.serving._shown_log import ShownLog
+from motet.store import State, Store
 
 __all__ = ["Speaker"]
 
@@ -28,11 +27,13 @@ class Speaker:
     """Answers in words, from the active model.
 
     Args:
-        engine: Whose model and store.
+        store: Where conversations are kept.
+        model: What answers.
+        shown_log: Records shown lists.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._store = engine, engine.store
+    def __init__(self, store: Store, model: ActiveModel, shown_log: ShownLog) -> None:
+        self._store, self._model, self._shown_log = store, model, shown_log
 
     def ask(self, request: AskRequest) -> AskAnswer:
         """Answer a request in words, or what follows on the one before.
@@ -41,7 +42,7 @@ class Speaker:
             RequestError: If the conversation is not known, or another user's.
         """
         began_s = time.perf_counter()
-        served = self._engine.active
+        served = self._model.served
         so_far = self._conversation(request)
         user = request.user or so_far.user
         who = served.known_as(user) if user else ""
@@ -67,13 +68,13 @@ class Speaker:
             read_by=answer.read_by,
             written_by=answer.written_by,
             elapsed_ms=round((time.perf_counter() - began_s) * 1e3, 3),
-            list_id=self._engine.record_shown(served, user or None, where, items),
+            list_id=self._shown_log.record(items, user=user or None, scenario=where, model=served.name),
             model=served.name,
         )
 
     def make_list(self, request: ListRequest) -> ListAnswer:
         """Put together the list that a request asks for."""
-        served = self._engine.active
+        served = self._model.served
         return served.parts.assistant.make_list(
             request.text,
             user=served.known_as(request.user) if request.user else "",
@@ -88,7 +89,7 @@ class Speaker:
         Raises:
             DataError: If the item is not known.
         """
-        served = self._engine.active
+        served = self._model.served
         who = served.known_as(user)
         explainer = LiveWorld(served, user).explainer(who)
         found = explainer.explain(who, item, language=language, tone=tone)  # type: ignore[arg-type]
@@ -117,7 +118,7 @@ class Speaker:
         Raises:
             DataError: If the item is not known.
         """
-        served = self._engine.active
+        served = self._model.served
         explainer = served.words.now().explainer(served.parts.explainer)
         found = explainer.describe(item, language=language)  # type: ignore[arg-type]
         return Described(
@@ -130,7 +131,7 @@ class Speaker:
 
     def profile(self, user: str, *, language: str = "en") -> Profiled:
         """What is known of a user, in words."""
-        served = self._engine.active
+        served = self._model.served
         who = served.known_as(user)
         world = LiveWorld(served, user)
         found = world.words.profiler.profile(who, world.told(who))

@@ -34,11 +34,11 @@ class Stats:
             "told": said.get("event", {}),
             "feedback": self._feedback(),
             "satisfaction": self.satisfaction(30),
-            "drift": engine.drift.report() if engine.is_active else [],
+            "drift": engine.drift.report() if engine.model.is_there else [],
             "data_quality": self._quality(said),
             "shadow": engine.shadow.report(),
             "store": {"where": engine.store.where, "can_read": engine.store.can_read(), **self._gauges()},
-            "model": engine.name,
+            "model": engine.model.name,
         }
 
     def satisfaction(self, days: int) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class Stats:
 
     def prometheus(self) -> bytes:
         """Everything as Prometheus reads it."""
-        return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.is_active)})
+        return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.model.is_there)})
 
     def _gauges(self) -> dict[str, float]:
         written, log = self._engine.store.written, self._engine.shown_log
@@ -93,7 +93,7 @@ class Stats:
             ),
         ):
             found.append({"check": name, "count": part, "of": whole, "share": part / whole if whole else 0.0})
-        if self._engine.is_active:
+        if self._engine.model.is_there:
             refused = self._engine.active.refused
             found += [{"check": f"stored {what} that the model cannot take", "count": n, "of": None, "share": None} for what, n in refused.items()]  # fmt: skip
         return found

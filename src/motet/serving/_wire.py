@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, WithJsonSchema
 
 from motet.store import Event, Item, User
 
@@ -23,6 +23,18 @@ __all__ = [
 ]
 
 _MOST = 10_000
+_Time = Annotated[
+    datetime,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "description": "Unix time in seconds; in milliseconds above 2e10."},
+            ],
+            "examples": ["2026-01-02T15:04:05Z"],
+        }
+    ),
+]
 
 
 class _In(BaseModel):
@@ -40,8 +52,8 @@ class EventIn(_In):
     type: str = Field(min_length=1, max_length=200, description="What: a column or task of the schema, or any word.", examples=["rating"])  # fmt: skip
     user: str = Field(min_length=1, max_length=512, examples=["42"])
     item: str = Field(min_length=1, max_length=512, examples=["50"])
-    value: float = Field(1.0, description="How much of it.", examples=[5])
-    time: datetime | None = Field(None, description="When; now by default, in UTC where no zone is said.")
+    value: Annotated[float, Strict()] = Field(1.0, description="How much of it.", examples=[5])
+    time: _Time | None = Field(None, description="When; now by default, in UTC where no zone is said.")
     id: str | None = Field(None, min_length=1, max_length=512, description="The event counts once however often it is sent.")  # fmt: skip
     scenario: str | None = Field(None, min_length=1, max_length=512)
     context: dict[str, Any] = Field(default_factory=dict, max_length=200, description="Further columns of the interaction.")  # fmt: skip
@@ -73,9 +85,9 @@ class EventsIn(_In):
 class ItemPatch(_In):
     """What is to be changed of an item."""
 
-    is_hidden: bool | None = None
+    is_hidden: Annotated[bool, Strict()] | None = None
     categories: tuple[str, ...] | None = Field(None, max_length=1000)
-    timestamp: datetime | None = Field(None, description="Its own time; when it was first told by default.")
+    timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
     labels: Any = None
     comment: str | None = Field(None, max_length=100_000)
     fields: dict[str, Any] | None = Field(
@@ -93,9 +105,9 @@ class ItemPatch(_In):
 class ItemBody(_In):
     """An item, without its id."""
 
-    is_hidden: bool = False
+    is_hidden: Annotated[bool, Strict()] = False
     categories: tuple[str, ...] = Field((), max_length=1000)
-    timestamp: datetime | None = Field(None, description="Its own time; when it was first told by default.")
+    timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
     labels: Any = None
     comment: str = Field("", max_length=100_000)
     fields: dict[str, Any] = Field(

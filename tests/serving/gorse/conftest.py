@@ -58,7 +58,7 @@ def open_parts(path: Path, past: LoadPast) -> ModelParts:
 def engine_on(url: str, bundle: Path) -> Iterator[Engine]:
     with Store(url) as store:
         engine = Engine(store, open_parts, EngineSettings())
-        engine.use(engine.open("first", bundle))
+        engine.model.use(engine.model.open("first", bundle))
         yield engine
         engine.close()
 

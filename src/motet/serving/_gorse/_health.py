@@ -33,4 +33,4 @@ def add_health(add: Adder, needs: Needs) -> None:
         found = health()
         if found.ready:
             return found
-        return PlainTextResponse(found.model_dump_json(by_alias=True), 503)
+        return PlainTextResponse(found.model_dump_json(by_alias=True), 503, {"Retry-After": "1"})

@@ -51,7 +51,7 @@ class Needs:
         self._engine.active.check([Event(one.type, one.user, one.item, one.value, one.time) for one in rows])
         write = self.store.feedback.add if mode == "add" else self.store.feedback.put
         write(rows, ids=ids, insert_missing=True)
-        self._engine.follow_now()
+        self._engine.model.follow_now()
 
     def meant_value(self, type: str, value: float) -> float:
         """The value that feedback means.
@@ -97,7 +97,7 @@ class Needs:
 
     def edited(self) -> None:
         """Take into account what was stored, from the next request on."""
-        self._engine.follow_now()
+        self._engine.model.follow_now()
 
     def _item_of_bundle(self, id: str) -> Item | None:
         live = self._engine.active.parts.live

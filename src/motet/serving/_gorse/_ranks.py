@@ -199,7 +199,7 @@ class Ranks:
         shown = ranked[offset : offset + n]
         if shown:
             answers = [_answer(one, at + 1) for at, one in enumerate(shown)]
-            self._engine.record_shown(served, user, None, answers)
+            self._engine.shown_log.record(answers, user=user, scenario=None, model=served.name)
         return [Score(id=one.item, score=one.value) for one in shown]
 
 

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.serving._methods import METHODS
+from motet.serving._paths import whole_id
 from motet.serving._problems import NotFoundError
 from motet.serving._work import Kind, Work
 
@@ -23,7 +25,6 @@ __all__ = ["MOST", "Adder", "Count", "GorseRoute", "Id", "Offset", "Words", "pro
 MOST: Final = 10_000
 """Most rows of a page, and most ranks of a list; more may be asked for."""
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"})
 _PLAIN: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": said, "content": {"text/plain": {"schema": {"type": "string"}}}}
     for status, said in {
@@ -31,7 +32,9 @@ _PLAIN: Final[dict[int | str, dict[str, Any]]] = {
         401: "The key is missing or wrong.",
         403: "The key does not allow this.",
         404: "There is no such thing.",
+        408: "The body took too long to arrive.",
         413: "The body is too large.",
+        415: "The content is no JSON.",
         422: "The request is wrong.",
         429: "Too many requests.",
         503: "Not possible now; the same request may be sent again.",
@@ -61,7 +64,7 @@ def _no_nul(said: str) -> str:
 Words = Annotated[str, AfterValidator(_no_nul)]
 """A text in the address that every database can hold."""
 
-Id = Annotated[Words, Path(min_length=1, max_length=512)]
+Id = Annotated[Words, BeforeValidator(whole_id), Path(min_length=1, max_length=512)]
 """An id in the address; there is no slash in it."""
 
 
@@ -131,7 +134,7 @@ class Adder:
         """Let each path say which methods it takes, where another is used; to be called when all are added."""
         for path, methods in self._methods.items():
             for same in (path, path + "/"):
-                others = sorted(_METHODS - methods)
+                others = sorted(METHODS - methods)
                 self._router.add_api_route(same, _refusal(methods), methods=others, include_in_schema=False)
 
     def get(self, path: str, summary: str, **options: Any) -> Callable[[_Endpoint], _Endpoint]:

@@ -34,11 +34,28 @@ __all__ = [
 ]
 
 
+def _null_is_the_default(schema: dict[str, Any]) -> None:
+    """Describe that null may stand for whatever need not be told."""
+    for name, said in schema.get("properties", {}).items():
+        kinds = said.get("anyOf", ())
+        if name in schema.get("required", ()) or {"type": "null"} in kinds or not ("type" in said or kinds):
+            continue
+        about = {key: said.pop(key) for key in ("title", "description", "default", "examples") if key in said}
+        plain = dict(said)
+        said.clear()
+        said.update({"anyOf": [plain, {"type": "null"}], **about})
+
+
 class _In(BaseModel):
     """A body: keys in any case, unknown keys left alone and null for the default, as Go reads JSON."""
 
     model_config = ConfigDict(
-        alias_generator=to_pascal, extra="ignore", frozen=True, strict=True, allow_inf_nan=False
+        alias_generator=to_pascal,
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra=_null_is_the_default,
     )
 
     @model_validator(mode="before")
