@@ -165,3 +165,39 @@ def test_a_choice_of_two_spans_is_told_as_it_was_said(films: FastReader, text: s
     read = films.read(text)
     assert not read.ranges
     assert len(read.unmet) == 1 and read.unmet[0] in text and "1990" in read.unmet[0]
+
+
+ELSEWHERE: dict[str, Slots] = {
+    # phrasings beside those of the third set, whose errors were read
+    "war films of the past 20 years": {"must": ["War"], "year": (1978, None)},
+    "thrillers made in the last 5 years": {"must": ["Thriller"], "year": (1993, None)},
+    "musical or opera about Paris": {"prefer": ["Musical"], "wants": "opera Paris"},
+    "show me three about baseball": {"count": 3, "wants": "baseball"},
+    "westerns. Give me four from the fifties": {"must": ["Western"], "count": 4, "year": (1950, 1959)},
+    "不是法国拍的喜剧": {"must": ["Comedy"], "unmet": ["不要法国"]},
+    "老套的喜剧": {"must": ["Comedy"], "wants": "老套"},
+}
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_what_the_third_set_showed(films: FastReader, slots: Plain, text: str) -> None:
+    assert slots(films.read(text)) == ELSEWHERE[text]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "low", "high", "count"),
+    [
+        ("westerns from the sixties", "also from the fifties", 1950, 1969, None),
+        ("七十年代的爱情片", "也要八十年代的", 1970, 1989, None),
+        ("westerns from the sixties", "from the fifties", 1950, 1959, None),
+        ("westerns from the sixties", "and the fifties as well", 1950, 1969, None),
+        ("westerns from the sixties", "also from the nineties", 1990, 1999, None),
+        ("westerns from the sixties", "5 more", 1960, 1969, 5),
+    ],
+)
+def test_spans_that_touch_are_put_together(
+    films: FastReader, first: str, then: str, low: float, high: float, count: int | None
+) -> None:
+    read = films.read(then, films.read(first), ["1"])
+    assert [(r.low, r.high) for r in read.ranges] == [(low, high)]
+    assert read.count == count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from motet.requests._item import Scan
+from motet.requests._item import Item, Scan
 from motet.requests._reading import Reading, TagSaid
 
 __all__ = ["read_backwards"]
@@ -65,6 +65,24 @@ def _join_choices(scan: Scan, reading: Reading) -> None:
         if any(item.has("or") for item in between) and all(item.has(*_BETWEEN_CHOICES) for item in between):
             first.hedged = second.hedged = first.choice = second.choice = True
             _join_list_before(scan, wanted, first)
+    for said in wanted:  # "documentary or biography", of which the catalogue knows only one
+        said.hedged = said.hedged or _or_unknown(scan, said.at)
+
+
+def _or_unknown(scan: Scan, at: int) -> bool:
+    """Whether "or" joins a tag to a word that is not known."""
+    after = at + 1
+    while after < len(scan.items) and scan.items[after].has("noun"):
+        after += 1
+    rest = scan.items[after : after + 2]
+    before = scan.items[max(at - 2, 0) : at]
+    return (len(rest) == 2 and _is_or(scan, rest[0]) and rest[1].has("word")) or (
+        len(before) == 2 and before[0].has("word") and _is_or(scan, before[1])
+    )
+
+
+def _is_or(scan: Scan, item: Item) -> bool:
+    return item.has("or") and scan.words[item.start] in ("or", "或", "或者")
 
 
 def _join_list_before(scan: Scan, wanted: list[TagSaid], last: TagSaid) -> None:

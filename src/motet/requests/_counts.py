@@ -74,8 +74,10 @@ def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     after = items[stop] if stop < len(items) else None
     if after is not None and (after.has("old_years", "year_word") or words[after.start] in ("岁", "周")):
         return False  # how old somebody is
-    if after is not None and words[after.start] in _MEASURES:
-        return True
+    if after is not None and (words[after.start] in _MEASURES or words[after.start] == "more"):
+        return True  # "3 more like it"
+    if after is not None and words[after.start] in _OPENERS and _is_asked_for(scan, at):
+        return True  # "show ten from the nineties"
     alone = after is None or after.has("end", "comma", "but")
     if alone and (
         limit
@@ -104,6 +106,18 @@ def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     return False
 
 
+def _is_asked_for(scan: Scan, at: int) -> bool:
+    """Whether a number is all that a clause asks for: right behind "show" or "give me", or first in it."""
+    before = scan.items[at - 1] if at else None
+    if before is None or before.has("pos", "comma", "end", "only", "instead"):
+        return True
+    return scan.words[before.stop - 1] in _ASKING
+
+
+_ASKING = frozenset(
+    ["show", "give", "me", "us", "want", "need", "find", "suggest", "recommend", "pick", "list", "name"]
+)
+_OPENERS = frozenset(["from", "about", "with", "without", "like"])
 _OWNERS = frozenset(["my", "our", "his", "her", "their", "your", "us", "we", "were", "am", "turning"])
 _MEASURES = frozenset("部个本件款首张条只双种场")
 _PREPOSITIONS = frozenset(["of", "in", "on", "at", "from", "with", "about", "for", "to", "by", "than"])

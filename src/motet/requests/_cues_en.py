@@ -46,7 +46,7 @@ ENGLISH: Final[Mapping[str, str]] = {
         are okay, is good too, if you have it, would be a plus, is a plus, preferred, fine by me, is welcome""",
     "or": "or, or else, and or",
     "and": "and, plus, as well as, along with, together with",
-    "also": "also, too, and also, in addition, additionally",
+    "also": "also, too, and also, as well, in addition, additionally",
     "like": """like, similar to, along the lines of, in the style of, in the vein of, reminiscent of, such as,
         resembling, resembles, comparable to, close to, much like, a lot like, kind of like, sort of like, just like,
         something like, anything like, same as, the same kind as, as good as, in the spirit of, inspired by, more like,

@@ -29,6 +29,7 @@ from motet.requests._scopes import (
     fact_at,
     is_liked,
     is_part,
+    joins_unknown,
     limit_of_refused,
     list_goes_on,
     negates_backwards,
@@ -232,11 +233,7 @@ class _Interpreter:
             self.negated = None
         elif words[item.start] == "的" and self.has_object and self._ends_lack(at):
             self.negated = None  # 没有爱情的犯罪片: crime films that lack romance
-        elif (
-            at
-            and self.items[at - 1].has("word")
-            and self.scan.text[max(self.scan.tokens[item.start].start - 1, 0)] == "-"
-        ):
+        elif at and self.items[at - 1].has("word") and self.scan.before(item.start) == "-":
             self._word(item, self.negated is not None)  # "feel-good" is one word
 
     def _ends_lack(self, at: int) -> bool:
@@ -333,6 +330,8 @@ class _Interpreter:
             self.reading.tone = "brief" if item.has("brief") else "warm"
         elif item.has("others") and self.follows and self.shown:
             self.reading.without += self.shown
+        elif item.has("by_after") and self.negated and self.lacks and self.has_object:
+            self.negated = None  # 不是美国拍的纪录片
         elif item.has("by", "by_after", "like", "like_after"):
             return self._points(at)
         elif item.has("that", "those") and self.follows:
@@ -341,13 +340,9 @@ class _Interpreter:
                 self.scan, at, self.reading, self.shown, self.negated is not None and not self.has_object
             )
             self.has_object = self.has_object or len(self.reading.without) > known
-        elif (
-            item.has("pos", "also")
-            and self.negated
-            and self.has_object
-            and not item.has("gt", "lt", "ge", "le")
-        ):
-            self.negated = None
+        elif item.has("pos", "also") and not item.has("gt", "lt", "ge", "le"):
+            self.reading.also = self.reading.also or item.has("also")
+            self.negated = None if self.has_object else self.negated
         return at + 1
 
     def _excepts(self, at: int) -> int | None:
@@ -378,6 +373,8 @@ class _Interpreter:
     def _compares(self, at: int) -> bool:
         following = self.items[at + 1] if at + 1 < len(self.items) else None
         if following is not None and following.has("than") and at + 2 < len(self.items):
+            return False
+        if joins_unknown(self.scan, at):
             return False
         too = self.scan.words[self.items[at].start] in ("too", "太")
         if self.negated is not None and not self.has_object and not too:

@@ -51,6 +51,11 @@ class Scan:
     items: list[Item]
     foreign: bool = False
 
+    def before(self, token: int) -> str:
+        """The character before a token; empty at the beginning."""
+        start = self.tokens[token].start
+        return self.text[start - 1 : start] if start else ""
+
     def said(self, start: int, stop: int) -> str:
         """The text of some tokens."""
         return self.text[self.tokens[start].start : self.tokens[stop - 1].end] if stop > start else ""

@@ -115,6 +115,9 @@ def _ranges(
         old = ranges.get(column)
         low = limit.low if limit.low is not None or old is None else old.low
         high = limit.high if limit.high is not None or old is None else old.high
+        if reading.also and old is not None and (both := _together(old, limit)):
+            ranges[column] = both
+            continue
         if reading.instead or (low is not None and high is not None and low > high):
             low, high = limit.low, limit.high
         ranges[column] = Range(column=column, low=low, high=high)
@@ -126,6 +129,15 @@ def _ranges(
     clashes |= reading.clashes
     whole = [limit for column, limit in ranges.items() if column not in clashes]
     return (*whole, *itertools.chain(*clashes.values()))
+
+
+def _together(old: Range, new: Range) -> Range | None:
+    """Two spans that touch as one: "from the eighties", "and from the seventies as well"."""
+    if old.low is None or old.high is None or new.low is None or new.high is None:
+        return None
+    if new.low > old.high + 1 or old.low > new.high + 1:
+        return None
+    return Range(column=old.column, low=min(old.low, new.low), high=max(old.high, new.high))
 
 
 def _quotas(

@@ -37,7 +37,7 @@ def place_at(tokens: list[Token], words: list[str], at: int, ordinals: Mapping[s
         found = _LAST_HAN.match(joined)
         return Item(_ORDINAL, (-1,), at, at + found.end()) if found else None
     start = at + (words[at] == "the")
-    if start < len(words) and words[start] in ordinals:
+    if start < len(words) and words[start] in ordinals and not _counts_years(words, start + 1):
         if start == at and words[start] != "last" and at and words[at - 1] not in ("the", "and", "or", "not"):
             return None
         stop = start + 1
@@ -53,3 +53,8 @@ def place_at(tokens: list[Token], words: list[str], at: int, ordinals: Mapping[s
         if place == int(place) and 1 <= place <= 100 and words[at] == "number":
             return Item(_ORDINAL, (int(place) - 1,), at, at + 2)
     return None
+
+
+def _counts_years(words: list[str], at: int) -> bool:
+    """Whether years follow: "the last 10 years"."""
+    return any(word in ("year", "years") for word in words[at : at + 3])

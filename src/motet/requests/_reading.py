@@ -47,6 +47,7 @@ class Reading:
         seen: Rows that somebody says to know.
         compared: Columns to be moved on, with +1 for more and −1 for less: "older", "cheaper".
         freed: Whether limits of numbers are lifted.
+        also: Whether what is said now comes beside what was said before.
         again: Whether everything that was said before is forgotten.
         instead: Whether what is said now takes the place of what was said before.
     """
@@ -68,5 +69,6 @@ class Reading:
     unmet: list[str] = field(default_factory=list)
     compared: dict[str, int] = field(default_factory=dict)
     freed: bool = False
+    also: bool = False
     again: bool = False
     instead: bool = False

@@ -17,6 +17,7 @@ __all__ = [
     "fact_at",
     "is_liked",
     "is_part",
+    "joins_unknown",
     "limit_of_refused",
     "list_goes_on",
     "negates_backwards",
@@ -138,6 +139,17 @@ def is_part(scan: Scan, at: int) -> bool:
         and scan.tokens[other.start].kind == "han"
         and (other.stop == item.start or other.start == item.stop)
         for other in near
+    )
+
+
+def joins_unknown(scan: Scan, at: int) -> bool:
+    """Whether a Chinese word goes on with a character that is not known: 老 in 老套."""
+    after = scan.items[at + 1 : at + 2]
+    return (
+        scan.tokens[scan.items[at].start].kind == "han"
+        and bool(after)
+        and after[0].has("word")
+        and scan.tokens[after[0].start].kind == "han"
     )
 
 

@@ -8,6 +8,7 @@ from motet.requests._item import Scan
 from motet.requests._lexicon import Lexicon
 from motet.requests._narrow import choice_said, narrow
 from motet.requests._reading import Reading
+from motet.requests._scopes import joins_unknown
 
 __all__ = ["is_vague", "read_comparison", "read_vague"]
 
@@ -45,6 +46,8 @@ def is_vague(scan: Scan, at: int, lexicon: Lexicon) -> bool:
     """Whether "old", "new" or "cheap" limits a column, and is no part of what something is about or of a name."""
     item = scan.items[at]
     around = [scan.words[k] for k in (item.start - 1, item.stop) if 0 <= k < len(scan.words)]
+    if joins_unknown(scan, at):
+        return False
     if around == ["as", "as"]:  # "as old as the hills"
         return False
     if lexicon.column("year" if item.has("old", "new") else "money") is None or _about(scan, at):
