@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from motet.bundle import load_bundle, save_bundle
+from motet.data import liking
 from motet.errors import DataError
 from motet.models import build_model
 from motet.recommend import (
@@ -320,8 +322,32 @@ def test_what_is_popular_in_a_scenario(live: LiveRecommender) -> None:
     answer = live.recommend(Query(scenario="search", k=3))
     assert answer.served_by == "scenario_popular"
     assert answer.items[0].item == "70"
-    assert answer.links == {"scenario_popular": 1, "popular": 2}
-    assert live.recommend(Query(scenario="home", k=3)).served_by == "popular"
+    assert answer.links == {"scenario_popular": 3}
+    assert live.recommend(Query(k=3)).served_by == "popular"
+
+
+@pytest.mark.parametrize("place", ["home", "search", "checkout"])
+def test_what_was_popular_in_a_scenario_is_known_from_the_start(live: LiveRecommender, place: str) -> None:
+    behaviour, data = live.bundle.behaviour, live.bundle.data
+    assert behaviour.scenario is not None
+    task = liking(live.schema)
+    liked = behaviour.label(str(task)) > 0
+    here = liked & (behaviour.scenario == data.encoder.scenarios.index(place))
+    age_s = (behaviour.time[liked].max() - behaviour.time[here]) / 1e6
+    weight = np.bincount(behaviour.items.values[here], 0.5 ** (age_s / (30 * 86_400)), len(data.items))
+    answer = live.recommend(Query(scenario=place, k=3))
+    assert answer.served_by == "scenario_popular"
+    assert [one.item for one in answer.items] == [
+        data.item_ids[int(at)] for at in np.argsort(-weight, kind="stable")[:3]
+    ]
+
+
+def test_a_bundle_that_kept_no_scenarios_has_what_is_told(recommender: Recommender) -> None:
+    bundle = replace(recommender.bundle, behaviour=replace(recommender.bundle.behaviour, scenario=None))
+    older = LiveRecommender(Recommender(bundle))
+    assert older.recommend(Query(scenario="home", k=3)).served_by == "popular"
+    older.add_events([LiveEvent(user="v", item="70", type="click", value=1, at_s=2e9, scenario="home")])
+    assert older.recommend(Query(scenario="home", k=3)).items[0].item == "70"
 
 
 def test_memory_of_users_is_bounded_and_can_be_loaded(recommender: Recommender) -> None:

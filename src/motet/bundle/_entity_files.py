@@ -42,18 +42,21 @@ def read_catalogue(directory: Path, schema: Schema) -> Catalogue | None:
 def write_behaviour(directory: Path, data: Dataset) -> None:
     """Write ``behaviour.safetensors``: the latest events of each user, with their labels."""
     behaviour = behaviour_of(data)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "items.values": behaviour.items.values,
         "items.offsets": behaviour.items.offsets,
         "time": behaviour.time,
         "labels": behaviour.labels,
     }
+    if behaviour.scenario is not None:
+        columns["scenario"] = behaviour.scenario
     arrays: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(a) for name, a in columns.items()}
     save_file(arrays, str(directory / "behaviour.safetensors"))
 
 
 def read_behaviour(directory: Path, encoder: Encoder) -> Behaviour:
-    """Read what :func:`write_behaviour` wrote."""
+    """Read what :func:`write_behaviour` wrote; bundles of before it kept scenarios have none."""
     arrays = load_file(str(directory / "behaviour.safetensors"))
     items = Ragged(arrays["items.values"], arrays["items.offsets"])
-    return Behaviour(items, arrays["time"], arrays["labels"], tuple(encoder.interaction_tasks))
+    tasks = tuple(encoder.interaction_tasks)
+    return Behaviour(items, arrays["time"], arrays["labels"], tasks, arrays.get("scenario"))

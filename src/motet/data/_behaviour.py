@@ -27,12 +27,14 @@ class Behaviour:
         time: Microseconds since 1970, int64 [n]; zeros where the schema has no time.
         labels: float32 with NaN where missing, [n, T], in the order of ``tasks``.
         tasks: Names of the tasks on interactions.
+        scenario: Code of the scenario of each event, 0 for unknown, int16 [n]; None where nobody kept it.
     """
 
     items: Ragged
     time: NDArray[np.int64]
     labels: NDArray[np.float32]
     tasks: tuple[str, ...]
+    scenario: NDArray[np.int16] | None = None
 
     def events(self, user: int) -> slice:
         """Where the events of a user lie; empty for a user beyond those known."""
@@ -70,6 +72,7 @@ def behaviour_of(data: Dataset, *, last: int = 500, splits: tuple[str, ...] | No
         data.time[rows],
         data.labels[rows],
         tuple(data.encoder.interaction_tasks),
+        data.scenario[rows] if data.schema.keys.scenario is not None else None,
     )
 
 

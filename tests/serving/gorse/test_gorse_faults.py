@@ -160,3 +160,23 @@ def test_reads_go_on_while_the_database_is_gone(serve: Serve, own_postgres: Post
         assert http.post("/feedback", json=[READ]).status_code == 200
         assert http.get("/health/ready").json()["Ready"] is True
         assert http.get("/feedback/read/ann/10").json()["Value"] == 2.0
+
+
+def test_a_model_that_fails_leaves_categories_and_what_was_read_out(
+    http: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id, categories in (("a", ["x"]), ("b", ["x", "y"]), ("c", ["y"])):
+        assert http.post("/item", json={"ItemId": id, "Categories": categories}).is_success
+    assert http.post("/feedback", json=[{**READ, "UserId": "ann", "ItemId": "a"}]).is_success
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("the model")
+
+    monkeypatch.setattr(type(engine.active.parts.live), "recommend", broken)
+    assert set(http.get("/recommend/bob?category=x").json()) == {"a", "b"}
+    assert http.get("/recommend/ann?category=x").json() == ["b"]
+    assert http.get("/recommend/bob?category=x&category=y").json() == ["b"]
+    assert http.get("/recommend/bob?category=nothing").json() == []
+    assert len(http.get("/recommend/bob").json()) == 10
+    session = http.post("/session/recommend?category=x", json=[{**READ, "ItemId": "b"}]).json()
+    assert [one["Id"] for one in session] == ["a"]

@@ -73,8 +73,8 @@ class DecayedLikes:
 class Popular:
     """What many like, as a source of candidates.
 
-    Likes are those of the bundle's behaviour and those told while serving; of scenarios only the latter, for
-    a bundle does not keep where a like was.
+    Likes are those of the bundle's behaviour and those told while serving; of scenarios only the latter where the
+    bundle was written before bundles kept where a like was.
 
     Args:
         bundle: With behaviour.
@@ -96,6 +96,14 @@ class Popular:
         self._items = len(bundle.data.items)
         self._all = DecayedLikes(rows, behaviour.time[liked] / 1e6, self._items, half_life_s=half_life_s)
         self._places: dict[str, DecayedLikes] = {}
+        if by_scenario and behaviour.scenario is not None:
+            where, time_s = behaviour.scenario[liked], behaviour.time[liked] / 1e6
+            for code, scenario in enumerate(bundle.data.encoder.scenarios[: _MOST_SCENARIOS + 1]):
+                here = where == code
+                if code and here.any():  # 0 is unknown
+                    self._places[scenario] = DecayedLikes(
+                        rows[here], time_s[here], self._items, half_life_s=half_life_s
+                    )
         self._lock = threading.Lock()
 
     def add(

@@ -93,11 +93,22 @@ class Ranks:
     def ordered(self, name: str, n: int, offset: int, categories: Sequence[str], reader: str) -> list[Score]:
         """A list that is the same for everybody; see :data:`ORDERS`."""
         served = self._engine.active
+        read = (self._read_by(reader) or ()) if reader else ()
+        return self._ordered(served, name, n, offset, self._filter(served, categories), read)
+
+    def _ordered(
+        self,
+        served: ServedModel,
+        name: str,
+        n: int,
+        offset: int,
+        wanted: AnyFilter | None,
+        without: Sequence[str],
+    ) -> list[Score]:
         live = served.parts.live
         now = live.items.now
-        read = now.rows((self._read_by(reader) or ()) if reader else ())
+        read = now.rows(without)
         nothing: NDArray[np.int64] = np.zeros(0, np.int64)
-        wanted = self._filter(served, categories)
         ask = Ask(now, live.items.eligible(now, wanted), np.unique(read[read >= 0]), None, nothing)
         k = _depth(n, offset)
         if name != "latest":
@@ -195,7 +206,13 @@ class Ranks:
             raise
         except Exception:
             _log.exception("recommending failed; the list is by popularity")
-            return self.ordered("popular", n, offset, (), user or "")
+            read = self._read_by(user) if user else None
+            without = (*query.exclude, *(read or ()))
+            found = self._ordered(served, "popular", _depth(n, offset), 0, query.filter, without)
+            popular = {one.id for one in found}
+            newest = self._ordered(served, "latest", _depth(n, offset), 0, query.filter, without)
+            found += [Score(id=one.id, score=0.0) for one in newest if one.id not in popular]
+            return found[offset : offset + n]
         shown = ranked[offset : offset + n]
         if shown:
             answers = [_answer(one, at + 1) for at, one in enumerate(shown)]
