@@ -2,14 +2,16 @@
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
 # make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
-#                  train, score, text, stream, quality, generation, requests, knowledge, reasons, profiles, lists, tuning, safety
+#                  train, score, text, stream, quality, generation, requests, knowledge, reasons, profiles, lists, tuning, safety,
+#                  service
+# make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality generation requests knowledge reasons profiles lists tuning safety
-.PHONY: demo serve test check benchmark clean $(PARTS:%=benchmark-%)
+PARTS  := train score text stream quality generation requests knowledge reasons profiles lists tuning safety service
+.PHONY: demo serve test check benchmark soak clean $(PARTS:%=benchmark-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +88,15 @@ benchmark-tuning: $(VENV)/.installed
 
 benchmark-safety: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.safety
+
+benchmark-service: $(VENV)/.installed $(RUN)/manifest.json
+	$(BIN)/python -m benchmarks.service_speed --bundle $(RUN)
+	$(BIN)/python -m benchmarks.service_swaps --bundle $(RUN)
+	$(BIN)/python -m benchmarks.service_faults --bundle $(RUN)
+
+soak: $(VENV)/.installed $(RUN)/manifest.json
+	$(BIN)/python -m benchmarks.service_soak --bundle $(RUN)
+	$(BIN)/python -m benchmarks.service_faults --bundle $(RUN)
 
 clean:
 	rm -rf $(VENV) .venv-peers runs data

@@ -1,6 +1,6 @@
 """The service killed at random moments, its disk full, its database gone: what is lost, and does it come back?
 
-    python -m benchmarks.service_faults [--bundle DIR] [--kills N] [--seed N] [--json FILE]
+    python -m benchmarks.service_faults [--bundle DIR] [--parts kills disk database] [--kills N] [--seed N] [--json FILE]
 
 Killing: under a load that recommends and posts events with ids, SIGKILL comes at a random moment; the service is
 started again as a supervisor would, batches that nobody acknowledged are sent again and so are some that were. At the
@@ -37,6 +37,7 @@ from motet.testing import PostgresServer
 
 __all__ = ["disk_full", "killed", "main", "postgres_gone"]
 
+_PARTS = ("kills", "disk", "database")
 _DISK_MIB = 24
 _PATIENCE_S = 60.0
 
@@ -258,8 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bundle", type=Path, default=Path("runs/demo"))
-    parser.add_argument("--kills", type=int, default=100, help="0 leaves this part out")
-    parser.add_argument("--seconds", type=float, default=10.0, help="before, during and after an outage; 0 leaves them out")  # fmt: skip
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=10.0, help="before, during and after an outage")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
@@ -268,12 +270,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: dict[str, dict[str, Any]] = {}
     with watch.over("the service"), tempfile.TemporaryDirectory(prefix="motet-faults-") as folder:
         place = Path(folder)
-        if options.kills:
+        if "kills" in options.parts:
             results["kill -9"] = killed(options.bundle, place, options.kills, options.seed)
-        if options.seconds:
+        if "disk" in options.parts:
             results["disk full"] = disk_full(options.bundle, place, options.seconds)
-            if PostgresServer.programs():
-                results["database gone"] = postgres_gone(options.bundle, options.seconds)
+        if "database" in options.parts and PostgresServer.programs():
+            results["database gone"] = postgres_gone(options.bundle, options.seconds)
     met = report(results)
     print_machine(watch)
     write_json(options.json, "service_faults", watch, results)

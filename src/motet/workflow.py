@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ from motet.knowledge import (
     read_written_knowledge,
     write_knowledge,
 )
-from motet.language import VectorCache, build_encoder, build_generator, encode_cached
+from motet.language import TextEncoder, VectorCache, build_encoder, build_generator, encode_cached
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
@@ -79,9 +80,14 @@ class Prepared:
 
 def text_encoder(settings: LanguageSettings, progress: Progress = silent) -> TextToVectors:
     """A function from texts to vectors that keeps what it has encoded; no model is loaded before it is called."""
+    built: list[TextEncoder] = []  # of the first call: a service is told one item after the other
+    lock = Lock()
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
-        return encode_cached(build_encoder(settings), texts, VectorCache(), progress)
+        with lock:
+            if not built:
+                built.append(build_encoder(settings))
+        return encode_cached(built[0], texts, VectorCache(), progress)
 
     return encode
 

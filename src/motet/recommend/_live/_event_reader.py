@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,10 @@ from motet.schema import expression_columns, parse_expression
 __all__ = ["EventReader", "Meant"]
 
 _ENOUGH: Final = 0.5
+_LATEST: Final = 10_000
+
+_Key: TypeAlias = tuple[Any, ...]
+_Meaning: TypeAlias = tuple[frozenset[str], bool | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ class EventReader:
                 self._columns |= set(expression_columns(task.label))
         self._tasks = {n for n, t in schema.tasks.items() if t.on == "interaction"}
         self._shares = held_shares(bundle)
+        # what was just read to be checked is read again to be taken in; not whose it was
+        self._latest: OrderedDict[_Key, _Meaning] = OrderedDict()
+        self._lock = threading.Lock()
 
     def read(self, events: Sequence[LiveEvent]) -> list[Meant]:
         """What events mean, in their order.
@@ -71,6 +80,20 @@ class EventReader:
         Raises:
             DataError: If a cell is not of its column's kind.
         """
+        keys = [_key(event) for event in events]
+        with self._lock:
+            found = {key: self._latest[key] for key in keys if key in self._latest}
+        new = {key: event for key, event in zip(keys, events, strict=True) if key not in found}
+        if new:
+            read = self._read(list(new.values()))
+            found |= {key: (one.held, one.liked, one.scenario) for key, one in zip(new, read, strict=True)}
+            with self._lock:
+                self._latest |= {key: found[key] for key in new}
+                while len(self._latest) > _LATEST:
+                    self._latest.popitem(last=False)
+        return [Meant(event, *found[key]) for key, event in zip(keys, events, strict=True)]
+
+    def _read(self, events: Sequence[LiveEvent]) -> list[Meant]:
         rows = [self._cells(event) for event in events]
         told = [at for at, row in enumerate(rows) if row]
         by_columns = self._by_columns([events[at] for at in told], [rows[at] for at in told])
@@ -133,6 +156,12 @@ class EventReader:
             one = self._by_task(event, known, likes[at])
             meant.append(Meant(event, one.held, one.liked, event.scenario or places[at]))
         return meant
+
+
+def _key(event: LiveEvent) -> _Key:
+    """All that the meaning of an event rests on: not whose it is, nor of which item."""
+    columns = tuple((name, type(cell), cell) for name, cell in sorted(event.columns.items()))
+    return event.type, type(event.value), event.value, event.at_s, event.scenario, columns
 
 
 def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:

@@ -1,0 +1,197 @@
+"""A day's mixture of requests for some minutes without a pause: do errors, latency or memory creep in?
+
+    python -m benchmarks.service_soak [--bundle DIR] [--minutes M] [--json FILE]
+
+Six clients send what a day brings, each kind as often as `benchmarks/_traffic.py` says: lists, explained and filtered
+ones, sessions, events, items and users told, rankings, similar items, explanations, profiles, requests in words, pages,
+numbers, and Gorse's calls. Each minute the model is swapped, every fifth time for one that is loaded anew.
+Memory and latency are compared between the first and the last third, with the line through them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._bundles import variant
+from benchmarks._load import Answered, Load, Tally, quantiles
+from benchmarks._machine import MachineWatch
+from benchmarks._service import Service, end_on_signals, motet_serve
+from benchmarks._table import print_machine, print_table, write_json
+from benchmarks._traffic import DAY, Traffic
+from benchmarks._trend import line_through
+
+__all__ = ["main", "soaked"]
+
+_CLIENTS = 6
+_SWAP_S = 60.0
+_FRESH_EVERY = 5
+_MOST_MEMORY = 0.05
+_MOST_LATENCY = 0.25
+
+
+def soaked(service: Service, bundle: Path, place: Path, seconds: float) -> dict[str, Any]:
+    """Send a day's requests.
+
+    Args:
+        service: Which runs with its pages, with the bundle.
+        bundle: The bundle.
+        place: For further bundles.
+        seconds: How long.
+    """
+    fresh = [variant(bundle, place / f"fresh{k}", 1 + k) for k in range(3)]
+    names = [service.ask("GET", "/v1/models")[0]["name"]]
+    names.append(
+        service.ask("POST", "/v1/models", {"path": str(variant(bundle, place / "second", 99))})["name"]
+    )
+    traffic = Traffic(service, pages=True)
+    load = Load(service, [traffic.stream(f"client {k}", DAY) for k in range(_CLIENTS)]).start()
+    began_s = time.perf_counter()
+    stop = threading.Event()
+    memory: list[tuple[float, float]] = []
+    swap_s: list[float] = []
+
+    def swap() -> None:
+        while not stop.wait(_SWAP_S):
+            number, at_s = len(swap_s) + 1, time.perf_counter()
+            if number % _FRESH_EVERY == 0:
+                path = fresh[number // _FRESH_EVERY % len(fresh)]
+                service.ask("POST", "/v1/models", {"path": str(path), "activate": True})
+            else:
+                service.ask("POST", f"/v1/models/{names[number % 2]}/activate")
+            swap_s.append(time.perf_counter() - at_s)
+
+    swapper = threading.Thread(target=swap, daemon=True)
+    swapper.start()
+    try:
+        while (at_s := time.perf_counter() - began_s) < seconds:
+            memory.append((at_s, service.rss_bytes() / 2**20))
+            if len(memory) % 60 == 0:
+                print(f"{at_s / 60:.0f} min · {load.count:,} requests · {memory[-1][1]:.0f} MiB", flush=True)
+            time.sleep(1.0)
+    finally:
+        tally = load.stop()
+        stop.set()
+        swapper.join()
+    return {
+        **figures(tally, memory, began_s, seconds),
+        "swaps": len(swap_s),
+        "swap": quantiles(np.array(swap_s)),
+    }
+
+
+def figures(
+    tally: Tally, memory: Sequence[tuple[float, float]], began_s: float, seconds: float
+) -> dict[str, Any]:
+    """Both thirds, and the lines.
+
+    Args:
+        tally: Of all requests.
+        memory: Resident MiB at seconds since the beginning.
+        began_s: When that was.
+        seconds: How long it went on.
+    """
+    third = seconds / 3
+    first = [one for one in tally.answered if one.at_s - began_s < third]
+    last = [one for one in tally.answered if one.at_s - began_s >= 2 * third]
+    lists = [one for one in tally.answered if one.kind == "recommend" and one.right]
+    windows = np.array([int((one.at_s - began_s) // 10) for one in lists])
+    times = np.array([one.elapsed_s * 1e3 for one in lists])
+    at = [k for k in np.unique(windows).tolist() if np.count_nonzero(windows == k) >= 5]
+    latency = line_through([10.0 * k for k in at], [float(np.median(times[windows == k])) for k in at])
+    later = [one for one in memory if one[0] >= third]
+    growth = line_through([s for s, _ in later], [mib for _, mib in later])
+    return {
+        "seconds": seconds,
+        "load": tally.summary(),
+        "wrong": tally.wrong,
+        "kinds": tally.by_kind(),
+        "first_third": _by_kind(first),
+        "last_third": _by_kind(last),
+        "latency_slope_ms_per_minute": latency.slope * 60,
+        "latency_change": _median(last) / _median(first) - 1,
+        "memory_slope_mib_per_minute": growth.slope * 60,
+        "memory_change": growth.change,
+        "memory_first_third_mib": float(np.mean([mib for s, mib in memory if s < third])),
+        "memory_last_third_mib": float(np.mean([mib for s, mib in memory if s >= 2 * third])),
+        "memory_mib": [memory[k] for k in range(0, len(memory), max(1, len(memory) // 15))],
+    }
+
+
+def _median(answered: list[Answered]) -> float:
+    """Median seconds of a plain list; not a number where none was asked for."""
+    found = [one.elapsed_s for one in answered if one.kind == "recommend" and one.right]
+    return float(np.median(found)) if found else float("nan")
+
+
+def _by_kind(answered: list[Answered]) -> dict[str, dict[str, float]]:
+    return Tally(answered).by_kind()
+
+
+def report(found: dict[str, Any]) -> bool:
+    """Print the figures; whether the goals are met."""
+    load, first, last = found["load"], found["first_third"], found["last_third"]
+    rows = []
+    for kind, one in found["kinds"].items():
+        a, b = first.get(kind, {}), last.get(kind, {})
+        rows.append([kind, one["requests"], one["errors"], a.get("median_ms", "-"), b.get("median_ms", "-"), a.get("p99_ms", "-"), b.get("p99_ms", "-")])  # fmt: skip
+    rows.append(["together", load["requests"], load["errors"], "", "", "", ""])
+    head = [
+        "",
+        "requests",
+        "errors",
+        "median ms, first third",
+        "last third",
+        "p99 ms, first third",
+        "last third",
+    ]
+    print_table(f"{found['seconds'] / 60:g} minutes of a day's requests, {found['swaps']} swaps", head, rows)
+    print_table("Resident memory", ["second", "MiB"], found["memory_mib"])
+    print(
+        f"\n{load['requests']:,} requests, {load['requests_per_s']:.0f} a second · lists: "
+        f"{found['latency_slope_ms_per_minute']:+.2f} ms a minute, {found['latency_change']:+.0%} in the median from the first to the last third · "
+        f"memory after the first third: {found['memory_slope_mib_per_minute']:+.2f} MiB a minute, {found['memory_change']:+.1%}"
+    )
+    for one in found["wrong"]:
+        print(f"wrong: {one}")
+    steady = found["latency_change"] <= _MOST_LATENCY
+    flat = found["memory_change"] <= _MOST_MEMORY
+    print(
+        f"errors: {load['errors']} (goal 0) · latency {'flat' if steady else 'grows'} (goal: at most {_MOST_LATENCY:.0%}) · "
+        f"memory {'flat' if flat else 'grows'} (goal: at most {_MOST_MEMORY:.0%})"
+    )
+    return not load["errors"] and steady and flat
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and write the JSON file if asked; returns 0, or 1 where a goal is missed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.service_soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bundle", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    end_on_signals()
+    watch = MachineWatch()
+    with watch.over("the service"), tempfile.TemporaryDirectory(prefix="motet-soak-") as folder:
+        place = Path(folder)
+        with motet_serve(options.bundle, place / "store.sqlite", log=place / "log") as service:
+            found = soaked(service, options.bundle, place, 60 * options.minutes)
+    met = report(found)
+    print_machine(watch)
+    write_json(options.json, "service_soak", watch, found)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
