@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality generation requests knowledge reasons profiles lists tuning safety service
+PARTS  := train score text stream quality generation requests ask knowledge reasons profiles lists tuning safety service
 .PHONY: demo serve test check benchmark soak clean $(PARTS:%=benchmark-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -70,6 +70,9 @@ benchmark-generation: $(VENV)/.installed
 
 benchmark-requests: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.requests --reader both
+
+benchmark-ask: demo
+	$(BIN)/python -m benchmarks.ask_ranking $(RUN) --data data/movielens-100k
 
 benchmark-knowledge: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.graph

@@ -25,9 +25,8 @@ class AnsweredItem:
         id: Its id.
         name: What it is called.
         rank: From 1.
-        value: What it was ranked by within those that miss as much: what the user takes up next and what
-            is liked, together, and the soft parts of the request, in standard deviations over the
-            items that may come; comparable within one answer only.
+        value: What it was ranked by within those that miss as much: what the schema ranks by and the
+            soft parts of the request, in standard deviations over the items that may come; comparable within one answer only.
         predictions: Every task's prediction, on the label's own scale.
         reason: Why it is here, in the language of the request.
         misses: Parts of the request that it does not meet, in words; never an exclusion.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._match import standardised
 from motet.data import liking
 from motet.recommend import Recommender
 
@@ -28,11 +27,10 @@ class ModelScores:
 
 
 def model_scores(recommender: Recommender, user: str, scenario: str | None) -> ModelScores:
-    """Score every item for a user by what comes next and by what is liked, equally.
+    """Score every item for a user by what the schema ranks by, and say how probably each is liked.
 
-    A retrieval task ranks by what a user takes up next, which is not what the user then likes: alone
-    it puts what everybody tries before what this user enjoys, against the numbers shown beside it.
-    Where the schema has both, scores are the sum of both in standard deviations.
+    A sum with what is liked ranked worse: of films that people liked later, ten answers to a request
+    hold fewer (``python -m benchmarks.ask_ranking``). Being liked only keeps poor replacements back.
 
     Args:
         recommender: Scores.
@@ -50,15 +48,11 @@ def model_scores(recommender: Recommender, user: str, scenario: str | None) -> M
 
 
 def joint_scores(scores: NDArray[np.float32], logits: NDArray[np.float32]) -> ModelScores:
-    """What comes next and what is liked, equally.
+    """What the schema ranks by, with how probably each item is liked.
 
     Args:
         scores: What the schema ranks by, [I].
         logits: Of being liked, [I].
     """
     liked = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    every = np.ones(len(scores), bool)
-    ranked = standardised(scores, every)
-    if not np.array_equal(scores, logits):
-        ranked = ranked + standardised(logits, every)
-    return ModelScores(ranked, liked)
+    return ModelScores(scores, liked)
