@@ -51,10 +51,11 @@ def tune(
     changes += [] if seed is None else [f"training.seed={seed}"]
     parsed = Schema.load(schema, changes)
     from motet import workflow  # noqa: PLC0415 (a command imports what it uses)
-    from motet.tuning import read_settings  # noqa: PLC0415
+    from motet.tuning import check_before, read_settings  # noqa: PLC0415
     from motet.tuning import tune as run  # noqa: PLC0415
 
     settings = read_settings(kind, own, method=method, device=device, seed=seed)
+    check_before(parsed, out, settings, resume=resume, overwrite=overwrite)
     with progress_on_terminal(as_json) as progress:
         loaded = workflow.load_data(parsed, data, progress=progress).data
         tuned = run(loaded, out, settings, resume=resume, overwrite=overwrite, progress=progress)

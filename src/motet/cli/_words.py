@@ -15,7 +15,7 @@ from rich.table import Table
 
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
-from motet.errors import SchemaError
+from motet.errors import BundleError, SchemaError
 from motet.schema import AnyTask, LanguageSettings, Schema
 
 if TYPE_CHECKING:
@@ -292,6 +292,10 @@ def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) 
     wrong = next((change for change in changes or () if not change.startswith("language.")), None)
     if wrong is not None:
         raise SchemaError(f"'{wrong}' cannot be changed here", "only settings under language. can")
+    if not (bundle / "schema.yaml").is_file():
+        raise BundleError(
+            f"{bundle} is not a bundle: it has no schema.yaml", "name a directory that 'motet train' wrote"
+        )
     words = Schema.load(bundle / "schema.yaml", list(changes or ())).language
     if words.generator == "none":
         raise SchemaError(

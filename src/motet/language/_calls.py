@@ -161,7 +161,7 @@ class Calls:
             if begun:
                 raise LanguageError(f"{self.address}: the answer broke off ({why})", "ask again")
             if attempt + 1 < self.attempts:
-                self._wait(wait_s, until_s)
+                self._wait(wait_s, until_s, why)
         raise LanguageError(
             f"{self.address} failed {self.attempts} times, at last with: {why}",
             f"check that the server runs and {self.setting} is its address; what was answered so far is kept",
@@ -180,13 +180,18 @@ class Calls:
         except httpx.TimeoutException:
             self._left_s(until_s)
             raise Again(f"no reply within {timeout_s:g} s") from None
+        except httpx.ConnectError as error:
+            raise Again(_plainly(str(error))) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise Again(f"{type(error).__name__}: {error}") from None
 
-    def _wait(self, wait_s: float, until_s: float | None) -> None:
-        left_s = self._left_s(until_s)
+    def _wait(self, wait_s: float, until_s: float | None, why: str) -> None:
+        left_s = None if until_s is None else until_s - time.monotonic()
         if left_s is not None and left_s <= wait_s:
-            raise _out_of_time(self.address)
+            raise OutOfTimeError(
+                f"{self.address}: {why}, and the time limit ran out before another try",
+                f"check that the server runs and {self.setting} is its address, or allow more seconds",
+            )
         time.sleep(wait_s)
 
     def _left_s(self, until_s: float | None) -> float | None:
@@ -236,6 +241,13 @@ def _pieces(
             yield piece
             return
         yield piece
+
+
+def _plainly(problem: str) -> str:
+    """What a connection failed with, without the number of the error."""
+    if "refused" in problem.lower() or "all connection attempts failed" in problem.lower():
+        return "connection refused"
+    return f"no connection ({problem})"
 
 
 def _out_of_time(address: str) -> OutOfTimeError:

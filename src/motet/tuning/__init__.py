@@ -1,6 +1,7 @@
 """Language models fitted to one's own data: encoders aligned or trained jointly, generators instructed."""
 
 from motet.tuning._align import align
+from motet.tuning._before import check_before
 from motet.tuning._chat_model import ChatModel
 from motet.tuning._compare import Interval, Measured, difference, mean_of, measure_predictor
 from motet.tuning._compare_answers import control_answers, measure_answers
@@ -46,6 +47,7 @@ __all__ = [
     "TuningHistory",
     "align",
     "answer_probabilities",
+    "check_before",
     "co_liked",
     "control_answers",
     "difference",
