@@ -20,7 +20,7 @@ from motet.recommend._live._history import Added, LiveHistory
 from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._people import People
 from motet.recommend._live._request import Clock
-from motet.recommend._live._scorer import Scorer
+from motet.recommend._live._scorer import Scorer, plain_predictions
 from motet.recommend._live._stages import Stages
 from motet.recommend._query import Query
 from motet.recommend._ranked import Ranked, Similar
@@ -201,6 +201,12 @@ class LiveRecommender:
         if request.asker is None:
             raise ModelError(f"the model {request.failure}", "load another bundle")
         return self._scorer.score(request.asker, rows)
+
+    def predictions(self, raw: Mapping[str, NDArray[np.float32]]) -> list[dict[str, Any]]:
+        """What :meth:`score_rows` says as plain values on the labels' own scale, one a row."""
+        labels = self._scorer.labels(raw)
+        columns = [plain_predictions(self._scorer, task, y) for task, y in labels.items()]
+        return [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
     def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> list[Similar]:
         """Items like another, by all that can compare them: Σ 1/(60 + rank) (Cormack et al. 2009).

@@ -5,7 +5,7 @@ Legend of shapes: D distinct items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class LiveWorld:
         self._served, self._user, self._session = served, user, session
         self.words: WordsNow = served.words.now()
         self._read: tuple[Told | None] | None = None
+        self._raw: tuple[str, str | None, Mapping[str, NDArray[np.float32]]] | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -74,8 +75,7 @@ class LiveWorld:
 
     def scores(self, user: str, scenario: str | None) -> ModelScores:
         """What the model makes of every item for a user."""
-        live, schema = self._served.parts.live, self._served.schema
-        raw = live.score_rows(self._query(user, scenario), self.words.items.rows)
+        schema, raw = self._served.schema, self._scored(user, scenario)
         ranked, task = raw[next(iter(default_weights(schema)))], liking(schema)
         if task is None or schema.tasks[task].kind != "binary":
             return ModelScores(ranked, None)
@@ -83,9 +83,10 @@ class LiveWorld:
 
     def predictions(self, user: str, items: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
         """Every task's prediction for each item, on the labels' own scale."""
-        ranked = self._served.parts.live.rank(self._query(user, scenario), items) if items else None
-        found = {} if ranked is None else {one.item: dict(one.predictions) for one in ranked.items}
-        return [found.get(item, {}) for item in items]
+        if not items:
+            return []
+        raw, at = self._scored(user, scenario), self.rows(items)
+        return self._served.parts.live.predictions({task: values[at] for task, values in raw.items()})
 
     def explainer(self, user: str) -> Explainer:
         """What gives reasons to a user."""
@@ -120,5 +121,10 @@ class LiveWorld:
         """How items stand to each other."""
         return self.words.relations
 
-    def _query(self, user: str, scenario: str | None) -> Query:
-        return Query(user=None if user == self.nobody else user, scenario=scenario)
+    def _scored(self, user: str, scenario: str | None) -> Mapping[str, NDArray[np.float32]]:
+        """What the model says of every item, asked once."""
+        if self._raw is None or self._raw[:2] != (user, scenario):
+            query = Query(user=None if user == self.nobody else user, scenario=scenario)
+            raw = self._served.parts.live.score_rows(query, self.words.items.rows)
+            self._raw = (user, scenario, raw)
+        return self._raw[2]
