@@ -15,6 +15,7 @@ from rich.table import Table
 
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
+from motet.cli._said import said
 from motet.errors import BundleError, SchemaError
 from motet.schema import AnyTask, LanguageSettings, Schema
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from motet.assist import Answer, Assistant, ListAnswer
     from motet.data import Catalogue
     from motet.explain import Description, Explainer, Reason
-    from motet.requests import Request, TagQuota
+    from motet.requests import Request, Tag
 
 __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
 
@@ -60,38 +61,40 @@ def ask(
     with progress_on_terminal(as_json) as report:
         assistant = workflow.open_assistant(bundle, words=words, progress=report)
         answers = []
-        for said in (request, *(follow_up or ())):
-            answer = assistant.ask(said, user=user, k=k, scenario=scenario, conversation=so_far)
-            so_far = so_far.after(said, answer)
+        for text in (request, *(follow_up or ())):
+            answer = assistant.ask(text, user=user, k=k, scenario=scenario, conversation=so_far)
+            so_far = so_far.after(text, answer)
             answers.append(answer)
         if conversation is not None:
             so_far.save(conversation)
     if as_json:
         print_json(answers[0].to_json() if len(answers) == 1 else [answer.to_json() for answer in answers])
         return
-    for said, answer in zip((request, *(follow_up or ())), answers, strict=True):
+    for text, answer in zip((request, *(follow_up or ())), answers, strict=True):
         if len(answers) > 1:
-            out_console.print(f"\n[bold]› {escape(said)}[/bold]")
+            out_console.print(f"\n[bold]› {escape(text)}[/bold]")
         _print_answer(answer, assistant)
 
 
 def _print_answer(answer: Answer, assistant: Assistant) -> None:
-    understood = _understood(answer.request, assistant.explainer.title)
-    out_console.print(f"[dim]understood:[/dim] {escape(understood)}")
+    language = answer.request.language
+    understood = _understood(answer.request, assistant.explainer.title, assistant.catalogue)
+    out_console.print(f"[dim]{said('understood', language)}:[/dim] {escape(understood)}")
     for item in answer.items:
         beside = ", ".join((item.id, *_facts(assistant.catalogue, item.id, answer.request.language)))
         out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(beside)})[/dim]")
         out_console.print(_indented(item.reason))
         if item.misses:
-            out_console.print(f"   misses: {escape(', '.join(item.misses))}")
+            out_console.print(f"   {said('misses', language)}: {escape(', '.join(item.misses))}")
         predicted = _predicted(item.predictions, assistant.recommender.schema.tasks)
         out_console.print(f"   [dim]{escape(predicted)}[/dim]")
     out_console.print()
     for line in answer.notes:
         out_console.print(escape(line))
+    read, wrote = said(answer.read_by, language), said(answer.written_by, language)
     out_console.print(
-        f"[dim]read by {escape(answer.read_by)}, written by {escape(answer.written_by)}, "
-        f"{answer.elapsed_s * 1e3:,.0f} ms[/dim]"
+        f"[dim]{said('read by', language)} {escape(read)}, {said('written by', language)} {escape(wrote)}, "
+        f"{answer.elapsed_s * 1e3:,.0f} {said('ms', language)}[/dim]"
     )
 
 
@@ -99,56 +102,58 @@ def _indented(text: str) -> Padding:
     return Padding(escape(text), (0, 0, 0, 3))
 
 
-def _understood(request: Request, title: Callable[[str], str]) -> str:
-    """A request on one line: only what was said, items by their titles."""
+def _understood(request: Request, title: Callable[[str], str], catalogue: Catalogue) -> str:
+    """A request on one line, in its language: only what was said, items by their titles."""
     parts: list[str] = []
+    language = request.language
 
     def add(name: str, values: Sequence[str]) -> None:
         if values:
-            parts.append(f"{name}: {', '.join(values)}")
+            parts.append(f"{said(name, language)}: {', '.join(values)}")
 
-    add("must be", [tag.value for tag in request.must])
-    add("rather", [tag.value for tag in request.prefer])
-    add("not", [tag.value for tag in request.must_not])
-    add("parts", [_part(part) for part in request.quotas])
+    def words(tags: Sequence[Tag]) -> list[str]:
+        return [catalogue.word(tag.value, language) for tag in tags]
+
+    add("must be", words(request.must))
+    add("rather", words(request.prefer))
+    add("not", words(request.must_not))
+    for part in request.quotas:
+        many = f"{part.low}" if part.high is None else f"{said('at most', language)} {part.high}"
+        add("parts", [f"{many} × {' + '.join(words(part.tags))}"])
     add("with", [fact.words or fact.entity for fact in request.facts])
     add("without", [fact.words or fact.entity for fact in request.facts_not])
     for limits, what in ((request.ranges, ""), (request.total, "sum of ")):
         for r in limits:
             low, high = (f"{x:g}" if x is not None else "…" for x in (r.low, r.high))
-            parts.append(f"{what}{r.column}: {low} to {high}")
+            name = catalogue.column_name(r.column, language) if language == "zh" else r.column
+            parts.append(f"{said(what, language)}{name}: {low} {said('to', language)} {high}")
     add("like", [title(item) for item in request.like])
     add("not the items", [title(item) for item in request.without])
     add("count", [str(request.count)] if request.count else [])
     add("scenario", [request.scenario] if request.scenario else [])
     add("free words", [request.wants] if request.wants else [])
-    return "; ".join(parts) or "nothing in particular"
-
-
-def _part(part: TagQuota) -> str:
-    many = f"{part.low}" if part.high is None else f"at most {part.high}"
-    return f"{many} × {' + '.join(tag.value for tag in part.tags)}"
+    return "; ".join(parts) or said("nothing in particular", language)
 
 
 def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
     """Numbers, tags and categories of an item, in words."""
     row = catalogue.frame.filter(pl.col("id") == item).to_dicts()[0]
-    said = [f"{row[column]:g}" for column in catalogue.numbers if row[column] is not None]
+    found = [f"{row[column]:g}" for column in catalogue.numbers if row[column] is not None]
     for column in (*catalogue.tags, *catalogue.categories):
         values = row[column] if isinstance(row[column], list) else [row[column]]
-        said += [catalogue.word(value, language) for value in values if value]
-    return said
+        found += [catalogue.word(value, language) for value in values if value]
+    return found
 
 
 def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, AnyTask]) -> str:
     """What a person can compare: not what orders a catalogue, nor what the catalogue knows already."""
-    said = []
+    found = []
     for name, value in predictions.items():
         task = tasks.get(name)
         if not isinstance(value, float) or (task and (task.kind == "retrieval" or task.on == "item")):
             continue
-        said.append(f"{name} {value:.2f}")
-    return " · ".join(said)
+        found.append(f"{name} {value:.2f}")
+    return " · ".join(found)
 
 
 def explain(
@@ -178,19 +183,21 @@ def explain(
         else:
             found = explainer.explain(user, item, language=language)  # type: ignore[arg-type]
     if item is None:
-        _print_reasons(explainer, reasons, model, as_json)
+        _print_reasons(explainer, reasons, model, language, as_json)
     elif as_json:
         print_json(asdict(found))
     else:
         out_console.print(escape(found.reason.text))
-        _print_writer(found.reason, model)
-        table = Table("evidence", "strength", box=None)
+        _print_writer(found.reason, model, language)
+        table = Table(said("evidence", language), said("strength", language), box=None)
         for sentence in explainer.said(found.evidence, language):  # type: ignore[arg-type]
             table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
         out_console.print(table)
 
 
-def _print_reasons(explainer: Explainer, reasons: Sequence[Reason], model: bool, as_json: bool) -> None:
+def _print_reasons(
+    explainer: Explainer, reasons: Sequence[Reason], model: bool, language: str, as_json: bool
+) -> None:
     """Why each of some recommendations is shown."""
     if as_json:
         print_json([asdict(reason) for reason in reasons])
@@ -200,7 +207,7 @@ def _print_reasons(explainer: Explainer, reasons: Sequence[Reason], model: bool,
         out_console.print(f"{rank}. [bold]{escape(title)}[/bold]  [dim]({escape(reason.item)})[/dim]")
         out_console.print(_indented(reason.text))
     if reasons:
-        _print_writer(reasons[0], model)
+        _print_writer(reasons[0], model, language)
 
 
 def profile(
@@ -239,9 +246,9 @@ def describe(
     if as_json:
         print_json(asdict(found))
         return
-    told = found.text or "The catalogue and the graph say nothing more of it."
+    told = found.text or said("The catalogue and the graph say nothing more of it.", language)
     out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(told)}")
-    _print_writer(found, model)
+    _print_writer(found, model, language)
 
 
 def make_a_list(
@@ -270,10 +277,12 @@ def make_a_list(
     else:
         out_console.print(escape(answer.words))
         if answer.nearest is not None:
-            out_console.print(f"\nThe nearest list, with {escape(', '.join(answer.nearest.loosened))}:")
+            near = said("The nearest list, with", answer.language)
+            out_console.print(f"\n{near} {escape(', '.join(answer.nearest.loosened))}:")
             _print_listed(answer.nearest)
     for limit in (answer.nearest or answer).limits:
-        out_console.print(f"[dim]{'kept' if limit.holds else 'NOT kept'}: {escape(limit.words)}[/dim]")
+        kept = said("kept" if limit.holds else "NOT kept", answer.language)
+        out_console.print(f"[dim]{kept}: {escape(limit.words)}[/dim]")
 
 
 def _print_listed(answer: ListAnswer) -> None:
@@ -305,9 +314,15 @@ def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) 
     return words
 
 
-def _print_writer(said: Reason | Description, model: bool) -> None:
+def _print_writer(reason: Reason | Description, model: bool, language: str) -> None:
     """Who wrote it, where a language model was to."""
-    if model:
-        kept = f"{said.fallback} of {len(said.sentences)} sentences by templates" if said.fallback else ""
-        told = ": ".join(part for part in (f"written by {said.written_by}", said.note or kept) if part)
-        out_console.print(f"[dim]{escape(told)}[/dim]")
+    if not model:
+        return
+    kept = ""
+    if reason.fallback and language == "zh":
+        kept = f"{len(reason.sentences)} 句中有 {reason.fallback} 句采用模板文字"
+    elif reason.fallback:
+        kept = f"{reason.fallback} of {len(reason.sentences)} sentences by templates"
+    writer = f"{said('written by', language)} {said(reason.written_by, language)}"
+    told = ": ".join(part for part in (writer, reason.note or kept) if part)
+    out_console.print(f"[dim]{escape(told)}[/dim]")
