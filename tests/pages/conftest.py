@@ -21,7 +21,7 @@ from motet import pages, workflow
 from motet.explain import Profiler
 from motet.recommend import LiveRecommender
 from motet.schema import Schema
-from motet.serving import Engine, LoadPast, ModelDesk, ModelParts, build_app
+from motet.serving import Engine, HttpSettings, LoadPast, ModelDesk, ModelParts, build_app
 from motet.store import Store
 
 CHROMIUM = shutil.which("chromium")
@@ -136,15 +136,16 @@ def run_app() -> Callable[[FastAPI, socket.socket], AbstractContextManager[str]]
 
 
 @contextmanager
-def serving(bundles: list[Path], store_path: Path) -> Iterator[Service]:
+def serving(bundles: list[Path], store_path: Path, settings: HttpSettings | None = None) -> Iterator[Service]:
     with Store(store_path) as store, socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         engine = Engine(store, _open)
         models = ModelDesk(engine)
         models.start(bundles[0])
-        app = build_app(engine, models=models)
-        pages.mount(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        app = build_app(engine, settings, models=models)
+        relay = settings.relay if settings is not None else ""
+        pages.mount(app, f"http://127.0.0.1:{listening.getsockname()[1]}", relay=relay)
         try:
             with running(app, listening) as url:
                 yield Service(url, store, bundles, app)
@@ -164,6 +165,14 @@ def locked(bundles: list[Path], tmp_path: Path) -> Iterator[Service]:
     """One that wants a key."""
     with serving(bundles, tmp_path / "store.sqlite") as found:
         found.key, _ = found.store.keys.create({"read", "write", "admin"}, "of a test")
+        yield found
+
+
+@pytest.fixture
+def limited(bundles: list[Path], tmp_path: Path) -> Iterator[Service]:
+    """One that lets each visitor in a few times."""
+    settings = HttpSettings(requests_per_s=0.001, burst=12, relay="known to this process alone")
+    with serving(bundles, tmp_path / "store.sqlite", settings) as found:
         yield found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +97,7 @@ def serve(
             hosts=hosts,
             requests_per_s=rate,
             burst=round(2 * rate),
+            relay=secrets.token_urlsafe(32),
         )
         sockets = listen(host, port)
         log_as_json()
@@ -110,7 +112,7 @@ def serve(
             if not no_pages and find_spec("motet.pages") is not None:
                 from motet import pages  # noqa: PLC0415
 
-                pages.mount(app, address)
+                pages.mount(app, address, relay=settings.relay)
 
             def ready() -> None:
                 typer.echo(f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}")

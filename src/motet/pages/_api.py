@@ -46,10 +46,11 @@ class Api:
     Args:
         base_url: Where it listens.
         key: Sent with every call; the visitor's own where left out.
+        relay: Proves to the service that the visitor's address is told by its own pages.
     """
 
-    def __init__(self, base_url: str, key: str | None = None) -> None:
-        self._key = key
+    def __init__(self, base_url: str, key: str | None = None, relay: str = "") -> None:
+        self._key, self._relay = key, relay
         self._http = httpx.AsyncClient(
             base_url=base_url,
             timeout=httpx.Timeout(30.0, connect=5.0),
@@ -63,13 +64,17 @@ class Api:
         """Whether calls carry a key of the pages' own."""
         return self._key is not None
 
-    def caller(self, key: str | None) -> Caller:
+    def caller(self, key: str | None, address: str = "") -> Caller:
         """Calls for one visitor.
 
         Args:
             key: The visitor's; taken where the pages have none.
+            address: Where the visitor comes from: each has a rate of calls of their own.
         """
-        return Caller(self._http, self._key or key, self._schemas)
+        headers = (
+            {"X-Motet-Relay": self._relay, "X-Motet-Visitor": address} if self._relay and address else {}
+        )
+        return Caller(self._http, self._key or key, self._schemas, headers)
 
     async def close(self) -> None:
         """End the connections."""
@@ -83,6 +88,7 @@ class Caller:
         http: The connections.
         key: Sent along, if there is one.
         schemas: What was read a moment ago, by key.
+        headers: Sent along too.
     """
 
     def __init__(
@@ -90,8 +96,10 @@ class Caller:
         http: httpx.AsyncClient,
         key: str | None,
         schemas: dict[str | None, tuple[float, dict[str, Any]]],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._http, self._key, self._schemas = http, key, schemas
+        self._headers = dict(headers or {})
 
     async def get(self, where: str, **query: str | int | None) -> Any:
         """What is there, as plain values.
@@ -147,7 +155,7 @@ class Caller:
         Raises:
             ApiError: If the service refuses or fails.
         """
-        headers = {"X-API-Key": self._key} if self._key else {}
+        headers = {**self._headers, **({"X-API-Key": self._key} if self._key else {})}
         said = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             answer = await self._http.request(method, where, json=body, params=said, headers=headers)

@@ -48,7 +48,7 @@ _YEAR_S = 365 * 86_400
 Show = Callable[[Visit, Caller, Request], Awaitable[dict[str, Any]]]
 
 
-def mount(app: Starlette, base_url: str, key: str | None = None) -> None:
+def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
     """Add the pages to an application.
 
     They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate`` and ``/judge``; what belongs to them lies under
@@ -59,8 +59,10 @@ def mount(app: Starlette, base_url: str, key: str | None = None) -> None:
         base_url: Where its API answers, such as ``http://127.0.0.1:8000``.
         key: Sent with every call of the pages, whoever visits, so that they must be guarded otherwise; left out,
             a visitor is asked for a key where the service wants one.
+        relay: The same as in the settings of the service, so that each visitor has a rate of their own; without it
+            all share that of this machine.
     """
-    site = Site(Api(base_url, key))
+    site = Site(Api(base_url, key, relay))
     for where, handler, method in site.routes():
         app.add_route(where, handler, methods=[method], include_in_schema=False)
     app.mount("/pages/static", StaticFiles(directory=_HERE / "static"), name="pages-static")
@@ -138,7 +140,9 @@ class Site:
         async def handler(request: Request) -> Response:
             visit = visit_of(request)
             try:
-                return self._render(visit, template, await show(visit, self.api.caller(visit.key), request))
+                return self._render(
+                    visit, template, await show(visit, self.api.caller(visit.key, visit.address), request)
+                )
             except ApiError as error:
                 return self._failed(visit, error, template)
 
@@ -156,7 +160,7 @@ class Site:
             visit = visit_of(request)
             try:
                 visit = visit_of(request, await read_form(request))
-                return await do(visit, self.api.caller(visit.key))
+                return await do(visit, self.api.caller(visit.key, visit.address))
             except Refused:
                 return self._failed(visit, ApiError(400, visit.t("elsewhere")), "shop")
             except ApiError as error:
@@ -200,14 +204,14 @@ class Site:
         key = visit.one("key").strip()
         if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 500:
             raise ApiError(401, visit.t("key_wrong"))
-        await self.api.caller(key).get("/v1/schema")
+        await self.api.caller(key, visit.address).get("/v1/schema")
         answer.set_cookie(COOKIE_KEY, key, samesite="strict", httponly=True, secure=visit.is_secure)
         return answer
 
     async def _report(self, request: Request) -> Response:
         visit = visit_of(request)
         try:
-            found = await self.api.caller(visit.key).raw(
+            found = await self.api.caller(visit.key, visit.address).raw(
                 "GET", path("v1", "models", request.path_params["name"], "report")
             )
         except ApiError as error:

@@ -190,7 +190,11 @@ async def told(visit: Visit, caller: Caller) -> tuple[Visit, str]:
         raise ApiError(422, f"'{kind[:20]}' is nothing that can be done with an item")
     schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
     wishes = wishes_of(visit, schema, users)
-    said = tuple((name, value) for name, value in visit.said if name not in ("act", "message"))
+    said = tuple(
+        (name, value)
+        for name, value in visit.said
+        if name not in ("act", "message") and not name.startswith("title:")
+    )
     if wishes.user:
         event: dict[str, Any] = {
             "id": uuid.uuid4().hex,

@@ -37,6 +37,7 @@ class Visit:
         key: The visitor's, if there is one.
         is_part: Whether only the part of a page that changes is wanted.
         is_secure: Whether it came over HTTPS.
+        address: Where it came from.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Visit:
     key: str | None = field(default=None, repr=False)
     is_part: bool = False
     is_secure: bool = False
+    address: str = field(default="", repr=False)
 
     def one(self, name: str, default: str = "") -> str:
         """The last value of a name."""
@@ -95,6 +97,7 @@ def visit_of(request: Request, form: tuple[tuple[str, str], ...] | None = None) 
         key=request.cookies.get(COOKIE_KEY),
         is_part="x-part" in request.headers,
         is_secure=request.url.scheme == "https",
+        address=request.client.host if request.client else "",
     )
 
 

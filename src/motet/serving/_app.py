@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 import motet
 from motet.serving._context import Context
+from motet.serving._docs import docs_routes
 from motet.serving._doorkeeper import Doorkeeper
 from motet.serving._engine import Engine
 from motet.serving._gorse._router import gorse_router
@@ -66,7 +67,14 @@ def build_app(
         if traces is not None:
             traces.shutdown()
 
-    app = FastAPI(title="motet", version=motet.__version__, description=_ABOUT, lifespan=life, redoc_url=None)
+    app = FastAPI(
+        title="motet",
+        version=motet.__version__,
+        description=_ABOUT,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.context = context
     install_problems(app)
     describe_whole(app)
@@ -76,6 +84,7 @@ def build_app(
     app.include_router(operate_routes(context))
     app.include_router(health_routes(context))
     app.include_router(gorse_router(engine, work))
+    app.include_router(docs_routes(app))
     if traces is not None:
         app.add_middleware(Traces, provider=traces)
     app.add_middleware(Guard, door=door, watch=engine.watch, settings=settings)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
+import hmac
 import math
 import time
 from collections import OrderedDict
@@ -73,9 +76,8 @@ class Doorkeeper:
         needed = needed_scope(scope["method"], scope["path"])
         if needed is None and scope["path"].startswith(("/v1/health/", "/api/health/")):
             return None
-        client = scope.get("client")
-        address = f"from {client[0]}" if client else "from nowhere"
         headers = Headers(scope=scope)
+        address = f"from {self._visitor(scope, headers)}"
         try:
             if not await self._are_keys():
                 wrong_host = self._wrong_host(headers)
@@ -83,6 +85,8 @@ class Doorkeeper:
             if needed is None:
                 return self._counted(address)
             said = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+            if not said and scope["path"].startswith("/docs"):  # what a browser asks its user for
+                said = _password(headers.get("authorization", ""))
             if not said:
                 return self._counted(address) or Refused(
                     401, "this needs a key", "send one in X-API-Key or Authorization: Bearer"
@@ -134,6 +138,15 @@ class Doorkeeper:
             429, "too many requests came from here", "wait as long as Retry-After says", math.ceil(wait_s)
         )
 
+    def _visitor(self, scope: HttpScope, headers: Headers) -> str:
+        """The address that a request comes from; for the pages of this very process, that of who looks at them."""
+        client = scope.get("client")
+        address = str(client[0]) if client else "nowhere"
+        relay = self._settings.relay
+        if relay and hmac.compare_digest(headers.get("x-motet-relay", "").encode(), relay.encode()):
+            return headers.get("x-motet-visitor", "")[:64] or address
+        return address
+
     def _wrong_host(self, headers: Headers) -> Refused | None:
         """Without keys, only who names this host may come: a page elsewhere could lead a browser here under its own."""
         if not self._settings.hosts:
@@ -147,3 +160,13 @@ class Doorkeeper:
 def _bearer(header: str) -> str:
     kind, _, said = header.partition(" ")
     return said.strip() if kind.lower() == "bearer" else ""
+
+
+def _password(header: str) -> str:
+    kind, _, said = header.partition(" ")
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(said.strip(), validate=True).decode().partition(":")[2].strip()
+    except (binascii.Error, ValueError):
+        return ""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from motet.serving._bodies import BodyError, json_depth, read_body
 from motet.serving._doorkeeper import Doorkeeper, Refused
 from motet.serving._paths import keep_ids
-from motet.serving._problems import problem_response
+from motet.serving._problems import failed_response, problem_response
 from motet.serving._settings import HttpSettings
 from motet.serving._watch import Watch
 
@@ -24,15 +24,17 @@ __all__ = ["Guard", "route_of"]
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _LARGE: Final = 2**18
+_ASKS_BROWSERS: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
 _STREAMS: Final = "/v1/import/"
+_FORMS: Final = "/pages/"
+_FORM: Final = "application/x-www-form-urlencoded"
 _PAGES: Final = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'; object-src 'none'"
 )
 _DOCS: Final = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
-    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 _REPORT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; frame-ancestors 'self'"
 
@@ -60,12 +62,12 @@ class Guard:
         headers = Headers(scope=scope)
         said = headers.get("x-request-id", "")
         scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
-        status = 500
+        status, has_begun = 500, False
 
         async def send_on(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
                 self._dress(scope, MutableHeaders(scope=message))
             await send(message)
 
@@ -81,6 +83,10 @@ class Guard:
                 await self._refuse(scope, receive, send_on, inner)
             elif inner is not None:
                 await self._app(scope, inner, send_on)
+        except Exception as error:
+            if has_begun:
+                raise
+            await failed_response(scope, error)(scope, receive, send_on)
         finally:
             self._note(scope, status, (time.perf_counter() - began_s) * 1e3, key)
 
@@ -102,6 +108,8 @@ class Guard:
             return None
         if body:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == _FORM and scope["path"].startswith(_FORMS):
+                return _replayed(body, receive)
             if kind != "application/json" and not kind.endswith("+json"):
                 return Refused(415, f"the content is {kind[:80] or 'of no kind'!a}", "send application/json")
             depth = await asyncio.to_thread(json_depth, body) if len(body) > _LARGE else json_depth(body)
@@ -110,7 +118,8 @@ class Guard:
         return _replayed(body, receive)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
-        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+        asks = _ASKS_BROWSERS if scope["path"].startswith("/docs") else "Bearer"
+        headers = {"WWW-Authenticate": asks} if refused.status == 401 else {}
         if refused.status in (408, 413):
             headers["Connection"] = "close"  # what still comes of the body is not read
         response = problem_response(

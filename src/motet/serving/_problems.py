@@ -11,12 +11,13 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
 
 from motet.errors import MotetError, StoreUnavailableError
 from motet.serving._faults import ConflictError, NoModelError, NotFoundError
 from motet.serving._work import LateWorkError, OverloadedError
 
-__all__ = ["NotFoundError", "Problem", "install_problems", "problem_response"]
+__all__ = ["NotFoundError", "Problem", "failed_response", "install_problems", "problem_response"]
 
 _log: Final = logging.getLogger("motet.serving")
 
@@ -93,6 +94,14 @@ def problem_response(
     return Response(content, status, headers, media_type="application/problem+json")
 
 
+def failed_response(scope: Scope, error: Exception) -> Response:
+    """What is answered where something went wrong that nobody foresaw; it is logged, without its words."""
+    request_id = scope.get("motet.request_id", "")
+    _log.error("a request failed", exc_info=error, extra={"request_id": request_id})
+    detail = f"an error that was not foreseen ({type(error).__name__})"
+    return problem_response(500, detail, request_id=request_id, path=scope["path"])
+
+
 def _status_of(error: MotetError) -> int:
     if isinstance(error, NotFoundError):
         return 404
@@ -145,16 +154,9 @@ def install_problems(app: FastAPI) -> None:
     async def late(request: Request, error: Exception) -> Response:
         return respond(request, 503, "the answer took too long", "ask for less, or send it again", retry_s=2)
 
-    async def failed(request: Request, error: Exception) -> Response:
-        _log.error(
-            "a request failed", exc_info=error, extra={"request_id": request.scope.get("motet.request_id")}
-        )
-        return respond(request, 500, f"an error that was not foreseen ({type(error).__name__})")
-
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(ValidationError, wrong)
     app.add_exception_handler(MotetError, told)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(OverloadedError, busy)
     app.add_exception_handler(LateWorkError, late)
-    app.add_exception_handler(Exception, failed)

@@ -46,6 +46,8 @@ class HttpSettings:
         origins: Sites whose pages may call the service from a browser.
         hosts: Names of this host that a request may bear while there are no keys; any when empty.
         pages: Whether pages are shown.
+        relay: What the pages of this process prove themselves with when they call the API for a visitor, whose address
+            then counts for the rate; nobody can where it is empty.
     """
 
     most_body_bytes: int = 8 * 2**20
@@ -59,3 +61,4 @@ class HttpSettings:
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     pages: bool = True
+    relay: str = field(default="", repr=False)

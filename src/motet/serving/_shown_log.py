@@ -65,7 +65,7 @@ class ShownLog:
         try:
             self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, model=model))
         except MotetError as error:  # an id that no store can hold: the answer goes out all the same
-            _log.warning("a shown list was not recorded: %s", error)
+            _log.warning("a shown list was not recorded", exc_info=error)  # its words may hold the id
             self.lost += 1
         return list_id
 
