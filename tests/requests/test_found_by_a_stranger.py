@@ -155,7 +155,8 @@ def test_limits_that_contradict_each_other_both_stay(
 ) -> None:
     read = films.read(text)
     assert {(r.low, r.high) for r in read.ranges} == {(None, high), (low, None)}
-    assert {r.column for r in read.ranges} == {"year"} and not read.unmet
+    assert {r.column for r in read.ranges} == {"year"}
+    assert not read.unmet
     after = films.read("from the seventies", read)
     assert [(r.low, r.high) for r in after.ranges] == [(1970, 1979)]
 
@@ -164,7 +165,9 @@ def test_limits_that_contradict_each_other_both_stay(
 def test_a_choice_of_two_spans_is_told_as_it_was_said(films: FastReader, text: str) -> None:
     read = films.read(text)
     assert not read.ranges
-    assert len(read.unmet) == 1 and read.unmet[0] in text and "1990" in read.unmet[0]
+    assert len(read.unmet) == 1
+    assert read.unmet[0] in text
+    assert "1990" in read.unmet[0]
 
 
 ELSEWHERE: dict[str, Slots] = {
