@@ -23,6 +23,8 @@ class Ledger:
     """Keeps account of batches of events.
 
     Attributes:
+        wanted: Statuses that are right.
+        bulk: Fewest events of a new batch, most of them with 7,000 characters: a disk is soon full then.
         acknowledged: Ids that were acknowledged.
         sent: Ids that were sent.
         counted_again: Events sent again after their acknowledgement that were taken for new ones.
@@ -34,7 +36,7 @@ class Ledger:
         self.sent: set[str] = set()
         self.counted_again = 0
         self.refusals: Counter[str] = Counter()
-        self.wanted = wanted
+        self.wanted, self.bulk = wanted, 0
         self._open: list[list[dict[str, Any]]] = []
         self._done: list[list[dict[str, Any]]] = []
         self._lock = threading.Lock()
@@ -51,13 +53,19 @@ class Ledger:
             if again:
                 batch = source.choice(self._done[-50:])
             else:
-                batch = self._open.pop() if self._open else traffic.some_events(source)
+                batch = self._open.pop() if self._open else self._new(traffic, source)
                 self.sent.update(one["id"] for one in batch)
 
         def told(status: int, body: bytes) -> None:
             self._told(batch, status, body, again=again)
 
         return Ask("events", http_request("POST", "/v1/events", {"events": batch}), self.wanted, told)
+
+    def _new(self, traffic: Traffic, source: random.Random) -> list[dict[str, Any]]:
+        events = traffic.some_events(source)
+        while len(events) < self.bulk:
+            events += [{**one, "context": {"note": "x" * 7_000}} for one in traffic.some_events(source)]
+        return events
 
     def _told(self, batch: list[dict[str, Any]], status: int, body: bytes, *, again: bool) -> None:
         with self._lock:

@@ -120,7 +120,8 @@ def disk_full(bundle: Path, place: Path, seconds: float) -> dict[str, Any]:
                 filler.unlink()
 
         how = f"a file system of {_DISK_MIB} MiB" if disk is not None else "a limit on the size of files"
-        return {"how": how, **outage(service, fill, free, seconds, wanted=(200, 503))}
+        # what was there may still be written over, so some events fit: large batches find the end of it
+        return {"how": how, **outage(service, fill, free, seconds, wanted=(200, 503), bulk=40)}
 
 
 @contextmanager
@@ -152,6 +153,7 @@ def outage(
     seconds: float,
     *,
     wanted: tuple[int, ...],
+    bulk: int = 0,
 ) -> dict[str, Any]:
     """The same load before, during and after an outage of the store, and what it came to.
 
@@ -161,6 +163,7 @@ def outage(
         mend_it: Gives it back.
         seconds: Of each phase.
         wanted: Statuses of writes that are right during the outage.
+        bulk: How large batches are during the outage; see :class:`Ledger`.
     """
     traffic, ledger, pid = Traffic(service), Ledger(), service.pid
     phases: dict[str, Tally] = {}
@@ -173,7 +176,9 @@ def outage(
     phase("before", (200,))
     break_it()
     refused_already = sum(ledger.refusals.values())
+    ledger.bulk = bulk
     phase("during", wanted)
+    ledger.bulk = 0
     refused = sum(ledger.refusals.values()) - refused_already
     live, ready = service.status("/v1/health/live"), service.status("/v1/health/ready")
     mend_it()

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,6 +27,7 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _HEADERS_S: Final = 10.0
 _MOST_CONNECTIONS: Final = 1_000
 _ENDING_S: Final = 15
+_TURN_S: Final = 0.0005
 
 
 class _PatientProtocol(H11Protocol):
@@ -114,6 +116,8 @@ def run_server(
         # the server sends itself the signal again when it has ended: nobody is to die of that with work left
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     quiet_memory()
+    # who accepts requests or writes to disk waits for a turn again and again: at 5 ms a turn behind whoever computes
+    sys.setswitchinterval(_TURN_S)
     server = _Announced(config, ready)
     server.run(sockets=[place])
 
