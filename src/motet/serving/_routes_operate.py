@@ -228,7 +228,7 @@ def health_routes(context: Context) -> APIRouter:
         told = {"live": True, "ready": there, "model": engine.model.name}
         return JSONResponse(told) if there else JSONResponse(told, 503, {"Retry-After": "1"})
 
-    @routes.get("/metrics", response_class=PlainTextResponse, tags=["health"])
+    @routes.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS, tags=["health"])
     async def prometheus() -> Response:
         """Everything as Prometheus reads it."""
         content = await context.work.run("fast", context.stats.prometheus)
