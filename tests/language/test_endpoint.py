@@ -191,7 +191,7 @@ def test_a_redirect_is_not_followed(server: Server) -> None:
 
 def test_nobody_listens() -> None:
     encoder = EndpointEncoder("minilm", "http://127.0.0.1:9/v1", attempts=2, backoff_s=0.01)
-    with pytest.raises(LanguageError, match="ConnectError"):
+    with pytest.raises(LanguageError, match="connection refused"):
         encoder.encode(["a"])
 
 

@@ -17,6 +17,7 @@ from motet.serving._faults import ConflictError
 from motet.store import Event, Store
 
 Start = Callable[[Store], Engine]
+FILMS = 30
 
 
 def values(engine: Engine) -> list[tuple[str, float]]:
@@ -63,6 +64,20 @@ def test_the_active_version_survives_a_restart(start: Start, store: Store, other
     assert start(store).model.name == second
     ModelDesk(engine).roll_back()
     assert start(store).model.name == first
+
+
+def test_a_user_who_has_had_nearly_everything_keeps_no_model_from_starting(
+    start: Start, store: Store
+) -> None:
+    engine = start(store)
+    had = [str(film) for film in range(FILMS - 3)]
+    engine.add_events([Event("liked", user, film) for user in ("u0", "u39") for film in had])
+    few = engine.recommend(RecommendRequest(user="u0", k=10)).items
+    assert 0 < len(few) <= 3
+    engine.close()
+    assert [one.id for one in start(store).recommend(RecommendRequest(user="u0", k=10)).items] == [
+        one.id for one in few
+    ]
 
 
 def test_nothing_to_roll_back_to(engine: Engine) -> None:

@@ -43,21 +43,20 @@ def check_golden(served: ServedModel) -> None:
 
 def _check(served: ServedModel) -> None:
     live = served.parts.live
-    k = min(_K, int(np.count_nonzero(live.items.now.shown)))
-    if k == 0:
+    if not live.items.now.shown.any():
         raise BundleError("the bundle has no items that may be shown", "train with items")
     users = served.bundle.data.user_ids
     some = [str(users[at]) for at in np.unique(np.linspace(0, len(users) - 1, _USERS).astype(int)).tolist()] if len(users) else []  # fmt: skip
     for user in [*some, None]:
         who = "nobody in particular" if user is None else "a user of the bundle"
-        ranked = live.recommend(Query(user=user, k=k))
-        _look(ranked, k, served.schema, who)
+        ranked = live.recommend(Query(user=user, k=_K))
+        _look(ranked, min(_K, _left_for(served, user)), served.schema, who)
     items = [one.item for one in ranked.items]
     again = live.rank(Query(user=some[0] if some else None), items)
     if again.unknown or len(again.items) != len(items):
         raise BundleError("ranking leaves out items that were recommended", "train anew")
     _predictions([one.predictions for one in again.items], served.schema, "ranked items")
-    live.similar(items[0], k)
+    live.similar(items[0], _K)
     known = [item for item in items if served.is_item_of_bundle(item)]
     if some and known:
         reasons = served.parts.explainer.reason(some[0], known)
@@ -67,13 +66,23 @@ def _check(served: ServedModel) -> None:
             raise BundleError("no item was given a reason", "train with a catalogue or with more events")
 
 
-def _look(ranked: Ranked, k: int, schema: Schema, who: str) -> None:
+def _left_for(served: ServedModel, user: str | None) -> int:
+    """How many items there are that a user had nothing to do with; 1 where there is none, as some are shown again."""
+    live = served.parts.live
+    now = live.items.now
+    seen = live.history.of(user, now).seen if user is not None else np.zeros(0, np.int32)
+    unseen = now.shown.copy()
+    unseen[now.now(seen)] = False
+    return max(1, int(np.count_nonzero(unseen)))
+
+
+def _look(ranked: Ranked, fewest: int, schema: Schema, who: str) -> None:
     if "model" in ranked.left_out:
         raise BundleError(f"for {who} the model {ranked.left_out['model']}", "train anew")
     items = [one.item for one in ranked.items]
-    if len(items) != k:
-        raise BundleError(f"{who} was recommended {len(items)} items instead of {k}", "train anew")
-    if len(set(items)) != k:
+    if len(items) < fewest:
+        raise BundleError(f"{who} was recommended {len(items)} items instead of {fewest}", "train anew")
+    if len(set(items)) != len(items):
         raise BundleError(f"{who} was recommended an item twice", "train anew")
     if not all(math.isfinite(one.value) for one in ranked.items):
         raise BundleError(f"for {who} an item has a value that is no number", "train anew")
