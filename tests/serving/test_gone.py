@@ -83,13 +83,14 @@ def check_writes_are_refused(client: TestClient, words: str) -> None:
 def test_a_full_queue_says_when_to_come_again(serve: Serve) -> None:
     client = serve(workers=1, waiting=1)
     gate = threading.Event()
-    pool = client.app.state.context.work._pools["fast"]  # type: ignore[attr-defined]
+    pool = client.app.state.context.work._pools["model"]  # type: ignore[attr-defined]
     held = [pool.submit(gate.wait) for _ in range(2)]
     try:
         told = check_refused(client.post("/v1/recommend", json={"user": "u1"}))
         assert "wait already" in told["detail"]
-        assert client.get("/api/latest").status_code == 503
-        assert client.post("/v1/events", json=event("1")).status_code == 200  # of another kind
+        assert client.post("/v1/rank", json={"user": "u1", "candidates": ["1"]}).status_code == 503
+        assert client.get("/api/latest").status_code == 200  # of another kind
+        assert client.post("/v1/events", json=event("1")).status_code == 200
         assert client.get("/v1/health/ready").status_code == 200
     finally:
         gate.set()
@@ -100,7 +101,7 @@ def test_a_full_queue_says_when_to_come_again(serve: Serve) -> None:
 def test_an_answer_that_takes_too_long_is_given_up(serve: Serve) -> None:
     client = serve(workers=1, request_s=0.3)
     gate = threading.Event()
-    held = client.app.state.context.work._pools["fast"].submit(gate.wait)  # type: ignore[attr-defined]
+    held = client.app.state.context.work._pools["model"].submit(gate.wait)  # type: ignore[attr-defined]
     try:
         told = check_refused(client.post("/v1/recommend", json={"user": "u1"}))
         assert "too long" in told["detail"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -117,7 +118,7 @@ class RankedOne:
     id: str
     rank: int
     value: float
-    predictions: dict[str, Any]
+    predictions: Mapping[str, Any]
 
 
 class RankAnswer(_Answer):

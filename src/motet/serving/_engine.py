@@ -164,9 +164,7 @@ class Engine:
         ranked = served.parts.live.rank(query, request.candidates)
         return RankAnswer(
             model=served.name,
-            items=tuple(
-                RankedOne(one.item, one.rank, one.value, dict(one.predictions)) for one in ranked.items
-            ),
+            items=tuple(RankedOne(one.item, one.rank, one.value, one.predictions) for one in ranked.items),
             unknown=ranked.unknown,
             timings_ms={name: round(ms, 3) for name, ms in ranked.timings_ms.items()},
         )

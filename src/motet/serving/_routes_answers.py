@@ -40,7 +40,8 @@ def answer_routes(context: Context) -> APIRouter:
     @routes.post("/recommend", response_model=RecommendAnswer)
     async def recommend(request: RecommendRequest) -> Response:
         """The best items for a user, or for the session that the request describes."""
-        return await context.answer("fast", lambda: engine.recommend(request))
+        # who waits for reasons keeps nobody waiting who wants a list
+        return await context.answer("fast" if request.explain else "model", lambda: engine.recommend(request))
 
     @routes.post("/ask", response_model=AskAnswer)
     async def ask(request: AskRequest) -> Response:
@@ -56,7 +57,7 @@ def answer_routes(context: Context) -> APIRouter:
     @routes.post("/rank", response_model=RankAnswer)
     async def rank(request: RankRequest) -> Response:
         """Given candidates in order, with the predictions of every task."""
-        return await context.answer("fast", lambda: engine.rank(request))
+        return await context.answer("model", lambda: engine.rank(request))
 
     @routes.get("/items/{id:path}/similar", response_model=SimilarAnswer)
     async def similar(

@@ -39,7 +39,7 @@ class HttpSettings:
         most_depth: Deepest nesting of JSON.
         body_s: Longest time for a body to arrive, in seconds.
         request_s: Longest time for an answer, in seconds.
-        workers: Requests that are worked on at once, for each of the three kinds of work.
+        workers: Requests other than the model's own that are worked on at once, for each kind of work.
         waiting: Requests that wait for a worker, for each kind; what comes on top is told to come later.
         requests_per_s: Requests a second, per key or address, on the long run.
         burst: Requests at once, per key or address.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,18 +46,17 @@ def told(
     columns = [plain_predictions(scorer, task, y) for task, y in labels.items()]
     predictions = [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
     predictions = predictions or [{} for _ in rows]
-    first = now.origin[rows].tolist()
-    return tuple(
-        RankedItem(
-            now.ids[row],
-            first[at],
-            at + 1,
-            value,
-            predictions[at],
-            () if sources is None else sources.sources_of(row),
-            "asked" if links is None else links.get(row, ""),
-            propensities[at] if propensities else 1.0,
-            () if steps is None else steps.get(row, ()),
-        )
-        for at, (row, value) in enumerate(zip(rows.tolist(), values.tolist(), strict=True))
+    n, each = len(rows), rows.tolist()
+    # column by column: an answer may have ten thousand items
+    columns_of_all = (
+        [now.ids[row] for row in each],
+        now.origin[rows].tolist(),
+        range(1, n + 1),
+        values.tolist(),
+        predictions,
+        repeat((), n) if sources is None else map(sources.sources_of, each),
+        repeat("asked", n) if links is None else [links.get(row, "") for row in each],
+        propensities or repeat(1.0, n),
+        repeat((), n) if steps is None else [steps.get(row, ()) for row in each],
     )
+    return tuple(map(RankedItem._make, zip(*columns_of_all, strict=True)))
