@@ -74,11 +74,12 @@ def progress(what: str, done: int, total: int) -> None:
         say(f"  {what}: {done:,} of {total:,}")
 
 
-def cold_split(seed: int, changes: Sequence[str] = ()) -> tuple[Schema, Path]:
-    """MovieLens with a fifth of the films held out."""
+def cold_split(seed: int, changes: Sequence[str] = ()) -> tuple[Schema, Path, Dataset]:
+    """MovieLens with a fifth of the films held out: its schema, its files, the data set."""
     place = fetch("movielens-100k")
     overrides = ["split.hold_out_items=0.2", f"split.seed={seed}", f"training.seed={seed}", *changes]
-    return Schema.load(place / "schema.yaml", overrides), place
+    schema = Schema.load(place / "schema.yaml", overrides)
+    return schema, place, load_data(schema, place).data
 
 
 def recommender(data: Dataset, seed: int) -> Measured:
@@ -86,33 +87,31 @@ def recommender(data: Dataset, seed: int) -> Measured:
     return measure_predictor(data, ModelPredictor(train_model(data).model, data), seed=seed)
 
 
-def like_ratio(data: Dataset, seed: int) -> Measured:
-    """The plain control, measured."""
-    return measure_predictor(data, CONTROLS["like_ratio"].fit(data), seed=seed)
-
-
 def add(arms: Arms, name: str, measured: Measured) -> None:
     """Note what was measured of one arm for one seed."""
     arms.setdefault(name, []).append(measured)
 
 
+def add_untuned(arms: Arms, data: Dataset, seed: int) -> None:
+    """Note the recommender on the encoder as it was, and the plain control."""
+    add(arms, "frozen", recommender(data, seed))
+    add(arms, "like ratio", measure_predictor(data, CONTROLS["like_ratio"].fit(data), seed=seed))
+
+
 def tune_align(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """Contrastive alignment."""
-    schema, place = cold_split(seed, options.schema)
-    data = load_data(schema, place).data
+    schema, place, data = cold_split(seed, options.schema)
     settings = read_settings("align", [*_ALIGN, *options.set], seed=seed, device=options.device)
     assert isinstance(settings, AlignSettings)
     tuned = align(data, work, settings, progress=progress)
     add(arms, "aligned", recommender(with_encoder(schema, place, tuned.model), seed))
-    add(arms, "frozen", recommender(data, seed))
-    add(arms, "like ratio", like_ratio(data, seed))
+    add_untuned(arms, data, seed)
     return str(tuned.report["summary"])
 
 
 def tune_joint(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """The encoder trained inside the recommender."""
-    schema, place = cold_split(seed, options.schema)
-    data = load_data(schema, place).data
+    schema, place, data = cold_split(seed, options.schema)
     settings = read_settings("joint", [*_JOINT, *options.set], seed=seed, device=options.device)
     assert isinstance(settings, JointSettings)
     result = tune_jointly(data, work, settings, progress=progress)
@@ -120,15 +119,13 @@ def tune_joint(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -
     add(arms, "joint", measure_predictor(result.data, predictor, seed=seed))
     anew = with_encoder(schema, place, result.tuned.model)
     add(arms, "its encoder, trained anew", recommender(anew, seed))
-    add(arms, "frozen", recommender(data, seed))
-    add(arms, "like ratio", like_ratio(data, seed))
+    add_untuned(arms, data, seed)
     return str(result.tuned.report["summary"])
 
 
 def tune_instruct(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
     """Instruction tuning of a generating model."""
-    schema, place = cold_split(seed, options.schema)
-    data = load_data(schema, place).data
+    _, _, data = cold_split(seed, options.schema)
     settings = read_settings("instruct", [*_INSTRUCT, *options.set], seed=seed, device=options.device)
     assert isinstance(settings, InstructSettings)
     tuned = instruct(data, work, settings, progress=progress)
