@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -44,8 +45,9 @@ def cache(tmp_path: Path) -> VectorCache:
     return VectorCache(tmp_path / "vectors")
 
 
-def segments(cache: VectorCache) -> list[Path]:
-    return sorted(cache.folder.rglob("*.vectors"))
+def file_of(cache: VectorCache) -> Path:
+    (path,) = cache.folder.glob("*.sqlite")
+    return path
 
 
 def fill(cache: VectorCache, start: int, batches: int) -> subprocess.Popen[str]:
@@ -73,7 +75,7 @@ def test_the_newest_of_two_vectors_counts(cache: VectorCache) -> None:
 def test_killed_in_the_middle_loses_nothing_that_was_committed(cache: VectorCache) -> None:
     with fill(cache, 0, 1_000_000) as process:
         assert process.stdout is not None
-        for _ in range(150):  # beyond the first merge of segments
+        for _ in range(150):
             reported = int(process.stdout.readline())
         time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -94,54 +96,60 @@ def test_two_processes_at_once(cache: VectorCache) -> None:
         np.testing.assert_array_equal(found, vectors_of(numbers))
 
 
-@pytest.mark.parametrize("from_end", [1, 4 * WIDTH * 60 + 2])
-def test_a_flipped_bit_costs_one_row_which_can_be_put_again(cache: VectorCache, from_end: int) -> None:
-    numbers = range(100)
+@pytest.mark.parametrize("place", [0.0, 0.001, 0.3, 0.5, 0.7, 0.999])
+def test_a_flipped_bit_gives_no_wrong_vector_and_can_be_written_over(
+    cache: VectorCache, place: float
+) -> None:
+    numbers = range(1000)
     cache.put("key", texts_of(numbers), vectors_of(numbers))
-    (path,) = segments(cache)
-    content = bytearray(path.read_bytes())
-    content[-from_end] ^= 0x10
-    path.write_bytes(content)
-    found, known = VectorCache(cache.folder).get("key", texts_of(numbers))
-    assert known.sum() == 99
-    np.testing.assert_array_equal(found, vectors_of(numbers)[known])
-    lost = [text for text, there in zip(texts_of(numbers), known, strict=True) if not there]
-    cache.put("key", lost, vectors_of(numbers)[~known])
-    np.testing.assert_array_equal(
-        VectorCache(cache.folder).get("key", texts_of(numbers))[0], vectors_of(numbers)
-    )
+    content = bytearray(file_of(cache).read_bytes())
+    content[int(place * len(content))] ^= 0x10
+    file_of(cache).write_bytes(content)
+    check_it_mends(cache, numbers)
 
 
-@pytest.mark.parametrize("place", [0, 9, 17, 30, 60, 100 * 32 + 60])
-def test_a_damaged_head_costs_its_segment_only(cache: VectorCache, place: int) -> None:
-    for start in (0, 100):
-        numbers = range(start, start + 100)
-        cache.put("key", texts_of(numbers), vectors_of(numbers))
-    path = segments(cache)[0]
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0x10
-    path.write_bytes(content)
-    found, known = VectorCache(cache.folder).get("key", texts_of(range(200)))
-    assert known.tolist() == [False] * 100 + [True] * 100
-    np.testing.assert_array_equal(found, vectors_of(range(100, 200)))
-
-
-@pytest.mark.parametrize("cut", [1, 4 * WIDTH * 40, 4 * WIDTH * 100, 4 * WIDTH * 100 + 5000])
-def test_a_torn_tail_costs_the_rows_in_it(cache: VectorCache, cut: int) -> None:
-    numbers = range(100)
+@pytest.mark.parametrize("kept", [0, 1, 99, 5000, 40_000])
+def test_a_torn_file_gives_no_wrong_vector_and_can_be_written_over(cache: VectorCache, kept: int) -> None:
+    numbers = range(1000)
     cache.put("key", texts_of(numbers), vectors_of(numbers))
-    (path,) = segments(cache)
-    path.write_bytes(path.read_bytes()[:-cut])
-    found, known = VectorCache(cache.folder).get("key", texts_of(numbers))
-    assert known.sum() == max(0, 100 - -(-cut // (4 * WIDTH)))
+    file_of(cache).write_bytes(file_of(cache).read_bytes()[:kept])
+    check_it_mends(cache, numbers)
+
+
+def check_it_mends(cache: VectorCache, numbers: range) -> None:
+    found, known = cache.get("key", texts_of(numbers))
     np.testing.assert_array_equal(found.reshape(-1, WIDTH), vectors_of(numbers)[known])
+    cache.put("key", texts_of(numbers), vectors_of(numbers))
+    found, known = cache.get("key", texts_of(numbers))
+    if not known.all():  # the damage showed only now: the file is put aside, and the next write holds
+        cache.put("key", texts_of(numbers), vectors_of(numbers))
+        found, known = cache.get("key", texts_of(numbers))
+    assert known.all()
+    np.testing.assert_array_equal(found, vectors_of(numbers))
 
 
-def test_many_commits_become_few_files(cache: VectorCache) -> None:
-    for number in range(200):
-        cache.put("key", [f"text {number}"], vectors_of(range(number, number + 1)))
-    assert len(segments(cache)) <= 64
-    np.testing.assert_array_equal(cache.get("key", texts_of(range(200)))[0], vectors_of(range(200)))
+def test_a_flipped_bit_in_a_vector_costs_one_row(cache: VectorCache) -> None:
+    numbers = range(100)
+    cache.put("key", texts_of(numbers), vectors_of(numbers))
+    content = bytearray(file_of(cache).read_bytes())
+    content[content.index(vectors_of(range(42, 43)).tobytes()) + 3] ^= 0x10
+    file_of(cache).write_bytes(content)
+    found, known = cache.get("key", texts_of(numbers))
+    assert np.flatnonzero(~known).tolist() == [42]
+    np.testing.assert_array_equal(found, vectors_of(numbers)[known])
+
+
+def test_many_commits_of_one_text_need_no_more_memory(cache: VectorCache) -> None:
+    vector, process = np.ones((1, 384), np.float32), psutil.Process()
+
+    def put(start: int) -> int:
+        for number in range(start, start + 300):
+            cache.put("key", [f"text {number}"], vector)
+            assert cache.get("key", [f"text {number}"])[1].all()
+        return int(process.memory_info().rss)
+
+    before = put(0)
+    assert put(300) - before < 4 * 2**20
 
 
 def test_a_cache_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:

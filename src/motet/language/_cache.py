@@ -1,15 +1,12 @@
-"""Vectors kept on disk under a hash of text, model and settings.
-
-Every commit is a file of its own, published by a rename: nothing is ever locked or half-written,
-any number of processes may add at once, and a lookup is a binary search and one gather.
-"""
+"""Vectors kept on disk under a hash of text, model and settings: one SQLite file for each encoder."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import time
-from collections.abc import Sequence
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,18 +15,19 @@ from numpy.typing import NDArray
 
 from motet.assets import cache_root
 from motet.errors import LanguageError
-from motet.language._segment import KEY_BYTES, PARTIAL, SUFFIX, Segment, open_segment, write_segment
 
 __all__ = ["VectorCache"]
 
-_MOST_SEGMENTS: Final = 64
-_STALE_S: Final = 24 * 3600.0
-
-Keys = NDArray[np.bytes_]
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, crc INTEGER NOT NULL, vector BLOB NOT NULL)"
+)
+_WAIT_S: Final = 60.0  # for another process that writes
+_LOOKUP: Final = 1000  # keys a query
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class VectorCache:
-    """A persistent cache of text vectors, for any number of encoders and processes.
+    """A persistent cache of text vectors, for any number of encoders, threads and processes.
 
     Args:
         folder: Where it lies; a place in motet's cache by default. It need not exist yet.
@@ -44,7 +42,6 @@ class VectorCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_root() / "vectors"
-        self._open: dict[Path, Segment] = {}
 
     def get(self, settings_key: str, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Look texts up; a row that is not what was once written counts as unknown.
@@ -57,24 +54,18 @@ class VectorCache:
             The vectors of the known texts in their order [n', D], and which texts are known [n].
             D is 0 where nothing is known at all.
         """
-        keys = _keys(settings_key, texts)
-        known = np.zeros(len(texts), np.bool_)
-        found: NDArray[np.float32] | None = None
-        for segment in reversed(self._segments(settings_key)):
-            wanted = np.flatnonzero(~known)
-            if not len(wanted):
-                break
-            rows = np.minimum(np.searchsorted(segment.keys, keys[wanted]), len(segment.keys) - 1)
-            hit = segment.keys[rows] == keys[wanted]
-            vectors, right = segment.read(rows[hit])
-            if found is None:
-                found = np.zeros((len(texts), vectors.shape[1]), np.float32)
-            good = wanted[hit][right]
-            found[good] = vectors[right]
-            known[good] = True
-        if found is None:
+        keys, path = _keys(settings_key, texts), self._path(settings_key)
+        found: dict[bytes, bytes] = {}
+        try:
+            if path.exists():
+                _read(path, keys, found)
+        except sqlite3.Error as error:  # what was found so far is right: each row is checked
+            _put_aside_if_damaged(path, error)
+        known = np.fromiter((key in found for key in keys), np.bool_, len(keys))
+        if not found:
             return np.zeros((0, 0), np.float32), known
-        return found[known] if not known.all() else found, known
+        cells = b"".join(found[key] for key in keys if key in found)
+        return np.frombuffer(cells, "<f4").reshape(np.count_nonzero(known), -1), known
 
     def put(self, settings_key: str, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Keep vectors; when this returns they survive a crash.
@@ -87,65 +78,79 @@ class VectorCache:
         Raises:
             LanguageError: If the cache cannot be written.
         """
-        if not len(texts):
-            return
-        folder = self._place(settings_key)
+        cells = [row.tobytes() for row in np.ascontiguousarray(vectors, "<f4")]
+        rows = [(k, _crc(k, cell), cell) for k, cell in zip(_keys(settings_key, texts), cells, strict=True)]
+        path = self._path(settings_key)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_segment(folder, _keys(settings_key, texts), vectors)
-            if len(list(folder.glob(f"*{SUFFIX}"))) > _MOST_SEGMENTS:
-                self._merge(settings_key)
-        except OSError as error:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                _write(path, rows)
+            except sqlite3.DatabaseError as error:
+                if not _put_aside_if_damaged(path, error):
+                    raise
+                _write(path, rows)
+        except (OSError, sqlite3.Error) as error:
             raise LanguageError(
-                f"the vector cache {folder} cannot be written ({error.strerror or error})",
+                f"the vector cache {path} cannot be written ({getattr(error, 'strerror', None) or error})",
                 "make room, or set MOTET_CACHE to a directory that can be written",
             ) from error
 
-    def _place(self, settings_key: str) -> Path:
-        return self.folder / hashlib.sha256(settings_key.encode()).hexdigest()[:32]
-
-    def _segments(self, settings_key: str) -> list[Segment]:
-        """The segments of one encoder, oldest first; what other processes wrote is seen too."""
-        segments = []
-        paths = sorted(self._place(settings_key).glob(f"*{SUFFIX}"))
-        for gone in [p for p in self._open if p.parent == self._place(settings_key) and p not in paths]:
-            del self._open[gone]
-        for path in paths:
-            segment = self._open.get(path) or open_segment(path)
-            if segment is not None and len(segment.keys):
-                self._open[path] = segment
-                segments.append(segment)
-        return segments
-
-    def _merge(self, settings_key: str) -> None:
-        """Make many small segments one, which is written before they are removed."""
-        segments = self._segments(settings_key)
-        newest: dict[int, list[tuple[Keys, NDArray[np.float32]]]] = {}
-        for segment in segments:
-            vectors, right = segment.read(np.arange(len(segment.keys)))
-            newest.setdefault(vectors.shape[1], []).append((segment.keys[right], vectors[right]))
-        for parts in newest.values():
-            keys = np.concatenate([part[0] for part in parts])
-            vectors = np.concatenate([part[1] for part in parts])
-            # The first of equals is kept, so look from the newest row backwards.
-            _, first = np.unique(keys[::-1], return_index=True)
-            rows = len(keys) - 1 - first
-            write_segment(self._place(settings_key), keys[rows], vectors[rows])
-        for segment in segments:
-            self._open.pop(segment.path, None)
-            segment.path.unlink(missing_ok=True)
-        for leftover in self._place(settings_key).glob(f"{PARTIAL}*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - leftover.stat().st_mtime > _STALE_S:
-                    leftover.unlink()
+    def _path(self, settings_key: str) -> Path:
+        return self.folder / f"{hashlib.sha256(settings_key.encode()).hexdigest()[:32]}.sqlite"
 
 
-def _keys(settings_key: str, texts: Sequence[str]) -> Keys:
-    """SHA-256 of settings and text, dtype S32, shape [n]."""
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file for one transaction; it is made if it is not there."""
+    file = sqlite3.connect(path, timeout=_WAIT_S)
+    try:
+        with file:
+            yield file
+    finally:
+        file.close()
+
+
+def _read(path: Path, keys: Sequence[bytes], found: dict[bytes, bytes]) -> None:
+    """Add to what was found the vectors of keys, all of one width, that are what was written."""
+    with _open(path) as file:
+        for start in range(0, len(keys), _LOOKUP):
+            some = keys[start : start + _LOOKUP]
+            marks = ",".join("?" * len(some))
+            rows = file.execute(f"SELECT key, crc, vector FROM vectors WHERE key IN ({marks})", some)  # noqa: S608
+            for key, crc, cells in rows:
+                width = len(next(iter(found.values()), cells))
+                if _crc(key, cells) == crc and len(cells) == width:
+                    found[key] = cells
+
+
+def _write(path: Path, rows: Sequence[tuple[bytes, int, bytes]]) -> None:
+    with _open(path) as file:
+        file.execute(_TABLE)
+        file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+
+def _put_aside_if_damaged(path: Path, error: sqlite3.Error) -> bool:
+    """Give a damaged file another name, so that a new one is begun; whether it was damaged."""
+    damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    if damaged:
+        with suppress(
+            OSError
+        ):  # another process has done it, or the next write tells that nothing can be written
+            path.replace(path.with_suffix(".damaged"))
+            path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+    return damaged
+
+
+def _crc(key: bytes, vector: bytes) -> int:
+    return zlib.crc32(vector, zlib.crc32(key))
+
+
+def _keys(settings_key: str, texts: Sequence[str]) -> list[bytes]:
+    """SHA-256 of settings and each text."""
     start = hashlib.sha256(settings_key.encode() + b"\0")
-    digests = bytearray()
+    digests = []
     for text in texts:
         digest = start.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
-        digests += digest.digest()
-    return np.frombuffer(bytes(digests), f"S{KEY_BYTES}", len(texts))
+        digests.append(digest.digest())
+    return digests
