@@ -61,7 +61,7 @@ def soaked(service: Service, bundle: Path, place: Path, seconds: float) -> dict[
     def swap() -> None:
         while not stop.wait(_SWAP_S):
             number, at_s = len(swap_s) + 1, time.perf_counter()
-            if number % _FRESH_EVERY == 0:
+            if number % _FRESH_EVERY == 1:  # from the first one on, as many models are held as ever will be
                 path = fresh[number // _FRESH_EVERY % len(fresh)]
                 service.ask("POST", "/v1/models", {"path": str(path), "activate": True})
             else:

@@ -101,7 +101,17 @@ class BundleError(MotetError):
 
 
 class StoreError(MotetError):
-    """What is to be stored, or the store itself, is wrong."""
+    """What is to be stored, or the store itself, is wrong.
+
+    Args:
+        problem: What is wrong.
+        cure: What to do about it.
+        public: What a service says of it to whoever asks: nothing of where the store is. The problem when left out.
+    """
+
+    def __init__(self, problem: str, cure: str = "", *, public: str = "") -> None:
+        super().__init__(problem, cure)
+        self.public = public or self.problem
 
 
 class StoreUnavailableError(StoreError):

@@ -87,6 +87,24 @@ def test_an_item_told_twice_comes_once_and_events_follow_it(live: LiveRecommende
     assert "n" in ids(live, keep_seen=True)
 
 
+def test_an_item_told_what_is_known_of_it_needs_no_row(live: LiveRecommender) -> None:
+    told = {"item": "n", "title": "storm", "price": 5}
+    live.upsert_items([told])
+    before = live.items.now
+    assert live.upsert_items([told, {**told, "unheard": 1}]).replaced == 1
+    live.patch_items([{"item": "n", "price": 5}])
+    assert live.items.now is before
+    live.patch_items([{"item": "n", "price": 6}])
+    live.upsert_items([{"item": "n", "price": 6}])  # now without a title
+    assert live.items.now.outdated == before.outdated + 2
+    found = live.items.told("n")
+    assert found is not None
+    assert (found["title"], found["price"]) == (None, 6)
+    live.delete_items(["n"])
+    live.upsert_items([{"item": "n", "price": 6}])
+    assert "n" in ids(live)
+
+
 def test_hidden_and_deleted_items_and_their_return(live: LiveRecommender) -> None:
     first = ids(live, keep_seen=True, duplicates=True)
     live.hide_items([first[0]])

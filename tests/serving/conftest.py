@@ -97,7 +97,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-Start = Callable[[Store], Engine]
+Start = Callable[..., Engine]
 
 
 @pytest.fixture
@@ -105,10 +105,10 @@ def start(films: Path) -> Iterator[Start]:
     """Starts an engine on a store, as often as one likes."""
     running: list[Engine] = []
 
-    def one(store: Store) -> Engine:
-        engine = Engine(store, open_parts, EngineSettings(follow_s=0.1))
+    def one(store: Store, bundle: Path = films, **settings: object) -> Engine:
+        engine = Engine(store, open_parts, EngineSettings(follow_s=0.1, **settings))  # type: ignore[arg-type]
         running.append(engine)
-        ModelDesk(engine).start(films)
+        ModelDesk(engine).start(bundle)
         return engine
 
     yield one

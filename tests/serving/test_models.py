@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from motet.bundle._manifest import write_manifest
 from motet.errors import BundleError
 from motet.serving import Engine, ModelDesk, RecommendRequest
 from motet.serving._faults import ConflictError
-from motet.store import Event, Store
+from motet.store import Event, Item, Store
 
-Start = Callable[[Store], Engine]
+Start = Callable[..., Engine]
 FILMS = 30
 
 
@@ -107,6 +108,40 @@ def test_a_bad_bundle_is_refused_with_the_reason(
         with pytest.raises(BundleError):
             models.activate(refused[0].name)
     assert engine.model.name in [one.name for one in models.all() if one.state == "active"]
+
+
+@pytest.mark.parametrize("bundle_there", [True, False])
+def test_rows_that_no_longer_count_are_let_go(
+    start: Start,
+    films: Path,
+    store: Store,
+    tmp_path: Path,
+    bundle_there: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bundle = shutil.copytree(films, tmp_path / "bundle")
+    engine = start(store, bundle, outdated_rows=40)
+    if not bundle_there:
+        bundle.rename(tmp_path / "elsewhere")
+    first = engine.active
+    engine.items.put([Item("new", fields={"name": "A new film", "year": 1999})])
+    engine.items.put([Item("28", is_hidden=True)])
+    engine.items.delete("29")
+    engine.add_events([Event("liked", "u1", "new", value=1.0)])
+    for k in range(75):  # more than there are items
+        engine.items.patch("3", fields={"year": 1900 + k})
+    until_s = time.monotonic() + 20
+    while engine.active is first and "cannot be tidied" not in caplog.text and time.monotonic() < until_s:
+        time.sleep(0.02)
+    time.sleep(0.3)  # and it is tried once
+    assert (engine.active is first) != bundle_there
+    assert (len(engine.active.parts.live.items.now) > 2 * FILMS) != bundle_there
+    assert caplog.text.count("cannot be tidied") == int(not bundle_there)
+    (told,) = engine.items.views(["3"])
+    assert told.fields["year"] == 1974
+    answer = engine.recommend(RecommendRequest(user="u1", k=FILMS))
+    assert not {"new", "28", "29"} & {one.id for one in answer.items}  # seen, hidden, deleted
+    assert "new" in {one.id for one in engine.recommend(RecommendRequest(user="u2", k=FILMS)).items}
 
 
 def test_models_over_http(client: TestClient, other_films: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from motet.language._endpoint import EndpointEncoder
+from motet.language._in_use import one_in_use
 from motet.language._onnx import OnnxEncoder
 from motet.language._protocol import TextEncoder
 from motet.language._torch import TorchEncoder
@@ -45,11 +46,13 @@ def build_encoder(settings: LanguageSettings) -> TextEncoder:
         settings: The ``language:`` part of a schema.
 
     Returns:
-        An encoder that has read its configuration but loaded no weights yet.
+        An encoder that has read its configuration; it loads its weights when they are first needed. As long as an equal
+        one is in use, it is that.
 
     Raises:
         LanguageError: If there is no such model, or the backend cannot run it.
         AssetError: If a packaged model cannot be fetched.
         MissingExtraError: If an optional dependency is missing.
     """
-    return _BACKENDS[settings.backend](settings)
+    encoder = _BACKENDS[settings.backend](settings)
+    return one_in_use(encoder, encoder.settings_key, settings.batch_size)

@@ -11,6 +11,7 @@ from motet.language._cached_generator import CachedGenerator
 from motet.language._endpoint_generator import EndpointGenerator
 from motet.language._generation_cache import GenerationCache
 from motet.language._generator import Generation, GenerationSettings, Generator, Prompt
+from motet.language._in_use import one_in_use
 from motet.language._local_generator import LocalGenerator
 from motet.schema import LanguageSettings
 
@@ -27,8 +28,8 @@ def build_generator(settings: LanguageSettings, cache: GenerationCache | None = 
         cache: Where answers are kept; one in motet's cache by default.
 
     Returns:
-        A generator that has loaded nothing yet, of which no call takes longer than
-        ``generator_seconds``; None where the settings say ``none``.
+        A generator that loads nothing before its first call, and of which no call takes longer than
+        ``generator_seconds``; None where the settings say ``none``. Equal ones share what they load.
 
     Raises:
         GenerationError: If the endpoint's address is none.
@@ -43,7 +44,7 @@ def build_generator(settings: LanguageSettings, cache: GenerationCache | None = 
     if settings.generator_backend == "endpoint":
         inside = EndpointGenerator(settings.generator, settings.generator_endpoint or "")
     else:
-        inside = LocalGenerator(settings.generator)
+        inside = one_in_use(LocalGenerator(settings.generator), settings.generator)
     return _Timed(CachedGenerator(inside, cache), settings.generator_seconds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +30,15 @@ class ActiveModel:
         open_model: Opens a bundle.
         settings: How often to look.
         shadow: Compares its predictions with outcomes, now and then.
+
+    Attributes:
+        when_untidy: Called where most rows of the live catalogue no longer count.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings, shadow: Shadow) -> None:
         self._store, self._open_model, self._settings, self._shadow = store, open_model, settings, shadow
         self._served: ServedModel | None = None
+        self.when_untidy: Callable[[], object] | None = None
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -67,8 +72,10 @@ class ActiveModel:
             self._store,
             users_in_memory=self._settings.users_in_memory,
             outcomes=self._shadow.outcomes,
+            outdated_rows=self._settings.outdated_rows,
         )
         served.catch_up()
+        served.settle()
         return served
 
     def use(self, served: ServedModel) -> ServedModel | None:
@@ -103,6 +110,8 @@ class ActiveModel:
             try:
                 if self._served is not None:
                     self._served.catch_up()
+                    if self.when_untidy is not None and self._served.is_untidy:
+                        self.when_untidy()
                     if time.monotonic() - compared_s >= self._settings.shadow_s:
                         self._shadow.compute(self._served.schema)
                         compared_s = time.monotonic()

@@ -62,6 +62,7 @@ class ModelDesk:
         self._engine, self._store = engine, engine.store
         self._held: dict[str, ServedModel] = {}
         self._lock = threading.RLock()
+        engine.model.when_untidy = self.tidy
 
     def start(self, bundle: Path) -> str:
         """Begin to answer: with the version that was active before, unless the bundle is one the store never saw.
@@ -151,6 +152,25 @@ class ModelDesk:
             raise ConflictError("no version was active before", "activate another by its name")
         self.activate(previous.name)
         return previous.name
+
+    def tidy(self) -> None:
+        """Open the active version anew, and let go of the rows of its live catalogue that no longer count."""
+        with self._lock:
+            served = self._engine.model.served
+            served.settle()  # where it cannot be opened, it is tried again after as many rows more
+            try:
+                if version_name(served.path) != served.name:
+                    raise BundleError(f"{served.path} holds another model now", "load that one")
+                fresh = self._engine.model.open(served.name, served.path)
+            except Exception as error:
+                _log.warning(
+                    "the live catalogue cannot be tidied: %s", getattr(error, "problem", type(error).__name__)
+                )
+                return
+            self._held[served.name] = fresh
+            self._engine.model.use(fresh)
+            _log.info("the live catalogue was tidied")
+        quiet_memory_again()
 
     def all(self) -> list[ModelView]:
         """Every version, newest first."""

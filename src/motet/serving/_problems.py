@@ -13,11 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-from motet.errors import MotetError, StoreUnavailableError
+from motet.errors import MotetError, StoreError, StoreUnavailableError
 from motet.serving._faults import ConflictError, NoModelError, NotFoundError
 from motet.serving._work import LateWorkError, OverloadedError
 
-__all__ = ["NotFoundError", "Problem", "failed_response", "install_problems", "problem_response"]
+__all__ = [
+    "NotFoundError",
+    "Problem",
+    "failed_response",
+    "install_problems",
+    "problem_response",
+    "public_problem",
+]
 
 _log: Final = logging.getLogger("motet.serving")
 
@@ -110,6 +117,15 @@ def _status_of(error: MotetError) -> int:
     return 409 if isinstance(error, ConflictError) else 422
 
 
+def public_problem(error: MotetError) -> str:
+    """What is said of an error to whoever asks; where it is of the store, the whole of it is logged."""
+    if not isinstance(error, StoreError):
+        return error.problem
+    if error.public != error.problem:
+        _log.warning("the store: %s", error.problem)
+    return error.public
+
+
 def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
     """Each part of a request that is wrong; what was sent is not repeated."""
     faults = []
@@ -139,7 +155,7 @@ def install_problems(app: FastAPI) -> None:
         assert isinstance(error, MotetError)  # noqa: S101 (as registered)
         status = _status_of(error)
         retry_s = 1 if status == 503 else None
-        return respond(request, status, error.problem, error.cure, retry_s=retry_s)
+        return respond(request, status, public_problem(error), error.cure, retry_s=retry_s)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (as registered)

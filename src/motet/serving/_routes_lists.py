@@ -18,6 +18,7 @@ from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
 from motet.serving._methods import refuse_other_methods
 from motet.serving._paths import Name
+from motet.serving._stats_answer import DaySatisfaction
 from motet.serving._wire import Done
 from motet.store import Answer
 
@@ -46,15 +47,6 @@ class AnswerIn(BaseModel):
         if self.stars is None and self.answers is None:
             raise ValueError("give stars or answers")
         return self
-
-
-class DaySatisfaction(BaseModel):
-    """What people said of lists on a day."""
-
-    day: str
-    scenario: str
-    count: int
-    mean: float | None
 
 
 class ImportedView(BaseModel):

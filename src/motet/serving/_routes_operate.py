@@ -17,6 +17,7 @@ from motet.serving._methods import refuse_other_methods
 from motet.serving._models import ModelView
 from motet.serving._paths import Name
 from motet.serving._schema_view import SchemaView, schema_view
+from motet.serving._stats_answer import StatsAnswer
 from motet.serving._wire import Done
 from motet.store import Key
 
@@ -193,7 +194,7 @@ def operate_routes(context: Context) -> APIRouter:
         door.forget()
         return answer
 
-    @routes.get("/stats", response_model=dict[str, Any], tags=["operate"])
+    @routes.get("/stats", response_model=StatsAnswer, tags=["operate"])
     async def stats(minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> Response:
         """Traffic, times, errors, feedback, drift, quality and shadow evaluation."""
         return await context.answer("slow", lambda: context.stats.summary(minutes))

@@ -39,6 +39,7 @@ class ServedModel:
         store: What it follows.
         users_in_memory: Users whose live events are kept.
         outcomes: Is told of events that name a shown list.
+        outdated_rows: See :class:`motet.serving.EngineSettings`.
 
     Attributes:
         parts: What answers.
@@ -56,9 +57,11 @@ class ServedModel:
         *,
         users_in_memory: int = 100_000,
         outcomes: Outcomes | None = None,
+        outdated_rows: int = 10_000,
     ) -> None:
         self.name, self.path, self._store = name, path, store
         self._most_users, self._outcomes = users_in_memory, outcomes
+        self._most_outdated, self._outdated = outdated_rows, 0
         self._opened = False
         self.parts: ModelParts = open_model(path, self._past)
         self._opened = True
@@ -118,6 +121,16 @@ class ServedModel:
         self.parts.live.history.reader.read([self._meanings.told(one, one.user) for one in events])
 
     # -- following -----------------------------------------------------------------------------
+
+    @property
+    def is_untidy(self) -> bool:
+        """Whether most rows of the live catalogue came to count no more since the last :meth:`settle`."""
+        now = self.parts.live.items.now
+        return now.outdated - self._outdated > max(self._most_outdated, len(now) - now.outdated)
+
+    def settle(self) -> None:
+        """Take the rows of the live catalogue as they are: only further ones make it untidy."""
+        self._outdated = self.parts.live.items.now.outdated
 
     def catch_up(self, seq: int = 0) -> None:
         """Take into account all that the store holds, in order.

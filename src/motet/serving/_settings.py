@@ -20,6 +20,8 @@ class EngineSettings:
         shown_waiting: Shown lists that wait to be stored; what comes on top is not recorded, and counted.
         users_in_memory: Users whose live events are kept in memory.
         shadow_s: How often logged predictions are compared with their outcomes, in seconds.
+        outdated_rows: Rows of items told anew or deleted since that the live catalogue may hold in any case; beyond,
+            the model is opened anew once they are most of its rows.
     """
 
     budget: Budget = field(default_factory=lambda: Budget(retrieve_ms=500, rank_ms=500, rerank_ms=500))
@@ -28,6 +30,7 @@ class EngineSettings:
     shown_waiting: int = 5_000
     users_in_memory: int = 100_000
     shadow_s: float = 300.0
+    outdated_rows: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

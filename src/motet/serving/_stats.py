@@ -7,6 +7,7 @@ from typing import Any
 
 from motet.errors import StoreUnavailableError
 from motet.serving._engine import Engine
+from motet.serving._stats_answer import DaySatisfaction, StatsAnswer
 from motet.serving._work import Work
 
 __all__ = ["Stats"]
@@ -23,25 +24,27 @@ class Stats:
     def __init__(self, engine: Engine, work: Work) -> None:
         self._engine, self._work = engine, work
 
-    def summary(self, minutes: int) -> dict[str, Any]:
+    def summary(self, minutes: int) -> StatsAnswer:
         """Everything of the last minutes."""
         engine = self._engine
         found = engine.watch.summary(minutes)
         said: dict[str, dict[str, int]] = found.pop("said")
-        return {
-            **found,
-            "served_by": said.get("served_by", {}),
-            "told": said.get("event", {}),
-            "feedback": self._feedback(),
-            "satisfaction": self.satisfaction(30),
-            "drift": engine.drift.report() if engine.model.is_there else [],
-            "data_quality": self._quality(said),
-            "shadow": engine.shadow.report(),
-            "store": {"where": engine.store.where, "can_read": engine.store.can_read(), **self._gauges()},
-            "model": engine.model.name,
-        }
+        return StatsAnswer.model_validate(
+            {
+                **found,
+                "served_by": said.get("served_by", {}),
+                "told": said.get("event", {}),
+                "feedback": self._feedback(),
+                "satisfaction": self.satisfaction(30),
+                "drift": engine.drift.report() if engine.model.is_there else [],
+                "data_quality": self._quality(said),
+                "shadow": engine.shadow.report(),
+                "store": {"where": engine.store.where, "can_read": engine.store.can_read(), **self._gauges()},
+                "model": engine.model.name,
+            }
+        )
 
-    def satisfaction(self, days: int) -> list[dict[str, Any]]:
+    def satisfaction(self, days: int) -> list[DaySatisfaction]:
         """Answers about shown lists, by day and scenario."""
         end = datetime.now(UTC) + timedelta(days=1)
         try:
@@ -49,7 +52,7 @@ class Stats:
         except StoreUnavailableError:
             return []
         return [
-            {"day": str(one.day), "scenario": one.of, "count": one.count, "mean": one.mean} for one in rows
+            DaySatisfaction(day=str(one.day), scenario=one.of, count=one.count, mean=one.mean) for one in rows
         ]
 
     def prometheus(self) -> bytes:

@@ -151,7 +151,8 @@ class Database:
         except OSError as error:
             self.close()
             problem = f"the store {self.where} is gone ({error.strerror})"
-            raise StoreUnavailableError(problem, "put the file back, or start anew with another") from None
+            cure = "put the file back, or start anew with another"
+            raise StoreUnavailableError(problem, cure, public="the store is gone") from None
         if (found.st_dev, found.st_ino) != self._inode:
             self.close()
             self._inode = (found.st_dev, found.st_ino)

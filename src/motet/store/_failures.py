@@ -36,26 +36,31 @@ def translated(where: str) -> Iterator[None]:
         yield
     except exc.TimeoutError as error:
         problem = f"the store {where} has no connection to spare"
-        raise StoreUnavailableError(problem, "ask less at once") from error
+        public = "the store has no connection to spare"
+        raise StoreUnavailableError(problem, "ask less at once", public=public) from error
     except exc.DBAPIError as error:
         raise _explained(error.orig or error, where, error.connection_invalidated) from error
     except (sqlite3.Error, OSError) as error:
         raise _explained(error, where, False) from error
     except exc.SQLAlchemyError as error:
         # A connection that broke between two statements.
-        raise StoreUnavailableError(f"the store {where} failed ({_first(error)})", _REACH) from error
+        problem = f"the store {where} failed ({_first(error)})"
+        raise StoreUnavailableError(problem, _REACH, public="the store failed") from error
 
 
 def _explained(error: BaseException, where: str, lost: bool) -> StoreError:
     said = _first(error)
     if any(word in said for word in _DAMAGED):
         cure = "put the file aside and restore the newest backup"
-        return StoreError(f"the store {where} is damaged ({said})", cure)
+        return StoreError(f"the store {where} is damaged ({said})", cure, public="the store is damaged")
     names = {kind.__name__ for kind in type(error).__mro__}
     if lost or isinstance(error, OSError) or names & {"OperationalError", "InterfaceError"}:
         cure = next((cure for words, cure in _CURES if any(word in said for word in words)), _REACH)
-        return StoreUnavailableError(f"the store {where} cannot be used now ({said})", cure)
-    return StoreError(f"the store {where} refused it ({said})", "see what was sent")
+        problem, public = f"the store {where} cannot be used now ({said})", "the store cannot be used now"
+        return StoreUnavailableError(problem, cure, public=public)
+    return StoreError(
+        f"the store {where} refused it ({said})", "see what was sent", public="the store refused it"
+    )
 
 
 def _first(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -197,11 +198,8 @@ class Writer:
         self._count(calls, failed=True)
         for call in calls:
             # Each caller gets an error of its own: a shared one would mix their tracebacks.
-            if isinstance(error, MotetError):
-                told: Exception = type(error)(error.problem, error.cure)
-                told.__cause__ = error.__cause__
-            else:
-                told = error
+            told = copy.copy(error) if isinstance(error, MotetError) else error
+            told.__cause__ = error.__cause__
             call.done.set_exception(told)
 
     def _count(self, calls: list[_Call], *, failed: bool) -> None:

@@ -51,7 +51,7 @@ class LiveItems:
     """The items of a bundle and those told since.
 
     Many may read while one writes: a reader works on :attr:`now`, which never changes. An item told
-    anew is a new row; only new rows are encoded and go through the model.
+    anew is a new row, unless it is told what is known of it; only new rows are encoded and go through the model.
 
     Args:
         bundle: With items.
@@ -71,6 +71,7 @@ class LiveItems:
         self.fields = Fields.of(data.catalogue)
         self._used = {*used_columns(data.schema, "item"), *data.catalogue.frame.columns} - {"id"} | {self.key}
         self._derived = set(data.schema.derive.get("items", {}))
+        self._missing = dict.fromkeys(self._used - self._derived)
         self._rows, self._table = ItemRows(data, raw), ItemTable(data)
         self._sides = ItemSides(bundle.model, data, moment, self._table.view)
         self._ids: list[str] = data.item_ids.to_list()
@@ -186,15 +187,21 @@ class LiveItems:
         if not given:
             return Upserted(0, 0, ())
         ignored = tuple(sorted({c for row in given.values() for c in row} - self._used - self._derived))
+        given = {i: {c: v for c, v in row.items() if c not in ignored} for i, row in given.items()}
         with self._write:
             now = self.now
+            asked, replaced = len(given), sum(now.row(item) >= 0 for item in given)
+            given = {
+                i: row for i, row in given.items() if now.row(i) < 0 or not self._is_known(i, row, patch)
+            }
+            if not given:
+                return Upserted(0, replaced, ignored)
             old_rows = {item: now.row(item) for item in given}
             whole = dict(given)
             if patch:
                 for item, row in given.items():
                     said = self._rows.readable(now.view.frame, old_rows[item])
                     whole[item] = {**said, **self._told.get(item, {}), **row}
-            whole = {i: {c: v for c, v in row.items() if c not in ignored} for i, row in whole.items()}
             new = self._rows.encode(list(whole.values()))
             known = [(at, i) for at, i in enumerate(given) if old_rows[i] >= 0]
             if known:
@@ -206,9 +213,13 @@ class LiveItems:
             self._sides.extend(view)
             self._number(list(given), now, time.time() if at_s is None else at_s)
             for item, row in given.items():
-                kept = self._told.get(item, {}) if patch else {}
-                self._told[item] = {**kept, **{c: v for c, v in row.items() if c not in ignored}}
-        return Upserted(len(given) - len(known), len(known), ignored)
+                self._told[item] = {**(self._told.get(item, {}) if patch else self._missing), **row}
+        return Upserted(asked - replaced, replaced, ignored)
+
+    def _is_known(self, item: str, row: Mapping[str, Any], patch: bool) -> bool:
+        """Whether just this was told of an item before."""
+        before = self._told.get(item)
+        return before is not None and {**(before if patch else self._missing), **row} == before
 
     def _number(self, items: Sequence[str], now: ItemsNow, at_s: float) -> None:
         """Give new rows their numbers, and publish them."""

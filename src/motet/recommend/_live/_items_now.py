@@ -53,6 +53,11 @@ class ItemsNow:
     def __len__(self) -> int:
         return len(self.origin)
 
+    @property
+    def outdated(self) -> int:
+        """How many rows no longer count: of items told anew since, or deleted."""
+        return len(self) - len(self.first_rows) + int(np.count_nonzero(self.gone))
+
     def row(self, item: str) -> int:
         """The row of an item that counts now; −1 for one never seen or deleted."""
         first = self.first_rows.get(item, -1)

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from motet.errors import BundleError, MotetError, StoreUnavailableError
 from motet.serving._methods import METHODS
 from motet.serving._paths import whole_id
-from motet.serving._problems import NotFoundError
+from motet.serving._problems import NotFoundError, public_problem
 from motet.serving._work import Kind, Work
 
 __all__ = ["MOST", "Adder", "Count", "GorseRoute", "Id", "Offset", "Words", "problem_of"]
@@ -99,9 +99,9 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, NotFoundError):
         return 404, error.problem, {}
     if isinstance(error, StoreUnavailableError | BundleError):
-        return 503, error.problem, {"Retry-After": "1"}
+        return 503, public_problem(error), {"Retry-After": "1"}
     if isinstance(error, MotetError):
-        return 400, error.problem, {}
+        return 400, public_problem(error), {}
     raise error
 
 
