@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from schemathesis import cli
 from schemathesis.engine import events
 
 _FEW_SHOWN = 3
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
+    """Every other address names what there is: no made-up id would."""
+    known: dict[str, list[str]] = json.loads(os.environ.get("MOTET_CASES_KNOWN", "{}"))
+    found = dict(path_parameters)
+    for name, value in path_parameters.items():
+        digest = zlib.crc32(repr(value).encode("utf-8", "replace"))
+        if digest % 2 and (ids := known.get(name)):
+            found[name] = ids[digest // 2 % len(ids)]
+    return found
 
 
 @schemathesis.hook

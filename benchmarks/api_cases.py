@@ -25,6 +25,8 @@ from typing import Any
 
 import httpx
 
+from benchmarks._bundles import variant
+
 __all__ = ["main", "run_cases"]
 
 CHECKS = (
@@ -108,6 +110,7 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
     out = place / "found.json"
     environment = {
         **os.environ,
+        "MOTET_CASES_KNOWN": json.dumps(_known(address, headers)),
         "SCHEMATHESIS_HOOKS": "benchmarks._api_hooks",
         "MOTET_CASES_KEY_ID": own,
         "MOTET_CASES_OUT": str(out),
@@ -138,6 +141,15 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
         raise SystemExit((place / "cases.log").read_text(encoding="utf-8")[-4000:])
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return {"operations": operations, "elapsed_s_all": round(time.perf_counter() - began_s, 1), "status": done.returncode, **found}  # fmt: skip
+
+
+def _known(address: str, headers: dict[str, str]) -> dict[str, list[str]]:
+    """Ids of lists, users and items that there are, by the name of the parameter that takes them."""
+    with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+        users = [one["id"] for one in client.get("/v1/users?n=20").json()["users"]]
+        items = [one["id"] for one in client.get("/v1/items?n=20").json()["items"]]
+        lists = [client.post("/v1/recommend", json={"user": user}).json()["list_id"] for user in users]
+    return {"user": users, "item": items, "list_id": lists}
 
 
 def told(found: dict[str, Any]) -> Iterator[str]:
@@ -172,7 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="motet-cases-") as name:
         place = Path(name)
+        second = variant(said.bundle, place / "second", 1)
         with service(said.bundle, place) as (address, key):
+            # a version to roll back to
+            loaded = {"path": str(second), "activate": True}
+            httpx.post(
+                f"{address}/v1/models", json=loaded, headers={"X-API-Key": key}, timeout=60
+            ).raise_for_status()
             found = run_cases(address, key, cases=said.cases, seed=said.seed, phases=said.phases, place=place)
     if said.json:
         said.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -47,7 +47,14 @@ from motet.knowledge import (
     read_written_knowledge,
     write_knowledge,
 )
-from motet.language import TextEncoder, VectorCache, build_encoder, build_generator, encode_cached
+from motet.language import (
+    PrivateCaches,
+    TextEncoder,
+    VectorCache,
+    build_encoder,
+    build_generator,
+    encode_cached,
+)
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
@@ -78,8 +85,17 @@ class Prepared:
     graph: KnowledgeGraph | None = None
 
 
-def text_encoder(settings: LanguageSettings, progress: Progress = silent) -> TextToVectors:
-    """A function from texts to vectors that keeps what it has encoded; no model is loaded before it is called."""
+def text_encoder(
+    settings: LanguageSettings, progress: Progress = silent, cache: VectorCache | None = None
+) -> TextToVectors:
+    """A function from texts to vectors that keeps what it has encoded; no model is loaded before it is called.
+
+    Args:
+        settings: Name the encoder.
+        progress: Called with what is going on.
+        cache: Where vectors are kept; motet's cache on disk when left out.
+    """
+    kept = cache or VectorCache()
     built: list[TextEncoder] = []  # of the first call: a service is told one item after the other
     lock = Lock()
 
@@ -87,7 +103,7 @@ def text_encoder(settings: LanguageSettings, progress: Progress = silent) -> Tex
         with lock:
             if not built:
                 built.append(build_encoder(settings))
-        return encode_cached(built[0], texts, VectorCache(), progress)
+        return encode_cached(built[0], texts, kept, progress)
 
     return encode
 
@@ -300,14 +316,27 @@ def write_report(bundle: str | Path) -> Path:
     return path
 
 
-def open_recommender(bundle: str | Path, progress: Progress = silent) -> Recommender:
-    """Load a bundle for predictions and recommendations."""
+def open_recommender(
+    bundle: str | Path, progress: Progress = silent, *, private: PrivateCaches | None = None
+) -> Recommender:
+    """Load a bundle for predictions and recommendations.
+
+    Args:
+        bundle: Its directory.
+        progress: Called with what is going on.
+        private: Where vectors of texts of users and requests are kept; with those of items when left out.
+    """
     loaded = load_bundle(bundle)
-    return Recommender(loaded, text_encoder(loaded.schema.language, progress))
+    encode, encode_private = _encoders(loaded, progress, private)
+    return Recommender(loaded, encode, encode_private=encode_private)
 
 
 def open_explainer(
-    bundle: str | Path, *, words: LanguageSettings | None = None, progress: Progress = silent
+    bundle: str | Path,
+    *,
+    words: LanguageSettings | None = None,
+    progress: Progress = silent,
+    private: PrivateCaches | None = None,
 ) -> Explainer:
     """Load a bundle to explain its answers, with its knowledge graph if it has one.
 
@@ -316,17 +345,22 @@ def open_explainer(
         words: Names the language model that may rephrase what templates say; templates alone when
             left out. It is loaded when it is first needed.
         progress: Called with what is going on.
+        private: Where what people ask and are told is kept; in motet's cache on disk when left out.
     """
-    recommender = open_recommender(bundle, progress)
+    recommender = open_recommender(bundle, progress, private=private)
     graph = open_graph(recommender.bundle)
     if words is None:
         return Explainer(recommender, graph=graph)
-    generator = build_generator(words)
+    generator = build_generator(words, None if private is None else private.answers)
     return Explainer(recommender, graph=graph, generator=generator, time_limit_s=words.generator_seconds)
 
 
 def open_assistant(
-    bundle: str | Path, *, words: LanguageSettings | None = None, progress: Progress = silent
+    bundle: str | Path,
+    *,
+    words: LanguageSettings | None = None,
+    progress: Progress = silent,
+    private: PrivateCaches | None = None,
 ) -> Assistant:
     """Load a bundle to answer requests in words; what it needs is loaded when it is first needed.
 
@@ -335,14 +369,15 @@ def open_assistant(
         words: Names the language model that reads requests beside the rules and rephrases what
             templates say; rules and templates alone when left out.
         progress: Called with what is going on.
+        private: As for :func:`open_explainer`.
     """
-    explainer = open_explainer(bundle, words=words, progress=progress)
+    explainer = open_explainer(bundle, words=words, progress=progress, private=private)
     loaded, graph = explainer.bundle, explainer.ground.graph
     catalogue = loaded.data.catalogue
     if catalogue is None:
         raise DataError(f"the schema '{loaded.schema.name}' has no items", "asking needs keys.item")
     lexicon = Lexicon(catalogue, scenarios=loaded.data.encoder.scenarios[1:], graph=graph)
-    encode = text_encoder(loaded.schema.language, progress)
+    encode, encode_private = _encoders(loaded, progress, private)
     reader: Reader = FastReader(lexicon)
     if words is not None and explainer.generator is not None:
         reader = ModelReader(explainer.generator, lexicon, time_limit_s=words.generator_seconds)
@@ -350,8 +385,17 @@ def open_assistant(
         explainer.recommender,
         explainer,
         reader,
-        meaning=lambda: MeaningIndex.of_catalogue(catalogue, encode),
+        meaning=lambda: MeaningIndex.of_catalogue(catalogue, encode, encode_private=encode_private),
     )
+
+
+def _encoders(
+    bundle: Bundle, progress: Progress, private: PrivateCaches | None
+) -> tuple[TextToVectors, TextToVectors]:
+    """For texts of items, and for those of users and requests."""
+    settings = bundle.schema.language
+    encode = text_encoder(settings, progress)
+    return encode, encode if private is None else text_encoder(settings, progress, private.vectors)
 
 
 def open_graph(bundle: Bundle) -> KnowledgeGraph | None:

@@ -154,7 +154,7 @@ def test_many_commits_of_one_text_need_no_more_memory(cache: VectorCache) -> Non
 
 def test_a_cache_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(LanguageError, match="cannot be written"):
+    with pytest.raises(LanguageError, match="cannot be used"):
         VectorCache(tmp_path / "file").put("key", ["a"], np.zeros((1, 2), np.float32))
 
 

@@ -82,7 +82,7 @@ def test_a_changed_row_is_unknown(cache: GenerationCache) -> None:
     cache.put("model", PLAIN, [(Prompt("a"), HI), (Prompt("b"), HI)])
     (path,) = cache.folder.glob("*.sqlite")
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE answers SET text = 'lies' WHERE key = (SELECT min(key) FROM answers)")
+        database.execute("UPDATE rows SET cells = 'lies' WHERE key = (SELECT min(key) FROM rows)")
     database.close()
     found = texts(cache.get("model", [Prompt("a"), Prompt("b")], PLAIN))
     assert sorted(map(str, found)) == ["None", HI.text]

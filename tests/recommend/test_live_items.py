@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from motet.bundle import load_bundle, save_bundle
 from motet.data import liking
@@ -144,6 +147,30 @@ def test_a_new_user_with_words_is_the_same_everywhere(
     for name in ("click", "stars", "next", "worth"):
         found = [item.predictions[name] for item in answer.items]
         np.testing.assert_allclose(found, wanted[name].to_numpy(), atol=1e-5)
+
+
+def test_words_of_people_and_words_of_items_are_kept_apart(recommender: Recommender) -> None:
+    of_items: list[str] = []
+    of_people: list[str] = []
+
+    def encode(seen: list[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        seen += texts
+        return hashed_words_for_tests(texts)
+
+    opened = Recommender(
+        recommender.bundle, partial(encode, of_items), encode_private=partial(encode, of_people)
+    )
+    live = LiveRecommender(opened)
+    assert of_items == of_people == []
+    live.upsert_items([{"item": "n", "title": "a storm at sea", "price": 5}])
+    assert any("storm" in text for text in of_items)
+    assert not any("storm" in text for text in of_people)
+    of_items.clear()
+    live.upsert_users([{"user": "somebody", "about": "sails alone"}])
+    live.recommend(Query(user="somebody", k=5, context={"query": "quiet harbours"}))
+    assert of_items == []
+    assert any("sails" in text for text in of_people)
+    assert any("harbours" in text for text in of_people)
 
 
 def test_the_moment_of_a_request_counts(live: LiveRecommender, recommender: Recommender) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,7 +108,10 @@ def test_a_deleted_user_is_forgotten_everywhere(start: Start, store: Store) -> N
     engine.add_events([Event("liked", "u3", "1", id="x")])
     engine.words.ask(AskRequest(text="a comedy", user="u3"))
     assert engine.recommend(RecommendRequest(user="u3")).served_by == "personal"
+    forgot: list[str] = []
+    engine.active.parts = replace(engine.active.parts, forget=lambda: forgot.append("all"))
     assert engine.delete_user("u3")
+    assert forgot  # of the words of users and requests, whose they were is not known
     assert store.shown.of_user("u3") == []
     for one in (engine, start(store)):
         assert one.recommend(RecommendRequest(user="u3")).served_by != "personal"

@@ -130,13 +130,16 @@ def _opener(words: LanguageSettings | None) -> OpenModel:
     """Opens bundles as the service needs them."""
     from motet import workflow  # noqa: PLC0415
     from motet.explain import Profiler  # noqa: PLC0415
+    from motet.language import PrivateCaches  # noqa: PLC0415
     from motet.recommend import LiveRecommender  # noqa: PLC0415
     from motet.serving import ModelParts  # noqa: PLC0415
 
+    private = PrivateCaches()  # one for all versions
+
     def open_model(path: Path, load: LoadPast) -> ModelParts:
-        assistant = workflow.open_assistant(path, words=words)
+        assistant = workflow.open_assistant(path, words=words, private=private)
         explainer = assistant.explainer
         live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
-        return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
+        return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle), private.forget)
 
     return open_model

@@ -23,6 +23,7 @@ from motet.language._local_generator import LocalGenerator
 from motet.language._model_folder import PACKAGED
 from motet.language._offline import refuse_if_offline
 from motet.language._onnx import OnnxEncoder
+from motet.language._private import PrivateCaches
 from motet.language._protocol import Progress, TextEncoder
 from motet.language._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
 from motet.language._suspicion import FLAG_KINDS, Flag, FlagKind, suspicion, without_suspicious
@@ -55,6 +56,7 @@ __all__ = [
     "LocalGenerator",
     "OnnxEncoder",
     "PersonalKind",
+    "PrivateCaches",
     "Progress",
     "Prompt",
     "Redaction",

@@ -78,7 +78,7 @@ class LiveRecommender:
         self.history = LiveHistory(bundle, EventReader(bundle, raw), users=users, load=load)
         self._scorer.measure(self.items.now, self.people)
         self._own = StandardSources(
-            bundle, self.items.now, graph=graph, encode_text=raw.encode_text, options=index or {}
+            bundle, self.items.now, graph=graph, encode_text=raw.encode_private, options=index or {}
         )
         there = [*self._own.all, *sources]
         names = {source.name for source in there}

@@ -37,8 +37,9 @@ class MeaningIndex:
     Args:
         vectors: Of the items' texts, in the order of the catalogue; all zeros where there is no
             text, [I, D].
-        encode_text: The encoder that made them, for queries.
+        encode_text: The encoder that made them, for further items.
         width: W; 0 only centres.
+        encode_private: The same encoder for queries; ``encode_text`` when left out.
 
     Raises:
         DataError: If the vectors are not a matrix of finite numbers.
@@ -51,13 +52,20 @@ class MeaningIndex:
         [2]
     """
 
-    def __init__(self, vectors: Floats, encode_text: TextToVectors, *, width: int = _WIDTH) -> None:
+    def __init__(
+        self,
+        vectors: Floats,
+        encode_text: TextToVectors,
+        *,
+        width: int = _WIDTH,
+        encode_private: TextToVectors | None = None,
+    ) -> None:
         if vectors.ndim != 2 or not np.isfinite(vectors).all():
             raise DataError(
                 f"vectors of items have the shape {vectors.shape}, or one is not finite",
                 "give one finite vector an item",
             )
-        self._encode = encode_text
+        self._encode, self._encode_private = encode_text, encode_private or encode_text
         self._known = vectors.any(axis=1)
         self._whitening = _whitening(vectors[self._known], width)
         self._items = _unit(self._whitening.apply(vectors))
@@ -67,10 +75,16 @@ class MeaningIndex:
 
     @classmethod
     def of_catalogue(
-        cls, catalogue: Catalogue, encode_text: TextToVectors, *, width: int = _WIDTH
+        cls,
+        catalogue: Catalogue,
+        encode_text: TextToVectors,
+        *,
+        width: int = _WIDTH,
+        encode_private: TextToVectors | None = None,
     ) -> MeaningIndex:
         """An index of titles, tags, categories and texts together; encodes every item once."""
-        return cls(_encoded(item_texts(catalogue), encode_text), encode_text, width=width)
+        vectors = _encoded(item_texts(catalogue), encode_text)
+        return cls(vectors, encode_text, width=width, encode_private=encode_private)
 
     @classmethod
     def of_feature(
@@ -103,8 +117,11 @@ class MeaningIndex:
         return cls(data.vectors[feature][rows], encode, width=width)
 
     def vectors_of(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors of some texts in the space of the items, [n, W]; zeros for an empty text."""
-        found = _encoded(texts, self._encode) if self._known.any() else np.zeros((len(texts), 1), np.float32)
+        """Unit vectors of some queries in the space of the items, [n, W]; zeros for an empty text."""
+        return self._placed(texts, self._encode_private)
+
+    def _placed(self, texts: Sequence[str], encode: TextToVectors) -> Floats:
+        found = _encoded(texts, encode) if self._known.any() else np.zeros((len(texts), 1), np.float32)
         if not found.any():
             return np.zeros((len(texts), self._items.shape[1]), np.float32)
         return _unit(self._whitening.apply(found))
@@ -122,7 +139,7 @@ class MeaningIndex:
             changed: Places of the items that are new or were told anew, in order.
         """
         texts = item_texts(replace(catalogue, frame=catalogue.frame[changed]))
-        found = self.vectors_of(texts)
+        found = self._placed(texts, self._encode)
         more, width = len(catalogue) - len(self._items), self._items.shape[1]
         new = copy.copy(self)
         new._items = np.concatenate([self._items, np.zeros((more, width), np.float32)])

@@ -53,11 +53,17 @@ class RawRows:
     Args:
         data: The bundle's data set, whose encoder is used.
         encode_text: Turns texts into vectors; without it they count as missing.
+        encode_private: The same for texts of users and requests; ``encode_text`` when left out.
     """
 
-    def __init__(self, data: Dataset, encode_text: TextToVectors | None) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        encode_text: TextToVectors | None,
+        encode_private: TextToVectors | None = None,
+    ) -> None:
         self.schema, self.encoder = data.schema, data.encoder
-        self.encode_text = encode_text
+        self.encode_text, self.encode_private = encode_text, encode_private or encode_text
 
     def extended(
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
@@ -144,7 +150,8 @@ class RawRows:
         vectors, columns = dict(data.vectors), []
         for name in self.encoder.layout(entity).vectors:
             matrix = vectors[name]
-            new = self._new_vectors(name, raw, matrix.shape[1])
+            encode = self.encode_text if entity == "item" else self.encode_private
+            new = self._new_vectors(name, raw, matrix.shape[1], encode)
             positions = (
                 raw.texts[name][1] if name in raw.texts else np.arange(1, raw.rows + 1, dtype=np.int32)
             )
@@ -153,13 +160,15 @@ class RawRows:
         rows = np.stack(columns, 1) if columns else np.empty((raw.rows, 0), np.int32)
         return EntityTable(encoded.codes, encoded.numbers, encoded.tags, rows), vectors
 
-    def _new_vectors(self, name: str, raw: RawTable, width: int) -> NDArray[np.float32]:
+    def _new_vectors(
+        self, name: str, raw: RawTable, width: int, encode: TextToVectors | None
+    ) -> NDArray[np.float32]:
         """Vectors of the texts of raw rows (row 0, no text, left out), whitened as in training."""
         if name in raw.texts:
             texts = raw.texts[name][0].words.to_list()[1:]
-            if not texts or self.encode_text is None:
+            if not texts or encode is None:
                 return np.zeros((len(texts), width), np.float32)
-            matrix = self.encode_text(texts)
+            matrix = encode(texts)
         else:
             matrix = raw.vectors[name]
             if matrix.shape[1] == 1 and width > 1 and not matrix.any():

@@ -34,12 +34,19 @@ class Recommender:
     Args:
         bundle: The trained model and what it knows.
         encode_text: Turns texts of raw rows into vectors; without it they count as missing.
+        encode_private: The same for texts of users and requests; ``encode_text`` when left out.
     """
 
-    def __init__(self, bundle: Bundle, encode_text: TextToVectors | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        encode_text: TextToVectors | None = None,
+        *,
+        encode_private: TextToVectors | None = None,
+    ) -> None:
         self.bundle = bundle
         self.schema = bundle.schema
-        self._raw = RawRows(bundle.data, encode_text)
+        self._raw = RawRows(bundle.data, encode_text, encode_private)
         self._ahead: dict[str | None, ItemsAhead] = {}
         self._known = {"user": WordIndex(bundle.data.user_ids), "item": WordIndex(bundle.data.item_ids)}
 

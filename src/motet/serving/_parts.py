@@ -25,11 +25,13 @@ class ModelParts:
         live: Recommends.
         assistant: Answers requests in words; its explainer gives reasons.
         profiler: Says what users like.
+        forget: Lets go of what is kept of the words of users and requests.
     """
 
     live: LiveRecommender
     assistant: Assistant
     profiler: Profiler
+    forget: Callable[[], None] = lambda: None
 
     @property
     def explainer(self) -> Explainer:

@@ -162,6 +162,7 @@ class ServedModel:
     def _forget(self, user: str) -> None:
         self.parts.live.forget_user(user)
         self.parts.live.forget_user(user + _BACK)
+        self.parts.forget()
         if user in self._of_bundle:
             self._forgotten.add(user)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Path, Query
+from pydantic import BeforeValidator
 
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._ranks import LIKENESSES, ORDERS
 from motet.serving._gorse._route import Adder, Count, Id, Offset, Words
 from motet.serving._gorse._shapes import Score
+from motet.serving._paths import whole_id
 from motet.serving._problems import NotFoundError
 
 __all__ = ["add_lists"]
@@ -22,6 +24,17 @@ _Some = Annotated[
 _Reader = Annotated[
     Words, Query(alias="user-id", max_length=512, description="Leave out what this user had to do with.")
 ]
+
+
+def _one_of(names: Iterable[str]) -> Any:
+    """A name in the address; another one is not found."""
+    return Path(json_schema_extra={"enum": list(names)})
+
+
+_Name = Annotated[Words, BeforeValidator(whole_id)]
+_Order = Annotated[_Name, _one_of(ORDERS)]
+_Likeness = Annotated[_Name, _one_of(LIKENESSES)]
+_Neighbours = Annotated[_Name, _one_of(["neighbors"])]
 
 
 def add_lists(add: Adder, needs: Needs) -> None:
@@ -46,7 +59,7 @@ def add_lists(add: Adder, needs: Needs) -> None:
 
     @add.get("/non-personalized/{name}", f"A list for everybody: {', '.join(ORDERS)}.")
     def for_everybody(
-        name: Id, n: Count = 10, offset: Offset = 0, some: _Some = None, reader: _Reader = ""
+        name: _Order, n: Count = 10, offset: Offset = 0, some: _Some = None, reader: _Reader = ""
     ) -> list[Score]:
         known(name, tuple(ORDERS), "non-personalized recommender")
         return ordered(name, n, offset, some or (), reader)
@@ -65,7 +78,7 @@ def add_lists(add: Adder, needs: Needs) -> None:
 
     @add.get("/item-to-item/{name}/{item}", f"Items like another by {', '.join(LIKENESSES)}.")
     def item_to_item(
-        name: Id, item: Id, n: Count = 10, offset: Offset = 0, some: _Some = None, reader: _Reader = ""
+        name: _Likeness, item: Id, n: Count = 10, offset: Offset = 0, some: _Some = None, reader: _Reader = ""
     ) -> list[Score]:
         known(name, LIKENESSES, "item-to-item recommender")
         return like(name, item, n, offset, some or (), reader)
@@ -75,7 +88,7 @@ def add_lists(add: Adder, needs: Needs) -> None:
         return needs.ranks.alike(user, n, offset)
 
     @add.get("/user-to-user/{name}/{user}", "Users like another by neighbors.")
-    def user_to_user(name: Id, user: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
+    def user_to_user(name: _Neighbours, user: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
         known(name, ("neighbors",), "user-to-user recommender")
         return needs.ranks.alike(user, n, offset)
 
