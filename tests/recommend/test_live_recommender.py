@@ -107,7 +107,9 @@ def as_before(after: Recommender, late: pl.DataFrame) -> Recommender:
         kept = Ragged.from_lengths(np.array([row for some in lists for row in some], np.int32), lengths)
         known = lengths.astype(np.int32)
         histories[name] = replace(history, items=kept, known=known, train=known)
-    bundle = replace(after.bundle, data=replace(data, histories=histories))
+    behaviour = after.bundle.behaviour
+    behaviour = replace(behaviour, time=np.zeros_like(behaviour.time))  # so that all that is told is later
+    bundle = replace(after.bundle, data=replace(data, histories=histories), behaviour=behaviour)
     return Recommender(bundle, hashed_words_for_tests)
 
 

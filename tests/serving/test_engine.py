@@ -211,6 +211,26 @@ def test_history_is_what_was_told_and_then_what_was_trained_with(engine: Engine)
     assert times == sorted(times, reverse=True)
 
 
+def test_what_a_model_was_trained_with_counts_once(start: Start, store: Store) -> None:
+    engine = start(store)
+    trained = engine.users.history("u1", 100).events
+    before, popular = values(engine, "u1"), engine.recommend(RecommendRequest(k=5)).items
+    # what a store holds whose export the model was trained on
+    engine.add_events([Event("liked", "u1", one.item, time=one.time, id=one.item) for one in trained])
+    assert engine.users.history("u1", 100).events == trained
+    assert engine.active.events_of("u1") == []
+    assert values(engine, "u1") == before
+    assert engine.recommend(RecommendRequest(k=5)).items == popular
+    unseen = next(str(k) for k in range(30) if str(k) not in {one.item for one in trained})
+    engine.add_events([Event("liked", "u1", unseen, time=trained[-1].time)])  # late, and not trained with
+    engine.add_events([Event("liked", "u1", trained[0].item, time=datetime.now(UTC))])  # again
+    new = [one.item for one in engine.users.history("u1", 100).events if one.source == "store"]
+    assert new == [trained[0].item, unseen]
+    for one in (engine, start(store)):
+        assert [event.item for _, event in one.active.events_of("u1")] == [unseen, trained[0].item]
+        assert values(one, "u1") != before
+
+
 def test_users_are_those_of_the_bundle_and_those_told(engine: Engine) -> None:
     engine.users.put([User("ann", {"age": 30}), User("u1", None, "the first")])
     found, cursor = [], ""

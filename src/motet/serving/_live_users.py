@@ -93,7 +93,8 @@ class LiveUsers:
         """
         skip = _read_cursor(cursor)
         served = self._model.served
-        stored = self._store.events.of_user(user, min(skip + n + 1, _MOST_EVENTS))[skip : skip + n + 1]
+        told = [one for one in self._store.events.of_user(user, _MOST_EVENTS) if not served.holds(one)]
+        stored = told[skip : skip + n + 1]
         events = [
             HistoryEvent(
                 type=one.type,
@@ -108,15 +109,11 @@ class LiveUsers:
             for one in stored
         ]
         if len(events) <= n and served.is_of_bundle(user):
-            told = skip + len(stored) if stored else self._told(user)
-            events += _of_bundle(served, user, max(0, skip - told), n + 1 - len(events))
+            events += _of_bundle(served, user, max(0, skip - len(told)), n + 1 - len(events))
         titles = CatalogueView(served).titles([one.item for one in events])
         events = [one.model_copy(update={"title": title}) for one, title in zip(events, titles, strict=True)]
         more = _write_cursor(skip + n) if len(events) > n else ""
         return HistoryAnswer(user=user, events=tuple(events[:n]), cursor=more)
-
-    def _told(self, user: str) -> int:
-        return len(self._store.events.of_user(user, _MOST_EVENTS))
 
     def _ids(self, served: ServedModel) -> list[str]:
         if self._sorted[0] is not served:

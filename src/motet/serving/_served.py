@@ -97,8 +97,13 @@ class ServedModel:
         """Whether the model was trained with an item."""
         return item in self._base
 
+    def holds(self, event: Event) -> bool:
+        """Whether the model was trained with an event of the store."""
+        live = self.parts.live
+        return live.history.holds(self._meanings.told(event, self.known_as(event.user)), live.items.now)
+
     def events_of(self, user: str) -> list[tuple[str, LiveEvent]]:
-        """The latest events told of a user, with their types as told; while the store is gone, those of likes."""
+        """The latest events told of a user beyond those of the training, with their types; likes while the store is gone."""
         who, live = self.known_as(user), self.parts.live
         try:
             events = self._store.events.of_user(user, MOST_EVENTS)
@@ -109,7 +114,7 @@ class ServedModel:
                 for row, at_s in zip(liked.rows.tolist(), liked.time_s.tolist(), strict=True)
                 if math.isfinite(at_s)
             ]
-        known = [one for one in reversed(events) if one.seq <= self.seq]
+        known = [one for one in reversed(events) if one.seq <= self.seq and not self.holds(one)]
         return [(one.type, self._meanings.told(one, who)) for one in known]
 
     def check(self, events: Sequence[Event]) -> None:

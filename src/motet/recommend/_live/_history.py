@@ -19,6 +19,7 @@ from motet.recommend._live._past import NO_PAST, RECENT, Past, Recent
 __all__ = ["Added", "LiveHistory"]
 
 _USERS: Final = 100_000
+_SLACK_S: Final = 1e-3  # times are read in microseconds, and told as fractions of seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class LiveHistory:
 
     Live events follow what the bundle knows, in the order of their times. Memory is bounded: of each user
     the latest events are kept, and users beyond the limit are forgotten, those first of whom nothing was
-    heard or asked for the longest time. ``load`` brings a forgotten one back.
+    heard or asked for the longest time. ``load`` brings a forgotten one back. An event that the bundle
+    :meth:`holds` counts once.
 
     Args:
         bundle: Whose users have a past already.
@@ -60,6 +62,8 @@ class LiveHistory:
     ) -> None:
         self._bundle, self.reader, self._most, self._load = bundle, reader, users, load
         self._rows = {user: row for row, user in enumerate(bundle.data.user_ids.to_list())}
+        timed = len(bundle.behaviour.time) and bundle.schema.keys.time is not None
+        self._until_s = float(bundle.behaviour.time.max()) / 1e6 + _SLACK_S if timed else -np.inf
         features = bundle.schema.features.user
         self._last = {n: f.last for n, f in features.items() if f.kind == "sequence"}
         self._pasts: OrderedDict[str, Past] = OrderedDict()
@@ -74,6 +78,16 @@ class LiveHistory:
         """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
         return -1 if user in self._erased else self._rows.get(user, -1)
 
+    def holds(self, event: LiveEvent, now: ItemsNow) -> bool:
+        """Whether the bundle was trained with an event: not later than its last, of a user and an item it saw together.
+
+        So a model that was trained on what a store holds counts none of it twice when it is told all of it.
+        """
+        if not 0 < event.at_s <= self._until_s:
+            return False
+        row, item, seen = self.row(event.user), now.first_rows.get(event.item, -1), self._bundle.seen
+        return row >= 0 and item in seen.values[seen.offsets[row] : seen.offsets[row + 1]]
+
     def add(self, events: Sequence[LiveEvent], now: ItemsNow) -> Added:
         """Take events into account from the next request on.
 
@@ -84,7 +98,7 @@ class LiveHistory:
         Raises:
             DataError: If a cell is not of its column's kind. Nothing is changed then.
         """
-        meant, unknown = self._placed(events, now)
+        meant, unknown = self._placed(self._new(events, now), now)
         by_user: dict[str, list[tuple[Meant, int]]] = {}
         for one in meant:
             by_user.setdefault(one[0].event.user, []).append(one)
@@ -109,7 +123,7 @@ class LiveHistory:
         past = self._of_bundle(user)
         if self._load is None:
             return past
-        meant, _ = self._placed(self._load(user), now)
+        meant, _ = self._placed(self._new(self._load(user), now), now)
         past = past.with_events(meant, self._last)
         with self._lock:
             past = self._pasts.setdefault(user, past)
@@ -142,13 +156,16 @@ class LiveHistory:
         Raises:
             DataError: As :meth:`add`.
         """
-        meant, unknown = self._placed(events, now)
+        meant, unknown = self._placed(self._new(events, now), now)
         with self._lock:
             self._pasts[user] = self._of_bundle(user).with_events(meant, self._last)
             self._pasts.move_to_end(user)
             while len(self._pasts) > self._most:
                 self._pasts.popitem(last=False)
         return Added(len(meant), unknown, tuple(meant))
+
+    def _new(self, events: Sequence[LiveEvent], now: ItemsNow) -> list[LiveEvent]:
+        return [one for one in events if not self.holds(one, now)]
 
     def _placed(
         self, events: Sequence[LiveEvent], now: ItemsNow
