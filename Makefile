@@ -2,8 +2,8 @@
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
 # make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
-#                  train, score, text, stream, quality, generation, requests, knowledge, reasons, profiles, lists, tuning, safety,
-#                  service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
+#                  train, score, text, stream, quality, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
+#                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
 VENV   := .venv

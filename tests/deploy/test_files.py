@@ -7,10 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+from motet.assets import ASSETS
+from motet.schema import LanguageSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -67,6 +71,26 @@ def test_the_image_is_built_as_it_should_be() -> None:
         for one in source.split():
             assert (ROOT / one).exists(), one
             assert f"!{one}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+
+
+def test_the_image_has_the_parts_that_a_service_uses() -> None:
+    (named,) = re.findall(r"(?m)^ARG EXTRAS=(\S+)$", DOCKERFILE)
+    assert '".[${EXTRAS}]"' in DOCKERFILE
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(named.split(",")) == {"language", "serve", "explain", "traces"}
+    assert set(named.split(",")) <= set(project["optional-dependencies"])
+
+
+def test_what_is_fetched_while_it_serves_is_kept() -> None:
+    settings = dict(re.findall(r"(\w+)=(\S+)", DOCKERFILE.split("FROM")[-1]))
+    assert settings["MOTET_CACHE"].startswith("/data/")
+    unit = (DEPLOY / "motet.service").read_text(encoding="utf-8")
+    assert "Environment=MOTET_CACHE=/var/lib/motet/cache" in unit.splitlines()
+    guide = (ROOT / "docs" / "guide" / "service.md").read_text(encoding="utf-8")
+    for text in (guide, unit, DOCKERFILE, (DEPLOY / "compose.yaml").read_text(encoding="utf-8")):
+        (asset,) = set(re.findall(r"-c \"from motet.assets import fetch; fetch\('([^']+)'\)\"", text))
+        assert asset == LanguageSettings().encoder
+        assert asset in ASSETS
 
 
 def test_the_compose_file_fits_its_schema() -> None:
