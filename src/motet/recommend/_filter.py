@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from motet.errors import RequestError
 from motet.schema import nearest
 
 __all__ = [
     "OPERATIONS",
+    "TOO_LARGE",
     "AllOf",
     "AnyFilter",
     "AnyOf",
     "Compare",
     "Not",
+    "check_filters",
     "read_filter",
-    "walk_filter",
 ]
 
 OPERATIONS: Final = ("eq", "ne", "in", "not_in", "has", "lt", "le", "gt", "ge", "between", "contains")
+TOO_LARGE: Final = "filter_too_large"  # the type of the validation error
 _DEEPEST: Final = 8
 _MOST_PARTS: Final = 100
 _MOST_VALUES: Final = 1000
 _LONGEST_WORD: Final = 500
+_MOST_CHARACTERS: Final = 65_536
+_MOST_BITS: Final = 1023  # of an integer that a floating-point number can hold
 
 Plain = bool | int | float | Annotated[str, Field(max_length=_LONGEST_WORD)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limited(cls, content: Any) -> Any:
+        check_filters([content])  # wherever a filter is read, before anything is made of it
+        return content
 
 
 class Compare(_Part):
@@ -103,19 +123,20 @@ def read_filter(content: Mapping[str, Any]) -> AllOf | AnyOf | Not | Compare:
         content: ``{"field", "op", "value"}``, or ``{"all": [...]}``, ``{"any": [...]}``, ``{"not": ...}``.
 
     Raises:
-        RequestError: If it is no filter, is deeper than 8, or has more than 100 parts.
+        RequestError: If it is no filter, is deeper than 8, or has more than 100 parts or 65,536 characters.
 
     Example:
         >>> read_filter({"field": "year", "op": "contain", "value": 1990})
         Traceback (most recent call last):
         motet.errors.RequestError: the filter has no operation 'contain'. Cure: did you mean 'contains'?
     """
-    check_size(content)
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == TOO_LARGE:
+            raise RequestError(first["msg"], "ask for less at once") from None
         if first["type"] == "literal_error":
             raise RequestError(
                 f"the filter has no operation '{str(first['input'])[:50]}'",
@@ -127,32 +148,45 @@ def read_filter(content: Mapping[str, Any]) -> AllOf | AnyOf | Not | Compare:
         ) from None
 
 
-def check_size(content: Any) -> None:
-    """Raise unless plain values are shallow and few enough to be read as a filter."""
-    waiting: list[tuple[Any, int]] = [(content, 1)]
-    parts = 0
-    while waiting:
-        value, depth = waiting.pop()
-        if isinstance(value, BaseModel):
-            value = value.model_dump(by_alias=True)
-        if not isinstance(value, Mapping):
-            continue
+def check_filters(contents: Iterable[Any], what: str = "the filter", most_parts: int = _MOST_PARTS) -> None:
+    """Refuse filters, or plain values that may be some, that would take long to read and to apply.
+
+    Args:
+        contents: Whose sizes count together.
+        what: Their name in the error.
+        most_parts: Of all of them.
+
+    Raises:
+        PydanticCustomError: Which a validator may raise, saying the limit.
+    """
+    waiting: list[tuple[Any, int]] = [(one, 1) for one in contents]
+    parts = characters = 0
+    problem = ""
+    while waiting and not problem:
+        part, depth = waiting.pop()
         parts += 1
-        if depth > _DEEPEST or parts > _MOST_PARTS:
-            limit = f"deeper than {_DEEPEST}" if depth > _DEEPEST else f"of more than {_MOST_PARTS} parts"
-            raise RequestError(f"the filter is {limit}", "ask for less at once")
-        for key in ("all", "any"):
-            inner = value.get(key)
-            if isinstance(inner, list | tuple):
-                waiting += [(part, depth + 1) for part in inner[: _MOST_PARTS + 1]]
-        waiting.append((value.get("not"), depth + 1))
+        for value in _values(part):
+            if isinstance(value, Mapping | _Part):
+                waiting.append((value, depth + 1))
+                continue
+            characters += len(value) + 3 if isinstance(value, str) else 8
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                problem = "{what} holds a number that is too large"
+        if depth > _DEEPEST:
+            problem = f"{{what}} is deeper than {_DEEPEST}"
+        elif parts > most_parts:
+            problem = f"{{what}} is of more than {most_parts} parts"
+        elif characters > _MOST_CHARACTERS:
+            problem = f"{{what}} is of more than {_MOST_CHARACTERS:,} characters"
+    if problem:
+        raise PydanticCustomError(TOO_LARGE, problem, {"what": what})
 
 
-def walk_filter(part: AllOf | AnyOf | Not | Compare) -> Iterator[Compare]:
-    """Every comparison of a filter."""
-    if isinstance(part, Compare):
-        yield part
-        return
-    inner = part.all if isinstance(part, AllOf) else part.any if isinstance(part, AnyOf) else (part.none,)
-    for one in inner:
-        yield from walk_filter(one)
+def _values(part: Any) -> Iterator[Any]:
+    """All that a part holds, lists one by one."""
+    held: Iterable[Any] = dict(part).values() if isinstance(part, Mapping | _Part) else ()
+    for value in held:
+        if isinstance(value, list | tuple):
+            yield from value
+        else:
+            yield value

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from motet.errors import RequestError
-from motet.recommend._filter import AnyFilter, check_size
-from motet.recommend._live._event import Cell, LiveEvent
+from motet.recommend._filter import TOO_LARGE, AnyFilter, check_filters
+from motet.recommend._live._event import Cells, Features, LiveEvent
 from motet.recommend._objective import Objective
 from motet.recommend._rerank._diversity import Diversity
 from motet.recommend._rerank._explore import Explore
-from motet.recommend._rerank._rules import AnyRule
+from motet.recommend._rerank._rules import AnyRule, Boost, Bury
 from motet.schema import nearest
 
 __all__ = ["Budget", "Query", "read_query"]
+
+_MOST_PARTS: Final = 300
 
 
 class Budget(BaseModel):
@@ -52,7 +54,7 @@ class Query(BaseModel):
             task says (``repeats``) when left out.
         objective: What to rank by; the retrieval task, else the first one, when left out.
         diversity: How much the list is spread out.
-        rules: Pins, caps and the like.
+        rules: Pins, caps and the like; their filters and ``filter`` have at most 300 parts together.
         explore: Chance in the order.
         seed: Of that chance; the answer says which was taken.
         duplicates: Whether items come that read exactly alike.
@@ -68,11 +70,11 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     user: str | None = Field(None, min_length=1, max_length=1000)
-    user_features: dict[str, Cell | list[str]] = Field(default_factory=dict, max_length=200)
+    user_features: Features = Field(default_factory=dict)
     history: tuple[LiveEvent | str, ...] = Field((), max_length=1000)
     k: int = Field(10, ge=1, le=1000)
     scenario: str | None = Field(None, max_length=1000)
-    context: dict[str, Cell] = Field(default_factory=dict, max_length=200)
+    context: Cells = Field(default_factory=dict)
     text: str | None = Field(None, max_length=2000)
     filter: AnyFilter | None = None
     exclude: tuple[str, ...] = Field((), max_length=10_000)
@@ -87,6 +89,13 @@ class Query(BaseModel):
     budget: Budget = Budget()
     trace: bool = False
 
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        wanted = [rule.where for rule in self.rules if isinstance(rule, Boost | Bury)]
+        if wanted:
+            check_filters([self.filter, *wanted], "the filter with those of the rules", _MOST_PARTS)
+        return self
+
 
 def read_query(content: Mapping[str, Any]) -> Query:
     """Read a request from plain values, as they come in JSON.
@@ -99,12 +108,13 @@ def read_query(content: Mapping[str, Any]) -> Query:
         Traceback (most recent call last):
         motet.errors.RequestError: the request has no part 'usr'. Cure: did you mean 'user'?
     """
-    check_size(content.get("filter"))
     try:
         return Query.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == TOO_LARGE:
+            raise RequestError(first["msg"], "ask for less at once") from None
         if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
             raise RequestError(
                 f"the request has no part '{where[:80]}'", nearest(where[:80], Query.model_fields)

@@ -1,15 +1,60 @@
-"""Something that a user did, as the service is told."""
+"""What the service is told: plain values, short keys that stand for them, and what a user did."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-__all__ = ["Cell", "LiveEvent"]
+__all__ = ["Cell", "Cells", "Features", "LiveEvent", "key_of"]
+
+_KEY_BYTES: Final = 16
+_MOST_CHARACTERS: Final = 100_000
+_MOST_COLUMNS: Final = 200
+_MOST_WORDS: Final = 1000
 
 _Word = Annotated[str, Field(max_length=10_000)]
 Cell = bool | int | float | _Word | None
+_Told = TypeVar("_Told", bound=Mapping[str, Any])
+
+
+def key_of(said: Any) -> bytes:
+    """Sixteen bytes that stand for plain values: a cache with such keys holds nothing of what was said.
+
+    Example:
+        >>> len(key_of({"age": 44})), key_of({"age": 44}) == key_of({"age": 44.0})
+        (16, False)
+    """
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
+
+
+def _checked(told: _Told) -> _Told:
+    """Refuse columns whose names and words are too long altogether."""
+    characters = 0
+    for name, cell in told.items():
+        characters += len(name)
+        for word in cell if isinstance(cell, list | tuple) else (cell,):
+            characters += len(word) if isinstance(word, str) else 0
+    if characters > _MOST_CHARACTERS:
+        raise PydanticCustomError(
+            "columns_too_long",
+            "the columns hold {characters} characters, give at most {most}",
+            {"characters": characters, "most": _MOST_CHARACTERS},
+        )
+    return told
+
+
+Cells = Annotated[dict[str, Cell], Field(max_length=_MOST_COLUMNS), AfterValidator(_checked)]
+Features = Annotated[
+    dict[str, Cell | Annotated[list[_Word], Field(max_length=_MOST_WORDS)]],
+    Field(max_length=_MOST_COLUMNS),
+    AfterValidator(_checked),
+]
 
 
 class LiveEvent(BaseModel):
@@ -41,4 +86,4 @@ class LiveEvent(BaseModel):
     value: Cell = 1
     at_s: float = Field(0.0, ge=-1e11, le=1e11)
     scenario: str | None = Field(None, max_length=1000)
-    columns: dict[str, Cell] = Field(default_factory=dict, max_length=200)
+    columns: Cells = Field(default_factory=dict)

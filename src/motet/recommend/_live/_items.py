@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
@@ -19,6 +18,7 @@ from motet.errors import DataError
 from motet.recommend._filter import AnyFilter
 from motet.recommend._filter_mask import Fields
 from motet.recommend._live._eligible import Eligible
+from motet.recommend._live._event import key_of
 from motet.recommend._live._grown import Grown
 from motet.recommend._live._item_rows import ItemRows
 from motet.recommend._live._item_sides import ItemSides
@@ -29,7 +29,7 @@ from motet.recommend._raw_rows import Moments, RawRows
 __all__ = ["LiveItems", "Upserted"]
 
 _MASK_BYTES: Final = 2**26
-_EVERYTHING: Final = ""
+_EVERYTHING: Final = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LiveItems:
         self._appeared = Grown(_first_seen(bundle))
         self._hidden: set[int] = set()
         self._write, self._reads = threading.Lock(), threading.Lock()
-        self._masks: OrderedDict[str, tuple[pl.Expr, Grown[np.bool_]]] = OrderedDict()
+        self._masks: OrderedDict[bytes, Grown[np.bool_]] = OrderedDict()
         self.now = ItemsNow(
             version=0,
             view=self._table.view,
@@ -166,7 +166,7 @@ class LiveItems:
         Raises:
             RequestError: If the filter names a column that is not there, or compares it wrongly.
         """
-        key = _EVERYTHING if wanted is None else wanted.model_dump_json(by_alias=True)
+        key = _EVERYTHING if wanted is None else key_of(wanted.model_dump(by_alias=True))
         found = now.masks.get(key)
         if found is None:
             mask = now.shown if wanted is None else now.shown & self._mask(key, wanted, now)
@@ -268,20 +268,17 @@ class LiveItems:
             lock=threading.Lock(),
         )
 
-    def _mask(self, key: str, wanted: AnyFilter, now: ItemsNow) -> NDArray[np.bool_]:
+    def _mask(self, key: bytes, wanted: AnyFilter, now: ItemsNow) -> NDArray[np.bool_]:
         with self._reads:
-            if key not in self._masks:
-                start: NDArray[np.bool_] = np.zeros(0, bool)
-                self._masks[key] = (self.fields.expression(wanted), Grown(start))
+            mask = self._masks.get(key)
+            if mask is None:
+                mask = Grown(self.fields.mask(wanted, now.view.frame[: len(now)]))
+                self._masks[key] = mask
                 while len(self._masks) > self._most_masks(len(now)):
                     self._masks.popitem(last=False)
             self._masks.move_to_end(key)
-            expression, mask = self._masks[key]
             if len(mask) < len(now):
-                rest = now.view.frame[len(mask) :]
-                found = rest.select(expression.alias("found"))["found"]
-                cells = np.full(len(rest), bool(found[0])) if len(found) != len(rest) else found.to_numpy()
-                mask.append(cells)
+                mask.append(self.fields.mask(wanted, now.view.frame[len(mask) : len(now)]))
             return mask.view[: len(now)]
 
     def _most_masks(self, rows: int) -> int:

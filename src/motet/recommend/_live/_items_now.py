@@ -47,7 +47,7 @@ class ItemsNow:
     gone: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     appeared_s: NDArray[np.float64]
-    masks: dict[str, Eligible] = field(default_factory=dict, repr=False, compare=False)
+    masks: dict[bytes, Eligible] = field(default_factory=dict, repr=False, compare=False)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __len__(self) -> int:
