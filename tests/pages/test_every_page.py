@@ -26,6 +26,20 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), button, select, a[href]')]
     .filter(one => one.checkVisibility() && !(one.ariaLabel || one.textContent.trim() || one.labels?.length || one.title))
     .map(one => one.outerHTML)"""
+FAINT = """controls => {
+    const light = (colour) => {
+        const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map((n) => n / 255)
+            .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const contrast = (a, b) => Math.max(light(a) / light(b), light(b) / light(a));
+    const paper = getComputedStyle(document.documentElement).backgroundColor;
+    return [...document.querySelectorAll(controls)].flatMap((one) => {
+        const style = getComputedStyle(one);
+        const seen = one.matches(".star") ? [style.color] : style.borderTopWidth === "0px" || style.borderTopColor === "rgba(0, 0, 0, 0)" ? [] : [style.borderTopColor];
+        return seen.filter((colour) => contrast(colour, paper) < 3).map((colour) => one.outerHTML + colour);
+    });
+}"""
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -43,6 +57,14 @@ def test_shows(open_tab: Callable[..., Tab], name: str, language: str) -> None:
     assert page.evaluate(TOO_WIDE) <= 0
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(TOO_WIDE) <= 0, "scrolls sideways on a phone"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_edges_of_controls_stand_out(open_tab: Callable[..., Tab], scheme: str) -> None:
+    tab = open_tab(scheme=scheme)
+    for where, controls in (("/?user=u1", "button, input, .chip span, .star"), ("/judge", "select")):
+        tab.go(where)
+        assert tab.page.evaluate(FAINT, controls) == []
 
 
 @pytest.mark.parametrize("where", ["/", "/item/7", "/user/u1", "/operate", "/judge"])

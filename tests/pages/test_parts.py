@@ -10,6 +10,7 @@ import pytest
 
 from motet.pages._charts import area
 from motet.pages._judge import compared
+from motet.pages._operate import requests_by_minute, traffic_by_route
 from motet.pages._shown import bars, facts
 from motet.pages._visit import Visit
 from motet.pages._wishes import wishes_of
@@ -105,6 +106,12 @@ def test_charts_reach_from_foot_to_top() -> None:
     points = [point.split(",") for point in area([0, 5, 10]).line.split()]
     assert [float(y) for _, y in points] == [46.0, 24.0, 2.0]
     assert area([3]).line == ""
+
+
+def test_requests_are_counted_as_errors_are_over_pages_and_the_api() -> None:
+    said = [{"minute": 60, "routes": {"/v1/ask": 2, "page": 9}}, {"minute": 120, "routes": {"page": 1}}]
+    assert requests_by_minute(said, 3, 125.0) == [0, 11, 1]
+    assert traffic_by_route(said, 3, 125.0) == {"/v1/ask": [0, 2, 0]}
 
 
 def test_two_models_are_compared_by_their_intervals() -> None:

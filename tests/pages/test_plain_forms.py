@@ -40,7 +40,7 @@ def test_plain_forms_of_other_sites_are_refused(service: Service, where: str) ->
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}, {}):
         sent = {"Content-Type": SENT["Content-Type"], **headers}
         answer = httpx.post(f"{service.url}/pages/{where}", content="act=like:1&user=u30&do=rollback&stars=5&key=k", headers=sent, trust_env=False)  # fmt: skip
-        assert answer.status_code == 400
+        assert answer.status_code in (400, 403)  # by the page, or at the door
 
 
 def test_plain_forms_are_for_pages_alone_and_small(service: Service) -> None:

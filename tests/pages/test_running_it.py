@@ -38,7 +38,12 @@ def test_models_are_activated_and_rolled_back(open_tab: Callable[..., Tab], serv
     tab.go("/judge")
     frame = tab.page.frame_locator("iframe")
     assert frame.locator("h1").count() == 1
-    tab.page.select_option("select[name=right]", second)
+    chooser = tab.page.locator("select[name=right]")
+    chooser.focus()
+    tab.page.keyboard.press("ArrowDown")  # by keyboard one passes every choice: none of them is taken at once
+    chooser.select_option(second)
+    assert tab.page.url.endswith("/judge")
+    tab.page.click(".pair button")
     tab.page.wait_for_selector(".metrics")
     assert tab.page.locator("iframe").count() == 2
     assert {"Like", "Stars"} <= set(tab.page.locator(".metrics .begins th").all_inner_texts())
@@ -95,8 +100,59 @@ def test_a_key_that_may_only_read_sees_and_changes_nothing(
     before = tab.titles()
     tab.page.locator(".item .like").first.click()
     tab.page.wait_for_selector("#list .problem")
+    assert "write" in tab.page.locator("#list .problem").inner_text()
     assert tab.titles() == before
+    tab.page.locator(".star").nth(3).click()
+    tab.page.wait_for_selector("[data-rate] .problem")
+    tab.page.locator("#list > .problem a").click()
+    tab.page.fill("#key", str(locked.key))
+    tab.page.click("main button")
+    tab.page.wait_for_selector("#list")
+    tab.parts(tab.page.locator(".item .like").first.click)
+    assert tab.page.locator(".problem").count() == 0
     tab.wrong.clear()  # the console says that pages were refused
+
+
+def test_a_service_that_goes_away_is_told(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab().go("/operate?lang=zh")
+    tab.page.route("**/pages/**", lambda route: route.abort())
+    tab.page.click(".load summary")
+    tab.page.fill("#load-path", "/some/place")
+    tab.page.click("button[value=load]")
+    tab.page.wait_for_selector(".load .problem")
+    assert "服务没有应答" in tab.page.locator(".load .problem").inner_text()
+    tab.wrong.clear()  # the console says that nothing was answered
+
+
+def test_operate_follows_until_it_is_paused_and_leaves_the_place_as_it_was(
+    open_tab: Callable[..., Tab], service: Service
+) -> None:
+    with service.api() as api:
+        api.post("/v1/recommend", json={"user": "u1"})
+    tab = open_tab(width=360)
+    tab.page.clock.install()
+    tab.go("/operate")
+    tab.page.evaluate("document.styleSheets[0].insertRule('.scroll table { min-width: 60rem }')")
+    region = tab.page.locator(".scroll").first
+    region.focus()
+    region.evaluate("one => { one.scrollLeft = 40; one.dataset.old = '' }")
+    with tab.page.expect_response(lambda answer: "x-part" in answer.request.headers):
+        tab.page.clock.fast_forward(10_500)
+    tab.page.locator(".scroll[data-old]").wait_for(state="detached")
+    assert tab.page.evaluate("document.activeElement.className") == "scroll"
+    assert region.evaluate("one => one.scrollLeft") == 40
+    asked: list[str] = []
+    tab.page.on("request", lambda one: asked.append(one.url))
+    pause = tab.page.locator("[data-pausing] button")
+    pause.click()
+    assert pause.inner_text() == "Resume"
+    tab.page.clock.fast_forward(30_500)
+    tab.page.wait_for_timeout(300)
+    assert asked == []
+    pause.click()
+    assert pause.inner_text() == "Pause"
+    with tab.page.expect_response(lambda answer: "x-part" in answer.request.headers):
+        tab.page.clock.fast_forward(10_500)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +177,7 @@ def test_forms_of_other_sites_are_refused(service: Service, where: str, headers:
     ]
     with service.api() as api:
         answer = api.post(f"/pages/{where}", json=said, headers=headers)
-        assert answer.status_code == 400
+        assert answer.status_code in (400, 403)  # by the page, or at the door
         assert [e for e in api.get("/v1/users/u30/history").json()["events"] if e["source"] == "store"] == []
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Route
     from tests.pages.conftest import Service, Tab
 
 
@@ -35,6 +37,54 @@ def test_what_is_hidden_does_not_come_back(open_tab: Callable[..., Tab]) -> None
     assert first not in tab.titles()
     tab.go("/?user=u11")
     assert first not in tab.titles()
+
+
+def test_what_is_done_quickly_is_all_told(open_tab: Callable[..., Tab]) -> None:
+    """The answer before holds what somebody new liked so far, so each act waits for it; a slider does not end it."""
+    tab = open_tab().go("/?user=")
+
+    def late(route: Route) -> None:
+        tab.page.wait_for_timeout(200)
+        route.continue_()
+
+    tab.page.route("**/pages/act", late)
+    ids = tab.page.locator(".item").evaluate_all("all => all.map((one) => one.dataset.id)")
+    tab.page.evaluate("""() => {
+        const [first, second, third] = document.querySelectorAll(".item");
+        first.querySelector(".like").click();
+        second.querySelector(".like").click();
+        third.querySelector(".hide").click();
+        const slider = document.querySelector("input[name='w.stars']");
+        slider.value = 1;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    tab.page.wait_for_url(re.compile(r"w\.stars=1"))
+    tab.page.locator("#list[aria-busy=true]").wait_for(state="detached")
+    said = parse_qs(urlsplit(tab.page.url).query)
+    assert (said["h"], said["x"]) == (ids[:2], ids[2:3])
+
+
+def test_a_new_list_is_announced_in_one_line(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab().go("/?user=u25")
+    line = tab.page.locator("[data-updated]")
+    assert line.inner_text() == ""
+    tab.parts(lambda: tab.page.locator(".chip", has_text="Horror").click())
+    told = tab.page.locator("[data-updated]", has_text="The list is up to date.")
+    told.wait_for(state="attached")
+    first = tab.titles()[0]
+    tab.parts(tab.page.locator(".item .hide").first.click)
+    tab.page.locator("[data-updated]", has_text=first).wait_for(state="attached")
+
+
+def test_a_request_that_is_offered_is_asked(open_tab: Callable[..., Tab]) -> None:
+    for script in (True, False):
+        tab = open_tab(script=script).go("/?user=u26")
+        offered = tab.page.locator(".try").first
+        words = offered.inner_text()
+        offered.click()
+        tab.page.wait_for_selector(".said")
+        assert tab.page.locator(".said li").all_inner_texts() == [words]
+        assert tab.page.locator("[data-theme-switch]").is_visible() == script
 
 
 def test_focus_stays_in_the_list(open_tab: Callable[..., Tab]) -> None:
@@ -113,7 +163,7 @@ def test_filters_hold(open_tab: Callable[..., Tab]) -> None:
     tab.parts(lambda: tab.page.fill("input[name='f.year.low']", "1990"))
     for words in tab.page.locator(".item .meta").all_inner_texts():
         assert "Horror" in words
-        assert int(words.split()[0]) >= 1990
+        assert int(words.removeprefix("Year ").split()[0]) >= 1990
 
 
 def test_somebody_new_is_followed_too(open_tab: Callable[..., Tab]) -> None:
@@ -148,8 +198,10 @@ def test_a_list_is_built(open_tab: Callable[..., Tab]) -> None:
 
 def test_a_list_is_rated(open_tab: Callable[..., Tab], service: Service) -> None:
     tab = open_tab().go("/?user=u21")
-    tab.parts(tab.page.locator(".star").nth(3).click)
+    tab.page.locator(".star").nth(3).focus()
+    tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector("[data-rate] [role=status]")
+    assert tab.page.evaluate("document.activeElement.textContent") == "Thank you, noted."
     with service.api() as api:
         days = api.get("/v1/satisfaction").json()
     assert sum(day["count"] for day in days) == 1

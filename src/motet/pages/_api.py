@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
+from motet.pages._words import say
+
 __all__ = ["Api", "ApiError", "Caller", "path"]
 
-_SCHEMA_S = 5.0  # how long what the service is made for is kept; a model may be swapped meanwhile
+_SCOPE: Final = re.compile(r"needs the scope (\w+)$")
+_SCHEMA_S: Final = 5.0  # how long what the service is made for is kept; a model may be swapped meanwhile
 
 
 class ApiError(Exception):
@@ -21,7 +25,7 @@ class ApiError(Exception):
 
     Attributes:
         status: Of HTTP; 503 where the service did not answer.
-        detail: What is wrong, in the service's words.
+        detail: What is wrong, in the service's words; in the visitor's language where the pages have words for it.
         cure: What to do, in the service's words.
     """
 
@@ -64,17 +68,18 @@ class Api:
         """Whether calls carry a key of the pages' own."""
         return self._key is not None
 
-    def caller(self, key: str | None, address: str = "") -> Caller:
+    def caller(self, key: str | None, address: str = "", language: str = "en") -> Caller:
         """Calls for one visitor.
 
         Args:
             key: The visitor's; taken where the pages have none.
             address: Where the visitor comes from: each has a rate of calls of their own.
+            language: Of what the pages say of a failure.
         """
         headers = (
             {"X-Motet-Relay": self._relay, "X-Motet-Visitor": address} if self._relay and address else {}
         )
-        return Caller(self._http, self._key or key, self._schemas, headers)
+        return Caller(self._http, self._key or key, self._schemas, headers, language)
 
     async def close(self) -> None:
         """End the connections."""
@@ -89,6 +94,7 @@ class Caller:
         key: Sent along, if there is one.
         schemas: What was read a moment ago, by key.
         headers: Sent along too.
+        language: Of what the pages say of a failure.
     """
 
     def __init__(
@@ -97,9 +103,10 @@ class Caller:
         key: str | None,
         schemas: dict[str | None, tuple[float, dict[str, Any]]],
         headers: Mapping[str, str] | None = None,
+        language: str = "en",
     ) -> None:
         self._http, self._key, self._schemas = http, key, schemas
-        self._headers = dict(headers or {})
+        self._headers, self._language = dict(headers or {}), language
 
     async def get(self, where: str, **query: str | int | None) -> Any:
         """What is there, as plain values.
@@ -124,6 +131,14 @@ class Caller:
             return await self.get(where, **query)
         except ApiError:
             return None
+
+    async def has(self, where: str) -> bool:
+        """Whether something is there."""
+        try:
+            await self.raw("GET", where)
+        except ApiError as error:
+            return error.status != 404
+        return True
 
     async def schema(self) -> dict[str, Any]:
         """What the service is made for.
@@ -159,19 +174,21 @@ class Caller:
         said = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             answer = await self._http.request(method, where, json=body, params=said, headers=headers)
-        except (TimeoutError, httpx.HTTPError) as error:
-            raise ApiError(503, f"the service does not answer ({type(error).__name__})") from None
+        except (TimeoutError, httpx.HTTPError):
+            raise ApiError(503, say("away", self._language)) from None
         if answer.is_success:
             return answer
-        raise _refusal(answer)
+        raise _refusal(answer, self._language)
 
 
-def _refusal(answer: httpx.Response) -> ApiError:
+def _refusal(answer: httpx.Response, language: str) -> ApiError:
     try:
         said = answer.json()
     except ValueError:
         said = None
     if not isinstance(said, Mapping):
-        return ApiError(answer.status_code, answer.reason_phrase or "refused")
+        return ApiError(answer.status_code, say("refused", language, status=answer.status_code))
     detail = str(said.get("detail") or said.get("title") or answer.reason_phrase)
+    if answer.status_code == 403 and (missing := _SCOPE.search(detail)):
+        return ApiError(403, say("key_scope", language, scope=missing[1]))
     return ApiError(answer.status_code, detail, str(said.get("cure") or ""))

@@ -14,18 +14,18 @@ __all__ = ["item_page"]
 _SIMILAR: Final = 8
 
 
-async def item_page(visit: Visit, caller: Caller, item: str) -> dict[str, Any]:
+async def item_page(visit: Visit, caller: Caller) -> dict[str, Any]:
     """What the page of an item shows.
 
     Args:
-        visit: May name the user for whom it is explained.
+        visit: Of its address; may name the user for whom it is explained.
         caller: The API.
-        item: Its id.
 
     Raises:
         ApiError: If the item is not known, or the service fails.
     """
-    where, language = path("v1", "items", item), visit.language
+    item, language = visit.id, visit.language
+    where = path("v1", "items", item)
     schema, view, users = await asyncio.gather(caller.schema(), caller.get(where), offered_users(caller))
     user = (visit.one("other").strip() or visit.one("user")).strip()[:500]
     description, similar, why = await asyncio.gather(

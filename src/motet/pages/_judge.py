@@ -53,11 +53,17 @@ async def judge(visit: Visit, caller: Caller) -> dict[str, Any]:
     left = visit.one("left") if visit.one("left") in names else active
     right = visit.one("right") if visit.one("right") in names else ""
     right = "" if right == left else right
-    metrics = await asyncio.gather(
-        *(caller.maybe(path("v1", "models", one, "metrics")) for one in (left, right) if one)
-    )
+    shown = [one for one in (left, right) if one]
+    metrics = await asyncio.gather(*(caller.maybe(path("v1", "models", one, "metrics")) for one in shown))
+    there = await asyncio.gather(*(caller.has(path("v1", "models", one, "report")) for one in shown))
     lines = compared(metrics[0] if metrics else None, metrics[1] if len(metrics) > 1 else None)
-    return {"names": names, "left": left, "right": right, "lines": lines}
+    return {
+        "names": names,
+        "left": left,
+        "right": right,
+        "lines": lines,
+        "reports": dict(zip(shown, there, strict=True)),
+    }
 
 
 def compared(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> list[Line]:

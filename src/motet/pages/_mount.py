@@ -45,7 +45,7 @@ __all__ = ["mount"]
 
 _HERE = Path(__file__).parent
 _YEAR_S = 365 * 86_400
-Show = Callable[[Visit, Caller, Request], Awaitable[dict[str, Any]]]
+Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
 
 
 def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
@@ -104,23 +104,16 @@ class Site:
     def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Response]], str]]:
         """Where, what, and by which method."""
         return [
-            ("/", self._page("shop", lambda visit, caller, _: shop(visit, caller)), "GET"),
-            (
-                "/item/{id:path}",
-                self._page("item", lambda v, c, r: item_page(v, c, r.path_params["id"])),
-                "GET",
-            ),
-            (
-                "/user/{id:path}",
-                self._page("user", lambda v, c, r: user_page(v, c, r.path_params["id"])),
-                "GET",
-            ),
-            ("/operate", self._page("operate", lambda visit, caller, _: operate(visit, caller)), "GET"),
-            ("/judge", self._page("judge", lambda visit, caller, _: judge(visit, caller)), "GET"),
+            ("/", self._page("shop", shop), "GET"),
+            ("/item/{id:path}", self._page("item", item_page), "GET"),
+            ("/user/{id:path}", self._page("user", user_page), "GET"),
+            ("/operate", self._page("operate", operate), "GET"),
+            ("/judge", self._page("judge", judge), "GET"),
             ("/pages/report/{name:path}", self._report, "GET"),
             ("/pages/act", self._form(self._act), "POST"),
             ("/pages/rate", self._form(self._rate), "POST"),
             ("/pages/model", self._form(self._model), "POST"),
+            ("/pages/key", self._key_page, "GET"),
             ("/pages/key", self._form(self._key), "POST"),
         ]
 
@@ -140,9 +133,7 @@ class Site:
         async def handler(request: Request) -> Response:
             visit = visit_of(request)
             try:
-                return self._render(
-                    visit, template, await show(visit, self.api.caller(visit.key, visit.address), request)
-                )
+                return self._render(visit, template, await show(visit, self._caller(visit)))
             except ApiError as error:
                 return self._failed(visit, error, template)
 
@@ -150,8 +141,14 @@ class Site:
 
     def _failed(self, visit: Visit, error: ApiError, page: str) -> Response:
         wants_key = error.status in (401, 403) and not self.api.has_key
-        content = {"error": error, "wants_key": wants_key}
+        refused = error.detail if error.status == 403 else ""
+        if error.status == 401 and (visit.key or visit.path == "/pages/key"):
+            refused = visit.t("key_wrong")
+        content = {"error": error, "wants_key": wants_key, "refused": refused}
         return self._render(visit, "problem", content, error.status, page)
+
+    def _caller(self, visit: Visit) -> Caller:
+        return self.api.caller(visit.key, visit.address, visit.language)
 
     def _form(
         self, do: Callable[[Visit, Caller], Awaitable[Response]]
@@ -160,7 +157,7 @@ class Site:
             visit = visit_of(request)
             try:
                 visit = visit_of(request, await read_form(request))
-                return await do(visit, self.api.caller(visit.key, visit.address))
+                return await do(visit, self._caller(visit))
             except Refused:
                 return self._failed(visit, ApiError(400, visit.t("elsewhere")), "shop")
             except ApiError as error:
@@ -177,7 +174,7 @@ class Site:
     async def _rate(self, visit: Visit, caller: Caller) -> Response:
         stars = visit.one("stars")
         if stars not in ("1", "2", "3", "4", "5"):
-            raise ApiError(422, "a rating is 1 to 5 stars")
+            raise ApiError(422, visit.t("bad_stars"))
         await caller.post(path("v1", "lists", visit.one("list_id"), "satisfaction"), {"stars": int(stars)})
         if visit.is_part:
             return self._render(visit, "thanks", {})
@@ -192,9 +189,13 @@ class Site:
         elif kind == "load":
             await caller.post("/v1/models", {"path": visit.one("path").strip()})
         else:
-            raise ApiError(422, f"'{kind[:20]}' is nothing that can be done with a model")
+            raise ApiError(422, visit.t("bad_act", act=kind[:20]))
         caller.forget_schema()
         return _go(visit, "/operate?" + urlencode({"done": kind}))
+
+    async def _key_page(self, request: Request) -> Response:
+        content = {"error": None, "wants_key": True, "refused": ""}
+        return self._render(visit_of(request), "problem", content)
 
     async def _key(self, visit: Visit, caller: Caller) -> Response:
         answer = _go(visit, "/")
@@ -204,16 +205,15 @@ class Site:
         key = visit.one("key").strip()
         if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 500:
             raise ApiError(401, visit.t("key_wrong"))
-        await self.api.caller(key, visit.address).get("/v1/schema")
+        await self.api.caller(key, visit.address, visit.language).get("/v1/schema")
         answer.set_cookie(COOKIE_KEY, key, samesite="strict", httponly=True, secure=visit.is_secure)
         return answer
 
     async def _report(self, request: Request) -> Response:
         visit = visit_of(request)
         try:
-            found = await self.api.caller(visit.key, visit.address).raw(
-                "GET", path("v1", "models", request.path_params["name"], "report")
-            )
+            where = path("v1", "models", visit.id.removeprefix("report/"), "report")
+            found = await self._caller(visit).raw("GET", where)
         except ApiError as error:
             return self._failed(visit, error, "judge")
         return HTMLResponse(found.content, headers=dict(REPORT_HEADERS))

@@ -31,7 +31,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     traffic = traffic_by_route(stats["traffic"], _MINUTES, time.time())
     latency = stats["latency_ms"]
     names = sorted(traffic, key=lambda route: -sum(traffic[route]))[:_ROUTES]
-    total = [sum(some) for some in zip(*traffic.values(), strict=True)]
+    total = requests_by_minute(stats["traffic"], _MINUTES, time.time())
     top = max((max(values, default=0) for values in traffic.values()), default=0)
     active = next((model for model in models if model.get("state") == "active"), None)
     done = visit.one("done")
@@ -54,6 +54,23 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "message": visit.t(message, name=active["name"] if active else "") if message else "",
         "refresh_s": 10,
     }
+
+
+def requests_by_minute(said: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> list[int]:
+    """All requests in each minute, oldest first: of pages and of the API, as errors are counted.
+
+    Args:
+        said: Minutes in which there were requests, with a count of each route.
+        minutes: How many are wanted.
+        now_s: Seconds since 1970.
+
+    Example:
+        >>> requests_by_minute([{"minute": 60, "routes": {"/v1/ask": 2, "page": 9}}], 3, 125.0)
+        [0, 11, 0]
+    """
+    first = int(now_s // 60) - minutes + 1
+    counts = {int(one["minute"]) // 60 - first: sum(one["routes"].values()) for one in said}
+    return [counts.get(place, 0) for place in range(minutes)]
 
 
 def traffic_by_route(said: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> dict[str, list[int]]:

@@ -48,6 +48,10 @@ async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any
     else:
         shown = await _recommended(visit, caller, schema, wishes)
     notes = [visit.t("zero")] if wishes.is_nothing else []
+    if wishes.turns and wishes.filter(schema) is not None:
+        notes.append(visit.t("filters_idle"))
+    if wishes.turns and not wishes.user and (wishes.me or wishes.liked):
+        notes.append(visit.t("new_idle"))
     return {
         "schema": schema,
         "users": users,
@@ -187,7 +191,7 @@ async def told(visit: Visit, caller: Caller) -> tuple[Visit, str]:
     """
     kind, _, item = visit.one("act").partition(":")
     if kind not in ("like", "hide") or not item:
-        raise ApiError(422, f"'{kind[:20]}' is nothing that can be done with an item")
+        raise ApiError(422, visit.t("bad_act", act=kind[:20]))
     schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
     wishes = wishes_of(visit, schema, users)
     said = tuple(
@@ -217,4 +221,6 @@ async def told(visit: Visit, caller: Caller) -> tuple[Visit, str]:
         (value for name, value in visit.said if name == f"title:{item}"),
         None,
     ) or ((await caller.maybe(path("v1", "items", item))) or {}).get("title", item)
-    return replace(visit, path="/", said=said), visit.t(f"told_{kind}", title=title)
+    is_followed = kind == "hide" or wishes.user or not wishes.turns
+    words = f"told_{kind}" if is_followed else "told_alone"
+    return replace(visit, path="/", said=said), visit.t(words, title=title)

@@ -14,24 +14,25 @@ _EVENTS: Final = 15
 _SHOWN: Final = 6
 
 
-async def user_page(visit: Visit, caller: Caller, user: str) -> dict[str, Any]:
+async def user_page(visit: Visit, caller: Caller) -> dict[str, Any]:
     """What the page of a user shows.
 
     Args:
-        visit: May hold the place in the history.
+        visit: Of its address; may hold the place in the history.
         caller: The API.
-        user: Its id.
 
     Raises:
         ApiError: If the user is not known, or the service fails.
     """
-    where, language = path("v1", "users", user), visit.language
-    schema, view = await asyncio.gather(caller.schema(), caller.get(where))
+    user, language = visit.id, visit.language
+    where = path("v1", "users", user)
     cursor = visit.one("cursor") or None
-    profile, history, answer = await asyncio.gather(
-        caller.maybe(f"{where}/profile", language=language),
-        caller.maybe(f"{where}/history", n=_EVENTS, cursor=cursor),
-        _recommended(caller, user, language),
+    schema, history = await asyncio.gather(
+        caller.schema(), caller.maybe(f"{where}/history", n=_EVENTS, cursor=cursor)
+    )
+    view = await _view(caller, where, user, did_something=bool(history and history["events"]))
+    profile, answer = await asyncio.gather(
+        caller.maybe(f"{where}/profile", language=language), _recommended(caller, user, language)
     )
     return {
         "schema": schema,
@@ -41,6 +42,17 @@ async def user_page(visit: Visit, caller: Caller, user: str) -> dict[str, Any]:
         "is_later": cursor is not None,
         "items": (answer or {}).get("items", []),
     }
+
+
+async def _view(caller: Caller, where: str, user: str, *, did_something: bool) -> dict[str, Any]:
+    """What the service holds of a user; the id alone of somebody of whom only events were told."""
+    try:
+        found: dict[str, Any] = await caller.get(where)
+    except ApiError as error:
+        if error.status != 404 or not did_something:
+            raise
+        return {"id": user, "labels": None}
+    return found
 
 
 async def _recommended(caller: Caller, user: str, language: str) -> dict[str, Any] | None:

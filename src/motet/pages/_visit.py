@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from starlette.requests import Request
 
@@ -30,13 +30,13 @@ class Visit:
     """One request of one visitor.
 
     Attributes:
-        path: Of the page.
+        path: Of the page, with what is not plain in it encoded.
         said: What the address or the form says, in order; a name may come often.
         language: ``en`` or ``zh``.
         theme: ``light``, ``dark``, or empty: as the system has it.
         key: The visitor's, if there is one.
         is_part: Whether only the part of a page that changes is wanted.
-        is_secure: Whether it came over HTTPS.
+        is_secure: Whether the visitor's browser speaks HTTPS, to this service or to a proxy before it.
         address: Where it came from.
     """
 
@@ -60,6 +60,11 @@ class Visit:
     def has(self, name: str) -> bool:
         """Whether a name is said, even if nothing is said of it."""
         return any(known == name for known, _ in self.said)
+
+    @property
+    def id(self) -> str:
+        """What the page is about: all of its path behind the first part."""
+        return unquote(self.path.lstrip("/").partition("/")[2])
 
     def t(self, name: str, /, **values: object) -> str:
         """Words in the visitor's language."""
@@ -90,15 +95,22 @@ def visit_of(request: Request, form: tuple[tuple[str, str], ...] | None = None) 
     )
     theme = request.cookies.get(COOKIE_THEME, "")
     return Visit(
-        path=request.url.path,
+        path=_path(request),
         said=said,
         language=wanted if wanted in LANGUAGES else _accepted(request.headers),
         theme=theme if theme in ("light", "dark") else "",
         key=request.cookies.get(COOKIE_KEY),
         is_part="x-part" in request.headers,
-        is_secure=request.url.scheme == "https",
+        # behind a proxy only the browser knows; what it says of a form is right, or the form is refused
+        is_secure="https" in (request.url.scheme, request.headers.get("origin", "").partition("://")[0]),
         address=request.client.host if request.client else "",
     )
+
+
+def _path(request: Request) -> str:
+    """The path as the browser wrote it: decoded, an id with a percent sign could not be told from another."""
+    raw = request.scope.get("raw_path")
+    return raw.partition(b"?")[0].decode("ascii", "replace") if raw else quote(request.scope["path"])
 
 
 async def read_form(request: Request) -> tuple[tuple[str, str], ...]:
@@ -139,6 +151,7 @@ def _pairs(said: object) -> tuple[tuple[str, str], ...]:
     for one in said:
         match one:
             case [str(name), str(value)]:
+                f"{name}{value}".encode()  # half a character cannot be sent on
                 pairs.append((name, value))
             case _:
                 raise ValueError("no field")

@@ -4,7 +4,9 @@ const root = document.documentElement;
 
 // -- light and dark ---------------------------------------------------------------------------
 const dark = matchMedia("(prefers-color-scheme: dark)");
-document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
+const themes = document.querySelector("[data-theme-switch]");
+if (themes) themes.hidden = false;
+themes?.addEventListener("click", () => {
   const now = root.dataset.theme || (dark.matches ? "dark" : "light");
   root.dataset.theme = now === "dark" ? "light" : "dark";
   const secure = location.protocol === "https:" ? "; Secure" : "";
@@ -19,8 +21,21 @@ function put(place, html) {
 }
 
 // A form as JSON, which no other site can send without being asked first.
-function send(where, said, signal) {
-  return fetch(where, { method: "POST", body: JSON.stringify([...said]), headers: { "X-Part": "1", "Content-Type": "application/json" }, signal });
+function send(where, said) {
+  return fetch(where, { method: "POST", body: JSON.stringify([...said]), headers: { "X-Part": "1", "Content-Type": "application/json" } });
+}
+
+// What went wrong, in the service's words; our own where it said none of them, or could not be reached.
+function problem(html = "") {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  const told = made.content.querySelector(".problem");
+  if (told) return told;
+  const own = document.createElement("p");
+  own.className = "problem";
+  own.setAttribute("role", "alert");
+  own.textContent = document.body.dataset.away;
+  return own;
 }
 
 document.addEventListener("submit", async (event) => {
@@ -34,11 +49,9 @@ document.addEventListener("submit", async (event) => {
   try {
     const answer = await send(form.getAttribute("action"), said);
     if (answer.headers.has("X-Go")) location.assign(answer.headers.get("X-Go"));
-    else {
-      const made = document.createElement("div");
-      put(made, await answer.text());
-      form.before(made.firstElementChild);
-    }
+    else form.before(problem(await answer.text()));
+  } catch {
+    form.before(problem());
   } finally {
     form.removeAttribute("aria-busy");
   }
@@ -49,8 +62,9 @@ const wishes = document.querySelector("form[data-live]");
 if (wishes) shop(wishes, document.getElementById("list"));
 
 function shop(form, list) {
-  let running = null, waiting = 0;
-  const ask = form.elements.text;
+  let following = null, waiting = 0, turn = Promise.resolve(), left = 0;
+  const ask = document.getElementById("ask");
+  const updated = form.querySelector("[data-updated]");
   const fold = form.querySelector("[data-fold]");
   const narrow = matchMedia("(max-width: 46rem)");
   const folds = () => { fold.open = !narrow.matches; };
@@ -102,7 +116,8 @@ function shop(form, list) {
     const talking = list.querySelector("input[name=t]") !== null;
     ask.placeholder = talking ? ask.dataset.again : ask.dataset.first;
     form.querySelector("[data-tries]").hidden = talking;
-    form.querySelector(".weights").classList.toggle("idle", list.querySelector("input[name=mode][value=list]") !== null);
+    const building = list.querySelector("input[name=mode][value=list]") !== null;
+    for (const one of form.querySelectorAll("[data-idle]")) one.classList.toggle("idle", one.dataset.idle === "list" ? building : talking);
   }
 
   // what is said, without what is empty or only serves one answer: a short address that gives the same page
@@ -115,29 +130,35 @@ function shop(form, list) {
     return kept;
   }
 
-  async function load(said, { post = "", into = list } = {}) {
-    running?.abort();
-    const mine = running = new AbortController();
-    into.setAttribute("aria-busy", "true");
-    try {
-      const answer = post ? await send(post, said, mine.signal)
-        : await fetch(`/?${new URLSearchParams(said)}`, { headers: { "X-Part": "1" }, signal: mine.signal });
-      const html = await answer.text();
-      if (into !== list) put(into, html);
-      else if (answer.ok) { show(html); remember(); } else problem(html);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      problem(null);
-    } finally {
-      if (running === mine) into.removeAttribute("aria-busy");
-    }
+  // One after the other: the answer before holds what somebody new did so far, and each form is read only in its turn.
+  function load(exchange) {
+    left += 1;
+    list.setAttribute("aria-busy", "true");
+    turn = turn.then(async () => {
+      try {
+        const answer = await exchange(), html = await answer.text();
+        if (answer.ok) { show(html); remember(); announce(); } else refuse(html);
+      } catch (error) {
+        if (error.name !== "AbortError") refuse();
+      } finally {
+        left -= 1;
+        if (!left) list.removeAttribute("aria-busy");
+      }
+    });
   }
 
-  function problem(html) {
+  const look = (said, signal) => fetch(`/?${new URLSearchParams(said)}`, { headers: { "X-Part": "1" }, signal });
+
+  function refuse(html) {
     list.querySelector(":scope > .problem")?.remove();
-    const place = document.createElement("div");
-    if (html) put(place, html); else { place.className = "problem"; place.setAttribute("role", "alert"); place.textContent = list.dataset.failed; }
-    list.prepend(place.firstElementChild || place);
+    list.prepend(problem(html));
+  }
+
+  // one short line, which is emptied first so that the same words are said again
+  function announce() {
+    const words = list.querySelector(".toast")?.textContent || updated.dataset.updated;
+    updated.textContent = "";
+    setTimeout(() => { updated.textContent = words; }, 100);
   }
 
   function remember() {
@@ -150,10 +171,37 @@ function shop(form, list) {
     }
   }
 
-  function said(button) {
+  function unasked() {
     const all = new FormData(form);
-    if (button?.name) all.append(button.name, button.value);
+    all.delete("text");
     return all;
+  }
+
+  // what is done is done with the list that is seen now, even if another stands there when its turn comes
+  function act(button) {
+    const seen = new FormData(form);
+    const done = ["list_id", `title:${button.value.replace(/^[a-z]+:/, "")}`].map((name) => [name, seen.get(name)]);
+    load(() => {
+      const all = unasked();
+      for (const [name, value] of done) if (value !== null) all.set(name, value);
+      all.append("act", button.value);
+      return send("/pages/act", all);
+    });
+  }
+
+  async function rate(button) {
+    const all = unasked(), place = button.closest("[data-rate]");
+    all.append("stars", button.value);
+    place.querySelector(".problem")?.remove();
+    try {
+      const answer = await send("/pages/rate", all), html = await answer.text();
+      if (!answer.ok) return place.append(problem(html));
+      const held = place.contains(document.activeElement);
+      put(place, html);
+      if (held) place.firstElementChild.focus();
+    } catch {
+      place.append(problem());
+    }
   }
 
   form.addEventListener("input", (event) => {
@@ -177,29 +225,30 @@ function shop(form, list) {
   function later(ms) {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      const all = new FormData(form);
-      all.delete("text");
-      load(all);
+      following?.abort();  // only what follows the controls gives way: the next one reads them too
+      const { signal } = following = new AbortController();
+      load(() => look(unasked(), signal));
     }, ms);
   }
 
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
     event.preventDefault();
+    if (button?.name === "stars") return void rate(button);
     clearTimeout(waiting);
-    if (button?.name === "stars") {
-      load(said(button), { post: "/pages/rate", into: button.closest("[data-rate]") });
-    } else if (button?.name === "act") {
-      button.classList.add("done");
-      const all = said(button);
-      all.delete("text");
-      load(all, { post: "/pages/act" });
+    if (button?.name === "act") {
+      act(button);
     } else if (button?.name === "usual" || document.activeElement === form.elements.other || form.elements.other.value) {
-      location.assign(`/?${button?.name === "usual" ? without(/^w\./) : withOther()}`);
+      turn.then(() => location.assign(`/?${button?.name === "usual" ? without(/^w\./) : withOther()}`));
     } else {
-      const all = said(button);
+      const words = button?.name === "text" ? button.value : ask.value;
       ask.value = "";
-      load(all);
+      load(() => {
+        const all = unasked();
+        all.set("text", words);
+        if (button?.name && button.name !== "text") all.append(button.name, button.value);
+        return look(all);
+      });
     }
   });
   const without = (names) => new URLSearchParams([...address(new FormData(form))].filter(([name]) => !names.test(name)));
@@ -208,30 +257,37 @@ function shop(form, list) {
     next.set("user", form.elements.other.value.trim());
     return next;
   }
-
-  form.addEventListener("click", (event) => {
-    const words = event.target.closest("[data-try]")?.dataset.try;
-    if (!words) return;
-    ask.value = words;
-    form.requestSubmit(form.querySelector("button[value=find]"));
-  });
   hint();
 }
 
 // -- operate: fresh numbers while somebody looks ------------------------------------------------
 const board = document.querySelector("[data-refresh]");
 if (board) {
+  const pausing = document.querySelector("[data-pausing]"), pause = pausing.querySelector("button");
+  const words = [pause.textContent, pause.dataset.resume];
+  let paused = false;
+  pausing.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = words[Number(paused)];
+  });
+  const regions = () => [...board.querySelectorAll(".scroll")];
   setInterval(async () => {
-    if (document.hidden || board.contains(document.activeElement) && document.activeElement.matches("button, input, summary")) return;
+    const held = () => board.contains(document.activeElement) && document.activeElement.matches("a, button, input, summary");
+    if (document.hidden || paused || held()) return;
     try {
       const answer = await fetch("/operate", { headers: { "X-Part": "1" } });
-      if (!answer.ok) return;
+      const html = await answer.text();
+      if (!answer.ok || paused || held()) return;
       const open = board.querySelector("[data-keep]")?.open;
-      put(board, await answer.text());
+      const before = new Map(regions().map((one) => [one.getAttribute("aria-labelledby"), [one.scrollLeft, one === document.activeElement]]));
+      put(board, html);
       if (open) board.querySelector("[data-keep]").open = true;
+      for (const one of regions()) {
+        const [left, focused] = before.get(one.getAttribute("aria-labelledby")) ?? [0, false];
+        one.scrollLeft = left;
+        if (focused) one.focus({ preventScroll: true });
+      }
     } catch { /* the next time */ }
   }, 1000 * Number(board.dataset.refresh));
 }
-
-// -- judge: a choice shows at once ----------------------------------------------------------------
-document.querySelector("form[data-submit]")?.addEventListener("change", (event) => event.currentTarget.requestSubmit());
