@@ -1,19 +1,33 @@
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from motet.errors import StoreError
+from motet.recommend import LiveEvent
 from motet.store import Event, Store, StoreSettings
+from motet.store._checks import to_us
+from motet.store._tables import EVENTS
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def test_an_event_comes_back_as_it_went_in(store: Store) -> None:
     event = Event(
-        "click", "安", "p/1", 2.5, T0, "e1", "home", {"device": "☎", "n": [1, None, True]}, "list-1", 0.25
+        "click",
+        "安",
+        "p/1",
+        2.5,
+        T0,
+        "e1",
+        "home",
+        {"device": "☎", "n": 1, "none": None, "yes": True, "half": 0.5},
+        "list-1",
+        0.25,
     )
     assert store.events.add([event]) == [True]
     (found,) = store.events.after(0)
@@ -118,6 +132,16 @@ def test_a_reader_never_misses_an_event_while_many_write(url: str) -> None:
         ({"propensity": 1.5}, "event.propensity"),
         ({"scenario": ""}, "event.scenario"),
         ({"context": [1]}, "event.context"),
+        ({"context": {"said": ["a", "b"]}}, "event.context"),
+        ({"context": {"of": {"a": 1}}}, "event.context"),
+        ({"context": {"n": 2**63}}, "event.context"),
+        ({"context": {"n": float("inf")}}, "event.context"),
+        ({"context": {1: "a"}}, "event.context"),
+        ({"context": {f"c{k}": k for k in range(201)}}, "event.context"),
+        ({"type": "t" * 201}, "event.type"),
+        ({"value": 1.1e15}, "event.value"),
+        ({"value": -1.1e15}, "event.value"),
+        ({"time": datetime(5000, 1, 1, 0, 0, 1, tzinfo=UTC)}, "event.time"),
     ],
 )
 def test_what_no_database_holds_is_refused(parts: dict[str, object], field: str) -> None:
@@ -140,6 +164,46 @@ def test_a_context_nested_too_deeply_is_refused(store: Store) -> None:
         deep = {"x": deep}
     with pytest.raises(StoreError, match=r"event\.context"):
         store.events.add([Event("click", "u", "i", context=deep)])
+
+
+def test_what_is_at_the_limits_can_be_told_to_a_model(store: Store) -> None:
+    context = {f"c{k}": (k, 0.5, "x", None, True, -(2**63))[k % 6] for k in range(200)}
+    event = Event(
+        "t" * 200, "u" * 512, "i" * 512, -1e15, datetime(5000, 1, 1, tzinfo=UTC), "1", None, context
+    )
+    store.events.add([event])
+    (found,) = store.events.after(0)
+    told = LiveEvent(
+        user=found.user,
+        item=found.item,
+        type=found.type,
+        value=found.value,
+        at_s=found.time.timestamp(),
+        columns=dict(found.context),
+    )
+    assert told.columns == context
+
+
+def test_an_event_of_an_older_store_is_read_within_the_limits(store: Store, tmp_path: Path) -> None:
+    context = {"a": [1], "b": "kept", **{f"c{k}": k for k in range(300)}}
+    row = {
+        "id": "1",
+        "type": "t" * 300,
+        "user_id": "u",
+        "item_id": "i",
+        "value": 1e308,
+        "time": to_us(datetime(9000, 1, 1, tzinfo=UTC)),
+        "context": json.dumps(context),
+    }
+    with store._database.writing() as connection:
+        connection.execute(EVENTS.insert(), [row])
+    (found,) = store.events.after(0)
+    assert (found.type, found.value, found.time) == ("t" * 200, 1e15, datetime(5000, 1, 1, tzinfo=UTC))
+    assert len(found.context) == 200
+    assert found.context["b"] == "kept"
+    assert "a" not in found.context
+    with Store(tmp_path / "second.sqlite") as second:  # what it exports, another store takes
+        assert second.import_lines("events", store.export_lines("events")).new == 1
 
 
 @pytest.mark.parametrize("limit", [0, -1, 10_001, True])
@@ -183,5 +247,5 @@ def test_events_fold_into_feedback_as_asked(store: Store, mode: str, value: floa
 def test_without_group_commit_all_is_the_same(url: str) -> None:
     with Store(url, StoreSettings(group_commit=False)) as store:
         assert store.events.add([Event("click", "u", "i", id="1")]) == [True]
-        assert store.events.submit([Event("click", "u", "i", id="1")]).result(0) == [False]
+        assert store.events.add([Event("click", "u", "i", id="1")]) == [False]
         assert store.written.transactions == 2

@@ -106,6 +106,24 @@ def test_lines_stream(store: Store) -> None:
         (b'{"id": "x", "type": "t", "user": "u", "item": "i", "time": "soon"}', "line 2: events.time"),
         (b'{"id": "x", "type": "t", "user": "u", "item": "i", "time": "2026-01-01"}', "line 2: event.time"),
         (b'{"id": "x", "type": "t", "user": "u", "item": "i", "context": "x"}', "line 2: event.context"),
+        (
+            b'{"id": "x", "type": "t", "user": "u", "item": "i", "context": {"a": [1]}}',
+            "line 2: event.context",
+        ),
+        (
+            b'{"id": "x", "type": "t", "user": "u", "item": "i", "context": {"a": "' + b"x" * 9_000 + b'"}}',
+            "line 2: event.context",
+        ),
+        (
+            b'{"id": "x", "type": "t", "user": "u", "item": "i", "context": {"a": "\\ud800"}}',
+            "line 2: event.context",
+        ),
+        (b'{"id": "x", "type": "%s", "user": "u", "item": "i"}' % (b"t" * 201), "line 2: event.type"),
+        (b'{"id": "x", "type": "t", "user": "u", "item": "i", "value": 1e16}', "line 2: event.value"),
+        (
+            b'{"id": "x", "type": "t", "user": "u", "item": "i", "time": "6000-01-01T00:00:00Z"}',
+            "line 2: event.time",
+        ),
         (b"[" * 200_000, "line 2 is no JSON"),
         (b"x" * 4_000_001, "line 2 is longer"),
     ],

@@ -9,16 +9,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from motet.errors import StoreError, StoreUnavailableError
-from motet.store import Event, Feedback, Item, Store, StoreSettings
+from motet.store import Event, Feedback, Item, Store, StoreSettings, User
+from motet.store._fold import said_of
 from motet.testing import PostgresServer
 
 ROOT = Path(__file__).parents[2]
+
+
+def _submit(store: Store, events: list[Event]) -> Future[list[bool]]:
+    """Hand events in without waiting, as one of many callers at once does."""
+    return store._writer.submit(store.events._fold.write, [said_of(event, "add") for event in events])
 
 
 def test_killed_at_random_moments(url: str) -> None:
@@ -75,7 +82,6 @@ def _check_full(store: Store, make_room: Callable[[], None]) -> None:
     assert store.can_read()
     assert {event.id for event in store.events.after(0, 10_000)} == acknowledged
     make_room()
-    assert store.can_write()
     assert store.events.add([Event("click", "u", "i", id="last")]) == [True]
     assert {event.id for event in store.events.after(0, 10_000)} == acknowledged | {"last"}
     assert store.feedback.of_user("u")[0].value == len(acknowledged) + 1
@@ -241,9 +247,9 @@ def test_a_caller_with_wrong_rows_fails_alone(store: Store) -> None:
 
     first = store._writer.submit(wait, [1])
     assert inside.wait(10)
-    good = [store.events.submit([Event("click", "u", "i", id=f"{k}")]) for k in range(5)]
+    good = [_submit(store, [Event("click", "u", "i", id=f"{k}")]) for k in range(5)]
     bad = store._writer.submit(broken, [2])
-    more = [store.events.submit([Event("click", "u", "i", id=f"{k}")]) for k in range(3, 8)]
+    more = [_submit(store, [Event("click", "u", "i", id=f"{k}")]) for k in range(3, 8)]
     hold.set()
     assert first.result(10) == [1]
     with pytest.raises(StoreError, match="refused it"):
@@ -284,9 +290,9 @@ def test_too_many_that_wait_are_refused(url: str) -> None:
     with Store(url, StoreSettings(most_rows=10, most_waiting=20)) as store:
         first = store._writer.submit(wait, [0])
         assert inside.wait(10)
-        calls = [store.events.submit([Event("click", "u", "i") for _ in range(9)]) for _ in range(2)]
+        calls = [_submit(store, [Event("click", "u", "i") for _ in range(9)]) for _ in range(2)]
         with pytest.raises(StoreUnavailableError, match="19 rows wait"):
-            store.events.submit([Event("click", "u", "i") for _ in range(2)])
+            _submit(store, [Event("click", "u", "i") for _ in range(2)])
         assert store.written.refused == 1
         hold.set()
         first.result(10)
@@ -305,12 +311,12 @@ def test_a_call_that_is_cancelled_stops_nobody_else(url: str) -> None:
     with Store(url) as store:
         first = store._writer.submit(wait, [0])
         assert inside.wait(10)
-        calls = [store.events.submit([Event("click", "u", "i", id=f"{k}")]) for k in range(3)]
+        calls = [_submit(store, [Event("click", "u", "i", id=f"{k}")]) for k in range(3)]
         assert calls[1].cancel()
         assert not first.cancel()
         hold.set()
         assert calls[0].result(10) == calls[2].result(10) == [True]
-        last = store.events.submit([Event("click", "u", "i", id="3")])
+        last = _submit(store, [Event("click", "u", "i", id="3")])
         assert last.result(10) == [True]
         assert [event.id for event in store.events.after(0)] == ["0", "2", "3"]
         assert store.written.waiting == 0
@@ -347,7 +353,7 @@ def test_a_busy_file_is_waited_for_and_then_refused(tmp_path: Path) -> None:
 
 def test_closing_writes_what_waits(url: str) -> None:
     store = Store(url)
-    calls = [store.events.submit([Event("click", "u", "i", id=f"{k}")]) for k in range(50)]
+    calls = [_submit(store, [Event("click", "u", "i", id=f"{k}")]) for k in range(50)]
     store.close()
     assert all(call.result(0) == [True] for call in calls)
     with pytest.raises(StoreUnavailableError, match="closed"):
@@ -398,3 +404,83 @@ def test_a_backup_where_it_cannot_be(tmp_path: Path, postgres_url: str) -> None:
         with pytest.raises(StoreError) as caught:
             store.backup(tmp_path / "copy.sqlite")
         assert "pg_dump" in caught.value.cure
+
+
+def test_a_deletion_beside_a_reader_keeps_no_writer_waiting(tmp_path: Path) -> None:
+    """A reader of what was before keeps the log as it is; it is emptied as soon as the reader is done."""
+    path = tmp_path / "s.sqlite"
+
+    def holding() -> list[str]:
+        return [one.name for one in tmp_path.iterdir() if b"Vilhelmina" in one.read_bytes()]
+
+    with Store(path, StoreSettings(patience_s=3)) as store:
+        store.users.put([User("Vilhelmina")])
+        with store._database.reading() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM users").all()
+            began_s = time.monotonic()
+            assert store.users.delete("Vilhelmina")
+            store.events.add([Event("click", "u", "i")])
+            assert time.monotonic() - began_s < 1
+            while time.monotonic() - began_s < 2:  # while it is tried again, too
+                one_s = time.monotonic()
+                store.events.add([Event("click", "u", "i")])
+                assert time.monotonic() - one_s < 1
+            assert holding() == ["s.sqlite-wal"]
+        until_s = time.monotonic() + 10
+        while holding():
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("group_commit", [True, False])
+def test_what_was_deleted_beside_a_reader_is_gone_when_the_store_is_closed(
+    tmp_path: Path, group_commit: bool
+) -> None:
+    path = tmp_path / "s.sqlite"
+    with Store(path) as other:  # the last one to close would empty the log by itself
+        with Store(path, StoreSettings(group_commit=group_commit)) as store:
+            store.users.put([User("Vilhelmina")])
+            with store._database.reading() as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM users").all()
+                assert store.users.delete("Vilhelmina")
+        assert [one for one in tmp_path.iterdir() if b"Vilhelmina" in one.read_bytes()] == []
+        assert other.users.get("Vilhelmina") is None
+
+
+def test_a_deletion_is_told_though_the_log_cannot_be_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        store.users.put([User("ann")])
+        monkeypatch.setattr(store._database, "path", tmp_path / "elsewhere.sqlite")
+        monkeypatch.setattr(store._database, "_inode", None)
+        assert store.users.delete("ann")
+        assert not (tmp_path / "elsewhere.sqlite").exists()
+
+
+def test_a_damaged_file_is_no_mistake_of_the_caller(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.events.add([Event("click", "u", f"{k:03}" * 150, id=f"{k}") for k in range(300)])
+    good = path.read_bytes()
+    with Store(path) as store:
+        path.write_bytes(good[:8192] + b"Z" * (len(good) - 8192))
+        store._database.close()  # as those do that were not used for long
+        for call in (
+            lambda: store.events.of_user("u"),
+            lambda: store.events.add([Event("click", "u", "i")]),
+        ):
+            with pytest.raises(StoreUnavailableError, match="damaged") as caught:
+                call()
+            assert caught.value.public == "the store is damaged"
+            assert "backup" in caught.value.cure
+            assert str(path) not in caught.value.public
+        path.write_bytes(b"nothing of it is a database" * 1000)
+        store._database.close()
+        assert not store.can_read()
+        path.write_bytes(good)
+        for beside in ("-wal", "-shm"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+        store._database.close()
+        assert store.can_read()
+        assert len(store.events.of_user("u", 1_000)) == 300

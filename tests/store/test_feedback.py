@@ -9,9 +9,11 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from motet.errors import StoreError
-from motet.store import Feedback, Store, StoreSettings
+from motet.store import Event, Feedback, Store, StoreSettings
+from motet.store._tables import FEEDBACK
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -149,3 +151,41 @@ def test_any_sequence_equals_a_plain_dict(
                 for row in rows:
                     _apply(model, step, row)
         assert {(r.type, r.user, r.item): r for r in store.feedback.page(100).rows} == model
+
+
+def test_a_sum_is_never_infinite(store: Store) -> None:
+    """What a store of before limits were set may hold: rows that no further sum may break, and that can be read."""
+    rows = [
+        {
+            "type": "star",
+            "user_id": user,
+            "item_id": "i",
+            "value": value,
+            "time": 0,
+            "updated": 0,
+            "comment": "",
+        }
+        for user, value in (("huge", 1.7e308), ("low", -1.7e308), ("endless", float("inf")))
+    ]
+    with store._database.writing() as connection:
+        connection.execute(FEEDBACK.insert(), rows)
+    assert [one.value for one in store.feedback.page(10).rows] == [1e300, 1e300, -1e300]
+    store.feedback.add([Feedback("star", "huge", "i", 1e15), Feedback("star", "endless", "i", 1)])
+    store.events.add([Event("star", "low", "i", -1e15)])
+    assert [one.value for one in store.feedback.page(10).rows] == [1e300, 1e300, -1e300]
+    with store._database.reading() as connection:
+        kept = connection.execute(select(FEEDBACK.c.value).order_by(FEEDBACK.c.user_id)).scalars().all()
+    assert kept == [1e300, 1e300, -1e300]
+    lines = list(store.export_lines("feedback"))
+    assert store.import_lines("feedback", lines).new == 3
+    assert [one.value for one in store.feedback.page(10).rows] == [1e300, 1e300, -1e300]
+
+
+@pytest.mark.parametrize("value", [1e16, -1e16, 1e308])
+def test_a_value_beyond_measure_is_refused(store: Store, value: float) -> None:
+    with pytest.raises(StoreError, match=r"feedback\.value is .*") as caught:
+        store.feedback.add([Feedback("star", "u", "i", value)])
+    assert "1e+15" in caught.value.cure
+    with pytest.raises(StoreError, match=r"event\.value"):
+        Event("star", "u", "i", value)
+    assert store.feedback.page(10).rows == ()

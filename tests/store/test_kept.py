@@ -19,6 +19,7 @@ from motet.store import (
     ShownItem,
     State,
     Store,
+    User,
 )
 
 T0 = datetime(2026, 3, 1, 23, 59, 59, 999999, tzinfo=UTC)
@@ -36,7 +37,7 @@ LIST = Shown(
 
 def test_a_shown_list_comes_back(store: Store) -> None:
     store.shown.add([LIST])
-    assert store.shown.submit([LIST]).result(10) == [True]
+    assert store.shown.add([LIST]) == [True]
     assert store.shown.get("l1") == LIST
     assert store.shown.get("l2") is None
     assert (LIST.rank("i1"), LIST.rank("i2"), LIST.rank("i3")) == (1, 2, None)
@@ -44,10 +45,9 @@ def test_a_shown_list_comes_back(store: Store) -> None:
         store.shown.add([Shown((ShownItem("a"), ShownItem("a")))])
 
 
-def test_lists_of_a_stretch_come_in_order(store: Store) -> None:
+def test_lists_of_a_user_and_of_a_day(store: Store) -> None:
     lists = [Shown((ShownItem("i"),), f"l{k:04}", "u", time=T0 + DAY * (k // 600)) for k in range(1300)]
     store.shown.add(lists)
-    assert list(store.shown.between(T0, T0 + DAY * 2)) == lists[:1200]
     assert [one.id for one in store.shown.of_user("u", 2)] == ["l1200", "l1201"]
     assert store.counts.shown(T0, T0 + DAY) == [DayCount(date(2026, 3, 1), "", 600)]
 
@@ -105,6 +105,42 @@ def test_what_is_old_is_forgotten(store: Store) -> None:
     assert store.shown.get("l1") == LIST
     assert store.states.get("session", "new") is not None
     assert store.satisfaction.get("old7") is not None
+
+
+def test_forgetting_stops_where_it_is_told_to(store: Store) -> None:
+    store.shown.add([Shown((), f"old{k}", time=T0 - DAY * (100 - k)) for k in range(90)])
+    store.states.put(State("session", "old", 1, time=T0 - DAY))
+    assert store.forget_before(T0, most=50) == Forgotten(50, 1)
+    assert store.shown.get("old49") is None
+    assert store.shown.get("old50") is not None
+    assert store.forget_before(T0, most=50) == Forgotten(40, 0)
+    with pytest.raises(StoreError, match="most is 0"):
+        store.forget_before(T0, most=0)
+
+
+def test_forgetting_lets_others_write_in_between(store: Store) -> None:
+    items = tuple(ShownItem(f"item {k}", k / 7, 0.5, ("model",), {"click": k / 9}) for k in range(50))
+    for start in range(0, 2_000, 500):
+        store.shown.add([Shown(items, f"{start + k}", "u", time=T0 - DAY) for k in range(500)])
+    user = User("u")
+    store.users.put([user])
+    store.events.add([Event("click", "u", "i", time=T0 - DAY)])
+    done = threading.Event()
+
+    def forget() -> None:
+        assert store.forget_before(T0) == Forgotten(2_000, 0)
+        done.set()
+
+    thread = threading.Thread(target=forget)
+    thread.start()
+    beside = 0
+    while not done.is_set():
+        store.events.add([Event("click", "u", "i")])
+        beside += 1
+    thread.join()
+    assert beside > 20
+    assert len(store.events.of_user("u", 10_000)) == beside + 1
+    assert store.users.get("u") is not None
 
 
 def test_models(store: Store) -> None:
@@ -203,4 +239,3 @@ def test_values(store: Store, url: str) -> None:
     with Store(url) as second:
         assert second.values.get("theme") == {"dark": False}
     assert store.can_read()
-    assert store.can_write()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect
 
-from motet.errors import StoreError
+from motet.errors import StoreError, StoreUnavailableError
 from motet.store import Event, Feedback, Item, Shown, ShownItem, Store, StoreSettings, User
 from motet.store._database import Database
 from motet.store._migrations import NEWEST, migrate
@@ -156,7 +156,7 @@ def test_passwords_stay_out_of_errors() -> None:
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreUnavailableError, match="damaged"):
         Store(tmp_path / "x.sqlite")
     with pytest.raises(StoreError, match="directory"):
         Store(tmp_path / "none" / "x.sqlite")

@@ -22,7 +22,15 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+CELLS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+)
+VALUES = st.floats(-1e15, 1e15)
+UP_TO_5000 = st.datetimes(datetime(1, 1, 2), datetime(5000, 1, 1), timezones=st.just(UTC))
 ANY = settings(
     max_examples=40,
     deadline=None,
@@ -31,7 +39,7 @@ ANY = settings(
 
 
 @ANY
-@given(TEXTS, TEXTS, TEXTS, FLOATS, TIMES, st.dictionaries(TEXTS, JSON, max_size=3), st.none() | TEXTS)
+@given(TEXTS, TEXTS, TEXTS, VALUES, UP_TO_5000, st.dictionaries(TEXTS, CELLS, max_size=3), st.none() | TEXTS)
 def test_events(
     store: Store,
     type: str,

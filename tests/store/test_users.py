@@ -127,8 +127,7 @@ def test_nothing_of_a_deleted_user_is_left(store: Store, url: str) -> None:
     assert len(store.events.of_user("other")) == 41
     assert store.satisfaction.get("list-other") is not None
     assert store.states.get("session", "s-other") is not None
-    assert store.users.is_deleted(GONE)
-    assert not store.users.is_deleted("other")
+    assert store.users.deleted_at([GONE, "other"]).keys() == {GONE}
     (change,) = store.changes.after(place)
     assert (change.what, change.key, change.deleted) == ("user", store.users.digest(GONE), True)
     assert not store.users.delete(GONE)
@@ -149,7 +148,7 @@ def test_what_was_before_a_deletion_never_comes_back(store: Store) -> None:
     assert list(store.export_lines("events")) == []
     # What comes later is somebody new of the same id, and the old rows stay out.
     assert store.events.add([Event("click", GONE, "i", id="new")], insert_missing=True) == [True]
-    assert not store.users.is_deleted(GONE)
+    assert store.users.get(GONE) is not None
     assert store.users.deleted_at([GONE]) == {GONE: deleted}
     assert store.import_lines("events", lines["events"]).new == 0
 
@@ -159,10 +158,38 @@ def test_answers_in_flight_bring_nobody_back(store: Store) -> None:
     state = State("session", "s1", ["i1"], GONE)
     store.users.put([User(GONE)])
     store.users.delete(GONE)
-    assert store.shown.submit([shown, Shown((), "l2")]).result(10) == [False, True]
+    assert store.shown.add([shown, Shown((), "l2")]) == [False, True]
+    assert not store.states.put(state)
+    store.users.put([User(GONE)])  # even somebody new of the same id has not said that
+    assert store.shown.add([shown]) == [False]
     assert not store.states.put(state)
     assert store.shown.get("l1") is None
     assert store.states.get("session", "s1") is None
+    assert store.states.put(State("session", "s1", ["i2"], GONE))
+
+
+def test_an_old_export_brings_nothing_back_after_a_return(store: Store) -> None:
+    _fill(store, GONE)
+    kinds: tuple[Kind, ...] = ("users", "events", "feedback")
+    lines = {kind: list(store.export_lines(kind)) for kind in kinds}
+    store.users.delete(GONE)
+    store.users.put([User(GONE, {"is": "new"})])
+    store.events.add([Event("click", GONE, "i", id="new")])
+    for kind, content in lines.items():
+        assert store.import_lines(kind, content).new == 0
+    assert [event.id for event in store.events.of_user(GONE)] == ["new"]
+    assert [(one.item, one.value) for one in store.feedback.of_user(GONE)] == [("i", 1.0)]
+    user = store.users.get(GONE)
+    assert user is not None
+    assert user.labels == {"is": "new"}
+    # What is told without a time is told now, and what is exported after the return comes back.
+    store.import_lines("users", [b'{"id": "%s", "labels": "told now"}' % GONE.encode()])
+    user = store.users.get(GONE)
+    assert user is not None
+    assert user.labels == "told now"
+    again = {kind: list(store.export_lines(kind)) for kind in kinds}
+    store.feedback.delete(GONE, "i")
+    assert store.import_lines("feedback", again["feedback"]).new == 1
 
 
 def test_who_is_put_anew_may_bring_a_past(store: Store) -> None:
@@ -172,7 +199,6 @@ def test_who_is_put_anew_may_bring_a_past(store: Store) -> None:
     (deleted,) = store.users.deleted_at([GONE]).values()
     assert store.events.add([past]) == [False]
     store.users.put([User(GONE)])
-    assert not store.users.is_deleted(GONE)
     assert store.users.deleted_at([GONE]) == {GONE: deleted}  # what was trained on before stays out
     assert store.events.add([past]) == [True]
     store.users.delete(GONE)

@@ -5,30 +5,41 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, overload
 
 from motet.errors import StoreError
 
 __all__ = [
+    "check_cells",
     "check_json",
     "check_number",
     "check_text",
     "check_time",
     "from_us",
+    "is_cell",
     "new_id",
     "now",
     "read_json",
     "to_us",
+    "within",
 ]
 
 LONGEST_ID: Final = 512
 LONGEST_TEXT: Final = 100_000
 LONGEST_JSON: Final = 1_000_000
+# What happened is told to a model as it is stored: these are within the limits of motet.recommend.LiveEvent.
+LONGEST_TYPE: Final = 200
+MOST_CELLS: Final = 200
+MOST_VALUE: Final = 1e15
+LATEST: Final = datetime(5000, 1, 1, tzinfo=UTC)
+MOST_SUM: Final = 1e300  # of values: adding another one stays far from where floats end
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SHOWN: Final = 60
+_INTEGERS: Final = range(-(2**63), 2**63)
 
 
 def now() -> datetime:
@@ -97,8 +108,18 @@ def check_number(value: object, what: str, low: float = -math.inf, high: float =
     return number
 
 
-def check_time(value: object, what: str) -> datetime:
-    """Refuse what is no time with a zone.
+def within(value: float, most: float) -> float:
+    """The number, or the nearest one whose magnitude is not above another.
+
+    Example:
+        >>> within(float("-inf"), 10.0), within(3.0, 10.0)
+        (-10.0, 3.0)
+    """
+    return max(-most, min(most, value))
+
+
+def check_time(value: object, what: str, latest: datetime | None = None) -> datetime:
+    """Refuse what is no time with a zone, or after another.
 
     Returns:
         The time in UTC.
@@ -109,9 +130,44 @@ def check_time(value: object, what: str) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise StoreError(f"{what} is {_short(value)}", "give a datetime with a time zone")
     try:
-        return value.astimezone(UTC)
+        time = value.astimezone(UTC)
     except OverflowError:
         raise StoreError(f"{what} is {_short(value)}", "give a time between the years 1 and 9999") from None
+    if latest is not None and time > latest:
+        raise StoreError(f"{what} is {_short(value)}", f"give a time up to the year {latest.year}")
+    return time
+
+
+def is_cell(value: object) -> bool:
+    """Whether a value is a cell of a table: a text, a number of 64 bits, true, false or nothing.
+
+    Example:
+        >>> is_cell("red"), is_cell(2**63), is_cell(["red"])
+        (True, False, False)
+    """
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return value in _INTEGERS
+    return value is None or isinstance(value, str)
+
+
+def check_cells(value: object, what: str) -> None:
+    """Refuse what is no object of cells by name.
+
+    Raises:
+        StoreError: If it is none, or has too many.
+    """
+    if not isinstance(value, Mapping):
+        raise StoreError(f"{what} is a {type(value).__name__}", "give an object")
+    if len(value) > MOST_CELLS:
+        raise StoreError(f"{what} has {len(value)} columns", f"give at most {MOST_CELLS}")
+    for name, cell in value.items():
+        if not isinstance(name, str):
+            raise StoreError(f"{what} has the name {_short(name)}, which is no text", "give a string")
+        if not is_cell(cell):
+            problem = f"{what} has a {type(cell).__name__} that is no cell as {_short(name)}"
+            raise StoreError(problem, "give a text, a number of 64 bits, true, false or null for each name")
 
 
 @overload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from motet.store._settings import StoreSettings
 
 __all__ = ["Database", "parse_url"]
 
+_LOG_S: Final = 0.05  # writers stand still while it waits for readers
 _LOCK: Final = (
     0x6D6F746574  # one writer of a PostgreSQL store at a time, so that commits come in the order of seq
 )
@@ -121,7 +122,7 @@ class Database:
         """A connection whose reads all see one moment.
 
         Raises:
-            StoreUnavailableError: If the database cannot be reached.
+            StoreUnavailableError: If the database cannot be reached, or is damaged.
         """
         with translated(self.where):
             self._there()
@@ -133,7 +134,7 @@ class Database:
         """A connection that alone writes; what it wrote is on disk when the block ends without an error.
 
         Raises:
-            StoreUnavailableError: If the database cannot be reached or cannot write.
+            StoreUnavailableError: If the database cannot be reached, cannot write, or is damaged.
         """
         with translated(self.where):
             self._there()
@@ -163,13 +164,23 @@ class Database:
             found = self.path.stat()
             self._inode = (found.st_dev, found.st_ino)
 
-    def empty_log(self) -> None:
-        """Write the log of SQLite back and cut it, so that what was deleted is nowhere; a busy log stays."""
-        if self.dialect == "sqlite":
-            with translated(self.where), self._writers.connect() as connection:
-                driver = connection.connection.driver_connection
-                if driver is not None:
-                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def empty_log(self) -> bool:
+        """Write the log of SQLite back and cut it, so that what was deleted is nowhere.
+
+        While somebody reads what was before, the log has to stay; nobody's writing waits for that.
+
+        Returns:
+            Whether nothing is left to do.
+        """
+        if self.path is None:
+            return True
+        place = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun anew
+        try:
+            with closing(sqlite3.connect(place, uri=True, timeout=_LOG_S)) as connection:
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy
 
     def close(self) -> None:
         """Give every connection back."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
 
-from motet.store._checks import from_us, read_json
+from motet.errors import StoreError
+from motet.store._checks import (
+    LATEST,
+    LONGEST_TYPE,
+    MOST_CELLS,
+    MOST_VALUE,
+    from_us,
+    is_cell,
+    read_json,
+    within,
+)
 from motet.store._cursors import check_limit
 from motet.store._database import Database
 from motet.store._fold import Fold, Mode, said_of
@@ -20,20 +30,31 @@ __all__ = ["Events", "event_of"]
 
 
 def event_of(row: Any) -> Event:
-    """A row of the table as an event."""
-    return Event(
-        type=row.type,
-        user=row.user_id,
-        item=row.item_id,
-        value=row.value,
-        time=from_us(row.time),
-        id=row.id,
-        scenario=row.scenario,
-        context=read_json(row.context),
-        list_id=row.list_id,
-        propensity=row.propensity,
-        seq=row.seq,
-    )
+    """A row of the table as an event; of one that is refused today, but was not once, what is within the limits."""
+    found = {
+        "type": row.type,
+        "user": row.user_id,
+        "item": row.item_id,
+        "value": row.value,
+        "time": from_us(row.time),
+        "id": row.id,
+        "scenario": row.scenario,
+        "context": read_json(row.context),
+        "list_id": row.list_id,
+        "propensity": row.propensity,
+        "seq": row.seq,
+    }
+    try:
+        return Event(**found)
+    except StoreError:
+        cells = ((name, cell) for name, cell in found["context"].items() if is_cell(cell))
+        limited = {
+            "type": row.type[:LONGEST_TYPE],
+            "value": within(row.value, MOST_VALUE),
+            "time": min(found["time"], LATEST),
+            "context": dict(islice(cells, MOST_CELLS)),
+        }
+        return Event(**{**found, **limited})
 
 
 class Events:
@@ -61,26 +82,28 @@ class Events:
             insert_missing: Whether users and items that are not known are made.
 
         Returns:
-            Of each whether it was new: False where its id is known, or where it is from before its user's deletion.
+            Of each whether it was new: False where its id is known, or where it is from before the deletion of its
+            user, who was not put anew.
 
         Raises:
-            StoreError: If a context is too large, or these are too many.
+            StoreError: If a context has more than 8,192 characters as JSON, or these are too many.
             StoreUnavailableError: If they are not known to be on disk; the same call may be sent again.
         """
         said = [said_of(event, feedback, creates=insert_missing) for event in events]
         return self._writer.write(self._fold.write, said) if said else []
 
-    def submit(
-        self, events: Iterable[Event], *, feedback: Mode = "add", insert_missing: bool = False
-    ) -> Future[list[bool]]:
-        """Hand events in without waiting; the answer comes when they are on disk.
+    def restore(self, events: Iterable[Event], *, feedback: Mode = "add") -> list[bool]:
+        """Put events of an export back, but for those from before their user's deletion, whoever came back since.
 
-        Raises:
-            StoreError: If a context is too large, or these are too many.
-            StoreUnavailableError: If too many wait already.
+        Args:
+            events: As for :meth:`add`.
+            feedback: As for :meth:`add`.
+
+        Returns:
+            Of each whether it was new and is kept.
         """
-        said = [said_of(event, feedback, creates=insert_missing) for event in events]
-        return self._writer.submit(self._fold.write, said)
+        said = [said_of(event, feedback) for event in events]
+        return self._writer.write(self._fold.restore, said) if said else []
 
     def after(self, seq: int, limit: int = 1000, *, types: Sequence[str] | None = None) -> list[Event]:
         """The events after a place in their order, oldest first.

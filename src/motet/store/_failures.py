@@ -51,8 +51,10 @@ def translated(where: str) -> Iterator[None]:
 def _explained(error: BaseException, where: str, lost: bool) -> StoreError:
     said = _first(error)
     if any(word in said for word in _DAMAGED):
-        cure = "put the file aside and restore the newest backup"
-        return StoreError(f"the store {where} is damaged ({said})", cure, public="the store is damaged")
+        # Not the caller's mistake: what can be answered without the store is, and the same call may be sent again.
+        problem = f"the store {where} is damaged ({said})"
+        cure = f"put the file aside and restore the newest backup; then {_AGAIN}"
+        return StoreUnavailableError(problem, cure, public="the store is damaged")
     names = {kind.__name__ for kind in type(error).__mro__}
     if lost or isinstance(error, OSError) or names & {"OperationalError", "InterfaceError"}:
         cure = next((cure for words, cure in _CURES if any(word in said for word in words)), _REACH)

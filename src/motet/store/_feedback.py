@@ -8,7 +8,18 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, select
 
 from motet.errors import StoreError
-from motet.store._checks import check_json, from_us, new_id, now, read_json, to_us
+from motet.store._checks import (
+    MOST_SUM,
+    MOST_VALUE,
+    check_json,
+    check_number,
+    from_us,
+    new_id,
+    now,
+    read_json,
+    to_us,
+    within,
+)
 from motet.store._cursors import page
 from motet.store._database import Database
 from motet.store._fold import Fold, Mode, Said, said_of
@@ -27,7 +38,7 @@ def feedback_of(row: Any) -> Feedback:
         type=row.type,
         user=row.user_id,
         item=row.item_id,
-        value=row.value,
+        value=within(row.value, MOST_SUM),
         time=from_us(row.time),
         updated=from_us(row.updated),
         labels=read_json(row.labels),
@@ -67,7 +78,7 @@ class FeedbackRows:
             Of each whether it counted.
 
         Raises:
-            StoreError: If the ids are not as many as the rows.
+            StoreError: If the ids are not as many as the rows, or a row is beyond the limits of an event.
             StoreUnavailableError: If it is not known to be on disk.
         """
         return self._write(rows, "add", ids, insert_missing)
@@ -85,13 +96,14 @@ class FeedbackRows:
             raise StoreError(f"{len(rows)} rows came with {len(ids)} ids", "give one to each")
         said: list[Said] = []
         for row, id in zip(rows, ids or [new_id() for _ in rows], strict=True):
+            check_number(row.value, "feedback.value", -MOST_VALUE, MOST_VALUE)
             event = Event(row.type, row.user, row.item, row.value, row.time, id)
             one = said_of(event, mode, labels=row.labels, comment=row.comment, creates=insert_missing)
             said.append(one)
         return self._writer.write(self._fold.write, said) if said else []
 
     def restore(self, rows: Sequence[Feedback]) -> list[bool]:
-        """Put rows of an export in place of what is there, without events; not those of users deleted since.
+        """Put rows of an export in place of what is there, without events; not those from before a deletion.
 
         Returns:
             Of each whether it was put.
@@ -101,7 +113,7 @@ class FeedbackRows:
                 "type": row.type,
                 "user_id": row.user,
                 "item_id": row.item,
-                "value": row.value,
+                "value": within(row.value, MOST_SUM),
                 "time": to_us(row.time),
                 "updated": to_us(row.updated or row.time),
                 "labels": check_json(row.labels, "feedback.labels", none=True),
@@ -109,7 +121,7 @@ class FeedbackRows:
             }
             for row in rows
         ]
-        return self._writer.write(self._fold.restore, found) if found else []
+        return self._writer.write(self._fold.restore_feedback, found) if found else []
 
     def get(self, type: str, user: str, item: str) -> Feedback | None:
         """The feedback of one way, user and item, if there is any."""

@@ -9,14 +9,14 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import ColumnElement, Connection, case, func
 
 from motet.store._changes import note_changes
-from motet.store._checks import check_json, now, to_us
+from motet.store._checks import MOST_SUM, check_json, now, to_us
 from motet.store._records import Event
 from motet.store._search import words_of
 from motet.store._tables import EVENTS, FEEDBACK, ITEMS, USERS
 from motet.store._tombstones import Tombstones
 from motet.store._upsert import insert_missing, known, upsert
 
-__all__ = ["Fold", "Mode", "Said", "fold_feedback", "said_of"]
+__all__ = ["Fold", "Mode", "Said", "check_context", "fold_feedback", "said_of"]
 
 Mode: TypeAlias = Literal["add", "overwrite", "none"]
 
@@ -47,6 +47,15 @@ class Said:
         return self.row["type"], self.row["user_id"], self.row["item_id"]
 
 
+def check_context(event: Event) -> str:
+    """The context of an event as JSON.
+
+    Raises:
+        StoreError: If it is too long.
+    """
+    return check_json(dict(event.context), "event.context", longest=LONGEST_CONTEXT)
+
+
 def said_of(
     event: Event, mode: Mode, *, labels: Any = None, comment: str = "", creates: bool = False
 ) -> Said:
@@ -59,7 +68,7 @@ def said_of(
         "value": event.value,
         "time": to_us(event.time),
         "scenario": event.scenario,
-        "context": check_json(dict(event.context), "event.context", longest=LONGEST_CONTEXT),
+        "context": check_context(event),
         "list_id": event.list_id,
         "propensity": event.propensity,
     }
@@ -70,7 +79,8 @@ class Fold:
     """Writes events that are new, and their feedback.
 
     An event whose id is known, or came twice in the same call, is left out. So is one from before its user was
-    deleted: what was forgotten does not come back by a late sender or an old export.
+    deleted: what was forgotten does not come back by a late sender, unless the user was put anew, and never by an old
+    export.
 
     Args:
         tombstones: Who was deleted.
@@ -81,10 +91,16 @@ class Fold:
 
     def write(self, connection: Connection, rows: list[Said]) -> list[bool]:
         """Write them; of each, whether it was new."""
+        return self._write(connection, rows, ever=False)
+
+    def restore(self, connection: Connection, rows: list[Said]) -> list[bool]:
+        """Write those of an export; of each, whether it was new."""
+        return self._write(connection, rows, ever=True)
+
+    def _write(self, connection: Connection, rows: list[Said], *, ever: bool) -> list[bool]:
         seen = known(connection, EVENTS.c.id, (said.row["id"] for said in rows))
-        late_ones = self._tombstones.late(
-            connection, [(said.row["user_id"], said.row["time"]) for said in rows]
-        )
+        told = [(said.row["user_id"], said.row["time"]) for said in rows]
+        late_ones = self._tombstones.late(connection, told, ever=ever)
         fresh = []
         answers = []
         for said, late in zip(rows, late_ones, strict=True):
@@ -99,9 +115,10 @@ class Fold:
             _create(connection, fresh)
         return answers
 
-    def restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+    def restore_feedback(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
         """Overwrite rows of feedback with no event, but for those from before their user was deleted."""
-        late = self._tombstones.late(connection, [(row["user_id"], row["updated"]) for row in rows])
+        told = [(row["user_id"], row["updated"]) for row in rows]
+        late = self._tombstones.late(connection, told, ever=True)
         kept = [not one for one in late]
         upsert(connection, FEEDBACK, [row for row, keep in zip(rows, kept, strict=True) if keep])
         return kept
@@ -129,14 +146,17 @@ def fold_feedback(connection: Connection, said: Iterable[Said]) -> None:
         row |= {"updated": updated[key], "labels": one.labels, "comment": one.comment}
         rows[one.mode].append(row)
     upsert(connection, FEEDBACK, rows["overwrite"])
-    # The larger of two: a function of one name in SQLite and of another in PostgreSQL.
-    larger = func.max if connection.dialect.name == "sqlite" else func.greatest
-    upsert(connection, FEEDBACK, rows["add"], lambda new: _sum(new, larger))
+    # The larger and the smaller of two: functions of other names in PostgreSQL than in SQLite.
+    is_sqlite = connection.dialect.name == "sqlite"
+    larger, smaller = (func.max, func.min) if is_sqlite else (func.greatest, func.least)
+    upsert(connection, FEEDBACK, rows["add"], lambda new: _sum(new, larger, smaller))
 
 
-def _sum(new: Any, larger: Callable[..., ColumnElement[int]]) -> dict[str, Any]:
+def _sum(
+    new: Any, larger: Callable[..., ColumnElement[Any]], smaller: Callable[..., ColumnElement[Any]]
+) -> dict[str, Any]:
     return {
-        "value": FEEDBACK.c.value + new.value,
+        "value": smaller(MOST_SUM, larger(-MOST_SUM, FEEDBACK.c.value + new.value)),
         "updated": larger(FEEDBACK.c.updated, new.updated),
         "labels": func.coalesce(new.labels, FEEDBACK.c.labels),
         "comment": case((new.comment == "", FEEDBACK.c.comment), else_=new.comment),

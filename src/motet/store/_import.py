@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from motet.errors import StoreError
-from motet.store._fold import Mode
+from motet.store._fold import Mode, check_context
 from motet.store._plain import Kind, Record, read_columns, record_of
 from motet.store._records import Event, Feedback, Item, User
 from motet.store._told import Told
@@ -31,7 +31,7 @@ class Imported:
     Attributes:
         rows: Rows read.
         new: Of events, those that were not known; of users and items, those that were not there.
-            Rows of deleted users from before their deletion are in neither.
+            Rows of deleted users from before their deletion are not, whether or not they came back since.
     """
 
     rows: int
@@ -103,7 +103,10 @@ def _from_parquet(kind: Kind, path: Path) -> Iterator[Record]:
 
 def _record(kind: Kind, row: dict[str, Any], line: str) -> Record:
     try:
-        return record_of(kind, row)
+        record = record_of(kind, row)
+        if isinstance(record, Event):
+            check_context(record)
+        return record
     except StoreError as error:
         raise StoreError(f"{line}: {error.problem}", error.cure) from None
 
@@ -122,5 +125,5 @@ def _put(told: Told, kind: Kind, some: Sequence[Record], feedback: Mode) -> list
     if kind == "items":
         return told.items.put(cast(Sequence[Item], some))
     if kind == "events":
-        return told.events.add(cast(Sequence[Event], some), feedback=feedback)
+        return told.events.restore(cast(Sequence[Event], some), feedback=feedback)
     return told.feedback.restore(cast(Sequence[Feedback], some))

@@ -8,7 +8,18 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from motet.errors import StoreError
-from motet.store._checks import LONGEST_TEXT, check_number, check_text, check_time, new_id, now
+from motet.store._checks import (
+    LATEST,
+    LONGEST_TEXT,
+    LONGEST_TYPE,
+    MOST_VALUE,
+    check_cells,
+    check_number,
+    check_text,
+    check_time,
+    new_id,
+    now,
+)
 
 __all__ = ["Change", "Event", "Feedback", "Item", "Page", "User"]
 
@@ -20,14 +31,14 @@ class Event:
     """One thing that a user did with an item.
 
     Attributes:
-        type: What was done, for example ``click``.
+        type: What was done, for example ``click``; at most 200 characters.
         user: Id of the user.
         item: Id of the item.
-        value: How much of it; 1 by default.
-        time: When, in UTC to the microsecond; now by default.
+        value: How much of it, up to 1e15 either way; 1 by default.
+        time: When, in UTC to the microsecond, up to the year 5000; now by default.
         id: The client's own id, by which the event counts once however often it is sent; made where missing.
         scenario: Where, for example ``home``.
-        context: What else was so, small.
+        context: What else was so: at most 200 names with a text, a number, true, false or None each.
         list_id: The shown list that the item was in.
         propensity: With what probability the item was shown there, in (0, 1].
         seq: Its place in the order of all events, from 1; 0 until it is stored.
@@ -46,15 +57,16 @@ class Event:
     seq: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("id", "type", "user", "item"):
+        for name in ("id", "user", "item"):
             check_text(getattr(self, name), f"event.{name}")
+        check_text(self.type, "event.type", longest=LONGEST_TYPE)
         for name in ("scenario", "list_id"):
             if getattr(self, name) is not None:
                 check_text(getattr(self, name), f"event.{name}")
-        object.__setattr__(self, "value", check_number(self.value, "event.value"))
-        object.__setattr__(self, "time", check_time(self.time, "event.time"))
-        if not isinstance(self.context, Mapping):
-            raise StoreError(f"event.context is a {type(self.context).__name__}", "give an object")
+        value = check_number(self.value, "event.value", -MOST_VALUE, MOST_VALUE)
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "time", check_time(self.time, "event.time", LATEST))
+        check_cells(self.context, "event.context")
         if self.propensity is not None:
             object.__setattr__(
                 self, "propensity", check_number(self.propensity, "event.propensity", 0.0, 1.0)
@@ -71,7 +83,8 @@ class Feedback:
         type: In which way.
         user: Id of the user.
         item: Id of the item.
-        value: Sum of what was added since it was last overwritten.
+        value: Sum of what was added since it was last overwritten, up to 1e300 either way; what is added or put is
+            as limited as the value of an event.
         time: When it was first said, in UTC.
         updated: Latest time of what was said; ``time`` by default.
         labels: Whatever JSON can say; None where nothing was.

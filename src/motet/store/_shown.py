@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from motet.errors import StoreError
 from motet.store._checks import (
@@ -30,8 +29,6 @@ from motet.store._upsert import chunks, insert_missing
 from motet.store._writer import Writer
 
 __all__ = ["Shown", "ShownItem", "ShownLists"]
-
-_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class Shown:
         user: Who saw it, if that is known.
         session: In which session, if in one.
         scenario: Where.
-        time: When, in UTC; now by default.
+        time: When what it answers began, in UTC; now by default. Of who was deleted since, nothing is written.
         model: Name of the model version that ranked it.
     """
 
@@ -110,25 +107,17 @@ class ShownLists:
         self._writer = writer
         self._tombstones = tombstones
 
-    def add(self, lists: Sequence[Shown]) -> None:
-        """Write lists; one whose id is known already is left as it is."""
-        if lists:
-            self._writer.write(self._add, [_row(one) for one in lists])
-
-    def submit(self, lists: Sequence[Shown]) -> Future[list[bool]]:
-        """Hand lists in without waiting, so that no answer waits for its own record.
+    def add(self, lists: Sequence[Shown]) -> list[bool]:
+        """Write lists; one whose id is known already is left as it is.
 
         Returns:
-            Of each, once it is on disk, True; or False where its user was deleted since.
-
-        Raises:
-            StoreUnavailableError: If too many wait already.
+            Of each whether it is there now: False where its user was deleted since its time, and may have come back.
         """
-        return self._writer.submit(self._add, [_row(one) for one in lists])
+        return self._writer.write(self._add, [_row(one) for one in lists]) if lists else []
 
     def _add(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-        # A list may be handed in after the user that it was made for was deleted.
-        late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows])
+        told = [(row["user_id"], row["time"]) for row in rows]
+        late = self._tombstones.late(connection, told, ever=True)
         kept = [not one for one in late]
         insert_missing(connection, SHOWN, [row for row, keep in zip(rows, kept, strict=True) if keep])
         return kept
@@ -152,25 +141,6 @@ class ShownLists:
         query = query.order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
         with self._database.reading() as connection:
             return [_shown_of(row) for row in connection.execute(query)]
-
-    def between(self, start: datetime, end: datetime) -> Iterator[Shown]:
-        """The lists of a stretch of time, oldest first, a few in memory at a time.
-
-        Args:
-            start: The first moment.
-            end: The moment after the last.
-        """
-        first, last = to_us(check_time(start, "start")), to_us(check_time(end, "end"))
-        place = (first, "")
-        while True:
-            query = select(SHOWN).where(SHOWN.c.time < last, tuple_(SHOWN.c.time, SHOWN.c.id) > place)
-            query = query.order_by(SHOWN.c.time, SHOWN.c.id).limit(_AT_ONCE)
-            with self._database.reading() as connection:
-                rows = connection.execute(query).all()
-            yield from map(_shown_of, rows)
-            if len(rows) < _AT_ONCE:
-                return
-            place = (rows[-1].time, rows[-1].id)
 
 
 def _row(one: Shown) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class State:
         id: Its id.
         state: Whatever JSON can say.
         user: Whose it is, if that is known.
-        time: When it was written, in UTC; now by default.
+        time: When what it comes from began, in UTC; now by default. Of who was deleted since, nothing is written.
     """
 
     kind: StateKind
@@ -63,7 +63,10 @@ class States:
         self._tombstones = tombstones
 
     def put(self, state: State) -> bool:
-        """Write a state in place of the one before; False where its user was deleted since its time."""
+        """Write a state in place of the one before; False where its user was deleted since its time.
+
+        That holds for a user who came back as well: the state is of who was there before.
+        """
         row = {
             "kind": state.kind,
             "id": state.id,
@@ -74,7 +77,8 @@ class States:
         return self._writer.write(self._put, [row])[0]
 
     def _put(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-        late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows])
+        told = [(row["user_id"], row["time"]) for row in rows]
+        late = self._tombstones.late(connection, told, ever=True)
         kept = [not one for one in late]
         upsert(connection, STATES, [row for row, keep in zip(rows, kept, strict=True) if keep])
         return kept

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import text
+from sqlalchemy import select
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
@@ -31,6 +31,7 @@ from motet.store._satisfaction import Satisfaction
 from motet.store._settings import StoreSettings
 from motet.store._shown import ShownLists
 from motet.store._states import States
+from motet.store._tables import META
 from motet.store._told import Told
 from motet.store._tombstones import Tombstones
 from motet.store._users import Users
@@ -44,8 +45,8 @@ class Store:
     """What was told and shown: durable, each event once, in order.
 
     Any number of threads and processes may use the same store. When a call that writes returns, what it wrote is
-    on disk. While the database cannot be reached or written, calls raise StoreUnavailableError; once it is back
-    they work again, without a restart.
+    on disk. While the database cannot be reached or written, or is damaged, calls raise StoreUnavailableError; once it
+    is back they work again, without a restart.
 
     Args:
         url: The path of an SQLite file, which is made where it is not there, or ``postgresql://user@host/name``.
@@ -67,7 +68,7 @@ class Store:
 
     Raises:
         StoreError: If the place is no store, or one of a newer version.
-        StoreUnavailableError: If it cannot be reached.
+        StoreUnavailableError: If it cannot be reached, or is damaged.
 
     Example:
         >>> import tempfile
@@ -90,6 +91,7 @@ class Store:
             self._database.close()
             raise
         self._writer = Writer(self._database)
+        self._writer.empty_log()  # of a process that was killed while somebody read
         database, writer, fold = self._database, self._writer, Fold(tombstones)
         self.events = Events(database, writer, fold)
         self.feedback = FeedbackRows(database, writer, fold)
@@ -116,29 +118,25 @@ class Store:
         return self._writer.counts
 
     def can_read(self) -> bool:
-        """Whether the database answers now."""
+        """Whether the database answers now, and what it says of itself can be read."""
         try:
             with self._database.reading() as connection:
-                connection.execute(text("SELECT 1"))
+                connection.execute(select(META.c.value).where(META.c.key == "version")).all()
         except StoreUnavailableError:
             return False
         return True
 
-    def can_write(self) -> bool:
-        """Whether a row can be written now; it is written, so do not ask at every request."""
-        try:
-            self.values.put("motet.heartbeat", 1)
-        except StoreUnavailableError:
-            return False
-        return True
-
-    def forget_before(self, time: datetime) -> Forgotten:
+    def forget_before(self, time: datetime, *, most: int | None = None) -> Forgotten:
         """Delete shown lists with their predictions, sessions and conversations older than a time.
+
+        Users, items, events, feedback and answers about lists stay. A few rows at a time, so that others write in
+        between: to be called now and then by who runs the store.
 
         Args:
             time: The first moment that is kept.
+            most: Most rows of each kind in this call; all that there are by default.
         """
-        return forget_before(self._writer, time)
+        return forget_before(self._writer, time, most)
 
     def backup(self, path: str | Path) -> None:
         """Copy an SQLite store as it is at one moment, while it is read and written.

@@ -42,7 +42,7 @@ class Tombstones:
         upsert(connection, TOMBSTONES, [{"digest": self.digest(user), "time": time_us, "returned": False}])
 
     def lift(self, connection: Connection, users: Iterable[str]) -> None:
-        """Note that users were put anew: what is told of them now is taken, whatever time it bears."""
+        """Note that users were put anew: what somebody tells of them now is taken, whatever time it bears."""
         for some in chunks({self.digest(user) for user in users}):
             lifted = TOMBSTONES.update().where(TOMBSTONES.c.digest.in_(some)).values(returned=True)
             connection.execute(lifted)
@@ -51,11 +51,29 @@ class Tombstones:
         """When users were deleted, in microseconds, for those that ever were."""
         return {user: time for user, (time, _) in self._found(connection, users).items()}
 
-    def late(self, connection: Connection, told: Sequence[tuple[str | None, int]]) -> list[bool]:
-        """Of each user and time, whether that is of somebody deleted since, who was not put anew."""
+    def late(
+        self, connection: Connection, told: Sequence[tuple[str | None, int | None]], *, ever: bool = False
+    ) -> list[bool]:
+        """Of each user and time, whether that is from before the user's deletion.
+
+        Args:
+            connection: Where to look.
+            told: Users and times in microseconds; without a time it is as old as can be, but only while the user was
+                not put anew.
+            ever: Whether this holds also for users who were put anew since: nobody tells of them now, it comes from
+                before by itself.
+        """
         found = self._found(connection, {user for user, _ in told if user is not None})
-        until = {user: time for user, (time, returned) in found.items() if not returned}
-        return [user is not None and user in until and time <= until[user] for user, time in told]
+
+        def is_late(user: str | None, time: int | None) -> bool:
+            if user is None or user not in found:
+                return False
+            deleted, returned = found[user]
+            if time is None:
+                return not returned
+            return time <= deleted and (ever or not returned)
+
+        return [is_late(user, time) for user, time in told]
 
     def _found(self, connection: Connection, users: Iterable[str]) -> dict[str, tuple[int, bool]]:
         by_digest = {self.digest(user): user for user in users}

@@ -55,7 +55,7 @@ class Users:
         return _put(connection, rows)
 
     def restore(self, users: Sequence[User]) -> list[bool]:
-        """Put users of an old export back, but for those who were deleted since.
+        """Put users of an old export back, but for rows from before their user's deletion.
 
         Returns:
             Of each whether it was new.
@@ -63,7 +63,7 @@ class Users:
         return self._writer.write(self._restore, [_row(user) for user in users]) if users else []
 
     def _restore(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-        late = self._tombstones.late(connection, [(row["id"], row["time"] or 0) for row in rows])
+        late = self._tombstones.late(connection, [(row["id"], row["time"]) for row in rows], ever=True)
         kept = [not one for one in late]
         new = iter(_put(connection, [row for row, keep in zip(rows, kept, strict=True) if keep]))
         return [keep and next(new) for keep in kept]
@@ -110,13 +110,14 @@ class Users:
     def delete(self, id: str) -> bool:
         """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, conversations.
 
-        A salted hash and the time stay, by which nothing from before comes back and exports leave the user out.
+        A salted hash and the time stay, by which nothing from before comes back and exports leave the user out. What
+        the log of an SQLite file still holds goes at once, or as soon as nobody reads what was before.
 
         Returns:
             Whether there was anything.
         """
         (had,) = self._writer.write(self._delete, [id])
-        self._database.empty_log()
+        self._writer.empty_log()
         return had
 
     def _delete(self, connection: Connection, ids: list[str]) -> list[bool]:
@@ -142,10 +143,6 @@ class Users:
             for some in chunks(dict.fromkeys(ids)):
                 found.update(self._tombstones.times(connection, some))
         return {id: from_us(time) for id, time in found.items()}
-
-    def is_deleted(self, id: str) -> bool:
-        """Whether a user was deleted, and has not come back since."""
-        return bool(self.deleted_at([id])) and self.get(id) is None
 
 
 def _row(user: User) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,8 @@ __all__ = ["Act", "WriteCounts", "Writer"]
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+_AGAIN_S: Final = 1.0
 
 Act: TypeAlias = Callable[[Connection, list[P]], list[R]]
 
@@ -70,6 +73,10 @@ class Writer:
         self._wake = threading.Condition()
         self._alone = threading.Lock()
         self._closed = False
+        self._log = threading.Lock()
+        self._log_tried_s: float | None = (
+            None  # when it was last tried to empty the log, where that has to be repeated
+        )
         self._thread: threading.Thread | None = None
         if self._settings.group_commit:
             self._thread = threading.Thread(target=self._run, name="motet-store-writer", daemon=True)
@@ -109,6 +116,7 @@ class Writer:
         with self._alone:
             done.set_running_or_notify_cancel()
             self._write([call])
+        self._look_after_log()
         return done
 
     def write(self, act: Act[P, R], rows: Sequence[P]) -> list[R]:
@@ -126,6 +134,16 @@ class Writer:
                 problem, "send it again with the same ids: nothing counts twice"
             ) from None
 
+    def empty_log(self) -> None:
+        """Empty the database's log; where somebody still reads it, that is tried again every second, and at the end."""
+        with self._log:
+            self._log_tried_s = None if self._database.empty_log() else time.monotonic()
+
+    def _look_after_log(self) -> None:
+        tried_s = self._log_tried_s
+        if tried_s is not None and time.monotonic() - tried_s >= _AGAIN_S:
+            self.empty_log()
+
     def close(self) -> None:
         """Write what waits, and end."""
         with self._wake:
@@ -133,11 +151,13 @@ class Writer:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+        if self._log_tried_s is not None:
+            self.empty_log()
 
     def _run(self) -> None:
         expected = 1
-        while calls := self._next(expected):
-            expected = len(calls)
+        while (calls := self._next(expected)) is not None:
+            expected = max(1, len(calls))
             # Who gave up waiting before this is not written; from here on it can no longer be cancelled.
             wanted = [call for call in calls if call.done.set_running_or_notify_cancel()]
             given_up = sum(len(call.rows) for call in calls) - sum(len(call.rows) for call in wanted)
@@ -146,17 +166,20 @@ class Writer:
             if wanted:
                 self._write(wanted)
             del calls, wanted  # what was written need not wait in memory for what comes next
+            self._look_after_log()
 
-    def _next(self, expected: int) -> list[_Call]:
-        """Wait for calls, a little longer where fewer came than expected; none once the store is closed."""
+    def _next(self, expected: int) -> list[_Call] | None:
+        """Wait a second for calls, a little longer where fewer came than expected; None once the store is closed."""
         with self._wake:
-            self._wake.wait_for(lambda: self._calls or self._closed)
+            self._wake.wait_for(lambda: self._calls or self._closed, _AGAIN_S)
             # Those of the last transaction were just told, and are about to hand in what comes next.
             if self._calls and len(self._calls) < expected:
                 self._wake.wait_for(
                     lambda: len(self._calls) >= expected or self._closed, self._settings.gather_s
                 )
-            return self._taken() if self._calls else []
+            if self._calls:
+                return self._taken()
+            return None if self._closed else []
 
     def _taken(self) -> list[_Call]:
         calls = [self._calls.popleft()]
