@@ -92,6 +92,21 @@ def test_chinese_is_answered_in_chinese(assistant: Assistant) -> None:
     assert all(any("\u4e00" <= c <= "\u9fff" for c in item.reason) for item in answer.items)
 
 
+def test_another_language_than_that_of_the_request_may_be_asked_for(assistant: Assistant) -> None:
+    def is_chinese(text: str) -> bool:
+        return any("\u4e00" <= c <= "\u9fff" for c in text)
+
+    plain = assistant.ask("comedy, no crime, with dragons", user="somebody new", k=2)
+    answer = assistant.ask("comedy, no crime, with dragons", user="somebody new", k=2, language="zh")
+    assert [item.id for item in answer.items] == [item.id for item in plain.items]
+    assert not any(is_chinese(said) for said in (*plain.notes, *(item.reason for item in plain.items)))
+    assert answer.notes
+    assert all(is_chinese(said) for said in (*answer.notes, *(item.reason for item in answer.items)))
+    assert answer.request.language == "zh"
+    english = assistant.ask("我想看comedy，不要crime", user="u1", k=2, language="en")
+    assert not any(is_chinese(item.reason) for item in english.items)
+
+
 def test_somebody_unknown_gets_an_answer(assistant: Assistant) -> None:
     assert len(assistant.ask("comedy", k=4).items) == 4
     assert len(assistant.ask("comedy", user="never seen", k=4).items) == 4

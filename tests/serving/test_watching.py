@@ -45,6 +45,65 @@ def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> No
     assert found["calibration"] == pytest.approx(sum(p for p, _ in foretold) / 10 / 0.4)
 
 
+def _shown(client: TestClient, user: str) -> tuple[str, list[str]]:
+    """A list of ten that a user was shown: its id, and its items."""
+    answer = client.post(
+        "/v1/recommend", json={"user": user, "k": 10, "scenario": "home", "keep_seen": True}
+    ).json()
+    client.app.state.context.engine.shown_log.flush(5.0)  # type: ignore[attr-defined]
+    return answer["list_id"], [one["id"] for one in answer["items"]]
+
+
+def _tell(client: TestClient, list_id: str, labels: dict[str, float], user: str = "u1") -> None:
+    events = [
+        {"type": "liked", "user": user, "item": item, "value": y, "list_id": list_id}
+        for item, y in labels.items()
+    ]
+    assert client.post("/v1/events", json={"events": events}).status_code == 200
+
+
+def test_shadow_evaluation_goes_on_with_a_model_of_other_tasks(client: TestClient) -> None:
+    engine = client.app.state.context.engine  # type: ignore[attr-defined]
+    list_id, items = _shown(client, "u1")
+    _tell(client, list_id, {item: float(k < 3) for k, item in enumerate(items)})
+    tasks = dict(engine.active.schema.tasks)
+    assert {one["task"] for one in engine.shadow.compute(engine.active.schema)} == {"like"}
+    without = engine.active.schema.model_copy(update={"tasks": {"stars": tasks["stars"]}})
+    assert engine.shadow.compute(without) == []
+    of_other_kind = engine.active.schema.model_copy(update={"tasks": {"like": tasks["next"]}})
+    assert engine.shadow.compute(of_other_kind) == []
+    assert {one["task"] for one in engine.shadow.compute(engine.active.schema)} == {"like"}
+
+
+def test_only_what_was_shown_counts_and_no_list_grows_without_end(client: TestClient) -> None:
+    engine = client.app.state.context.engine  # type: ignore[attr-defined]
+    list_id, items = _shown(client, "u1")
+    _tell(client, list_id, {items[0]: 1, items[1]: 1, items[2]: 5})  # 5 is no yes and no no
+    _tell(client, list_id, {f"made up {k}": 0 for k in range(1_500)})
+    _tell(client, "home", {f"made up {k}": 1 for k in range(1_500)})
+    assert {id: len(labels) for id, labels in engine.shadow.outcomes.copy().items()} == {
+        list_id: 1_000,
+        "home": 1_000,
+    }
+    (found,) = engine.shadow.compute(engine.active.schema)
+    # Of what was shown people only said yes, so what they passed over counts as no.
+    assert (found["task"], found["n"]) == ("like", 10)
+    assert found["auc"] is not None
+    assert engine.shadow.outcomes.copy().keys() == {list_id}  # nobody was shown "home"
+
+
+def test_nothing_stays_of_the_outcomes_of_a_deleted_user(client: TestClient) -> None:
+    engine = client.app.state.context.engine  # type: ignore[attr-defined]
+    lists = {user: _shown(client, user) for user in ("u1", "zoe")}
+    for user, (list_id, items) in lists.items():
+        _tell(client, list_id, {items[0]: 1, items[1]: 0}, user)
+    assert "zoe" not in repr(engine.shadow.outcomes.copy())
+    assert client.delete("/v1/users/zoe").status_code in (200, 204)
+    (found,) = engine.shadow.compute(engine.active.schema)
+    assert found["n"] == 2
+    assert engine.shadow.outcomes.copy().keys() == {lists["u1"][0]}
+
+
 @pytest.fixture
 def quiet_again() -> Iterator[None]:
     """Leaves logging as it was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from motet.errors import LanguageError, RequestError
 from motet.explain import Explainer, Reason
 from motet.language import as_data
 from motet.recommend import MeaningIndex, Recommender
-from motet.requests import Reader, Request, Understanding
+from motet.requests import Language, Reader, Request, Understanding
 
 __all__ = ["Assistant"]
 
@@ -70,6 +71,7 @@ class Assistant:
         scenario: str | None = None,
         conversation: Conversation | None = None,
         world: World | None = None,
+        language: Language | None = None,
     ) -> Answer:
         """Answer a request.
 
@@ -80,6 +82,7 @@ class Assistant:
             scenario: Where they are shown; the request's own when left out.
             conversation: What was said and shown before.
             world: What is answered about; what the bundle knows when left out.
+            language: Of the reasons and everything else that is said; that of the request when left out.
 
         Raises:
             RequestError: If ``k`` is out of range, or the conversation is damaged or with somebody else.
@@ -92,6 +95,9 @@ class Assistant:
         before.check(user, world)
         user = user or before.user
         understood = self.reader.understand(text, before.request, before.shown)
+        if language is not None:
+            spoken = understood.request.model_copy(update={"language": language})
+            understood = replace(understood, request=spoken)
         request = understood.request
         aloud = heard(self.reader, text, before)
         notes = self._at_first(text, user, request, aloud, world)

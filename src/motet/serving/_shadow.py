@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = ["Outcomes", "Shadow", "labels_of"]
 
 _log: Final = logging.getLogger("motet.serving")
 _MOST_LISTS: Final = 20_000
+_MOST_ITEMS: Final = 1_000  # of one list
 _FEWEST: Final = 2
 
 
@@ -35,9 +36,7 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
         events: As stored.
     """
     found: list[dict[str, float]] = [{} for _ in events]
-    tasks = {
-        n: t for n, t in schema.tasks.items() if t.on == "interaction" and t.kind in ("binary", "regression")
-    }
+    tasks = {name: schema.tasks[name] for name in _compared(schema)}
     cells = [{**dict(one.context), one.type: one.value} for one in events]
     for name, task in tasks.items():
         columns = expression_columns(task.label) if task.label else []
@@ -57,20 +56,24 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
         except (pl.exceptions.PolarsError, MotetError, TypeError):
             continue
         for at, y in zip(told, truth.to_list(), strict=False):
-            if y is not None and math.isfinite(y):
+            if y is not None and math.isfinite(y) and (task.kind == "regression" or y in (0, 1)):
                 found[at][name] = float(y)
     return found
 
 
 class Outcomes:
-    """What was done with shown lists, of the lists that something was done with last."""
+    """What was done with shown lists, of the lists that something was done with last.
+
+    Kept are the ids of lists and items and the labels: no id of a user, and nothing else that an event says. Whose a
+    list is, only the store knows; where a user was deleted, it knows the list no more, and :meth:`drop` lets go of it.
+    """
 
     def __init__(self) -> None:
         self._lists: OrderedDict[str, dict[str, dict[str, float]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, schema: Schema, events: Sequence[Event]) -> None:
-        """Take note of events that name a list."""
+        """Take note of events that name a list, of at most 1,000 items for each."""
         named = [one for one in events if one.list_id is not None]
         if not named:
             return
@@ -78,10 +81,17 @@ class Outcomes:
             for one, labels in zip(named, labels_of(schema, named), strict=True):
                 if labels:
                     items = self._lists.pop(str(one.list_id), {})
-                    items.setdefault(one.item, {}).update(labels)
+                    if one.item in items or len(items) < _MOST_ITEMS:
+                        items.setdefault(one.item, {}).update(labels)
                     self._lists[str(one.list_id)] = items
             while len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)
+
+    def drop(self, lists: Iterable[str]) -> None:
+        """Let go of lists."""
+        with self._lock:
+            for id in lists:
+                self._lists.pop(id, None)
 
     def copy(self) -> dict[str, dict[str, dict[str, float]]]:
         """By list and item, the label of each task."""
@@ -112,13 +122,14 @@ class Shadow:
         return self._report
 
     def compute(self, schema: Schema) -> list[dict[str, Any]]:
-        """Compare anew.
+        """Compare anew; what the store does not hold any more, such as lists of deleted users, is let go of.
 
         Args:
-            schema: With the tasks.
+            schema: With the tasks; what a model of other tasks was told is left out.
         """
         outcomes = self.outcomes.copy()
         shown = self._store.shown.get_many(list(outcomes))
+        self.outcomes.drop(outcomes.keys() - shown.keys())
         pairs: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
         for id, one in shown.items():
             for task, scored in _scored(schema, one, outcomes[id]).items():
@@ -138,11 +149,12 @@ class Shadow:
 def _scored(
     schema: Schema, shown: Shown, outcomes: Mapping[str, Mapping[str, float]]
 ) -> dict[str, list[tuple[float, float]]]:
-    """Predictions and labels per task, of one list."""
+    """Predictions and labels per task, of the items of one list."""
     found: dict[str, list[tuple[float, float]]] = {}
-    told = {task for labels in outcomes.values() for task in labels}
-    for task in told:
-        said = [labels[task] for labels in outcomes.values() if task in labels]
+    there = [outcomes[one.item] for one in shown.items if one.item in outcomes]
+    told = {task for labels in there for task in labels}
+    for task in told & _compared(schema):
+        said = [labels[task] for labels in there if task in labels]
         only_yes = schema.tasks[task].kind == "binary" and all(label > 0 for label in said)
         columns = expression_columns(schema.tasks[task].label)
         implied = only_yes and task not in columns and _own_name(schema, task)
@@ -154,6 +166,15 @@ def _scored(
                 scored.append((float(prediction), float(label)))
         found[task] = scored
     return found
+
+
+def _compared(schema: Schema) -> set[str]:
+    """The tasks whose predictions can be compared with what people did."""
+    return {
+        name
+        for name, task in schema.tasks.items()
+        if task.on == "interaction" and task.kind in ("binary", "regression")
+    }
 
 
 def _own_name(schema: Schema, task: str) -> bool:

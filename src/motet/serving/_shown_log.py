@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from motet.errors import MotetError, StoreError, StoreUnavailableError
@@ -32,19 +32,27 @@ class ShownLog:
 
     Attributes:
         lost: Lists that were not recorded.
-        written: Lists that were.
+        written: Lists that were; those of users deleted meanwhile are in neither.
     """
 
     def __init__(self, store: Store, waiting: int) -> None:
         self._store = store
         self._queue: queue.Queue[Shown] = queue.Queue(waiting)
+        self._handed_in, self._done = 0, 0  # lists so far; they are done in the order in which they came
+        self._change = threading.Condition()
         self._stop = threading.Event()
         self.lost, self.written = 0, 0
         self._thread = threading.Thread(target=self._run, name="motet-shown", daemon=True)
         self._thread.start()
 
     def record(
-        self, items: Sequence[ItemAnswer], *, user: str | None, scenario: str | None, model: str
+        self,
+        items: Sequence[ItemAnswer],
+        *,
+        user: str | None,
+        scenario: str | None,
+        model: str,
+        began: datetime | None = None,
     ) -> str:
         """Hand in a list that is about to be shown; never waits.
 
@@ -53,6 +61,7 @@ class ShownLog:
             user: Whom it is shown to.
             scenario: Where.
             model: Name of the model that made it.
+            began: When its request began; now by default. A user who was deleted since has no list recorded.
 
         Returns:
             The id of the list.
@@ -63,31 +72,33 @@ class ShownLog:
             for one in items
         )
         try:
-            self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, model=model))
+            time = began or datetime.now(UTC)
+            self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, time=time, model=model))
         except MotetError as error:  # an id that no store can hold: the answer goes out all the same
             _log.warning("a shown list was not recorded", exc_info=error)  # its words may hold the id
             self.lost += 1
         return list_id
 
     def _add(self, shown: Shown) -> None:
-        try:
-            self._queue.put_nowait(shown)
-        except queue.Full:
-            self.lost += 1
+        with self._change:
+            try:
+                self._queue.put_nowait(shown)
+            except queue.Full:
+                self.lost += 1
+            else:
+                self._handed_in += 1
 
     @property
     def waiting(self) -> int:
         """Lists that are not stored yet."""
-        return self._queue.unfinished_tasks
+        with self._change:
+            return self._handed_in - self._done
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was handed in is stored; whether it was in time."""
-        until_s = time.monotonic() + timeout_s
-        while self._queue.unfinished_tasks:
-            if time.monotonic() > until_s:
-                return False
-            time.sleep(0.002)
-        return True
+        """Wait until what was handed in so far is stored; whether it was in time. What comes meanwhile is not waited for."""
+        with self._change:
+            wanted = self._handed_in
+            return self._change.wait_for(lambda: self._done >= wanted, timeout_s)
 
     def close(self) -> None:
         """Store what waits, and stop."""
@@ -104,14 +115,14 @@ class ShownLog:
             while len(lists) < _AT_ONCE and not self._queue.empty():
                 lists.append(self._queue.get_nowait())
             self._write(lists)
-            for _ in lists:
-                self._queue.task_done()
+            with self._change:
+                self._done += len(lists)
+                self._change.notify_all()
 
     def _write(self, lists: list[Shown]) -> None:
         while True:
             try:
-                self._store.shown.add(lists)
-                self.written += len(lists)
+                self.written += sum(self._store.shown.add(lists))
                 return
             except StoreUnavailableError:
                 if self._stop.wait(_AGAIN_S):
@@ -124,7 +135,6 @@ class ShownLog:
     def _write_each(self, lists: list[Shown]) -> None:
         for one in lists:
             try:
-                self._store.shown.add([one])
-                self.written += 1
+                self.written += sum(self._store.shown.add([one]))
             except StoreError:
                 self.lost += 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from dataclasses import asdict
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from motet.assist import Answer, Conversation, ListAnswer
-from motet.errors import RequestError
+from motet.errors import RequestError, StoreError
 from motet.explain import Sentence, profile_sentences
 from motet.recommend import Query
 from motet.serving._active import ActiveModel
@@ -21,6 +23,22 @@ from motet.serving._shown_log import ShownLog
 from motet.store import State, Store
 
 __all__ = ["Speaker"]
+
+_log: Final = logging.getLogger("motet.serving")
+_NOTES: Final = {
+    "not_kept": {
+        "en": "the conversation cannot go on: {why}",
+        "zh": "对话无法继续：{why}",
+    },
+    "deleted": {
+        "en": "the conversation cannot go on: its user was deleted meanwhile",
+        "zh": "对话无法继续：该用户已被删除",
+    },
+    "taken_out": {
+        "en": "{count} items were taken out of the catalogue meanwhile",
+        "zh": "其间有 {count} 项已从目录中移除",
+    },
+}
 
 
 class Speaker:
@@ -41,7 +59,7 @@ class Speaker:
         Raises:
             RequestError: If the conversation is not known, or another user's.
         """
-        began_s = time.perf_counter()
+        began, began_s = datetime.now(UTC), time.perf_counter()
         served = self._model.served
         so_far = self._conversation(request)
         user = request.user or so_far.user
@@ -53,12 +71,13 @@ class Speaker:
             scenario=request.scenario,
             conversation=so_far.model_copy(update={"user": who}),
             world=LiveWorld(served, user or None),
+            language=request.language,
         )
         items, notes = self._items(served, answer)
         conversation = request.conversation or uuid.uuid4().hex
         after = so_far.after(request.text, answer)
         after = after.model_copy(update={"user": user, "shown": tuple(one.id for one in items)})
-        notes += self._keep(conversation, after)
+        notes += self._keep(conversation, after, began, answer.request.language)
         where = request.scenario or answer.request.scenario
         return AskAnswer(
             conversation=conversation,
@@ -68,7 +87,9 @@ class Speaker:
             read_by=answer.read_by,
             written_by=answer.written_by,
             elapsed_ms=round((time.perf_counter() - began_s) * 1e3, 3),
-            list_id=self._shown_log.record(items, user=user or None, scenario=where, model=served.name),
+            list_id=self._shown_log.record(
+                items, user=user or None, scenario=where, model=served.name, began=began
+            ),
             model=served.name,
         )
 
@@ -163,13 +184,16 @@ class Speaker:
             raise RequestError("the conversation is with another user", "leave it out to begin a new one")
         return found
 
-    def _keep(self, conversation: str, after: Conversation) -> list[str]:
+    def _keep(self, conversation: str, after: Conversation, began: datetime, language: str) -> list[str]:
         state = after.model_dump(mode="json", exclude_defaults=True)
         try:
-            self._store.states.put(State("conversation", conversation, state, after.user or None))
-        except Exception as error:
-            return [f"the conversation cannot go on: {error}"]
-        return []
+            kept = self._store.states.put(
+                State("conversation", conversation, state, after.user or None, began)
+            )
+        except StoreError as error:
+            _log.warning("a conversation was not kept: %s", error.problem)
+            return [_NOTES["not_kept"][language].format(why=error.public)]
+        return [] if kept else [_NOTES["deleted"][language]]
 
     def _items(self, served: ServedModel, answer: Answer) -> tuple[tuple[ItemAnswer, ...], list[str]]:
         """The items of an answer that may still be shown."""
@@ -194,7 +218,8 @@ class Speaker:
         )
         notes = list(answer.notes)
         if len(kept) < len(answer.items):
-            notes.append(f"{len(answer.items) - len(kept)} items were taken out of the catalogue meanwhile")
+            out = len(answer.items) - len(kept)
+            notes.append(_NOTES["taken_out"][answer.request.language].format(count=out))
         return items, notes
 
 
