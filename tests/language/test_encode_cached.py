@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,3 +101,55 @@ def test_an_encoder_that_returns_nonsense_is_refused_and_nothing_is_kept(
     with pytest.raises(LanguageError, match="returned an array of shape"):
         encode_cached(Broken(result.astype(np.float32)), ["a", "b"], VectorCache(tmp_path))
     assert not VectorCache(tmp_path).get("lengths", ["a", "b"])[1].any()
+
+
+def test_without_a_cache_the_work_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.language._encode_cached._WARNED", threading.Event())
+    (tmp_path / "file").write_text("not a folder")
+    texts = [f"text {number}" for number in range(3000)]
+    for _ in range(2):
+        vectors = encode_cached(Lengths(), texts, VectorCache(tmp_path / "file"))
+        np.testing.assert_array_equal(vectors, Lengths().encode(texts))
+    assert encode_cached(Lengths(), [], VectorCache(tmp_path / "file")).shape == (0, 2)
+    (warning,) = [record for record in caplog.records if record.name == "motet.language"]
+    assert "cannot be used" in warning.getMessage()
+    assert "MOTET_CACHE" in warning.getMessage()
+
+
+def test_a_cache_that_fails_in_the_middle_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.language._encode_cached._WARNED", threading.Event())
+    texts = [f"text {number}" for number in range(3000)]
+    known = np.array([[9.0, 9.0]], np.float32)
+    cache = VectorCache(tmp_path)
+    cache.put("lengths", ["text 0"], known)
+    (path,) = tmp_path.glob("*.sqlite")
+    encoder, asked = Counted(Lengths()), []
+
+    def full(*_: object) -> None:
+        asked.append(1)
+        raise LanguageError("no room")
+
+    monkeypatch.setattr(cache, "put", full)
+    vectors = encode_cached(encoder, texts, cache)
+    np.testing.assert_array_equal(vectors, [known[0], *Lengths().encode(texts[1:])])
+    assert len(asked) == 1
+    path.unlink()
+    path.mkdir()  # nothing can be read, and nothing written
+    np.testing.assert_array_equal(
+        encode_cached(Lengths(), texts, VectorCache(tmp_path)), Lengths().encode(texts)
+    )
+
+
+def test_an_encoder_that_fails_is_still_an_error(tmp_path: Path) -> None:
+    class Down(Lengths):
+        def encode(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float32]:
+            raise LanguageError("the endpoint is down")
+
+    for folder in (tmp_path, tmp_path / "file" / "x"):
+        (tmp_path / "file").write_text("not a folder")
+        with pytest.raises(LanguageError, match="the endpoint is down"):
+            encode_cached(Down(), ["a"], VectorCache(folder))

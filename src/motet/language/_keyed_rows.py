@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -36,13 +35,14 @@ class KeyedRows(Protocol):
 
 
 class RowsOnDisk:
-    """One SQLite file for any number of threads and processes.
+    """An SQLite file for any number of threads and processes.
 
-    What :meth:`put` has written survives a crash. A row that is not what was once written counts as unknown; a file
-    that is damaged is put aside and begun anew.
+    What :meth:`put` has written survives a crash. A row that is not what was once written counts as unknown. A file
+    that is damaged stays as it is, and the next one beside it, numbered from 1, takes its place: were it moved, those
+    who have it open would take the journal of the new file for theirs.
 
     Args:
-        path: The file; it need not exist yet.
+        path: The first file; it need not exist yet.
         error: What is raised where it cannot be used.
 
     Example:
@@ -61,7 +61,7 @@ class RowsOnDisk:
         Raises:
             LanguageError: If the file cannot be read.
         """
-        return self._with(lambda file: _found(file, keys)) if keys and self.path.is_file() else {}
+        return self._with(lambda file: _found(file, keys)) if keys and self._newest().is_file() else {}
 
     def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep (key, bytes).
@@ -75,14 +75,14 @@ class RowsOnDisk:
     def _with(self, act: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            newest = self._newest()
             try:
-                with self._open() as file:
+                with _open(newest) as file:
                     return act(file)
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                     raise
-                self._put_aside()
-                with self._open() as file:
+                with _open(self._after(newest)) as file:
                     return act(file)
         except (OSError, sqlite3.Error) as error:
             raise self._error(
@@ -90,17 +90,15 @@ class RowsOnDisk:
                 "make room, or set MOTET_CACHE to a directory that can be written",
             ) from error
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        # for each act: a connection must not cross a fork or a thread
-        with closing(sqlite3.connect(self.path, timeout=_PATIENCE_S)) as file, file:
-            file.execute(_TABLE)
-            yield file
+    def _newest(self) -> Path:
+        newest = self.path
+        while (after := self._after(newest)).is_file():
+            newest = after
+        return newest
 
-    def _put_aside(self) -> None:
-        with suppress(FileNotFoundError):  # another process has done it
-            self.path.rename(self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}"))
-        self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+    def _after(self, path: Path) -> Path:
+        number = 0 if path == self.path else int(path.suffix[1:])
+        return self.path.with_name(f"{self.path.name}.{number + 1}")
 
 
 class RowsInMemory:
@@ -135,6 +133,14 @@ class RowsInMemory:
         """Keep nothing of what there was."""
         with self._lock:
             self._rows.clear()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    # for each act: a connection must not cross a fork or a thread
+    with closing(sqlite3.connect(path, timeout=_PATIENCE_S)) as file, file:
+        file.execute(_TABLE)
+        yield file
 
 
 def _found(file: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
