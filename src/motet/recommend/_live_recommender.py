@@ -47,7 +47,8 @@ class LiveRecommender:
         sources: Further sources of candidates.
         quotas: Share of the candidates per source.
         candidates: How many are ranked, ≥ 1.
-        load: Gives the live events of a user whom memory does not hold, such as from a database.
+        load: Gives the live events of a user who was pushed out of memory, such as from a database; may raise
+            StoreUnavailableError.
         users: Users whose live events are kept in memory, ≥ 1.
         index: For :class:`VectorIndex`, such as ``approximate_from``.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,40 @@ from motet.data import (
 from motet.errors import DataError
 from motet.schema import Entity
 
-__all__ = ["Moments", "RawRows"]
+__all__ = ["NOT_OF_KIND", "Moments", "RawRows", "naming_column"]
+
+_Made = TypeVar("_Made")
+
+# what reading a value raises that nobody expected in its column
+NOT_OF_KIND: Final = (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError)
+
+
+def naming_column(make: Callable[[pl.DataFrame], _Made], frame: pl.DataFrame, what: str) -> _Made:
+    """What is made of a frame.
+
+    Args:
+        make: Makes it; columns that are not there must be missing to it.
+        frame: Raw rows.
+        what: Their name in the error.
+
+    Raises:
+        DataError: If it fails on a value, naming its column where that column fails alone.
+    """
+    try:
+        return make(frame)
+    except NOT_OF_KIND as error:
+        for column in frame.columns:
+            try:
+                make(frame.select(column))
+            except (*NOT_OF_KIND, DataError) as alone:
+                raise DataError(
+                    f"{what}, column '{column[:80]}': a value is not of the column's kind ({_reason(alone)})",
+                    "give the kind of value that the column had in training",
+                ) from None
+        raise DataError(
+            f"{what} hold a value that is not of its column's kind ({_reason(error)})",
+            "give the kinds of values that the columns had in training",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +103,7 @@ class RawRows:
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
     ) -> tuple[Dataset, WordIndex]:
         """The data set with further users or items at the end."""
-        prepared, raw = self._read(entity, frame)
+        raw, side, told = naming_column(partial(self._told, data, entity), frame, "the given rows")
         table, vectors = self._encoded(data, entity, raw)
         old = data.table(entity)
         tags = {name: _append(lists, table.tags[name]) for name, lists in old.tags.items()}
@@ -79,10 +113,8 @@ class RawRows:
             tags,
             np.concatenate([old.vector_rows, table.vector_rows]),
         )
-        sides = dict(data.sides)
-        if entity in sides:
-            sides[entity] = pl.concat([sides[entity], side_columns(self.schema, entity, prepared)])
-        data = replace(data, sides=sides)
+        if side is not None:
+            data = replace(data, sides={**data.sides, entity: side})
         key = str(getattr(self.schema.keys, entity))
         ids = pl.concat([data.user_ids if entity == "user" else data.item_ids, frame[key].cast(pl.String)])
         if entity == "user":
@@ -99,10 +131,8 @@ class RawRows:
             data = replace(data, users=joined, vectors=vectors, histories=histories, user_ids=ids)
         else:
             catalogue = data.catalogue
-            if catalogue is not None:
-                new = build_catalogue(self.schema, _of_kinds(prepared, catalogue)).frame
-                full = pl.concat([catalogue.frame, new.select(catalogue.frame.columns)])
-                catalogue = replace(catalogue, frame=full)
+            if catalogue is not None and told is not None:
+                catalogue = replace(catalogue, frame=told)
             data = replace(data, items=joined, vectors=vectors, item_ids=ids, catalogue=catalogue)
         return data, WordIndex(ids)
 
@@ -119,7 +149,8 @@ class RawRows:
         for entity, at in (rows or {}).items():
             if entity in data.sides:
                 frame = frame.with_columns(data.sides[entity][at])
-        table, vectors = self._encoded(data, "interaction", self._read("interaction", frame)[1])
+        raw = naming_column(lambda some: self._read("interaction", some)[1], frame, "the given rows")
+        table, vectors = self._encoded(data, "interaction", raw)
         scenario = np.zeros(len(frame), np.int16)
         if self.schema.keys.scenario is not None:
             offset = self.encoder.vocabularies["scenario"].offset
@@ -136,6 +167,19 @@ class RawRows:
                 kind = pl.Datetime("us") if column == schema.keys.time else pl.String
                 frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
         return Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
+
+    def _told(
+        self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
+    ) -> tuple[RawTable, pl.DataFrame | None, pl.DataFrame | None]:
+        """Raw rows read, with the words for templates and the catalogue of a data set that ends with them."""
+        prepared, raw = self._read(entity, frame)
+        side = data.sides.get(entity)
+        if side is not None:
+            side = pl.concat([side, side_columns(self.schema, entity, prepared)])
+        if entity == "user" or data.catalogue is None:
+            return raw, side, None
+        new = build_catalogue(self.schema, _of_kinds(prepared, data.catalogue)).frame
+        return raw, side, pl.concat([data.catalogue.frame, new.select(data.catalogue.frame.columns)])
 
     def _read(self, entity: Entity, frame: pl.DataFrame) -> tuple[pl.DataFrame, RawTable]:
         prepared = self.prepared(entity, frame)
@@ -174,13 +218,22 @@ class RawRows:
             if matrix.shape[1] == 1 and width > 1 and not matrix.any():
                 return np.zeros((len(matrix), width), np.float32)
         whitening = self.encoder.whitenings.get(name)
-        matrix = whitening.apply(matrix) if whitening is not None else matrix
-        if matrix.shape[1] != width:
+        taken = width if whitening is None else len(whitening.mean)
+        if matrix.shape[1] != taken:
             raise DataError(
-                f"'{name}' has vectors of width {matrix.shape[1]}, the model takes {width}",
+                f"'{name}' has vectors of width {matrix.shape[1]}, the model takes {taken}",
                 "give the same kind of vector as in training",
             )
-        return matrix
+        if not np.isfinite(matrix).all():
+            raise DataError(
+                f"'{name}' has a vector with a number that is too large", "give numbers as in training"
+            )
+        return matrix if whitening is None else whitening.apply(matrix)
+
+
+def _reason(error: Exception) -> str:
+    said = error.problem if isinstance(error, DataError) else str(error)
+    return (said.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _of_kinds(prepared: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 __all__ = ["Cell", "Cells", "Features", "LiveEvent", "key_of"]
 
 _KEY_BYTES: Final = 16
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 _MOST_CHARACTERS: Final = 100_000
 _MOST_COLUMNS: Final = 200
 _MOST_WORDS: Final = 1000
@@ -29,8 +30,7 @@ def key_of(said: Any) -> bytes:
         >>> len(key_of({"age": 44})), key_of({"age": 44}) == key_of({"age": 44.0})
         (16, False)
     """
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
+    return hashlib.blake2b(_ENCODE(said).encode(), digest_size=_KEY_BYTES).digest()
 
 
 def _checked(told: _Told) -> _Told:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,17 +16,17 @@ from numpy.typing import NDArray
 from motet.bundle import Bundle
 from motet.data import liking, used_columns
 from motet.errors import DataError
-from motet.recommend._live._event import LiveEvent
+from motet.recommend._live._event import LiveEvent, key_of
 from motet.recommend._new_user import held_shares
-from motet.recommend._raw_rows import RawRows
+from motet.recommend._raw_rows import NOT_OF_KIND, RawRows, naming_column
 from motet.schema import expression_columns, parse_expression
 
 __all__ = ["EventReader", "Meant"]
 
 _ENOUGH: Final = 0.5
 _LATEST: Final = 10_000
+_LONGEST_SCENARIO: Final = 1000
 
-_Key: TypeAlias = tuple[Any, ...]
 _Meaning: TypeAlias = tuple[frozenset[str], bool | None, str | None]
 
 
@@ -71,7 +72,7 @@ class EventReader:
         self._tasks = {n for n, t in schema.tasks.items() if t.on == "interaction"}
         self._shares = held_shares(bundle)
         # what was just read to be checked is read again to be taken in; not whose it was
-        self._latest: OrderedDict[_Key, _Meaning] = OrderedDict()
+        self._latest: OrderedDict[bytes, _Meaning] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, events: Sequence[LiveEvent]) -> list[Meant]:
@@ -80,7 +81,7 @@ class EventReader:
         Raises:
             DataError: If a cell is not of its column's kind.
         """
-        keys = [_key(event) for event in events]
+        keys = [self._key(event) for event in events]
         with self._lock:
             found = {key: self._latest[key] for key in keys if key in self._latest}
         new = {key: event for key, event in zip(keys, events, strict=True) if key not in found}
@@ -88,7 +89,9 @@ class EventReader:
             read = self._read(list(new.values()))
             found |= {key: (one.held, one.liked, one.scenario) for key, one in zip(new, read, strict=True)}
             with self._lock:
-                self._latest |= {key: found[key] for key in new}
+                self._latest |= {
+                    key: found[key] for key in new if len(found[key][2] or "") <= _LONGEST_SCENARIO
+                }
                 while len(self._latest) > _LATEST:
                     self._latest.popitem(last=False)
         return [Meant(event, *found[key]) for key, event in zip(keys, events, strict=True)]
@@ -99,6 +102,11 @@ class EventReader:
         by_columns = self._by_columns([events[at] for at in told], [rows[at] for at in told])
         found = dict(zip(told, by_columns, strict=True))
         return [found[at] if at in found else self._by_task(event, {}) for at, event in enumerate(events)]
+
+    def _key(self, event: LiveEvent) -> bytes:
+        """All that the meaning of an event rests on: not whose it is, nor of which item."""
+        columns = {name: cell for name, cell in event.columns.items() if name in self._columns}
+        return key_of([event.type, event.value, event.at_s, event.scenario, columns])
 
     def _cells(self, event: LiveEvent) -> dict[str, Any]:
         cells = {name: value for name, value in event.columns.items() if name in self._columns}
@@ -127,22 +135,24 @@ class EventReader:
             return []
         keys = self._schema.keys
         columns = sorted({column for row in rows for column in row})
-        try:
-            frame = pl.DataFrame(
-                {c: pl.Series(c, [row.get(c) for row in rows], strict=False) for c in columns}
-            )
-        except (pl.exceptions.PolarsError, TypeError) as error:
-            raise DataError(
-                f"the events hold values of several kinds in one column ({str(error).splitlines()[0][:200]})",
-                "give each column one kind of value",
-            ) from None
+        cells = {}
+        for column in columns:
+            try:
+                cells[column] = pl.Series(column, [row.get(column) for row in rows], strict=False)
+            except NOT_OF_KIND as error:
+                raise DataError(
+                    f"the events hold values of several kinds in the column '{column}' "
+                    f"({(str(error).splitlines() or [''])[0][:200]})",
+                    "give each column one kind of value",
+                ) from None
+        frame = pl.DataFrame(cells)
         if keys.time is not None:
             at_us = np.array([event.at_s * 1e6 for event in events]).astype("datetime64[us]")
             frame = frame.with_columns(pl.Series(keys.time, at_us))
         if keys.scenario is not None and keys.scenario not in columns:
             where = pl.Series(keys.scenario, [event.scenario for event in events], dtype=pl.String)
             frame = frame.with_columns(where)
-        prepared = self._raw.prepared("interaction", frame)
+        prepared = naming_column(partial(self._raw.prepared, "interaction"), frame, "the events")
         told: dict[str, list[bool | None]] = {
             name: _truth(prepared, where) for name, where in self._sequences.items() if where is not None
         }
@@ -156,12 +166,6 @@ class EventReader:
             one = self._by_task(event, known, likes[at])
             meant.append(Meant(event, one.held, one.liked, event.scenario or places[at]))
         return meant
-
-
-def _key(event: LiveEvent) -> _Key:
-    """All that the meaning of an event rests on: not whose it is, nor of which item."""
-    columns = tuple((name, type(cell), cell) for name, cell in sorted(event.columns.items()))
-    return event.type, type(event.value), event.value, event.at_s, event.scenario, columns
 
 
 def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
@@ -178,9 +182,9 @@ def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
     some = frame.filter(pl.Series(told))
     try:
         found = some.select(parse_expression(text, "the schema").cast(pl.Float64).alias("truth"))["truth"]
-    except pl.exceptions.PolarsError as error:
+    except NOT_OF_KIND as error:
         raise DataError(
-            f"the events do not fit the expression {text!r} of the schema ({str(error).splitlines()[0][:200]})",
+            f"the events do not fit the expression {text!r} of the schema ({(str(error).splitlines() or [''])[0][:200]})",
             "give each column the kind of value that it had in training",
         ) from None
     cells = found.to_list() if len(found) == len(some) else found.to_list() * len(some)

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from motet.bundle import Bundle
+from motet.errors import DataError, StoreUnavailableError
 from motet.recommend._live._event import LiveEvent
 from motet.recommend._live._event_reader import EventReader, Meant
 from motet.recommend._live._items_now import ItemsNow
@@ -41,15 +42,17 @@ class LiveHistory:
     """The pasts of users while they go on.
 
     Live events follow what the bundle knows, in the order of their times. Memory is bounded: of each user
-    the latest events are kept, and users beyond the limit are forgotten, those first of whom nothing was
-    heard or asked for the longest time. ``load`` brings a forgotten one back. An event that the bundle
-    :meth:`holds` counts once.
+    the latest events are kept, and users beyond the limit are pushed out, those first of whom nothing was
+    heard or asked for the longest time. ``load`` brings one back who was pushed out; it is not called while memory
+    holds everybody. An event that the bundle :meth:`holds` counts once.
 
     Args:
         bundle: Whose users have a past already.
         reader: Says what events mean.
         users: Users with live events that are kept, ≥ 1.
-        load: Gives the live events of a user who is not kept, such as from a database.
+        load: Gives all live events of a user who is not kept, but those that are just being added, such as from
+            a database. It may raise StoreUnavailableError: until it gives an answer, such a user's past is what
+            the bundle knows.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class LiveHistory:
         self._last = {n: f.last for n, f in features.items() if f.kind == "sequence"}
         self._pasts: OrderedDict[str, Past] = OrderedDict()
         self._erased: set[str] = set()
+        self._holds_all = True  # until a user is pushed out
+        self._changes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -102,15 +107,14 @@ class LiveHistory:
         by_user: dict[str, list[tuple[Meant, int]]] = {}
         for one in meant:
             by_user.setdefault(one[0].event.user, []).append(one)
-        for user in by_user:
-            if self._load is not None:
-                self.of(user, now)  # what was forgotten comes first
+        # before any is kept, as those of one batch may push each other out
+        pasts = {user: self._found(user, now) for user in by_user}
         with self._lock:
             for user, theirs in by_user.items():
-                past = self._pasts.pop(user, None) or self._of_bundle(user)
-                self._pasts[user] = past.with_events(theirs, self._last)
-            while len(self._pasts) > self._most:
-                self._pasts.popitem(last=False)
+                past = self._pasts.get(user, pasts[user])
+                if past is not None:  # who cannot be loaded now is loaded later, with these events
+                    self._keep(user, past.with_events(theirs, self._last))
+            self._changes += 1
         return Added(len(meant), unknown, tuple(meant))
 
     def of(self, user: str, now: ItemsNow) -> Past:
@@ -120,15 +124,13 @@ class LiveHistory:
             if past is not None:
                 self._pasts.move_to_end(user)
                 return past
-        past = self._of_bundle(user)
-        if self._load is None:
-            return past
-        meant, _ = self._placed(self._new(self._load(user), now), now)
-        past = past.with_events(meant, self._last)
+            elsewhere, changes = self._load is not None and not self._holds_all, self._changes
+        past = self._found(user, now)
+        if past is None:
+            return self._of_bundle(user)
         with self._lock:
-            past = self._pasts.setdefault(user, past)
-            while len(self._pasts) > self._most:
-                self._pasts.popitem(last=False)
+            if elsewhere and changes == self._changes:  # else what was loaded may be out of date
+                self._keep(user, past)
         return past
 
     def after(self, past: Past, events: Sequence[LiveEvent], now: ItemsNow) -> Past:
@@ -140,12 +142,14 @@ class LiveHistory:
     def forget(self, user: str) -> bool:
         """Drop the live events of a user; returns whether there were any."""
         with self._lock:
+            self._changes += 1
             return self._pasts.pop(user, None) is not None
 
     def erase(self, user: str) -> bool:
         """Drop all that is known of a user, by the bundle too; returns whether there was anything."""
         with self._lock:
             known = self.row(user) >= 0 or user in self._pasts
+            self._changes += 1
             self._erased.add(user)
             self._pasts.pop(user, None)
             return known
@@ -158,11 +162,41 @@ class LiveHistory:
         """
         meant, unknown = self._placed(self._new(events, now), now)
         with self._lock:
-            self._pasts[user] = self._of_bundle(user).with_events(meant, self._last)
-            self._pasts.move_to_end(user)
-            while len(self._pasts) > self._most:
-                self._pasts.popitem(last=False)
+            self._changes += 1
+            self._keep(user, self._of_bundle(user).with_events(meant, self._last))
         return Added(len(meant), unknown, tuple(meant))
+
+    def _found(self, user: str, now: ItemsNow) -> Past | None:
+        """The past of a user: kept, loaded, or the bundle's; None where it cannot be loaded now."""
+        with self._lock:
+            past, holds_all = self._pasts.get(user), self._holds_all
+        if past is not None:
+            return past
+        past = self._of_bundle(user)
+        if self._load is None or holds_all:
+            return past
+        try:
+            loaded = self._new(self._load(user), now)
+        except StoreUnavailableError:
+            return None
+        return past.with_events(self._readable(loaded, now), self._last)
+
+    def _readable(self, events: Sequence[LiveEvent], now: ItemsNow) -> list[tuple[Meant, int]]:
+        """What loaded events mean; one that cannot be read must not keep the others from counting."""
+        try:
+            return self._placed(events, now)[0]
+        except DataError:
+            if len(events) == 1:
+                return []
+            return [meant for event in events for meant in self._readable([event], now)]
+
+    def _keep(self, user: str, past: Past) -> None:
+        """Take a past into memory; with the lock held."""
+        self._pasts[user] = past
+        self._pasts.move_to_end(user)
+        while len(self._pasts) > self._most:
+            self._pasts.popitem(last=False)
+            self._holds_all = False
 
     def _new(self, events: Sequence[LiveEvent], now: ItemsNow) -> list[LiveEvent]:
         return [one for one in events if not self.holds(one, now)]

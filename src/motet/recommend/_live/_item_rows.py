@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from motet.data import Dataset, EntityTable, Ragged
 from motet.errors import DataError
 from motet.recommend._live._item_table import ItemView
-from motet.recommend._raw_rows import RawRows
+from motet.recommend._raw_rows import NOT_OF_KIND, RawRows
 from motet.schema import Entity, Schema, expression_columns, table_of
 
 __all__ = ["ItemRows", "frame_of", "without_entities"]
@@ -51,16 +51,21 @@ def frame_of(rows: Sequence[Mapping[str, Any]], what: str) -> pl.DataFrame:
     """Plain values as a table.
 
     Raises:
-        DataError: If one column holds values of several kinds.
+        DataError: If one column holds values of several kinds, or one that no column can hold.
     """
     try:
         return pl.DataFrame([dict(row) for row in rows], infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError, OverflowError, ValueError) as error:
+    except NOT_OF_KIND as error:
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise DataError(
-            f"{what} hold values of several kinds in one column ({reason})",
-            "give each column one kind of value",
-        ) from None
+    for column in dict.fromkeys(name for row in rows for name in row):
+        try:
+            pl.DataFrame([{column: row.get(column)} for row in rows], infer_schema_length=None)
+        except NOT_OF_KIND as error:
+            reason = f"'{str(column)[:80]}': {(str(error).splitlines() or [''])[0][:200]}"
+            break
+    raise DataError(
+        f"{what} hold values of several kinds in one column ({reason})", "give each column one kind of value"
+    )
 
 
 class ItemRows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -14,16 +13,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import Dataset, EntityTable, History, Ragged
+from motet.data import Dataset, EntityTable, History, Ragged, used_columns
 from motet.errors import DataError
+from motet.recommend._live._event import key_of
 from motet.recommend._live._item_rows import frame_of, without_entities
 from motet.recommend._live._item_table import ItemView
 from motet.recommend._live._past import NOTHING, Past
 from motet.recommend._raw_rows import RawRows
+from motet.schema import table_of
 
 __all__ = ["People", "Person"]
 
 _KEPT: Final = 100_000
+_ASKED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,18 @@ class People:
         bundle: With users that are known.
         raw: Encodes rows as in training.
         kept: Users told while serving that are kept, the latest ones.
+        asked: Encoded features of requests that are kept, the latest ones; they take no user's place.
     """
 
-    def __init__(self, bundle: Bundle, raw: RawRows, kept: int = _KEPT) -> None:
-        self._data, self._raw, self._kept = bundle.data, raw, kept
+    def __init__(self, bundle: Bundle, raw: RawRows, kept: int = _KEPT, asked: int = _ASKED) -> None:
+        self._data, self._raw, self._kept, self._most_asked = bundle.data, raw, kept, asked
         self._key = bundle.schema.keys.user
+        columns = {*used_columns(bundle.schema, "user"), *bundle.schema.derive.get(table_of("user"), {})}
+        self._used = {name for column in columns for name in (column, f"user.{column}")}
         self._none = without_entities(bundle.data, "user") if self._key is not None else bundle.data
         self._names = bundle.data.encoder.layout("user").vectors
         self._told: OrderedDict[str, Person] = OrderedDict()
+        self._asked: OrderedDict[tuple[bytes, bytes], Person] = OrderedDict()  # by user and by features
         self._lock = threading.Lock()
         self._nobody = self._encoded({}) if self._key is not None else self._of_row(0)
 
@@ -88,9 +94,13 @@ class People:
         return len(found)
 
     def forget(self, user: str) -> bool:
-        """Drop what was told of a user; returns whether there was anything."""
+        """Drop what was told of a user, in requests too; returns whether there was anything."""
+        theirs = key_of(user)
         with self._lock:
-            return self._told.pop(user, None) is not None
+            asked = [key for key in self._asked if key[0] == theirs]
+            for key in asked:
+                del self._asked[key]
+            return self._told.pop(user, None) is not None or bool(asked)
 
     def of(self, user: str | None, row: int, features: Mapping[str, Any]) -> Person:
         """A user.
@@ -98,22 +108,33 @@ class People:
         Args:
             user: Its id, if it has one.
             row: Its row in the bundle, −1 if it has none.
-            features: Columns of the users table that the request tells.
+            features: Columns of the users table that the request tells; those that the schema does not use
+                say nothing.
+
+        Raises:
+            DataError: If a value is not of its column's kind.
         """
-        if features:
-            key = "\0" + json.dumps([user, features], sort_keys=True, default=str)
-            found = self._told.get(key)
-            if found is None:
-                said = {**features, str(self._key): user} if user is not None else dict(features)
-                found = replace(self._encoded(said), known=True)
-                with self._lock:
-                    self._told[key] = found
-                    while len(self._told) > self._kept:
-                        self._told.popitem(last=False)
-            return found
-        if user is not None and user in self._told:
-            return self._told[user]
+        said = {name: cell for name, cell in features.items() if name in self._used}
+        if said:
+            return self._of_features(user, said)
+        told = self._told.get(user) if user is not None else None
+        if told is not None:
+            return told
         return self._of_row(row) if row >= 0 else self._nobody
+
+    def _of_features(self, user: str | None, said: Mapping[str, Any]) -> Person:
+        key = (key_of(user), key_of(said))
+        with self._lock:
+            found = self._asked.get(key)
+            if found is not None:
+                self._asked.move_to_end(key)
+                return found
+        found = replace(self._encoded(said if user is None else {**said, str(self._key): user}), known=True)
+        with self._lock:
+            self._asked[key] = found
+            while len(self._asked) > self._most_asked:
+                self._asked.popitem(last=False)
+        return found
 
     def _of_row(self, row: int) -> Person:
         data, at = self._data, slice(row, row + 1)
@@ -124,7 +145,8 @@ class People:
         return Person(table, {name: data.vectors[name] for name in self._names}, side, True)
 
     def _encoded(self, row: Mapping[str, Any]) -> Person:
-        frame = frame_of([{str(self._key): None, **row}], "the user's columns")
+        used = {name: cell for name, cell in row.items() if name in self._used}
+        frame = frame_of([{str(self._key): None, **used}], "the user's columns")
         frame = frame.with_columns(pl.col(str(self._key)).cast(pl.String))
         data = self._raw.extended(self._none, "user", frame)[0]
         return Person(

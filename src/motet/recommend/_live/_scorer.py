@@ -5,7 +5,6 @@ Legend of shapes: n candidates, K classes.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,6 +20,8 @@ from motet.data import Dataset, used_columns
 from motet.errors import RequestError
 from motet.models import Inputs, link
 from motet.recommend._ahead import ItemsAhead
+from motet.recommend._live._event import key_of
+from motet.recommend._live._item_rows import frame_of
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._live._past import NO_PAST, NOTHING, Past
 from motet.recommend._live._people import People, Person, of_one_user
@@ -68,8 +69,13 @@ class Scorer:
     def __init__(self, recommender: Recommender, raw: RawRows) -> None:
         self.bundle, self.schema = recommender.bundle, recommender.schema
         self._recommender, self._raw = recommender, raw
-        self._moments: OrderedDict[str, tuple[Moments, pl.DataFrame]] = OrderedDict()
+        self._moments: OrderedDict[bytes, tuple[Moments, pl.DataFrame]] = OrderedDict()
         self._lock = threading.Lock()
+        data = (
+            self.bundle.data
+        )  # a moment holds the vectors of its own texts alone, not those of all of training
+        missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
+        self._none = replace(data, sides={}, vectors={**data.vectors, **missing})
         keys = self.schema.keys
         told = {keys.user, keys.item, keys.scenario}
         self._columns = [c for c in used_columns(self.schema, "interaction") if c not in told]
@@ -92,14 +98,17 @@ class Scorer:
         self.check_scenario(scenario)
         for column in context:
             require_known(column, self._columns, "the column of the context", RequestError)
-        key = json.dumps([scenario, context], sort_keys=True, default=str)
-        found = self._moments.get(key)
-        if found is None:
-            found = self._encoded(scenario, context)
-            with self._lock:
-                self._moments[key] = found
-                while len(self._moments) > _MOMENTS:
-                    self._moments.popitem(last=False)
+        key = key_of([scenario, context])
+        with self._lock:
+            found = self._moments.get(key)
+            if found is not None:
+                self._moments.move_to_end(key)
+                return found
+        found = self._encoded(scenario, context)
+        with self._lock:
+            self._moments[key] = found
+            while len(self._moments) > _MOMENTS:
+                self._moments.popitem(last=False)
         return found
 
     def asker(
@@ -156,11 +165,10 @@ class Scorer:
 
     def _encoded(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[Moments, pl.DataFrame]:
         key = self.schema.keys.scenario
-        cells = {name: [value] for name, value in context.items()}
-        frame = pl.DataFrame({key or "": [scenario], **cells})
+        frame = frame_of([{key or "": scenario, **context}], "the context")
         if scenario is None:
             frame = frame.with_columns(pl.col(key or "").cast(pl.String))
-        moments = self._raw.moments(replace(self.bundle.data, sides={}), frame)
+        moments = self._raw.moments(self._none, frame)
         if scenario is not None:  # what the request says stands above what is derived
             code = self.bundle.data.encoder.scenarios.index(scenario)
             offset = self.bundle.data.encoder.vocabularies["scenario"].offset

@@ -1,0 +1,242 @@
+"""What is kept while serving: how much of it, of whom, and what is never lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from motet.bundle import load_bundle, save_bundle
+from motet.data import Dataset
+from motet.errors import DataError, RequestError, StoreUnavailableError
+from motet.models import build_model
+from motet.recommend import LiveEvent, LiveRecommender, Query, Recommender, read_filter, read_query
+from motet.recommend._live._people import People, Person
+from motet.testing import hashed_words_for_tests
+
+
+@pytest.fixture(scope="module")
+def recommender(toy: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    place = tmp_path_factory.mktemp("memory") / "bundle"
+    save_bundle(place, model=build_model(toy.schema, toy.encoder, seed=3).eval(), data=toy, metrics={})
+    return Recommender(load_bundle(place), hashed_words_for_tests)
+
+
+@pytest.fixture
+def live(recommender: Recommender) -> LiveRecommender:
+    return LiveRecommender(recommender)
+
+
+# -- users ---------------------------------------------------------------------------------------
+
+
+def test_features_of_requests_push_no_told_user_out(recommender: Recommender) -> None:
+    people = People(recommender.bundle, recommender._raw, kept=3, asked=2)
+    people.upsert([{"user": "told", "age": 30}])
+    for age in range(10):
+        assert people.of(None, -1, {"age": age}).known
+    assert people.of("told", -1, {}).known
+    assert len(people._asked) == 2
+    assert people.of(None, -1, {"age": 9}) is people.of(None, -1, {"age": 9})
+    people.upsert([{"user": f"other {k}", "age": k} for k in range(3)])
+    assert not people.of("told", -1, {}).known
+
+
+def test_a_user_who_is_forgotten_is_forgotten_with_the_features_of_requests(live: LiveRecommender) -> None:
+    people = live.people
+    asked = people.of("zoe", -1, {"age": 44, "job": "cook"})
+    other = people.of("ann", -1, {"age": 44, "job": "cook"})
+    assert b"zoe" not in repr(list(people._asked)).encode()
+    assert people.of("zoe", -1, {"job": "cook", "age": 44}) is asked
+    assert live.forget_user("zoe")
+    assert not live.forget_user("zoe")
+    assert len(people._asked) == 1
+    assert people.of("ann", -1, {"age": 44, "job": "cook"}) is other
+    assert people.of("zoe", -1, {"age": 44, "job": "cook"}) is not asked
+
+
+def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live: LiveRecommender) -> None:
+    people, before = live.people, live.people.of("u1", live.history.row("u1"), {})
+    same = people.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})
+    assert not people._asked
+    assert (same.table.codes == before.table.codes).all()
+    assert not people.of(None, -1, {"shoe size": 44}).known
+    first = people.of(None, -1, {"age": 44, "shoe size": 44})
+    assert people.of(None, -1, {"age": 44, "shoe size": 45}) is first
+    people.upsert([{"user": "x", "age": 44, "shoe size": 10**400}])
+    assert (people.of("x", -1, {}).table.numbers == first.table.numbers).all()
+
+
+def test_a_user_told_while_another_thread_asks_is_always_there(live: LiveRecommender) -> None:
+    """Between a look whether a user is there and the look at it, another thread may have taken it out."""
+
+    class Flickering(dict[str, Person]):
+        def __contains__(self, user: object) -> bool:
+            return True
+
+    live.people._told = Flickering()  # type: ignore[assignment]
+    assert not live.people.of("z", -1, {}).known
+
+
+# -- caches --------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: LiveRecommender) -> None:
+    word = "word" * 2000
+    events = [
+        LiveEvent(item="10", type="click", columns={"unused": f"{word}{k}", "query": word}) for k in range(9)
+    ]
+    live.recommend(Query(history=tuple(events), k=1))
+    live.recommend(Query(context={"query": word}, k=1))
+    live.recommend(Query(filter=read_filter({"field": "title", "op": "contains", "value": "word" * 100})))
+    kept = (live.history.reader._latest, live._scorer._moments, live.items._masks, live.items.now.masks)
+    for cache in kept:
+        assert cache
+        assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)  # type: ignore[attr-defined]
+    assert len(live.history.reader._latest) == 1  # what is not used is no other meaning
+
+
+def test_a_moment_holds_the_texts_of_its_request_alone(live: LiveRecommender) -> None:
+    moments, _ = live._scorer.moment(None, {"query": "storm city"})
+    names = live.bundle.data.encoder.layout("interaction").vectors
+    assert names
+    assert all(len(moments.data.vectors[name]) <= 2 for name in names)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"user_features": {"job": "x" * 10_001}},
+        {"user_features": {"job": ["x" * 10_001]}},
+        {"user_features": {"job": ["x"] * 1001}},
+        {"user_features": {f"column {k}": "x" * 9000 for k in range(20)}},
+        {"user_features": {"x" * 200_000: 1}},
+        {"context": {f"column {k}": "x" * 9000 for k in range(20)}},
+        {"history": [{"item": "10", "columns": {f"column {k}": "x" * 9000 for k in range(20)}}]},
+    ],
+)
+def test_features_and_columns_have_sane_lengths(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="at most"):
+        Query.model_validate(said)
+    with pytest.raises(RequestError, match="wrong at"):
+        read_query(said)
+
+
+def test_what_a_store_holds_of_an_event_is_not_too_long() -> None:
+    """The store takes 8,192 characters of context."""
+    assert LiveEvent(item="10", columns={"x" * 4000: "x" * 4190}).columns
+    assert LiveEvent(item="10", columns={f"{k}": "x" * 39 for k in range(195)}).columns
+
+
+# -- pasts ---------------------------------------------------------------------------------------
+
+
+class Database:
+    """Where all events are written before a recommender is told."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[LiveEvent]] = {}
+        self.asked: list[str] = []
+        self.is_gone = False
+
+    def load(self, user: str) -> Sequence[LiveEvent]:
+        self.asked.append(user)
+        if self.is_gone:
+            raise StoreUnavailableError("the store cannot be reached", "try again")
+        return list(self.events.get(user, ()))
+
+    def tell(self, live: LiveRecommender, *events: LiveEvent) -> None:
+        live.add_events(events)
+        for event in events:
+            self.events.setdefault(event.user, []).append(event)
+
+
+def liked(user: str, *items: str) -> list[LiveEvent]:
+    return [LiveEvent(user=user, item=item, type="click", value=1, at_s=2e9) for item in items]
+
+
+def live_events(live: LiveRecommender, user: str) -> int:
+    return live.history.of(user, live.items.now).live
+
+
+def told(recommender: Recommender, users: int) -> tuple[LiveRecommender, Database]:
+    database = Database()
+    live = LiveRecommender(recommender, users=users, load=database.load)
+    return live, database
+
+
+def test_nothing_is_loaded_while_memory_holds_everybody(recommender: Recommender) -> None:
+    live, database = told(recommender, users=3)
+    for user in ("a", "b", "c"):
+        database.tell(live, *liked(user, "10", "20"))
+        assert live_events(live, user) == 2
+    for user in ("u1", "nobody"):  # who has no live events takes nobody's place
+        assert live_events(live, user) == 0
+    assert [live_events(live, user) for user in ("a", "b", "c")] == [2, 2, 2]
+    assert not database.asked
+
+
+def test_who_was_pushed_out_comes_back_even_when_there_is_room_again(recommender: Recommender) -> None:
+    live, database = told(recommender, users=3)
+    for user in ("a", "b", "c", "d", "e"):
+        database.tell(live, *liked(user, "10", "20"))
+    live.forget_user("e")
+    assert len(live.history) == 2
+    assert live_events(live, "a") == 2
+    assert live_events(live, "b") == 2
+    database.tell(live, *liked("c", "30"))
+    assert live_events(live, "c") == 3
+
+
+def test_a_batch_of_more_users_than_memory_holds_loses_nothing(recommender: Recommender) -> None:
+    live, database = told(recommender, users=2)
+    for items in (("10", "20"), ("30",), ("40",)):
+        database.tell(live, *[event for user in "abcde" for event in liked(user, *items)])
+    assert [live_events(live, user) for user in "abcde"] == [4] * 5
+
+
+def test_a_past_that_could_not_be_loaded_is_not_kept(recommender: Recommender) -> None:
+    live, database = told(recommender, users=2)
+    for user in ("a", "b", "c", "u1", "u2", "u3"):
+        database.tell(live, *liked(user, "10", "20"))
+    database.is_gone = True
+    assert live_events(live, "a") == 0
+    assert live.recommend(Query(user="a", k=3)).items
+    bundle = len(live.history.of("u1", live.items.now).seen)
+    assert bundle  # what the bundle knows is there all the same
+    database.tell(live, *liked("b", "30"))
+    database.is_gone = False
+    assert [live_events(live, user) for user in ("a", "b", "c", "u1")] == [2, 3, 2, 2]
+    assert len(live.history.of("u1", live.items.now).seen) == bundle + 2
+
+
+def test_what_was_loaded_before_a_user_was_forgotten_is_not_kept(recommender: Recommender) -> None:
+    live, database = told(recommender, users=2)
+    for user in ("a", "b", "c"):
+        database.tell(live, *liked(user, "10", "20"))
+
+    def forgotten_meanwhile(load: Callable[[str], Sequence[LiveEvent]], user: str) -> Sequence[LiveEvent]:
+        found = load(user)
+        database.events.pop("a", None)
+        other = threading.Thread(target=live.forget_user, args=("a",))
+        other.start()
+        other.join(10)
+        return found
+
+    live.history._load = lambda user: forgotten_meanwhile(database.load, user)
+    live_events(live, "a")
+    live.history._load = database.load
+    assert live_events(live, "a") == 0
+
+
+def test_a_stored_event_that_cannot_be_read_keeps_no_other_from_counting(recommender: Recommender) -> None:
+    live, database = told(recommender, users=1)
+    database.tell(live, *liked("a", "10", "20"))
+    database.events["a"].insert(1, LiveEvent(user="a", item="30", type="click", value="five", at_s=2e9))
+    with pytest.raises(DataError):
+        live.add_events([database.events["a"][1]])
+    database.tell(live, *liked("b", "10"))
+    assert live_events(live, "a") == 2
