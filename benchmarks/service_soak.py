@@ -4,7 +4,7 @@
 
 Six clients send what a day brings, each kind as often as `benchmarks/_traffic.py` says: lists, explained and filtered
 ones, sessions, events, items and users told, rankings, similar items, explanations, profiles, requests in words, pages,
-numbers, and Gorse's calls. Each minute the model is swapped, every fifth time for one that is loaded anew.
+numbers, and Gorse's calls. Each minute the model is swapped, every second time for one that is loaded anew.
 Memory and latency are compared between the first and the last third, with the line through them.
 """
 
@@ -32,7 +32,7 @@ __all__ = ["main", "soaked"]
 
 _CLIENTS = 6
 _SWAP_S = 60.0
-_FRESH_EVERY = 5
+_FRESH_EVERY = 2
 _MOST_MEMORY = 0.05
 _MOST_LATENCY = 0.25
 

@@ -152,6 +152,12 @@ def test_slow_and_large_clients_harm_nobody(run: Run) -> None:
         slow.append(one)
     for one in slow[:20]:
         one.sendall(b"Content-Length: 100\r\n\r\n{")
+    again = socket.create_connection(("127.0.0.1", service.port), timeout=40)
+    again.sendall(b"GET /v1/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += again.recv(10_000)
+    again.sendall(b"G")
     began_s = time.monotonic()
     assert recommended(service, "u1")
     assert time.monotonic() - began_s < 5
@@ -161,6 +167,7 @@ def test_slow_and_large_clients_harm_nobody(run: Run) -> None:
         assert b" 413 " in large.recv(1000)
     assert b" 408 " in slow[0].recv(1000)  # its body did not come
     assert slow[-1].recv(1000) == b""  # its head did not come
-    for one in slow:
+    assert again.recv(1000) == b""  # the head of its second request did not come
+    for one in (*slow, again):
         one.close()
     assert recommended(service, "u1")

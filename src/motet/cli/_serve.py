@@ -66,6 +66,7 @@ def serve(
         HttpSettings,
         ModelDesk,
         build_app,
+        few_arenas,
         is_loopback,
         listen,
         log_as_json,
@@ -74,6 +75,7 @@ def serve(
     )
     from motet.store import Store  # noqa: PLC0415
 
+    few_arenas()
     words = language_settings(bundle, model, changes)
     traces = open_traces()
     place = bundle.absolute()

@@ -7,6 +7,7 @@ from motet.serving._golden import check_golden
 from motet.serving._logs import log_as_json
 from motet.serving._models import ModelDesk
 from motet.serving._parts import LoadPast, ModelParts, OpenModel
+from motet.serving._quiet_memory import few_arenas
 from motet.serving._server import LOOPBACK, is_loopback, listen, run_server
 from motet.serving._settings import EngineSettings, HttpSettings
 from motet.serving._traces import open_traces
@@ -26,6 +27,7 @@ __all__ = [
     "RecommendRequest",
     "build_app",
     "check_golden",
+    "few_arenas",
     "is_loopback",
     "listen",
     "log_as_json",

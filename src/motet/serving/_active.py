@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from motet.errors import StoreUnavailableError
 from motet.serving._faults import NoModelError
@@ -38,6 +39,7 @@ class ActiveModel:
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings, shadow: Shadow) -> None:
         self._store, self._open_model, self._settings, self._shadow = store, open_model, settings, shadow
         self._served: ServedModel | None = None
+        self._opened: WeakSet[ServedModel] = WeakSet()
         self.when_untidy: Callable[[], object] | None = None
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
@@ -76,6 +78,7 @@ class ActiveModel:
         )
         served.catch_up()
         served.settle()
+        self._opened.add(served)
         return served
 
     def use(self, served: ServedModel) -> ServedModel | None:
@@ -97,6 +100,11 @@ class ActiveModel:
             return
         if self._served is not served:
             self.follow_now()  # another model became active meanwhile
+
+    def forget(self, user: str) -> None:
+        """Let every model that is open know nothing of a user any more."""
+        for served in list(self._opened):
+            served.forget(user)
 
     def close(self) -> None:
         """Follow no more."""

@@ -124,6 +124,7 @@ class RankedOne:
 class RankAnswer(_Answer):
     """Given candidates in order."""
 
+    list_id: str | None = Field(description="Of a recorded list; null where the request did not say so.")
     model: str
     items: tuple[RankedOne, ...]
     unknown: tuple[str, ...] = Field(description="Candidates that are not known.")

@@ -93,7 +93,16 @@ def build_app(
             CORSMiddleware,
             allow_origins=list(settings.origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["X-API-Key", "Authorization", "Content-Type", "X-Request-Id"],
+            allow_headers=[
+                "X-API-Key",
+                "X-API-Version",
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-Request-Id",
+                "traceparent",
+                "tracestate",
+            ],
             expose_headers=["X-Request-Id", "Retry-After"],
         )
     return app

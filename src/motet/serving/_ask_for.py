@@ -78,6 +78,9 @@ class RankRequest(_Ask):
     )
 
     candidates: tuple[str, ...] = Field(min_length=1, max_length=10_000, description="Ids of items.")
+    record: bool = Field(
+        False, description="Whether this list is shown: then it has an id that events may name."
+    )
     user: str | None = Field(None, min_length=1, max_length=512)
     history: tuple[LiveEvent | str, ...] = Field((), max_length=1000)
     scenario: str | None = Field(None, max_length=512)

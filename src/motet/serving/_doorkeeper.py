@@ -26,6 +26,7 @@ __all__ = ["Doorkeeper", "Refused"]
 
 _FRESH_S: Final = 5.0
 _MOST: Final = 2_000
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Refused:
 class Doorkeeper:
     """Looks at keys and counts visits.
 
-    Where the store holds no key, everything is allowed: the service listens on loopback alone then.
+    Where the store holds no key, everything is allowed: the service listens on loopback alone then. Once there was one,
+    nothing is allowed without a key any more.
 
     Args:
         keys: The keys.
@@ -65,7 +67,7 @@ class Doorkeeper:
     def forget(self) -> None:
         """Look at every key anew: some were made or revoked."""
         self._known.clear()
-        self._any = (-math.inf, False)
+        self._any = (-math.inf, self._any[1])
 
     async def look(self, scope: HttpScope) -> Refused | str | None:
         """Whether a request may come in.
@@ -80,8 +82,8 @@ class Doorkeeper:
         address = f"from {self._visitor(scope, headers)}"
         try:
             if not await self._are_keys():
-                wrong_host = self._wrong_host(headers)
-                return wrong_host or self._counted(address)
+                elsewhere = self._wrong_host(headers) or self._wrong_site(scope["method"], headers)
+                return elsewhere or self._counted(address)
             if needed is None:
                 return self._counted(address)
             said = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
@@ -106,7 +108,7 @@ class Doorkeeper:
 
     async def _are_keys(self) -> bool:
         at_s, there = self._any
-        if time.monotonic() - at_s > _FRESH_S:
+        if not there and time.monotonic() - at_s > _FRESH_S:
             try:
                 there = await asyncio.to_thread(self._keys.any)
             except StoreUnavailableError:
@@ -155,6 +157,18 @@ class Doorkeeper:
         if host in self._settings.hosts:
             return None
         return Refused(403, "this service answers for its own host alone while it has no keys", "make a key")
+
+    def _wrong_site(self, method: str, headers: Headers) -> Refused | None:
+        """Without keys, no page of another site may change anything through the browser of who looks at it."""
+        origin = headers.get("origin", "")
+        same = not origin or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+        if method in _SAFE or origin in self._settings.origins:
+            return None
+        if same and headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+            return None
+        return Refused(
+            403, "this comes from a page of another site", "name that site with --origin, or make a key"
+        )
 
 
 def _bearer(header: str) -> str:

@@ -44,6 +44,7 @@ __all__ = ["Engine"]
 
 _log: Final = logging.getLogger("motet.serving")
 _MOST_TYPES: Final = 50
+_MOST_SHOWN: Final = 1_000
 
 
 class Engine:
@@ -112,7 +113,7 @@ class Engine:
         served = self.active
         query = self._query(served, request)
         ranked, notes = self._ranked(served, query)
-        self._note_asking(served, query, ranked)
+        self.note_asking(served, query, ranked)
         view = CatalogueView(served)
         read = view.read([item.item for item in ranked.items])
         reasons: dict[str, str] = {}
@@ -162,7 +163,14 @@ class Engine:
             objective=request.objective,
         )
         ranked = served.parts.live.rank(query, request.candidates)
+        list_id = None
+        if request.record:
+            shown = [_item(one, "", {}, None, traced=False) for one in ranked.items[:_MOST_SHOWN]]
+            list_id = self.shown_log.record(
+                shown, user=request.user, scenario=request.scenario, model=served.name
+            )
         return RankAnswer(
+            list_id=list_id,
             model=served.name,
             items=tuple(RankedOne(one.item, one.rank, one.value, one.predictions) for one in ranked.items),
             unknown=ranked.unknown,
@@ -242,7 +250,7 @@ class Engine:
             self.watch.say("rejected", "event", len(events))
             raise
         new = self.store.events.add(events)
-        self._note_telling(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
+        self.note_telling(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
         self.watch.say("repeated", "event", len(new) - sum(new))
         self.model.follow_now()
         accepted = sum(new)
@@ -255,9 +263,10 @@ class Engine:
             Whether there was anything in the store.
         """
         self.shown_log.flush(5.0)
-        had = self.store.users.delete(user)
-        self.active.forget(user)
-        return had
+        try:
+            return self.store.users.delete(user)
+        finally:
+            self.model.forget(user)
 
     # -- stages --------------------------------------------------------------------------------
 
@@ -269,7 +278,8 @@ class Engine:
         changes["budget"] = own.model_copy(update=given.model_dump(exclude_none=True))
         return request.model_copy(update=changes)
 
-    def _note_asking(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
+    def note_asking(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
+        """Count what served a list, and whom."""
         self.watch.say("served_by", ranked.served_by)
         live = served.parts.live
         row = -1 if query.user is None else live.history.row(query.user)
@@ -279,7 +289,8 @@ class Engine:
         if person.known:
             self.drift.note(served, "user", person.table, 0)
 
-    def _note_telling(self, served: ServedModel, events: Sequence[Event]) -> None:
+    def note_telling(self, served: ServedModel, events: Sequence[Event]) -> None:
+        """Count events that are new, and whether their items are known."""
         now = served.parts.live.items.now
         known = 0
         for one in events:

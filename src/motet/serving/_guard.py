@@ -14,12 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motet.serving._bodies import BodyError, json_depth, read_body
 from motet.serving._doorkeeper import Doorkeeper, Refused
+from motet.serving._methods import METHODS
 from motet.serving._paths import keep_ids
 from motet.serving._problems import failed_response, problem_response
 from motet.serving._settings import HttpSettings
 from motet.serving._watch import Watch
 
-__all__ = ["Guard", "route_of"]
+__all__ = ["Guard", "method_of", "route_of"]
 
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -36,7 +37,10 @@ _DOCS: Final = (
     "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-_REPORT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; frame-ancestors 'self'"
+_REPORT: Final = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
 
 
 class Guard:
@@ -137,7 +141,7 @@ class Guard:
         path = scope["path"]
         headers["X-Request-Id"] = scope["motet.request_id"]
         headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
+        headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("X-Frame-Options", "SAMEORIGIN" if path.endswith("/report") else "DENY")
         if path.startswith(("/v1/", "/api/")):
             headers.setdefault("Cache-Control", "no-store")
@@ -145,11 +149,11 @@ class Guard:
         headers.setdefault("Content-Security-Policy", policy)
 
     def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
-        route = route_of(scope)
-        self._watch.request(scope["method"], route, status, elapsed_ms)
+        route, method = route_of(scope), method_of(scope)
+        self._watch.request(method, route, status, elapsed_ms)
         told = {
             "request_id": scope["motet.request_id"],
-            "method": scope["method"],
+            "method": method,
             "route": route,
             "status": status,
             "elapsed_ms": round(elapsed_ms, 2),
@@ -157,6 +161,12 @@ class Guard:
         }
         level = logging.INFO if status < 500 else logging.WARNING
         _log.log(level, "request", extra=told)
+
+
+def method_of(scope: Scope) -> str:
+    """The method of a request; one that nobody uses has no name: there is no end to what can be made up."""
+    method: str = scope["method"]
+    return method if method in METHODS else "other"
 
 
 def route_of(scope: Scope) -> str:

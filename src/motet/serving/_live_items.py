@@ -39,7 +39,7 @@ class LiveCatalogue:
             Of each whether it was new to the store.
         """
         known = self._store.items.get_many([one.id for one in items])
-        dated = [one if one.timestamp is not None else _dated(one, known.get(one.id)) for one in items]
+        dated = [self._dated(one, known.get(one.id)) for one in items]
         new = self._store.items.put(dated)
         self._model.follow_now()
         return new
@@ -54,7 +54,7 @@ class LiveCatalogue:
             if not self.exists(id):
                 return False
             # known to the bundle alone so far
-            self._store.items.put([_dated(Item(id), None)])
+            self._store.items.put([Item(id)])
             self._store.items.patch(id, **changes)
         self._model.follow_now()
         return True
@@ -122,6 +122,13 @@ class LiveCatalogue:
         """Items of the live catalogue."""
         return len(self._ids())
 
+    def _dated(self, item: Item, known: Item | None) -> Item:
+        """A new item with a time, so that a service started anew knows when it appeared; the bundle knows its own."""
+        if item.timestamp is not None or self._model.served.is_item_of_bundle(item.id):
+            return item
+        time = known.timestamp if known is not None else None
+        return replace(item, timestamp=time or datetime.now(UTC))
+
     def _ids(self) -> list[str]:
         now = self._model.served.parts.live.items.now
         with self._lock:
@@ -151,9 +158,3 @@ class LiveCatalogue:
 def _extra(item: Item | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """What is stored of an item and is no column of the catalogue."""
     return {} if item is None else {name: cell for name, cell in item.fields.items() if name not in fields}
-
-
-def _dated(item: Item, known: Item | None) -> Item:
-    """An item with a time, so that a service started anew knows when it appeared."""
-    time = known.timestamp if known is not None else None
-    return replace(item, timestamp=time or datetime.now(UTC))

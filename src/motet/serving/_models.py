@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from motet.bundle import read_manifest
-from motet.errors import BundleError, MotetError
+from motet.errors import BundleError, MotetError, StoreUnavailableError
 from motet.serving._engine import Engine
 from motet.serving._faults import ConflictError
 from motet.serving._golden import check_golden
@@ -117,6 +117,8 @@ class ModelDesk:
             try:
                 served = self._engine.model.open(name, path)
                 check_golden(served)
+            except StoreUnavailableError:
+                raise  # nothing is wrong with the bundle
             except Exception as error:
                 problem = error.problem if isinstance(error, MotetError) else f"it fails to load ({type(error).__name__}: {str(error)[:200]})"  # fmt: skip
                 self._store.models.put(ModelVersion(name, str(path), "refused", problem))

@@ -88,7 +88,7 @@ def list_routes(context: Context) -> APIRouter:
             return StreamingResponse(_blocks(lines), media_type="application/x-ndjson", headers=headers)
         place = tempfile.TemporaryDirectory(prefix="motet-export-")
         path = Path(place.name) / name
-        await context.work.run("slow", lambda: store.export_file(what, path), limit_s=_IMPORT_S)
+        await context.work.run("long", lambda: store.export_file(what, path), limit_s=_IMPORT_S)
         media = "application/vnd.apache.parquet"
         return StreamingResponse(_file(path, place), media_type=media, headers=headers)
 
@@ -123,7 +123,7 @@ def list_routes(context: Context) -> APIRouter:
                 engine.model.follow_now()
                 return ImportedView(rows=done.rows, new=done.new)
 
-            return await context.answer("slow", call, limit_s=_IMPORT_S)
+            return await context.answer("long", call, limit_s=_IMPORT_S)
 
     refuse_other_methods(routes)
     return routes

@@ -113,13 +113,13 @@ def operate_routes(context: Context) -> APIRouter:
                 models.activate(name)
             return NameView(name=name, state="active" if body.activate else "loaded")
 
-        return await context.answer("slow", call, status=201, limit_s=_LOADING_S)
+        return await context.answer("long", call, status=201, limit_s=_LOADING_S)
 
     @routes.post("/models/rollback", response_model=NameView, tags=["models"])
     async def roll_back() -> Response:
         """Answer with the version before."""
         return await context.answer(
-            "slow", lambda: NameView(name=models.roll_back(), state="active"), limit_s=_LOADING_S
+            "long", lambda: NameView(name=models.roll_back(), state="active"), limit_s=_LOADING_S
         )
 
     @routes.post("/models/{name}/activate", response_model=NameView, tags=["models"])
@@ -131,7 +131,7 @@ def operate_routes(context: Context) -> APIRouter:
             models.activate(name)
             return NameView(name=name, state="active")
 
-        return await context.answer("slow", call, limit_s=_LOADING_S)
+        return await context.answer("long", call, limit_s=_LOADING_S)
 
     @routes.get("/models/{name}/report", response_class=HTMLResponse, tags=["models"])
     async def report(name: Name) -> Response:
@@ -186,6 +186,10 @@ def operate_routes(context: Context) -> APIRouter:
         """Make a key work no more."""
 
         def call() -> Done:
+            working = [one for one in engine.store.keys.all() if one.revoked is None]
+            admins = [one.id for one in working if "admin" in one.scopes]
+            if admins == [id]:
+                raise ConflictError("this is the last key with the scope admin", "make another one first")
             if not engine.store.keys.revoke(id):
                 raise NotFoundError(f"there is no key {id[:40]!r} that works", "look at /v1/keys")
             return Done()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from motet.errors import MotetError, StoreUnavailableError
+from motet.errors import AssetError, LanguageError, MissingExtraError, MotetError, StoreUnavailableError
 from motet.recommend import LiveEvent
 from motet.serving._parts import ModelParts, OpenModel
 from motet.serving._shadow import Outcomes
@@ -20,10 +22,13 @@ from motet.store import Change, Event, Item, Store, User
 
 __all__ = ["ServedModel"]
 
+_log: Final = logging.getLogger("motet.serving")
+_Row = TypeVar("_Row")
 _AT_ONCE = 1_000
 _EVENTS_AT_ONCE = 5_000
 _BACK = "\0back"  # what no id of the store can hold
 _GROUPS = 64
+_AGAIN_S: Final = 30.0
 
 
 class ServedModel:
@@ -74,6 +79,8 @@ class ServedModel:
         self._digests: dict[str, str] | None = None
         self._forgotten: set[str] = set()
         self._told_columns: dict[str, frozenset[str]] = {}
+        self._waiting: dict[str, set[str]] = {"users": set(), "items": set()}
+        self._again_s = 0.0
         self._follow = threading.Lock()
         self.seq, self.changes = 0, 0
         self.read_rows: dict[int, tuple[str, dict[str, Any]]] = {}
@@ -149,6 +156,7 @@ class ServedModel:
         with self._follow:
             if seq and self.seq >= seq:
                 return
+            self._tell_waiting()
             self._catch_up_changes()
             while events := self._store.events.after(self.seq, _EVENTS_AT_ONCE):
                 self._add_events(events)
@@ -180,8 +188,10 @@ class ServedModel:
 
     def _apply(self, users: Sequence[Change], items: Sequence[Change]) -> None:
         for one in users:
-            if one.deleted and (user := self._of_digest(one.key)) is not None:
-                self._forget(user)
+            if one.deleted:
+                self.parts.forget()
+                if (user := self._of_digest(one.key)) is not None:
+                    self._forget(user)
         changed = [one.key for one in users if not one.deleted]
         self._tell_users(list(self._store.users.get_many(changed).values()))
         keys = [one.key for one in items]
@@ -211,42 +221,33 @@ class ServedModel:
     def _add_events(self, events: Sequence[Event]) -> None:
         if self._outcomes is not None:
             self._outcomes.add(self.schema, events)
-        told = [self._meanings.told(one, self.known_as(one.user)) for one in events]
         live = self.parts.live
-        try:
+
+        def tell(some: Sequence[Event]) -> None:
+            told = [self._meanings.told(one, self.known_as(one.user)) for one in some]
             self.refused["unknown_items"] += len(live.add_events(told).unknown_items)
-        except MotetError:
-            for one in told:
-                try:
-                    self.refused["unknown_items"] += len(live.add_events([one]).unknown_items)
-                except MotetError:
-                    self.refused["events"] += 1
+
+        self._tell("events", events, tell)
 
     def _tell_users(self, users: Sequence[User]) -> None:
-        for user in users:
-            row = user_row(self.schema, user, self.known_as(user.id))
-            try:
-                if row is not None:
-                    self.parts.live.upsert_users([row])
-            except MotetError:
-                self.refused["users"] += 1
+        rows = [user_row(self.schema, user, self.known_as(user.id)) for user in users]
+        self._tell("users", [row for row in rows if row is not None], self.parts.live.upsert_users)
 
     def _tell_items(self, items: Sequence[Item]) -> None:
         """Items of the bundle keep what nothing was said of; any other is what was said of it."""
         live = self.parts.live
         known = [self._said_of_known(one) for one in items if one.id in self._base]
         gone = [row for row in known if live.items.now.row(row[self._columns.key]) < 0]
-        self._tell_rows(
-            [{**self._base_row(row[self._columns.key]), **row} for row in gone], live.upsert_items
-        )
-        self._tell_rows([row for row in known if row not in gone and len(row) > 1], live.patch_items)
+        back = [{**self._base_row(row[self._columns.key]), **row} for row in gone]
+        self._tell("items", back, live.upsert_items)
+        self._tell("items", [row for row in known if row not in gone and len(row) > 1], live.patch_items)
         others = [one for one in items if one.id not in self._base]
         others.sort(key=_time_s)
         size = max(1, len(others) // _GROUPS)  # the catalogue takes one time for all rows of a call
         for start in range(0, len(others), size):
             some = others[start : start + size]
             tell = partial(live.upsert_items, at_s=_time_s(some[0]) or None)
-            self._tell_rows([self._columns.row(one) for one in some], tell)
+            self._tell("items", [self._columns.row(one) for one in some], tell)
         live.hide_items([one.id for one in items if one.is_hidden])
         live.hide_items([one.id for one in items if not one.is_hidden and live.items.hidden(one.id)], False)
 
@@ -265,19 +266,38 @@ class ServedModel:
         row[self._columns.key] = row.pop("id")
         return row
 
-    def _tell_rows(
-        self, rows: Sequence[dict[str, Any]], tell: Callable[[Sequence[Mapping[str, Any]]], object]
-    ) -> None:
+    def _tell(self, what: str, rows: Sequence[_Row], tell: Callable[[Sequence[_Row]], object]) -> None:
+        """Tell rows at once; where that fails, one by one, so that a wrong one keeps no other from being told."""
         if not rows:
             return
         try:
             tell(rows)
-        except MotetError:
-            for row in rows:
-                try:
-                    tell([row])
-                except MotetError:
-                    self.refused["items"] += 1
+        except StoreUnavailableError:
+            raise
+        except (LanguageError, AssetError, MissingExtraError) as error:
+            self._wait(what, rows, error)
+        except Exception as error:
+            if len(rows) > 1:
+                for row in rows:
+                    self._tell(what, [row], tell)
+                return
+            self.refused[what] += 1
+            _log.warning("the model cannot take one of the stored %s: %s", what, type(error).__name__)
+
+    def _wait(self, what: str, rows: Sequence[Any], error: MotetError) -> None:
+        """Tell rows later, whose texts cannot be encoded now: what is to blame is not theirs."""
+        _log.warning(
+            "%d of the stored %s wait, their texts cannot be encoded: %s", len(rows), what, error.problem
+        )
+        key = str(self.schema.keys.item if what == "items" else self.schema.keys.user)
+        self._waiting[what] |= {str(row[key]).removesuffix(_BACK) for row in rows}
+        self._again_s = time.monotonic() + _AGAIN_S
+
+    def _tell_waiting(self) -> None:
+        if any(self._waiting.values()) and time.monotonic() >= self._again_s:
+            waiting, self._waiting = self._waiting, {"users": set(), "items": set()}
+            self._tell_users(list(self._store.users.get_many(sorted(waiting["users"])).values()))
+            self._tell_items(list(self._store.items.get_many(sorted(waiting["items"])).values()))
 
 
 def _time_s(item: Item) -> float:

@@ -25,18 +25,25 @@ __all__ = ["LOOPBACK", "is_loopback", "listen", "run_server"]
 _log: Final = logging.getLogger("motet.serving")
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _HEADERS_S: Final = 10.0
+_KEPT_S: Final = 15
 _MOST_CONNECTIONS: Final = 1_000
 _ENDING_S: Final = 15
 _TURN_S: Final = 0.0005
 
 
 class _PatientProtocol(H11Protocol):
-    """A connection that must have said what it wants within some seconds."""
+    """A connection that must have said what it wants within some seconds, again and again."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the head of the first request."""
         super().connection_made(transport)
         self._waiting = asyncio.get_running_loop().call_later(_HEADERS_S, self._too_slow)
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the head of the next request."""
+        super().on_response_complete()
+        self._waiting.cancel()
+        self._waiting = asyncio.get_running_loop().call_later(_KEPT_S + _HEADERS_S, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -44,7 +51,8 @@ class _PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _too_slow(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        nothing_asked = self.cycle is None or self.cycle.response_complete
+        if nothing_asked and not self.transport.is_closing():
             self.transport.close()
 
 
@@ -107,7 +115,7 @@ def run_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=15,
+        timeout_keep_alive=_KEPT_S,
         timeout_graceful_shutdown=_ENDING_S,
         limit_concurrency=_MOST_CONNECTIONS,
         lifespan="on",

@@ -39,7 +39,7 @@ class Stats:
                 "drift": engine.drift.report() if engine.model.is_there else [],
                 "data_quality": self._quality(said),
                 "shadow": engine.shadow.report(),
-                "store": {"where": engine.store.where, "can_read": engine.store.can_read(), **self._gauges()},
+                "store": {"can_read": engine.store.can_read(), **self._gauges()},
                 "model": engine.model.name,
             }
         )
@@ -57,7 +57,7 @@ class Stats:
 
     def prometheus(self) -> bytes:
         """Everything as Prometheus reads it."""
-        return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.model.is_there)})
+        return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.is_ready)})
 
     def _gauges(self) -> dict[str, float]:
         written, log = self._engine.store.written, self._engine.shown_log

@@ -73,7 +73,6 @@ class Shadowed(_Told):
 class StoreNumbers(_Told):
     """How the store does."""
 
-    where: str
     can_read: bool
     store_transactions: int
     store_rows: int

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import motet
 from motet.assets import OFFLINE_VARIABLE, is_offline
 from motet.errors import MissingExtraError, RequestError
-from motet.serving._guard import route_of
+from motet.serving._guard import method_of, route_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -83,7 +83,7 @@ class Traces:
 
         # The words of an error may hold somebody's own: they stay out of the span.
         with self._tracer.start_as_current_span(
-            scope["method"],
+            method_of(scope),
             context=extract(dict(Headers(scope=scope))),
             kind=SpanKind.SERVER,
             record_exception=False,

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 __all__ = ["Kind", "LateWorkError", "OverloadedError", "Work"]
 
 R = TypeVar("R")
-Kind = Literal["model", "fast", "write", "slow"]
+Kind = Literal["model", "fast", "write", "slow", "long"]
 
 
 class OverloadedError(Exception):
@@ -43,13 +43,14 @@ class _Pool:
 
 
 class Work:
-    """Threads for the model, for other fast answers, for writes and for slow answers: none waits for another kind.
+    """Threads for the model, for other fast answers, writes, slow answers and long operations: none waits for another kind.
 
     The model has one thread. Its steps are short and hold the interpreter between them, so several threads take it
     from each other: eight clients got a third fewer answers from four threads, each at twice the processor time.
 
     Args:
-        workers: Threads for fast answers; writes, which wait for the disk, have four times as many, slow ones half.
+        workers: Threads for fast answers; writes, which wait for the disk, have four times as many, slow answers and
+            long operations half.
         waiting: Calls that may wait, for each kind.
         limit_s: Longest time for a call.
     """
@@ -60,6 +61,7 @@ class Work:
             "fast": _Pool("fast", workers, waiting),
             "write": _Pool("write", 4 * workers, waiting),
             "slow": _Pool("slow", max(1, workers // 2), waiting),
+            "long": _Pool("long", max(1, workers // 2), waiting),
         }
         self._limit_s = limit_s
 

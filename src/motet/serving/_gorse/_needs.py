@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+from motet.errors import MotetError
 from motet.serving._engine import Engine
 from motet.serving._gorse._ranks import Ranks
 from motet.store import Event, Feedback, Item
@@ -33,9 +34,9 @@ class Needs:
         self.ranks = Ranks(engine)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a model answers and the store can be read."""
-        return self._engine.is_ready
+    def has_model(self) -> bool:
+        """Whether a model answers."""
+        return self._engine.model.is_there
 
     def tell(self, rows: Sequence[Feedback], mode: Literal["add", "put"], ids: Sequence[str] | None) -> None:
         """Store feedback, and take it into account from the next request on.
@@ -48,9 +49,16 @@ class Needs:
         Raises:
             DataError: If a value is not of its column's kind; nothing is stored then.
         """
-        self._engine.active.check([Event(one.type, one.user, one.item, one.value, one.time) for one in rows])
+        served, watch = self._engine.active, self._engine.watch
+        events = [Event(one.type, one.user, one.item, one.value, one.time) for one in rows]
+        try:
+            served.check(events)
+        except MotetError:
+            watch.say("rejected", "event", len(events))
+            raise
         write = self.store.feedback.add if mode == "add" else self.store.feedback.put
         write(rows, ids=ids, insert_missing=True)
+        self._engine.note_telling(served, events)
         self._engine.model.follow_now()
 
     def meant_value(self, type: str, value: float) -> float:

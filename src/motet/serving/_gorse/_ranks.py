@@ -201,7 +201,9 @@ class Ranks:
     ) -> list[Score]:
         query = query.model_copy(update={"budget": self._engine.settings.budget})
         try:
-            ranked = [one for one in served.parts.live.recommend(query).items if only(one)]
+            found_all = served.parts.live.recommend(query)
+            self._engine.note_asking(served, query, found_all)
+            ranked = [one for one in found_all.items if only(one)]
         except MotetError:
             raise
         except Exception:

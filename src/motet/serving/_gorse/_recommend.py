@@ -57,7 +57,7 @@ def add_recommend(add: Adder, needs: Needs) -> None:
             needs.tell([Feedback(type, user, one.id, 1.0, at) for one in scores], "add", None)
         return scores
 
-    @add.get("/recommend/{user}", "Recommendations for a user.")
+    @add.get_ranked("/recommend/{user}", "Recommendations for a user.")
     def recommend(
         request: Request,
         user: Id,
@@ -71,7 +71,7 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         found = recommended(request, user, n, offset, category or (), write_back_type, write_back_delay)
         return found if version == "2" else [one.id for one in found]
 
-    @add.get("/recommend/{user}/{category}", "Recommendations for a user in one category.")
+    @add.get_ranked("/recommend/{user}/{category}", "Recommendations for a user in one category.")
     def recommend_in(
         request: Request,
         user: Id,
@@ -100,17 +100,17 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         past.sort(key=lambda one: one.at_s)
         return needs.ranks.for_session(past, n, offset, categories)
 
-    @add.post_question("/session/recommend", "Recommendations for a session of nobody known.")
+    @add.post_ranked("/session/recommend", "Recommendations for a session of nobody known.")
     def for_session(
         told: _Session, n: Count = 10, offset: Offset = 0, category: _Categories = None
     ) -> list[Score]:
         return session(told, n, offset, category or ())
 
-    @add.post_question("/session/recommend/{category}", "The same in one category.")
+    @add.post_ranked("/session/recommend/{category}", "The same in one category.")
     def for_session_in(told: _Session, category: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
         return session(told, n, offset, (category,))
 
-    @add.get("/collaborative-filtering/{user}", "What the model's vectors find for a user.")
+    @add.get_ranked("/collaborative-filtering/{user}", "What the model's vectors find for a user.")
     def collaborative(
         user: Id,
         n: Count = 10,
@@ -120,7 +120,7 @@ def add_recommend(add: Adder, needs: Needs) -> None:
     ) -> list[Score]:
         return needs.ranks.collaborative(user, n, offset, category or (), user_id)
 
-    @add.get("/collaborative-filtering/{user}/{category}", "The same in one category.")
+    @add.get_ranked("/collaborative-filtering/{user}/{category}", "The same in one category.")
     def collaborative_in(
         user: Id,
         category: Id,

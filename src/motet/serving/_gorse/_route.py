@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.serving._faults import NoModelError
 from motet.serving._methods import METHODS
 from motet.serving._paths import whole_id
 from motet.serving._problems import NotFoundError, public_problem
@@ -98,7 +100,7 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
         return error.status_code, str(error.detail), dict(error.headers or {})
     if isinstance(error, NotFoundError):
         return 404, error.problem, {}
-    if isinstance(error, StoreUnavailableError | BundleError):
+    if isinstance(error, StoreUnavailableError | BundleError | NoModelError):
         return 503, public_problem(error), {"Retry-After": "1"}
     if isinstance(error, MotetError):
         return 400, public_problem(error), {}
@@ -141,9 +143,13 @@ class Adder:
         """Add something that is asked."""
         return self._add("GET", path, summary, "fast", **options)
 
-    def post_question(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is asked with a body."""
-        return self._add("POST", path, summary, "fast")
+    def get_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that the model is asked."""
+        return self._add("GET", path, summary, "model")
+
+    def post_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that the model is asked with a body."""
+        return self._add("POST", path, summary, "model")
 
     def post(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
         """Add something that is told."""
@@ -185,7 +191,7 @@ class Adder:
 
     def _worked(self, endpoint: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
         work = self._work
-        if work is None:
+        if work is None or inspect.iscoroutinefunction(endpoint):
             return endpoint
 
         @functools.wraps(endpoint)
