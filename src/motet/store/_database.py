@@ -177,6 +177,8 @@ class Database:
         place = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun anew
         try:
             with closing(sqlite3.connect(place, uri=True, timeout=_LOG_S)) as connection:
+                # Most of it while others write, so that they stand still only for the rest.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return False
