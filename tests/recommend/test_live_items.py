@@ -457,3 +457,36 @@ def test_many_read_while_one_writes(live: LiveRecommender) -> None:
     for reader in readers:
         reader.join(10)
     assert not errors, errors[0]
+
+
+def test_a_new_item_that_is_hidden_is_never_shown(live: LiveRecommender) -> None:
+    """Hiding it after it was told would leave a moment in which it can be recommended."""
+    shown: list[bool] = []
+    publish = live.items._publish
+
+    def published(**changes: object) -> None:
+        publish(**changes)  # type: ignore[arg-type]
+        now = live.items.now
+        shown.extend(bool(now.shown[now.latest[row]]) for row, item in enumerate(now.ids) if item == "secret")
+
+    live.items._publish = published  # type: ignore[method-assign]
+    rows = [{"item": "secret", "title": "storm", "price": 3}, {"item": "open", "title": "sun", "price": 4}]
+    live.upsert_items(rows, hidden=["secret", "never told"])
+    assert shown == [False]
+    assert live.items.hidden("secret")
+    assert not live.items.hidden("open")
+    live.patch_items([{"item": "secret", "price": 5}])
+    assert live.items.hidden("secret")  # nothing was said of it
+    live.patch_items([{"item": "secret", "price": 6}, {"item": "open", "price": 6}], hidden={"open"})
+    assert (live.items.hidden("secret"), live.items.hidden("open")) == (False, True)
+    live.patch_items([{"item": "secret", "price": 6}], hidden={"secret"})  # known already, but for that
+    assert live.items.hidden("secret")
+    version = live.items.now.version
+    live.patch_items([{"item": "secret", "price": 6}], hidden={"secret"})
+    assert live.items.now.version == version
+    live.delete_items(["secret"])
+    live.upsert_items(rows[:1])
+    assert "secret" in ids(live)
+    with pytest.raises(DataError):
+        live.upsert_items([{"item": "secret", "genres": [[1]]}], hidden=["secret"])
+    assert not live.items.hidden("secret")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -239,15 +239,23 @@ class LiveRecommender:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def upsert_items(self, rows: Sequence[Mapping[str, Any]], *, at_s: float | None = None) -> Upserted:
+    def upsert_items(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        at_s: float | None = None,
+        hidden: Collection[str] | None = None,
+    ) -> Upserted:
         """See :meth:`LiveItems.upsert`; the items can be recommended from the next request on."""
-        done = self.items.upsert(rows, at_s=at_s)
+        done = self.items.upsert(rows, at_s=at_s, hidden=hidden)
         self._own.grow(self.items.now)
         return done
 
-    def patch_items(self, rows: Sequence[Mapping[str, Any]]) -> Upserted:
+    def patch_items(
+        self, rows: Sequence[Mapping[str, Any]], *, hidden: Collection[str] | None = None
+    ) -> Upserted:
         """See :meth:`LiveItems.patch`."""
-        done = self.items.patch(rows)
+        done = self.items.patch(rows, hidden=hidden)
         self._own.grow(self.items.now)
         return done
 

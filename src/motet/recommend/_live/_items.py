@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -96,23 +96,32 @@ class LiveItems:
             appeared_s=self._appeared.view,
         )
 
-    def upsert(self, rows: Sequence[Mapping[str, Any]], *, at_s: float | None = None) -> Upserted:
+    def upsert(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        at_s: float | None = None,
+        hidden: Collection[str] | None = None,
+    ) -> Upserted:
         """Tell items, new or anew; columns that are left out are missing.
 
         Args:
             rows: Raw rows with the item column of the schema, as they stand in the items table.
             at_s: When new ones appeared, seconds since 1970; now when left out.
+            hidden: Ids of those that are hidden from the very moment they are told; the others of ``rows`` are hidden
+                no longer. When left out, whoever was hidden stays so.
 
         Raises:
             DataError: If a row has no id, or a value is not of its column's kind. Nothing is changed then.
         """
-        return self._tell(rows, at_s, patch=False)
+        return self._tell(rows, at_s, patch=False, hidden=hidden)
 
-    def patch(self, rows: Sequence[Mapping[str, Any]]) -> Upserted:
+    def patch(self, rows: Sequence[Mapping[str, Any]], *, hidden: Collection[str] | None = None) -> Upserted:
         """Change some columns of items; what is left out stays as it was.
 
         Args:
             rows: Raw rows with the item column and the columns that change; None makes one missing.
+            hidden: As :meth:`upsert`.
 
         Raises:
             DataError: As :meth:`upsert`, or if an item is not known.
@@ -121,7 +130,7 @@ class LiveItems:
             item = _id_of(row, self.key)
             if self.now.row(item) < 0:
                 raise DataError(f"the item '{item[:80]}' is not known", "upsert it first")
-        return self._tell(rows, None, patch=True)
+        return self._tell(rows, None, patch=True, hidden=hidden)
 
     def delete(self, items: Sequence[str]) -> int:
         """Take items out of the catalogue; returns how many there were."""
@@ -179,7 +188,14 @@ class LiveItems:
 
     # -- writing -------------------------------------------------------------------------------
 
-    def _tell(self, rows: Sequence[Mapping[str, Any]], at_s: float | None, *, patch: bool) -> Upserted:
+    def _tell(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        at_s: float | None,
+        *,
+        patch: bool,
+        hidden: Collection[str] | None,
+    ) -> Upserted:
         given: dict[str, dict[str, Any]] = {}
         for row in rows:
             item = _id_of(row, self.key)
@@ -188,6 +204,8 @@ class LiveItems:
             return Upserted(0, 0, ())
         ignored = tuple(sorted({c for row in given.values() for c in row} - self._used - self._derived))
         given = {i: {c: v for c, v in row.items() if c not in ignored} for i, row in given.items()}
+        secret = frozenset(hidden or ())
+        are_hidden = {} if hidden is None else {item: item in secret for item in given}
         with self._write:
             now = self.now
             asked, replaced = len(given), sum(now.row(item) >= 0 for item in given)
@@ -195,6 +213,8 @@ class LiveItems:
                 i: row for i, row in given.items() if now.row(i) < 0 or not self._is_known(i, row, patch)
             }
             if not given:
+                if self._hide(are_hidden, self._first):
+                    self._publish()
                 return Upserted(0, replaced, ignored)
             old_rows = {item: now.row(item) for item in given}
             whole = dict(given)
@@ -211,7 +231,7 @@ class LiveItems:
                 new = self._rows.keep(new, [at for at, _ in known], now.view, before, told)
             view = self._table.append(new)
             self._sides.extend(view)
-            self._number(list(given), now, time.time() if at_s is None else at_s)
+            self._number(list(given), now, time.time() if at_s is None else at_s, are_hidden)
             for item, row in given.items():
                 self._told[item] = {**(self._told.get(item, {}) if patch else self._missing), **row}
         return Upserted(asked - replaced, replaced, ignored)
@@ -221,7 +241,16 @@ class LiveItems:
         before = self._told.get(item)
         return before is not None and {**(before if patch else self._missing), **row} == before
 
-    def _number(self, items: Sequence[str], now: ItemsNow, at_s: float) -> None:
+    def _hide(self, are_hidden: Mapping[str, bool], firsts: Mapping[str, int]) -> bool:
+        """Note which items are hidden from the next moment on; returns whether that is anything new."""
+        before = self._hidden
+        hidden = {firsts[item] for item, yes in are_hidden.items() if yes}
+        self._hidden = before - {firsts[item] for item in are_hidden} | hidden
+        return self._hidden != before
+
+    def _number(
+        self, items: Sequence[str], now: ItemsNow, at_s: float, are_hidden: Mapping[str, bool]
+    ) -> None:
         """Give new rows their numbers, and publish them."""
         n, total = len(now), len(now) + len(items)
         rows = np.arange(n, total, dtype=np.int32)
@@ -238,6 +267,8 @@ class LiveItems:
             np.concatenate([now.gone, np.zeros(len(rows), bool)]),
         )
         latest[origin], gone[origin] = rows, False
+        new = dict(zip(items, origin.tolist(), strict=True))
+        self._hide(are_hidden, {item: new.get(item, self._first.get(item, -1)) for item in are_hidden})
         self._publish(latest=latest, gone=gone)
         # last, so that who sees an id of this moment finds its row
         self._first.update(
