@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from motet.errors import LanguageError
 from motet.serving import Engine, ModelDesk, RecommendRequest
-from motet.store import Event, Item, Store, User
+from motet.store import Event, Item, Shown, ShownItem, Store, User
 
 Start = Callable[..., Engine]
 Serve = Callable[..., TestClient]
@@ -189,3 +190,13 @@ def test_what_is_said_of_an_item_of_the_bundle_makes_it_no_newer(client: TestCli
     assert newest[0] == "new"
     assert not {"3", "4"} & set(newest)
     assert client.get("/v1/items/3").json()["timestamp"] is None
+
+
+def test_shown_lists_go_after_their_time_and_events_stay(start: Start, store: Store) -> None:
+    engine = start(store, kept_days=0.5)
+    old = datetime.now(UTC) - timedelta(days=1)
+    engine.add_events([Event("liked", "u1", "3", time=old, id="old")])
+    store.shown.add([Shown((ShownItem("3", 1.0),), "before", time=old), Shown((ShownItem("3", 1.0),), "now")])
+    engine._retention.forget()
+    assert list(store.shown.get_many(["before", "now"])) == ["now"]
+    assert [event.id for event in store.events.of_user("u1", 10)] == ["old"]

@@ -50,6 +50,12 @@ def serve(
         float,
         typer.Option(help="Most requests a second of one key or address; twice as many at once.", min=1),
     ] = 200.0,
+    keep_days: Annotated[
+        float,
+        typer.Option(
+            help="How long shown lists, sessions and conversations are kept, in days; 0 for ever.", min=0
+        ),
+    ] = 180.0,
     model: Model = False,
     changes: Settings = None,
 ) -> None:
@@ -63,6 +69,7 @@ def serve(
     from motet.serving import (  # noqa: PLC0415
         LOOPBACK,
         Engine,
+        EngineSettings,
         HttpSettings,
         ModelDesk,
         build_app,
@@ -103,7 +110,7 @@ def serve(
         )
         sockets = listen(host, port)
         log_as_json()
-        engine = Engine(opened, _opener(words))
+        engine = Engine(opened, _opener(words), EngineSettings(kept_days=keep_days))
         try:
             models = ModelDesk(engine)
             name = models.start(place)

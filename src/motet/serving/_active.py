@@ -72,7 +72,6 @@ class ActiveModel:
             Path(path),
             self._open_model,
             self._store,
-            users_in_memory=self._settings.users_in_memory,
             outcomes=self._shadow.outcomes,
             outdated_rows=self._settings.outdated_rows,
         )

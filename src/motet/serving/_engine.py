@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ from motet.serving._live_items import LiveCatalogue
 from motet.serving._live_users import LiveUsers
 from motet.serving._live_world import LiveWorld
 from motet.serving._parts import OpenModel
+from motet.serving._retention import Retention
 from motet.serving._served import ServedModel
 from motet.serving._settings import EngineSettings
 from motet.serving._shadow import Shadow
@@ -78,6 +80,7 @@ class Engine:
         self.model = ActiveModel(store, open_model, self.settings, self.shadow)
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
         self.words = Speaker(store, self.model, self.shown_log)
+        self._retention = Retention(store, self.settings.kept_days)
         self._types: set[str] = set()
         self._reasons = ThreadPoolExecutor(2, "motet-reasons")
 
@@ -98,6 +101,7 @@ class Engine:
     def close(self) -> None:
         """Store what waits, and stop; the store stays open."""
         self.model.close()
+        self._retention.close()
         self.shown_log.close()
         self._reasons.shutdown(wait=False, cancel_futures=True)
 
@@ -110,7 +114,7 @@ class Engine:
             RequestError: If the request names what is not known.
             DataError: If a value of it is wrong.
         """
-        served = self.active
+        served, began = self.active, datetime.now(UTC)
         query = self._query(served, request)
         ranked, notes = self._ranked(served, query)
         self.note_asking(served, query, ranked)
@@ -136,7 +140,7 @@ class Engine:
         )
         objective = request.objective.weights if request.objective else default_weights(served.schema)
         list_id = self.shown_log.record(
-            items, user=request.user, scenario=request.scenario, model=served.name
+            items, user=request.user, scenario=request.scenario, model=served.name, began=began
         )
         return RecommendAnswer(
             list_id=list_id,
@@ -155,7 +159,7 @@ class Engine:
         Raises:
             RequestError: If the request names what is not known.
         """
-        served = self.active
+        served, began = self.active, datetime.now(UTC)
         query = Query(
             user=served.known_as(request.user) if request.user is not None else None,
             history=request.history,
@@ -167,7 +171,7 @@ class Engine:
         if request.record:
             shown = [_item(one, "", {}, None, traced=False) for one in ranked.items[:_MOST_SHOWN]]
             list_id = self.shown_log.record(
-                shown, user=request.user, scenario=request.scenario, model=served.name
+                shown, user=request.user, scenario=request.scenario, model=served.name, began=began
             )
         return RankAnswer(
             list_id=list_id,

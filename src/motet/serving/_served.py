@@ -42,7 +42,6 @@ class ServedModel:
         path: Its bundle.
         open_model: Opens the bundle.
         store: What it follows.
-        users_in_memory: Users whose live events are kept.
         outcomes: Is told of events that name a shown list.
         outdated_rows: See :class:`motet.serving.EngineSettings`.
 
@@ -60,16 +59,13 @@ class ServedModel:
         open_model: OpenModel,
         store: Store,
         *,
-        users_in_memory: int = 100_000,
         outcomes: Outcomes | None = None,
         outdated_rows: int = 10_000,
     ) -> None:
         self.name, self.path, self._store = name, path, store
-        self._most_users, self._outcomes = users_in_memory, outcomes
+        self._outcomes = outcomes
         self._most_outdated, self._outdated = outdated_rows, 0
-        self._opened = False
         self.parts: ModelParts = open_model(path, self._past)
-        self._opened = True
         self.words = LiveWords(self.parts)
         bundle = self.parts.live.bundle
         self.bundle, self.schema = bundle, bundle.schema
@@ -209,13 +205,8 @@ class ServedModel:
         return self._digests.get(digest)
 
     def _past(self, user: str) -> Sequence[LiveEvent]:
-        """The events of a user whom memory does not hold; while memory holds everybody, there are none."""
-        if not self._opened or len(self.parts.live.history) < self._most_users:
-            return ()
-        try:
-            events = self._store.events.of_user(user.removesuffix(_BACK), _AT_ONCE)
-        except StoreUnavailableError:
-            return ()
+        """The events of a user whom memory no longer holds."""
+        events = self._store.events.of_user(user.removesuffix(_BACK), _AT_ONCE)
         return [self._meanings.told(one, user) for one in reversed(events) if one.seq <= self.seq]
 
     def _add_events(self, events: Sequence[Event]) -> None:

@@ -18,8 +18,8 @@ class EngineSettings:
         reasons_s: Longest wait for the reasons of a list, in seconds; a list goes out without them after that.
         follow_s: How often what other processes stored is looked for, in seconds.
         shown_waiting: Shown lists that wait to be stored; what comes on top is not recorded, and counted.
-        users_in_memory: Users whose live events are kept in memory.
         shadow_s: How often logged predictions are compared with their outcomes, in seconds.
+        kept_days: How long shown lists, sessions and conversations are kept, in days; 0 for ever.
         outdated_rows: Rows of items told anew or deleted since that the live catalogue may hold in any case; beyond,
             the model is opened anew once they are most of its rows.
     """
@@ -28,8 +28,8 @@ class EngineSettings:
     reasons_s: float = 2.0
     follow_s: float = 1.0
     shown_waiting: int = 5_000
-    users_in_memory: int = 100_000
     shadow_s: float = 300.0
+    kept_days: float = 180.0
     outdated_rows: int = 10_000
 
 

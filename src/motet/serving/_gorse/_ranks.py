@@ -199,7 +199,7 @@ class Ranks:
         *,
         only: Callable[[RankedItem], bool] = lambda _: True,
     ) -> list[Score]:
-        query = query.model_copy(update={"budget": self._engine.settings.budget})
+        query, began = query.model_copy(update={"budget": self._engine.settings.budget}), datetime.now(UTC)
         try:
             found_all = served.parts.live.recommend(query)
             self._engine.note_asking(served, query, found_all)
@@ -218,7 +218,7 @@ class Ranks:
         shown = ranked[offset : offset + n]
         if shown:
             answers = [_answer(one, at + 1) for at, one in enumerate(shown)]
-            self._engine.shown_log.record(answers, user=user, scenario=None, model=served.name)
+            self._engine.shown_log.record(answers, user=user, scenario=None, model=served.name, began=began)
         return [Score(id=one.item, score=one.value) for one in shown]
 
 
