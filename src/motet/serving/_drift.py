@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,7 +52,7 @@ class Drift:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._served: ServedModel | None = None
+        self._served: weakref.ref[ServedModel] | None = None
         self._seen: dict[Entity, deque[tuple[NDArray[np.int32], NDArray[np.float32]]]] = {}
         self._expected: dict[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
@@ -66,14 +67,14 @@ class Drift:
         """
         one = (np.asarray(table.codes[row]), np.asarray(table.numbers[row]))
         with self._lock:
-            if self._served is not served:
-                self._served, self._seen, self._expected = served, {}, {}
+            if self._served is None or self._served() is not served:
+                self._served, self._seen, self._expected = weakref.ref(served), {}, {}
             self._seen.setdefault(entity, deque(maxlen=_KEPT)).append(one)
 
     def report(self) -> list[dict[str, Any]]:
         """The index of each feature, the largest first; nothing of those seen too seldom."""
         with self._lock:
-            served = self._served
+            served = None if self._served is None else self._served()
             seen = {entity: list(rows) for entity, rows in self._seen.items() if len(rows) >= _FEWEST}
         if served is None:
             return []

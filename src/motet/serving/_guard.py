@@ -25,6 +25,7 @@ __all__ = ["Guard", "method_of", "route_of"]
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _LARGE: Final = 2**18
+_CLIENT_LEFT: Final = 499
 _ASKS_BROWSERS: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
 _STREAMS: Final = "/v1/import/"
 _FORMS: Final = "/pages/"
@@ -87,6 +88,8 @@ class Guard:
                 await self._refuse(scope, receive, send_on, inner)
             elif inner is not None:
                 await self._app(scope, inner, send_on)
+            else:
+                status = _CLIENT_LEFT
         except Exception as error:
             if has_begun:
                 raise

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class LiveUsers:
 
     def __init__(self, store: Store, model: ActiveModel) -> None:
         self._store, self._model = store, model
-        self._sorted: tuple[object, list[str]] = (None, [])
+        self._sorted: WeakKeyDictionary[ServedModel, list[str]] = WeakKeyDictionary()
 
     def put(self, users: Sequence[User]) -> list[bool]:
         """Tell users, new or anew; of each whether it was new to the store."""
@@ -116,9 +117,9 @@ class LiveUsers:
         return HistoryAnswer(user=user, events=tuple(events[:n]), cursor=more)
 
     def _ids(self, served: ServedModel) -> list[str]:
-        if self._sorted[0] is not served:
-            self._sorted = (served, sorted(served.bundle.data.user_ids.to_list()))
-        return self._sorted[1]
+        if served not in self._sorted:
+            self._sorted[served] = sorted(served.bundle.data.user_ids.to_list())
+        return self._sorted[served]
 
     def _stored(self, after: str, n: int, text: str) -> list[str]:
         users = self._store.users
