@@ -46,6 +46,41 @@ def test_an_item_that_the_model_cannot_take_keeps_nothing_else_from_it(
         assert engine.recommend(RecommendRequest(user="u1", k=5)).served_by == "personal"
 
 
+@pytest.mark.parametrize("fields", WRONG)
+def test_an_item_that_the_model_cannot_take_is_refused_before_it_is_stored(
+    client: TestClient, store: Store, fields: dict[str, Any]
+) -> None:
+    (column,) = fields
+    wrong = {"id": "bad", "fields": fields}
+    for answer in (
+        client.put("/v1/items/bad", json={"fields": fields}),
+        client.post("/v1/items", json={"items": [{"id": "good"}, wrong]}),
+        client.patch("/v1/items/3", json={"fields": fields}),
+    ):
+        assert answer.status_code == 422, answer.text
+        assert column in answer.json()["detail"]
+    assert store.items.get_many(["bad", "good", "3"]) == {}
+
+
+def test_a_new_hidden_item_is_never_shown(
+    start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(store)
+    live, shown = engine.active.parts.live, []
+    grow = live._own.grow
+
+    def look(now: Any) -> None:
+        shown.append(bool(now.shown[now.row("secret")]))
+        grow(now)
+
+    monkeypatch.setattr(live._own, "grow", look)
+    engine.items.put([Item("secret", is_hidden=True, fields={"name": "Not yet"})])
+    engine.items.put([Item("secret", fields={"name": "Now"})])
+    assert shown == [False, True]
+    engine.items.put([Item("secret", is_hidden=True, fields={"name": "Now"})])
+    assert live.items.hidden("secret")
+
+
 def test_what_is_imported_and_cannot_be_told_stops_nobody(start: Start, store: Store) -> None:
     store.events.add([Event("x" * 200, "u1", "3"), Event("liked", "u2", "4")])
     engine = start(store)
@@ -153,12 +188,16 @@ def test_words_of_people_are_forgotten_with_whom_they_were_of(start: Start, stor
     engine = start(store)
     forgot: list[str] = []
     engine.active.parts = replace(engine.active.parts, forget=lambda: forgot.append("all"))
-    store.users.put([User("ann", {"age": 30})])
+    engine.users.put([User("ann", {"age": 30})])
+    engine.add_events([Event("liked", "ann", "3")])
+    live = engine.active.parts.live
+    assert (live.history.users(), live.people.users()) == (["ann"], ["ann"])
     store.users.delete("ann")  # by another process
     until_s = time.monotonic() + 10
-    while not forgot and time.monotonic() < until_s:
+    while not (forgot and live.history.users() == live.people.users() == []) and time.monotonic() < until_s:
         time.sleep(0.02)
     assert forgot
+    assert live.history.users() == live.people.users() == []
 
 
 def test_a_ranking_is_recorded_if_asked(client: TestClient) -> None:

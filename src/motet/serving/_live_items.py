@@ -44,6 +44,15 @@ class LiveCatalogue:
         self._model.follow_now()
         return new
 
+    def check(self, items: Sequence[Item]) -> None:
+        """Refuse items that the model could not take, before anything is stored.
+
+        Raises:
+            DataError: If a field is not of its column's kind.
+        """
+        if items:
+            self._model.served.check_items(items)
+
     def patch(self, id: str, **changes: Any) -> bool:
         """Change what is given of an item; see :meth:`motet.store.Items.patch`.
 

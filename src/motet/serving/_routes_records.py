@@ -23,6 +23,7 @@ from motet.serving._wire import (
     UserPatch,
     UsersIn,
 )
+from motet.store import Item
 
 __all__ = ["record_routes"]
 
@@ -55,8 +56,10 @@ def record_routes(context: Context) -> APIRouter:
         """Tell items, new or anew; they can be recommended from the next request on."""
 
         def call() -> Put:
-            new = sum(engine.items.put([one.item(one.id) for one in body.items]))
-            return Put(new=new, replaced=len(body.items) - new)
+            items = [one.item(one.id) for one in body.items]
+            engine.items.check(items)
+            new = sum(engine.items.put(items))
+            return Put(new=new, replaced=len(items) - new)
 
         return await context.answer("write", call)
 
@@ -70,6 +73,7 @@ def record_routes(context: Context) -> APIRouter:
         """Tell an item, new or anew."""
 
         def call() -> ItemView:
+            engine.items.check([body.item(id)])
             engine.items.put([body.item(id)])
             return _there(engine.items.get(id), "item", id)
 
@@ -80,6 +84,7 @@ def record_routes(context: Context) -> APIRouter:
         """Change some of an item; what is left out stays."""
 
         def call() -> ItemView:
+            engine.items.check([Item(id, fields=body.fields or {})])
             if not engine.items.patch(id, **body.changes()):
                 _missing("item", id)
             return _there(engine.items.get(id), "item", id)

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -120,6 +121,15 @@ class ServedModel:
         known = [one for one in reversed(events) if one.seq <= self.seq and not self.holds(one)]
         return [(one.type, self._meanings.told(one, who)) for one in known]
 
+    def check_items(self, items: Sequence[Item]) -> None:
+        """Refuse items whose fields are not of their columns' kinds.
+
+        Raises:
+            DataError: Saying which column.
+        """
+        with suppress(LanguageError, AssetError, MissingExtraError):  # what is told waits for its encoder
+            self.parts.live.items.check([self._columns.row(one) for one in items])
+
     def check(self, events: Sequence[Event]) -> None:
         """Refuse events whose values are not of their columns' kinds.
 
@@ -183,10 +193,11 @@ class ServedModel:
             self.changes = changes[-1].seq
 
     def _apply(self, users: Sequence[Change], items: Sequence[Change]) -> None:
-        for one in users:
-            if one.deleted:
-                self.parts.forget()
-                if (user := self._of_digest(one.key)) is not None:
+        if deleted := [one.key for one in users if one.deleted]:
+            self.parts.forget()
+            known = self._by_digest()
+            for digest in deleted:
+                if (user := known.get(digest)) is not None:
                     self._forget(user)
         changed = [one.key for one in users if not one.deleted]
         self._tell_users(list(self._store.users.get_many(changed).values()))
@@ -199,10 +210,13 @@ class ServedModel:
                 self._told_columns.pop(key, None)
         self._tell_items(list(found.values()))
 
-    def _of_digest(self, digest: str) -> str | None:
+    def _by_digest(self) -> dict[str, str]:
+        """Everybody of whom anything is known here; of a deleted user the store names no more than a digest."""
         if self._digests is None:
             self._digests = {self._store.users.digest(user): user for user in self._of_bundle}
-        return self._digests.get(digest)
+        live = self.parts.live
+        told = {user.removesuffix(_BACK) for user in (*live.history.users(), *live.people.users())}
+        return {**self._digests, **{self._store.users.digest(user): user for user in told}}
 
     def _past(self, user: str) -> Sequence[LiveEvent]:
         """The events of a user whom memory no longer holds."""
@@ -230,17 +244,23 @@ class ServedModel:
         known = [self._said_of_known(one) for one in items if one.id in self._base]
         gone = [row for row in known if live.items.now.row(row[self._columns.key]) < 0]
         back = [{**self._base_row(row[self._columns.key]), **row} for row in gone]
-        self._tell("items", back, live.upsert_items)
-        self._tell("items", [row for row in known if row not in gone and len(row) > 1], live.patch_items)
+        hidden = frozenset(one.id for one in items if one.is_hidden)
+        self._tell("items", back, partial(live.upsert_items, hidden=hidden))
+        said = [row for row in known if row not in gone and len(row) > 1]
+        self._tell("items", said, partial(live.patch_items, hidden=hidden))
         others = [one for one in items if one.id not in self._base]
         others.sort(key=_time_s)
         size = max(1, len(others) // _GROUPS)  # the catalogue takes one time for all rows of a call
         for start in range(0, len(others), size):
             some = others[start : start + size]
-            tell = partial(live.upsert_items, at_s=_time_s(some[0]) or None)
+            tell = partial(live.upsert_items, at_s=_time_s(some[0]) or None, hidden=hidden)
             self._tell("items", [self._columns.row(one) for one in some], tell)
-        live.hide_items([one.id for one in items if one.is_hidden])
-        live.hide_items([one.id for one in items if not one.is_hidden and live.items.hidden(one.id)], False)
+        for wanted in (True, False):  # those of which nothing else was said
+            other = [
+                one.id for one in items if one.is_hidden is wanted and live.items.hidden(one.id) is not wanted
+            ]
+            if other:
+                live.hide_items(other, wanted)
 
     def _said_of_known(self, item: Item) -> dict[str, Any]:
         """What is said of an item of the bundle, and the bundle's own where something was said before and is not now."""

@@ -79,6 +79,11 @@ class LiveHistory:
         """Users that are kept."""
         return len(self._pasts)
 
+    def users(self) -> list[str]:
+        """Users that are kept."""
+        with self._lock:
+            return list(self._pasts)
+
     def row(self, user: str) -> int:
         """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
         return -1 if user in self._erased else self._rows.get(user, -1)

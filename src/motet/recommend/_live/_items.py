@@ -116,6 +116,17 @@ class LiveItems:
         """
         return self._tell(rows, at_s, patch=False, hidden=hidden)
 
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Read raw rows as :meth:`upsert` does, and change nothing.
+
+        Raises:
+            DataError: As :meth:`upsert`.
+        """
+        known = {*self._used, *self._derived}
+        for row in rows:
+            _id_of(row, self.key)
+        self._rows.encode([{c: v for c, v in row.items() if c in known} for row in rows])
+
     def patch(self, rows: Sequence[Mapping[str, Any]], *, hidden: Collection[str] | None = None) -> Upserted:
         """Change some columns of items; what is left out stays as it was.
 

@@ -93,6 +93,11 @@ class People:
                 self._told.popitem(last=False)
         return len(found)
 
+    def users(self) -> list[str]:
+        """Users told while serving that are kept."""
+        with self._lock:
+            return list(self._told)
+
     def forget(self, user: str) -> bool:
         """Drop what was told of a user, in requests too; returns whether there was anything."""
         theirs = key_of(user)
