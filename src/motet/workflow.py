@@ -8,10 +8,8 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -47,14 +45,7 @@ from motet.knowledge import (
     read_written_knowledge,
     write_knowledge,
 )
-from motet.language import (
-    PrivateCaches,
-    TextEncoder,
-    VectorCache,
-    build_encoder,
-    build_generator,
-    encode_cached,
-)
+from motet.language import PrivateCaches, build_generator, text_encoder
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
@@ -83,29 +74,6 @@ class Prepared:
     data: Dataset
     account: Account
     graph: KnowledgeGraph | None = None
-
-
-def text_encoder(
-    settings: LanguageSettings, progress: Progress = silent, cache: VectorCache | None = None
-) -> TextToVectors:
-    """A function from texts to vectors that keeps what it has encoded; no model is loaded before it is called.
-
-    Args:
-        settings: Name the encoder.
-        progress: Called with what is going on.
-        cache: Where vectors are kept; motet's cache on disk when left out.
-    """
-    kept = cache or VectorCache()
-    built: list[TextEncoder] = []  # of the first call: a service is told one item after the other
-    lock = Lock()
-
-    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
-        with lock:
-            if not built:
-                built.append(build_encoder(settings))
-        return encode_cached(built[0], texts, kept, progress)
-
-    return encode
 
 
 def load_data(

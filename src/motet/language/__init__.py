@@ -28,6 +28,7 @@ from motet.language._protocol import Progress, TextEncoder
 from motet.language._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
 from motet.language._suspicion import FLAG_KINDS, Flag, FlagKind, suspicion, without_suspicious
 from motet.language._text import SEPARATOR, clean_text, fuse
+from motet.language._text_encoder import text_encoder
 from motet.language._torch import TorchEncoder
 
 __all__ = [
@@ -76,5 +77,6 @@ __all__ = [
     "redactions",
     "refuse_if_offline",
     "suspicion",
+    "text_encoder",
     "without_suspicious",
 ]
