@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -13,7 +14,15 @@ from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset
 from motet.errors import DataError, RequestError, StoreUnavailableError
 from motet.models import build_model
-from motet.recommend import LiveEvent, LiveRecommender, Query, Recommender, read_filter, read_query
+from motet.recommend import (
+    Eligible,
+    LiveEvent,
+    LiveRecommender,
+    Query,
+    Recommender,
+    read_filter,
+    read_query,
+)
 from motet.recommend._live._people import People, Person
 from motet.testing import hashed_words_for_tests
 
@@ -240,3 +249,11 @@ def test_a_stored_event_that_cannot_be_read_keeps_no_other_from_counting(recomme
         live.add_events([database.events["a"][1]])
     database.tell(live, *liked("b", "10"))
     assert live_events(live, "a") == 2
+
+
+@pytest.mark.parametrize("rows", [10, 20_000, 200_000, 700_000])
+def test_kept_filters_are_bounded_by_bytes(live: LiveRecommender, rows: int) -> None:
+    some = Eligible(np.ones(1000, bool))
+    bytes_a_row = (some.mask.nbytes + some.rows.nbytes + some.bits.nbytes) / 1000
+    assert live.items._most_masks(rows) * rows * bytes_a_row < 2**26
+    assert live.items._most_masks(rows) >= 8

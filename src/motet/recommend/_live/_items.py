@@ -29,6 +29,7 @@ from motet.recommend._raw_rows import Moments, RawRows
 __all__ = ["LiveItems", "Upserted"]
 
 _MASK_BYTES: Final = 2**26
+_BYTES_A_ROW: Final = 10  # of a mask, of the rows that it lets through, and of its bits
 _EVERYTHING: Final = b""
 
 
@@ -324,7 +325,7 @@ class LiveItems:
             return mask.view[: len(now)]
 
     def _most_masks(self, rows: int) -> int:
-        return max(8, min(256, _MASK_BYTES // max(rows, 1)))
+        return max(8, min(256, _MASK_BYTES // (_BYTES_A_ROW * max(rows, 1))))
 
 
 def _id_of(row: Mapping[str, Any], key: str) -> str:
