@@ -246,3 +246,18 @@ def test_the_largest_filters_take_no_time(largest: str) -> None:
         FIELDS.mask(wanted, frame)
         times_s.append(time.perf_counter() - began_s)
     assert min(times_s) < 0.15  # a third of it on a machine that does nothing else
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"all": [{}] * 1_000_000},
+        {"field": "id", "op": "in", "value": [1] * 1_000_000},
+        {"all": [[]] * 1_000_000},
+    ],
+)
+def test_what_is_far_too_large_is_refused_at_once(content: dict[str, Any]) -> None:
+    began_s = time.perf_counter()
+    with pytest.raises(RequestError, match="is of more than"):
+        read_filter(content)
+    assert time.perf_counter() - began_s < 0.2

@@ -159,27 +159,31 @@ def check_filters(contents: Iterable[Any], what: str = "the filter", most_parts:
     Raises:
         PydanticCustomError: Which a validator may raise, saying the limit.
     """
+    problem = next(_problems(contents, most_parts), None)
+    if problem is not None:
+        raise PydanticCustomError(TOO_LARGE, "{what} {problem}", {"what": what, "problem": problem})
+
+
+def _problems(contents: Iterable[Any], most_parts: int) -> Iterator[str]:
+    """What is too large, found after no more looks than something small enough takes."""
     waiting: list[tuple[Any, int]] = [(one, 1) for one in contents]
-    parts = characters = 0
-    problem = ""
-    while waiting and not problem:
+    parts, characters = len(waiting), 0
+    while waiting:
         part, depth = waiting.pop()
-        parts += 1
+        if depth > _DEEPEST:
+            yield f"is deeper than {_DEEPEST}"
         for value in _values(part):
             if isinstance(value, Mapping | _Part):
                 waiting.append((value, depth + 1))
+                parts += 1
+                if parts > most_parts:
+                    yield f"is of more than {most_parts} parts"
                 continue
             characters += len(value) + 3 if isinstance(value, str) else 8
+            if characters > _MOST_CHARACTERS:
+                yield f"is of more than {_MOST_CHARACTERS:,} characters"
             if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-                problem = "{what} holds a number that is too large"
-        if depth > _DEEPEST:
-            problem = f"{{what}} is deeper than {_DEEPEST}"
-        elif parts > most_parts:
-            problem = f"{{what}} is of more than {most_parts} parts"
-        elif characters > _MOST_CHARACTERS:
-            problem = f"{{what}} is of more than {_MOST_CHARACTERS:,} characters"
-    if problem:
-        raise PydanticCustomError(TOO_LARGE, problem, {"what": what})
+                yield "holds a number that is too large"
 
 
 def _values(part: Any) -> Iterator[Any]:
