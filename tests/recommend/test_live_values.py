@@ -111,7 +111,7 @@ def test_whatever_is_told_of_events_and_moments(live: LiveRecommender, column: s
     live.forget_user("v")
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, 2**70])
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, 2**70], ids=["+", "-", "1e308", "2**70"])
 def test_whatever_number_a_rule_holds(live: LiveRecommender, value: float) -> None:
     for rule in (
         {"kind": "cap", "field": "price", "value": value, "at_most": 1},
