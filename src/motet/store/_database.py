@@ -174,13 +174,13 @@ class Database:
         """
         if self.path is None:
             return True
-        place = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun anew
         try:
+            place = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun anew
             with closing(sqlite3.connect(place, uri=True, timeout=_LOG_S)) as connection:
                 # Most of it while others write, so that they stand still only for the rest.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             return False
         return not busy
 
