@@ -22,6 +22,8 @@ _WORDS = (
     "drama, but not war",
 )
 
+_AT_ONCE = 500
+
 # How often a kind comes among 1,000 requests of a day.
 DAY: Mapping[str, int] = {
     "recommend": 340,
@@ -60,7 +62,7 @@ class Traffic:
     def __init__(self, service: Service, seed: int = 0, *, pages: bool = False) -> None:
         self.users = _ids(service, "users")
         self.items = _ids(service, "items")
-        self._seed, self._numbers = seed, count()
+        self._service, self._seed, self._numbers = service, seed, count()
         schema = service.ask("GET", "/v1/schema")
         self.scenarios: list[str | None] = [None, *schema.get("scenarios", [])]
         self._pages = pages
@@ -87,6 +89,22 @@ class Traffic:
             "gorse feedback": self._gorse_feedback,
             "gorse neighbors": self._gorse_neighbors,
         }
+
+    def tell_of_everybody(self) -> None:
+        """One event of each user, so that what a service keeps of each is there before memory is looked at."""
+        source = self.source("everybody")
+        for start in range(0, len(self.users), _AT_ONCE):
+            events = [
+                {
+                    "id": f"everybody-{start + k}",
+                    "type": "rating",
+                    "user": user,
+                    "item": source.choice(self.items),
+                    "value": source.randint(1, 5),
+                }
+                for k, user in enumerate(self.users[start : start + _AT_ONCE])
+            ]
+            self._service.ask("POST", "/v1/events", {"events": events})
 
     def source(self, name: str) -> random.Random:
         """What a stream draws from."""

@@ -5,6 +5,7 @@
 Six clients send what a day brings, each kind as often as `benchmarks/_traffic.py` says: lists, explained and filtered
 ones, sessions, events, items and users told, rankings, similar items, explanations, profiles, requests in words, pages,
 numbers, and Gorse's calls. Each minute the model is swapped, every second time for one that is loaded anew.
+Before, one event of each user is told, so that what is kept of each is there.
 Memory and latency are compared between the first and the last third, with the line through them.
 """
 
@@ -52,6 +53,7 @@ def soaked(service: Service, bundle: Path, place: Path, seconds: float) -> dict[
         service.ask("POST", "/v1/models", {"path": str(variant(bundle, place / "second", 99))})["name"]
     )
     traffic = Traffic(service, pages=True)
+    traffic.tell_of_everybody()
     load = Load(service, [traffic.stream(f"client {k}", DAY) for k in range(_CLIENTS)]).start()
     began_s = time.perf_counter()
     stop = threading.Event()

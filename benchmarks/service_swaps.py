@@ -4,8 +4,9 @@
 
 Four clients recommend and one posts events, without a pause, while one model after the other is activated. Most swaps
 go back and forth between two bundles that are held; every so many swaps a bundle that is not held is loaded, checked
-and activated, and the one that was loaded before it is dropped. Stated are the failed requests and the resident memory
-of the service, each hundred swaps, with the line through it after the first fifth, in which caches fill.
+and activated, and the one that was loaded before it is dropped. Before, one event of each user is told, so that what is kept of
+each is there. Stated are the failed requests and the resident memory of the service, each hundred swaps, with the line
+through it after the first fifth, in which caches fill.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def swapped(service: Service, bundle: Path, place: Path, swaps: int, fresh_every
     first = service.ask("GET", "/v1/models")[0]["name"]
     second = service.ask("POST", "/v1/models", {"path": str(variant(bundle, place / "second", 99))})["name"]
     traffic = Traffic(service)
+    traffic.tell_of_everybody()
     streams = [traffic.stream(f"client {k}", {"recommend": 1}) for k in range(4)]
     streams.append(traffic.stream("events", {"events": 1}))
     load = Load(service, streams).start()
