@@ -15,6 +15,7 @@ __all__ = ["Retention"]
 _log: Final = logging.getLogger("motet.serving")
 _EVERY_S: Final = 3600.0
 _FIRST_S: Final = 60.0
+_AT_ONCE: Final = 1_000
 
 
 class Retention:
@@ -34,7 +35,11 @@ class Retention:
 
     def forget(self) -> None:
         """Forget what is too old now."""
-        self._store.forget_before(datetime.now(UTC) - timedelta(days=self._days))
+        before = datetime.now(UTC) - timedelta(days=self._days)
+        while not self._stop.is_set():
+            gone = self._store.forget_before(before, most=_AT_ONCE)
+            if max(gone.shown, gone.states) < _AT_ONCE:
+                return
 
     def close(self) -> None:
         """Forget no more."""
