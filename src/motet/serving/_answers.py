@@ -13,7 +13,6 @@ from motet.requests import Request
 
 __all__ = [
     "AskAnswer",
-    "Asked",
     "Described",
     "EventsAnswer",
     "Evidence",
@@ -23,7 +22,6 @@ __all__ = [
     "ItemAnswer",
     "ItemView",
     "ItemsPage",
-    "ListedAnswer",
     "Profiled",
     "RankAnswer",
     "RankedOne",
@@ -103,12 +101,6 @@ class AskAnswer(_Answer):
     elapsed_ms: float
     list_id: str
     model: str
-
-
-class ListedAnswer(_Answer):
-    """A list that keeps every limit, or why there is none."""
-
-    answer: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -269,6 +261,3 @@ class UsersPage(_Answer):
 
     users: tuple[UserView, ...]
     cursor: str
-
-
-Asked = AskAnswer

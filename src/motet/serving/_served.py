@@ -168,11 +168,6 @@ class ServedModel:
                 self._add_events(events)
                 self.seq = events[-1].seq
 
-    def catch_up_changes(self) -> None:
-        """Take changed users and items into account."""
-        with self._follow:
-            self._catch_up_changes()
-
     def forget(self, user: str) -> None:
         """Know nothing of a user any more."""
         with self._follow:
@@ -306,9 +301,11 @@ class ServedModel:
 
     def _tell_waiting(self) -> None:
         if any(self._waiting.values()) and time.monotonic() >= self._again_s:
-            waiting, self._waiting = self._waiting, {"users": set(), "items": set()}
-            self._tell_users(list(self._store.users.get_many(sorted(waiting["users"])).values()))
-            self._tell_items(list(self._store.items.get_many(sorted(waiting["items"])).values()))
+            users = self._store.users.get_many(sorted(self._waiting["users"]))
+            items = self._store.items.get_many(sorted(self._waiting["items"]))
+            self._waiting = {"users": set(), "items": set()}
+            self._tell_users(list(users.values()))
+            self._tell_items(list(items.values()))
 
 
 def _time_s(item: Item) -> float:
