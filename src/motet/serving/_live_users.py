@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -124,15 +122,10 @@ class LiveUsers:
     def _stored(self, after: str, n: int, text: str) -> list[str]:
         users = self._store.users
         found: list[str] = []
-        cursor = _store_cursor(after) if after else ""
+        cursor = users.after(after) if after else ""
         page = users.search(text.strip(), n + 1, cursor) if text.strip() else users.page(n + 1, cursor)
         found += [one.id for one in page.rows]
         return found
-
-
-def _store_cursor(after: str) -> str:
-    text = json.dumps(["users", after], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _view(served: ServedModel, id: str, stored: User | None) -> UserView:

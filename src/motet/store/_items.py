@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from motet.store._changes import note_changes
 from motet.store._checks import check_json, check_text, from_us, read_json, to_us
-from motet.store._cursors import page
+from motet.store._cursors import page, write_cursor
 from motet.store._database import Database
 from motet.store._records import Item, Page
 from motet.store._search import matching, words_of
@@ -125,6 +125,10 @@ class Items:
         """All items, hidden ones too, ordered by id."""
         with self._database.reading() as connection:
             return page(connection, select(ITEMS), (ITEMS.c.id,), item_of, "items", n, cursor)
+
+    def after(self, id: str) -> str:
+        """The cursor of what comes after an id."""
+        return write_cursor("items", [id])
 
     def search(self, text: str, n: int = 10, cursor: str = "", *, prefix: bool = False) -> Page[Item]:
         """Items whose id, fields, labels or comment hold a text, whatever its case, ordered by id."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from motet.store._changes import forget_changes, note_changes
 from motet.store._checks import check_json, from_us, now, read_json, to_us
-from motet.store._cursors import page
+from motet.store._cursors import page, write_cursor
 from motet.store._database import Database
 from motet.store._records import Page, User
 from motet.store._search import matching, words_of
@@ -95,6 +95,10 @@ class Users:
         """All users, ordered by id."""
         with self._database.reading() as connection:
             return page(connection, select(USERS), (USERS.c.id,), user_of, "users", n, cursor)
+
+    def after(self, id: str) -> str:
+        """The cursor of what comes after an id."""
+        return write_cursor("users", [id])
 
     def search(self, text: str, n: int = 10, cursor: str = "", *, prefix: bool = False) -> Page[User]:
         """Users whose id, labels or comment hold a text, whatever its case, ordered by id."""

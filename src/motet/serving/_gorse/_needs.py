@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from motet.errors import MotetError
 from motet.serving._engine import Engine
@@ -11,8 +11,6 @@ from motet.serving._gorse._ranks import Ranks
 from motet.store import Event, Feedback, Item
 
 __all__ = ["Needs"]
-
-_MOST_FOUND: Final = 10_000
 
 
 class Needs:
@@ -87,8 +85,9 @@ class Needs:
         ids = [one.id for one in page.items]
         more = bool(page.cursor)
         if words:  # of what was told, labels and comments are searched too
-            told = [one.id for one in self.store.items.search(words, _MOST_FOUND).rows if one.id > after]
-            both = sorted({*ids, *told})
+            items = self.store.items
+            told = items.search(words, n + 1, items.after(after) if after else "")
+            both = sorted({*ids, *(one.id for one in told.rows)})
             ids, more = both[:n], more or len(both) > n
         stored = self.store.items.get_many(ids)
         found = [stored.get(id) or self._item_of_bundle(id) for id in ids]
