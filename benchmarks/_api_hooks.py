@@ -17,8 +17,10 @@ _FEW_SHOWN = 3
 
 
 @schemathesis.hook
-def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
+def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     """Every other address names what there is: no made-up id would."""
+    if path_parameters is None:
+        return None
     known: dict[str, list[str]] = json.loads(os.environ.get("MOTET_CASES_KNOWN", "{}"))
     found = dict(path_parameters)
     for name, value in path_parameters.items():

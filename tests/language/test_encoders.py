@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -221,3 +223,15 @@ def test_a_model_that_8_bits_would_spoil_is_refused(
         OnnxEncoder(str(model_folder), prepared=tmp_path).encode(["a text"])
     assert caught.value.cure == "use language.backend: torch"
     assert not list(tmp_path.iterdir())
+
+
+def test_callers_at_once_take_turns_and_need_no_more_memory(onnx_encoder: OnnxEncoder) -> None:
+    texts = [f"{'a film about a night by the river ' * 8}{number}" for number in range(96)]
+    process = psutil.Process()
+    wanted = onnx_encoder.encode(texts)
+    before = process.memory_info().rss
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(onnx_encoder.encode, [texts] * 8))
+    assert process.memory_info().rss - before < 64 * 2**20
+    for one in found:
+        np.testing.assert_allclose(one, wanted, atol=1e-5)

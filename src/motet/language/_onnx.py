@@ -40,7 +40,7 @@ class OnnxEncoder:
     """Encodes with ONNX Runtime in 8 bits; for BERT-like encoders with mean or first-token pooling.
 
     Texts are grouped by their exact number of tokens, so nothing is padded and nothing masked; each
-    thread takes a batch of its own, small enough to stay in its core's cache.
+    thread takes a batch of its own, small enough to stay in its core's cache. Calls from several threads take turns.
 
     Args:
         encoder: A packaged name, a folder, or a hub id.
@@ -72,7 +72,7 @@ class OnnxEncoder:
         self._token_budget = token_budget
         self._threads = threads or len(os.sched_getaffinity(0))
         self._prepared = prepared or cache_root() / "onnx"
-        self._lock = Lock()
+        self._lock, self._turn = Lock(), Lock()
         self.name = encoder
         self.width = int(self._folder.config["hidden_size"])
         key = f"{_VERSION}\0{self._folder.content_hash}\0{self._limit}"
@@ -91,12 +91,15 @@ class OnnxEncoder:
             for start in range(0, len(filled), _CHUNK):
                 rows = filled[start : start + _CHUNK]
                 batches = list(self._batches([self._folder.prompt + cleaned[row] for row in rows]))
-                results = pool.map(lambda ids: session.run(None, {"ids": ids})[0], [b[1] for b in batches])
-                for (members, _), result in zip(batches, results, strict=True):
-                    vectors[[rows[i] for i in members]] = result
-                    done += len(members)
-                    if progress is not None:
-                        progress("encoding text", done, len(filled))
+                with self._turn:  # the runtime keeps the memory of all that ever ran at once
+                    results = pool.map(
+                        lambda ids: session.run(None, {"ids": ids})[0], [b[1] for b in batches]
+                    )
+                    for (members, _), result in zip(batches, results, strict=True):
+                        vectors[[rows[i] for i in members]] = result
+                        done += len(members)
+                        if progress is not None:
+                            progress("encoding text", done, len(filled))
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
