@@ -104,7 +104,7 @@ def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: Live
     kept = (live.history.reader._latest, live._scorer._moments, live.items._masks, live.items.now.masks)
     for cache in kept:
         assert cache
-        assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)  # type: ignore[attr-defined]
+        assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)
     assert len(live.history.reader._latest) == 1  # what is not used is no other meaning
 
 

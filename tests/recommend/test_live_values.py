@@ -47,7 +47,7 @@ def whole(live: LiveRecommender) -> bool:
     """Whether all that is kept of items is of the same items, and the model makes numbers of it."""
     now = live.items.now
     assert len(now.view) == len(now.view.frame) == len(now.side.item) == len(now) == len(now.shown)
-    ids = [now.ids[row] for row in np.flatnonzero(now.shown)]
+    ids = [now.ids[row] for row in np.flatnonzero(now.shown).tolist()]
     answer = live.rank(Query(user="u1"), ids)
     return len(answer.items) == len(ids) and all(np.isfinite(item.value) for item in answer.items)
 

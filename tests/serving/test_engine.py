@@ -216,13 +216,15 @@ def test_what_a_model_was_trained_with_counts_once(start: Start, store: Store) -
     trained = engine.users.history("u1", 100).events
     before, popular = values(engine, "u1"), engine.recommend(RecommendRequest(k=5)).items
     # what a store holds whose export the model was trained on
-    engine.add_events([Event("liked", "u1", one.item, time=one.time, id=one.item) for one in trained])
+    times = [one.time for one in trained if one.time is not None]
+    told = zip(trained, times, strict=True)
+    engine.add_events([Event("liked", "u1", one.item, time=time, id=one.item) for one, time in told])
     assert engine.users.history("u1", 100).events == trained
     assert engine.active.events_of("u1") == []
     assert values(engine, "u1") == before
     assert engine.recommend(RecommendRequest(k=5)).items == popular
     unseen = next(str(k) for k in range(30) if str(k) not in {one.item for one in trained})
-    engine.add_events([Event("liked", "u1", unseen, time=trained[-1].time)])  # late, and not trained with
+    engine.add_events([Event("liked", "u1", unseen, time=times[-1])])  # late, and not trained with
     engine.add_events([Event("liked", "u1", trained[0].item, time=datetime.now(UTC))])  # again
     new = [one.item for one in engine.users.history("u1", 100).events if one.source == "store"]
     assert new == [trained[0].item, unseen]

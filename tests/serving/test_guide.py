@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -60,7 +61,7 @@ def test_what_was_told_is_trained_on_and_counts_once(tmp_path: Path, monkeypatch
                 done = client.post("/v1/models", json={"path": "runs/demo-2", "activate": True})
                 assert done.status_code == 201, done.text
                 after = _history(client, "1")
-                assert sorted(one["item"] for one in after) == sorted(set(known))
+                assert sorted(str(one["item"]) for one in after) == sorted({str(item) for item in known})
                 assert {one["source"] for one in after} == {"bundle"}  # each of them once
                 assert [one["item"] for one in _history(client, "ann")] == ["new"]
         finally:
@@ -111,13 +112,13 @@ def test_the_lines_that_the_guide_shows_go_in_and_come_out(client: TestClient) -
     shown = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(shown) == 3
     for what, line in zip(("users", "items", "events"), shown, strict=True):
-        told = {"content": line, "headers": {"content-type": "application/x-ndjson"}}
+        told: dict[str, Any] = {"content": line, "headers": {"content-type": "application/x-ndjson"}}
         assert client.post(f"/v1/import/{what}", **told).json() == {"rows": 1, "new": 1}
         assert client.post(f"/v1/import/{what}", **told).json() == {"rows": 1, "new": 0}
         assert client.get(f"/v1/export/{what}").text == line
         table = client.get(f"/v1/export/{what}", params={"format": "parquet"}).content
-        parquet = {"content": table, "headers": {"content-type": "application/vnd.apache.parquet"}}
-        assert client.post(f"/v1/import/{what}", **parquet).json() == {"rows": 1, "new": 0}
+        kind = {"content-type": "application/vnd.apache.parquet"}
+        assert client.post(f"/v1/import/{what}", content=table, headers=kind).json() == {"rows": 1, "new": 0}
         assert client.get(f"/v1/export/{what}").text == line
 
 
