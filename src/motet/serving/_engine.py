@@ -266,8 +266,7 @@ class Engine:
         Returns:
             Whether there was anything in the store.
         """
-        self.shown_log.flush(5.0)
-        try:
+        try:  # a list that still waits to be stored began before this, and is not kept
             return self.store.users.delete(user)
         finally:
             self.model.forget(user)
