@@ -221,3 +221,48 @@ def test_json_is_pure(command: str, motet: Callable[..., Any], data: Path) -> No
     assert answer.code == 0
     assert answer.err == ""
     assert isinstance(json.loads(answer.out), dict)
+
+
+def test_scenarios_that_the_model_does_not_know_are_named(
+    motet: Callable[..., Any], trained: Path, tmp_path: Path
+) -> None:
+    pairs = pl.DataFrame(
+        {"who": ["u1", "u2", "u3"], "what": [1, 2, 3], "place": ["home", "serach", "serach"]}
+    )
+    pairs.write_csv(tmp_path / "pairs.csv")
+    answer = motet(
+        "predict", trained / "bundle", "--pairs", tmp_path / "pairs.csv", "--out", tmp_path / "out.csv"
+    )
+    assert answer.code == 0, answer.err
+    assert "pairs.csv, column 'place': the scenario 'serach' is not known" in answer.err
+    assert "(2 rows, data row 2 first)" in answer.err
+    assert "did you mean 'search'?" in answer.err
+    assert "home" not in answer.err.replace("did you mean", "")
+    pairs.with_columns(place=pl.lit("home")).write_csv(tmp_path / "pairs.csv")
+    answer = motet(
+        "predict", trained / "bundle", "--pairs", tmp_path / "pairs.csv", "--out", tmp_path / "out.csv"
+    )
+    assert "is not known" not in answer.err
+    answer = motet(
+        "recommend", trained / "bundle", "--users", tmp_path / "pairs.csv", "--out", tmp_path / "out.csv",
+        "--scenario", "serach",
+    )  # fmt: skip
+    assert answer.code == 2
+    assert "the scenario 'serach' is not known" in answer.err
+    assert "did you mean 'search'?" in answer.err
+
+
+def test_a_task_without_test_rows_is_left_out_of_the_table(
+    motet: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    clicks = pl.read_csv(data / "clicks.csv")
+    last = pl.col("when") >= clicks["when"].sort()[len(clicks) * 8 // 10]
+    clicks.with_columns(stars=pl.when(~last).then("stars")).write_csv(data / "clicks.csv")
+    answer = motet(
+        "train", data / "schema.yaml", "--data", data, "--out", tmp_path / "bundle", "--set", "split.by=time",
+        "--set", "split.train=0.6",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    head = next(line for line in answer.out.splitlines() if "click" in line and "rows" not in line)
+    assert "stars" not in head
+    assert "no labelled test rows for stars: not measured" in answer.out

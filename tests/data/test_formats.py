@@ -131,7 +131,7 @@ def test_zoned_and_nanosecond_columns_of_parquet(build: Build, clicks: Clicks) -
     assert {m % 86_400_000_000 for m in days} == {0}
 
 
-ODD_IDS = ["a b", "a/b", "🎻", "ünï", str(2**63), "0007", "7", "-1", "a,b", 'quo"te', "null", "x" * 300]
+ODD_IDS = ["a b", "a/b", "🎻", "ünï", str(2**63), "0007", "7", "-1", "a,b", 'quo"te', "nullable", "x" * 300]
 
 
 @pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
@@ -193,7 +193,7 @@ def test_a_number_that_goes_wrong_late_in_a_csv(build: Build, clicks: Clicks) ->
     lines[10_400] = "u1,1,10400,1,abc"
     text = "user,item,at,click,price\n" + "\n".join(lines) + "\n"
     content = clicks(features={"interaction": {"price": "numeric"}})
-    with pytest.raises(DataError, match=r"clicks.csv, column 'price'.*'abc'.*unparseable: null"):
+    with pytest.raises(DataError, match=r"clicks.csv, line 10402, column 'price'.*'abc'.*unparseable: null"):
         build(content, {"clicks.csv": text})
     account = Account()
     data = build({**content, "clean": {"unparseable": "null"}}, {"clicks.csv": text}, account=account)

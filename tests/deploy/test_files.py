@@ -147,3 +147,14 @@ def test_the_unit_is_one_and_is_hardened(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_the_unit_says(setting: str) -> None:
     assert setting in (DEPLOY / "motet.service").read_text(encoding="utf-8").splitlines()
+
+
+def test_scripts_that_make_runs_are_executable() -> None:
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    scripts = sorted(set(re.findall(r"^\t@?([\w./-]+\.sh)\b", rules, re.MULTILINE)))
+    assert "benchmarks/setup_peers.sh" in scripts
+    for script in scripts:
+        assert os.access(ROOT / script, os.X_OK), f"{script} cannot be run"
+        if (ROOT / ".git").exists():  # a clone gets the mode that git records
+            recorded = run("git", "-C", str(ROOT), "ls-files", "--stage", script)
+            assert recorded.startswith("100755 "), recorded

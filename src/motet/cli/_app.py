@@ -16,11 +16,18 @@ import motet
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._serve import serve
-from motet.cli._tables import columns_tables, graph_lines, labels_table, metrics_table, scenarios_table
+from motet.cli._tables import (
+    columns_tables,
+    graph_lines,
+    labels_table,
+    metrics_table,
+    scenarios_table,
+    unmeasured,
+)
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
 from motet.errors import DataError
-from motet.schema import Schema, expression_columns
+from motet.schema import Schema, expression_columns, nearest
 
 if TYPE_CHECKING:
     from motet.recommend import Recommender
@@ -195,6 +202,8 @@ def train(
         print_json(bundle.metrics)
         return
     out_console.print(metrics_table(bundle.schema, bundle.metrics))
+    if note := unmeasured(bundle.schema, bundle.metrics):
+        typer.echo(note)
     cost = bundle.metrics["cost"]
     typer.echo(
         f"trained in {cost['train_s']:.0f} s ({cost['rows_per_s']:,.0f} rows/s, {cost['parameters']:,} parameters, "
@@ -221,7 +230,10 @@ def evaluate(
     if as_json:
         print_json(metrics)
         return
-    out_console.print(metrics_table(Schema.load(bundle / "schema.yaml"), metrics))
+    parsed = Schema.load(bundle / "schema.yaml")
+    out_console.print(metrics_table(parsed, metrics))
+    if note := unmeasured(parsed, metrics):
+        typer.echo(note)
     for name, found in metrics.get("controls", {}).items():
         if "skipped" in found:
             typer.echo(f"{name}: left out, {found['skipped']}")
@@ -249,7 +261,9 @@ def predict(
     with progress_on_terminal(as_json) as report:
         recommender = workflow.open_recommender(bundle, report)
         keys = [k for k in (recommender.schema.keys.user, recommender.schema.keys.item) if k]
-        result = recommender.predict(_read_rows(pairs, keys, recommender))
+        asked = _read_rows(pairs, keys, recommender)
+        _warn_of_unknown_scenarios(pairs, asked, recommender)
+        result = recommender.predict(asked)
     write(result)
     print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows"
@@ -301,12 +315,32 @@ def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.Data
     """Read raw rows as training would, and say which of their columns nothing looks at."""
     from motet.data import read_table  # noqa: PLC0415
 
-    rows = read_table(path.parent, path.name, as_text=keys, words=recommender.word_columns)
+    rows = read_table(
+        path.parent, path.name, as_text=keys, words=recommender.word_columns, tables=recommender.schema.tables
+    )
     labels = {c for task in recommender.schema.tasks.values() for c in expression_columns(task.label)}
     ignored = [c for c in rows.columns if c not in recommender.columns | labels]
     if ignored:
         print(f"{path}: not looked at: {', '.join(ignored)}", file=sys.stderr)
     return rows
+
+
+def _warn_of_unknown_scenarios(path: Path, rows: pl.DataFrame, recommender: Recommender) -> None:
+    """Say which scenarios of a file the model has never seen, and what they may have been meant as."""
+    from motet.data import as_words  # noqa: PLC0415
+
+    key = recommender.schema.keys.scenario
+    if key is None or key not in rows.columns:
+        return
+    known = recommender.bundle.data.encoder.scenarios[1:]
+    words = as_words(rows[key]).drop_nulls()
+    for word, count in words.filter(~words.is_in(known)).value_counts(sort=True).head(5).iter_rows():
+        row = int((as_words(rows[key]) == word).arg_max() or 0) + 1
+        print(
+            f"{path}, column '{key}': the scenario {word!r} is not known ({count:,} rows, data row {row} first) "
+            f"and predicted as unknown: {nearest(word, known)}",
+            file=sys.stderr,
+        )
 
 
 def _writer(out: Path) -> Any:

@@ -16,7 +16,7 @@ from motet.schema import Schema
 if TYPE_CHECKING:
     from motet.knowledge import KnowledgeReport
 
-__all__ = ["columns_tables", "graph_lines", "labels_table", "metrics_table", "scenarios_table"]
+__all__ = ["columns_tables", "graph_lines", "labels_table", "metrics_table", "scenarios_table", "unmeasured"]
 
 _CELL = 24
 _MOST_SCENARIOS = 20
@@ -26,6 +26,7 @@ _MOST_RELATIONS = 8
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
     """The headline of every task, the model beside its controls; the best of each column is starred."""
     names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
+    names = [n for n in names if _measured_rows(schema, metrics, n)]
     title = f"{metrics['dataset']}, {metrics['split']} rows"
     if metrics.get("synthetic"):
         title += " (synthetic)"
@@ -49,6 +50,20 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
             cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
         table.add_row(escape(row), *cells)
     return table
+
+
+def unmeasured(schema: Schema, metrics: Mapping[str, Any]) -> str:
+    """Which tasks have no labelled rows to measure them on; empty where all have some."""
+    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
+    empty = [n for n in names if not _measured_rows(schema, metrics, n)]
+    return f"no labelled {metrics['split']} rows for {', '.join(empty)}: not measured" if empty else ""
+
+
+def _measured_rows(schema: Schema, metrics: Mapping[str, Any], task: str) -> int:
+    """Rows that a task was measured on; users for the ranking of the catalogue."""
+    if schema.tasks[task].kind == "retrieval":
+        return int((metrics.get("ranking") or {}).get("users", 0))
+    return int(metrics["tasks"][task].get("rows", 0))
 
 
 def _value(schema: Schema, found: Mapping[str, Any], task: str, metric: str) -> float | None:

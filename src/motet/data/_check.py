@@ -15,7 +15,7 @@ from motet.data._account import Account
 from motet.data._build import build_dataset
 from motet.data._dataset import Dataset
 from motet.data._leaks import Leak, find_leaks
-from motet.data._read import open_table
+from motet.data._read import open_table, unreadable
 from motet.schema import ENTITIES, Progress, Schema, expression_columns, silent, table_of
 
 __all__ = ["ColumnReport", "DataReport", "check_data"]
@@ -174,7 +174,16 @@ def _columns(schema: Schema, directory: Path) -> list[ColumnReport]:
         name = getattr(schema.tables, table_of(entity))
         if name is None:
             continue
-        table = open_table(directory, name).head(_SAMPLE_ROWS).collect()
+        opened = open_table(
+            directory,
+            name,
+            numbers_as_text=schema.clean.unparseable == "null",
+            tables=schema.tables,
+        )
+        try:
+            table = opened.head(_SAMPLE_ROWS).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise unreadable(directory, name, error, schema.tables) from None
         for column in table.columns:
             values = table[column]
             plain = values.dtype.is_numeric() or values.dtype.is_temporal() or values.dtype == pl.String

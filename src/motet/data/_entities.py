@@ -157,10 +157,11 @@ def read_entity(
         as_text=[key],
         words=text_columns(schema, entity),
         numbers_as_text=schema.clean.unparseable == "null",
+        tables=schema.tables,
     )
     columns = used_columns(schema, entity)
     require_columns(table, columns, name, "the schema uses it")
-    chunks = list(iterate(table.select(columns), name))
+    chunks = list(iterate(table.select(columns), directory, name, schema.tables))
     frame = pl.concat(chunks) if chunks else pl.DataFrame()
     if not len(frame):
         raise DataError(

@@ -21,6 +21,7 @@ __all__ = [
     "Column",
     "is_number_of",
     "is_scenario",
+    "names_something",
     "quoted",
     "text_kind",
 ]
@@ -140,8 +141,14 @@ def is_scenario(column: Column) -> bool:
 
 def is_number_of(column: Column) -> bool:
     """Whether whole numbers are names of something, as those of an "order id" are; ages and times are not."""
-    named = any(part in _KEY_WORDS or part.endswith("id") for part in column.parts)
-    return column.values.dtype.is_integer() and named
+    return column.values.dtype.is_integer() and names_something(column)
+
+
+def names_something(column: Column) -> bool:
+    """Whether a column is called an identifier, or after users or items."""
+    return any(part in _KEY_WORDS or part.endswith("id") for part in column.parts) or (
+        column.values.dtype == pl.String and column.has((*USER_WORDS, *ITEM_WORDS))
+    )
 
 
 def text_kind(values: pl.Series, distinct: int, rows: int) -> dict[str, Any]:

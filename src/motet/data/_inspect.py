@@ -18,17 +18,19 @@ from motet.data._guesses import (
     Column,
     is_number_of,
     is_scenario,
+    names_something,
     quoted,
     text_kind,
 )
 from motet.data._index import as_words
-from motet.data._read import open_table
+from motet.data._read import guess_encoding, open_table, plain_quotes_help, unreadable
 from motet.errors import DataError
-from motet.schema import Schema, TrainingSettings
+from motet.schema import Schema, Tables, TrainingSettings
 
 __all__ = ["Inspection", "inspect_directory"]
 
 _SAMPLE_ROWS = 200_000
+_FEW_WRONG = 0.05  # of the cells of a column of numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,24 @@ def inspect_directory(directory: Path) -> Inspection:
     paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
     if not paths:
         raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
-    lazy = {path.name: open_table(directory, path.name) for path in paths}
-    sizes = {name: int(table.select(pl.len()).collect().item()) for name, table in lazy.items()}
-    samples = {name: table.head(_SAMPLE_ROWS).collect() for name, table in lazy.items()}
+    form, warnings = _form(directory, paths)
+    sizes: dict[str, int] = {}
+    samples: dict[str, pl.DataFrame] = {}
+    for path in paths:
+        table = open_table(directory, path.name, tables=form, infer_rows=_SAMPLE_ROWS)
+        sizes[path.name] = _collected(table.select(pl.len()), directory, path.name, form).item()
+        samples[path.name] = _collected(table.head(_SAMPLE_ROWS), directory, path.name, form)
+    unparseable = _with_numbers(samples, warnings)
     keyed = {name: set(_key_columns(samples[name])) for name in samples}
     # a table of entities has a key of its own; the interactions are the largest of the others
     others = [n for n in sizes if not _is_entity_table(n, samples, keyed)] or list(sizes)
     main = max(others, key=lambda name: sizes[name])
     notes = [f"{name}: {rows:,} rows, {len(samples[name].columns)} columns" for name, rows in sizes.items()]
+    notes += warnings
     notes.append(f"{main} is taken for the interactions")
     columns = _columns(samples[main])
     keys: dict[str, str] = {}
-    tables: dict[str, str] = {"interactions": main}
+    tables: dict[str, Any] = {"interactions": main}
     derive: dict[str, dict[str, str]] = {}
     for entity, words in (("user", USER_WORDS), ("item", ITEM_WORDS)):
         key = _find_key(columns, words, samples, main, keys)
@@ -142,7 +150,7 @@ def inspect_directory(directory: Path) -> Inspection:
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
         "name": directory.resolve().name or "data",
-        "tables": tables,
+        "tables": tables | form.model_dump(include={"encoding", "quote"}, exclude_none=True),
         "keys": keys,
         "derive": derive,
         "features": {
@@ -151,6 +159,8 @@ def inspect_directory(directory: Path) -> Inspection:
         "tasks": tasks,
         "split": {"by": split},
     }
+    if unparseable:
+        content["clean"] = {"unparseable": "null"}
     batch_size = _batch_size(sizes[main])
     if batch_size is not None:
         content["training"] = {"batch_size": batch_size}
@@ -160,6 +170,66 @@ def inspect_directory(directory: Path) -> Inspection:
     return Inspection(
         Schema.parse(content, source="the proposed schema"), tuple(" ".join(note.split()) for note in notes)
     )
+
+
+def _form(directory: Path, paths: Sequence[Path]) -> tuple[Tables, list[str]]:
+    """How the text files are encoded and quoted, and what to say of it."""
+    encoding: str | None = None
+    quotes: dict[str, str] = {}
+    notes: list[str] = []
+    texts = [path for path in paths if path.suffix in (".csv", ".tsv")]
+    for path in texts:
+        found = guess_encoding(path)
+        if found is not None:
+            encoding = encoding or found
+            notes.append(
+                f"{path.name} is not UTF-8 and read as {encoding}: look whether accents are right, "
+                "and change tables.encoding if not"
+            )
+    for path in texts:
+        try:
+            open_table(
+                directory,
+                path.name,
+                tables=Tables(interactions="", encoding=encoding),
+                infer_rows=_SAMPLE_ROWS,
+            ).head(_SAMPLE_ROWS).collect()
+        except (pl.exceptions.PolarsError, DataError):
+            if plain_quotes_help(directory, path.name, encoding):
+                quotes[path.name] = "none"
+                notes.append(
+                    f"quotes in {path.name} do not enclose values: they are plain characters (tables.quote)"
+                )
+    return Tables(interactions="", encoding=encoding, quote=quotes or None), notes
+
+
+def _with_numbers(samples: dict[str, pl.DataFrame], notes: list[str]) -> bool:
+    """Take columns of text for numbers where a few cells alone are none; says whether there were any."""
+    found = False
+    for name, table in samples.items():
+        for column in _columns(table):
+            if column.values.dtype != pl.String or names_something(column):
+                continue
+            cells = column.values
+            numbers = cells.str.strip_chars().cast(pl.Float64, strict=False)
+            wrong = numbers.is_null() & cells.is_not_null()
+            filled = len(cells) - cells.null_count()
+            if not wrong.any() or wrong.sum() > _FEW_WRONG * filled:
+                continue
+            found = True
+            samples[name] = samples[name].with_columns(numbers.alias(column.name))
+            notes.append(
+                f"{wrong.sum():,} cells of column '{column.name}' of {name} are no numbers, such as "
+                f"{str(cells.filter(wrong)[0])[:40]!r}: they are taken as missing (clean.unparseable)"
+            )
+    return found
+
+
+def _collected(table: pl.LazyFrame, directory: Path, name: str, form: Tables) -> pl.DataFrame:
+    try:
+        return table.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(directory, name, error, form) from None
 
 
 def _home(

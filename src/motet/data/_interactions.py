@@ -16,7 +16,7 @@ from motet.data._history import History, build_history
 from motet.data._labels import LabelReader, RawLabels
 from motet.data._prepare import evaluate, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
-from motet.data._read import iterate, open_table, require_columns
+from motet.data._read import iterate, open_table, require_columns, unreadable
 from motet.data._sides import side_fields
 from motet.data._split import SPLIT_CODES
 from motet.errors import DataError
@@ -87,10 +87,14 @@ def read_interactions(
         as_text=[k for k in (keys.user, keys.item) if k],
         words=text_columns(schema, "interaction"),
         numbers_as_text=schema.clean.unparseable == "null",
+        tables=schema.tables,
     )
     columns = used_columns(schema, "interaction")
     require_columns(table, columns, source, "the schema uses it")
-    total = table.select(pl.len()).collect().item()
+    try:
+        total = table.select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(entities.directory, source, error, schema.tables) from None
     if total > SPILL_ROWS and spill_directory is not None:
         spill = Spill(spill_directory)
     reader = RawReader(schema, "interaction", source, spill=spill)
@@ -101,7 +105,7 @@ def read_interactions(
     events = {name: spill.writer(np.bool_) for name in wheres}
     splits: list[pl.Series] = []
     done = 0
-    for chunk in iterate(table.select(columns), source):
+    for chunk in iterate(table.select(columns), entities.directory, source, schema.tables):
         done += len(chunk)
         frame = preparer.prepare(chunk, "interaction", source)
         n = len(frame)

@@ -21,6 +21,21 @@ from motet.schema import (
 
 __all__ = ["Preparer", "looks_like_time", "text_columns", "used_columns"]
 
+_NO_VALUE = (
+    "",
+    "NaN",
+    "nan",
+    "NAN",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "<NA>",
+    "NaT",
+    "#N/A",
+    "\\N",
+)  # what pandas, databases and spreadsheets write
+
 
 def used_columns(schema: Schema, entity: Entity) -> list[str]:
     """Columns of the file that the schema uses for one entity, derived columns resolved."""
@@ -176,7 +191,7 @@ class Preparer:
                 raise DataError(
                     f"{source}, column '{cells.name}', data row {row + 1}: the value {str(example)[:80]!r} "
                     f"is not {kind} ({int(wrong.sum()):,} such cells)",
-                    "mend the cells, or set 'clean: {unparseable: null}' to take them as missing",
+                    "fix the cells, or set 'clean: {unparseable: null}' to take them as missing",
                 )
             self.account.note(source, cells.name, f"not {kind}", "taken as missing", int(wrong.sum()))
         return parsed.alias(cells.name)
@@ -203,7 +218,7 @@ class Preparer:
                 example = frame[column].drop_nulls().head(1).to_list()
                 raise DataError(
                     f"{source}, column '{column}': the values are not numbers (such as {str(example)[:60]})",
-                    f"make features.{entity}.{name} categorical, or mend the column",
+                    f"make features.{entity}.{name} categorical, or fix the column",
                 )
             values = frame[column].cast(pl.Float64)
             infinite = values.is_infinite() | values.is_nan()
@@ -232,6 +247,11 @@ class Preparer:
             names += [keys.time]
             if keys.scenario and keys.scenario in frame.columns:
                 frame = frame.with_columns(as_words(frame[keys.scenario]))
+        if not self.lenient:
+            ids = [f.column or n for n, f in self.schema.features.of(entity).items() if f.kind == "id"]
+            for name in dict.fromkeys([*names, *ids]):
+                if name is not None and name in frame.columns and frame[name].dtype == pl.String:
+                    frame = frame.with_columns(self._without_placeholders(frame[name], source))
         for name in names if not self.lenient else []:
             if name is not None and name in frame.columns:
                 missing = frame[name].null_count()
@@ -239,6 +259,16 @@ class Preparer:
                 if missing:
                     frame = frame.filter(pl.col(name).is_not_null())
         return frame
+
+    def _without_placeholders(self, cells: pl.Series, source: str) -> pl.Series:
+        """Ids without what other programs write for "no value": it would be one very busy user."""
+        wrong = cells.str.strip_chars().is_in(_NO_VALUE).fill_null(False)
+        if not wrong.any():
+            return cells
+        counts = cells.filter(wrong).value_counts(sort=True)
+        for word, rows in counts.iter_rows():
+            self.account.note(source, cells.name, f"{word!r} in place of an id", "taken as missing", rows)
+        return cells.to_frame().select(pl.when(~wrong).then(pl.col(cells.name))).to_series()
 
 
 def _counted_columns(schema: Schema, entity: Entity) -> list[str]:

@@ -39,7 +39,7 @@ def read_knowledge(
         raise KnowledgeError("the schema has no 'knowledge' section", "name the triples: knowledge.triples")
     settings, directory = schema.knowledge, Path(directory)
     account = account if account is not None else Account()
-    triples = _triples(settings.triples, directory, account)
+    triples = _triples(schema, settings.triples, directory, account)
     relations = triples["relation"].unique().sort().to_list()
     for where, named in (
         ("knowledge.relations: the relation", settings.relations),
@@ -75,7 +75,7 @@ def read_knowledge(
     )
     return KnowledgeGraph.build(
         index=index,
-        names=_names(settings, directory, index, account),
+        names=_names(schema, settings, directory, index, account),
         relations=folded.relations,
         inverses=folded.inverses,
         aliases=folded.aliases,
@@ -87,8 +87,8 @@ def read_knowledge(
     )
 
 
-def _triples(name: str, directory: Path, account: Account) -> pl.DataFrame:
-    triples = _table(directory, name, ("head", "relation", "tail"), account)
+def _triples(schema: Schema, name: str, directory: Path, account: Account) -> pl.DataFrame:
+    triples = _table(schema, directory, name, ("head", "relation", "tail"), account)
     looped = triples.filter(pl.col("head") == pl.col("tail"))
     account.note(name, "", "a fact of an entity with itself", "left out", len(looped))
     triples = triples.filter(pl.col("head") != pl.col("tail"))
@@ -104,7 +104,7 @@ def _links(
     key = str(schema.keys.item)
     if settings.links is None:
         return item_ids
-    table = _table(directory, settings.links, (key, "entity"), account)
+    table = _table(schema, directory, settings.links, (key, "entity"), account)
     twice = table.filter(pl.col(key).is_duplicated())
     if len(twice):
         item = twice[key][0]
@@ -136,12 +136,14 @@ def _links(
     return asked.join(table, on=key, how="left", maintain_order="left")["entity"]
 
 
-def _names(settings: KnowledgeSettings, directory: Path, index: WordIndex, account: Account) -> pl.Series:
+def _names(
+    schema: Schema, settings: KnowledgeSettings, directory: Path, index: WordIndex, account: Account
+) -> pl.Series:
     """Name of each entity, null where it has none, [E]."""
     entities = index.words.alias("entity").to_frame()
     if settings.names is None:
         return pl.Series("name", [None] * len(entities), dtype=pl.String)
-    table = _table(directory, settings.names, ("entity", "name"), account)
+    table = _table(schema, directory, settings.names, ("entity", "name"), account)
     several = table.filter(pl.col("entity").is_duplicated())
     account.note(
         settings.names,
@@ -154,10 +156,12 @@ def _names(settings: KnowledgeSettings, directory: Path, index: WordIndex, accou
     return entities.join(table, on="entity", how="left", maintain_order="left")["name"]
 
 
-def _table(directory: Path, name: str, columns: tuple[str, ...], account: Account) -> pl.DataFrame:
+def _table(
+    schema: Schema, directory: Path, name: str, columns: tuple[str, ...], account: Account
+) -> pl.DataFrame:
     """Columns of a file as text, without empty cells and without rows that stand twice."""
     try:
-        frame = read_table(directory, name, as_text=columns, words=columns)
+        frame = read_table(directory, name, as_text=columns, words=columns, tables=schema.tables)
         for column in columns:
             if column not in frame.columns:
                 raise KnowledgeError(f"{name} has no column '{column}'", nearest(column, frame.columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.errors import SchemaError
-from motet.schema._base import Part, require_known
+from motet.schema._base import Part, nearest, require_known
 from motet.schema._catalogue import CatalogueSettings
 from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import check_expression, expression_columns
@@ -43,11 +44,46 @@ ENTITIES: tuple[Entity, ...] = ("user", "item", "interaction")
 
 
 class Tables(Part):
-    """Files of the data directory: CSV, TSV or Parquet, or a folder or pattern of Parquet parts."""
+    """Files of the data directory: CSV, TSV or Parquet, or a folder or pattern of Parquet parts.
+
+    Attributes:
+        interactions: Table of the interactions.
+        users: Table of the users, a row each.
+        items: Table of the items, a row each.
+        encoding: Encoding of CSV and TSV files that are not UTF-8, such as ``latin-1``, ``cp1252`` or
+            ``gb18030``; such files are errors when left out.
+        quote: Quote character of CSV and TSV files, or ``none`` if quotes are plain characters; one for
+            all tables, or by table: ``{items.csv: none}``. A double quote when left out.
+    """
 
     interactions: str
     users: str | None = None
     items: str | None = None
+    encoding: str | None = None
+    quote: str | dict[str, str] | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                codecs.lookup(value)
+        except LookupError:
+            known = ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "big5", "shift_jis", "euc_kr")
+            raise ValueError(
+                f"the encoding '{value}' is not known. Cure: {nearest(value or '', known)}"
+            ) from None
+        return value
+
+    @field_validator("quote")
+    @classmethod
+    def _quote_is_one_character(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for quote in value.values() if isinstance(value, dict) else [] if value is None else [value]:
+            if quote != "none" and (len(quote) != 1 or not quote.isascii() or quote.isspace()):
+                raise ValueError(
+                    f"the quote {quote!r} is not one character. Cure: give one such as '\"', or none"
+                )
+        return value
 
 
 class Keys(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from motet.schema._base import Part
 
@@ -33,6 +33,12 @@ class CleanSettings(Part):
     duplicates: Literal["last", "first", "keep"] = "last"
     duplicate_keys: Literal["error", "first", "last"] = "error"
     unparseable: Literal["error", "null"] = "error"
+
+    @field_validator("unparseable", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: object) -> object:
+        """YAML reads an unquoted null as nothing at all."""
+        return "null" if value is None else value
 
 
 class SplitSettings(Part):
