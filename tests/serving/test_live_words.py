@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +159,32 @@ def test_a_new_item_has_a_reason_and_no_false_claim(client: TestClient) -> None:
     assert why["title"] == "Quantum Heist"
     assert why["reason"]
     assert set(why["predictions"]) == {"like", "stars", "next"}
+
+
+def test_a_new_item_beside_a_knowledge_graph_has_no_facts_and_breaks_nothing(
+    serve: Callable[..., TestClient], films_with_graph: Path
+) -> None:
+    """A graph knows the items of training only; what is added later has no facts, and everything else."""
+    client = serve(films_with_graph)
+    assert "directed by Ann Lee" in get(client, "/v1/items/3/description")["text"]
+    add(client, "new")
+    described = get(client, "/v1/items/new/description")["text"]
+    assert described == "“Quantum Heist” is a horror and comedy film from 2020."
+    assert {one["kind"] for one in evidence(client, "u1", "new")} & {"tags", "rate", "number"}
+    tell(client, *({"type": "liked", "user": who, "item": "new", "value": 1} for who in ("u1", "fresh")))
+    tell(client, {"type": "liked", "user": "fresh", "item": "3", "value": 1})
+    found = {one["kind"]: one for one in evidence(client, "fresh", "9")}  # 3 and 9 have one director
+    assert "fact" in found
+    for user in ("u1", "fresh", "u2"):
+        answer = ask(client, "horror comedies", user=user, k=10)
+        assert answer["items"]
+        assert all(one["reason"] for one in answer["items"])
+    assert "new" in [one["id"] for one in ask(client, "horror comedies from 2020", user="u2")["items"]]
+    body = {"user": "u2", "k": 31, "explain": True}
+    shown = client.post("/v1/recommend", json=body).json()["items"]
+    reasons = {one["id"]: one["reason"] for one in shown}
+    assert reasons.get("new", "said")
+    assert sum(bool(reason) for reason in reasons.values()) > len(reasons) / 2
 
 
 def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:

@@ -167,5 +167,5 @@ def _entity_of(ground: Ground, item: int) -> str | None:
     """Id of the entity that an item is."""
     if ground.graph is None:
         return None
-    at = int(ground.graph.item_entity[item])
+    at = ground.graph.entity_of(item)
     return None if at < 0 else str(ground.graph.index.words[at])

@@ -100,12 +100,12 @@ class KnowledgeGraph:
         """Everything that the graph says of an item, relation by relation.
 
         Args:
-            item_row: Row of the item.
+            item_row: Row of the item; one beyond the rows of the graph has no facts.
 
         Raises:
-            KnowledgeError: If there is no such row.
+            KnowledgeError: If the row is negative.
         """
-        entity = self._entity(item_row)
+        entity = self.entity_of(item_row)
         if entity < 0:
             return []
         start, stop = self.adjacency.offsets[entity : entity + 2]
@@ -119,9 +119,9 @@ class KnowledgeGraph:
             item_b: Row of the other.
 
         Raises:
-            KnowledgeError: If there is no such row.
+            KnowledgeError: If a row is negative.
         """
-        a, b = self._entity(item_a), self._entity(item_b)
+        a, b = self.entity_of(item_a), self.entity_of(item_b)
         if a < 0 or b < 0 or a == b:
             return []
         adjacency = self.adjacency
@@ -156,7 +156,7 @@ class KnowledgeGraph:
             weights: How much each item of the history counts, such as its recency, [H]; 1 when left out.
 
         Raises:
-            KnowledgeError: If a row or a number is out of range.
+            KnowledgeError: If a row is negative, or a number is out of range.
         """
         rows = np.asarray(history_rows, np.int64).reshape(-1)
         weight = np.ones(len(rows), np.float32) if weights is None else np.asarray(weights, np.float32)
@@ -165,14 +165,15 @@ class KnowledgeGraph:
                 f"weights of shape {list(weight.shape)} for {len(rows)} items, or one that is not finite",
                 "give one number an item of the history",
             )
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.item_entity)):
+        if len(rows) and rows.min() < 0:
             raise KnowledgeError(
-                f"the history holds row {rows.min()} or {rows.max()} of {len(self.item_entity):,} items",
-                "give rows of the catalogue",
+                f"the history holds item row {rows.min()}", "give rows of the catalogue, from 0"
             )
         if max_hops not in (1, 2, 3) or k < 0:
             raise KnowledgeError(f"max_hops is {max_hops} and k is {k}", "give 1, 2 or 3, and k from 0")
-        target = self._entity(item_row)
+        linked = rows < len(self.item_entity)  # items added after training have no facts
+        rows, weight = rows[linked], weight[linked]
+        target = self.entity_of(item_row)
         if target < 0 or not k or not len(rows):
             return []
         order = np.lexsort((np.arange(len(rows)), -weight, rows))
@@ -231,13 +232,21 @@ class KnowledgeGraph:
         """
         return self.words.get(relation, {}).get(language) if forward else None
 
-    def _entity(self, item_row: int) -> int:
-        if not 0 <= item_row < len(self.item_entity):
-            raise KnowledgeError(
-                f"there is no item row {item_row}; the graph knows {len(self.item_entity):,} items",
-                "give a row of the catalogue",
-            )
-        return int(self.item_entity[item_row])
+    def entity_of(self, item_row: int) -> int:
+        """Entity of an item; −1 where it is not linked.
+
+        A catalogue grows while it is served: an item beyond the rows of the graph was added after
+        training, so nothing links it and it has no facts.
+
+        Args:
+            item_row: Row of the item.
+
+        Raises:
+            KnowledgeError: If the row is negative.
+        """
+        if item_row < 0:
+            raise KnowledgeError(f"there is no item row {item_row}", "give a row of the catalogue, from 0")
+        return int(self.item_entity[item_row]) if item_row < len(self.item_entity) else -1
 
     def _side(self, relation: str, forward: bool) -> int | None:
         """The side of edges that a relation, or the name of an inverse, is read from."""
