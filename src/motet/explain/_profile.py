@@ -11,7 +11,7 @@ from motet.explain._traits import Trait
 
 __all__ = ["Certainty", "Interest", "LikedItem", "Polarity", "Profile", "Support"]
 
-Polarity = Literal["likes", "avoids"]
+Polarity = Literal["likes", "chooses", "avoids"]
 Certainty = Literal["sure", "fairly sure", "a hint"]
 
 
@@ -23,12 +23,13 @@ class Support:
         events: Events of the user with the trait.
         labelled: Those of them that say whether it was liked.
         likes: Those of them that are likes.
-        share: ``likes`` over all likes of the user.
+        share: ``likes`` over all likes of the user; for ``chooses``, ``events`` over all its events.
         share_of_others: The same of everybody.
         expected_likes: Likes among the labelled events if this user liked the trait as others do, at its
             own readiness to like; for ``avoids``, or as others do if that is less.
         like_interval: 95 % Wilson interval of ``likes / labelled``; None without labels.
-        items: Ids of the items of the liked events, of the disliked ones for an aversion, latest first.
+        items: Ids of the items of the liked events, of the disliked ones for an aversion, of all for
+            ``chooses``, latest first.
         last: Time of the latest of them; None where the data have no times.
     """
 
@@ -45,14 +46,17 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """A trait that a user likes or avoids.
+    """A trait that a user likes, often chooses, or avoids.
 
     Attributes:
         trait: What; ``trait.words`` says it by language.
-        polarity: ``likes``; or ``avoids``, which is only said where labels say what was not liked, less
-            than half was, and the odds of liking it are at most half of what is expected.
+        polarity: ``likes``; ``chooses`` where it makes up much of what is liked because it is picked often,
+            while fewer of the picks were liked than expected; or ``avoids``, which is only said where labels
+            say what was not liked, less than half and fewer than expected were, and the odds of liking it
+            are at most half of what is expected.
         weight: Log-odds of its share of the user's likes, old ones weighing less, against everybody's
-            likes; for ``avoids``, log-odds of its like rate against what is expected and against others'.
+            likes; for ``chooses``, of its share of the user's events against everybody's; for ``avoids``,
+            log-odds of its like rate against what is expected and against others'.
         interval: 95 % posterior interval of the weight.
         choice: Log-odds of picking it, against everybody.
         outcome: Log-odds of liking it once picked, against what everybody likes; 0 where unknown.
@@ -105,7 +109,7 @@ class Profile:
         first: Time of the first of them.
         last: Time of the last.
         half_life_days: After how many days an event counts half; None for never.
-        interests: Likings, weightiest first, then aversions, weightiest first.
+        interests: Likings, weightiest first, then choices, then aversions, likewise.
         liked: The latest liked items, latest first.
         withheld: Sensitive traits of the catalogue that were not looked at.
     """

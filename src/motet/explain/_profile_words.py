@@ -56,6 +56,9 @@ def _english_interest(interest: Interest, judged: bool) -> str:
     end = f" [{interest.certainty}{last}]."
     if interest.polarity == "avoids":
         return f"Avoids {interest.words['en']}: {rate}{end}"
+    if interest.polarity == "chooses":
+        often = f"{s.share:.0%} of all events (others: {s.share_of_others:.0%})"
+        return f"Often chooses {interest.words['en']}: {often}; {rate}{end}"
     if judged:
         return f"Likes {interest.words['en']}: {share}; {rate}{end}"
     choices = f"{s.likes:,} choices, {s.share:.0%} of all (others: {s.share_of_others:.0%})"
@@ -85,6 +88,9 @@ def _chinese_interest(interest: Interest, judged: bool) -> str:
     end = f"［{_CERTAINTY_ZH[interest.certainty]}{last}］。"
     if interest.polarity == "avoids":
         return f"不喜欢{interest.words['zh']}：{rate}{end}"
+    if interest.polarity == "chooses":
+        often = f"占全部行为的{s.share:.0%}（他人{s.share_of_others:.0%}）"
+        return f"常选{interest.words['zh']}：{often}；{rate}{end}"
     if judged:
         return f"喜欢{interest.words['zh']}：{share}；{rate}{end}"
     choices = f"{s.likes:,}次，占全部的{s.share:.0%}（他人{s.share_of_others:.0%}）"

@@ -173,12 +173,21 @@ class Profiler:
         avoids = np.zeros(tastes.likes.shape, np.int64)
         if tastes.aversion is not None:
             strong = (tastes.aversion.value <= _HALVED) & (2 * tastes.likes < tastes.labelled)
+            strong &= tastes.likes < tastes.aversion.share * tastes.labelled
             above = 1 - tastes.aversion.below
             avoids = np.where(strong, _levels(above, tastes.labelled >= fewest, words), 0)
         likes = _levels(tastes.liking.below, tastes.likes >= fewest, words)
         # who picks much of what it does not like, does not like it
         likes = np.where((tastes.liking.value > 0) & (avoids < _FAIRLY_SURE), likes, 0)
-        return {"likes": likes, "avoids": np.where(likes > 0, 0, avoids)}
+        chooses = np.zeros_like(likes)
+        if tastes.outcome is not None:
+            # what is often picked makes up much of the likes even where it pleases less than expected
+            below = (likes > 0) & (tastes.likes < tastes.outcome.share * tastes.labelled)
+            often = (tastes.choice.value > 0) & (tastes.events >= self.population.share * tastes.of_events)
+            picked = _levels(tastes.choice.below, tastes.events >= fewest, words)
+            chooses = np.where(below & often, picked, 0)
+            likes = np.where(below, 0, likes)
+        return {"likes": likes, "chooses": chooses, "avoids": np.where(likes + chooses > 0, 0, avoids)}
 
     def _past(self, events: slice) -> PastEvents:
         behaviour = self.behaviour
@@ -195,7 +204,11 @@ class Profiler:
     ) -> Profile:
         times, items, likes = past.time_us, past.items, past.likes
         interests = []
-        by_polarity: dict[Polarity, LogOdds | None] = {"likes": tastes.liking, "avoids": tastes.aversion}
+        by_polarity: dict[Polarity, LogOdds | None] = {
+            "likes": tastes.liking,
+            "chooses": tastes.choice,
+            "avoids": tastes.aversion,
+        }
         for polarity, odds in by_polarity.items():
             if odds is None:
                 continue
@@ -234,16 +247,20 @@ class Profiler:
     ) -> Interest:
         items, likes = past.items, past.likes
         bears = self._bears(v)[items]
-        at = np.flatnonzero(bears & (likes == (1 if polarity == "likes" else 0)))[::-1]
+        counted = np.ones(len(likes), bool) if polarity == "chooses" else likes == (polarity == "likes")
+        at = np.flatnonzero(bears & counted)[::-1]
         labelled, liked = int(tastes.labelled[place, v]), int(tastes.likes[place, v])
-        expected = tastes.outcome if polarity == "likes" else tastes.aversion
+        expected = tastes.aversion if polarity == "avoids" else tastes.outcome
+        share, others = liked / max(int((likes == 1).sum()), 1), self.population.like_share
+        if polarity == "chooses":
+            share, others = int(bears.sum()) / max(len(items), 1), self.population.share
         evidence = list(dict.fromkeys(items[at].tolist()))[:_EVIDENCE]
         support = Support(
             events=int(bears.sum()),
             labelled=labelled,
             likes=liked,
-            share=liked / max(int((likes == 1).sum()), 1),
-            share_of_others=float(self.population.like_share[v]),
+            share=share,
+            share_of_others=float(others[v]),
             expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
             like_interval=wilson(liked, labelled) if labelled else None,
             items=tuple(self._ids[item] for item in evidence),
