@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from motet.explain import Ground, verify
+from motet.explain import EvidenceIndex, verify
 from motet.serving import Engine
-from motet.serving._live_world import LiveWorld
+from motet.serving._live_context import LiveAnswerContext
 from motet.store import Event, Item, Store
 
 NEW = {"name": "Quantum Heist (2020)", "kinds": ["Horror", "Comedy"], "year": 2020}
@@ -196,15 +196,15 @@ def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     served = engine.active
     said = 0
     for who in ("u1", "u2", "fresh", "nobody"):
-        explainer = LiveWorld(served, who).explainer(who)
-        ground: Ground = explainer.ground
+        explainer = LiveAnswerContext(served, who).explainer(who)
+        ground: EvidenceIndex = explainer.ground
         for item in ("new", "3", "17", "9", "22", "5"):
             for claim in explainer.explain(who, item, attribute=False).evidence:
                 assert verify(claim, ground), claim
                 said += 1
     assert said > 30
-    other = LiveWorld(served, "u2").explainer("u2").ground
-    mine = list(LiveWorld(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
+    other = LiveAnswerContext(served, "u2").explainer("u2").ground
+    mine = list(LiveAnswerContext(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
     did = next(one for one in mine if one.kind == "did")
     assert not verify(did, other)  # nothing of it was told by anybody else
     assert not verify(did, served.words.now().ground) or served.row_of_user("u1") < 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,16 +16,52 @@ from numpy.typing import NDArray
 from motet.bundle import Bundle
 from motet.data import Behaviour, Catalogue, Dataset, Ragged, WordIndex, behaviour_of, liking
 from motet.errors import DataError
-from motet.explain._past_events import PastEvents
-from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, Support
-from motet.explain._profile_settings import ProfileSettings
+from motet.explain._evidence import Told
+from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, ProfileSettings, Support
 from motet.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
-from motet.explain._told import Told
-from motet.explain._trait_coder import TraitCoder
-from motet.explain._traits import traits_of
+from motet.explain._traits import TraitCoder, traits_of
 from motet.language import clean_text
 
-__all__ = ["Profiler", "wilson"]
+__all__ = ["PastEvents", "Profiler", "wilson"]
+
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvents:
+    """Events of one user, oldest first.
+
+    Attributes:
+        items: Rows of their items, int64 [n].
+        time_us: When, microseconds since 1970, [n].
+        aged_us: The same on the clock by which events age, [n].
+        likes: 1 for a like, 0 for none, NaN where it was not said, [n].
+    """
+
+    items: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    aged_us: NDArray[np.int64]
+    likes: NDArray[np.float64]
+
+    def with_told(self, told: Told, half_life_days: float | None) -> PastEvents:
+        """Further events, in their places by time.
+
+        Args:
+            told: They.
+            half_life_days: The clock stands still in a pause between these events and those, but for so many days.
+        """
+        time = told.time_us
+        if half_life_days is None:
+            time = np.zeros(len(told), np.int64)
+        aged = time
+        if len(self.time_us) and len(told) and half_life_days is not None:
+            pause = int(time.min() - self.time_us.max())
+            aged = time - max(0, pause - round(half_life_days * _DAY_US))
+        items, times = np.concatenate([self.items, told.items]), np.concatenate([self.time_us, time])
+        clock, likes = np.concatenate([self.aged_us, aged]), np.concatenate([self.likes, told.likes])
+        order = np.argsort(times, kind="stable")
+        return PastEvents(items[order], times[order], clock[order], likes[order])
+
 
 _Z95: Final = 1.959963984540054
 _CERTAINTIES: Final[tuple[Certainty, ...]] = ("a hint", "fairly sure", "sure")

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, expit, logit
 
 from motet.data import Behaviour
-from motet.explain._profile_settings import ProfileSettings
+from motet.explain._profile import ProfileSettings
 from motet.explain._traits import Traits
 
 __all__ = ["LogOdds", "Population", "Tastes", "age_weights", "false_discovery", "population_of", "tastes_of"]
