@@ -20,9 +20,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._allowed import allowed
 from motet.assist._choose import choose
-from motet.assist._match import standardised
+from motet.assist._conditions import allowed, standardised
 from motet.bundle import Bundle, load_bundle
 from motet.data import (
     SPLIT_CODES,

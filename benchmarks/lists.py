@@ -28,11 +28,9 @@ import numpy as np
 from benchmarks._complements import complement_lift
 from motet import workflow
 from motet.assist import ItemRelations, ListAnswer, ListLimits, Quota, make_list, mine_relations
-from motet.assist._list_limits import Limit, limits_of
-from motet.assist._list_pool import ListPool
-from motet.assist._list_search import search
-from motet.assist._list_solve import solve
-from motet.assist._tags import tag_matrix
+from motet.assist._likeness import tag_matrix
+from motet.assist._list_limits import Limit, ListPool, limits_of
+from motet.assist._list_solve import search, solve
 from motet.data import Catalogue
 from motet.datasets import World, fetch, generate
 from motet.recommend import Recommender

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks._reasons_truth import Truth
 from motet.explain import Attributor, Explainer, Language, Reason, Sentence, Tone, check_sentence, verify
-from motet.explain._rephrase import rephrase
+from motet.explain._sentences import rephrase
 from motet.language import LocalGenerator
 from motet.workflow import open_explainer
 

@@ -15,11 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motet.assist import ItemRelations, ListLimits, Quota
-from motet.assist._alike import Likeness
+from motet.assist._likeness import Likeness, tag_matrix
 from motet.assist._list_conflict import Explainer
-from motet.assist._list_limits import Limit, limits_of
-from motet.assist._list_pool import ListPool
-from motet.assist._tags import tag_matrix
+from motet.assist._list_limits import Limit, ListPool, limits_of
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag
 

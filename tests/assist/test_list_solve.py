@@ -11,10 +11,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.assist._list_exact import relaxation, solve_exactly
 from motet.assist._list_problem import ListProblem, SumLimit, exact_sum
-from motet.assist._list_search import search
-from motet.assist._list_solve import solve
+from motet.assist._list_solve import relaxation, search, solve, solve_exactly
 
 
 def drawn(

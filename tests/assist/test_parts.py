@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.assist._choose import choose
-from motet.assist._notes import note
-from motet.assist._parts import fill_parts, part_limits, part_mask
-from motet.assist._told import told
+from motet.assist._answer import note
+from motet.assist._choose import choose, told
+from motet.assist._list_limits import fill_parts, part_limits, part_mask
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag, TagQuota
 

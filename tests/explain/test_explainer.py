@@ -8,11 +8,10 @@ import pytest
 from motet.bundle import Bundle
 from motet.errors import DataError
 from motet.explain import Explainer, Language, Tone, verify
-from motet.explain._chinese import _with_noun
-from motet.explain._english import conditions
+from motet.explain._catalogue_tables import said_title
+from motet.explain._slots import _with_noun, conditions
 from motet.explain._templates_en import ENGLISH
 from motet.explain._templates_zh import CHINESE
-from motet.explain._titles import said_title
 
 Unmet = Callable[[str, int], list[str]]
 TONES: tuple[Tone, ...] = ("plain", "warm", "brief")

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from motet.data import Dataset, behaviour_of, build_dataset
+from motet.data import Behaviour, Dataset, Ragged, behaviour_of, build_dataset
 from motet.errors import DataError, RequestError
 from motet.explain import Interest, Profiler, ProfileSettings, profile_sentences
 from motet.schema import Schema
@@ -193,6 +195,81 @@ def test_sentences_hold_the_numbers_of_the_profile(planted_world: Dataset) -> No
     assert profile.to_json()["interests"][0]["trait"]["value"] == "Sci-Fi"
     with pytest.raises(RequestError, match="the language 'fr' is not known"):
         profile_sentences(profile, "fr")
+
+
+def drawn(picks: list[float], rates: list[float], seed: int, asked: float, days: float) -> Behaviour:
+    """A user 0 with shares of picks and like rates by genre, and nine who pick and like all alike."""
+    rng = np.random.default_rng(seed)
+    share = np.array(picks) / sum(picks)
+    items, likes, times = [], [], []
+    for user in range(10):
+        n = int(rng.integers(1, 120))
+        genre = rng.choice(4, n, p=share if user == 0 else None)
+        rate = np.array(rates)[genre] if user == 0 else np.full(n, 0.6)
+        said = rng.random(n) < asked
+        items.append(genre + 4 * rng.integers(0, 40, n))
+        likes.append(np.where(said, rng.random(n) < rate, np.nan).astype(np.float32))
+        times.append(np.sort((rng.random(n) * days * DAY_S * 1e6).astype(np.int64)))
+    rows = Ragged.from_lengths(np.concatenate(items).astype(np.int32), np.array([len(one) for one in items]))
+    return Behaviour(rows, np.concatenate(times), np.concatenate(likes)[:, None], ("like",))
+
+
+@given(
+    picks=st.lists(st.floats(0.05, 1), min_size=4, max_size=4),
+    rates=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    seed=st.integers(0, 2**32 - 1),
+    asked=st.sampled_from([1.0, 0.7, 0.2]),
+    days=st.sampled_from([0.0, 200.0, 3000.0]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_a_profile_says_follows_from_its_own_numbers(
+    planted_world: Dataset, picks: list[float], rates: list[float], seed: int, asked: float, days: float
+) -> None:
+    behaviour = drawn(picks, rates, seed, asked, days)
+    profile = Profiler(planted_world, behaviour).profile("u0")
+    label = behaviour.label("like")[behaviour.events(0)]
+    assert (profile.events, profile.likes) == (len(label), int((label == 1).sum()))
+    told = [interest.trait for interest in profile.interests]
+    assert len({(trait.column, trait.value) for trait in told}) == len(told)  # nothing is liked and avoided
+    sentences = profile_sentences(profile)[1 : 1 + len(profile.interests)]
+    for interest, sentence in zip(profile.interests, sentences, strict=True):
+        support = interest.support
+        assert 0 <= support.likes <= support.labelled <= support.events <= profile.events
+        assert interest.interval[0] <= interest.interval[1]
+        assert (interest.weight < 0) == (interest.polarity == "avoids")
+        if interest.polarity == "likes":
+            assert sentence.startswith("Likes ")
+            assert support.likes >= support.expected_likes or not profile.judged
+            assert support.share == support.likes / profile.likes
+        elif interest.polarity == "chooses":
+            assert sentence.startswith("Often chooses ")
+            assert support.likes < support.expected_likes
+            assert support.share == support.events / profile.events
+            assert support.share >= support.share_of_others
+        else:
+            assert sentence.startswith("Avoids ")
+            assert support.likes < support.expected_likes
+            assert 2 * support.likes < support.labelled
+        assert len(support.items) <= support.events
+        if profile.judged:
+            assert f"liked {support.likes} of {support.labelled}" in sentence
+
+
+def test_what_is_picked_often_and_liked_less_than_expected_is_not_said_to_be_liked(
+    planted_world: Dataset,
+) -> None:
+    """Most of the likes are of horror, for most of the picks are; of these fewer are liked than of the rest."""
+    said = set()
+    for seed in range(12):
+        found = drawn([1, 8, 1, 1], [0.8, 0.5, 0.8, 0.8], seed, 1.0, 0.0)
+        profile = Profiler(planted_world, found).profile("u0")
+        horror = named(profile.interests, "Horror")
+        if horror is None or horror.support.likes >= horror.support.expected_likes:
+            continue
+        said.add(horror.polarity)
+        line = next(line for line in profile_sentences(profile, "zh") if "Horror" in line)
+        assert line.startswith("常选Horror：占全部行为的")
+    assert said == {"chooses"}
 
 
 def test_all_users_at_once_and_one_alone_agree(planted_world: Dataset) -> None:

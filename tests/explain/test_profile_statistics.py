@@ -13,11 +13,8 @@ from scipy.special import logit
 from motet.data import Behaviour, Ragged
 from motet.explain import ProfileSettings
 from motet.explain._profiler import wilson
-from motet.explain._ranges import named_ranges
 from motet.explain._tastes import age_weights, false_discovery, population_of, tastes_of
-from motet.explain._trait_words import words_of
-from motet.explain._traits import Trait, Traits
-from motet.explain._withheld import is_sensitive
+from motet.explain._traits import Trait, Traits, is_sensitive, named_ranges, words_of
 
 
 def behaviour(items: list[np.ndarray], likes: list[np.ndarray]) -> tuple[Behaviour, np.ndarray]:

@@ -12,7 +12,7 @@ import pytest
 from motet.bundle import Bundle
 from motet.errors import GenerationError
 from motet.explain import Explainer, verify
-from motet.explain._rephrase import rephrase
+from motet.explain._sentences import rephrase
 from motet.language import Generator
 from motet.testing import ScriptedGenerator
 

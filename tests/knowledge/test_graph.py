@@ -204,13 +204,26 @@ def test_mistakes_are_named(
 
 
 def test_wrong_arguments_are_named(films: KnowledgeGraph) -> None:
-    with pytest.raises(KnowledgeError, match="there is no item row 6; the graph knows 6 items"):
-        films.facts(6)
-    with pytest.raises(KnowledgeError, match="the history holds row"):
-        films.paths([9], HEAT)
+    with pytest.raises(KnowledgeError, match="there is no item row -1"):
+        films.facts(-1)
+    with pytest.raises(KnowledgeError, match="the history holds item row -2"):
+        films.paths([-2], HEAT)
     with pytest.raises(KnowledgeError, match="max_hops is 4"):
         films.paths([ALI], HEAT, max_hops=4)
     with pytest.raises(KnowledgeError, match="give one number an item"):
         films.paths([ALI], HEAT, weights=[1.0, 2.0])
     with pytest.raises(KnowledgeError, match="no 'knowledge' section"):
         read_knowledge(schema_with(None), Path(), pl.Series(ITEMS))
+
+
+def test_an_item_added_after_training_has_no_facts(films: KnowledgeGraph) -> None:
+    """A catalogue grows while it is served; its new items stand beyond the rows of the graph."""
+    new = len(films.item_entity)
+    for row in (new, new + 1000):
+        assert films.entity_of(row) == -1
+        assert films.facts(row) == []
+        assert films.shared(row, HEAT) == films.shared(HEAT, row) == []
+        assert films.paths([ALI], row) == films.paths([row], HEAT) == films.paths([row], row) == []
+    known = films.paths([ALI], HEAT)
+    assert known
+    assert films.paths([new, ALI, new + 1], HEAT, weights=[5.0, 1.0, 3.0]) == known

@@ -36,6 +36,13 @@ split: {by: user_time, train: 0.8, validation: 0.1}
 model: {architecture: shared_bottom, width: 4}
 training: {batch_size: 64, epochs: 2}
 """
+KNOWLEDGE = """\
+knowledge:
+  triples: facts.csv
+  names: names.csv
+  vectors: none
+  relations: {directed_by: {en: directed by, zh: 导演}}
+"""
 FILMS = 30
 
 
@@ -51,7 +58,13 @@ def other_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _trained(tmp_path_factory.mktemp("others"), seed=2)
 
 
-def _trained(place: Path, seed: int) -> Path:
+@pytest.fixture(scope="session")
+def films_with_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the same films that knows who directed them."""
+    return _trained(tmp_path_factory.mktemp("graph"), seed=1, graph=True)
+
+
+def _trained(place: Path, seed: int, *, graph: bool = False) -> Path:
     rng = np.random.default_rng(5)
     kinds = [("Comedy", "Drama"), ("Comedy",), ("Horror",), ("Comedy", "Horror"), ("Drama",)]
     pl.DataFrame(
@@ -77,7 +90,12 @@ def _trained(place: Path, seed: int) -> Path:
             "stars": [1 + 3 * one + k % 2 for k, one in enumerate(liked)],
         }
     ).write_csv(place / "views.csv")
-    (place / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
+    if graph:
+        facts = [(str(k), "directed_by", f"d{k % 6}") for k in range(FILMS)]
+        pl.DataFrame(facts, ["head", "relation", "tail"], orient="row").write_csv(place / "facts.csv")
+        names = [(f"d{k}", f"Ann Lee the {k}.") for k in range(6)]
+        pl.DataFrame(names, ["entity", "name"], orient="row").write_csv(place / "names.csv")
+    (place / "schema.yaml").write_text(SCHEMA + (KNOWLEDGE if graph else ""), encoding="utf-8")
     schema = Schema.load(place / "schema.yaml", [f"training.seed={seed}"])
     workflow.train(schema, place, place / "bundle")
     return place / "bundle"
@@ -129,10 +147,10 @@ def serve(store: Store, films: Path) -> Iterator[Serve]:
     """An application with its client."""
     running: list[tuple[Engine, TestClient]] = []
 
-    def one(**settings: object) -> TestClient:
+    def one(bundle: Path = films, **settings: object) -> TestClient:
         engine = Engine(store, open_parts, EngineSettings(follow_s=0.1))
         models = ModelDesk(engine)
-        models.start(films)
+        models.start(bundle)
         app = build_app(engine, HttpSettings(**settings), models=models)  # type: ignore[arg-type]
         client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
         client.__enter__()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from motet.explain import Ground, verify
+from motet.explain import EvidenceIndex, verify
 from motet.serving import Engine
-from motet.serving._live_world import LiveWorld
+from motet.serving._live_context import LiveAnswerContext
 from motet.store import Event, Item, Store
 
 NEW = {"name": "Quantum Heist (2020)", "kinds": ["Horror", "Comedy"], "year": 2020}
@@ -159,6 +161,32 @@ def test_a_new_item_has_a_reason_and_no_false_claim(client: TestClient) -> None:
     assert set(why["predictions"]) == {"like", "stars", "next"}
 
 
+def test_a_new_item_beside_a_knowledge_graph_has_no_facts_and_breaks_nothing(
+    serve: Callable[..., TestClient], films_with_graph: Path
+) -> None:
+    """A graph knows the items of training only; what is added later has no facts, and everything else."""
+    client = serve(films_with_graph)
+    assert "directed by Ann Lee" in get(client, "/v1/items/3/description")["text"]
+    add(client, "new")
+    described = get(client, "/v1/items/new/description")["text"]
+    assert described == "“Quantum Heist” is a horror and comedy film from 2020."
+    assert {one["kind"] for one in evidence(client, "u1", "new")} & {"tags", "rate", "number"}
+    tell(client, *({"type": "liked", "user": who, "item": "new", "value": 1} for who in ("u1", "fresh")))
+    tell(client, {"type": "liked", "user": "fresh", "item": "3", "value": 1})
+    found = {one["kind"]: one for one in evidence(client, "fresh", "9")}  # 3 and 9 have one director
+    assert "fact" in found
+    for user in ("u1", "fresh", "u2"):
+        answer = ask(client, "horror comedies", user=user, k=10)
+        assert answer["items"]
+        assert all(one["reason"] for one in answer["items"])
+    assert "new" in [one["id"] for one in ask(client, "horror comedies from 2020", user="u2")["items"]]
+    body = {"user": "u2", "k": 31, "explain": True}
+    shown = client.post("/v1/recommend", json=body).json()["items"]
+    reasons = {one["id"]: one["reason"] for one in shown}
+    assert reasons.get("new", "said")
+    assert sum(bool(reason) for reason in reasons.values()) > len(reasons) / 2
+
+
 def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     engine.items.put([Item("new", fields=NEW), Item("3", fields={"kinds": ["Horror"]})])
     engine.add_events(
@@ -168,15 +196,15 @@ def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     served = engine.active
     said = 0
     for who in ("u1", "u2", "fresh", "nobody"):
-        explainer = LiveWorld(served, who).explainer(who)
-        ground: Ground = explainer.ground
+        explainer = LiveAnswerContext(served, who).explainer(who)
+        ground: EvidenceIndex = explainer.ground
         for item in ("new", "3", "17", "9", "22", "5"):
             for claim in explainer.explain(who, item, attribute=False).evidence:
                 assert verify(claim, ground), claim
                 said += 1
     assert said > 30
-    other = LiveWorld(served, "u2").explainer("u2").ground
-    mine = list(LiveWorld(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
+    other = LiveAnswerContext(served, "u2").explainer("u2").ground
+    mine = list(LiveAnswerContext(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
     did = next(one for one in mine if one.kind == "did")
     assert not verify(did, other)  # nothing of it was told by anybody else
     assert not verify(did, served.words.now().ground) or served.row_of_user("u1") < 0

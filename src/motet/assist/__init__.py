@@ -2,20 +2,18 @@
 
 from motet.assist._answer import Answer, AnsweredItem, Conversation
 from motet.assist._ask import Assistant
+from motet.assist._context import BundleContext, ModelScores, World, joint_scores
+from motet.assist._likeness import spaces_of, tag_matrix
 from motet.assist._list_answer import LimitReport, ListAnswer, ListConflict, ListedItem, WayOut
 from motet.assist._list_limits import ListLimits, Quota
 from motet.assist._make_list import make_list
-from motet.assist._model_scores import ModelScores, joint_scores
 from motet.assist._relations import ItemRelations, RelationSettings, grown_relations, mine_relations
-from motet.assist._spaces import spaces_of
-from motet.assist._tags import tag_matrix
-from motet.assist._world import BundleWorld, World
 
 __all__ = [
     "Answer",
     "AnsweredItem",
     "Assistant",
-    "BundleWorld",
+    "BundleContext",
     "Conversation",
     "ItemRelations",
     "LimitReport",

@@ -9,17 +9,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._allowed import allowed
-from motet.assist._answer import Answer, AnsweredItem, Conversation
-from motet.assist._choose import choose
-from motet.assist._heard import Heard, contradicted, heard, parts_of
+from motet.assist._answer import (
+    Answer,
+    AnsweredItem,
+    Conversation,
+    Heard,
+    contradicted,
+    heard,
+    note,
+    parts_of,
+)
+from motet.assist._choose import choose, told
+from motet.assist._conditions import akin, allowed, likeness, match, nearest_alike, standardised
+from motet.assist._context import BundleContext, World
 from motet.assist._list_answer import ListAnswer
 from motet.assist._list_limits import ListLimits
 from motet.assist._make_list import make_list
-from motet.assist._match import akin, likeness, match, nearest_alike, standardised
-from motet.assist._notes import note
-from motet.assist._told import told
-from motet.assist._world import BundleWorld, World
 from motet.errors import LanguageError, RequestError
 from motet.explain import Explainer, Reason
 from motet.language import as_data
@@ -56,7 +61,7 @@ class Assistant:
         reader: Reader,
         meaning: Callable[[], MeaningIndex] | None = None,
     ) -> None:
-        self.world = BundleWorld(recommender, explainer)
+        self.world = BundleContext(recommender, explainer)
         self.recommender, self.explainer, self.reader = recommender, explainer, reader
         self._open_meaning = meaning
         self._index: MeaningIndex | None = None

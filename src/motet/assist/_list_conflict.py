@@ -13,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.assist._list_answer import ListConflict, WayOut
-from motet.assist._list_exact import solve_exactly
-from motet.assist._list_limits import Limit, count_limit
-from motet.assist._list_pool import ListPool
+from motet.assist._list_limits import Limit, ListPool, count_limit, smaller_part
 from motet.assist._list_problem import Solution, SumLimit, exact_sum
-from motet.assist._list_search import search
+from motet.assist._list_solve import search, solve_exactly
 from motet.assist._list_words import number, said
-from motet.assist._parts import smaller_part
 from motet.data import Catalogue
 
 __all__ = ["Explained", "Explainer", "Way"]

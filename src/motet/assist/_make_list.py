@@ -14,16 +14,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from motet.assist._likeness import tag_matrix
 from motet.assist._list_answer import LimitReport, ListAnswer, ListedItem
 from motet.assist._list_conflict import Explainer
-from motet.assist._list_limits import Limit, ListLimits, limits_of
-from motet.assist._list_pool import ListPool
+from motet.assist._list_limits import Limit, ListLimits, ListPool, limits_of, part_limits
 from motet.assist._list_problem import Solution, exact_sum
 from motet.assist._list_solve import solve
 from motet.assist._list_words import joined, said
-from motet.assist._parts import part_limits
 from motet.assist._relations import ItemRelations, mine_relations
-from motet.assist._tags import tag_matrix
 from motet.data import Catalogue
 from motet.errors import RequestError
 from motet.explain import said_title

@@ -1,25 +1,291 @@
-"""What moved the score: its difference from a baseline, divided among groups of features by Shapley values.
+"""What the model says with something taken away: scores without an item of the history, and Shapley values of groups of features.
 
-Legend of shapes: G groups, S = 2^G sets of groups.
+Legend of shapes: n variants, m items, B = n · m rows, G groups, S = 2^G sets of groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motet.errors import MissingExtraError
-from motet.explain._blocks import GROUPS, columns_of
-from motet.explain._probe import Probe
-from motet.explain._variants import users_with
-from motet.models import Inputs
+from motet.bundle import Bundle
+from motet.data import Batcher, Dataset, EntityTable, History, Ragged
+from motet.errors import DataError, MissingExtraError, ModelError
+from motet.models import Inputs, Outputs
+from motet.recommend import Moments
+from motet.schema import Entity, Schema, VectorFeature
 
-__all__ = ["TOLERANCE", "Attribution", "Attributor"]
+__all__ = [
+    "GROUPS",
+    "TOLERANCE",
+    "Attribution",
+    "Attributor",
+    "Columns",
+    "Probe",
+    "columns_of",
+    "history_of",
+    "items_without",
+    "ranking_task",
+    "users_with",
+]
+
+
+def history_of(data: Dataset, user: int) -> dict[str, NDArray[np.int32]]:
+    """What the model sees of a user's past: per sequence feature, rows of items, oldest first."""
+    found = {}
+    for name, history in data.histories.items():
+        start = int(history.items.offsets[user])
+        found[name] = history.items.values[start : start + int(history.known[user])]
+    return found
+
+
+def users_with(data: Dataset, user: int, pasts: Sequence[Mapping[str, NDArray[np.int32]]]) -> Dataset:
+    """A data set whose users are one user, once for each of several pasts.
+
+    Args:
+        data: The data set.
+        user: Row of the user.
+        pasts: Per variant and sequence feature, rows of items, oldest first.
+    """
+    n = len(pasts)
+    at = np.full(n, user, np.int64)
+    table = data.users
+    users = EntityTable(
+        table.codes[at],
+        table.numbers[at],
+        {name: lists.take(at) for name, lists in table.tags.items()},
+        table.vector_rows[at],
+    )
+    histories = {}
+    for name, history in data.histories.items():
+        lengths = np.array([len(past[name]) for past in pasts], np.int64)
+        values = np.concatenate([past[name] for past in pasts]).astype(np.int32)
+        known = lengths.astype(np.int32)
+        histories[name] = History(Ragged.from_lengths(values, lengths), history.before[:0], known, known)
+    return replace(data, users=users, histories=histories)
+
+
+def items_without(data: Dataset, item: int, tags: Sequence[Sequence[tuple[str, str]]]) -> Dataset:
+    """A data set with one item once more at its end for each of several sets of tags taken from it.
+
+    Args:
+        data: The data set.
+        item: Row of the item.
+        tags: Per variant (feature, value) of tags and categories.
+    """
+    table = data.items
+    at = np.full(len(tags), item, np.int64)
+    codes = table.codes[at]
+    layout = data.encoder.layout("item").codes
+    lists: dict[str, list[NDArray[np.int32]]] = {name: [] for name in table.tags}
+    for variant, gone in enumerate(tags):
+        for name in table.tags:
+            values = table.tags[name].take(at[:1]).values
+            lists[name].append(values[~np.isin(values, _rows(data, name, gone))])
+        for feature, value in gone:
+            if feature in layout:
+                column = layout.index(feature)
+                if codes[variant, column] in _rows(data, feature, [(feature, value)]):
+                    codes[variant, column] = data.encoder.vocabularies[feature].offset
+    longer = {}
+    for name, parts in lists.items():
+        old = table.tags[name]
+        lengths = np.concatenate([old.lengths(), [len(part) for part in parts]]).astype(np.int64)
+        longer[name] = Ragged.from_lengths(np.concatenate([old.values, *parts]).astype(np.int32), lengths)
+    items = EntityTable(
+        np.concatenate([table.codes, codes]),
+        np.concatenate([table.numbers, table.numbers[at]]),
+        longer,
+        np.concatenate([table.vector_rows, table.vector_rows[at]]),
+    )
+    return replace(data, items=items)
+
+
+def _rows(data: Dataset, feature: str, tags: Sequence[tuple[str, str]]) -> list[int]:
+    """Rows of the embedding table of some values of a feature."""
+    words = data.encoder.vocabularies[feature].words.words.to_list()
+    offset = data.encoder.vocabularies[feature].offset + 1
+    return [offset + words.index(value) for name, value in tags if name == feature and value in words]
+
+
+def ranking_task(schema: Schema) -> str:
+    """The task that items are ranked by: a retrieval task, else the first with a number to rank by.
+
+    Raises:
+        DataError: If there is none.
+    """
+    tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction"}
+    for kinds in (("retrieval",), ("binary", "regression")):
+        for name, task in tasks.items():
+            if task.kind in kinds:
+                return name
+    raise DataError(
+        f"the schema '{schema.name}' has no task to rank by", "add a binary, regression or retrieval task"
+    )
+
+
+class Probe:
+    """Scores of one task, before the link function.
+
+    Args:
+        bundle: The trained model and what it knows.
+        moment: The moment in which items are looked at.
+        items: Gives the items, where they are others than the bundle's, when they are first looked at.
+    """
+
+    def __init__(
+        self, bundle: Bundle, moment: Callable[[], Moments], items: Callable[[], Dataset] | None = None
+    ) -> None:
+        self.bundle, self.task = bundle, ranking_task(bundle.schema)
+        self._moment, self._items = moment, items
+
+    def past(self, user: int) -> dict[str, NDArray[np.int32]]:
+        """What the model sees of a user's past, per sequence feature."""
+        return history_of(self.bundle.data, user)
+
+    def with_pasts(
+        self, user: int, items: Sequence[int], pasts: Sequence[Mapping[str, NDArray[np.int32]]]
+    ) -> NDArray[np.float32]:
+        """Scores of items for a user with each of several pasts, [n, m]."""
+        if not len(pasts) or not len(items):
+            return np.zeros((len(pasts), len(items)), np.float32)
+        data = users_with(self.moment.data, user, pasts)
+        users = np.repeat(np.arange(len(pasts), dtype=np.int32), len(items))
+        rows = np.tile(np.asarray(items, np.int32), len(pasts))
+        return self.score(data, users, rows).reshape(len(pasts), len(items))
+
+    def without_tags(
+        self, user: int, item: int, tags: Sequence[Sequence[tuple[str, str]]]
+    ) -> NDArray[np.float32]:
+        """Scores of an item for a user without each of several sets of its tags, [n]."""
+        if not len(tags):
+            return np.zeros(0, np.float32)
+        data = items_without(self.moment.data, item, tags)
+        rows = np.arange(len(data.items) - len(tags), len(data.items), dtype=np.int32)
+        return self.score(data, np.full(len(tags), user, np.int32), rows)
+
+    @cached_property
+    def moment(self) -> Moments:
+        """The moment in which items are looked at."""
+        moment = self._moment()
+        if self._items is None:
+            return moment
+        data = self._items()
+        vectors = {name: data.vectors[name] for name in data.encoder.layout("item").vectors}
+        vectors = {**moment.data.vectors, **vectors}
+        return replace(moment, data=replace(moment.data, items=data.items, vectors=vectors))
+
+    def inputs(
+        self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, past: bool = True
+    ) -> Inputs:
+        """Input vectors of pairs of users and items, with their pasts or as if they had none."""
+        moment = self.moment
+        before = {
+            name: history.known[users] if past else np.zeros(len(users), np.int32)
+            for name, history in data.histories.items()
+        }
+        batch = Batcher(data).assemble(
+            users, items, before, np.zeros(len(users), np.int64), context=(moment.table, moment.scenario)
+        )
+        with torch.inference_mode():
+            inputs: Inputs = self.bundle.model.features(batch)
+        return inputs
+
+    def score(self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of pairs, [B]."""
+        with torch.inference_mode():
+            return self.read(self.bundle.model.outputs_of(self.inputs(data, users, items))).numpy()
+
+    def read(self, outputs: Outputs) -> Tensor:
+        """The score of each row of a model's outputs, [B]."""
+        if self.bundle.schema.tasks[self.task].kind != "retrieval":
+            return outputs.logits[self.task]
+        of_user, of_item = outputs.inputs.user_of_row, outputs.inputs.item_of_row
+        products: Tensor = (outputs.user_vectors[of_user] * outputs.item_vectors[of_item]).sum(1)
+        return products + outputs.item_bias[of_item]
+
+
+GROUPS = (
+    "history",
+    "user_id",
+    "profile",
+    "item_id",
+    "tags",
+    "numbers",
+    "text",
+    "vectors",
+    "graph",
+    "context",
+)
+"""What a score is divided among: the past, the id and the other features of the user; the id, the tags and
+categories, the numbers, the texts, the other vectors and the graph's vectors of the item; the moment."""
+
+Columns = dict[Entity, list[tuple[str, slice]]]
+
+
+def columns_of(bundle: Bundle) -> Columns:
+    """Per side of the input, the group and the columns of each of its blocks, in order.
+
+    Raises:
+        ModelError: If the model's inputs are not laid out so.
+    """
+    features = bundle.model.features
+    found: Columns = {}
+    for entity, width in (("user", features.widths.user), ("item", features.widths.item), ("interaction", features.widths.context)):  # fmt: skip
+        start, blocks = 0, []
+        for group, size in _blocks(bundle, entity):  # type: ignore[arg-type]
+            blocks.append((group, slice(start, start + size)))
+            start += size
+        if start != width:
+            raise ModelError(
+                f"the inputs of the {entity} are {width} columns wide, but {start} are known",
+                "attribute with the version that trained the model",
+            )
+        found[entity] = blocks  # type: ignore[index]
+    return found
+
+
+def _blocks(bundle: Bundle, entity: Entity) -> Iterator[tuple[str, int]]:
+    """Group and width of each block, in the order of the feature layer."""
+    schema, layout = bundle.schema, bundle.data.encoder.layout(entity)
+    d, vector_width = schema.model.width, schema.model.vector_width
+    for is_id in layout.is_id:
+        yield _group(entity, "item_id" if is_id else "tags"), d
+    for _ in layout.numbers:
+        yield _group(entity, "numbers"), 1
+    for _ in layout.tags:
+        yield _group(entity, "tags"), d
+    for name in layout.vectors:
+        feature = schema.features.of(entity)[name]
+        kind = "text" if feature.kind == "text" else "vectors"
+        if isinstance(feature, VectorFeature) and feature.source == "knowledge":
+            kind = "graph"
+        yield _group(entity, kind), vector_width
+    targets = [
+        name
+        for name in bundle.data.encoder.layout("user").sequences
+        if getattr(schema.features.user[name], "encoder", "") == "target"
+    ]
+    for name in layout.sequences:
+        yield "history", 1 if name in targets else d + 1
+    if entity == "interaction":
+        for _ in targets:
+            yield "history", d
+
+
+def _group(entity: Entity, kind: str) -> str:
+    if entity == "item":
+        return kind
+    if entity == "interaction":
+        return "context"
+    return "user_id" if kind == "item_id" else "profile"
+
 
 TOLERANCE = 1e-3
 """Largest part of max(1, score − baseline, both ways) that the sum of the attributions may be off: float32."""
@@ -114,8 +380,8 @@ class Attributor:
         if past is not None and user >= 0:
             data, at = users_with(data, user, [past]), 0
         pair = np.array([at], np.int32), np.array([item], np.int32)
-        full = self.probe.inputs(data, *pair, past=user >= 0)
         empty = self.probe.inputs(data, *pair, past=False)
+        full = self.probe.inputs(data, *pair) if user >= 0 else empty
         mean_user, mean_item, mean_context = self._means()
         real_user = full.user if user >= 0 else self._with(mean_user, empty.user, "user", "history")
         sides = {
@@ -123,8 +389,13 @@ class Attributor:
             "item": (full.item, mean_item),
             "interaction": (full.context, self._with(mean_context, empty.context, "interaction", "history")),
         }
+        # A group whose columns are as in the baseline moves nothing. The model is not asked with and without
+        # it: kernels may round two equal rows of one batch differently, and its part is 0, not almost 0.
         g = len(self.groups)
-        sets = (torch.arange(2**g)[:, None] // 2 ** torch.arange(g)) % 2 == 1  # [S, G]
+        moving = self._moving(sides) | ({"context"} if bool((full.scenario != 0).any()) else set())
+        active = torch.tensor([group in moving for group in self.groups])
+        every = (torch.arange(2**g)[:, None] // 2 ** torch.arange(g)) % 2 == 1  # [S, G]
+        sets, asked = torch.unique(every & active, dim=0, return_inverse=True)
         mixed = {}
         for entity, (real, base) in sides.items():
             on = torch.zeros(len(sets), real.shape[1], dtype=torch.bool)
@@ -147,7 +418,16 @@ class Attributor:
         )
         model = self.probe.bundle.model
         with torch.inference_mode():
-            return self.probe.read(model.outputs_of(inputs))
+            return self.probe.read(model.outputs_of(inputs))[asked]
+
+    def _moving(self, sides: Mapping[str, tuple[Tensor, Tensor]]) -> set[str]:
+        """Groups of which a column is another than in the baseline."""
+        return {
+            group
+            for entity, (real, base) in sides.items()
+            for group, columns in self._columns[entity]  # type: ignore[index]
+            if not torch.equal(real[:, columns], base[:, columns])
+        }
 
     def _visible(self, mixed: dict[str, Tensor]) -> dict[str, Tensor]:
         """What each task on items or users sees of the mixed inputs."""

@@ -5,11 +5,58 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
+from typing import Final
 
-from motet.explain._allowed import AGENTS, NEGATORS, NEUTRAL, NUMBER_WORDS, STRONG
-from motet.explain._sentence import Sentence
+from motet.explain._claim import Sentence
 
 __all__ = ["english_findings"]
+
+# Words that a rephrased sentence may use beside those of its claim: they say nothing of their own.
+_NEUTRAL: Final = frozenset(
+    """
+    a an the this that these those it its itself is are was were be been being has have had do does did
+    of to in on at by for from with as and or so too also well just here there which who whom whose what
+    while because since if then than you your yours will would can could may might
+    ones give given look looking see take found find
+    recommend recommended recommendation suggest suggested suggestion pick picked choose chosen
+    reason reasons why how thing things title titles selection among within including include includes
+    fit fits match matches matching similar similarly along alongside together
+    both same kind kinds sort type
+    """.split()  # noqa: SIM905 (read as a list of words)
+)
+
+# "not", and whatever turns a statement round or makes it small
+_NEGATORS: Final = frozenset(
+    """
+    not no never none nothing nobody without hardly barely scarcely seldom rarely neither nor unlike cannot
+    except excluding lacks lack lacking fail fails failed dislike disliked dislikes hate hated hates avoid
+    avoided avoids against despite although though instead few fewer less least below lower under worse worst
+    bad poor boring far farther distant different unrelated opposite contrary only but
+    """.split()  # noqa: SIM905
+)
+
+# what makes a statement stronger or wider than it is
+_STRONG: Final = frozenset(
+    """
+    all every everyone everybody everything always often usually mostly most many much several some any more
+    best better higher above top greatest favourite favorite very really truly highly extremely absolutely
+    perfect definitely certainly surely must exactly nearly almost about around over half twice double triple
+    third quarter dozen majority percent
+    """.split()  # noqa: SIM905
+)
+
+_AGENTS: Final = frozenset(
+    "others people user users viewer viewers customers fans everyone critics we us our i me my he she they them their".split()  # noqa: SIM905
+)
+
+_NUMBER_WORDS: Final = {
+    word: value
+    for value, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+    )
+} | {
+    "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "hundred": 100, "thousand": 1000,
+}  # fmt: skip
 
 _QUOTED = re.compile(r"[“\"”]([^“”\"]*)[“\"”]")
 _TOKEN = re.compile(
@@ -117,7 +164,7 @@ def _number(token: str) -> str | None:
     """A number as digits, whichever way it is written; None for any other token."""
     if token[0].isdigit():
         return token.replace(",", "")
-    value = NUMBER_WORDS.get(token.lower())
+    value = _NUMBER_WORDS.get(token.lower())
     return None if value is None or token.lower() == "one" else str(value)
 
 
@@ -168,9 +215,9 @@ def _words(
             continue
         if word in tags and word not in own:
             yield "tag", token
-        elif word in STRONG or word in NEGATORS:
+        elif word in _STRONG or word in _NEGATORS:
             continue  # held against the source as a whole
-        elif word in AGENTS and word not in own:
+        elif word in _AGENTS and word not in own:
             yield "relation", token
         elif word == "one" and place and said[place - 1].lower() in ("this", "another", "that"):
             continue
@@ -178,7 +225,7 @@ def _words(
             yield "number", token
         elif token[0].isupper() and not begins:
             yield "name", token
-        elif word not in NEUTRAL and word not in own:
+        elif word not in _NEUTRAL and word not in own:
             yield "word", token
 
 
@@ -187,12 +234,12 @@ def _polarity(said: Sequence[str], source: Sequence[str]) -> Iterator[tuple[str,
     here, there = ([token.lower() for token in tokens] for tokens in (said, source))
 
     def negations(words: Sequence[str]) -> list[str]:
-        return sorted(word for word in words if word in NEGATORS or word.endswith(("n't", "n’t")))
+        return sorted(word for word in words if word in _NEGATORS or word.endswith(("n't", "n’t")))
 
     if negations(here) != negations(there):
         yield "polarity", " ".join(set(negations(here)) ^ set(negations(there))) or "negations"
     for word in here:
-        if word in STRONG and word not in there:
+        if word in _STRONG and word not in there:
             yield "polarity", word
 
 
@@ -212,7 +259,7 @@ def _relations(
         if found and not pattern.search(" ".join(source)):
             yield "relation", found.group()
     # what no way of saying it leaves out: whose liking it is, whose view, "rated" beside "liked"
-    small = (NEUTRAL - {"you"}) | NEGATORS | STRONG
+    small = (_NEUTRAL - {"you"}) | _NEGATORS | _STRONG
     for word in sorted(everywhere - small - here):
         if word[0].isalpha():
             yield "missing", word
@@ -238,5 +285,5 @@ def _relations(
 
 def _content(tokens: Sequence[str]) -> set[str]:
     """Words of a source that carry a relation of the graph: neither small words nor verbs of liking."""
-    small = NEUTRAL | NEGATORS | STRONG | {"like", "liked", "shares", "share"}
+    small = _NEUTRAL | _NEGATORS | _STRONG | {"like", "liked", "shares", "share"}
     return {t.lower() for t in tokens if t[0].isalpha() and t.lower() not in small}

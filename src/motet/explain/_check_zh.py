@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence, Set
+from typing import Final
 
-from motet.explain._allowed import NEGATORS_ZH, NEUTRAL_ZH
-from motet.explain._sentence import Sentence
+from motet.explain._claim import Sentence
 
 __all__ = ["chinese_findings"]
+
+# Words that a rephrased sentence may use beside those of its claim: they say nothing of their own.
+_NEUTRAL: Final = frozenset(
+    "的了也在和与你它这那部件是有为因而且所以里中把被给对于到一个样类型推荐选择想可能会，。、：；"
+)
+
+_NEGATORS: Final = frozenset("不没无非未否别少但却只仅")
 
 _QUOTED = re.compile(r"《([^《》]*)》|“([^“”]*)”|\"([^\"]*)\"")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -37,11 +44,11 @@ def chinese_findings(
     said, source = _plain(text, sentence.names), _plain(sentence.template, sentence.names)
     others = [_plain(one, sentence.names) for one in renderings]
     yield from _numbers(said, source, others)
-    known = set("".join(others)) | NEUTRAL_ZH
+    known = set("".join(others)) | _NEUTRAL
     for character in dict.fromkeys(said):
         if character not in known and not character.isspace():
             yield "word", character
-    here, there = ([c for c in one if c in NEGATORS_ZH] for one in (said, source))
+    here, there = ([c for c in one if c in _NEGATORS] for one in (said, source))
     if sorted(here) != sorted(there):
         yield "polarity", "".join(set(here) ^ set(there)) or "negations"
     yield from _order(said, source, sentence)

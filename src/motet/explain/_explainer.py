@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -15,22 +15,87 @@ from motet.bundle import Bundle
 from motet.data import TextToVectors, WordIndex
 from motet.errors import DataError
 from motet.explain._attribution import Attribution, Attributor
-from motet.explain._choose import choose
-from motet.explain._claim import CLAIM_KINDS, Claim, ClaimKind
-from motet.explain._explanation import Description, Explanation, Reason
-from motet.explain._from_model import by_influence, falls_of, moved_claims
-from motet.explain._ground import Ground, Taste
-from motet.explain._render import join_sentences, render
-from motet.explain._rephrase import rephrase
-from motet.explain._sentence import Sentence
-from motet.explain._sources import ABOUT_ITEM, OF_CATALOGUE, find_claims
-from motet.explain._tones import Language, Tone
+from motet.explain._claim import CLAIM_KINDS, Claim, ClaimKind, Language, Sentence, Tone
+from motet.explain._evidence import EvidenceIndex, Taste
+from motet.explain._sentences import choose, join_sentences, render, rephrase
+from motet.explain._sources import ABOUT_ITEM, OF_CATALOGUE, by_influence, falls_of, find_claims, moved_claims
 from motet.knowledge import KnowledgeGraph
 from motet.language import Generator
 from motet.recommend import Moments, Recommender
 from motet.schema import nearest, require_known
 
-__all__ = ["Explainer"]
+__all__ = ["Description", "Explainer", "Explanation", "Reason"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is shown to a user, in words.
+
+    Attributes:
+        user: Id of the user, as asked.
+        item: Id of the item.
+        text: One to three sentences; empty only where nothing at all is known of the item.
+        sentences: Each with the claim behind it.
+        language: Of the text.
+        written_by: ``templates``, or the name of the generator where any sentence of it was kept.
+        fallback: Sentences of a generator that were refused or missing, and so are the templates' own.
+        note: Why a generator wrote nothing; empty otherwise.
+    """
+
+    user: str
+    item: str
+    text: str
+    sentences: tuple[Sentence, ...]
+    language: Language
+    written_by: str = "templates"
+    fallback: int = 0
+    note: str = ""
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What the sentences say."""
+        return tuple(sentence.claim for sentence in self.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything found about a user and an item.
+
+    Attributes:
+        reason: In words.
+        evidence: Every claim found, the strongest first; all of them true, most of them not told.
+        attribution: What moved the score; None if it was not asked for.
+    """
+
+    reason: Reason
+    evidence: tuple[Claim, ...]
+    attribution: Attribution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an item is, in words, from the catalogue and the graph alone.
+
+    Attributes:
+        item: Id of the item.
+        title: What it is called.
+        text: Some sentences.
+        sentences: Each with the claim behind it.
+        language: Of the text.
+        written_by: As of :class:`Reason`.
+        fallback: Likewise.
+        note: Likewise.
+    """
+
+    item: str
+    title: str
+    text: str
+    sentences: tuple[Sentence, ...]
+    language: Language
+    written_by: str = "templates"
+    fallback: int = 0
+    note: str = ""
+
 
 Answer = TypeVar("Answer", Reason, Description)
 
@@ -69,11 +134,11 @@ class Explainer:
         self.generator, self.time_limit_s = generator, time_limit_s
         self.bundle = recommender.bundle
         self._moment_seen: Moments | None = None
-        self.ground = Ground(self.bundle, self._moment, graph)
+        self.ground = EvidenceIndex(self.bundle, self._moment, graph)
         self._users, self._items = WordIndex(self.bundle.data.user_ids), WordIndex(self.bundle.data.item_ids)
         self._place: Callable[[str], int] = self._row_in_bundle
 
-    def on(self, ground: Ground, place: Callable[[str], int]) -> Explainer:
+    def on(self, ground: EvidenceIndex, place: Callable[[str], int]) -> Explainer:
         """The same explainer on another ground, such as one that has grown since the model was trained.
 
         Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,16 +16,52 @@ from numpy.typing import NDArray
 from motet.bundle import Bundle
 from motet.data import Behaviour, Catalogue, Dataset, Ragged, WordIndex, behaviour_of, liking
 from motet.errors import DataError
-from motet.explain._past_events import PastEvents
-from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, Support
-from motet.explain._profile_settings import ProfileSettings
+from motet.explain._evidence import Told
+from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, ProfileSettings, Support
 from motet.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
-from motet.explain._told import Told
-from motet.explain._trait_coder import TraitCoder
-from motet.explain._traits import traits_of
+from motet.explain._traits import TraitCoder, traits_of
 from motet.language import clean_text
 
-__all__ = ["Profiler", "wilson"]
+__all__ = ["PastEvents", "Profiler", "wilson"]
+
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvents:
+    """Events of one user, oldest first.
+
+    Attributes:
+        items: Rows of their items, int64 [n].
+        time_us: When, microseconds since 1970, [n].
+        aged_us: The same on the clock by which events age, [n].
+        likes: 1 for a like, 0 for none, NaN where it was not said, [n].
+    """
+
+    items: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    aged_us: NDArray[np.int64]
+    likes: NDArray[np.float64]
+
+    def with_told(self, told: Told, half_life_days: float | None) -> PastEvents:
+        """Further events, in their places by time.
+
+        Args:
+            told: They.
+            half_life_days: The clock stands still in a pause between these events and those, but for so many days.
+        """
+        time = told.time_us
+        if half_life_days is None:
+            time = np.zeros(len(told), np.int64)
+        aged = time
+        if len(self.time_us) and len(told) and half_life_days is not None:
+            pause = int(time.min() - self.time_us.max())
+            aged = time - max(0, pause - round(half_life_days * _DAY_US))
+        items, times = np.concatenate([self.items, told.items]), np.concatenate([self.time_us, time])
+        clock, likes = np.concatenate([self.aged_us, aged]), np.concatenate([self.likes, told.likes])
+        order = np.argsort(times, kind="stable")
+        return PastEvents(items[order], times[order], clock[order], likes[order])
+
 
 _Z95: Final = 1.959963984540054
 _CERTAINTIES: Final[tuple[Certainty, ...]] = ("a hint", "fairly sure", "sure")
@@ -173,12 +210,21 @@ class Profiler:
         avoids = np.zeros(tastes.likes.shape, np.int64)
         if tastes.aversion is not None:
             strong = (tastes.aversion.value <= _HALVED) & (2 * tastes.likes < tastes.labelled)
+            strong &= tastes.likes < tastes.aversion.share * tastes.labelled
             above = 1 - tastes.aversion.below
             avoids = np.where(strong, _levels(above, tastes.labelled >= fewest, words), 0)
         likes = _levels(tastes.liking.below, tastes.likes >= fewest, words)
         # who picks much of what it does not like, does not like it
         likes = np.where((tastes.liking.value > 0) & (avoids < _FAIRLY_SURE), likes, 0)
-        return {"likes": likes, "avoids": np.where(likes > 0, 0, avoids)}
+        chooses = np.zeros_like(likes)
+        if tastes.outcome is not None:
+            # what is often picked makes up much of the likes even where it pleases less than expected
+            below = (likes > 0) & (tastes.likes < tastes.outcome.share * tastes.labelled)
+            often = (tastes.choice.value > 0) & (tastes.events >= self.population.share * tastes.of_events)
+            picked = _levels(tastes.choice.below, tastes.events >= fewest, words)
+            chooses = np.where(below & often, picked, 0)
+            likes = np.where(below, 0, likes)
+        return {"likes": likes, "chooses": chooses, "avoids": np.where(likes + chooses > 0, 0, avoids)}
 
     def _past(self, events: slice) -> PastEvents:
         behaviour = self.behaviour
@@ -195,7 +241,11 @@ class Profiler:
     ) -> Profile:
         times, items, likes = past.time_us, past.items, past.likes
         interests = []
-        by_polarity: dict[Polarity, LogOdds | None] = {"likes": tastes.liking, "avoids": tastes.aversion}
+        by_polarity: dict[Polarity, LogOdds | None] = {
+            "likes": tastes.liking,
+            "chooses": tastes.choice,
+            "avoids": tastes.aversion,
+        }
         for polarity, odds in by_polarity.items():
             if odds is None:
                 continue
@@ -234,16 +284,20 @@ class Profiler:
     ) -> Interest:
         items, likes = past.items, past.likes
         bears = self._bears(v)[items]
-        at = np.flatnonzero(bears & (likes == (1 if polarity == "likes" else 0)))[::-1]
+        counted = np.ones(len(likes), bool) if polarity == "chooses" else likes == (polarity == "likes")
+        at = np.flatnonzero(bears & counted)[::-1]
         labelled, liked = int(tastes.labelled[place, v]), int(tastes.likes[place, v])
-        expected = tastes.outcome if polarity == "likes" else tastes.aversion
+        expected = tastes.aversion if polarity == "avoids" else tastes.outcome
+        share, others = liked / max(int((likes == 1).sum()), 1), self.population.like_share
+        if polarity == "chooses":
+            share, others = int(bears.sum()) / max(len(items), 1), self.population.share
         evidence = list(dict.fromkeys(items[at].tolist()))[:_EVIDENCE]
         support = Support(
             events=int(bears.sum()),
             labelled=labelled,
             likes=liked,
-            share=liked / max(int((likes == 1).sum()), 1),
-            share_of_others=float(self.population.like_share[v]),
+            share=share,
+            share_of_others=float(others[v]),
             expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
             like_interval=wilson(liked, labelled) if labelled else None,
             items=tuple(self._ids[item] for item in evidence),

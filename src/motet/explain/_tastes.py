@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, expit, logit
 
 from motet.data import Behaviour
-from motet.explain._profile_settings import ProfileSettings
+from motet.explain._profile import ProfileSettings
 from motet.explain._traits import Traits
 
 __all__ = ["LogOdds", "Population", "Tastes", "age_weights", "false_discovery", "population_of", "tastes_of"]
@@ -103,6 +103,7 @@ class Tastes:
         events: Events with the trait.
         labelled: Those of them that are labelled.
         likes: Those of them that are likes.
+        of_events: All events of each user, [U, 1].
     """
 
     liking: LogOdds
@@ -112,6 +113,7 @@ class Tastes:
     events: Floats
     labelled: Floats
     likes: Floats
+    of_events: Floats
 
 
 def population_of(behaviour: Behaviour, likes: Floats, traits: Traits) -> Population:
@@ -211,7 +213,7 @@ def tastes_of(
         aversion = _against(likes_of, labelled_of, np.minimum(expected, population.like_rate), beta)
     plain = np.ones_like(weight)
     counts = (summed(plain), summed(plain * said), summed(plain * liked))
-    return Tastes(liking, choice, outcome, aversion, *counts)
+    return Tastes(liking, choice, outcome, aversion, *counts, total(plain))
 
 
 def _against(counts: Floats, of: Floats, share: Floats, prior: float) -> LogOdds:

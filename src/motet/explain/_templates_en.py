@@ -8,7 +8,7 @@ there only where the numbers bear the words beside them out. A slot with a capit
 from collections.abc import Mapping
 from typing import Final
 
-from motet.explain._tones import Templates
+from motet.explain._claim import Templates
 
 __all__ = ["ALSO_TRUE", "ENGLISH"]
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from motet.explain._tones import Templates
+from motet.explain._claim import Templates
 
 __all__ = ["CHINESE"]
 

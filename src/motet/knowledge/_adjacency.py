@@ -1,16 +1,17 @@
-"""Facts as edges that can be walked both ways, in arrays.
+"""The facts of a graph as edges, and the most informative paths along them, without a loop over edges.
 
-Legend of shapes: E entities, R relations, F facts, A = 2F edges (each fact seen from both its ends).
+Legend of shapes: E entities, F facts, R relations, A = 2F edges (each fact seen from both its ends), H items of a history.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Adjacency"]
+__all__ = ["Adjacency", "Found", "find_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,170 @@ class Adjacency:
 def _inverse_log(count: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float32]:
     weight: NDArray[np.float32] = (1 / np.log2(1 + np.maximum(count, 1))).astype(np.float32)
     return weight
+
+
+_HUB_WEIGHT = 1 / np.log2(1 + 500)
+"""Paths of three steps do not go through entities with more than 500 neighbours: they say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Paths as edges.
+
+    Attributes:
+        source: Position of the start in the history, [n].
+        edges: Positions of edges in the adjacency, −1 where a path has none; the first leaves the source,
+            the last leaves the *target*, the middle one leaves the entity that the last one leads to,
+            [n, 3].
+        score: Informativeness, falling, float32 [n].
+    """
+
+    source: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    score: NDArray[np.float32]
+
+
+def find_paths(
+    adjacency: Adjacency,
+    sources: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    target: int,
+    *,
+    k: int,
+    max_hops: int,
+) -> Found:
+    r"""Find the k best paths from any source to the target.
+
+    .. math:: s = w_h \prod_x \frac{1}{\log_2(1 + d_x)}
+              \Bigl(\prod_{l=1}^{L} \frac{1}{\log_2(1 + \bar d_{r_l})}\Bigr)^{1/L}
+
+    over the entities x in between with :math:`d_x` neighbours and the relations :math:`r_l` of the L
+    steps, of which :math:`\bar d_r` facts on average share one entity. Of several relations between the
+    same entities one is told, the same on both sides if there is one; a path of three steps is told only
+    where its first entity is no neighbour of the target. Paths visit no entity twice.
+
+    Args:
+        adjacency: The edges.
+        sources: Entities of the history, [H]; −1 for items without one.
+        weights: Weight of each, [H].
+        target: Entity of the item.
+        k: Paths at the most.
+        max_hops: Steps at the most: 1, 2 or 3.
+    """
+    at = np.flatnonzero((sources >= 0) & (sources != target) & (weights > 0))
+    owner, first = adjacency.edges(sources[at])
+    owner = at[owner]
+    dest, side = adjacency.entity[first], adjacency.side[first]
+    factor = weights[owner]
+    parts = [_direct(adjacency, owner, first, factor, target)]
+    if max_hops >= 2:
+        ahead = dest != target
+        owner, first, dest, side, factor = (x[ahead] for x in (owner, first, dest, side, factor))
+        _, last = adjacency.edges(np.array([target], np.int32))
+        last = last[adjacency.entity[last] != target]
+        near = np.unique(adjacency.entity[last])
+        meets = np.isin(dest, near)
+        parts.append(_meeting(adjacency, owner[meets], first[meets], factor[meets], last))
+        if max_hops >= 3:
+            far = ~meets
+            parts.append(
+                _through_two(
+                    adjacency, owner[far], first[far], factor[far], sources, last, np.append(near, target)
+                )
+            )
+    source = np.concatenate([p.source for p in parts])
+    edges = np.concatenate([p.edges for p in parts])
+    score = np.concatenate([p.score for p in parts])
+    order = np.lexsort((edges[:, 2], edges[:, 1], edges[:, 0], source, -score))[:k]
+    return Found(source[order], edges[order], score[order])
+
+
+def _direct(
+    adjacency: Adjacency,
+    owner: NDArray[np.int64],
+    first: NDArray[np.int64],
+    factor: NDArray[np.float32],
+    target: int,
+) -> Found:
+    hit = adjacency.entity[first] == target
+    owner, first = owner[hit], first[hit]
+    none = np.full(len(first), -1, np.int64)
+    score = factor[hit] * adjacency.side_weight[adjacency.side[first]]
+    return Found(owner, np.stack([first, none, none], 1), score)
+
+
+def _meeting(
+    adjacency: Adjacency,
+    owner: NDArray[np.int64],
+    first: NDArray[np.int64],
+    factor: NDArray[np.float32],
+    last: NDArray[np.int64],
+) -> Found:
+    """Source → x ← target: one path a pair (source, x)."""
+    left, right = _join(adjacency.entity[first], adjacency.entity[last])
+    first, owner, factor, last = first[left], owner[left], factor[left], last[right]
+    side, other = adjacency.side[first], adjacency.side[last]
+    through = adjacency.entity[first]
+    weight = adjacency.side_weight[side] * adjacency.side_weight[other]
+    score = factor * adjacency.entity_weight[through] * np.sqrt(weight)
+    best = _first_of_each(owner, through, (other, side, -score, side != other))
+    none = np.full(len(best), -1, np.int64)
+    return Found(owner[best], np.stack([first[best], none, last[best]], 1), score[best])
+
+
+def _through_two(
+    adjacency: Adjacency,
+    owner: NDArray[np.int64],
+    first: NDArray[np.int64],
+    factor: NDArray[np.float32],
+    sources: NDArray[np.int32],
+    last: NDArray[np.int64],
+    closed: NDArray[np.int32],
+) -> Found:
+    """Source → x ← y ← target, the two best y of each x, so that one is left where the other is the source."""
+    last = last[adjacency.entity_weight[adjacency.entity[last]] >= _HUB_WEIGHT]
+    position, middle = adjacency.edges(adjacency.entity[last])
+    last = last[position]
+    x = adjacency.entity[middle]
+    keep = ~np.isin(x, closed) & (adjacency.entity_weight[x] >= _HUB_WEIGHT)
+    last, middle, x = last[keep], middle[keep], x[keep]
+    y = adjacency.entity[last]
+    # the middle edge leaves y; between two entities in between, the rarer side counts
+    gain = adjacency.side_weight[adjacency.side[middle]] * adjacency.side_weight[adjacency.side[last]]
+    rank = adjacency.entity_weight[y] * np.cbrt(gain)
+    best = _first_of_each(x, y, (last, middle, -rank))
+    best = best[np.lexsort((y[best], -rank[best], x[best]))]
+    nth = np.arange(len(best)) - np.searchsorted(x[best], x[best])
+    best = best[nth < 2]
+    last, middle, x, y, gain = last[best], middle[best], x[best], y[best], gain[best]
+    left, right = _join(adjacency.entity[first], x)
+    other = sources[owner[left]] != y[right]
+    left, right = left[other], right[other]
+    owner, first, factor = owner[left], first[left], factor[left]
+    through = adjacency.entity[first]
+    told = adjacency.side_weight[adjacency.side[first]] * gain[right]
+    score = factor * adjacency.entity_weight[through] * adjacency.entity_weight[y[right]] * np.cbrt(told)
+    best = _first_of_each(owner, through, (adjacency.side[first], y[right], -score))
+    edges = np.stack([first[best], middle[right][best], last[right][best]], 1)
+    return Found(owner[best], edges, score[best])
+
+
+def _join(left: NDArray[np.int32], right: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of all pairs of equal values."""
+    order = np.argsort(right, kind="stable")
+    ordered = right[order]
+    start = np.searchsorted(ordered, left, "left")
+    count = np.searchsorted(ordered, left, "right") - start
+    at = np.repeat(np.arange(len(left)), count)
+    within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+    return at, order[np.repeat(start, count) + within]
+
+
+def _first_of_each(a: NDArray[Any], b: NDArray[Any], keys: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+    """Of all rows with the same (a, b) the first by the keys, of which the last one weighs most."""
+    order = np.lexsort((*keys, b, a))
+    a, b = a[order], b[order]
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
+    chosen: NDArray[np.int64] = order[fresh]
+    return chosen

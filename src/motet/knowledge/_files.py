@@ -1,8 +1,10 @@
-"""A graph on disk: arrays in safetensors, words in Parquet, nothing that runs code."""
+"""A graph from its files: triples and links as they are given, and the files of a bundle."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,309 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from motet.data import WordIndex
-from motet.errors import KnowledgeError
+from motet.data import Account, WordIndex, as_words, read_table
+from motet.errors import DataError, KnowledgeError
 from motet.knowledge._graph import KnowledgeGraph
+from motet.schema import KnowledgeSettings, Schema, nearest, require_known
 
-__all__ = ["KNOWLEDGE_FILES", "read_written_knowledge", "write_knowledge"]
+__all__ = ["KNOWLEDGE_FILES", "Folded", "fold", "read_knowledge", "read_written_knowledge", "write_knowledge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Facts, each once, with relations renumbered.
+
+    Attributes:
+        heads: int32 [F], sorted by (head, relation, tail).
+        relation: int32 [F].
+        tails: int32 [F].
+        relations: Names of the relations that are left, in order of the alphabet.
+        inverses: For each of them the name of the same relation from the other side; its own name if it
+            reads the same from both sides, None if it has none.
+        aliases: Every relation that was folded into another, and that other one.
+    """
+
+    heads: NDArray[np.int32]
+    relation: NDArray[np.int32]
+    tails: NDArray[np.int32]
+    relations: tuple[str, ...]
+    inverses: tuple[str | None, ...]
+    aliases: Mapping[str, str]
+
+
+def fold(
+    heads: NDArray[np.int32],
+    relation: NDArray[np.int32],
+    tails: NDArray[np.int32],
+    names: Sequence[str],
+    is_item: NDArray[np.bool_],
+    given: Mapping[str, str],
+) -> Folded:
+    """Fold inverse relations into one another.
+
+    Of a named pair the other stays; of one that was found, the relation whose heads are items more often,
+    or else the first in the alphabet.
+
+    Args:
+        heads: Entities, [F].
+        relation: Codes, [F].
+        tails: Entities, [F].
+        names: Name of each code.
+        is_item: Whether each entity is an item, [E].
+        given: Inverses that are named, each relation to its other; further ones are found: a relation
+            whose reversed pairs are exactly another's, or its own.
+
+    Raises:
+        KnowledgeError: If a named relation is not in the triples.
+    """
+    for pair in given.items():
+        for name in pair:
+            require_known(name, names, "knowledge.inverses: the relation", KnowledgeError)
+    n = len(is_item)
+    pairs = [np.unique(heads[of].astype(np.int64) * n + tails[of]) for of in _by_code(relation, len(names))]
+    back = [np.sort(p % n * n + p // n) for p in pairs]
+    inverse = _given_inverses(names, given)
+    signature = {(len(p), p.tobytes()): code for code, p in reversed(list(enumerate(pairs))) if len(p)}
+    for code in range(len(names)):
+        if code in inverse or not len(pairs[code]):
+            continue
+        if np.array_equal(pairs[code], back[code]):
+            inverse[code] = code
+            continue
+        other = signature.get((len(back[code]), back[code].tobytes()))
+        if other is not None and other not in inverse:
+            inverse[code], inverse[other] = other, code
+    share = np.bincount(relation, weights=is_item[heads], minlength=len(names)).astype(np.float64)
+    kept = _kept(names, inverse, share, given)
+    return _renumbered(heads, relation, tails, names, inverse, kept)
+
+
+def _by_code(relation: NDArray[np.int32], n: int) -> list[NDArray[np.int64]]:
+    order = np.argsort(relation, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(relation, minlength=n))[:-1])
+
+
+def _given_inverses(names: Sequence[str], given: Mapping[str, str]) -> dict[int, int]:
+    code = {name: at for at, name in enumerate(names)}
+    inverse: dict[int, int] = {}
+    for name, other in given.items():
+        inverse[code[name]] = code[other]
+        inverse.setdefault(code[other], code[name])
+    return inverse
+
+
+def _kept(
+    names: Sequence[str], inverse: Mapping[int, int], share: NDArray[np.float64], given: Mapping[str, str]
+) -> dict[int, int]:
+    """For each relation the one that stands for it: itself or its inverse."""
+    kept = {}
+    code = {name: at for at, name in enumerate(names)}
+    named = {code[name]: code[other] for name, other in given.items()}
+    for at in range(len(names)):
+        if at in named:  # several may be named inverses of one, which then stands for all of them
+            kept[at] = named[at]
+        elif at in named.values():
+            kept[at] = at
+        else:
+            other = inverse.get(at, at)
+            kept[at] = min(at, other, key=lambda c: (-share[c], names[c]))
+    return kept
+
+
+def _renumbered(
+    heads: NDArray[np.int32],
+    relation: NDArray[np.int32],
+    tails: NDArray[np.int32],
+    names: Sequence[str],
+    inverse: Mapping[int, int],
+    kept: Mapping[int, int],
+) -> Folded:
+    left = sorted(set(kept.values()), key=lambda code: names[code])
+    number = {code: at for at, code in enumerate(left)}
+    to = np.array([number[kept[code]] for code in range(len(names))], np.int32)
+    turned = np.array([kept[code] != code for code in range(len(names))])
+    symmetric = np.array([inverse.get(code) == code for code in left])
+    turn = turned[relation]
+    heads, tails = np.where(turn, tails, heads), np.where(turn, heads, tails)
+    relation = to[relation]
+    swap = symmetric[relation] & (heads > tails) if left else np.zeros(0, bool)
+    heads, tails = np.where(swap, tails, heads), np.where(swap, heads, tails)
+    facts = np.unique(np.stack([heads, relation, tails], 1), axis=0).astype(np.int32)
+    return Folded(
+        heads=np.ascontiguousarray(facts[:, 0]),
+        relation=np.ascontiguousarray(facts[:, 1]),
+        tails=np.ascontiguousarray(facts[:, 2]),
+        relations=tuple(names[code] for code in left),
+        inverses=tuple(names[inverse[code]] if code in inverse else None for code in left),
+        aliases={names[code]: names[other] for code, other in kept.items() if code != other},
+    )
+
+
+def read_knowledge(
+    schema: Schema, directory: str | Path, item_ids: pl.Series, account: Account | None = None
+) -> KnowledgeGraph:
+    """Read the graph of a schema's ``knowledge`` section, and link it to a catalogue.
+
+    Rows with an empty cell, rows that stand twice and triples of an entity with itself are left out;
+    links to items that the catalogue does not have, and to entities without facts, are kept out of the
+    way. All of it is counted in the account.
+
+    Args:
+        schema: Has a ``knowledge`` section.
+        directory: Where its files are.
+        item_ids: Key of each item, in row order, as ``Dataset.item_ids``.
+        account: Takes note of what was left out.
+
+    Raises:
+        KnowledgeError: If a file is missing or empty, lacks a column, links one item to two entities,
+            links no item of the catalogue, or a setting names a relation that is not there.
+    """
+    if schema.knowledge is None:
+        raise KnowledgeError("the schema has no 'knowledge' section", "name the triples: knowledge.triples")
+    settings, directory = schema.knowledge, Path(directory)
+    account = account if account is not None else Account()
+    triples = _triples(schema, settings.triples, directory, account)
+    relations = triples["relation"].unique().sort().to_list()
+    for where, named in (
+        ("knowledge.relations: the relation", settings.relations),
+        *((f"knowledge.hide.{task}: the relation", hidden) for task, hidden in settings.hide.items()),
+    ):
+        for name in named:
+            require_known(name, relations, where, KnowledgeError)
+    links = _links(schema, settings, directory, item_ids, account)
+    index = WordIndex(pl.concat([triples["head"], triples["tail"]]).unique().sort())
+    item_entity = index.rows(links)
+    account.note(
+        settings.links or "items",
+        "entity",
+        "a link to an entity without facts",
+        "the item has no facts",
+        int(((item_entity < 0) & links.is_not_null().to_numpy()).sum()),
+    )
+    if not (item_entity >= 0).any():
+        raise KnowledgeError(
+            f"no item is linked to an entity of {settings.triples}",
+            "see that the column 'entity' of the links holds the ids of the triples",
+        )
+    is_item = np.zeros(len(index), bool)
+    is_item[item_entity[item_entity >= 0]] = True
+    code = {name: at for at, name in enumerate(relations)}
+    folded = fold(
+        index.rows(triples["head"]),
+        triples["relation"].replace_strict(code, return_dtype=pl.Int32).to_numpy(),
+        index.rows(triples["tail"]),
+        relations,
+        is_item,
+        settings.inverses,
+    )
+    return KnowledgeGraph.build(
+        index=index,
+        names=_names(schema, settings, directory, index, account),
+        relations=folded.relations,
+        inverses=folded.inverses,
+        aliases=folded.aliases,
+        words=settings.relations,
+        heads=folded.heads,
+        relation=folded.relation,
+        tails=folded.tails,
+        item_entity=item_entity,
+    )
+
+
+def _triples(schema: Schema, name: str, directory: Path, account: Account) -> pl.DataFrame:
+    triples = _table(schema, directory, name, ("head", "relation", "tail"), account)
+    looped = triples.filter(pl.col("head") == pl.col("tail"))
+    account.note(name, "", "a fact of an entity with itself", "left out", len(looped))
+    triples = triples.filter(pl.col("head") != pl.col("tail"))
+    if not len(triples):
+        raise KnowledgeError(f"{name} holds no usable triple", "give head, relation and tail in each row")
+    return triples
+
+
+def _links(
+    schema: Schema, settings: KnowledgeSettings, directory: Path, item_ids: pl.Series, account: Account
+) -> pl.Series:
+    """Entity of each item, null where it has none, [I]."""
+    key = str(schema.keys.item)
+    if settings.links is None:
+        return item_ids
+    table = _table(schema, directory, settings.links, (key, "entity"), account)
+    twice = table.filter(pl.col(key).is_duplicated())
+    if len(twice):
+        item = twice[key][0]
+        entities = ", ".join(twice.filter(pl.col(key) == item)["entity"].to_list()[:3])
+        raise KnowledgeError(
+            f"{settings.links}: item {item!r} is linked to more than one entity ({entities}), as are "
+            f"{twice[key].n_unique() - 1:,} more",
+            "leave one link an item",
+        )
+    several = table.filter(pl.col("entity").is_duplicated())
+    account.note(
+        settings.links,
+        "entity",
+        "an entity with more than one item",
+        "all of them have its facts",
+        len(several),
+    )
+    strange = table.filter(~pl.col(key).is_in(item_ids.implode()))
+    if len(strange) == len(table):
+        raise KnowledgeError(
+            f"{settings.links}, column '{key}': no item of the catalogue is linked; the first link is of item "
+            f"{table[key][0]!r}, the first item is {item_ids[0]!r}",
+            f"give the item's key, as in the column '{key}' of the items",
+        )
+    account.note(
+        settings.links, key, "a link of an item that is not in the catalogue", "left out", len(strange)
+    )
+    asked = item_ids.cast(pl.String).alias(key).to_frame()
+    return asked.join(table, on=key, how="left", maintain_order="left")["entity"]
+
+
+def _names(
+    schema: Schema, settings: KnowledgeSettings, directory: Path, index: WordIndex, account: Account
+) -> pl.Series:
+    """Name of each entity, null where it has none, [E]."""
+    entities = index.words.alias("entity").to_frame()
+    if settings.names is None:
+        return pl.Series("name", [None] * len(entities), dtype=pl.String)
+    table = _table(schema, directory, settings.names, ("entity", "name"), account)
+    several = table.filter(pl.col("entity").is_duplicated())
+    account.note(
+        settings.names,
+        "entity",
+        "a second name of an entity",
+        "the first one kept",
+        len(several) - several["entity"].n_unique(),
+    )
+    table = table.unique(subset=["entity"], keep="first", maintain_order=True)
+    return entities.join(table, on="entity", how="left", maintain_order="left")["name"]
+
+
+def _table(
+    schema: Schema, directory: Path, name: str, columns: tuple[str, ...], account: Account
+) -> pl.DataFrame:
+    """Columns of a file as text, without empty cells and without rows that stand twice."""
+    try:
+        frame = read_table(directory, name, as_text=columns, words=columns, tables=schema.tables)
+        for column in columns:
+            if column not in frame.columns:
+                raise KnowledgeError(f"{name} has no column '{column}'", nearest(column, frame.columns))
+        words = pl.DataFrame([_stripped(as_words(frame[column])) for column in columns])
+    except DataError as error:
+        raise KnowledgeError(f"knowledge: {error.problem}", error.cure) from None
+    whole = words.drop_nulls()
+    account.note(name, "", "an empty cell", "the row left out", len(words) - len(whole))
+    once = whole.unique(maintain_order=True)
+    account.note(name, "", "a row that stands twice", "taken once", len(whole) - len(once))
+    if not len(once):
+        raise KnowledgeError(f"{name} has no whole row", f"fill the columns {', '.join(columns)}")
+    return once
+
+
+def _stripped(column: pl.Series) -> pl.Series:
+    text = column.cast(pl.String).str.strip_chars()
+    return text.to_frame().select(pl.when(text != "").then(text).alias(column.name)).to_series()
+
 
 KNOWLEDGE_FILES = ("knowledge.safetensors", "knowledge.parquet")
 """The files of a graph: facts and links as numbers; entities, relations and what they are called."""

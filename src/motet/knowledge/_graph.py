@@ -11,11 +11,77 @@ from numpy.typing import ArrayLike, NDArray
 
 from motet.data import WordIndex
 from motet.errors import KnowledgeError
-from motet.knowledge._adjacency import Adjacency
-from motet.knowledge._facts import Fact, Path, SharedFact
-from motet.knowledge._paths import find_paths
+from motet.knowledge._adjacency import Adjacency, find_paths
 
-__all__ = ["KnowledgeGraph"]
+__all__ = ["Fact", "KnowledgeGraph", "Path", "SharedFact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about a subject, read from the subject's side.
+
+    Attributes:
+        relation: Name of the relation. A fact that is stated from the other side bears the inverse
+            relation's name where there is one.
+        forward: Whether it reads subject → entity; False where the graph states entity → subject and
+            has no name for the inverse.
+        entity: Id of the other entity.
+        name: Its name, or None where the graph has none.
+        item_row: Row of the item that this entity is, or None.
+        frequency: How many items of the catalogue this very fact holds for (the same relation, side and
+            entity); at least 1 where the subject is an item.
+    """
+
+    relation: str
+    forward: bool
+    entity: str
+    name: str | None
+    item_row: int | None
+    frequency: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFact:
+    """A fact that holds for two items.
+
+    Attributes:
+        fact: The fact; it reads the same for both.
+        score: Informativeness, 0 to 1: the rarer the entity and the more telling the relation, the higher.
+    """
+
+    fact: Fact
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A chain of facts from an item of a history to another item.
+
+    Attributes:
+        history_row: Row of the item it starts at.
+        item_row: Row of the item it ends at.
+        steps: The walk: the first fact is of the history item, each further one of the entity that the
+            one before has reached; the last one's entity is the item.
+        last: The last step read from the item's side: a fact of the item, whose entity the walk came
+            through. A path of two steps says that ``steps[0]`` holds for the history item and ``last``
+            for the item, with the same entity.
+        score: Informativeness times the weight of the history item.
+    """
+
+    history_row: int
+    item_row: int
+    steps: tuple[Fact, ...]
+    last: Fact
+    score: float
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether both items have the very same fact: the same director, not director here and writer there."""
+        first = self.steps[0]
+        return len(self.steps) == 2 and (first.relation, first.forward) == (
+            self.last.relation,
+            self.last.forward,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +166,12 @@ class KnowledgeGraph:
         """Everything that the graph says of an item, relation by relation.
 
         Args:
-            item_row: Row of the item.
+            item_row: Row of the item; one beyond the rows of the graph has no facts.
 
         Raises:
-            KnowledgeError: If there is no such row.
+            KnowledgeError: If the row is negative.
         """
-        entity = self._entity(item_row)
+        entity = self.entity_of(item_row)
         if entity < 0:
             return []
         start, stop = self.adjacency.offsets[entity : entity + 2]
@@ -119,9 +185,9 @@ class KnowledgeGraph:
             item_b: Row of the other.
 
         Raises:
-            KnowledgeError: If there is no such row.
+            KnowledgeError: If a row is negative.
         """
-        a, b = self._entity(item_a), self._entity(item_b)
+        a, b = self.entity_of(item_a), self.entity_of(item_b)
         if a < 0 or b < 0 or a == b:
             return []
         adjacency = self.adjacency
@@ -156,7 +222,7 @@ class KnowledgeGraph:
             weights: How much each item of the history counts, such as its recency, [H]; 1 when left out.
 
         Raises:
-            KnowledgeError: If a row or a number is out of range.
+            KnowledgeError: If a row is negative, or a number is out of range.
         """
         rows = np.asarray(history_rows, np.int64).reshape(-1)
         weight = np.ones(len(rows), np.float32) if weights is None else np.asarray(weights, np.float32)
@@ -165,14 +231,15 @@ class KnowledgeGraph:
                 f"weights of shape {list(weight.shape)} for {len(rows)} items, or one that is not finite",
                 "give one number an item of the history",
             )
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.item_entity)):
+        if len(rows) and rows.min() < 0:
             raise KnowledgeError(
-                f"the history holds row {rows.min()} or {rows.max()} of {len(self.item_entity):,} items",
-                "give rows of the catalogue",
+                f"the history holds item row {rows.min()}", "give rows of the catalogue, from 0"
             )
         if max_hops not in (1, 2, 3) or k < 0:
             raise KnowledgeError(f"max_hops is {max_hops} and k is {k}", "give 1, 2 or 3, and k from 0")
-        target = self._entity(item_row)
+        linked = rows < len(self.item_entity)  # items added after training have no facts
+        rows, weight = rows[linked], weight[linked]
+        target = self.entity_of(item_row)
         if target < 0 or not k or not len(rows):
             return []
         order = np.lexsort((np.arange(len(rows)), -weight, rows))
@@ -231,13 +298,21 @@ class KnowledgeGraph:
         """
         return self.words.get(relation, {}).get(language) if forward else None
 
-    def _entity(self, item_row: int) -> int:
-        if not 0 <= item_row < len(self.item_entity):
-            raise KnowledgeError(
-                f"there is no item row {item_row}; the graph knows {len(self.item_entity):,} items",
-                "give a row of the catalogue",
-            )
-        return int(self.item_entity[item_row])
+    def entity_of(self, item_row: int) -> int:
+        """Entity of an item; −1 where it is not linked.
+
+        A catalogue grows while it is served: an item beyond the rows of the graph was added after
+        training, so nothing links it and it has no facts.
+
+        Args:
+            item_row: Row of the item.
+
+        Raises:
+            KnowledgeError: If the row is negative.
+        """
+        if item_row < 0:
+            raise KnowledgeError(f"there is no item row {item_row}", "give a row of the catalogue, from 0")
+        return int(self.item_entity[item_row]) if item_row < len(self.item_entity) else -1
 
     def _side(self, relation: str, forward: bool) -> int | None:
         """The side of edges that a relation, or the name of an inverse, is read from."""

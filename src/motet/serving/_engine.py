@@ -28,16 +28,16 @@ from motet.serving._answers import (
 from motet.serving._ask_for import RankRequest, RecommendRequest
 from motet.serving._catalogue_view import CatalogueView
 from motet.serving._drift import Drift
+from motet.serving._language import LanguageService
+from motet.serving._live_context import LiveAnswerContext
 from motet.serving._live_items import LiveCatalogue
 from motet.serving._live_users import LiveUsers
-from motet.serving._live_world import LiveWorld
 from motet.serving._parts import OpenModel
 from motet.serving._retention import Retention
 from motet.serving._served import ServedModel
 from motet.serving._settings import EngineSettings
 from motet.serving._shadow import Shadow
 from motet.serving._shown_log import ShownLog
-from motet.serving._speaker import Speaker
 from motet.serving._watch import Watch
 from motet.serving._weights import default_weights
 from motet.store import Event, Store
@@ -79,7 +79,7 @@ class Engine:
         self.watch, self.drift, self.shadow = Watch(), Drift(), Shadow(store)
         self.model = ActiveModel(store, open_model, self.settings, self.shadow)
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
-        self.words = Speaker(store, self.model, self.shown_log)
+        self.words = LanguageService(store, self.model, self.shown_log)
         self._retention = Retention(store, self.settings.kept_days)
         self._types: set[str] = set()
         self._reasons = ThreadPoolExecutor(2, "motet-reasons")
@@ -217,11 +217,11 @@ class Engine:
             tone: ``plain``, ``warm`` or ``brief``.
             session: What the request says that its user did.
         """
-        who = served.known_as(user) if user is not None else LiveWorld.nobody
+        who = served.known_as(user) if user is not None else LiveAnswerContext.nobody
         done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
 
         def work() -> dict[str, str]:
-            world = LiveWorld(served, user, done)
+            world = LiveAnswerContext(served, user, done)
             there = [item for item in items if world.words.items.place(item) >= 0]
             found = world.explainer(who).reason(who, there, language=language, tone=tone)  # type: ignore[arg-type]
             return {reason.item: reason.text for reason in found if reason.text}

@@ -14,11 +14,10 @@ from typing import Any, Final, TypeVar
 
 from motet.errors import AssetError, LanguageError, MissingExtraError, MotetError, StoreUnavailableError
 from motet.recommend import LiveEvent
+from motet.serving._live_words import MOST_EVENTS, LiveWords
 from motet.serving._parts import ModelParts, OpenModel
 from motet.serving._shadow import Outcomes
 from motet.serving._tell import ItemColumns, Meanings, user_row
-from motet.serving._told_since import MOST_EVENTS
-from motet.serving._words_now import LiveWords
 from motet.store import Change, Event, Item, Store, User
 
 __all__ = ["ServedModel"]

@@ -1,6 +1,6 @@
-"""How alike items are in their words, and which are the same thing twice.
+"""How alike items are: the spaces in which they are placed, likeness in tags and texts, duplicates.
 
-Legend of shapes: I items, D width of a text vector, K tag values.
+Legend of shapes: I items, D width of a vector, K and T tag values, V distinct tags.
 """
 
 from __future__ import annotations
@@ -14,9 +14,36 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Catalogue, Dataset
+from motet.recommend import Recommender
 from motet.schema import TextFeature
 
-__all__ = ["Likeness", "duplicate_pairs", "likeness_of"]
+__all__ = [
+    "Likeness",
+    "duplicate_pairs",
+    "item_spaces",
+    "likeness_of",
+    "rare_tags",
+    "spaces_of",
+    "tag_matrix",
+    "text_vectors",
+]
+
+
+def tag_matrix(catalogue: Catalogue) -> sp.csr_array:
+    """Tags and categories of items, zeros and ones, [I, T]."""
+    found, columns = [sp.csr_array((len(catalogue), 0))], (*catalogue.tags, *catalogue.categories)
+    for column in columns:
+        cells = catalogue.frame[column]
+        frame = catalogue.frame.select("id", value=cells).with_row_index("row")
+        long = (frame.explode("value") if cells.dtype.is_nested() else frame).drop_nulls("value")
+        codes = long["value"].rank("dense").to_numpy().astype(np.int64) - 1
+        place = (long["row"].to_numpy().astype(np.int64), codes)
+        width = int(codes.max(initial=-1)) + 1
+        found.append(sp.csr_array((np.ones(len(codes)), place), shape=(len(catalogue), width)))
+    matrix = sp.csr_array(sp.hstack(found))
+    matrix.data[:] = 1.0
+    return matrix
+
 
 _BLOCK_CELLS = 1 << 23
 
@@ -177,3 +204,45 @@ def _same_title(catalogue: Catalogue | None) -> tuple[NDArray[np.intp], NDArray[
     )
     pairs = rows.join(rows, on="name").filter(pl.col("row") < pl.col("row_right"))
     return pairs["row"].to_numpy().astype(np.intp), pairs["row_right"].to_numpy().astype(np.intp)
+
+
+_MOST_TAGS = 512  # the commonest; rarer ones make few items alike
+
+
+def item_spaces(recommender: Recommender) -> list[NDArray[np.float32]]:
+    """Matrices [I, D] of vectors of the items, one a space; those that the bundle does not have are left out."""
+    return spaces_of(recommender.bundle.data, recommender.items_ahead().vectors)
+
+
+def spaces_of(data: Dataset, learnt: NDArray[np.float32] | None) -> list[NDArray[np.float32]]:
+    """The same of the items of a data set.
+
+    Args:
+        data: With items.
+        learnt: Where the model puts them, [I, D], if it does.
+    """
+    catalogue = data.catalogue
+    spaces = list(text_vectors(data).values())
+    if catalogue is not None and (catalogue.tags or catalogue.categories):
+        spaces.append(rare_tags(catalogue))
+    if learnt is not None:
+        spaces.append(learnt)
+    return [space for space in spaces if space.any()]
+
+
+def text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
+    """The vectors of each text feature of the items, [I, D]; zeros where an item has no text."""
+    texts = {}
+    for column, name in enumerate(data.encoder.layout("item").vectors):
+        if data.schema.features.item[name].kind == "text":
+            texts[name] = data.vectors[name][data.items.vector_rows[:, column]]
+    return texts
+
+
+def rare_tags(catalogue: Catalogue) -> NDArray[np.float32]:
+    """Tags and categories of the items, weighted by rarity (log I / count), [I, V]."""
+    tags = tag_matrix(catalogue)
+    counts = np.asarray(tags.sum(axis=0))
+    commonest = np.sort(np.argsort(-counts, kind="stable")[:_MOST_TAGS])
+    rarity = np.log(len(catalogue) / counts[commonest])
+    return np.asarray(tags[:, commonest].toarray() * rarity, np.float32)

@@ -1,15 +1,16 @@
-"""The ground that claims rest on: who liked what, what items are, and where they lie.
+"""Evidence for claims: who liked what, what items are, and where the model places them.
 
-Legend of shapes: U users, I items, V tags, D width of an item vector.
+Legend of shapes: U users, I items, D width of an item vector.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,51 +19,62 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from motet.bundle import Bundle
-from motet.data import Batcher, Catalogue, liking
+from motet.data import Batcher, Catalogue, Dataset, liking
 from motet.errors import DataError
-from motet.explain._probe import Probe
-from motet.explain._titles import said_titles
-from motet.explain._told import Deed, Told
-from motet.explain._word_table import WordTable
+from motet.explain._attribution import Probe
+from motet.explain._catalogue_tables import TagTable, WordTable, said_titles, updated_titles
 from motet.knowledge import KnowledgeGraph
 from motet.recommend import Moments
 from motet.schema import RegressionTask, Schema
 
-__all__ = ["Ground", "TagTable", "Taste", "rating_of"]
+__all__ = ["EvidenceIndex", "InteractionKind", "LastInteraction", "Taste", "Told", "rating_of"]
+
+InteractionKind = Literal["gave", "liked", "not_liked", "refused", "had"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one user did since the model was trained, oldest first.
+
+    Attributes:
+        items: Rows of the items, int64 [n].
+        time_us: When, microseconds since 1970, int64 [n]; 0 where nobody said.
+        likes: 1 for a like, 0 for none, NaN where it was not said, float64 [n].
+        values: What the user gave the item on the scale of :attr:`EvidenceIndex.rating`, NaN where it was not said, float64 [n].
+        refused: Whether the user turned the item down unseen, such as by hiding it, bool [n].
+        pasts: What the model sees of the user's past by now, per sequence feature, rows of items; empty where the
+            model's own is as good.
+    """
+
+    items: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    likes: NDArray[np.float64]
+    values: NDArray[np.float64]
+    refused: NDArray[np.bool_]
+    pasts: Mapping[str, NDArray[np.int32]]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class LastInteraction:
+    """The last thing that a user did with an item.
+
+    Attributes:
+        kind: ``gave`` a number of stars, ``liked``, ``not_liked``, ``refused`` it unseen, or only ``had`` it.
+        value: What the user gave; 0 for other kinds.
+        time_us: When, microseconds since 1970; 0 where nobody said.
+    """
+
+    kind: InteractionKind
+    value: float = 0.0
+    time_us: int = 0
+
 
 _VECTOR_ROWS = 8192
 
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class TagTable:
-    """Tags and categories of all items.
-
-    Attributes:
-        keys: (column, value) of each tag, [V].
-        has: Which item has which, [I, V].
-        by_tag: The same by tag.
-        counts: Items that have it, [V].
-    """
-
-    keys: list[tuple[str, str]]
-    has: csr_matrix
-    by_tag: csc_matrix
-    counts: NDArray[np.int64]
-
-    def of(self, item: int) -> NDArray[np.int32]:
-        """Tags of an item, in order."""
-        tags: NDArray[np.int32] = self.has.indices[self.has.indptr[item] : self.has.indptr[item + 1]]
-        return tags
-
-    def items(self, tags: tuple[int, ...]) -> NDArray[np.int32]:
-        """Items that have all of some tags, in order."""
-        parts = [self.by_tag.indices[self.by_tag.indptr[t] : self.by_tag.indptr[t + 1]] for t in tags]
-        found: NDArray[np.int32] = parts[0]
-        for part in parts[1:]:
-            found = np.intersect1d(found, part, assume_unique=True)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class Taste:
         return Taste(self.user, self.liked[self.liked != item], self.had[self.had != item])
 
 
-class Ground:
+class EvidenceIndex:
     """Everything that claims are found in and checked against.
 
     Args:
@@ -152,7 +164,7 @@ class Ground:
     def _starts(self) -> NDArray[np.int64]:
         return np.searchsorted(self._events[0], np.arange(self.users + 1))
 
-    def knowing(self, user: int, told: Told) -> Ground:
+    def knowing(self, user: int, told: Told) -> EvidenceIndex:
         """The same ground for one user of whom more is known than the bundle holds.
 
         Args:
@@ -186,7 +198,7 @@ class Ground:
         mine = slice(self._starts[user], self._starts[user + 1])
         return Taste(user, items[mine][liked[mine]], np.sort(items[mine]))
 
-    def deed(self, user: int, item: int) -> Deed | None:
+    def deed(self, user: int, item: int) -> LastInteraction | None:
         """The last thing that a user did with an item; None for nothing."""
         told = self._told.get(user if 0 <= user < self.users else -1)
         at = [] if told is None else np.flatnonzero(told.items == item).tolist()
@@ -258,22 +270,7 @@ class Ground:
     @cached_property
     def tags(self) -> TagTable:
         """Tags and categories of all items."""
-        keys: dict[tuple[str, str], int] = {}
-        rows, columns = [], []
-        for column in (*self.catalogue.tags, *self.catalogue.categories):
-            cells = self.catalogue.frame[column]
-            for row, cell in enumerate(cells.to_list()):
-                for value in [cell] if isinstance(cell, str) else cell or []:
-                    rows.append(row)
-                    columns.append(keys.setdefault((column, value), len(keys)))
-        shape = (len(self.catalogue), len(keys))
-        has = csr_matrix((np.ones(len(rows), np.int32), (rows, columns)), shape)
-        has.sum_duplicates()
-        has.data[:] = 1
-        has.sort_indices()
-        by_tag = has.tocsc()
-        by_tag.sort_indices()
-        return TagTable(list(keys), has, by_tag, np.asarray(has.sum(0)).ravel().astype(np.int64))
+        return TagTable.build(self.catalogue)
 
     def words(self, column: str) -> WordTable:
         """Which items have which words in a column."""
@@ -322,6 +319,53 @@ class Ground:
             del done
         for column in self.catalogue.numbers:
             self.is_year(column)
+
+    def with_items(
+        self,
+        catalogue: Catalogue,
+        changed: NDArray[np.int64],
+        *,
+        vectors: NDArray[np.float32],
+        shown: NDArray[np.bool_],
+        data: Callable[[], Dataset],
+    ) -> EvidenceIndex:
+        """The same evidence with items added or replaced; nothing else is read again.
+
+        Work in Python is done for the items that changed alone; the rest is copied as it is.
+
+        Args:
+            catalogue: All items after, those of before in their places.
+            changed: Places of items that are new or were replaced, in order, [C].
+            vectors: Where the model places these, [C, D].
+            shown: Which items may be named to anybody, [I].
+            data: Gives the data set with these items, when the model is asked.
+        """
+        new = copy.copy(self)
+        before, items = self.items, len(catalogue)
+        frame = catalogue.frame[changed]
+        new.catalogue, new.items, new.shown = catalogue, items, shown
+        new._numbers = {}
+        years = next((column for column in catalogue.numbers if self.is_year(column)), None)
+        new.titles = updated_titles(self.titles, catalogue, changed, years)
+        new.tags = self.tags.updated(catalogue, changed)
+        new._words = {
+            column: table.with_texts(
+                changed.tolist(),
+                frame[column].fill_null("").to_list(),
+                self.catalogue.frame[column][changed[changed < before]].fill_null("").to_list(),
+            )
+            for column, table in list(self._words.items())
+        }
+        likers = self.likers
+        ends = np.full(items - before, likers.indptr[-1], likers.indptr.dtype)
+        shape = (likers.shape[0], items)
+        new.likers = csc_matrix((likers.data, likers.indices, np.concatenate([likers.indptr, ends])), shape)
+        new.popularity = np.concatenate([self.popularity, np.zeros(items - before, np.int64)])
+        placed = np.concatenate([self.vectors, np.zeros((items - before, self.vectors.shape[1]), np.float32)])
+        placed[changed] = self.placed(vectors, self.centre)
+        new.vectors = placed
+        new.probe = Probe(self.bundle, self._moment, data)
+        return new
 
     # -- the model -----------------------------------------------------------------------------
 
@@ -389,9 +433,9 @@ def rating_of(schema: Schema) -> str | None:
     return None
 
 
-def _deed(value: float, like: float, time_us: int, *, refused: bool = False) -> Deed:
+def _deed(value: float, like: float, time_us: int, *, refused: bool = False) -> LastInteraction:
     if refused:
-        return Deed("refused", 0.0, time_us)
+        return LastInteraction("refused", 0.0, time_us)
     if math.isfinite(value):
-        return Deed("gave", value, time_us)
-    return Deed("had" if math.isnan(like) else "liked" if like > 0 else "not_liked", 0.0, time_us)
+        return LastInteraction("gave", value, time_us)
+    return LastInteraction("had" if math.isnan(like) else "liked" if like > 0 else "not_liked", 0.0, time_us)

@@ -16,16 +16,15 @@ from motet.assist import ItemRelations, ModelScores, joint_scores
 from motet.data import Catalogue, liking
 from motet.explain import Explainer, Told
 from motet.recommend import LiveEvent, MeaningIndex, Query
+from motet.serving._live_words import WordsNow, told_since
 from motet.serving._served import ServedModel
-from motet.serving._told_since import told_since
 from motet.serving._weights import default_weights
-from motet.serving._words_now import WordsNow
 
-__all__ = ["LiveWorld"]
+__all__ = ["LiveAnswerContext"]
 
 
-class LiveWorld:
-    """The world of one request; see :class:`motet.assist.World`.
+class LiveAnswerContext:
+    """The world of one request; see :class:`motet.assist.AnswerContext`.
 
     Args:
         served: The model.

@@ -1,4 +1,4 @@
-"""Everything in words: requests, reasons, descriptions, profiles, lists."""
+"""Everything in natural language: requests, reasons, descriptions, profiles, lists."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from motet.serving._active import ActiveModel
 from motet.serving._answers import AskAnswer, Described, Evidence, Explained, ItemAnswer, Profiled, Said
 from motet.serving._ask_for import AskRequest, ListRequest
 from motet.serving._catalogue_view import CatalogueView
-from motet.serving._live_world import LiveWorld
+from motet.serving._live_context import LiveAnswerContext
 from motet.serving._served import ServedModel
 from motet.serving._shown_log import ShownLog
 from motet.store import State, Store
 
-__all__ = ["Speaker"]
+__all__ = ["LanguageService"]
 
 _log: Final = logging.getLogger("motet.serving")
 _NOTES: Final = {
@@ -41,7 +41,7 @@ _NOTES: Final = {
 }
 
 
-class Speaker:
+class LanguageService:
     """Answers in words, from the active model.
 
     Args:
@@ -70,7 +70,7 @@ class Speaker:
             k=request.k,
             scenario=request.scenario,
             conversation=so_far.model_copy(update={"user": who}),
-            world=LiveWorld(served, user or None),
+            world=LiveAnswerContext(served, user or None),
             language=request.language,
         )
         items, notes = self._items(served, answer)
@@ -101,7 +101,7 @@ class Speaker:
             user=served.known_as(request.user) if request.user else "",
             scenario=request.scenario,
             time_limit_s=request.seconds,
-            world=LiveWorld(served, request.user),
+            world=LiveAnswerContext(served, request.user),
         )
 
     def explain(self, user: str, item: str, *, language: str = "en", tone: str = "plain") -> Explained:
@@ -112,7 +112,7 @@ class Speaker:
         """
         served = self._model.served
         who = served.known_as(user)
-        explainer = LiveWorld(served, user).explainer(who)
+        explainer = LiveAnswerContext(served, user).explainer(who)
         found = explainer.explain(who, item, language=language, tone=tone)  # type: ignore[arg-type]
         evidence = [
             Evidence(text=one.text, kind=one.claim.kind, strength=one.claim.strength)
@@ -154,7 +154,7 @@ class Speaker:
         """What is known of a user, in words."""
         served = self._model.served
         who = served.known_as(user)
-        world = LiveWorld(served, user)
+        world = LiveAnswerContext(served, user)
         found = world.words.profiler.profile(who, world.told(who))
         told = found.to_json()
         live = served.parts.live

@@ -1,16 +1,50 @@
-"""How claims are put into English words: kinds of items, lists, numbers."""
+"""How the parts of a claim are put into words, English and Chinese: what fills the slots of the templates."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal
 
-from motet.explain._claim import Claim, Mention
-from motet.explain._ground import Ground
-from motet.explain._verbs import verb
+from motet.explain._claim import Claim, Language, Mention
+from motet.explain._evidence import EvidenceIndex
 
-__all__ = ["and_list", "english_slots"]
+__all__ = ["and_list", "chinese_slots", "english_slots", "verb"]
+
+_BY_TASK: Final[tuple[tuple[str, str, str], ...]] = (
+    ("like|love|favou?rite", "liked", "喜欢"),
+    ("buy|bought|purchase|conver", "bought", "买过"),
+    ("order", "ordered", "订过"),
+    ("click|open", "opened", "点开过"),
+    ("watch", "watched", "看过"),
+    ("view", "looked at", "看过"),
+    ("read", "read", "读过"),
+    ("play", "played", "玩过"),
+    ("listen", "listened to", "听过"),
+    ("save|cart|wish", "saved", "收藏过"),
+    ("recommend", "recommended", "推荐过"),
+)
+_DEFAULT: Final = {
+    ("liked", "en"): "chose",
+    ("liked", "zh"): "选过",
+    ("had", "en"): "tried",
+    ("had", "zh"): "试过",
+}
+
+
+def verb(ground: EvidenceIndex, which: Literal["liked", "had"], language: Language) -> str:
+    """What a user did with an item that they liked, or with any item, in the past."""
+    settings = ground.schema.explain
+    said = (settings.liked if which == "liked" else settings.had).get(language)
+    if said is not None:
+        return said
+    if which == "liked" and ground.task is not None:
+        for names, english, chinese in _BY_TASK:
+            if re.search(rf"(?:^|_)(?:{names})", ground.task.lower()):
+                return english if language == "en" else chinese
+    return _DEFAULT[which, language]
+
 
 _PLAIN_CASE = re.compile(r"[A-Z][a-z']+(?:[ -][A-Z]?[a-z']+)*")
 _SILENT = re.compile(r"(?i)^(hono|hour|heir)")
@@ -86,7 +120,7 @@ def said_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def titles_of(ground: Ground, claim: Claim) -> list[str]:
+def titles_of(ground: EvidenceIndex, claim: Claim) -> list[str]:
     """Titles of the items that a claim names; of items with one title, it is said once."""
     return list(dict.fromkeys(ground.titles[m.row] for m in claim.mentions if m.role in ("liked", "item")))
 
@@ -103,7 +137,9 @@ def said_times(times: int) -> str:
     return f"{_TIMES[times] if times < len(_TIMES) else f'{times:,}'} times"
 
 
-def english_slots(ground: Ground, claim: Claim) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
+def english_slots(
+    ground: EvidenceIndex, claim: Claim
+) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
     """Which templates say a claim, what fills their slots, and which surfaces are names, tags and numbers."""
     one, many = ground.schema.explain.noun.get("en", ("item", "items"))
     slots = {
@@ -225,7 +261,7 @@ def conditions(numbers: dict[str, float]) -> dict[str, bool]:
     }
 
 
-def _kinds(ground: Ground, mentions: Sequence[Mention], one: str, many: str) -> tuple[str, str]:
+def _kinds(ground: EvidenceIndex, mentions: Sequence[Mention], one: str, many: str) -> tuple[str, str]:
     """A kind of item, one and several: "action film", "films that combine action and war"."""
     tags = [said_tag(m.key) for m in mentions if m.column in ground.catalogue.tags]
     rest = [
@@ -243,7 +279,7 @@ def _kinds(ground: Ground, mentions: Sequence[Mention], one: str, many: str) -> 
 
 
 def _is(
-    ground: Ground, claim: Claim, slots: dict[str, str], tags: list[str], numbers: list[str], one: str
+    ground: EvidenceIndex, claim: Claim, slots: dict[str, str], tags: list[str], numbers: list[str], one: str
 ) -> str:
     """Slots of what the catalogue says: kinds and year in one sentence, or one column in another."""
     kinds = [said_tag(m.key) for m in claim.of("tag") if m.column in ground.catalogue.tags]
@@ -278,12 +314,157 @@ def day_of(claim: Claim) -> date | None:
     return (_EPOCH + timedelta(microseconds=us)).date() if us else None
 
 
-def _column(ground: Ground, column: str) -> str:
+def _column(ground: EvidenceIndex, column: str) -> str:
     return ground.catalogue.column_name(column, "en")
 
 
-def _as_in(ground: Ground, claim: Claim, mention: Mention) -> str:
+def _as_in(ground: EvidenceIndex, claim: Claim, mention: Mention) -> str:
     """A word with the capitals that it has in the item's own text."""
     text = ground.text(claim.item, mention.column)
     found = re.search(rf"(?i)\b{re.escape(mention.key)}\b", text)
     return found.group() if found else mention.key
+
+
+def chinese_list(parts: Sequence[str]) -> str:
+    """Parts as one lists them in Chinese.
+
+    Example:
+        >>> chinese_list(["《甲》", "《乙》", "《丙》"])
+        '《甲》、《乙》和《丙》'
+    """
+    return parts[0] if len(parts) == 1 else f"{'、'.join(parts[:-1])}和{parts[-1]}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def chinese_slots(
+    ground: EvidenceIndex, claim: Claim
+) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
+    """As :func:`english_slots`, in Chinese."""
+    measure, noun = ground.schema.explain.noun.get("zh", ("件", "商品"))
+    slots = {
+        "mw": measure,
+        "noun": noun,
+        "liked": verb(ground, "liked", "zh"),
+        "had": verb(ground, "had", "zh"),
+    }
+    titles = [f"《{title}》" for title in titles_of(ground, claim)]
+    entities = [f"《{m.name}》" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
+    words = [f"“{m.key}”" for m in claim.of("word")]
+    tags: list[str] = []
+    if titles:
+        slots |= {"titles": chinese_list(titles), "them": "它" if len(titles) == 1 else "它们"}
+    if entities:
+        slots["entities"] = chinese_list(entities)
+    if words:
+        slots |= {"words": chinese_list(words), "column": _column_zh(ground, claim.of("word")[0].column)}
+    numbers = _numbers_zh(claim, slots)
+    key: str = claim.kind
+    if claim.kind in ("tags", "rate"):
+        said = [_tag(ground, m) for m in claim.of("tag")]
+        tags += [ground.catalogue.word(m.key, "zh") for m in claim.of("tag")]
+        both = chinese_list(said)
+        slots["kinds"] = _with_noun(both, noun) if len(said) == 1 else f"同属{both}两类的{noun}"
+        slots["is_kind"] = f"是{_with_noun(both, noun)}" if len(said) == 1 else f"同属{both}两类"
+        key = "tags" if claim.kind == "tags" else "rate+" if claim.polarity else "rate-"
+    elif claim.kind == "popular":
+        key = "popular_top" if claim.number("top") else "popular"
+    elif claim.kind == "number":
+        column = claim.relation.removeprefix("same_")
+        key = "year" if ground.is_year(column) else "number"
+        if key == "year":
+            decade = int(claim.number("low"))
+            slots["decade"] = f"{decade // 100 + 1}世纪{decade % 100}" if decade % 100 else f"{decade}"
+            numbers += [str(decade // 100 + 1), str(decade % 100)] if decade % 100 else [str(decade)]
+        else:
+            slots["column"] = _column_zh(ground, column)
+            tags.append(slots["column"])
+            for name in ("value", "low", "high"):
+                slots[name] = _number(claim.number(name))
+                numbers.append(slots[name])
+    elif claim.kind == "words":
+        key = "words_title" if claim.of("word")[0].column == ground.catalogue.title else "words"
+    elif claim.kind == "peers":
+        slots |= {"category": claim.mentions[0].column.replace("_", " "), "value": claim.mentions[0].key}
+        tags += [slots["category"], slots["value"]]
+    elif claim.kind in ("fact", "says") and ground.graph is not None:
+        slots["said"] = ground.graph.said(claim.relation, "zh") or claim.relation
+        if claim.kind == "fact":
+            key = "fact_named" if entities else "fact" if claim.of("entity") else "fact_direct"
+    elif claim.kind == "is":
+        key = _is_zh(ground, claim, slots, tags, numbers, noun, measure)
+    elif claim.kind == "did":
+        key, day = f"did_{claim.relation}", day_of(claim)
+        slots["when"] = "" if day is None else f"（{day.year}年{day.month}月{day.day}日）"
+        if claim.relation == "gave":
+            slots["value"] = _number(claim.number("value"))
+    names = tuple(part[1:-1] if part[0] in "《“" else part for part in [*titles, *entities, *words])
+    if "title" in slots:
+        names = (slots["title"].strip("《》"), *names)
+    return key, slots, {"names": names, "tags": tuple(tags), "numbers": tuple(numbers)}
+
+
+def _numbers_zh(claim: Claim, slots: dict[str, str]) -> list[str]:
+    found = dict(claim.numbers)
+    if "found" not in found:
+        return []
+    slots["found"] = str(int(found["found"]))
+    numbers = [slots["found"]]
+    for name in ("top", "of"):
+        if name in found:
+            slots[name] = str(int(found[name]))
+            numbers.append(slots[name])
+    if "of" in found:
+        slots |= {name: "" for name, there in conditions(found).items() if there}
+    if found.get("times", 0) >= 2:
+        slots["times"] = str(int(found["times"]))
+        numbers.append(slots["times"])
+    return numbers
+
+
+def _tag(ground: EvidenceIndex, mention: Mention) -> str:
+    word = ground.catalogue.word(mention.key, "zh")
+    if mention.column in ground.catalogue.tags:
+        return word
+    return f"{_column_zh(ground, mention.column)}为“{word}”的"
+
+
+def _with_noun(kind: str, noun: str) -> str:
+    """A kind of item; one that holds the noun already, such as 黑色电影 or 纪录片, is not given it again."""
+    return kind if kind.endswith((noun, "片")) else f"{kind}{noun}"
+
+
+def _is_zh(
+    ground: EvidenceIndex,
+    claim: Claim,
+    slots: dict[str, str],
+    tags: list[str],
+    numbers: list[str],
+    noun: str,
+    measure: str,
+) -> str:
+    kinds = [ground.catalogue.word(m.key, "zh") for m in claim.of("tag") if m.column in ground.catalogue.tags]
+    year = next((value for column, value in claim.numbers if ground.is_year(column)), None)
+    if kinds or year is not None:
+        slots["title"] = f"《{ground.titles[claim.item]}》"
+        when = f"{int(year)}年的" if year is not None else ""
+        # words that hold the noun come last: 悬疑、黑色电影
+        kinds.sort(key=lambda kind: _with_noun(kind, noun) == kind)
+        slots["a_kind_of"] = f"一{measure}{when}{_with_noun('、'.join(kinds), noun)}"
+        tags += kinds
+        numbers += [] if year is None else [str(int(year))]
+        return "is"
+    if claim.mentions:
+        column, value = claim.mentions[0].column, ground.catalogue.word(claim.mentions[0].key, "zh")
+    else:
+        column, value = claim.numbers[0][0], _number(claim.numbers[0][1])
+        numbers.append(value)
+    slots |= {"column": _column_zh(ground, column), "value": value}
+    tags += [slots["column"], value]
+    return "is_more"
+
+
+def _column_zh(ground: EvidenceIndex, column: str) -> str:
+    return ground.catalogue.column_name(column, "zh")
