@@ -31,6 +31,16 @@ def database(postgres: PostgresServer) -> str:
 @pytest.fixture
 def postgres_url(database: str) -> Iterator[str]:
     """An empty schema of its own: far quicker to make than a database."""
+    yield from _new_schema(database)
+
+
+@pytest.fixture
+def second_postgres_url(database: str) -> Iterator[str]:
+    """Another one."""
+    yield from _new_schema(database)
+
+
+def _new_schema(database: str) -> Iterator[str]:
     name = f"store{next(_NUMBERS)}"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}".encode())

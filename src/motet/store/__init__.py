@@ -17,11 +17,13 @@ from motet.store._settings import StoreSettings
 from motet.store._shown import Shown, ShownItem, ShownLists
 from motet.store._states import State, StateKind, States
 from motet.store._store import Store
+from motet.store._tables import METADATA
 from motet.store._users import Users
 from motet.store._values import Values
 from motet.store._writer import WriteCounts
 
 __all__ = [
+    "METADATA",
     "Answer",
     "Change",
     "Changes",

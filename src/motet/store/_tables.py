@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 __all__ = ["METADATA"]
 
@@ -28,6 +40,9 @@ def _text(name: str, *, none: bool = False) -> Column[str]:
 
 
 META: Final = Table("meta", METADATA, _id("key", key=True), _text("value"))
+
+# Alembic's; of a name of its own, so that a database may also hold tables of another program that uses Alembic.
+VERSION: Final = Table("motet_version", METADATA, Column("version_num", String(32), primary_key=True))
 
 EVENTS: Final = Table(
     "events",
