@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 from rich.markup import escape
 
@@ -16,20 +15,14 @@ import motet
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._serve import serve
-from motet.cli._tables import (
-    columns_tables,
-    graph_lines,
-    labels_table,
-    metrics_table,
-    scenarios_table,
-    unmeasured,
-)
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
 from motet.errors import DataError
-from motet.schema import Schema, expression_columns, nearest
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from motet.knowledge import KnowledgeReport
     from motet.recommend import Recommender
 
 __all__ = ["app"]
@@ -134,14 +127,22 @@ def inspect_command(
 @app.command()
 def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
     """Report on the data: types, ranges, missing values, cleaning, label rates, leaks."""
+    from motet.cli._tables import (  # noqa: PLC0415 (a command imports what it uses)
+        columns_tables,
+        graph_lines,
+        labels_table,
+        scenarios_table,
+    )
     from motet.data import Dataset, check_data  # noqa: PLC0415
-    from motet.knowledge import KnowledgeReport, check_knowledge  # noqa: PLC0415
+    from motet.schema import Schema  # noqa: PLC0415
 
     parsed = Schema.load(schema)
     graphs: list[KnowledgeReport] = []
 
     def graph_too(found: Dataset) -> None:
         if parsed.knowledge is not None:
+            from motet.knowledge import check_knowledge  # noqa: PLC0415 (reads labels with scikit-learn)
+
             graphs.append(check_knowledge(data, found))
 
     with tempfile.TemporaryDirectory() as columns, progress_on_terminal(as_json) as progress:
@@ -193,8 +194,11 @@ def train(
     changes = list(overrides or [])
     changes += [] if seed is None else [f"training.seed={seed}"]
     changes += [] if time_limit is None else [f"training.time_limit_s={time_limit}"]
+    from motet.schema import Schema  # noqa: PLC0415
+
     parsed = Schema.load(schema, changes)
-    from motet import workflow  # noqa: PLC0415
+    from motet import workflow  # noqa: PLC0415 (after the schema, whose mistakes are told at once)
+    from motet.cli._tables import metrics_table, unmeasured  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
         bundle = workflow.train(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
@@ -222,6 +226,8 @@ def evaluate(
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task controls if asked."""
     from motet import workflow  # noqa: PLC0415
+    from motet.cli._tables import metrics_table, unmeasured  # noqa: PLC0415
+    from motet.schema import Schema  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
         metrics = workflow.evaluate_bundle(
@@ -314,6 +320,7 @@ def report(bundle: BundleDir, as_json: Json = False) -> None:
 def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.DataFrame:
     """Read raw rows as training would, and say which of their columns nothing looks at."""
     from motet.data import read_table  # noqa: PLC0415
+    from motet.schema import expression_columns, nearest  # noqa: PLC0415
 
     rows = read_table(
         path.parent, path.name, as_text=keys, words=recommender.word_columns, tables=recommender.schema.tables
@@ -355,6 +362,8 @@ def _writer(out: Path) -> Any:
         raise DataError(f"the directory {out.parent} is not writable", "name another place")
 
     def write(result: pl.DataFrame) -> None:
+        import polars as pl  # noqa: PLC0415
+
         temporary = out.with_name(out.name + ".new")
         try:
             if out.suffix == ".parquet":

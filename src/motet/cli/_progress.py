@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from motet.schema import Progress as Report
-from motet.schema import silent
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from motet.schema import Progress as Report
 
 __all__ = ["progress_on_terminal"]
 
@@ -26,11 +28,15 @@ def progress_on_terminal(quiet: bool = False) -> Iterator[Report]:
         quiet: Say nothing.
     """
     if quiet:
+        from motet.schema import silent  # noqa: PLC0415 (a command imports what it uses)
+
         yield silent
         return
     if not sys.stderr.isatty():
         yield _lines()
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

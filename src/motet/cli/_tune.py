@@ -10,7 +10,6 @@ import typer
 from motet.cli._options import Data, Json, SchemaFile, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.errors import SchemaError
-from motet.schema import Schema, require_known
 
 __all__ = ["tune"]
 
@@ -45,12 +44,14 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Fit a text encoder or a generating model to your own data; where that does not help, it says so."""
+    from motet.schema import Schema, require_known  # noqa: PLC0415 (a command imports what it uses)
+
     require_known(kind, _KINDS, "what to tune", SchemaError)
     own = [change.removeprefix(_OWN) for change in overrides or [] if change.startswith(_OWN)]
     changes = [change for change in overrides or [] if not change.startswith(_OWN)]
     changes += [] if seed is None else [f"training.seed={seed}"]
     parsed = Schema.load(schema, changes)
-    from motet import workflow  # noqa: PLC0415 (a command imports what it uses)
+    from motet import workflow  # noqa: PLC0415
     from motet.tuning import check_before, read_settings  # noqa: PLC0415
     from motet.tuning import tune as run  # noqa: PLC0415
 

@@ -7,23 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._said import said
 from motet.errors import BundleError, SchemaError
-from motet.schema import AnyTask, LanguageSettings, Schema
 
 if TYPE_CHECKING:
+    from rich.padding import Padding
+
     from motet.assist import Answer, Assistant, ListAnswer
     from motet.data import Catalogue
     from motet.explain import Description, Explainer, Reason
     from motet.requests import Request, Tag
+    from motet.schema import AnyTask, LanguageSettings
 
 __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
 
@@ -99,6 +98,8 @@ def _print_answer(answer: Answer, assistant: Assistant) -> None:
 
 
 def _indented(text: str) -> Padding:
+    from rich.padding import Padding  # noqa: PLC0415
+
     return Padding(escape(text), (0, 0, 0, 3))
 
 
@@ -137,6 +138,8 @@ def _understood(request: Request, title: Callable[[str], str], catalogue: Catalo
 
 def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
     """Numbers, tags and categories of an item, in words."""
+    import polars as pl  # noqa: PLC0415
+
     row = catalogue.frame.filter(pl.col("id") == item).to_dicts()[0]
     found = [f"{row[column]:g}" for column in catalogue.numbers if row[column] is not None]
     for column in (*catalogue.tags, *catalogue.categories):
@@ -189,6 +192,8 @@ def explain(
     else:
         out_console.print(escape(found.reason.text))
         _print_writer(found.reason, model, language)
+        from rich.table import Table  # noqa: PLC0415
+
         table = Table(said("evidence", language), said("strength", language), box=None)
         for sentence in explainer.said(found.evidence, language):  # type: ignore[arg-type]
             table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
@@ -305,6 +310,8 @@ def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) 
         raise BundleError(
             f"{bundle} is not a bundle: it has no schema.yaml", "name a directory that 'motet train' wrote"
         )
+    from motet.schema import Schema  # noqa: PLC0415
+
     words = Schema.load(bundle / "schema.yaml", list(changes or ())).language
     if words.generator == "none":
         raise SchemaError(

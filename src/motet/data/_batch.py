@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motet.schema import Entity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Batch", "Events", "Side", "Tags"]
 

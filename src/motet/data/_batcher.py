@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motet.data._batch import Batch, Events, Side, Tags
 from motet.data._dataset import Dataset, EntityTable
@@ -16,6 +15,9 @@ from motet.data._distinct import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._encoder import Layout
 from motet.data._split import SPLIT_CODES
 from motet.schema import ENTITIES, Entity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Batcher"]
 
@@ -31,9 +33,6 @@ class _EventArrays:
     items: NDArray[np.int32]
     lengths: NDArray[np.int64]
     total: NDArray[np.float32]
-
-
-_NO_PAIRS = torch.zeros(2, 0, dtype=torch.int64)
 
 
 class Batcher:
@@ -83,6 +82,8 @@ class Batcher:
 
     def batch(self, rows: NDArray[np.int64], *, rng: np.random.Generator | None = None) -> Batch:
         """The batch of some interactions; with ``rng`` a training batch with id dropout and negatives."""
+        import torch  # noqa: PLC0415 (commands that need no model load no torch)
+
         data = self.data
         before = {name: history.before[rows] for name, history in data.histories.items()}
         labels = {name: torch.from_numpy(data.label(name, rows)) for name in data.encoder.interaction_tasks}
@@ -109,6 +110,8 @@ class Batcher:
             rng: Given for training batches.
             context: Another context table and scenario codes than those of the data set.
         """
+        import torch  # noqa: PLC0415
+
         data = self.data
         table, scenario = context if context is not None else (data.context, data.scenario)
         users, user_of_row, user_before = distinct_users(user_row, before, len(data.users))
@@ -166,7 +169,7 @@ class Batcher:
             rows=rows,
             item_rows=torch.from_numpy(items),
             item_log_q=torch.from_numpy(log_q),
-            had=self._had(events.values(), items) if rng is not None and self.negatives else _NO_PAIRS,
+            had=self._had(events.values() if rng is not None and self.negatives else (), items),
             item_labels=self._entity_labels("item", items) if rng is not None else {},
             user_labels=self._entity_labels("user", users) if rng is not None else {},
         )
@@ -228,8 +231,12 @@ class Batcher:
             codes = np.where(dropped, self._unknown_event[name], codes)
         return _EventArrays(np.where(real, codes, codes[:1, :1]), items, lengths, total)
 
-    def _had(self, events: Iterable[_EventArrays], items: NDArray[np.int64]) -> Tensor:
+    def _had(self, events: Collection[_EventArrays], items: NDArray[np.int64]) -> Tensor:
         """Places in the batch of each user's items of the past, as far as they are in the batch."""
+        import torch  # noqa: PLC0415
+
+        if not events:
+            return torch.zeros(2, 0, dtype=torch.int64)
         place = np.full(len(self.data.items), -1, np.int64)
         place[items] = np.arange(len(items))
         pairs = []
@@ -238,7 +245,7 @@ class Batcher:
             owner = np.repeat(np.arange(len(found.lengths)), found.lengths)
             of_event = place[found.items[real]]
             pairs.append(np.stack([owner, of_event])[:, of_event >= 0])
-        return torch.from_numpy(np.concatenate(pairs, 1)) if pairs else _NO_PAIRS
+        return torch.from_numpy(np.concatenate(pairs, 1))
 
     def _with_negatives(
         self, items: NDArray[np.int64], batch_rows: int, rng: np.random.Generator
@@ -257,6 +264,8 @@ class Batcher:
         return items, np.log(np.maximum(1 - absent, 1e-12)).astype(np.float32)
 
     def _entity_labels(self, entity: Entity, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        import torch  # noqa: PLC0415
+
         labels = {}
         for name, task in self.data.schema.tasks.items():
             if task.on == entity:

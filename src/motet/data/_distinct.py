@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motet.data._ragged import Ragged
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["EmbeddingRows", "distinct_rows", "distinct_users"]
 
@@ -28,6 +30,8 @@ class EmbeddingRows:
         self._codes[name] = codes
 
     def starts(self, name: str) -> Tensor:
+        import torch  # noqa: PLC0415 (commands that need no model load no torch)
+
         return torch.from_numpy(self._starts[name])
 
     def positions(self, place: NDArray[np.int32]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -36,6 +40,8 @@ class EmbeddingRows:
         ``place`` is scratch as long as the table: writing to it and reading it back finds distinct
         rows in time proportional to the batch, without a sort.
         """
+        import torch  # noqa: PLC0415
+
         flat = np.concatenate([codes.ravel() for codes in self._codes.values()])
         place[flat] = np.arange(len(flat), dtype=np.int32)
         distinct = flat[place[flat] == np.arange(len(flat), dtype=np.int32)]
