@@ -320,7 +320,7 @@ def report(bundle: BundleDir, as_json: Json = False) -> None:
 def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.DataFrame:
     """Read raw rows as training would, and say which of their columns nothing looks at."""
     from motet.data import read_table  # noqa: PLC0415
-    from motet.schema import expression_columns, nearest  # noqa: PLC0415
+    from motet.schema import expression_columns  # noqa: PLC0415
 
     rows = read_table(
         path.parent, path.name, as_text=keys, words=recommender.word_columns, tables=recommender.schema.tables
@@ -335,6 +335,7 @@ def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.Data
 def _warn_of_unknown_scenarios(path: Path, rows: pl.DataFrame, recommender: Recommender) -> None:
     """Say which scenarios of a file the model has never seen, and what they may have been meant as."""
     from motet.data import as_words  # noqa: PLC0415
+    from motet.schema import nearest  # noqa: PLC0415
 
     key = recommender.schema.keys.scenario
     if key is None or key not in rows.columns:
