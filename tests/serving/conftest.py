@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
@@ -208,3 +214,53 @@ def on_a_port() -> Iterator[Listen]:
         server.should_exit = True
         thread.join(30)
         place.close()
+
+
+Run = Callable[..., "Service"]
+
+
+class Service:
+    """``motet serve`` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "motet", "serve", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        assert self.process.stdout is not None
+        self.said = ""
+        for line in self.process.stdout:
+            self.said += line
+            if "motet serves" in line:
+                break
+        found = re.search(r"motet serves \S+ on (http://127\.0\.0\.1:(\d+))", self.said)
+        assert found, self.said
+        self.address, self.port = found.group(1), int(found.group(2))
+        self.client = httpx.Client(base_url=self.address, timeout=30)
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        code = self.process.wait(60)
+        self.client.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def run(films: Path, tmp_path: Path) -> Iterator[Run]:
+    running: list[Service] = []
+
+    def one(*arguments: str) -> Service:
+        place = ("--store", str(tmp_path / "store.sqlite"), "--port", "0", "--no-pages")
+        running.append(Service(str(films), *place, *arguments))
+        return running[-1]
+
+    yield one
+    for service in running:
+        if service.process.poll() is None:
+            service.end(signal.SIGKILL)

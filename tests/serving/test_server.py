@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import http.client
+import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,57 +20,10 @@ from motet.cli import main
 from motet.errors import RequestError
 from motet.serving import listen
 
-Run = Callable[..., "Service"]
+Run = Callable[..., Any]
 
 
-class Service:
-    """``motet serve`` in a process of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "motet", "serve", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        assert self.process.stdout is not None
-        self.said = ""
-        for line in self.process.stdout:
-            self.said += line
-            if "motet serves" in line:
-                break
-        found = re.search(r"motet serves \S+ on (http://127\.0\.0\.1:(\d+))", self.said)
-        assert found, self.said
-        self.address, self.port = found.group(1), int(found.group(2))
-        self.client = httpx.Client(base_url=self.address, timeout=30)
-
-    def end(self, how: signal.Signals) -> int:
-        self.process.send_signal(how)
-        code = self.process.wait(60)
-        self.client.close()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-
-@pytest.fixture
-def run(films: Path, tmp_path: Path) -> Iterator[Run]:
-    running: list[Service] = []
-
-    def one(*arguments: str) -> Service:
-        place = ("--store", str(tmp_path / "store.sqlite"), "--port", "0", "--no-pages")
-        running.append(Service(str(films), *place, *arguments))
-        return running[-1]
-
-    yield one
-    for service in running:
-        if service.process.poll() is None:
-            service.end(signal.SIGKILL)
-
-
-def recommended(service: Service, user: str) -> list[tuple[str, float]]:
+def recommended(service: Any, user: str) -> list[tuple[str, float]]:
     answer = service.client.post("/v1/recommend", json={"user": user, "k": 10, "keep_seen": True})
     return [(one["id"], one["value"]) for one in answer.json()["items"]]
 
@@ -171,3 +124,114 @@ def test_slow_and_large_clients_harm_nobody(run: Run) -> None:
     for one in (*slow, again):
         one.close()
     assert recommended(service, "u1")
+
+
+@pytest.mark.slow
+def test_half_open_connections_keep_nobody_out(run: Run) -> None:
+    service = run()
+    open_ones = []
+    try:
+        for _ in range(1_000):
+            one = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+            one.sendall(b"GET /v1/health/live HTTP/1.1\r\n")
+            open_ones.append(one)
+        assert httpx.get(f"{service.address}/v1/health/ready", timeout=10).status_code == 200
+        assert recommended(service, "u1")
+    finally:
+        for one in open_ones:
+            one.close()
+
+
+def test_where_every_connection_has_a_request_health_is_answered(run: Run) -> None:
+    service = run()
+    head = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    busy = [socket.create_connection(("127.0.0.1", service.port), timeout=30) for _ in range(200)]
+    try:
+        for one in busy:
+            one.sendall(head)
+        time.sleep(0.5)
+        assert httpx.get(f"{service.address}/v1/health/live", timeout=10).status_code == 200
+        refused = httpx.get(f"{service.address}/v1/schema", timeout=10)
+        assert refused.status_code == 503
+        assert "too many connections" in refused.json()["detail"]
+    finally:
+        for one in busy:
+            one.close()
+
+
+def test_behind_a_trusted_proxy_each_visitor_has_a_rate_of_their_own(run: Run) -> None:
+    service = run("--new-key", "--rate", "5", "--trusted-proxy", "127.0.0.0/8")
+    key = re.search(r"key: (motet_\S+)", service.said)
+    assert key
+
+    def status(key: str, forwarded: str) -> int:
+        headers = {"X-API-Key": key, "X-Forwarded-For": forwarded}
+        return int(service.client.get("/v1/schema", headers=headers).status_code)
+
+    # what the visitor says of itself stands left of what the proxy saw
+    bad = [status(f"motet_wrong{n}", f"198.51.100.{n}, 203.0.113.9, 127.0.0.1") for n in range(30)]
+    assert bad[0] == 401
+    assert bad[-1] == 429
+    assert status(key.group(1), "203.0.113.10") == 200
+
+
+def test_nobody_is_believed_who_is_no_trusted_proxy(run: Run) -> None:
+    service = run("--new-key", "--rate", "5", "--trusted-proxy", "192.0.2.1")
+    found = [
+        service.client.get(
+            "/v1/schema", headers={"X-API-Key": f"motet_x{n}", "X-Forwarded-For": f"203.0.113.{n}"}
+        )
+        for n in range(30)
+    ]
+    assert found[-1].status_code == 429
+
+
+def test_a_trusted_proxy_that_is_no_address_is_refused(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(tmp_path / "store.sqlite")
+    command = ["serve", str(films), "--store", store, "--port", "0", "--trusted-proxy", "proxy.example"]
+    assert main(command) == 2
+    assert "10.0.0.0/8" in capsys.readouterr().err
+
+
+def test_at_sigterm_no_request_fails(run: Run) -> None:
+    service = run("--rate", "100000")
+    failed: list[str] = []
+    closed: list[bool] = []
+    answered: list[int] = []
+
+    def ask(n: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        connection.connect()
+        try:
+            while True:
+                body = json.dumps({"user": f"u{n}", "k": 5})
+                connection.request("POST", "/v1/recommend", body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+                answered.append(answer.status)
+                if answer.getheader("Connection") == "close":
+                    closed.append(True)
+                    return
+                time.sleep(0.05)
+        except (OSError, http.client.HTTPException) as error:
+            failed.append(repr(error))
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
+    for one in threads:
+        one.start()
+    while len(answered) < 64:
+        time.sleep(0.01)
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    ready = httpx.get(f"{service.address}/v1/health/ready")
+    assert (ready.status_code, ready.headers["Connection"]) == (503, "close")
+    assert httpx.get(f"{service.address}/api/health/ready").status_code == 503
+    assert httpx.get(f"{service.address}/v1/health/live").status_code == 200
+    for one in threads:
+        one.join(30)
+    assert failed == []
+    assert len(closed) == 16
+    assert set(answered) == {200}
+    assert service.end(signal.SIGTERM) == 0

@@ -50,6 +50,20 @@ def serve(
         float,
         typer.Option(help="Most requests a second of one key or address; twice as many at once.", min=1),
     ] = 200.0,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeatable.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            help="How long requests are still answered after SIGTERM, not ready any more, in seconds.", min=0
+        ),
+    ] = 3.0,
     keep_days: Annotated[
         float,
         typer.Option(
@@ -106,6 +120,8 @@ def serve(
             hosts=hosts,
             requests_per_s=rate,
             burst=round(2 * rate),
+            trusted_proxies=tuple(trusted_proxy or ()),
+            drain_s=drain,
             relay=secrets.token_urlsafe(32),
         )
         sockets = listen(host, port)

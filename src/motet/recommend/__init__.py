@@ -2,7 +2,7 @@
 
 from motet.recommend._ahead import ItemsAhead
 from motet.recommend._by_text import Signals, TextRecommender, TextWeights, recommend_by_text
-from motet.recommend._filter import AllOf, AnyFilter, AnyOf, Compare, Not, read_filter
+from motet.recommend._filter import AllOf, AnyFilter, AnyOf, Compare, Not, RequestPart, read_filter
 from motet.recommend._filter_mask import Fields
 from motet.recommend._fit_text import fit_text_weights
 from motet.recommend._live._distinct import DistinctItems
@@ -64,6 +64,7 @@ __all__ = [
     "Ranked",
     "RankedItem",
     "Recommender",
+    "RequestPart",
     "Retrieved",
     "Retriever",
     "Signals",

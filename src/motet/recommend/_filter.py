@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -28,6 +29,8 @@ __all__ = [
     "AnyOf",
     "Compare",
     "Not",
+    "RequestPart",
+    "at_most",
     "check_filters",
     "read_filter",
 ]
@@ -35,6 +38,7 @@ __all__ = [
 OPERATIONS: Final = ("eq", "ne", "in", "not_in", "has", "lt", "le", "gt", "ge", "between", "contains")
 TOO_LARGE: Final = "filter_too_large"  # the type of the validation error
 _DEEPEST: Final = 8
+_MOST_UNKNOWN: Final = 20  # keys that each get an error of their own
 _MOST_PARTS: Final = 100
 _MOST_VALUES: Final = 1000
 _LONGEST_WORD: Final = 500
@@ -44,9 +48,43 @@ _MOST_BITS: Final = 1023  # of an integer that a floating-point number can hold
 Plain = bool | int | float | Annotated[str, Field(max_length=_LONGEST_WORD)]
 
 
-class _Part(BaseModel):
+def at_most(most: int) -> BeforeValidator:
+    """A validator of an object that refuses too many members before it looks at each of them.
+
+    Args:
+        most: Members.
+    """
+
+    def checked(content: Any) -> Any:
+        if isinstance(content, Mapping) and len(content) > most:
+            raise PydanticCustomError(
+                "too_long", "there may be at most {most} of them, not {n}", {"most": most, "n": len(content)}
+            )
+        return content
+
+    return BeforeValidator(checked)
+
+
+class RequestPart(BaseModel):
+    """Part of a request: unknown keys are refused, and many of them at once, before each gets an error of its own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_more_keys(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and len(content) > len(cls.model_fields) + _MOST_UNKNOWN:
+            known = {field.alias or name for name, field in cls.model_fields.items()}
+            key = next((str(one) for one in content if one not in known), "")
+            raise PydanticCustomError(
+                "too_many_keys",
+                "there are {n} keys, at most {most} are known; '{key}' is none of them",
+                {"n": len(content), "most": len(known), "key": key[:80]},
+            )
+        return content
+
+
+class _Part(RequestPart):
     @model_validator(mode="before")
     @classmethod
     def _limited(cls, content: Any) -> Any:
@@ -71,19 +109,19 @@ class Compare(_Part):
 
     field: str = Field(min_length=1, max_length=200)
     op: Literal["eq", "ne", "in", "not_in", "has", "lt", "le", "gt", "ge", "between", "contains"]
-    value: Plain | Annotated[tuple[Plain, ...], Field(max_length=_MOST_VALUES)]
+    value: Plain | Annotated[tuple[Plain, ...], Field(max_length=_MOST_VALUES, fail_fast=True)]
 
 
 class AllOf(_Part):
     """Every part must hold; none is true of every item."""
 
-    all: tuple[AnyFilter, ...] = Field(max_length=_MOST_PARTS)
+    all: tuple[AnyFilter, ...] = Field(max_length=_MOST_PARTS, fail_fast=True)
 
 
 class AnyOf(_Part):
     """At least one part must hold; none is true of no item."""
 
-    any: tuple[AnyFilter, ...] = Field(max_length=_MOST_PARTS)
+    any: tuple[AnyFilter, ...] = Field(max_length=_MOST_PARTS, fail_fast=True)
 
 
 class Not(_Part):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from motet.errors import RequestError
+from motet.recommend._filter import RequestPart, at_most
 from motet.schema import Schema, require_known
 
 __all__ = ["Objective", "Spread", "rankable_tasks", "value_of"]
@@ -21,7 +22,7 @@ __all__ = ["Objective", "Spread", "rankable_tasks", "value_of"]
 Floats = NDArray[np.float32]
 
 
-class Objective(BaseModel):
+class Objective(RequestPart):
     """What a list is to be good at.
 
     Attributes:
@@ -35,9 +36,7 @@ class Objective(BaseModel):
         20.0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    weights: dict[str, float] = Field(min_length=1, max_length=50)
+    weights: Annotated[dict[str, float], at_most(50)] = Field(min_length=1, max_length=50)
     scale: Literal["standard", "label"] = "standard"
 
 

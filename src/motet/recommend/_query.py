@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from motet.errors import RequestError
-from motet.recommend._filter import TOO_LARGE, AnyFilter, check_filters
+from motet.recommend._filter import TOO_LARGE, AnyFilter, RequestPart, check_filters
 from motet.recommend._live._event import Cells, Features, LiveEvent
 from motet.recommend._objective import Objective
 from motet.recommend._rerank._diversity import Diversity
@@ -21,7 +21,7 @@ __all__ = ["Budget", "Query", "read_query"]
 _MOST_PARTS: Final = 300
 
 
-class Budget(BaseModel):
+class Budget(RequestPart):
     """Most time for each stage, in milliseconds; no limit where left out.
 
     Attributes:
@@ -30,14 +30,12 @@ class Budget(BaseModel):
         rerank_ms: Diversity is left out if the time is over before it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     retrieve_ms: float | None = Field(None, gt=0)
     rank_ms: float | None = Field(None, gt=0)
     rerank_ms: float | None = Field(None, gt=0)
 
 
-class Query(BaseModel):
+class Query(RequestPart):
     """A request for recommendations.
 
     Attributes:
@@ -67,25 +65,23 @@ class Query(BaseModel):
         5
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     user: str | None = Field(None, min_length=1, max_length=1000)
     user_features: Features = Field(default_factory=dict)
-    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000)
+    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000, fail_fast=True)
     k: int = Field(10, ge=1, le=1000)
     scenario: str | None = Field(None, max_length=1000)
     context: Cells = Field(default_factory=dict)
     text: str | None = Field(None, max_length=2000)
     filter: AnyFilter | None = None
-    exclude: tuple[str, ...] = Field((), max_length=10_000)
+    exclude: tuple[str, ...] = Field((), max_length=10_000, fail_fast=True)
     keep_seen: bool | None = None
     objective: Objective | None = None
     diversity: Diversity | None = None
-    rules: tuple[AnyRule, ...] = Field((), max_length=100)
+    rules: tuple[AnyRule, ...] = Field((), max_length=100, fail_fast=True)
     explore: Explore | None = None
     seed: int | None = Field(None, ge=0, lt=2**63)
     duplicates: bool = False
-    sources: tuple[str, ...] | None = None
+    sources: Annotated[tuple[str, ...], Field(max_length=1000, fail_fast=True)] | None = None
     budget: Budget = Budget()
     trace: bool = False
 

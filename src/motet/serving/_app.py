@@ -87,7 +87,9 @@ def build_app(
     app.include_router(docs_routes(app))
     if traces is not None:
         app.add_middleware(Traces, provider=traces)
-    app.add_middleware(Guard, door=door, watch=engine.watch, settings=settings)
+    app.add_middleware(
+        Guard, door=door, watch=engine.watch, settings=settings, work=work, is_ending=lambda: engine.is_ending
+    )
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import ConfigDict, Field, Strict
 
-from motet.recommend import LiveEvent, Objective, Query
+from motet.recommend import LiveEvent, Objective, Query, RequestPart
 
 __all__ = ["AskRequest", "ListRequest", "RankRequest", "RecommendRequest"]
 
 Language = Literal["en", "zh"]
 Tone = Literal["plain", "warm", "brief"]
-
-
-class _Ask(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RecommendRequest(Query):
@@ -45,7 +41,7 @@ class RecommendRequest(Query):
     tone: Tone = Field("plain", description="Of the reasons.")
 
 
-class AskRequest(_Ask):
+class AskRequest(RequestPart):
     """A request in words, or what follows on the one before."""
 
     text: str = Field(min_length=1, max_length=2000, examples=["a funny space adventure, no horror"])
@@ -58,7 +54,7 @@ class AskRequest(_Ask):
     language: Language | None = Field(None, description="Of the answer; that of the request when left out.")
 
 
-class ListRequest(_Ask):
+class ListRequest(RequestPart):
     """A request for a list that keeps every limit."""
 
     text: str = Field(min_length=1, max_length=2000, examples=["five comedies from the nineties, no horror"])
@@ -67,7 +63,7 @@ class ListRequest(_Ask):
     seconds: Annotated[float, Strict()] = Field(3.0, gt=0, le=10, description="Time for the choice.")
 
 
-class RankRequest(_Ask):
+class RankRequest(RequestPart):
     """Given candidates, to be put in order."""
 
     model_config = ConfigDict(
@@ -77,11 +73,13 @@ class RankRequest(_Ask):
         json_schema_extra={"examples": [{"user": "42", "candidates": ["50", "181", "1"]}]},
     )
 
-    candidates: tuple[str, ...] = Field(min_length=1, max_length=10_000, description="Ids of items.")
+    candidates: tuple[str, ...] = Field(
+        min_length=1, max_length=10_000, fail_fast=True, description="Ids of items."
+    )
     record: bool = Field(
         False, description="Whether this list is shown: then it has an id that events may name."
     )
     user: str | None = Field(None, min_length=1, max_length=512)
-    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000)
+    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000, fail_fast=True)
     scenario: str | None = Field(None, max_length=512)
     objective: Objective | None = None

@@ -7,22 +7,24 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import Scope as HttpScope
 
-from motet.errors import StoreUnavailableError
+from motet.errors import RequestError, StoreUnavailableError
 from motet.serving._rate import RateLimit
 from motet.serving._scopes import allows, needed_scope
 from motet.serving._settings import HttpSettings
 from motet.store import Key, Keys
 
-__all__ = ["Doorkeeper", "Refused"]
+__all__ = ["Doorkeeper", "Proxies", "Refused"]
 
 _FRESH_S: Final = 5.0
 _MOST: Final = 2_000
@@ -44,6 +46,73 @@ class Refused:
     detail: str
     cure: str
     retry_s: int | None = None
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Proxies:
+    """Proxies that are believed where a request comes from.
+
+    Args:
+        trusted: Their addresses and networks.
+
+    Raises:
+        RequestError: If one of them is neither.
+    """
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._networks = []
+        for one in trusted:
+            try:
+                self._networks.append(ipaddress.ip_network(one.strip(), strict=False))
+            except ValueError:
+                raise RequestError(
+                    f"the trusted proxy {one[:80]!r} is no address and no network",
+                    "write it as 10.0.0.7 or 10.0.0.0/8",
+                ) from None
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is one of theirs."""
+        found = _address(address) if self._networks else None
+        return found is not None and self._are(found)
+
+    def client(self, peer: tuple[str, int] | None, headers: Headers) -> tuple[str, int] | None:
+        """Where a request comes from: the right-most address of ``X-Forwarded-For`` that is of no trusted proxy.
+
+        Args:
+            peer: Who connected; believed, unless it is a trusted proxy.
+            headers: Of the request.
+        """
+        if peer is None or not self.trusts(peer[0]):
+            return peer
+        nearest = peer
+        for said in reversed(",".join(headers.getlist("x-forwarded-for")).split(",")):
+            found = _address(said)
+            if found is None:  # what stands before it cannot be believed either
+                return nearest
+            nearest = (str(found), 0)
+            if not self._are(found):
+                return nearest
+        return nearest
+
+    def _are(self, address: _Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _address(said: str) -> _Address | None:
+    """An address, with or without a port."""
+    said = said.strip()
+    if said.startswith("["):
+        said = said[1:].partition("]")[0]
+    elif said.count(":") == 1:
+        said = said.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(said)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 class Doorkeeper:

@@ -70,6 +70,7 @@ class Engine:
         watch: Counts what is asked and told.
         drift: Compares who asks with whom the model was trained.
         shadow: Compares predictions with outcomes.
+        is_ending: Whether the process is about to end: it still answers, but is not ready for more.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
@@ -81,6 +82,7 @@ class Engine:
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
         self.words = LanguageService(store, self.model, self.shown_log)
         self._retention = Retention(store, self.settings.kept_days)
+        self.is_ending = False
         self._types: set[str] = set()
         self._reasons = ThreadPoolExecutor(2, "motet-reasons")
 
@@ -95,8 +97,8 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model answers and the store can be read."""
-        return self.model.is_there and self.store.can_read()
+        """Whether a model answers, the store can be read, and the process is not about to end."""
+        return not self.is_ending and self.model.is_there and self.store.can_read()
 
     def close(self) -> None:
         """Store what waits, and stop; the store stays open."""

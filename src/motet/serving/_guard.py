@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from motet.serving._bodies import BodyError, json_depth, read_body
-from motet.serving._doorkeeper import Doorkeeper, Refused
+from motet.serving._bodies import LARGE_BYTES, WORK, BodyError, json_shape, read_body
+from motet.serving._doorkeeper import Doorkeeper, Proxies, Refused
 from motet.serving._methods import METHODS
 from motet.serving._paths import keep_ids
 from motet.serving._problems import failed_response, problem_response
 from motet.serving._settings import HttpSettings
 from motet.serving._watch import Watch
+from motet.serving._work import LateWorkError, OverloadedError, Work
 
 __all__ = ["Guard", "method_of", "route_of"]
 
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
-_LARGE: Final = 2**18
 _CLIENT_LEFT: Final = 499
 _ASKS_BROWSERS: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
 _STREAMS: Final = "/v1/import/"
@@ -52,10 +53,22 @@ class Guard:
         door: Looks at keys.
         watch: Counts.
         settings: Limits.
+        work: Reads large bodies.
+        is_ending: Whether each answer is the last of its connection.
     """
 
-    def __init__(self, app: ASGIApp, door: Doorkeeper, watch: Watch, settings: HttpSettings) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        door: Doorkeeper,
+        watch: Watch,
+        settings: HttpSettings,
+        work: Work,
+        is_ending: Callable[[], bool],
+    ) -> None:
         self._app, self._door, self._watch, self._settings = app, door, watch, settings
+        self._work, self._is_ending = work, is_ending
+        self._proxies = Proxies(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""
@@ -66,6 +79,7 @@ class Guard:
         scope = keep_ids(scope)
         headers = Headers(scope=scope)
         said = headers.get("x-request-id", "")
+        scope = {**scope, "client": self._proxies.client(scope.get("client"), headers), WORK: self._work}
         scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
         status, has_begun = 500, False
 
@@ -119,10 +133,33 @@ class Guard:
                 return _replayed(body, receive)
             if kind != "application/json" and not kind.endswith("+json"):
                 return Refused(415, f"the content is {kind[:80] or 'of no kind'!a}", "send application/json")
-            depth = await asyncio.to_thread(json_depth, body) if len(body) > _LARGE else json_depth(body)
-            if depth > settings.most_depth:
-                return Refused(422, f"the JSON is {depth} levels deep", f"send at most {settings.most_depth}")
+            if refused := await self._costly(body):
+                return refused
         return _replayed(body, receive)
+
+    async def _costly(self, body: bytes) -> Refused | None:
+        """Whether a body would cost more than its length says."""
+        settings = self._settings
+        if len(body) <= LARGE_BYTES:
+            shape = json_shape(body)
+        else:
+            try:
+                shape = await self._work.run("body", partial(json_shape, body))
+            except (OverloadedError, LateWorkError):
+                return Refused(503, "too many large requests wait already", "send it again a little later", 1)
+        if shape.depth > settings.most_depth:
+            return Refused(
+                422, f"the JSON is {shape.depth} levels deep", f"send at most {settings.most_depth}"
+            )
+        for n, most, what in (
+            (shape.containers, settings.most_containers, "lists and objects"),
+            (shape.strings, settings.most_strings, "texts and names"),
+            (shape.members, settings.most_members, "members of one object"),
+            (shape.values, settings.most_values, "values"),
+        ):
+            if n > most:
+                return Refused(422, f"the JSON holds {n:,} {what}, at most {most:,} are taken", "send it in several requests")  # fmt: skip
+        return _too_deep(shape.depth, settings.most_depth)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
         asks = _ASKS_BROWSERS if scope["path"].startswith("/docs") else "Bearer"
@@ -143,6 +180,8 @@ class Guard:
     def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
         path = scope["path"]
         headers["X-Request-Id"] = scope["motet.request_id"]
+        if self._is_ending():
+            headers["Connection"] = "close"
         headers["X-Content-Type-Options"] = "nosniff"
         headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("X-Frame-Options", "SAMEORIGIN" if path.endswith("/report") else "DENY")
@@ -179,6 +218,10 @@ def route_of(scope: Scope) -> str:
     if isinstance(path, str) and path:
         return path
     return "page" if not scope["path"].startswith(("/v1", "/api")) else "none"
+
+
+def _too_deep(depth: int, most: int) -> Refused | None:
+    return Refused(422, f"the JSON is {depth} levels deep", f"send at most {most}") if depth > most else None
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

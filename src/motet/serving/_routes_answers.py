@@ -22,6 +22,7 @@ from motet.serving._answers import (
     SimilarAnswer,
 )
 from motet.serving._ask_for import AskRequest, Language, ListRequest, RankRequest, RecommendRequest, Tone
+from motet.serving._bodies import BodyRoute
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
 from motet.serving._methods import refuse_other_methods
@@ -35,7 +36,7 @@ Id = Annotated[str, Query(min_length=1, max_length=512)]
 def answer_routes(context: Context) -> APIRouter:
     """Routes that answer; to be added before those that take whole items and users, whose ids may hold slashes."""
     engine = context.engine
-    routes = APIRouter(prefix="/v1", responses=PROBLEMS, tags=["answers"])
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS, tags=["answers"])
 
     @routes.post("/recommend", response_model=RecommendAnswer)
     async def recommend(request: RecommendRequest) -> Response:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, Field, Strict, model_validator
 from starlette.responses import Response, StreamingResponse
 
 from motet.errors import RequestError
+from motet.recommend import RequestPart
+from motet.serving._bodies import BodyRoute
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
 from motet.serving._methods import refuse_other_methods
@@ -30,10 +32,8 @@ _MOST_IMPORT_BYTES = 2**34
 _IMPORT_S = 3_600.0
 
 
-class AnswerIn(BaseModel):
+class AnswerIn(RequestPart):
     """What somebody says of a list that was shown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stars: Annotated[int, Strict()] | None = Field(
         None, ge=1, le=5, description="From 1, not at all satisfied, to 5."
@@ -59,7 +59,7 @@ class ImportedView(BaseModel):
 def list_routes(context: Context) -> APIRouter:
     """Routes about shown lists and about everything at once."""
     engine, store = context.engine, context.engine.store
-    routes = APIRouter(prefix="/v1", responses=PROBLEMS)
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.post("/lists/{list_id}/satisfaction", response_model=Done, tags=["satisfaction"])
     async def satisfaction(list_id: Name, body: AnswerIn) -> Response:

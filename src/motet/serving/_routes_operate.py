@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, Field, Strict
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from motet.recommend import RequestPart
+from motet.serving._bodies import BodyRoute
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import ConflictError, NotFoundError
 from motet.serving._methods import refuse_other_methods
@@ -26,11 +28,7 @@ __all__ = ["health_routes", "operate_routes"]
 _LOADING_S = 600.0
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LoadIn(_In):
+class LoadIn(RequestPart):
     """Which bundle to load."""
 
     path: str = Field(min_length=1, max_length=4096, description="Its directory on the service's machine.")
@@ -46,11 +44,11 @@ class NameView(BaseModel):
     state: Literal["active", "loaded"]
 
 
-class KeyIn(_In):
+class KeyIn(RequestPart):
     """A key to be made."""
 
     name: str = Field("", max_length=512, description="Whose it is, in words.")
-    scopes: tuple[Literal["read", "write", "admin"], ...] = Field(min_length=1, max_length=3)
+    scopes: tuple[Literal["read", "write", "admin"], ...] = Field(min_length=1, max_length=3, fail_fast=True)
 
 
 class KeyView(BaseModel):
@@ -91,7 +89,7 @@ class Health(BaseModel):
 def operate_routes(context: Context) -> APIRouter:
     """Routes for whoever runs it."""
     engine, models, door = context.engine, context.models, context.door
-    routes = APIRouter(prefix="/v1", responses=PROBLEMS)
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.get("/schema", response_model=SchemaView, tags=["operate"])
     async def schema() -> Response:

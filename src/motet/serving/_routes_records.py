@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from motet.serving._answers import EventsAnswer, ItemsPage, ItemView, UsersPage, UserView
+from motet.serving._bodies import BodyRoute
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
 from motet.serving._methods import refuse_other_methods
@@ -37,7 +38,7 @@ Words = Annotated[str, Query(max_length=200, description="Only rows with this te
 def record_routes(context: Context) -> APIRouter:
     """Routes that tell, and show what was told."""
     engine = context.engine
-    routes = APIRouter(prefix="/v1", responses=PROBLEMS)
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.post("/events", response_model=EventsAnswer, tags=["events"])
     async def add_events(body: EventsIn) -> Response:

@@ -9,15 +9,22 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from motet.errors import RequestError
+from motet.serving._doorkeeper import Proxies
+from motet.serving._engine import Engine
+from motet.serving._problems import problem_response
 from motet.serving._quiet_memory import quiet_memory
+from motet.serving._scopes import needed_scope
 from motet.serving._settings import HttpSettings
 
 __all__ = ["LOOPBACK", "is_loopback", "listen", "run_server"]
@@ -26,17 +33,36 @@ _log: Final = logging.getLogger("motet.serving")
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _HEADERS_S: Final = 10.0
 _KEPT_S: Final = 15
-_MOST_CONNECTIONS: Final = 1_000
 _ENDING_S: Final = 15
 _TURN_S: Final = 0.0005
 
 
+def _protocol(settings: HttpSettings) -> type[H11Protocol]:
+    """Connections within limits."""
+    return type(
+        "_Limited", (_PatientProtocol,), {"limits": settings, "proxies": Proxies(settings.trusted_proxies)}
+    )
+
+
 class _PatientProtocol(H11Protocol):
-    """A connection that must have said what it wants within some seconds, again and again."""
+    """A connection that must have said what it wants within some seconds, again and again.
+
+    Where too many are open, of all or of one address, the one that waits longest without a request is closed for a new
+    one. Where each has a request, the new one may ask for the state of the service alone.
+    """
+
+    limits: HttpSettings
+    proxies: Proxies
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the head of the first request."""
         super().connection_made(transport)
+        self._since_s = self.loop.time()
+        others = [one for one in self.connections if one is not self and isinstance(one, _PatientProtocol)]
+        self._make_room(others, self.limits.connections)
+        if self.client is not None and not self.proxies.trusts(self.client[0]):
+            same = [one for one in others if one.client and one.client[0] == self.client[0]]
+            self._make_room(same, self.limits.connections_per_address)
         self._waiting = asyncio.get_running_loop().call_later(_HEADERS_S, self._too_slow)
 
     def on_response_complete(self) -> None:
@@ -50,10 +76,43 @@ class _PatientProtocol(H11Protocol):
         self._waiting.cancel()
         super().connection_lost(exc)
 
+    def _make_room(self, others: list[_PatientProtocol], most: int) -> None:
+        others = [one for one in others if not one.transport.is_closing()]
+        if len(others) < most:
+            return
+        idle = [one for one in others if one._nothing_asked]
+        if idle:  # first those that never asked anything
+            min(idle, key=lambda one: (one.cycle is not None, one._since_s)).transport.close()
+        elif len(others) < 2 * most:
+            self.app = _health_alone(self.app)
+        else:
+            self.transport.abort()
+
+    @property
+    def _nothing_asked(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _too_slow(self) -> None:
-        nothing_asked = self.cycle is None or self.cycle.response_complete
-        if nothing_asked and not self.transport.is_closing():
+        if self._nothing_asked and not self.transport.is_closing():
             self.transport.close()
+
+
+def _health_alone(app: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if needed_scope(scope["method"], scope["path"]) is None and "/health/" in scope["path"]:
+            await app(scope, receive, send)
+            return
+        response = problem_response(
+            503,
+            "too many connections are open",
+            "close some, or send it again a little later",
+            path=scope["path"],
+            retry_s=1,
+            headers={"Connection": "close"},
+        )
+        await response(scope, receive, send)
+
+    return answer
 
 
 def is_loopback(host: str) -> bool:
@@ -101,6 +160,9 @@ def run_server(
 ) -> None:
     """Answer until the process is told to end, then finish the requests under way.
 
+    At SIGTERM it is no more ready, but answers for some seconds more, each time with ``Connection: close``: a balancer
+    sees the first, and nobody's request meets a connection that was just closed.
+
     Args:
         app: The application.
         place: From :func:`listen`.
@@ -109,7 +171,7 @@ def run_server(
     """
     config = uvicorn.Config(
         app,
-        http=_PatientProtocol,
+        http=_protocol(settings),
         ws="none",
         log_config=None,
         access_log=False,
@@ -117,7 +179,6 @@ def run_server(
         proxy_headers=False,
         timeout_keep_alive=_KEPT_S,
         timeout_graceful_shutdown=_ENDING_S,
-        limit_concurrency=_MOST_CONNECTIONS,
         lifespan="on",
     )
     if threading.current_thread() is threading.main_thread():
@@ -126,19 +187,36 @@ def run_server(
     quiet_memory()
     # who accepts requests or writes to disk waits for a turn again and again: at 5 ms a turn behind whoever computes
     sys.setswitchinterval(_TURN_S)
-    server = _Announced(config, ready)
+    server = _Announced(config, ready, app.state.context.engine, settings.drain_s)
     server.run(sockets=[place])
 
 
 class _Announced(uvicorn.Server):
-    """Says when it answers."""
+    """Says when it answers, and answers for a while after it was told to end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None] | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None] | None, engine: Engine, drain_s: float
+    ) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._engine, self._drain_s = ready, engine, drain_s
 
     async def startup(self, sockets: list[socket.socket] | None = None, **more: Any) -> None:
         """Begin to answer, and say so."""
         await super().startup(sockets, **more)
         if self._ready is not None:
             self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Be no more ready."""
+        self._engine.is_ending = True
+        if sig != signal.SIGTERM:  # somebody waits at a terminal
+            self._drain_s = 0.0
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer for a while more, then end."""
+        self._engine.is_ending = True
+        until_s = time.monotonic() + self._drain_s
+        while time.monotonic() < until_s and not self.force_exit and self._drain_s:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)

@@ -40,6 +40,10 @@ class HttpSettings:
     Attributes:
         most_body_bytes: Largest body of a request; imports are streams and have no limit but that of a line.
         most_depth: Deepest nesting of JSON.
+        most_containers: Lists and objects in one body, at any depth.
+        most_strings: Texts in one body, names of members included.
+        most_members: Members of one object.
+        most_values: Values in one body. With the three above, what is made of a body stays below 100 MiB.
         body_s: Longest time for a body to arrive, in seconds.
         request_s: Longest time for an answer, in seconds.
         workers: Requests other than the model's own that are worked on at once, for each kind of work.
@@ -47,6 +51,11 @@ class HttpSettings:
         requests_per_s: Requests a second, per key or address, on the long run.
         burst: Requests at once, per key or address.
         origins: Sites whose pages may call the service from a browser.
+        connections: Open connections; beyond, the one that waits longest without a request is closed.
+        connections_per_address: The same for one address; those of a trusted proxy do not count.
+        trusted_proxies: Addresses and networks of proxies, whose ``X-Forwarded-For`` says where a request comes from.
+        drain_s: How long requests are still answered after SIGTERM, each with ``Connection: close``, while
+            ``/v1/health/ready`` says 503; in seconds.
         hosts: Names of this host that a request may bear while there are no keys; any when empty.
         pages: Whether pages are shown.
         relay: What the pages of this process prove themselves with when they call the API for a visitor, whose address
@@ -55,6 +64,10 @@ class HttpSettings:
 
     most_body_bytes: int = 8 * 2**20
     most_depth: int = 32
+    most_containers: int = 250_000
+    most_strings: int = 800_000
+    most_members: int = 10_000
+    most_values: int = 2_000_000
     body_s: float = 15.0
     request_s: float = 20.0
     workers: int = 4
@@ -62,6 +75,10 @@ class HttpSettings:
     requests_per_s: float = 200.0
     burst: int = 400
     origins: tuple[str, ...] = ()
+    connections: int = 1_000
+    connections_per_address: int = 200
+    trusted_proxies: tuple[str, ...] = ()
+    drain_s: float = 3.0
     hosts: tuple[str, ...] = ()
     pages: bool = True
     relay: str = field(default="", repr=False)

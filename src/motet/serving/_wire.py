@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, WithJsonSchema
+from pydantic import BaseModel, Field, Strict, WithJsonSchema
 
+from motet.recommend import RequestPart
 from motet.store import Event, Item, User
 
 __all__ = [
@@ -37,16 +38,12 @@ _Time = Annotated[
 ]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 def _utc(time: datetime) -> datetime:
     """A time without a zone is in UTC."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
-class EventIn(_In):
+class EventIn(RequestPart):
     """Something that a user did with an item."""
 
     type: str = Field(min_length=1, max_length=200, description="What: a column or task of the schema, or any word.", examples=["rating"])  # fmt: skip
@@ -76,17 +73,17 @@ class EventIn(_In):
         )
 
 
-class EventsIn(_In):
+class EventsIn(RequestPart):
     """Some events; all are stored, or none."""
 
-    events: tuple[EventIn, ...] = Field(min_length=1, max_length=_MOST)
+    events: tuple[EventIn, ...] = Field(min_length=1, max_length=_MOST, fail_fast=True)
 
 
-class ItemPatch(_In):
+class ItemPatch(RequestPart):
     """What is to be changed of an item."""
 
     is_hidden: Annotated[bool, Strict()] | None = None
-    categories: tuple[str, ...] | None = Field(None, max_length=1000)
+    categories: Annotated[tuple[str, ...], Field(max_length=1000, fail_fast=True)] | None = None
     timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
     labels: Any = None
     comment: str | None = Field(None, max_length=100_000)
@@ -102,11 +99,11 @@ class ItemPatch(_In):
         return given
 
 
-class ItemBody(_In):
+class ItemBody(RequestPart):
     """An item, without its id."""
 
     is_hidden: Annotated[bool, Strict()] = False
-    categories: tuple[str, ...] = Field((), max_length=1000)
+    categories: tuple[str, ...] = Field((), max_length=1000, fail_fast=True)
     timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
     labels: Any = None
     comment: str = Field("", max_length=100_000)
@@ -126,20 +123,20 @@ class ItemIn(ItemBody):
     id: str = Field(min_length=1, max_length=512, examples=["space-pirates"])
 
 
-class ItemsIn(_In):
+class ItemsIn(RequestPart):
     """Some items."""
 
-    items: tuple[ItemIn, ...] = Field(min_length=1, max_length=_MOST)
+    items: tuple[ItemIn, ...] = Field(min_length=1, max_length=_MOST, fail_fast=True)
 
 
-class UserPatch(_In):
+class UserPatch(RequestPart):
     """What is to be changed of a user."""
 
     labels: Any = None
     comment: str | None = Field(None, max_length=100_000)
 
 
-class UserBody(_In):
+class UserBody(RequestPart):
     """A user, without its id."""
 
     labels: Any = Field(None, description="An object with columns of the users table, or anything.", examples=[{"age": 33}])  # fmt: skip
@@ -156,10 +153,10 @@ class UserIn(UserBody):
     id: str = Field(min_length=1, max_length=512, examples=["ann"])
 
 
-class UsersIn(_In):
+class UsersIn(RequestPart):
     """Some users."""
 
-    users: tuple[UserIn, ...] = Field(min_length=1, max_length=_MOST)
+    users: tuple[UserIn, ...] = Field(min_length=1, max_length=_MOST, fail_fast=True)
 
 
 class Put(BaseModel):

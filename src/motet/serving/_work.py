@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 __all__ = ["Kind", "LateWorkError", "OverloadedError", "Work"]
 
 R = TypeVar("R")
-Kind = Literal["model", "fast", "write", "slow", "long"]
+Kind = Literal["model", "fast", "write", "slow", "long", "body"]
 
 
 class OverloadedError(Exception):
@@ -43,7 +43,7 @@ class _Pool:
 
 
 class Work:
-    """Threads for the model, for other fast answers, writes, slow answers and long operations: none waits for another kind.
+    """Threads for the model, other fast answers, writes, slow answers, long operations, large bodies: none waits for another.
 
     The model has one thread. Its steps are short and hold the interpreter between them, so several threads take it
     from each other: eight clients got a third fewer answers from four threads, each at twice the processor time.
@@ -62,6 +62,9 @@ class Work:
             "write": _Pool("write", 4 * workers, waiting),
             "slow": _Pool("slow", max(1, workers // 2), waiting),
             "long": _Pool("long", max(1, workers // 2), waiting),
+            "body": _Pool(
+                "body", 1, waiting
+            ),  # what is made of a large body may need a hundred times a small one
         }
         self._limit_s = limit_s
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from motet.recommend._filter import at_most
+
 __all__ = ["Cell", "Cells", "Features", "LiveEvent", "key_of"]
 
 _KEY_BYTES: Final = 16
@@ -49,10 +51,13 @@ def _checked(told: _Told) -> _Told:
     return told
 
 
-Cells = Annotated[dict[str, Cell], Field(max_length=_MOST_COLUMNS), AfterValidator(_checked)]
+Cells = Annotated[
+    dict[str, Cell], Field(max_length=_MOST_COLUMNS), at_most(_MOST_COLUMNS), AfterValidator(_checked)
+]
 Features = Annotated[
-    dict[str, Cell | Annotated[list[_Word], Field(max_length=_MOST_WORDS)]],
+    dict[str, Cell | Annotated[list[_Word], Field(max_length=_MOST_WORDS, fail_fast=True)]],
     Field(max_length=_MOST_COLUMNS),
+    at_most(_MOST_COLUMNS),
     AfterValidator(_checked),
 ]
 

@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from motet.recommend._filter import RequestPart
 
 __all__ = ["Diversity", "determinantal", "marginal_relevance"]
 
@@ -18,7 +20,7 @@ _STOP: Final = 1e-10
 Doubles = NDArray[np.float64]
 
 
-class Diversity(BaseModel):
+class Diversity(RequestPart):
     """How much a list is spread out.
 
     Attributes:
@@ -26,8 +28,6 @@ class Diversity(BaseModel):
         strength: From 0, the value alone, to 1, likeness alone.
         pool: Best candidates that are chosen from.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Literal["mmr", "dpp"] = "mmr"
     strength: float = Field(0.3, ge=0, le=1)

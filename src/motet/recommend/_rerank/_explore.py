@@ -9,12 +9,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from motet.recommend._filter import RequestPart
 
 __all__ = ["Explore", "place_probabilities"]
 
 
-class Explore(BaseModel):
+class Explore(RequestPart):
     """How places of a list are drawn.
 
     Attributes:
@@ -25,8 +27,6 @@ class Explore(BaseModel):
         epsilon: Of ``epsilon``, from 0 to 1.
         pool: Best candidates that may be drawn.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Literal["plackett_luce", "epsilon"] = "plackett_luce"
     temperature: float = Field(0.3, gt=0, le=1e6)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from motet.recommend._filter import AnyFilter
+from motet.recommend._filter import AnyFilter, RequestPart
 
 __all__ = ["AnyRule", "Boost", "Bury", "Cap", "Fresh", "Pin"]
 
 
-class _Rule(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Pin(_Rule):
+class Pin(RequestPart):
     """Put an item in a place of the list, if it may come at all.
 
     Attributes:
@@ -28,7 +24,7 @@ class Pin(_Rule):
     position: int = Field(1, ge=1, le=1000)
 
 
-class Bury(_Rule):
+class Bury(RequestPart):
     """Put items behind all others.
 
     Attributes:
@@ -39,7 +35,7 @@ class Bury(_Rule):
     where: AnyFilter
 
 
-class Boost(_Rule):
+class Boost(RequestPart):
     """Let items count for more, or less.
 
     Attributes:
@@ -52,7 +48,7 @@ class Boost(_Rule):
     by: float = Field(ge=-1e6, le=1e6)
 
 
-class Fresh(_Rule):
+class Fresh(RequestPart):
     """Let new items count for more: value + weight·2^(−age / half-life).
 
     Attributes:
@@ -65,7 +61,7 @@ class Fresh(_Rule):
     half_life_days: float = Field(14.0, gt=0, le=1e6)
 
 
-class Cap(_Rule):
+class Cap(RequestPart):
     """Show at most so many items of a kind.
 
     Attributes:

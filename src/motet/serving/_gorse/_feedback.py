@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import Body, Header, Query
+from pydantic import Field
 
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
@@ -17,7 +18,7 @@ from motet.store import Feedback, Page
 
 __all__ = ["add_feedback"]
 
-_Told = Annotated[list[FeedbackIn], Body(max_length=MOST)]
+_Told = Annotated[list[FeedbackIn], Field(fail_fast=True), Body(max_length=MOST)]
 _Cursor = Annotated[Words, Query(max_length=4096)]
 _Once = Annotated[
     str | None,

@@ -25,7 +25,7 @@ def add_health(add: Adder, needs: Needs) -> None:
         except TimeoutError:
             connected = False
         return Health(
-            ready=connected and needs.has_model,
+            ready=connected and needs.has_model and not needs.is_ending,
             data_store_error=None if connected else "the store does not answer",
             cache_store_error=None,
             data_store_connected=connected,

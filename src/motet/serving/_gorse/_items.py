@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Query
+from pydantic import Field
 
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
@@ -32,7 +33,7 @@ def add_items(add: Adder, needs: Needs) -> None:
         return put([item])
 
     @add.post("/items", "Insert items, or replace them.")
-    def insert_items(items: Annotated[list[ItemIn], Body(max_length=MOST)]) -> Row:
+    def insert_items(items: Annotated[list[ItemIn], Field(fail_fast=True), Body(max_length=MOST)]) -> Row:
         return put(items)
 
     @add.get("/items", "Items, hidden ones too, ordered by id.")

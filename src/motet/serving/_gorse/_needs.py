@@ -36,6 +36,11 @@ class Needs:
         """Whether a model answers."""
         return self._engine.model.is_there
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the process is about to end."""
+        return self._engine.is_ending
+
     def tell(self, rows: Sequence[Feedback], mode: Literal["add", "put"], ids: Sequence[str] | None) -> None:
         """Store feedback, and take it into account from the next request on.
 

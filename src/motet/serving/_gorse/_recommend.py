@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Body, Header, Query, Request
+from pydantic import Field
 
 from motet.recommend import LiveEvent
 from motet.serving._gorse._checks import require_write
@@ -21,7 +22,7 @@ __all__ = ["add_recommend"]
 _Categories = Annotated[
     list[str] | None, Query(max_length=20, description="Only items in this category; in all, where several.")
 ]
-_Session = Annotated[list[SessionIn], Body(max_length=1000)]
+_Session = Annotated[list[SessionIn], Field(fail_fast=True), Body(max_length=1000)]
 _Type = Annotated[
     Words,
     Query(

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
-from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.serving._bodies import BodyRoute
 from motet.serving._faults import NoModelError
 from motet.serving._methods import METHODS
 from motet.serving._paths import whole_id
@@ -70,7 +70,7 @@ Id = Annotated[Words, BeforeValidator(whole_id), Path(min_length=1, max_length=5
 """An id in the address; there is no slash in it."""
 
 
-class GorseRoute(APIRoute):
+class GorseRoute(BodyRoute):
     """A route of which every error is told as plain text."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -79,7 +79,7 @@ class _Out(BaseModel):
 _Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00]+$")]
 _Type = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\x00]+$", examples=["like"])]
 _Text = Annotated[str, Field(max_length=100_000, pattern=r"^[^\x00]*$")]
-_Categories = Annotated[list[_Id], Field(max_length=1000)]
+_Categories = Annotated[list[_Id], Field(max_length=1000, fail_fast=True)]
 _Time = Annotated[
     str,
     Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Body, Query
+from pydantic import Field
 
 from motet.serving._gorse._needs import Needs
 from motet.serving._gorse._route import MOST, Adder, Count, Id, Words
@@ -32,7 +33,7 @@ def add_users(add: Adder, needs: Needs) -> None:
         return put([user])
 
     @add.post("/users", "Insert users, or replace them.")
-    def insert_users(users: Annotated[list[UserIn], Body(max_length=MOST)]) -> Row:
+    def insert_users(users: Annotated[list[UserIn], Field(fail_fast=True), Body(max_length=MOST)]) -> Row:
         return put(users)
 
     @add.get("/users", "Users, ordered by id.")
