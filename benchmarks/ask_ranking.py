@@ -20,8 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist._choose import choose
-from motet.assist._conditions import allowed, standardised
+from motet.assist import allowed, choose, standardised
 from motet.bundle import Bundle, load_bundle
 from motet.data import (
     SPLIT_CODES,

@@ -1,13 +1,15 @@
 """Lists under limits: kept, proven impossible, how near the best, how fast; and what complements are worth.
 
-    python -m benchmarks.lists [--bundle DIR] [--lists 200] [--exact 60] [--seed 0] [--json FILE]
+    python -m benchmarks.lists [--bundle DIR] [--lists 200] [--exact 60] [--seed 0] [--peer] [--json FILE]
 
 On MovieLens-100K (years and genres; --bundle names one trained on it, else one is trained) and on a
 synthetic shop of motet.datasets (invented prices, categories and purchases; a short training). Each
 limit set is drawn at random. What is reported as kept is checked here anew, limit by limit, from the
 catalogue; what is reported as impossible is checked by trying every set where there are at most
 300,000, else by limits that already exclude it alone (too few items, a budget below the k cheapest),
-else it counts as claimed by the solver only. Every conflict is checked for minimality.
+else it counts as claimed by the solver only. Every conflict is checked for minimality. With --peer
+(``pip install "ortools>=9.12,<10"`` into an environment of its own: its protobuf is an older one) every
+limit set is also solved and explained with OR-Tools CP-SAT in the place of HiGHS; see docs/adr/0019.
 """
 
 from __future__ import annotations
@@ -22,15 +24,28 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks._complements import complement_lift
 from motet import workflow
-from motet.assist import ItemRelations, ListAnswer, ListLimits, Quota, make_list, mine_relations
-from motet.assist._likeness import tag_matrix
-from motet.assist._list_limits import Limit, ListPool, limits_of
-from motet.assist._list_solve import search, solve
+from motet.assist import (
+    ConflictExplainer,
+    ItemRelations,
+    Limit,
+    ListAnswer,
+    ListLimits,
+    ListPool,
+    Quota,
+    limits_of,
+    make_list,
+    mine_relations,
+    search_list,
+    solve_list,
+    solve_list_exactly,
+    tag_matrix,
+)
 from motet.data import Catalogue
 from motet.datasets import World, fetch, generate
 from motet.recommend import Recommender
@@ -210,14 +225,14 @@ def _gaps(
     rows = pool.candidates(limits)
     rows = np.sort(rows[np.argsort(-scores[rows], kind="stable")[:300]])
     problem = pool.problem(limits, rows)
-    best = solve(problem, time_limit_s=20)
+    best = solve_list(problem, time_limit_s=20)
     if not best.proven or best.chosen is None:
         return
-    quick = search(problem, time_limit_s=2)
+    quick = search_list(problem, time_limit_s=2)
     gaps["search"].append(1 - quick.objective / best.objective if quick.chosen is not None else 1.0)
     for size in (50, 150, 300):
         if len(problem) > size or size == 300:
-            kernel = solve(problem, time_limit_s=3, exact_up_to=size)
+            kernel = solve_list(problem, time_limit_s=3, exact_up_to=size)
             part = 1 - kernel.objective / best.objective if kernel.chosen is not None else 1.0
             gaps[f"kernel of {size}"].append(part)
 
@@ -234,12 +249,70 @@ def _is_minimal(
     for limit in blamed:
         rest = [other for other in blamed if other is not limit]
         rows = pool.candidates(rest)
-        found = solve(pool.problem(rest, rows), time_limit_s=5)
+        found = solve_list(pool.problem(rest, rows), time_limit_s=5)
         if limit.kind == "count" and not rest:
             continue
         if found.chosen is None or not keeps(rest, [int(rows[p]) for p in found.chosen], relations):
             return False
     return True
+
+
+def beside_cp_sat(
+    recommender: Recommender, column: str, number: str, *, sums: bool, lists: int, seed: int
+) -> dict[str, Any]:
+    """Each limit set solved and, where there is no list, explained with either exact solver, alternately."""
+    from benchmarks._list_peer import conflict_by_cp_sat, solve_by_cp_sat  # noqa: PLC0415
+
+    catalogue = recommender.bundle.data.catalogue
+    assert catalogue is not None
+    relations = mine_relations(recommender.bundle.data, recommender.bundle.behaviour)
+    rng = np.random.default_rng(seed)
+    users = [str(user) for user in rng.choice(recommender.bundle.data.user_ids.to_numpy(), lists)]
+    solvers = {"HiGHS": solve_list_exactly, "CP-SAT": solve_by_cp_sat}
+    found: dict[str, dict[str, Any]] = {
+        name: {"ms": [], "lists": 0, "best": 0, "proven": 0, "impossible": 0, "explain_ms": [], "minimal": 0}
+        for name in solvers
+    }
+    cores: dict[str, Any] = {"conflicts": 0, "minimal": 0, "ms": []}
+    for user in users:
+        request, wishes = draw(rng, catalogue, column, number, sums=sums)
+        limits, _ = limits_of(request, wishes, catalogue, recommender.seen(user))
+        pool = ListPool(
+            recommender.scores(user).astype(np.float64), relations, wishes, tag_matrix(catalogue), ()
+        )
+        problem = pool.problem(limits, pool.compared(pool.candidates(limits), limits))
+        solutions = {}
+        for name, exact in solvers.items():
+            with patch("motet.assist._list_solve.solve_list_exactly", exact):
+                began = time.perf_counter()
+                solutions[name] = solve_list(problem, time_limit_s=3.0)
+                found[name]["ms"].append(1000 * (time.perf_counter() - began))
+        best = max(one.objective for one in solutions.values())
+        for name, one in solutions.items():
+            found[name]["lists"] += one.chosen is not None
+            found[name]["best"] += one.chosen is not None and one.objective >= best - 1e-4
+            found[name]["proven"] += one.proven
+            found[name]["impossible"] += one.chosen is None and one.proven
+        if not any(one.chosen is None and one.proven for one in solutions.values()):
+            continue
+        blamed = 0
+        for name, exact in solvers.items():
+            with patch("motet.assist._list_conflict.solve_list_exactly", exact):
+                began = time.perf_counter()
+                explained = ConflictExplainer(pool, catalogue, "en", time.monotonic() + 3).explain(limits)
+                found[name]["explain_ms"].append(1000 * (time.perf_counter() - began))
+            found[name]["minimal"] += explained.conflict.minimal and explained.nearest is not None
+            blamed = blamed or len(explained.conflict.limits)
+        began = time.perf_counter()
+        core, proven = conflict_by_cp_sat(pool, limits, time_limit_s=3.0)
+        cores["ms"].append(1000 * (time.perf_counter() - began))
+        cores["conflicts"] += 1
+        cores["minimal"] += proven and len(core) == blamed
+    for one in found.values():
+        for key in ("ms", "explain_ms"):
+            one[key] = {"median": _quantile(one[key], 0.5), "p95": _quantile(one[key], 0.95)}
+    cores["ms"] = {"median": _quantile(cores["ms"], 0.5), "p95": _quantile(cores["ms"], 0.95)}
+    return {**found, "assumptions of CP-SAT": cores}
 
 
 # -- worlds --------------------------------------------------------------------------------------
@@ -307,6 +380,7 @@ def main() -> None:
         "--exact", type=int, default=60, help="of which so many are solved to the proven best"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peer", action="store_true", help="beside OR-Tools CP-SAT")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     everything: list[dict[str, Any]] = []
@@ -320,6 +394,10 @@ def main() -> None:
             recommender, schema, files = opened()
             found = lists_in(name, recommender, column, number, sums=sums, lists=arguments.lists, exact=arguments.exact, seed=arguments.seed)  # fmt: skip
             report(found)
+            if arguments.peer:
+                found["peer"] = beside_cp_sat(recommender, column, number, sums=sums, lists=arguments.lists, seed=arguments.seed)  # fmt: skip
+                for solver, values in found["peer"].items():
+                    print(f"{solver}: {json.dumps(values)}")
             data = workflow.load_data(schema, files, encoder=recommender.bundle.data.encoder).data
             lifts = complement_lift(data, task, 10, arguments.seed)
             print(f"Ten items beside each that a user took ({task}) in the training rows; what of them it took later:\n")  # fmt: skip

@@ -24,8 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._reasons_truth import Truth
-from motet.explain import Attributor, Explainer, Language, Reason, Sentence, Tone, check_sentence, verify
-from motet.explain._sentences import rephrase
+from motet.explain import (
+    Attributor,
+    Explainer,
+    Language,
+    Reason,
+    Sentence,
+    Tone,
+    check_sentence,
+    rephrase,
+    verify,
+)
 from motet.language import LocalGenerator
 from motet.workflow import open_explainer
 
@@ -50,7 +59,7 @@ def told(explainer: Explainer, n: int, seed: int) -> Iterator[Group]:
         if turn // _LIST % 2 == 0:
             kind, chosen = "best", explainer.recommender.recommend([user], k=_LIST)["item_id"].to_list()
         else:
-            met = set(explainer.ground.taste(explainer._user(user)).had.tolist())
+            met = set(explainer.evidence.taste(explainer._user(user)).had.tolist())
             free = [item for row, item in enumerate(items) if row not in met]
             kind, chosen = "random", rng.choice(free, _LIST, replace=False).tolist()
         language, tone = _LANGUAGES[turn // _LIST % 4], _TONES[int(rng.integers(3))]
@@ -70,8 +79,8 @@ def truth(explainer: Explainer, against: Truth, groups: Sequence[Group]) -> list
         for reason in reasons:
             for sentence in reason.sentences:
                 right = against.right(sentence)
-                anew = verify(sentence.claim, explainer.ground)
-                clean = not check_sentence(sentence.text, sentence, explainer.ground)
+                anew = verify(sentence.claim, explainer.evidence)
+                clean = not check_sentence(sentence.text, sentence, explainer.evidence)
                 for row in (sentence.claim.kind, f"all, {kind} items", "**all**"):
                     for place, one in enumerate((1, right, anew, clean)):
                         counts[row][place] += int(one)
@@ -119,7 +128,7 @@ def generated(explainer: Explainer, against: Truth, groups: Sequence[Group], n: 
         return []
     generator = LocalGenerator()
     began_s = time.monotonic()
-    found = rephrase(sentences, generator, explainer.ground, time_limit_s=3600.0)
+    found = rephrase(sentences, generator, explainer.evidence, time_limit_s=3600.0)
     elapsed_s = time.monotonic() - began_s
     kept = [s for s, refused in zip(found.sentences, found.refused, strict=True) if not refused]
     changed = [s for s in kept if s.text != s.template]
@@ -136,12 +145,12 @@ def generated(explainer: Explainer, against: Truth, groups: Sequence[Group], n: 
 def faithfulness(explainer: Explainer, groups: Sequence[Group], seed: int) -> list[str]:
     """Does the score move more without what is cited than without as much of anything else."""
     rng = np.random.default_rng(seed)
-    probe = explainer.ground.probe
+    probe = explainer.evidence.probe
     moves: dict[str, list[tuple[float, float, float, int]]] = defaultdict(list)
     for kind, reasons in groups:
         for reason in reasons:
             user, item = explainer._user(reason.user), explainer._item(reason.item)
-            past = probe.past(user)
+            past = probe.history(user)
             seen = np.unique(np.concatenate(list(past.values())))
             cited: dict[str, set[int]] = {}
             for claim in reason.claims:
@@ -157,7 +166,7 @@ def faithfulness(explainer: Explainer, groups: Sequence[Group], seed: int) -> li
                     moves[row].append((*_moved(explainer, user, item, past, rows, rest, rng), user))
             for claim in reason.claims:
                 tags = {(m.column, m.key) for m in claim.of("tag")}
-                every = [explainer.ground.tags.keys[tag] for tag in explainer.ground.tags.of(item)]
+                every = [explainer.evidence.tags.keys[tag] for tag in explainer.evidence.tags.of(item)]
                 others = [tag for tag in every if tag not in tags]
                 if tags and claim.kind in ("tags", "rate") and len(others) >= len(tags):
                     draws = [
@@ -182,10 +191,13 @@ def faithfulness(explainer: Explainer, groups: Sequence[Group], seed: int) -> li
 
 def counted(explainer: Explainer, user: int, item: int, kind: str, tags: set[str]) -> set[int]:
     """The liked items that a claim about tags or years counts."""
-    catalogue, liked = explainer.ground.catalogue, explainer.ground.taste(user).without(item).liked.tolist()
+    catalogue, liked = (
+        explainer.evidence.catalogue,
+        explainer.evidence.taste(user).without(item).liked.tolist(),
+    )
     if kind == "tags":
         return {row for row in liked if tags <= {v for c in catalogue.tags for v in catalogue.values(row, c)}}
-    column = next(c for c in catalogue.numbers if explainer.ground.is_year(c))
+    column = next(c for c in catalogue.numbers if explainer.evidence.is_year(c))
     decade = (catalogue.number(item, column) or 0) // 10
     return {row for row in liked if (catalogue.number(row, column) or 0) // 10 == decade}
 
@@ -204,7 +216,7 @@ def _moved(
         past,
         *({name: mine[~np.isin(mine, drop)] for name, mine in past.items()} for drop in gone),
     ]
-    return _difference(explainer.ground.probe.with_pasts(user, [item], pasts)[:, 0])
+    return _difference(explainer.evidence.probe.with_histories(user, [item], pasts)[:, 0])
 
 
 def _difference(scores: NDArray[np.float32]) -> tuple[float, float, float]:
@@ -226,7 +238,7 @@ def _interval(
 
 def completeness(explainer: Explainer, groups: Sequence[Group]) -> list[str]:
     """How far attributions are from adding up, and what they say."""
-    attributor = Attributor(explainer.ground.probe)
+    attributor = Attributor(explainer.evidence.probe)
     pairs = {(explainer._user(r.user), explainer._item(r.item)) for _, reasons in groups for r in reasons}
     found = [attributor.attribute(user, item) for user, item in sorted(pairs)[:200]]
     parts: dict[str, list[float]] = defaultdict(list)

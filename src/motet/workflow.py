@@ -340,7 +340,7 @@ def open_assistant(
         private: As for :func:`open_explainer`.
     """
     explainer = open_explainer(bundle, words=words, progress=progress, private=private)
-    loaded, graph = explainer.bundle, explainer.ground.graph
+    loaded, graph = explainer.bundle, explainer.evidence.graph
     catalogue = loaded.data.catalogue
     if catalogue is None:
         raise DataError(f"the schema '{loaded.schema.name}' has no items", "asking needs keys.item")

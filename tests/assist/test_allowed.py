@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from motet.assist._conditions import allowed, conditions, tag_share
+from motet.assist import allowed, conditions, tag_share
 from motet.data import Catalogue
 from motet.errors import RequestError
 from motet.requests import FactWanted, Range, Request, Tag

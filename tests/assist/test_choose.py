@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.assist._choose import choose
-from motet.assist._conditions import allowed
+from motet.assist import allowed, choose
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag
 

@@ -14,10 +14,17 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.assist import ItemRelations, ListLimits, Quota
-from motet.assist._likeness import Likeness, tag_matrix
-from motet.assist._list_conflict import Explainer
-from motet.assist._list_limits import Limit, ListPool, limits_of
+from motet.assist import (
+    ConflictExplainer,
+    ItemRelations,
+    Likeness,
+    Limit,
+    ListLimits,
+    ListPool,
+    Quota,
+    limits_of,
+    tag_matrix,
+)
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag
 
@@ -92,7 +99,7 @@ def test_a_conflict_is_true_and_minimal(seed: int) -> None:
     assert not unmet
     if there_is(limits, pool):
         return
-    explained = Explainer(pool, catalogue, "en", time.monotonic() + 60).explain(limits)
+    explained = ConflictExplainer(pool, catalogue, "en", time.monotonic() + 60).explain(limits)
     assert explained.conflict.minimal
     blamed = [limit for limit in limits if limit.words in explained.conflict.limits]
     assert len(blamed) == len(explained.conflict.limits)
@@ -123,7 +130,7 @@ def test_a_way_out_is_the_least(seed: int) -> None:
     limits, _ = limits_of(request, wishes, catalogue, [3])
     if there_is(limits, pool):
         return
-    explained = Explainer(pool, catalogue, "en", time.monotonic() + 60).explain(limits)
+    explained = ConflictExplainer(pool, catalogue, "en", time.monotonic() + 60).explain(limits)
     sets = [c for size in range(1, N + 1) for c in itertools.combinations(range(N), size)]
     for way in explained.conflict.ways:
         (limit,) = [limit for limit in limits if limit.words == way.limit]

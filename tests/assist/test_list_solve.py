@@ -11,8 +11,15 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.assist._list_problem import ListProblem, SumLimit, exact_sum
-from motet.assist._list_solve import relaxation, search, solve, solve_exactly
+from motet.assist import (
+    ListProblem,
+    SumLimit,
+    exact_sum,
+    relax_list,
+    search_list,
+    solve_list,
+    solve_list_exactly,
+)
 
 
 def drawn(
@@ -68,16 +75,16 @@ def test_exact_is_the_best_of_all_sets(
 ) -> None:
     problem = drawn(seed, n, most, exact=exact, share=share, apart=apart)
     best = brute(problem)
-    found = solve_exactly(problem, time_limit_s=20)
+    found = solve_list_exactly(problem, time_limit_s=20)
     assert found.proven
     if best == -math.inf:
         assert found.chosen is None
-        assert solve_exactly(problem, time_limit_s=20, any_list=True).chosen is None
+        assert solve_list_exactly(problem, time_limit_s=20, any_list=True).chosen is None
         return
     assert found.chosen is not None
     assert problem.holds(found.chosen)
     assert found.objective == pytest.approx(best, abs=1e-7)
-    some = solve_exactly(problem, time_limit_s=20, any_list=True)
+    some = solve_list_exactly(problem, time_limit_s=20, any_list=True)
     assert some.chosen is not None
     assert problem.holds(some.chosen)
 
@@ -88,7 +95,7 @@ def test_every_bound_is_above_the_best(seed: int, most: int, exact: bool, share:
     problem = drawn(seed, 10, most, exact=exact, share=share)
     best = brute(problem)
     for linked in (False, True):
-        found = relaxation(problem, linked=linked, time_limit_s=20)
+        found = relax_list(problem, linked=linked, time_limit_s=20)
         assert found is not None
         assert found.bound >= best - 1e-7
         for item in range(len(problem)):  # and above the best list with each item
@@ -111,7 +118,7 @@ def test_search_keeps_the_limits_and_never_beats_the_best(
     seed: int, most: int, exact: bool, share: float
 ) -> None:
     problem = drawn(seed, 11, most, exact=exact, share=share)
-    found = search(problem, time_limit_s=20)
+    found = search_list(problem, time_limit_s=20)
     if found.chosen is not None:
         assert problem.holds(found.chosen)
         assert found.objective <= brute(problem) + 1e-9
@@ -121,7 +128,7 @@ def test_search_is_near_the_best() -> None:
     missing = []
     for seed in range(15):
         problem = drawn(seed, 12, 3, share=1.0)
-        best, found = brute(problem), search(problem, time_limit_s=20)
+        best, found = brute(problem), search_list(problem, time_limit_s=20)
         if best > -math.inf:
             missing.append(1 - found.objective / best if found.chosen is not None else 1.0)
     assert len(missing) > 9
@@ -131,21 +138,21 @@ def test_search_is_near_the_best() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_kernel_states_a_gap_that_holds(seed: int) -> None:
     problem = drawn(seed, 60, 4, share=0.8, apart=0.02, pairs=0.05)
-    best = solve_exactly(problem, time_limit_s=60)
+    best = solve_list_exactly(problem, time_limit_s=60)
     assert best.proven
-    small = solve(problem, time_limit_s=10, exact_up_to=10)
+    small = solve_list(problem, time_limit_s=10, exact_up_to=10)
     assert small.chosen is not None
     assert problem.holds(small.chosen)
     assert best.objective <= small.bound + 1e-7
     assert small.objective >= (1 - small.gap) * best.objective - 1e-7
-    whole = solve(problem, time_limit_s=30)
+    whole = solve_list(problem, time_limit_s=30)
     assert whole.proven
     assert whole.objective == pytest.approx(best.objective, abs=1e-7)
 
 
 def test_no_time_still_gives_a_list() -> None:
     problem = drawn(1, 400, 5, share=1.0, apart=0.0, pairs=0.05)
-    found = solve(problem, time_limit_s=0.05)
+    found = solve_list(problem, time_limit_s=0.05)
     assert found.chosen is not None
     assert problem.holds(found.chosen)
     assert found.gap > 0
@@ -154,7 +161,7 @@ def test_no_time_still_gives_a_list() -> None:
 
 def test_that_there_is_no_list_is_proven_beyond_the_kernel() -> None:
     problem = drawn(0, 80, 5, share=0.0)
-    found = solve(problem, time_limit_s=20, exact_up_to=10)
+    found = solve_list(problem, time_limit_s=20, exact_up_to=10)
     assert (found.chosen, found.proven) == (None, True)
 
 
@@ -166,7 +173,7 @@ def test_a_list_outside_the_kernel_is_found() -> None:
     sums = (SumLimit("count", np.ones(n), 3, 3), SumLimit("price", price, None, 3.0))
     none = sp.csr_array((n, n))
     problem = ListProblem(value, none, sp.csr_array((n, 0)), 0.0, sums, none.astype(bool), 3)
-    found = solve(problem, time_limit_s=10, exact_up_to=20)
+    found = solve_list(problem, time_limit_s=10, exact_up_to=20)
     assert found.chosen == (0, 1, 2)
 
 
@@ -180,7 +187,7 @@ def test_many_pairs_apart_are_kept_apart_beyond_the_cliques() -> None:
     for most, there_is in ((7, True), (8, False)):
         sums = (SumLimit("count", np.ones(n), most, most),)
         problem = ListProblem(value, none, sp.csr_array((n, 0)), 0.0, sums, apart, most)
-        found = solve_exactly(problem, time_limit_s=60)
+        found = solve_list_exactly(problem, time_limit_s=60)
         assert found.proven
         assert found.chosen == (tuple(range(693, 700)) if there_is else None)
 
@@ -196,7 +203,7 @@ def test_floating_sums_are_exact() -> None:
     problem = ListProblem(
         np.array([0.1, 0.2, 1.0]), none, sp.csr_array((3, 0)), 0.0, sums, none.astype(bool), 2
     )
-    found = solve_exactly(problem, time_limit_s=10)
+    found = solve_list_exactly(problem, time_limit_s=10)
     assert found.chosen is not None
     assert odd.holds(found.chosen)
     assert found.chosen == (0, 1)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from motet.assist._conditions import akin, likeness, match, nearest_alike, standardised
+from motet.assist import akin, likeness, match, nearest_alike, standardised
 from motet.data import Catalogue
 from motet.requests import Request, Tag
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motet.assist._context import model_scores
+from motet.assist import model_scores
 from motet.bundle import load_bundle, save_bundle
 from motet.data import liking
 from motet.models import build_model

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.assist._answer import note
-from motet.assist._choose import choose, told
-from motet.assist._list_limits import fill_parts, part_limits, part_mask
+from motet.assist import choice_notes, choose, fill_parts, note, part_limits, part_mask
 from motet.data import Catalogue
 from motet.requests import Range, Request, Tag, TagQuota
 
@@ -92,7 +90,7 @@ def test_what_cannot_be_filled_is_said(language: str) -> None:
     catalogue = films([["fun"], ["fun"], ["war"]])
     request = Request(quotas=(part("war", low=2), part("fun", low=1)), count=3, language=language)
     chosen = choose(request, catalogue, np.zeros(3, np.float32), k=3)
-    notes = told(request, chosen, 3, catalogue)
+    notes = choice_notes(request, chosen, 3, catalogue)
     words = {"en": "at least 2 × war", "zh": "war：至少2项"}[language]
     assert notes == [note("part_short", language, part=words, found=1)]
 
@@ -104,7 +102,7 @@ def test_limits_that_contradict_each_other_are_both_named(language: str) -> None
     request = Request(ranges=ranges, language=language)
     chosen = choose(request, catalogue, np.zeros(4, np.float32), k=4)
     assert all(chosen.missed)
-    (said,) = [line for line in told(request, chosen, 4, catalogue) if "1950" in line]
+    (said,) = [line for line in choice_notes(request, chosen, 4, catalogue) if "1950" in line]
     assert "1953" in said
     assert {"en": "contradict", "zh": "矛盾"}[language] in said
 

@@ -12,9 +12,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet import datasets
-from motet.assist import ItemRelations, RelationSettings, mine_relations
-from motet.assist._likeness import duplicate_pairs, likeness_of
-from motet.assist._relations import Chance, pair_counts, sessions
+from motet.assist import (
+    Chance,
+    ItemRelations,
+    RelationSettings,
+    duplicate_pairs,
+    likeness_of,
+    mine_relations,
+    pair_counts,
+    sessions,
+)
 from motet.data import Behaviour, Catalogue, Dataset, Ragged, behaviour_of, build_dataset
 from motet.errors import RequestError
 from motet.schema import Schema

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from motet.assist._likeness import item_spaces, rare_tags, text_vectors
+from motet.assist import item_spaces, rare_tags, text_vectors
 from motet.bundle import load_bundle, save_bundle
 from motet.data import Catalogue
 from motet.models import build_model

@@ -91,10 +91,10 @@ def tables(seed: int = 0) -> dict[str, pl.DataFrame]:
     return {"users": users, "items": items, "events": events}
 
 
-def planted_bundle(place: Path, **changes: Any) -> Bundle:
+def planted_bundle(place: Path, *, seed: int = 0, **changes: Any) -> Bundle:
     """A bundle of the planted world, with an untrained model: claims rest on data, not on luck."""
     place.mkdir(parents=True, exist_ok=True)
-    for name, table in tables().items():
+    for name, table in tables(seed).items():
         table.write_parquet(place / f"{name}.parquet")
     schema = Schema.parse({**SCHEMA, **changes})
     data = build_dataset(schema, place, encode_text=hashed_words_for_tests)
@@ -121,6 +121,12 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="session")
 def explainer(planted: Bundle) -> Explainer:
     return Explainer(planted)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Explainer]:
+    """An explainer of the planted world in which other users met other items; untrained, so it ranks at random."""
+    return lambda seed: Explainer(planted_bundle(tmp_path_factory.mktemp("drawn"), seed=seed))
 
 
 @pytest.fixture

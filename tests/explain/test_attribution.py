@@ -16,7 +16,7 @@ TOLERANCE = 1e-3
 
 
 def test_the_parts_add_up_to_the_score(explainer: Explainer) -> None:
-    attributor = Attributor(explainer.ground.probe, permutations=5)
+    attributor = Attributor(explainer.evidence.probe, permutations=5)
     for user, item in ((0, 0), (1, 7), (59, 59), (-1, 3)):
         found = attributor.attribute(user, item)
         assert found.gap < TOLERANCE
@@ -33,9 +33,9 @@ def test_the_score_is_the_recommenders(explainer: Explainer) -> None:
 
 
 def test_the_parts_are_shapley_values(explainer: Explainer) -> None:
-    attributor = Attributor(explainer.ground.probe, permutations=3000)
+    attributor = Attributor(explainer.evidence.probe, permutations=3000)
     found = dict(attributor.attribute(0, 4).parts)
-    values = attributor._set_values(0, 4)
+    values = attributor.set_values(0, 4)
     rng = np.random.default_rng(0)
     g = len(attributor.groups)
     exact = np.zeros(g)
@@ -52,7 +52,7 @@ def test_the_parts_are_shapley_values(explainer: Explainer) -> None:
 
 def test_a_user_without_a_past_owes_nothing_to_it(explainer: Explainer) -> None:
     for item in range(0, 60, 7):
-        found = Attributor(explainer.ground.probe).attribute(-1, item)
+        found = Attributor(explainer.evidence.probe).attribute(-1, item)
         parts = dict(found.parts)
         # by construction, whatever the kernels: what is as in the baseline is not asked for
         assert parts["history"] == parts["user_id"] == parts["profile"] == 0
@@ -64,7 +64,7 @@ def test_what_the_model_does_not_look_at_moves_nothing(planted: Bundle) -> None:
     explainer = Explainer(bundle)
     columns = {
         group: place
-        for blocks in [Attributor(explainer.ground.probe)._columns["item"]]
+        for blocks in [Attributor(explainer.evidence.probe)._columns["item"]]
         for group, place in blocks
         if group == "text"
     }
@@ -74,7 +74,7 @@ def test_what_the_model_does_not_look_at_moves_nothing(planted: Bundle) -> None:
         for name, weight in towers.named_parameters():
             if name in ("item_direct.weight", "item_hidden.0.weight"):
                 weight[:, columns["text"]] = 0
-    parts = dict(Attributor(explainer.ground.probe).attribute(0, 0).parts)
+    parts = dict(Attributor(explainer.evidence.probe).attribute(0, 0).parts)
     assert parts["text"] == pytest.approx(0, abs=1e-5)
     assert max(abs(v) for v in parts.values()) > 1e-4
 
@@ -86,8 +86,8 @@ def test_every_kind_of_feature_is_attributed(toy: Dataset, tmp_path: Path, task:
     save_bundle(tmp_path / "b", model=build_model(schema, data.encoder).eval(), data=data, metrics={})
     explainer = Explainer(load_bundle(tmp_path / "b"), hashed_words_for_tests)
     if task == "towers":
-        explainer.ground.probe.task = "stars"
-    attributor = Attributor(explainer.ground.probe, permutations=4)
+        explainer.evidence.probe.task = "stars"
+    attributor = Attributor(explainer.evidence.probe, permutations=4)
     assert set(attributor.groups) >= {
         "history",
         "user_id",
@@ -104,7 +104,7 @@ def test_every_kind_of_feature_is_attributed(toy: Dataset, tmp_path: Path, task:
 
 
 def test_taking_a_liked_item_away_is_what_the_claim_says(explainer: Explainer) -> None:
-    probe = explainer.ground.probe
+    probe = explainer.evidence.probe
     claims = [
         claim
         for item in ("i0", "i3", "i9", "i33")
@@ -113,18 +113,20 @@ def test_taking_a_liked_item_away_is_what_the_claim_says(explainer: Explainer) -
     ]
     assert claims
     for claim in claims:
-        past = probe.past(0)
-        whole = probe.with_pasts(0, [claim.item], [past])[0, 0]
+        past = probe.history(0)
+        whole = probe.with_histories(0, [claim.item], [past])[0, 0]
         for mention, weight in zip(claim.mentions, claim.support.weights, strict=True):
             less = {name: rows[rows != mention.row] for name, rows in past.items()}
-            assert whole - probe.with_pasts(0, [claim.item], [less])[0, 0] == pytest.approx(weight, abs=1e-3)
+            assert whole - probe.with_histories(0, [claim.item], [less])[0, 0] == pytest.approx(
+                weight, abs=1e-3
+            )
             assert weight > 0
 
 
 def test_an_item_without_its_tags_is_scored_as_one_that_never_had_them(explainer: Explainer) -> None:
-    probe = explainer.ground.probe
-    assert dict(explainer.ground.tags.keys)["genres"]
-    whole = probe.with_pasts(0, [0], [probe.past(0)])[0, 0]
+    probe = explainer.evidence.probe
+    assert dict(explainer.evidence.tags.keys)["genres"]
+    whole = probe.with_histories(0, [0], [probe.history(0)])[0, 0]
     same, odd, bare, brand = probe.without_tags(
         0, 0, [[], [("genres", "Love")], [("genres", "Space"), ("genres", "War")], [("brand", "Acme")]]
     )

@@ -141,7 +141,7 @@ def test_what_templates_say_passes(explainer: Explainer) -> None:
     languages: tuple[Language, ...] = ("en", "zh")
     for language in languages:
         for sentence in sentences(explainer, language):
-            assert check_sentence(sentence.text, sentence, explainer.ground) == ()
+            assert check_sentence(sentence.text, sentence, explainer.evidence) == ()
 
 
 def test_mutations_are_caught(explainer: Explainer) -> None:
@@ -151,7 +151,7 @@ def test_mutations_are_caught(explainer: Explainer) -> None:
             text = mutate(sentence.text, sentence)
             if text is not None and text != sentence.text:
                 caught.setdefault(mutate.__name__, []).append(
-                    bool(check_sentence(text, sentence, explainer.ground))
+                    bool(check_sentence(text, sentence, explainer.evidence))
                 )
     rates = {name: sum(found) / len(found) for name, found in caught.items()}
     assert set(rates) == {mutate.__name__ for mutate in ENGLISH}
@@ -165,7 +165,7 @@ def test_chinese_mutations_are_caught(explainer: Explainer) -> None:
             text = re.sub(pattern, instead, sentence.text, count=1)
             if text != sentence.text:
                 tried += 1
-                assert check_sentence(text, sentence, explainer.ground), text
+                assert check_sentence(text, sentence, explainer.evidence), text
     assert tried > 200
 
 
@@ -188,7 +188,7 @@ def test_honest_rephrasings_pass(explainer: Explainer, kind: str, text: str) -> 
                 tag=sentence.tags[0] if sentence.tags else "",
                 name=sentence.names[0] if sentence.names else "",
             )
-            if len(check_sentence(said, sentence, explainer.ground)) == 0:
+            if len(check_sentence(said, sentence, explainer.evidence)) == 0:
                 return
     pytest.fail(f"no sentence could be told as {text!r}")
 
@@ -196,15 +196,15 @@ def test_honest_rephrasings_pass(explainer: Explainer, kind: str, text: str) -> 
 def test_a_text_is_held_against_the_claim_it_fits(explainer: Explainer) -> None:
     reason = explainer.explain("u0", "i3", k=5, attribute=False).reason
     for sentence in reason.sentences:
-        assert check(sentence.text, reason.claims, explainer.ground) == ()
-    assert check("It won three awards.", reason.claims, explainer.ground)
-    assert check("It won three awards.", [], explainer.ground)
+        assert check(sentence.text, reason.claims, explainer.evidence) == ()
+    assert check("It won three awards.", reason.claims, explainer.evidence)
+    assert check("It won three awards.", [], explainer.evidence)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no end", "“", "{}", "See http://x.example.", "a" * 5000 + "."])
 def test_what_is_no_sentence_is_refused(explainer: Explainer, text: str) -> None:
     for sentence in sentences(explainer, "en")[:5]:
-        assert check_sentence(text, sentence, explainer.ground)
+        assert check_sentence(text, sentence, explainer.evidence)
 
 
 def test_of_the_kind_you_liked_is_not_one_of_those_you_liked(explainer: Explainer) -> None:
@@ -219,7 +219,7 @@ def test_of_the_kind_you_liked_is_not_one_of_those_you_liked(explainer: Explaine
                 f"It is one of the {tag} films you liked, {found} of the {of}.",
             ):
                 tried += 1
-                kinds = {finding.kind for finding in check_sentence(text, sentence, explainer.ground)}
+                kinds = {finding.kind for finding in check_sentence(text, sentence, explainer.evidence)}
                 assert "relation" in kinds, text
     assert tried > 20
 
@@ -239,7 +239,7 @@ def test_whose_view_it_is_is_not_left_out(explainer: Explainer, change: tuple[st
     for sentence in sentences(explainer, "en"):
         text = sentence.text.replace(*change)
         if sentence.claim.kind in ("near", "moved") and text != sentence.text:
-            assert check_sentence(text, sentence, explainer.ground), text
+            assert check_sentence(text, sentence, explainer.evidence), text
 
 
 def test_how_many_times_is_not_left_out_or_changed(explainer: Explainer) -> None:
@@ -256,7 +256,7 @@ def test_how_many_times_is_not_left_out_or_changed(explainer: Explainer) -> None
                 if said in sentence.text:
                     tried += 1
                     text = sentence.text.replace(said, instead)
-                    assert check_sentence(text, sentence, explainer.ground), text
+                    assert check_sentence(text, sentence, explainer.evidence), text
     assert tried
 
 
@@ -294,5 +294,5 @@ def test_what_the_packaged_model_gets_wrong_is_refused(explainer: Explainer) -> 
         tried.add(kind)
         for text in wrong:
             if text != sentence.text:
-                assert check_sentence(text, sentence, explainer.ground), text
+                assert check_sentence(text, sentence, explainer.evidence), text
     assert tried >= {"tags", "rate", "others", "is"}

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motet.bundle import Bundle
-from motet.explain import Claim, Explainer, Mention, verify
+from motet.explain import Claim, Explainer, Language, Mention, Tone, check_sentence, verify
 
 World = dict[str, pl.DataFrame]
 Unmet = Callable[[str, int], list[str]]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 
 
 def found(explainer: Explainer, user: str, item: str, kind: str) -> list[Claim]:
@@ -83,7 +85,7 @@ def everything(explainer: Explainer) -> list[Claim]:
 def test_every_claim_is_true(explainer: Explainer) -> None:
     claims = everything(explainer)
     assert {claim.kind for claim in claims} >= {"tags", "rate", "others", "popular", "is", "similar"}
-    assert [claim for claim in claims if not verify(claim, explainer.ground)] == []
+    assert [claim for claim in claims if not verify(claim, explainer.evidence)] == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,15 +109,15 @@ def test_a_changed_claim_is_false(explainer: Explainer, pick: int, how: int, by:
     elif how == 5 and claim.mentions:
         mutated = replace(claim, mentions=(Mention("tag", "Romance", "genres"),))
     if mutated != claim and not (how == 4 and claim.kind == "is"):
-        assert not verify(mutated, explainer.ground)
+        assert not verify(mutated, explainer.evidence)
 
 
 def test_claims_that_name_nothing_known_are_false(explainer: Explainer) -> None:
     claim = explainer.explain("u0", "i0").evidence[0]
-    assert not verify(replace(claim, item=10_000), explainer.ground)
-    assert not verify(replace(claim, item=-1), explainer.ground)
-    assert not verify(replace(claim, user=10_000), explainer.ground)
-    assert not verify(replace(claim, mentions=(Mention("liked", "i1", row=10_000),)), explainer.ground)
+    assert not verify(replace(claim, item=10_000), explainer.evidence)
+    assert not verify(replace(claim, item=-1), explainer.evidence)
+    assert not verify(replace(claim, user=10_000), explainer.evidence)
+    assert not verify(replace(claim, mentions=(Mention("liked", "i1", row=10_000),)), explainer.evidence)
 
 
 def test_no_number_about_others_is_said_of_fewer_than_five(explainer: Explainer) -> None:
@@ -135,7 +137,48 @@ def test_categories_of_users_are_said_only_where_the_schema_lets(
     explainer = rebuilt(explain={**words, "mention": mention})
     claims = found(explainer, "u0", unmet("u0", 0)[0], "peers")
     assert bool(claims) == bool(mention)
-    assert all(verify(claim, explainer.ground) for claim in claims)
+    assert all(verify(claim, explainer.evidence) for claim in claims)
     if mention:
         silent = Explainer(planted)
-        assert not any(verify(claim, silent.ground) for claim in claims)
+        assert not any(verify(claim, silent.evidence) for claim in claims)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(1, 10**6), user=st.integers(0, 59), item=st.integers(0, 59))
+def test_in_any_world_what_is_found_holds_and_what_is_said_of_it_is_accepted(
+    drawn: Callable[[int], Explainer], seed: int, user: int, item: int
+) -> None:
+    explainer = drawn(seed)
+    found = list(explainer.explain(f"u{user}", f"i{item}", attribute=False).evidence)
+    found += [one.claim for one in explainer.describe(f"i{item}", opinions=True).sentences]
+    assert found
+    for claim in found:
+        assert verify(claim, explainer.evidence), claim
+        assert 0 <= claim.strength <= 1
+        for language in LANGUAGES:
+            for tone in TONES:
+                for sentence in explainer.said([claim], language, tone, seed=seed):
+                    assert sentence.claim == claim
+                    assert check_sentence(sentence.text, sentence, explainer.evidence) == ()
+                    # a number that the claim does not hold is refused
+                    assert check_sentence(f"{sentence.text} 987", sentence, explainer.evidence)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(1, 10**6), pick=st.integers(0, 10**6))
+def test_in_any_world_the_history_of_one_user_is_no_evidence_for_another(
+    drawn: Callable[[int], Explainer], seed: int, pick: int
+) -> None:
+    """A claim that leans on liked items does not hold for a user who liked none of them."""
+    explainer = drawn(seed)
+    mine, item = pick % 60, pick // 60 % 60
+    claims = [
+        claim
+        for claim in explainer.explain(f"u{mine}", f"i{item}", attribute=False).evidence
+        if claim.of("liked")
+    ]
+    for other in range(60):
+        liked = set(explainer.evidence.taste(other).liked.tolist())
+        for claim in claims:
+            if liked.isdisjoint(mention.row for mention in claim.of("liked")):
+                assert not verify(replace(claim, user=other), explainer.evidence)

@@ -7,11 +7,17 @@ import pytest
 
 from motet.bundle import Bundle
 from motet.errors import DataError
-from motet.explain import Explainer, Language, Tone, verify
-from motet.explain._catalogue_tables import said_title
-from motet.explain._slots import _with_noun, conditions
-from motet.explain._templates_en import ENGLISH
-from motet.explain._templates_zh import CHINESE
+from motet.explain import (
+    CHINESE_TEMPLATES,
+    ENGLISH_TEMPLATES,
+    Explainer,
+    Language,
+    Tone,
+    chinese_kind,
+    said_title,
+    supported_words,
+    verify,
+)
 
 Unmet = Callable[[str, int], list[str]]
 TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
@@ -23,7 +29,7 @@ def test_a_reason_says_the_planted_taste(explainer: Explainer, unmet: Unmet) -> 
             assert re.search(rf"{genre}|“The {genre.title()} Tale", reason.text), reason.text
             assert 1 <= len(reason.sentences) <= 2
             assert reason.written_by == "templates"
-            assert all(verify(claim, explainer.ground) for claim in reason.claims)
+            assert all(verify(claim, explainer.evidence) for claim in reason.claims)
 
 
 def test_titles_are_as_one_says_them(explainer: Explainer) -> None:
@@ -152,7 +158,7 @@ def test_of_two_items_of_one_title_it_is_said_once(planted: Bundle) -> None:
     for claim in evidence:
         rows = [mention.row for mention in claim.of("liked")]
         for row in rows:
-            twins.ground.titles[row] = "Chasing Amy"
+            twins.evidence.titles[row] = "Chasing Amy"
         for language, said in (("en", "“Chasing Amy”"), ("zh", "《Chasing Amy》")):
             [sentence] = twins.said([claim], language, "plain")  # type: ignore[arg-type]
             assert sentence.text.count(said) == 1
@@ -163,17 +169,17 @@ def test_no_item_is_explained_by_its_own_twin(planted: Bundle) -> None:
     liked = {m.row for c in twins.explain("u0", "i3", attribute=False).evidence for m in c.of("liked")}
     assert liked
     for row in liked:
-        twins.ground.titles[row] = twins.ground.titles[3]
+        twins.evidence.titles[row] = twins.evidence.titles[3]
     after = twins.explain("u0", "i3", attribute=False)
     assert not {m.row for c in after.evidence for m in c.of("liked")} & liked
 
 
 def test_words_stand_only_where_numbers_bear_them_out() -> None:
-    assert not conditions({"found": 4, "of": 33, "times": 2.5})["keen"]
-    assert not conditions({"found": 3, "of": 10, "times": 2.5})["keen"]
-    assert conditions({"found": 20, "of": 48, "times": 1.3})["keen"]
-    assert not conditions({"found": 6, "of": 10})["rarely"]
-    assert conditions({"found": 9, "of": 10})["rarely"]
+    assert not supported_words({"found": 4, "of": 33, "times": 2.5})["keen"]
+    assert not supported_words({"found": 3, "of": 10, "times": 2.5})["keen"]
+    assert supported_words({"found": 20, "of": 48, "times": 1.3})["keen"]
+    assert not supported_words({"found": 6, "of": 10})["rarely"]
+    assert supported_words({"found": 9, "of": 10})["rarely"]
 
 
 @pytest.mark.parametrize(
@@ -186,12 +192,12 @@ def test_words_stand_only_where_numbers_bear_them_out() -> None:
     ],
 )
 def test_nouns_are_not_doubled_in_chinese(kind: str, said: str) -> None:
-    assert _with_noun(kind, "电影") == said
+    assert chinese_kind(kind, "电影") == said
 
 
 def test_nothing_says_that_something_was_picked_or_is_what_most_like() -> None:
     """An explanation may be asked of an item that nobody would recommend."""
-    for templates in (*ENGLISH.values(), *CHINESE.values()):
+    for templates in (*ENGLISH_TEMPLATES.values(), *CHINESE_TEMPLATES.values()):
         for text in (text for texts in templates.values() for text in texts):
             assert not re.search(
                 r"picked|thought of it|safe choice|more often than most|推荐它|便选了", text

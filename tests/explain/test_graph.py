@@ -42,27 +42,27 @@ def graph() -> KnowledgeGraph:
 
 
 @pytest.fixture(scope="module")
-def told(planted: Bundle, graph: KnowledgeGraph) -> Explainer:
+def with_graph(planted: Bundle, graph: KnowledgeGraph) -> Explainer:
     return Explainer(planted, graph=graph)
 
 
-def facts(told: Explainer) -> list[Claim]:
+def facts(with_graph: Explainer) -> list[Claim]:
     found = [
         claim
         for user in ("u0", "u2", "u4", "u6", "u8")
         for item in range(0, 24, 3)
-        for claim in told.explain(user, f"i{item}", attribute=False).evidence
+        for claim in with_graph.explain(user, f"i{item}", attribute=False).evidence
         if claim.kind == "fact"
     ]
     assert found
     return found
 
 
-def test_facts_shared_with_liked_items_are_true_and_said(told: Explainer) -> None:
-    for claim in facts(told):
-        assert verify(claim, told.ground)
+def test_facts_shared_with_liked_items_are_true_and_said(with_graph: Explainer) -> None:
+    for claim in facts(with_graph):
+        assert verify(claim, with_graph.evidence)
         assert claim.relation in ("directed_by", "prequel")  # a language without a name says nothing
-        texts = [s.text for s in told._told([claim], "en", "plain", 0)]
+        texts = [s.text for s in with_graph.said([claim], "en", "plain")]
         assert len(texts) == 1
         if claim.relation == "prequel":
             assert "a sequel to " in texts[0]
@@ -71,30 +71,30 @@ def test_facts_shared_with_liked_items_are_true_and_said(told: Explainer) -> Non
             assert "directed by Ann Lee" in texts[0]
         else:
             assert "a director" in texts[0]
-        chinese = told._told([claim], "zh", "plain", 0)[0].text
+        chinese = with_graph.said([claim], "zh", "plain")[0].text
         assert ("前作" if claim.relation == "prequel" else "导演") in chinese
-    said = {claim.relation for claim in facts(told)}
+    said = {claim.relation for claim in facts(with_graph)}
     assert said == {"directed_by", "prequel"}
-    assert any(c.of("entity") and c.of("entity")[0].name == "Ann Lee" for c in facts(told))
+    assert any(c.of("entity") and c.of("entity")[0].name == "Ann Lee" for c in facts(with_graph))
 
 
-def test_a_fact_with_another_relation_entity_or_item_is_false(told: Explainer) -> None:
-    for claim in facts(told):
-        assert not verify(replace(claim, relation="language"), told.ground)
-        assert not verify(replace(claim, relation="nothing"), told.ground)
-        assert not verify(replace(claim, polarity=False), told.ground)
+def test_a_fact_with_another_relation_entity_or_item_is_false(with_graph: Explainer) -> None:
+    for claim in facts(with_graph):
+        assert not verify(replace(claim, relation="language"), with_graph.evidence)
+        assert not verify(replace(claim, relation="nothing"), with_graph.evidence)
+        assert not verify(replace(claim, polarity=False), with_graph.evidence)
         far = (claim.item + 30) % ITEMS
-        assert not verify(replace(claim, item=far), told.ground)
+        assert not verify(replace(claim, item=far), with_graph.evidence)
         if claim.of("entity"):
             wrong = Mention("entity", "d57", name="Somebody Else")
-            assert not verify(replace(claim, mentions=(wrong, *claim.of("liked"))), told.ground)
+            assert not verify(replace(claim, mentions=(wrong, *claim.of("liked"))), with_graph.evidence)
             renamed = replace(claim.of("entity")[0], name="Somebody Else")
-            assert not verify(replace(claim, mentions=(renamed, *claim.of("liked"))), told.ground)
+            assert not verify(replace(claim, mentions=(renamed, *claim.of("liked"))), with_graph.evidence)
 
 
-def test_swapped_relations_and_names_are_caught(told: Explainer) -> None:
-    for claim in facts(told):
-        for sentence in told._told([claim], "en", "plain", 0):
+def test_swapped_relations_and_names_are_caught(with_graph: Explainer) -> None:
+    for claim in facts(with_graph):
+        for sentence in with_graph.said([claim], "en", "plain"):
             for said, instead in (
                 ("directed by", "written by"),
                 ("a director", "a writer"),
@@ -104,13 +104,13 @@ def test_swapped_relations_and_names_are_caught(told: Explainer) -> None:
             ):
                 text = sentence.text.replace(said, instead)
                 if text != sentence.text:
-                    assert check_sentence(text, sentence, told.ground), text
+                    assert check_sentence(text, sentence, with_graph.evidence), text
 
 
-def test_a_description_tells_facts_that_have_names(told: Explainer) -> None:
-    assert "directed by Ann Lee" in told.describe("i0").text
-    assert "a sequel to “The Space Tale 6”" in told.describe("i9").text
-    assert "导演是Ann Lee" in told.describe("i0", language="zh").text
+def test_a_description_tells_facts_that_have_names(with_graph: Explainer) -> None:
+    assert "directed by Ann Lee" in with_graph.describe("i0").text
+    assert "a sequel to “The Space Tale 6”" in with_graph.describe("i9").text
+    assert "导演是Ann Lee" in with_graph.describe("i0", language="zh").text
     for item in ("i0", "i9", "i33"):
-        for sentence in told.describe(item).sentences:
-            assert verify(sentence.claim, told.ground)
+        for sentence in with_graph.describe(item).sentences:
+            assert verify(sentence.claim, with_graph.evidence)

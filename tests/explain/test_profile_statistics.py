@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from scipy.special import logit
 
 from motet.data import Behaviour, Ragged
-from motet.explain import ProfileSettings
-from motet.explain._profiler import wilson
-from motet.explain._tastes import age_weights, false_discovery, population_of, tastes_of
-from motet.explain._traits import Trait, Traits, is_sensitive, named_ranges, words_of
+from motet.explain import (
+    ProfileSettings,
+    Trait,
+    Traits,
+    age_weights,
+    false_discovery,
+    is_sensitive,
+    named_ranges,
+    population_of,
+    tastes_of,
+    trait_words,
+    wilson_interval,
+)
 
 
 def behaviour(items: list[np.ndarray], likes: list[np.ndarray]) -> tuple[Behaviour, np.ndarray]:
@@ -109,7 +118,7 @@ def test_false_discovery_is_as_defined(chances: list[float]) -> None:
 def test_wilson_covers() -> None:
     rng = np.random.default_rng(2)
     draws = rng.binomial(12, 0.3, 2000)
-    inside = [low <= 0.3 <= high for low, high in (wilson(int(k), 12) for k in draws)]
+    inside = [low <= 0.3 <= high for low, high in (wilson_interval(int(k), 12) for k in draws)]
     assert np.mean(inside) > 0.93
 
 
@@ -130,7 +139,7 @@ def test_ranges_cover_every_number_once() -> None:
 
 def test_chinese_is_cut_into_pairs_and_form_is_left_out() -> None:
     texts = pl.Series(["红色连衣裙", "红色的鞋", "The red shoe 1999", "A red dress", None])
-    found = words_of(texts, fewest=2, largest_share=1.0)
+    found = trait_words(texts, fewest=2, largest_share=1.0)
     assert found.rows() == [(0, "红色"), (1, "红色"), (2, "red"), (3, "red")]
 
 

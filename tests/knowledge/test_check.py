@@ -69,12 +69,12 @@ def test_a_relation_that_gives_a_label_away_is_found(tmp_path: Path) -> None:
         assert not told["noise", task].gives_away
         assert told["hints", task].explained > told["noise", task].explained + 0.1
     assert report.leaks[0].relation == "says"
-    assert sum("'says' alone foretells task" in warning for warning in report.warnings) == 3
+    assert sum("'says' alone predicts task" in warning for warning in report.warnings) == 3
 
 
 def test_a_hidden_relation_is_no_warning(tmp_path: Path) -> None:
     report = checked(tmp_path, hide={"kind": ["says"], "class": ["says"]})
-    assert [w.split("'")[3] for w in report.warnings if "foretells" in w] == ["tags"]
+    assert [w.split("'")[3] for w in report.warnings if "predicts" in w] == ["tags"]
     assert {leak.task for leak in report.leaks if leak.hidden} == {"kind", "class"}
 
 
@@ -97,8 +97,8 @@ def test_the_command_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["check", str(tmp_path / "schema.yaml"), "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "795 of 800 items linked" in said
-    assert "'says' foretells task 'kind' (average precision 1.00" in said
-    assert "knowledge: the relation 'says' alone foretells task 'tags'" in said
+    assert "'says' predicts task 'kind' (average precision 1.00" in said
+    assert "knowledge: the relation 'says' alone predicts task 'tags'" in said
     assert main(["check", str(tmp_path / "schema.yaml"), "--data", str(tmp_path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["knowledge"]["linked"] == 795

@@ -93,7 +93,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def _open(path: Path, load: LoadPast) -> ModelParts:
     assistant = workflow.open_assistant(path)
     explainer = assistant.explainer
-    live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
+    live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
     return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
 
 

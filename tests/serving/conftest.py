@@ -111,7 +111,7 @@ def open_parts(path: Path, load: LoadPast) -> ModelParts:
     """As the command line opens a bundle."""
     assistant = workflow.open_assistant(path)
     explainer = assistant.explainer
-    live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
+    live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
     return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
 
 

@@ -197,17 +197,17 @@ def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     said = 0
     for who in ("u1", "u2", "fresh", "nobody"):
         explainer = LiveAnswerContext(served, who).explainer(who)
-        ground: EvidenceIndex = explainer.ground
+        evidence: EvidenceIndex = explainer.evidence
         for item in ("new", "3", "17", "9", "22", "5"):
             for claim in explainer.explain(who, item, attribute=False).evidence:
-                assert verify(claim, ground), claim
+                assert verify(claim, evidence), claim
                 said += 1
     assert said > 30
-    other = LiveAnswerContext(served, "u2").explainer("u2").ground
+    other = LiveAnswerContext(served, "u2").explainer("u2").evidence
     mine = list(LiveAnswerContext(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
     did = next(one for one in mine if one.kind == "did")
     assert not verify(did, other)  # nothing of it was told by anybody else
-    assert not verify(did, served.words.now().ground) or served.row_of_user("u1") < 0
+    assert not verify(did, served.words.now().evidence) or served.row_of_user("u1") < 0
 
 
 @pytest.mark.parametrize(

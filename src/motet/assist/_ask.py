@@ -19,9 +19,9 @@ from motet.assist._answer import (
     note,
     parts_of,
 )
-from motet.assist._choose import choose, told
+from motet.assist._choose import choice_notes, choose
 from motet.assist._conditions import akin, allowed, likeness, match, nearest_alike, standardised
-from motet.assist._context import BundleContext, World
+from motet.assist._context import AnswerContext, BundleContext
 from motet.assist._list_answer import ListAnswer
 from motet.assist._list_limits import ListLimits
 from motet.assist._make_list import make_list
@@ -41,14 +41,14 @@ class Assistant:
     """Answers requests in words from one bundle.
 
     The recommender ranks; words only cut and shift. A reader, an encoder or a generator that fails
-    costs its own part of the answer and is told in ``Answer.notes``, never the answer.
+    costs its own part of the answer and is said in ``Answer.notes``, never the answer.
 
     Args:
         recommender: Ranks.
         explainer: Gives reasons.
         reader: Understands.
         meaning: Gives the index that finds items by meaning, when it is first needed; without it free
-            words move nothing, which is told.
+            words move nothing, which is said.
 
     Raises:
         RequestError: If the bundle has no catalogue.
@@ -61,11 +61,11 @@ class Assistant:
         reader: Reader,
         meaning: Callable[[], MeaningIndex] | None = None,
     ) -> None:
-        self.world = BundleContext(recommender, explainer)
+        self.context = BundleContext(recommender, explainer)
         self.recommender, self.explainer, self.reader = recommender, explainer, reader
         self._open_meaning = meaning
         self._index: MeaningIndex | None = None
-        self.catalogue, self.graph = self.world.catalogue, explainer.ground.graph
+        self.catalogue, self.graph = self.context.catalogue, explainer.evidence.graph
 
     def ask(
         self,
@@ -75,7 +75,7 @@ class Assistant:
         k: int = 10,
         scenario: str | None = None,
         conversation: Conversation | None = None,
-        world: World | None = None,
+        context: AnswerContext | None = None,
         language: Language | None = None,
     ) -> Answer:
         """Answer a request.
@@ -86,7 +86,7 @@ class Assistant:
             k: Items where the request names no number, 1 to 100.
             scenario: Where they are shown; the request's own when left out.
             conversation: What was said and shown before.
-            world: What is answered about; what the bundle knows when left out.
+            context: What is answered about; what the bundle knows when left out.
             language: Of the reasons and everything else that is said; that of the request when left out.
 
         Raises:
@@ -95,9 +95,9 @@ class Assistant:
         """
         if not 1 <= k <= 100:
             raise RequestError(f"k is {k}", "ask for 1 to 100 items")
-        began, world = time.perf_counter(), world or self.world
+        began, context = time.perf_counter(), context or self.context
         before = conversation or Conversation(user=user)
-        before.check(user, world)
+        before.check(user, context)
         user = user or before.user
         understood = self.reader.understand(text, before.request, before.shown)
         if language is not None:
@@ -105,39 +105,39 @@ class Assistant:
             understood = replace(understood, request=spoken)
         request = understood.request
         aloud = heard(self.reader, text, before)
-        notes = self._at_first(text, user, request, aloud, world)
-        user = user or world.nobody
+        notes = self._at_first(text, user, request, aloud, context)
+        user = user or context.no_user
         where = scenario or request.scenario
-        meaning, without_meaning = self._meaning(request, world)
+        meaning, without_meaning = self._meaning(request, context)
         notes += [*without_meaning, *_not_read(understood)]
         wanted = request.count or k
-        seen = world.seen(user)
+        seen = context.seen(user)
         if aloud is not None and aloud.reading.compared:  # "older": than these, so not these again
-            shown = world.rows(before.shown)
+            shown = context.rows(before.shown)
             seen = np.concatenate([seen, shown[shown >= 0]])
-        model = world.scores(user, where)
+        model = context.scores(user, where)
         chosen = choose(
             request,
-            world.catalogue,
+            context.catalogue,
             model.scores,
             k=wanted,
             seen=seen,
             graph=self.graph,
             meaning=meaning,
-            like=_likeness(request, world),
+            like=_likeness(request, context),
             liked=model.liked,
-            shown=world.shown,
+            shown=context.shown,
         )
-        notes += told(request, chosen, wanted, world.catalogue)
-        ids = world.catalogue.frame["id"].gather(chosen.rows).to_list()
-        explainer = world.explainer(user)
+        notes += choice_notes(request, chosen, wanted, context.catalogue)
+        ids = context.catalogue.frame["id"].gather(chosen.rows).to_list()
+        explainer = context.explainer(user)
         reasons = explainer.reason(user, ids, language=request.language, tone=request.tone)
         notes += _not_written(reasons, request.language)
-        predictions = world.predictions(user, ids, where)
+        predictions = context.predictions(user, ids, where)
         items = tuple(
             AnsweredItem(
                 id=item,
-                name=explainer.ground.titles[int(row)],
+                name=explainer.evidence.titles[int(row)],
                 rank=rank,
                 value=float(value),
                 predictions=predictions[rank - 1],
@@ -166,7 +166,7 @@ class Assistant:
         scenario: str | None = None,
         limits: ListLimits | None = None,
         time_limit_s: float = 3.0,
-        world: World | None = None,
+        context: AnswerContext | None = None,
     ) -> ListAnswer:
         """Put together the list that a request asks for; see :func:`make_list`.
 
@@ -178,40 +178,40 @@ class Assistant:
             scenario: Where it is for; the request's own when left out.
             limits: What words cannot say.
             time_limit_s: Seconds for the choice, > 0.
-            world: What it is made of; what the bundle knows when left out.
+            context: What it is made of; what the bundle knows when left out.
 
         Raises:
             DataError: If the scenario is not known.
         """
-        world = world or self.world
+        context = context or self.context
         understood = self.reader.understand(text)
         request = understood.request
         if scenario is not None:
             request = request.model_copy(update={"scenario": scenario})
         aloud = heard(self.reader, text)
-        first = self._at_first(text, user, request, aloud, world)
-        user = user or world.nobody
-        meaning, notes = self._meaning(request, world)
+        first = self._at_first(text, user, request, aloud, context)
+        user = user or context.no_user
+        meaning, notes = self._meaning(request, context)
         notes += _not_read(understood)
-        may = allowed(request, world.catalogue, self.graph)
-        if world.shown is not None:
-            may &= world.shown
-        like = _likeness(request, world)
-        scores = standardised(world.scores(user, request.scenario).scores, may)
-        scores = scores + match(request, world.catalogue, may, meaning=meaning, like=like)
+        may = allowed(request, context.catalogue, self.graph)
+        if context.shown is not None:
+            may &= context.shown
+        like = _likeness(request, context)
+        scores = standardised(context.scores(user, request.scenario).scores, may)
+        scores = scores + match(request, context.catalogue, may, meaning=meaning, like=like)
         if like is not None:  # what is recognisably alike before everything else
             scores += _BEFORE_OTHERS * nearest_alike(like, may, request.count or 5)
-        if world.shown is not None:
-            scores = np.where(world.shown, scores, np.float32(-np.inf))
+        if context.shown is not None:
+            scores = np.where(context.shown, scores, np.float32(-np.inf))
         answer = make_list(
             self.recommender,
             user,
             request,
-            world.relations(),
+            context.relations(),
             limits=limits,
             scores=scores,
-            catalogue=world.catalogue,
-            seen=world.seen(user),
+            catalogue=context.catalogue,
+            seen=context.seen(user),
             graph=self.graph,
             contradicted=bool(contradicted(request, aloud)),
             time_limit_s=time_limit_s,
@@ -221,11 +221,11 @@ class Assistant:
     # -- pieces --------------------------------------------------------------------------------
 
     def _at_first(
-        self, text: str, user: str, request: Request, aloud: Heard | None, world: World
+        self, text: str, user: str, request: Request, aloud: Heard | None, context: AnswerContext
     ) -> list[str]:
         """What a person should know before everything else."""
         language, notes = request.language, []
-        if user and not world.knows(user):
+        if user and not context.knows(user):
             notes.append(
                 note("unknown_user", language, user=as_data(user.split("\0", maxsplit=1)[0], _LONGEST_ID))
             )
@@ -233,12 +233,14 @@ class Assistant:
             notes.append(note("nothing_asked", language))
         against = contradicted(request, aloud)
         if against:
-            names = dict.fromkeys(world.catalogue.word(tag.value, language) for tag in against)
+            names = dict.fromkeys(context.catalogue.word(tag.value, language) for tag in against)
             joint = "、" if language == "zh" else ", "
             notes.append(note("contradicted", language, parts=joint.join(names)))
         return notes
 
-    def _meaning(self, request: Request, world: World) -> tuple[NDArray[np.float32] | None, list[str]]:
+    def _meaning(
+        self, request: Request, context: AnswerContext
+    ) -> tuple[NDArray[np.float32] | None, list[str]]:
         """Nearness of each item to the free words, and what went wrong."""
         if not request.wants:
             return None, []
@@ -246,23 +248,23 @@ class Assistant:
             return None, [note("no_meaning", request.language, words=request.wants)]
         try:
             self._index = self._index or self._open_meaning()
-            return world.meaning(self._index).scores(request.wants), []
+            return context.meaning(self._index).scores(request.wants), []
         except LanguageError as error:
             return None, [
                 note("meaning_failed", request.language, words=request.wants, problem=error.problem)
             ]
 
 
-def _likeness(request: Request, world: World) -> NDArray[np.float32] | None:
+def _likeness(request: Request, context: AnswerContext) -> NDArray[np.float32] | None:
     if not request.like:
         return None
-    rows = world.rows(request.like)
+    rows = context.rows(request.like)
     rows = rows[rows >= 0]
     if not len(rows):
         return None
-    spaces = world.spaces()
+    spaces = context.spaces()
     # Kin come before everything else: cosines of few tags do not tell what people call alike.
-    return likeness(spaces, rows) + akin(world.tags(), rows) if spaces else None
+    return likeness(spaces, rows) + akin(context.tags(), rows) if spaces else None
 
 
 def _not_read(understood: Understanding) -> list[str]:

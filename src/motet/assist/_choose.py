@@ -19,7 +19,7 @@ from motet.data import Catalogue
 from motet.knowledge import KnowledgeGraph
 from motet.requests import Range, Request
 
-__all__ = ["Chosen", "choose", "told"]
+__all__ = ["Chosen", "choice_notes", "choose"]
 
 _FAR_BELOW = 0.5  # of the best item's probability of being liked
 
@@ -149,7 +149,7 @@ def _away(request: Request, catalogue: Catalogue, among: NDArray[np.bool_]) -> N
     return total
 
 
-def told(request: Request, chosen: Chosen, wanted: int, catalogue: Catalogue) -> list[str]:
+def choice_notes(request: Request, chosen: Chosen, wanted: int, catalogue: Catalogue) -> list[str]:
     """Notes on a choice, in the language of the request.
 
     Args:

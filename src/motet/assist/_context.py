@@ -21,7 +21,7 @@ from motet.errors import RequestError
 from motet.explain import Explainer
 from motet.recommend import MeaningIndex, Recommender
 
-__all__ = ["BundleContext", "ModelScores", "World", "joint_scores", "model_scores"]
+__all__ = ["AnswerContext", "BundleContext", "ModelScores", "joint_scores", "model_scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def joint_scores(scores: NDArray[np.float32], logits: NDArray[np.float32]) -> Mo
     return ModelScores(scores, liked)
 
 
-class World(Protocol):
+class AnswerContext(Protocol):
     """Items and users; places of items are rows of the catalogue, [I]."""
 
     @property
@@ -83,7 +83,7 @@ class World(Protocol):
         ...
 
     @property
-    def nobody(self) -> str:
+    def no_user(self) -> str:
         """An id that no user has."""
         ...
 
@@ -162,31 +162,31 @@ class BundleContext:
         self._spaces: Sequence[NDArray[np.float32]] | None = None
         self._tags: sp.csr_array | None = None
         self._relations: ItemRelations | None = None
-        self.nobody = "somebody"
-        while self._users.rows(pl.Series([self.nobody]))[0] >= 0:
-            self.nobody += "?"
+        self.no_user = "somebody"
+        while self._users.rows(pl.Series([self.no_user]))[0] >= 0:
+            self.no_user += "?"
 
     def __contains__(self, item: object) -> bool:
         return item in self._ids
 
     def rows(self, items: Sequence[str]) -> NDArray[np.int64]:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return self._items.rows(pl.Series(items, dtype=pl.String)).astype(np.int64)
 
     def knows(self, user: str) -> bool:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return bool(self._users.rows(pl.Series([user]))[0] >= 0) or len(self.recommender.seen(user)) > 0
 
     def seen(self, user: str) -> NDArray[np.int64]:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return self.recommender.seen(user).astype(np.int64)
 
     def scores(self, user: str, scenario: str | None) -> ModelScores:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return model_scores(self.recommender, user, scenario)
 
     def predictions(self, user: str, items: Sequence[str], scenario: str | None) -> list[dict[str, Any]]:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         if not items:
             return []
         keys = self.recommender.schema.keys
@@ -199,27 +199,27 @@ class BundleContext:
         return found
 
     def explainer(self, user: str) -> Explainer:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return self._explainer
 
     def meaning(self, index: MeaningIndex) -> MeaningIndex:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         return index
 
     def spaces(self) -> Sequence[NDArray[np.float32]]:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         if self._spaces is None:
             self._spaces = item_spaces(self.recommender)
         return self._spaces
 
     def tags(self) -> sp.csr_array:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         if self._tags is None:
             self._tags = tag_matrix(self.catalogue)
         return self._tags
 
     def relations(self) -> ItemRelations:
-        """See :class:`World`."""
+        """See :class:`AnswerContext`."""
         if self._relations is None:
             bundle = self.recommender.bundle
             self._relations = mine_relations(bundle.data, bundle.behaviour)

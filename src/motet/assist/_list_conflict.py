@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from motet.assist._list_answer import ListConflict, WayOut
 from motet.assist._list_limits import Limit, ListPool, count_limit, smaller_part
 from motet.assist._list_problem import Solution, SumLimit, exact_sum
-from motet.assist._list_solve import search, solve_exactly
+from motet.assist._list_solve import search_list, solve_list_exactly
 from motet.assist._list_words import number, said
 from motet.data import Catalogue
 
-__all__ = ["Explained", "Explainer", "Way"]
+__all__ = ["ConflictExplainer", "Explained", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Way:
     Attributes:
         limit: As it was.
         loosened: What takes its place; None if nothing does.
-        told: The same for a person.
+        described: The same for a person.
         change: How much was given, as a share of what was asked; the way with the least is the nearest.
         own: What gives parts items of their own, where the limit is one of a part: as it was, and instead.
     """
 
     limit: Limit
     loosened: Limit | None
-    told: WayOut
+    described: WayOut
     change: float
     own: tuple[Limit, Limit] | None = None
 
@@ -56,7 +56,7 @@ class Explained:
     loosened: tuple[str, ...]
 
 
-class Explainer:
+class ConflictExplainer:
     """Finds the reason why limits cannot all be kept.
 
     The **conflict** is found by the deletion filter (Chinneck & Dravnieks 1991): limit after limit is
@@ -80,17 +80,17 @@ class Explainer:
 
     def explain(self, limits: Sequence[Limit]) -> Explained:
         """The conflict among limits that cannot all be kept, and the nearest limits that can."""
-        current, told = list(limits), None
+        current, conflict = list(limits), None
         loosened: list[str] = []
         for _ in limits:
             blamed, minimal = self._conflict(current)
             ways = [way for way in (self._way(limit, current) for limit in blamed) if way is not None]
-            if told is None:
-                told = ListConflict(
+            if conflict is None:
+                conflict = ListConflict(
                     limits=tuple(limit.words for limit in blamed),
                     kinds=tuple(limit.kind for limit in blamed),
                     minimal=minimal,
-                    ways=tuple(way.told for way in ways),
+                    ways=tuple(way.described for way in ways),
                 )
             if ways:
                 nearest = min(ways, key=lambda way: way.change)
@@ -98,7 +98,7 @@ class Explainer:
                 was, now = nearest.own or (None, None)
                 instead = [now if limit is was else limit for limit in instead]
                 kept = [limit for limit in instead if limit is not None]
-                return Explained(told, kept, (*loosened, nearest.told.words))
+                return Explained(conflict, kept, (*loosened, nearest.described.words))
             may_go = [limit for limit in blamed if limit.given_up and limit.kind != "count"]
             if not may_go or time.monotonic() > self._ends:
                 break
@@ -107,9 +107,9 @@ class Explainer:
             loosened.append(said("way_drop", self._language, words=gone.words))
             current = [limit for limit in current if limit is not gone]
             if self._solved(current).chosen is not None:
-                return Explained(told, current, tuple(loosened))
-        assert told is not None  # noqa: S101 (there is always the count)
-        return Explained(told, None, ())
+                return Explained(conflict, current, tuple(loosened))
+        assert conflict is not None  # noqa: S101 (there is always the count)
+        return Explained(conflict, None, ())
 
     def _solved(self, limits: Sequence[Limit], value: NDArray[np.float64] | None = None) -> Solution:
         """A list that keeps the limits, the best by ``value`` [I] if there is one."""
@@ -119,9 +119,9 @@ class Explainer:
         left_s = max(self._ends - time.monotonic(), 0.02)
         found = Solution(None, -np.inf, np.inf, False, "search")
         if value is None:  # a list that is found needs no proof
-            found = search(problem, time_limit_s=left_s, starts=1)
+            found = search_list(problem, time_limit_s=left_s, starts=1)
         if found.chosen is None:
-            found = solve_exactly(problem, time_limit_s=left_s, any_list=value is None)
+            found = solve_list_exactly(problem, time_limit_s=left_s, any_list=value is None)
         chosen = None if found.chosen is None else tuple(int(rows[place]) for place in found.chosen)
         whole = len(rows) == len(self._pool.candidates(limits))
         return replace(found, chosen=chosen, proven=found.proven and (whole or chosen is not None))
@@ -163,9 +163,9 @@ class Explainer:
             return self._outside(limit, others)
         if self._solved(others).chosen is None:
             return None
-        return self._told(limit, None, None, "way_drop", 0.5)
+        return self._way_out(limit, None, None, "way_drop", 0.5)
 
-    def _told(self, limit: Limit, loosened: Limit | None, needed: float | None, key: str, change: float, wanted: float | None = None) -> Way:  # fmt: skip
+    def _way_out(self, limit: Limit, loosened: Limit | None, needed: float | None, key: str, change: float, wanted: float | None = None) -> Way:  # fmt: skip
         name = "" if limit.column is None else self._catalogue.column_name(limit.column, self._language)
         words = said(
             key,
@@ -175,10 +175,10 @@ class Explainer:
             needed="" if needed is None else number(needed),
             wanted="" if wanted is None else number(wanted),
         )
-        told = WayOut(kind=limit.kind, limit=limit.words, needed=needed, words=words)
+        described = WayOut(kind=limit.kind, limit=limit.words, needed=needed, words=words)
         if loosened is not None:
             loosened = replace(loosened, words=words)  # "kept" is then what it was loosened to
-        return Way(limit, loosened, told, change)
+        return Way(limit, loosened, described, change)
 
     def _fewer(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (a count has one)
@@ -189,7 +189,7 @@ class Explainer:
             return None
         most = len(found.chosen)
         loosened = count_limit(most, most, items, self._language)
-        return self._told(limit, loosened, most, "way_count", (wanted - most) / wanted, wanted)
+        return self._way_out(limit, loosened, most, "way_count", (wanted - most) / wanted, wanted)
 
     def _sum(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         (row,) = limit.sums
@@ -210,7 +210,7 @@ class Explainer:
             low, high = (needed, row.high) if end == "low" else (row.low, needed)
             loosened = replace(limit, low=low, high=high, sums=(replace(row, low=low, high=high),))
             change = abs(needed - wanted) / max(abs(wanted), 1.0)
-            return self._told(limit, loosened, needed, f"way_{limit.kind}_{end}", change, wanted)
+            return self._way_out(limit, loosened, needed, f"way_{limit.kind}_{end}", change, wanted)
         return None
 
     def _part(self, limit: Limit, others: Sequence[Limit], own: Limit) -> Way | None:
@@ -226,7 +226,7 @@ class Explainer:
             return None
         loosened, rest = fewer(step + 1)
         needed = wanted - step - 1
-        way = self._told(limit, loosened, needed, "way_quota_low", (step + 1) / wanted, wanted)
+        way = self._way_out(limit, loosened, needed, "way_quota_low", (step + 1) / wanted, wanted)
         return replace(way, own=(own, rest))
 
     def _outside(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
@@ -237,10 +237,10 @@ class Explainer:
             return None
         needed = int(outside[list(found.chosen)].sum())
         if needed == len(found.chosen):
-            return self._told(limit, None, needed, "way_drop", 1.0)
+            return self._way_out(limit, None, needed, "way_drop", 1.0)
         row = SumLimit(limit.words, outside, None, needed)
         loosened = replace(limit, keeps=None, sums=(row,))
-        return self._told(limit, loosened, needed, "way_items", needed / len(found.chosen))
+        return self._way_out(limit, loosened, needed, "way_items", needed / len(found.chosen))
 
     def _range(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.column is not None  # noqa: S101 (a range has one)
@@ -263,7 +263,7 @@ class Explainer:
         end = "low" if far and limit.low is not None and numbers[far[0]] < limit.low else "high"
         needed = float(numbers[far[0]]) if far else float(steps[step])
         spread = float(np.nanstd(numbers)) or 1.0
-        return self._told(limit, loosened, needed, f"way_range_{end}", float(steps[step]) / spread, getattr(limit, end))  # fmt: skip
+        return self._way_out(limit, loosened, needed, f"way_range_{end}", float(steps[step]) / spread, getattr(limit, end))  # fmt: skip
 
     def _each(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (of each value there is only a greatest number)
@@ -279,7 +279,7 @@ class Explainer:
             return None
         needed = wanted + 1 + step
         change = (needed - wanted) / max(wanted, 1)
-        return self._told(limit, up_to(needed), needed, "way_quota_high", change, wanted)
+        return self._way_out(limit, up_to(needed), needed, "way_quota_high", change, wanted)
 
     def _alike(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (likeness has a greatest value)
@@ -292,7 +292,7 @@ class Explainer:
         if step is None:
             return None
         needed = float(steps[step])
-        return self._told(limit, replace(limit, high=needed), needed, "way_alike", needed - limit.high, limit.high)  # fmt: skip
+        return self._way_out(limit, replace(limit, high=needed), needed, "way_alike", needed - limit.high, limit.high)  # fmt: skip
 
     def _least(self, steps: int, limits: Callable[[int], list[Limit]]) -> int | None:
         """The first step at which there is a list, by bisection: wider limits keep every list."""

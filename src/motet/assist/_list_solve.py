@@ -17,7 +17,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from motet.assist._list_problem import ListProblem, Solution, SumLimit, sub_problem
 
-__all__ = ["EXACT_UP_TO", "Relaxed", "relaxation", "search", "solve", "solve_exactly"]
+__all__ = ["EXACT_UP_TO", "Relaxed", "relax_list", "search_list", "solve_list", "solve_list_exactly"]
 
 _ROUNDS = 200  # of cuts
 _LARGEST_GROUP = 500
@@ -128,7 +128,7 @@ def _one_of(groups: list[list[int]], width: int) -> LinearConstraint:
     return LinearConstraint(sp.csr_array((np.ones(len(at[0])), at), shape=(len(groups), width)), -np.inf, 1.0)
 
 
-def solve_exactly(problem: ListProblem, *, time_limit_s: float, any_list: bool = False) -> Solution:
+def solve_list_exactly(problem: ListProblem, *, time_limit_s: float, any_list: bool = False) -> Solution:
     """The best list, or the proof that there is none.
 
     Products x_i x_j become y_ij ≤ x_i, y_ij ≤ x_j with Σ_j y_ij ≤ (most − 1) x_i; a covered tag value
@@ -213,12 +213,12 @@ class Relaxed:
         self.bound, self.if_chosen = bound, if_chosen
 
 
-def relaxation(problem: ListProblem, *, linked: bool, time_limit_s: float) -> Relaxed | None:
+def relax_list(problem: ListProblem, *, linked: bool, time_limit_s: float) -> Relaxed | None:
     """Bounds from the linear relaxation without the pairs that must stay apart.
 
     Args:
         problem: What to choose from.
-        linked: Whether each pair with a bonus has its column y, as in :func:`solve_exactly`: a tighter
+        linked: Whether each pair with a bonus has its column y, as in :func:`solve_list_exactly`: a tighter
             bound for more work. Otherwise the bonus is bounded item by item, by half of the item's
             most − 1 largest bonuses.
         time_limit_s: Seconds, > 0.
@@ -345,7 +345,7 @@ def _climb(state: _State, chosen: list[int], ends: float) -> list[int]:
     return chosen
 
 
-def search(problem: ListProblem, *, time_limit_s: float, starts: int = 4, seed: int = 0) -> Solution:
+def search_list(problem: ListProblem, *, time_limit_s: float, starts: int = 4, seed: int = 0) -> Solution:
     """Local search by the best swap, addition or removal.
 
     From the empty list and from random ones, the best move is taken over and over: the one that
@@ -386,10 +386,12 @@ _SEARCHED = 2000  # candidates that local search looks at
 _LINKED = 6000  # pairs with a bonus up to which the tighter relaxation is worth its time
 
 
-def solve(problem: ListProblem, *, time_limit_s: float = 3.0, exact_up_to: int = EXACT_UP_TO) -> Solution:
+def solve_list(
+    problem: ListProblem, *, time_limit_s: float = 3.0, exact_up_to: int = EXACT_UP_TO
+) -> Solution:
     """Choose a list.
 
-    1. Local search gives a list (``search``).
+    1. Local search gives a list (:func:`search_list`).
     2. The linear relaxation gives an upper bound for every list and, by its reduced costs, for every
        list with a given item. Items with which no list beats the one found are left out: the best
        list is still among the rest (reduced-cost fixing).
@@ -414,7 +416,7 @@ def solve(problem: ListProblem, *, time_limit_s: float = 3.0, exact_up_to: int =
     first = Solution(None, -math.inf, math.inf, False, "search")
     if len(problem) > 40:  # fewer are solved at once in less time than the steps before take
         pool = _pool(problem)
-        first = _mapped(search(sub_problem(problem, pool), time_limit_s=left_s(0.2)), pool)
+        first = _mapped(search_list(sub_problem(problem, pool), time_limit_s=left_s(0.2)), pool)
         bound, could = _fixed(problem, first.objective, left_s(0.4))
         if bound == -math.inf:
             return replace(first, bound=bound, proven=True, method="exact")
@@ -423,7 +425,7 @@ def solve(problem: ListProblem, *, time_limit_s: float = 3.0, exact_up_to: int =
     if len(could) > exact_up_to:
         kernel = _pool(sub_problem(problem, could), exact_up_to // 2, exact_up_to // 20)
         kernel = np.union1d(could[kernel], np.asarray(first.chosen or (), np.intp)).astype(np.intp)
-    found = _mapped(solve_exactly(sub_problem(problem, kernel), time_limit_s=left_s(0.8)), kernel)
+    found = _mapped(solve_list_exactly(sub_problem(problem, kernel), time_limit_s=left_s(0.8)), kernel)
     whole = len(kernel) == len(could)
     if found.proven and whole:  # nothing outside beats what local search had found
         best = found if found.objective >= first.objective else first
@@ -432,7 +434,7 @@ def solve(problem: ListProblem, *, time_limit_s: float = 3.0, exact_up_to: int =
     best = found if found.objective >= first.objective else first
     if best.chosen is None:
         if not whole and len(problem) == len(could):
-            found = solve_exactly(problem, time_limit_s=left_s(), any_list=True)
+            found = solve_list_exactly(problem, time_limit_s=left_s(), any_list=True)
         if found.chosen is None:
             return Solution(None, -math.inf, bound, found.proven, "exact")
         best = replace(found, objective=problem.objective(found.chosen))
@@ -448,7 +450,7 @@ def _fixed(problem: ListProblem, worth: float, time_limit_s: float) -> tuple[flo
         part = sub_problem(problem, could)
         if linked and not 0 < part.together.nnz / 2 <= _LINKED:
             continue
-        found = relaxation(part, linked=linked, time_limit_s=time_limit_s / 2)
+        found = relax_list(part, linked=linked, time_limit_s=time_limit_s / 2)
         if found is not None:
             bound = min(bound, max(found.bound, worth))
             could = could[found.if_chosen > worth + _SMALL] if math.isfinite(worth) else could

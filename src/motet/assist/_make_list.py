@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from motet.assist._likeness import tag_matrix
 from motet.assist._list_answer import LimitReport, ListAnswer, ListedItem
-from motet.assist._list_conflict import Explainer
+from motet.assist._list_conflict import ConflictExplainer
 from motet.assist._list_limits import Limit, ListLimits, ListPool, limits_of, part_limits
 from motet.assist._list_problem import Solution, exact_sum
-from motet.assist._list_solve import solve
+from motet.assist._list_solve import solve_list
 from motet.assist._list_words import joined, said
 from motet.assist._relations import ItemRelations, mine_relations
 from motet.data import Catalogue
@@ -101,15 +101,15 @@ def make_list(
     answer = maker.answer(found, began, time_limit_s)
     if answer.status != "infeasible":
         return answer
-    explainer = Explainer(pool, catalogue, request.language, time.monotonic() + time_limit_s)
+    explainer = ConflictExplainer(pool, catalogue, request.language, time.monotonic() + time_limit_s)
     explained = explainer.explain(found)
     nearest = None
     if explained.nearest is not None:
         made = maker.answer(explained.nearest, time.monotonic(), time_limit_s)
         if made.status == "complete":
             nearest = made.model_copy(update={"loosened": explained.loosened})
-    told = {"conflict": explained.conflict, "nearest": nearest}
-    answer = answer.model_copy(update={**told, "elapsed_s": time.monotonic() - began})
+    explanation = {"conflict": explained.conflict, "nearest": nearest}
+    answer = answer.model_copy(update={**explanation, "elapsed_s": time.monotonic() - began})
     return answer.model_copy(update={"words": _conflict_words(answer)})
 
 
@@ -135,7 +135,7 @@ class _Maker:
         """The list under some limits, or that there is none."""
         all_rows = self.pool.candidates(limits)
         rows = self.pool.compared(all_rows, limits)
-        found = solve(self.pool.problem(limits, rows), time_limit_s=time_limit_s)
+        found = solve_list(self.pool.problem(limits, rows), time_limit_s=time_limit_s)
         language = self.request.language
         common: dict[str, object] = {"language": language, "unmet": self.unmet, "candidates": len(all_rows)}
         common |= {"method": found.method, "elapsed_s": time.monotonic() - began}

@@ -30,7 +30,7 @@ __all__ = [
     "sessions",
 ]
 
-_GROUPS = 24  # sizes of sessions are told apart this finely
+_GROUPS = 24  # sizes of sessions are distinguished this finely
 _BLOCK_CELLS = 1 << 24  # cells of a block of pair counts, held at once
 
 
@@ -195,7 +195,7 @@ class RelationSettings(Part):
     Attributes:
         taken: Task whose positive label says that a user took an item; the last step of the longest
             funnel of binary tasks when left out, else what says that it was liked.
-        within_days: A longer pause begins a new session, days > 0; a user's whole past is one session
+        within_days: A longer pause begins a new session, days > 0; a user's whole history is one session
             when left out, as it is where events have no time.
         support: Fewest common sessions, ≥ 1.
         level: False discovery rate of what goes together, in (0, 1).
@@ -301,12 +301,12 @@ def mine_relations(
 def grown_relations(relations: ItemRelations, data: Dataset, changed: NDArray[np.int64]) -> ItemRelations:
     """Relations of items some of which came after they were mined.
 
-    What goes together with a new item nobody has seen yet; what it is like, and the same as, its words say.
+    What goes together with a new item is not known yet; what it is like, and the same as, its words say.
 
     Args:
         relations: As mined.
         data: All items, those of before in their places.
-        changed: Places of the items that are new or were told anew.
+        changed: Places of the items that are new or were replaced.
     """
     items, settings = len(data.items), RelationSettings()
     likeness = likeness_of(data)

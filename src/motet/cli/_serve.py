@@ -164,7 +164,7 @@ def _opener(words: LanguageSettings | None) -> OpenModel:
     def open_model(path: Path, load: LoadPast) -> ModelParts:
         assistant = workflow.open_assistant(path, words=words, private=private)
         explainer = assistant.explainer
-        live = LiveRecommender(explainer.recommender, graph=explainer.ground.graph, load=load)
+        live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
         return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle), private.forget)
 
     return open_model

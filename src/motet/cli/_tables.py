@@ -144,7 +144,7 @@ def scenarios_table(report: DataReport) -> Table:
 
 
 def graph_lines(report: KnowledgeReport) -> list[str]:
-    """What is said of a knowledge graph: its size, what was found, what foretells labels, what to change."""
+    """What is said of a knowledge graph: its size, what was found, what predicts labels, what to change."""
     relations = ", ".join(
         f"{r.relation} {r.facts:,}"
         for r in sorted(report.relations, key=lambda r: -r.facts)[:_MOST_RELATIONS]
@@ -158,7 +158,7 @@ def graph_lines(report: KnowledgeReport) -> list[str]:
         f"  facts: {relations}",
         *(f"  {line}" for line in report.findings),
         *(
-            f"  '{leak.relation}' foretells task '{leak.task}' (average precision {leak.average_precision:.2f}, "
+            f"  '{leak.relation}' predicts task '{leak.task}' (average precision {leak.average_precision:.2f}, "
             f"a blind guess {leak.base:.2f}) and is hidden from it"
             for leak in told
             if leak.hidden

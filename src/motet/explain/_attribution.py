@@ -37,7 +37,7 @@ __all__ = [
 
 
 def history_of(data: Dataset, user: int) -> dict[str, NDArray[np.int32]]:
-    """What the model sees of a user's past: per sequence feature, rows of items, oldest first."""
+    """What the model sees of a user's history: per sequence feature, rows of items, oldest first."""
     found = {}
     for name, history in data.histories.items():
         start = int(history.items.offsets[user])
@@ -45,15 +45,15 @@ def history_of(data: Dataset, user: int) -> dict[str, NDArray[np.int32]]:
     return found
 
 
-def users_with(data: Dataset, user: int, pasts: Sequence[Mapping[str, NDArray[np.int32]]]) -> Dataset:
-    """A data set whose users are one user, once for each of several pasts.
+def users_with(data: Dataset, user: int, variants: Sequence[Mapping[str, NDArray[np.int32]]]) -> Dataset:
+    """A data set whose users are one user, once for each of several histories.
 
     Args:
         data: The data set.
         user: Row of the user.
-        pasts: Per variant and sequence feature, rows of items, oldest first.
+        variants: Per variant and sequence feature, rows of items, oldest first.
     """
-    n = len(pasts)
+    n = len(variants)
     at = np.full(n, user, np.int64)
     table = data.users
     users = EntityTable(
@@ -64,8 +64,8 @@ def users_with(data: Dataset, user: int, pasts: Sequence[Mapping[str, NDArray[np
     )
     histories = {}
     for name, history in data.histories.items():
-        lengths = np.array([len(past[name]) for past in pasts], np.int64)
-        values = np.concatenate([past[name] for past in pasts]).astype(np.int32)
+        lengths = np.array([len(variant[name]) for variant in variants], np.int64)
+        values = np.concatenate([variant[name] for variant in variants]).astype(np.int32)
         known = lengths.astype(np.int32)
         histories[name] = History(Ragged.from_lengths(values, lengths), history.before[:0], known, known)
     return replace(data, users=users, histories=histories)
@@ -145,20 +145,20 @@ class Probe:
         self.bundle, self.task = bundle, ranking_task(bundle.schema)
         self._moment, self._items = moment, items
 
-    def past(self, user: int) -> dict[str, NDArray[np.int32]]:
-        """What the model sees of a user's past, per sequence feature."""
+    def history(self, user: int) -> dict[str, NDArray[np.int32]]:
+        """What the model sees of a user's history, per sequence feature."""
         return history_of(self.bundle.data, user)
 
-    def with_pasts(
-        self, user: int, items: Sequence[int], pasts: Sequence[Mapping[str, NDArray[np.int32]]]
+    def with_histories(
+        self, user: int, items: Sequence[int], variants: Sequence[Mapping[str, NDArray[np.int32]]]
     ) -> NDArray[np.float32]:
-        """Scores of items for a user with each of several pasts, [n, m]."""
-        if not len(pasts) or not len(items):
-            return np.zeros((len(pasts), len(items)), np.float32)
-        data = users_with(self.moment.data, user, pasts)
-        users = np.repeat(np.arange(len(pasts), dtype=np.int32), len(items))
-        rows = np.tile(np.asarray(items, np.int32), len(pasts))
-        return self.score(data, users, rows).reshape(len(pasts), len(items))
+        """Scores of items for a user with each of several histories, [n, m]."""
+        if not len(variants) or not len(items):
+            return np.zeros((len(variants), len(items)), np.float32)
+        data = users_with(self.moment.data, user, variants)
+        users = np.repeat(np.arange(len(variants), dtype=np.int32), len(items))
+        rows = np.tile(np.asarray(items, np.int32), len(variants))
+        return self.score(data, users, rows).reshape(len(variants), len(items))
 
     def without_tags(
         self, user: int, item: int, tags: Sequence[Sequence[tuple[str, str]]]
@@ -182,12 +182,12 @@ class Probe:
         return replace(moment, data=replace(moment.data, items=data.items, vectors=vectors))
 
     def inputs(
-        self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, past: bool = True
+        self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, with_history: bool = True
     ) -> Inputs:
-        """Input vectors of pairs of users and items, with their pasts or as if they had none."""
+        """Input vectors of pairs of users and items, with their histories or as if they had none."""
         moment = self.moment
         before = {
-            name: history.known[users] if past else np.zeros(len(users), np.int32)
+            name: history.known[users] if with_history else np.zeros(len(users), np.int32)
             for name, history in data.histories.items()
         }
         batch = Batcher(data).assemble(
@@ -223,7 +223,7 @@ GROUPS = (
     "graph",
     "context",
 )
-"""What a score is divided among: the past, the id and the other features of the user; the id, the tags and
+"""What a score is divided among: the history, the id and the other features of the user; the id, the tags and
 categories, the numbers, the texts, the other vectors and the graph's vectors of the item; the moment."""
 
 Columns = dict[Entity, list[tuple[str, slice]]]
@@ -302,7 +302,7 @@ class Attribution:
     Attributes:
         task: Whose score it is, before the link function.
         score: :math:`s`, of the item for the user as they are.
-        baseline: :math:`s_0`, of an average item for an average user without a past, at no special moment.
+        baseline: :math:`s_0`, of an average item for an average user without a history, at no special moment.
         parts: :math:`\phi_g` of each group that the model has, the largest first, either way.
     """
 
@@ -347,16 +347,16 @@ class Attributor:
         self._baseline: tuple[Tensor, Tensor, Tensor] | None = None
 
     def attribute(
-        self, user: int, item: int, past: Mapping[str, NDArray[np.int32]] | None = None
+        self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None = None
     ) -> Attribution:
         """Divide the score of an item for a user.
 
         Args:
-            user: Row of the user; −1 for an average user without a past.
+            user: Row of the user; −1 for an average user without a history.
             item: Row of the item.
-            past: What the user did, per sequence feature; as the bundle knows it when left out.
+            history: What the user did, per sequence feature; as the bundle knows it when left out.
         """
-        values = self._set_values(user, item, past)
+        values = self.set_values(user, item, history)
         g = len(self.groups)
         place = 2 ** torch.arange(g)
 
@@ -372,15 +372,15 @@ class Attributor:
         order = sorted(named, key=lambda part: -abs(part[1]))
         return Attribution(self.probe.task, float(values[-1]), float(values[0]), tuple(order))
 
-    def _set_values(
-        self, user: int, item: int, past: Mapping[str, NDArray[np.int32]] | None = None
+    def set_values(
+        self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None = None
     ) -> Tensor:
         """Score with every set of groups as they are and the others at the baseline, [S]."""
         data, at = self.probe.moment.data, max(user, 0)
-        if past is not None and user >= 0:
-            data, at = users_with(data, user, [past]), 0
+        if history is not None and user >= 0:
+            data, at = users_with(data, user, [history]), 0
         pair = np.array([at], np.int32), np.array([item], np.int32)
-        empty = self.probe.inputs(data, *pair, past=False)
+        empty = self.probe.inputs(data, *pair, with_history=False)
         full = self.probe.inputs(data, *pair) if user >= 0 else empty
         mean_user, mean_item, mean_context = self._means()
         real_user = full.user if user >= 0 else self._with(mean_user, empty.user, "user", "history")
@@ -446,7 +446,7 @@ class Attributor:
         return visible
 
     def _with(self, mean: Tensor, empty: Tensor, entity: str, group: str) -> Tensor:
-        """The mean, with the columns of a group taken from an input without a past, [1, D]."""
+        """The mean, with the columns of a group taken from an input without a history, [1, D]."""
         mixed = mean.clone()
         for name, columns in self._columns[entity]:  # type: ignore[index]
             if name == group:
@@ -454,14 +454,14 @@ class Attributor:
         return mixed
 
     def _means(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean inputs of users without a past and of items, and of the moment itself, [1, D] each."""
+        """Mean inputs of users without a history and of items, and of the moment itself, [1, D] each."""
         if self._baseline is None:
             data = self.probe.moment.data
             n_users, n_items = len(data.users), len(data.items)
             n = min(_MEAN_ROWS, max(n_users, n_items))
             users = np.linspace(0, n_users - 1, n).round().astype(np.int32)
             items = np.linspace(0, n_items - 1, n).round().astype(np.int32)
-            inputs: Inputs = self.probe.inputs(data, users, items, past=False)
+            inputs: Inputs = self.probe.inputs(data, users, items, with_history=False)
             of_rows = inputs.user[inputs.user_of_row], inputs.item[inputs.item_of_row], inputs.context
             user, item, context = (side.mean(0, keepdim=True) for side in of_rows)
             self._baseline = user, item, context

@@ -201,7 +201,7 @@ def with_rows(
     """
     width = rows.shape[1]
     old = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], width))
-    if len(changed) and changed[0] >= matrix.shape[0]:  # nothing was told anew
+    if len(changed) and changed[0] >= matrix.shape[0]:  # nothing was replaced
         return sp.csr_array(sp.vstack([old, rows], format="csr"))
     order = np.arange(items)
     order[changed] = matrix.shape[0] + np.arange(len(changed))

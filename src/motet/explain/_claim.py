@@ -101,7 +101,7 @@ class Claim:
         polarity: False where it speaks against the item.
         mentions: What it names, in order.
         numbers: The numbers it speaks of, by name.
-        strength: How much it says, 0 to 1; claims of one explanation are told in this order.
+        strength: How much it says, 0 to 1; claims of one explanation are said in this order.
         support: What it rests on.
     """
 
@@ -160,18 +160,18 @@ _SLIGHT, _STRIKING, _LARGE = 0.08, 3.0, 0.25
 class Source(Protocol):
     """Finds claims of one kind, and says of any claim of that kind whether it is true."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """Claims about an item for a user, in no order.
 
         Args:
-            ground: What is known.
+            evidence: What is known.
             taste: What the user liked, the item itself left out.
             item: Row of the item.
         """
         ...
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
-        """Whether a claim of this kind follows from what is known, derived anew."""
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+        """Whether a claim of this kind follows from what is known, derived again."""
         ...
 
 
@@ -206,7 +206,7 @@ def surprise(found: float, of: float, base: float) -> float:
 
 
 def slight(found: float, of: float, times: float) -> bool:
-    """Whether a part of the liked items is too small to be told, unless it is many times the usual one.
+    """Whether a part of the liked items is too small to be said, unless it is many times the usual one.
 
     Example:
         >>> slight(9, 181, 1.9), slight(9, 181, 3.4), slight(12, 38, 1.3)

@@ -27,22 +27,22 @@ from motet.knowledge import KnowledgeGraph
 from motet.recommend import Moments
 from motet.schema import RegressionTask, Schema
 
-__all__ = ["EvidenceIndex", "InteractionKind", "LastInteraction", "Taste", "Told", "rating_of"]
+__all__ = ["EvidenceIndex", "InteractionKind", "LastInteraction", "RecentInteractions", "Taste", "rating_of"]
 
 InteractionKind = Literal["gave", "liked", "not_liked", "refused", "had"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecentInteractions:
     """What one user did since the model was trained, oldest first.
 
     Attributes:
         items: Rows of the items, int64 [n].
-        time_us: When, microseconds since 1970, int64 [n]; 0 where nobody said.
+        time_us: When, microseconds since 1970, int64 [n]; 0 where not known.
         likes: 1 for a like, 0 for none, NaN where it was not said, float64 [n].
         values: What the user gave the item on the scale of :attr:`EvidenceIndex.rating`, NaN where it was not said, float64 [n].
         refused: Whether the user turned the item down unseen, such as by hiding it, bool [n].
-        pasts: What the model sees of the user's past by now, per sequence feature, rows of items; empty where the
+        histories: What the model sees of the user's history by now, per sequence feature, rows of items; empty where the
             model's own is as good.
     """
 
@@ -51,7 +51,7 @@ class Told:
     likes: NDArray[np.float64]
     values: NDArray[np.float64]
     refused: NDArray[np.bool_]
-    pasts: Mapping[str, NDArray[np.int32]]
+    histories: Mapping[str, NDArray[np.int32]]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -64,7 +64,7 @@ class LastInteraction:
     Attributes:
         kind: ``gave`` a number of stars, ``liked``, ``not_liked``, ``refused`` it unseen, or only ``had`` it.
         value: What the user gave; 0 for other kinds.
-        time_us: When, microseconds since 1970; 0 where nobody said.
+        time_us: When, microseconds since 1970; 0 where not known.
     """
 
     kind: InteractionKind
@@ -124,7 +124,7 @@ class EvidenceIndex:
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._years: dict[str, bool] = {}
         self._words: dict[str, WordTable] = {}
-        self._told: dict[int, Told] = {}
+        self._recent: dict[int, RecentInteractions] = {}
         self.shown: NDArray[np.bool_] | None = None  # items that may be named to anybody; None for all
 
     # -- behaviour -----------------------------------------------------------------------------
@@ -164,25 +164,25 @@ class EvidenceIndex:
     def _starts(self) -> NDArray[np.int64]:
         return np.searchsorted(self._events[0], np.arange(self.users + 1))
 
-    def knowing(self, user: int, told: Told) -> EvidenceIndex:
-        """The same ground for one user of whom more is known than the bundle holds.
+    def with_recent(self, user: int, recent: RecentInteractions) -> EvidenceIndex:
+        """The same evidence for one user of whom more is known than the bundle holds.
 
         Args:
             user: Row of the user; −1 for one whom the bundle does not know.
-            told: What the user did since.
+            recent: What the user did since.
         """
         more = copy.copy(self)  # shares what has been computed
-        more._told = {user: told}
+        more._recent = {user: recent}
         return more
 
     def taste(self, user: int) -> Taste:
-        """What a user liked; nothing for −1, unless something was told of it."""
+        """What a user liked; nothing for −1, unless something is known of it since."""
         taste = self._taste_of_bundle(user)
-        told = self._told.get(taste.user)
-        if told is None:
+        recent = self._recent.get(taste.user)
+        if recent is None:
             return taste
-        said = self.task is None or ~np.isnan(told.likes)
-        items, likes = told.items[said], told.likes[said]
+        said = self.task is None or ~np.isnan(recent.likes)
+        items, likes = recent.items[said], recent.likes[said]
         _, from_end = np.unique(items[::-1], return_index=True)
         last = np.sort(len(items) - 1 - from_end)  # of each item what was said last
         items, likes = items[last], likes[last]
@@ -198,14 +198,16 @@ class EvidenceIndex:
         mine = slice(self._starts[user], self._starts[user + 1])
         return Taste(user, items[mine][liked[mine]], np.sort(items[mine]))
 
-    def deed(self, user: int, item: int) -> LastInteraction | None:
+    def last_interaction(self, user: int, item: int) -> LastInteraction | None:
         """The last thing that a user did with an item; None for nothing."""
-        told = self._told.get(user if 0 <= user < self.users else -1)
-        at = [] if told is None else np.flatnonzero(told.items == item).tolist()
-        if told is not None and at:
-            like = 1.0 if self.task is None else float(told.likes[at[-1]])
-            refused = bool(told.refused[at[-1]])
-            return _deed(float(told.values[at[-1]]), like, int(told.time_us[at[-1]]), refused=refused)
+        recent = self._recent.get(user if 0 <= user < self.users else -1)
+        at = [] if recent is None else np.flatnonzero(recent.items == item).tolist()
+        if recent is not None and at:
+            like = 1.0 if self.task is None else float(recent.likes[at[-1]])
+            refused = bool(recent.refused[at[-1]])
+            return _last_interaction(
+                float(recent.values[at[-1]]), like, int(recent.time_us[at[-1]]), refused=refused
+            )
         if not 0 <= user < self.users:
             return None
         behaviour = self.bundle.behaviour
@@ -216,7 +218,7 @@ class EvidenceIndex:
         row = mine.start + int(found[-1])
         value = math.nan if self.rating is None else float(behaviour.label(self.rating)[row])
         like = 1.0 if self.task is None else float(behaviour.label(self.task)[row])
-        return _deed(value, like, int(behaviour.time[row]))
+        return _last_interaction(value, like, int(behaviour.time[row]))
 
     def liked_in_bundle(self, user: int) -> Rows:
         """Rows of the items among whose :attr:`likers` a user is."""
@@ -374,10 +376,10 @@ class EvidenceIndex:
         """Asks the model."""
         return Probe(self.bundle, self._moment)
 
-    def past(self, user: int) -> dict[str, NDArray[np.int32]]:
-        """What the model sees of a user's past by now, per sequence feature, rows of items."""
-        told = self._told.get(user)
-        return dict(told.pasts) if told is not None and told.pasts else self.probe.past(user)
+    def history(self, user: int) -> dict[str, NDArray[np.int32]]:
+        """What the model sees of a user's history by now, per sequence feature, rows of items."""
+        recent = self._recent.get(user)
+        return dict(recent.histories) if recent is not None and recent.histories else self.probe.history(user)
 
     # -- vectors -------------------------------------------------------------------------------
 
@@ -414,10 +416,10 @@ class EvidenceIndex:
         parts = []
         for start in range(0, self.items, _VECTOR_ROWS):
             items = np.arange(start, min(start + _VECTOR_ROWS, self.items), dtype=np.int32)
-            nobody = np.zeros(len(items), np.int32)
-            before = dict.fromkeys(data.histories, nobody)
+            no_user = np.zeros(len(items), np.int32)
+            before = dict.fromkeys(data.histories, no_user)
             context = (moment.table, moment.scenario)
-            batch = batcher.assemble(nobody, items, before, nobody.astype(np.int64), context=context)
+            batch = batcher.assemble(no_user, items, before, no_user.astype(np.int64), context=context)
             with torch.inference_mode():
                 inputs = model.features(batch)
                 vectors = inputs.item if model.retrieval is None else model.retrieval.item(inputs.item)[0]
@@ -433,7 +435,7 @@ def rating_of(schema: Schema) -> str | None:
     return None
 
 
-def _deed(value: float, like: float, time_us: int, *, refused: bool = False) -> LastInteraction:
+def _last_interaction(value: float, like: float, time_us: int, *, refused: bool = False) -> LastInteraction:
     if refused:
         return LastInteraction("refused", 0.0, time_us)
     if math.isfinite(value):

@@ -63,7 +63,7 @@ class Explanation:
 
     Attributes:
         reason: In words.
-        evidence: Every claim found, the strongest first; all of them true, most of them not told.
+        evidence: Every claim found, the strongest first; all of them true, most of them not said.
         attribution: What moved the score; None if it was not asked for.
     """
 
@@ -134,19 +134,19 @@ class Explainer:
         self.generator, self.time_limit_s = generator, time_limit_s
         self.bundle = recommender.bundle
         self._moment_seen: Moments | None = None
-        self.ground = EvidenceIndex(self.bundle, self._moment, graph)
+        self.evidence = EvidenceIndex(self.bundle, self._moment, graph)
         self._users, self._items = WordIndex(self.bundle.data.user_ids), WordIndex(self.bundle.data.item_ids)
         self._place: Callable[[str], int] = self._row_in_bundle
 
-    def on(self, ground: EvidenceIndex, place: Callable[[str], int]) -> Explainer:
-        """The same explainer on another ground, such as one that has grown since the model was trained.
+    def on(self, evidence: EvidenceIndex, place: Callable[[str], int]) -> Explainer:
+        """The same explainer on other evidence, such as one that has grown since the model was trained.
 
         Args:
-            ground: What claims are found in and checked against.
-            place: Row of an item on that ground; −1 for one that is not there.
+            evidence: What claims are found in and checked against.
+            place: Row of an item on that evidence; −1 for one that is not there.
         """
         other = copy.copy(self)
-        other.ground, other._place = ground, place
+        other.evidence, other._place = evidence, place
         return other
 
     def explain(
@@ -178,16 +178,16 @@ class Explainer:
         """
         self._check(language, tone, k)
         row = self._item(item)
-        taste = self.ground.taste(self._user(user))
-        evidence = self._evidence(taste, [row])[0]
+        taste = self.evidence.taste(self._user(user))
+        claims = self._claims(taste, [row])[0]
         attribute = find_spec("captum") is not None if attribute is None else attribute
         attribution: Attribution | None = None
         if attribute:
-            past = None if taste.user < 0 else self.ground.past(taste.user)
-            attribution = Attributor(self.ground.probe).attribute(taste.user, row, past)
-        reason = self._reason(user, item, row, evidence, language, tone, k, seed, cautions=True)
+            history = None if taste.user < 0 else self.evidence.history(taste.user)
+            attribution = Attributor(self.evidence.probe).attribute(taste.user, row, history)
+        reason = self._reason(user, item, row, claims, language, tone, k, seed, cautions=True)
         [reason] = self._rephrased([reason], tone)
-        return Explanation(reason, tuple(evidence), attribution)
+        return Explanation(reason, tuple(claims), attribution)
 
     def reason(
         self,
@@ -214,11 +214,11 @@ class Explainer:
         """
         self._check(language, tone, k)
         rows = [self._item(item) for item in items]
-        taste = self.ground.taste(self._user(user))
-        told: Counter[str] = Counter()
+        taste = self.evidence.taste(self._user(user))
+        mentioned: Counter[str] = Counter()
         reasons = [
-            self._reason(user, item, row, found, language, tone, k, seed, told)
-            for item, row, found in zip(items, rows, self._evidence(taste, rows), strict=True)
+            self._reason(user, item, row, found, language, tone, k, seed, mentioned)
+            for item, row, found in zip(items, rows, self._claims(taste, rows), strict=True)
         ]
         return self._rephrased(reasons, tone)
 
@@ -247,12 +247,12 @@ class Explainer:
         self._check(language, tone, 1)
         row = self._item(item)
         kinds = ABOUT_ITEM if opinions else OF_CATALOGUE
-        found = find_claims(self.ground, self.ground.taste(-1), row, kinds)
+        found = find_claims(self.evidence, self.evidence.taste(-1), row, kinds)
         order = {kind: place for place, kind in enumerate(ABOUT_ITEM)}
         claims = sorted(found, key=lambda claim: order[claim.kind])
-        sentences = self._told(claims, language, tone, seed)
+        sentences = self._sentences(claims, language, tone, seed)
         text = join_sentences([sentence.text for sentence in sentences], language)
-        plain = Description(str(item), self.ground.titles[row], text, tuple(sentences), language)
+        plain = Description(str(item), self.evidence.titles[row], text, tuple(sentences), language)
         return self._rephrased([plain], tone)[0]
 
     def said(
@@ -273,7 +273,7 @@ class Explainer:
             DataError: If a choice is not one.
         """
         self._check(language, tone, 1)
-        return self._told(claims, language, tone, seed)
+        return self._sentences(claims, language, tone, seed)
 
     def title(self, item: str) -> str:
         """What an item is called, as one says it: *Usual Suspects, The (1995)* is The Usual Suspects.
@@ -284,25 +284,25 @@ class Explainer:
         Raises:
             DataError: If the item is not known.
         """
-        return self.ground.titles[self._item(item)]
+        return self.evidence.titles[self._item(item)]
 
     # -- pieces --------------------------------------------------------------------------------
 
-    def _evidence(self, taste: Taste, rows: Sequence[int]) -> list[list[Claim]]:
-        falls = falls_of(self.ground, taste, rows)
-        moved = moved_claims(self.ground, taste, falls)
+    def _claims(self, taste: Taste, rows: Sequence[int]) -> list[list[Claim]]:
+        falls = falls_of(self.evidence, taste, rows)
+        moved = moved_claims(self.evidence, taste, falls)
         found = []
         for place, row in enumerate(rows):
-            claims = [*find_claims(self.ground, taste, row), *moved[place]]
+            claims = [*find_claims(self.evidence, taste, row), *moved[place]]
             claims = [claim for claim in claims if not self._names_itself(claim)]
-            claims = [by_influence(self.ground, claim, falls, place) for claim in claims]
+            claims = [by_influence(self.evidence, claim, falls, place) for claim in claims]
             found.append(sorted(claims, key=lambda claim: -claim.strength))
         return found
 
     def _names_itself(self, claim: Claim) -> bool:
         """Whether a claim names another item of the same title: a catalogue may hold one thing twice."""
-        title = self.ground.titles[claim.item]
-        return any(self.ground.titles[mention.row] == title for mention in claim.of("liked"))
+        title = self.evidence.titles[claim.item]
+        return any(self.evidence.titles[mention.row] == title for mention in claim.of("liked"))
 
     def _moment(self) -> Moments:
         if self._moment_seen is None:
@@ -314,24 +314,24 @@ class Explainer:
         user: str,
         item: str,
         row: int,
-        evidence: Sequence[Claim],
+        claims: Sequence[Claim],
         language: Language,
         tone: Tone,
         k: int,
         seed: int,
-        told: Counter[str] | None = None,
+        mentioned: Counter[str] | None = None,
         *,
         cautions: bool = False,
     ) -> Reason:
-        alone = told is None
-        told = Counter() if told is None else told
-        turns = {kind: told[f"kind {kind}"] for kind in CLAIM_KINDS}
-        chosen = choose(evidence, k, cautions=cautions, told=told)
+        alone = mentioned is None
+        mentioned = Counter() if mentioned is None else mentioned
+        turns = {kind: mentioned[f"kind {kind}"] for kind in CLAIM_KINDS}
+        chosen = choose(claims, k, cautions=cautions, mentioned=mentioned)
         telling = [claim for claim in chosen if claim.polarity and claim.strength > _SAYS_LITTLE]
         if len(chosen) < k and not {claim.kind for claim in telling} - _OF_THE_MODEL:
             # little speaks for it, or only what the model knows: say first what it is
-            chosen = [*find_claims(self.ground, self.ground.taste(-1), row, ("is",))[:1], *chosen]
-        sentences = self._told(chosen, language, tone, seed, None if alone else turns)
+            chosen = [*find_claims(self.evidence, self.evidence.taste(-1), row, ("is",))[:1], *chosen]
+        sentences = self._sentences(chosen, language, tone, seed, None if alone else turns)
         text = join_sentences([sentence.text for sentence in sentences], language)
         return Reason(str(user), str(item), text, tuple(sentences), language)
 
@@ -340,7 +340,7 @@ class Explainer:
         if self.generator is None:
             return answers
         sentences = [sentence for answer in answers for sentence in answer.sentences]
-        found = rephrase(sentences, self.generator, self.ground, tone=tone, time_limit_s=self.time_limit_s)
+        found = rephrase(sentences, self.generator, self.evidence, tone=tone, time_limit_s=self.time_limit_s)
         done, start = [], 0
         for answer in answers:
             mine = found.sentences[start : start + len(answer.sentences)]
@@ -358,7 +358,7 @@ class Explainer:
             )
         return done
 
-    def _told(
+    def _sentences(
         self,
         claims: Sequence[Claim],
         language: Language,
@@ -366,7 +366,7 @@ class Explainer:
         seed: int,
         turns: Mapping[ClaimKind, int] | None = None,
     ) -> list[Sentence]:
-        return render(self.ground, claims, language=language, tone=tone, seed=seed, turns=turns)
+        return render(self.evidence, claims, language=language, tone=tone, seed=seed, turns=turns)
 
     def _check(self, language: str, tone: str, k: int) -> None:
         require_known(language, _LANGUAGES, "the language", DataError)

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from motet.bundle import Bundle
 from motet.data import Behaviour, Catalogue, Dataset, Ragged, WordIndex, behaviour_of, liking
 from motet.errors import DataError
-from motet.explain._evidence import Told
+from motet.explain._evidence import RecentInteractions
 from motet.explain._profile import Certainty, Interest, LikedItem, Polarity, Profile, ProfileSettings, Support
 from motet.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
 from motet.explain._traits import TraitCoder, traits_of
 from motet.language import clean_text
 
-__all__ = ["PastEvents", "Profiler", "wilson"]
+__all__ = ["Profiler", "UserEvents", "wilson_interval"]
 
 _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class PastEvents:
+class UserEvents:
     """Events of one user, oldest first.
 
     Attributes:
@@ -43,24 +43,24 @@ class PastEvents:
     aged_us: NDArray[np.int64]
     likes: NDArray[np.float64]
 
-    def with_told(self, told: Told, half_life_days: float | None) -> PastEvents:
+    def with_recent(self, recent: RecentInteractions, half_life_days: float | None) -> UserEvents:
         """Further events, in their places by time.
 
         Args:
-            told: They.
+            recent: They.
             half_life_days: The clock stands still in a pause between these events and those, but for so many days.
         """
-        time = told.time_us
+        time = recent.time_us
         if half_life_days is None:
-            time = np.zeros(len(told), np.int64)
+            time = np.zeros(len(recent), np.int64)
         aged = time
-        if len(self.time_us) and len(told) and half_life_days is not None:
+        if len(self.time_us) and len(recent) and half_life_days is not None:
             pause = int(time.min() - self.time_us.max())
             aged = time - max(0, pause - round(half_life_days * _DAY_US))
-        items, times = np.concatenate([self.items, told.items]), np.concatenate([self.time_us, time])
-        clock, likes = np.concatenate([self.aged_us, aged]), np.concatenate([self.likes, told.likes])
+        items, times = np.concatenate([self.items, recent.items]), np.concatenate([self.time_us, time])
+        clock, likes = np.concatenate([self.aged_us, aged]), np.concatenate([self.likes, recent.likes])
         order = np.argsort(times, kind="stable")
-        return PastEvents(items[order], times[order], clock[order], likes[order])
+        return UserEvents(items[order], times[order], clock[order], likes[order])
 
 
 _Z95: Final = 1.959963984540054
@@ -131,37 +131,38 @@ class Profiler:
         """A profiler that has not seen the test rows, for what is measured on them."""
         return cls(data, behaviour_of(data, splits=("train", "validation")), settings)
 
-    def profile(self, user: str, told: Told | None = None) -> Profile:
+    def profile(self, user: str, recent: RecentInteractions | None = None) -> Profile:
         """The profile of one user; an empty one of a user never seen.
 
         Args:
             user: Its id.
-            told: What the user did since the model was trained. A pause before it ages what was before by one
-                half-life at most: nobody forgets who they are while nobody looks.
+            recent: What the user did since the model was trained. A pause before it ages what was before by one
+                half-life at most: a taste does not vanish because nothing was recorded.
         """
-        if told is None or not len(told):
+        if recent is None or not len(recent):
             return next(self.profiles([user]))
         row = int(self._index.rows(pl.Series([user], dtype=pl.String))[0])
-        events = self.behaviour.events(row if row >= 0 else len(self.behaviour.items))
-        past = self._past(events).with_told(told, self.settings.half_life_days if self._timed else None)
+        mine = self.behaviour.events(row if row >= 0 else len(self.behaviour.items))
+        half_life_days = self.settings.half_life_days if self._timed else None
+        events = self._events(mine).with_recent(recent, half_life_days)
         one = Behaviour(
-            Ragged.from_lengths(past.items.astype(np.int32), np.array([len(past.items)], np.int64)),
-            past.aged_us,
-            np.zeros((len(past.items), 0), np.float32),
+            Ragged.from_lengths(events.items.astype(np.int32), np.array([len(events.items)], np.int64)),
+            events.aged_us,
+            np.zeros((len(events.items), 0), np.float32),
             (),
         )
         here = np.zeros(1, np.int64)
-        tastes = tastes_of(one, past.likes, self.traits, self.population, self.settings, here)
-        return self._profile(user, past, tastes, self._chosen(tastes), 0)
+        tastes = tastes_of(one, events.likes, self.traits, self.population, self.settings, here)
+        return self._profile(user, events, tastes, self._chosen(tastes), 0)
 
     def grown(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> Profiler:
-        """The same profiler with further items, and with some told anew; nothing else is read again.
+        """The same profiler with further items, and with some replaced; nothing else is read again.
 
-        Traits are those of the bundle: of others nobody knows yet how many like them.
+        Traits are those of the bundle: of others it is not known yet how many like them.
 
         Args:
             catalogue: All items, those of before in their places.
-            changed: Places of items that are new or were told anew, in order.
+            changed: Places of items that are new or were replaced, in order.
         """
         new, count = copy.copy(self), len(catalogue)
         new.traits = self._coder.with_items(self.traits, catalogue, changed)
@@ -185,8 +186,8 @@ class Profiler:
             tastes = self.tastes(part)
             chosen = self._chosen(tastes)
             for place, row in enumerate(part):
-                past = self._past(self.behaviour.events(int(row)))
-                yield self._profile(ids[start + place], past, tastes, chosen, place)
+                events = self._events(self.behaviour.events(int(row)))
+                yield self._profile(ids[start + place], events, tastes, chosen, place)
 
     def tastes(self, users: NDArray[np.int64]) -> Tastes:
         """Log-odds of every trait, for rows of users, [U, V] each."""
@@ -226,20 +227,20 @@ class Profiler:
             likes = np.where(below, 0, likes)
         return {"likes": likes, "chooses": chooses, "avoids": np.where(likes + chooses > 0, 0, avoids)}
 
-    def _past(self, events: slice) -> PastEvents:
+    def _events(self, events: slice) -> UserEvents:
         behaviour = self.behaviour
         time = behaviour.time[events]
-        return PastEvents(behaviour.items.values[events].astype(np.int64), time, time, self.likes[events])
+        return UserEvents(behaviour.items.values[events].astype(np.int64), time, time, self.likes[events])
 
     def _profile(
         self,
         user: str,
-        past: PastEvents,
+        events: UserEvents,
         tastes: Tastes,
         chosen: dict[Polarity, NDArray[np.int64]],
         place: int,
     ) -> Profile:
-        times, items, likes = past.time_us, past.items, past.likes
+        times, items, likes = events.time_us, events.items, events.likes
         interests = []
         by_polarity: dict[Polarity, LogOdds | None] = {
             "likes": tastes.liking,
@@ -253,7 +254,9 @@ class Profiler:
             found = np.flatnonzero(levels)
             surest = found[np.lexsort((-weights[found], -levels[found]))][: self.settings.most]
             for v in surest[np.argsort(-weights[surest], kind="stable")]:
-                interests.append(self._interest(int(v), polarity, odds, int(levels[v]), tastes, place, past))
+                interests.append(
+                    self._interest(int(v), polarity, odds, int(levels[v]), tastes, place, events)
+                )
         liked = np.flatnonzero(likes == 1)[::-1][: self.settings.latest]
         return Profile(
             user=user,
@@ -280,9 +283,9 @@ class Profiler:
         level: int,
         tastes: Tastes,
         place: int,
-        past: PastEvents,
+        events: UserEvents,
     ) -> Interest:
-        items, likes = past.items, past.likes
+        items, likes = events.items, events.likes
         bears = self._bears(v)[items]
         counted = np.ones(len(likes), bool) if polarity == "chooses" else likes == (polarity == "likes")
         at = np.flatnonzero(bears & counted)[::-1]
@@ -299,9 +302,9 @@ class Profiler:
             share=share,
             share_of_others=float(others[v]),
             expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
-            like_interval=wilson(liked, labelled) if labelled else None,
+            like_interval=wilson_interval(liked, labelled) if labelled else None,
             items=tuple(self._ids[item] for item in evidence),
-            last=self._moment(past.time_us[at[:1]]),
+            last=self._moment(events.time_us[at[:1]]),
         )
         return Interest(
             trait=self.traits.traits[v],
@@ -333,11 +336,11 @@ def _levels(p: Floats, tested: NDArray[np.bool_], words: NDArray[np.bool_]) -> N
     return np.where(rate <= 0.01, _SURE, np.where(rate <= 0.1, _FAIRLY_SURE, hints))
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927).
 
     Example:
-        >>> [round(x, 2) for x in wilson(3, 3)]
+        >>> [round(x, 2) for x in wilson_interval(3, 3)]
         [0.44, 1.0]
     """
     share, z2 = successes / trials, _Z95**2

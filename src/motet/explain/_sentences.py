@@ -15,8 +15,8 @@ from motet.explain._check_zh import chinese_findings
 from motet.explain._claim import Claim, ClaimKind, Language, Sentence, Tone
 from motet.explain._evidence import EvidenceIndex
 from motet.explain._slots import chinese_slots, english_slots
-from motet.explain._templates_en import ALSO_TRUE, ENGLISH
-from motet.explain._templates_zh import CHINESE
+from motet.explain._templates_en import ALSO_TRUE, ENGLISH_TEMPLATES
+from motet.explain._templates_zh import CHINESE_TEMPLATES
 from motet.language import (
     GenerationSettings,
     Generator,
@@ -39,7 +39,7 @@ __all__ = [
     "rephrase",
 ]
 
-_LEAST = 0.2  # weaker claims are told only where there is nothing else
+_LEAST = 0.2  # weaker claims are said only where there is nothing else
 _FAMILY = {  # kinds that lean on single liked items say much the same
     "near": "items",
     "others": "items",
@@ -55,11 +55,11 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
 }
 _SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
 _TIRED = 0.65  # for each time that something was named higher up in the list
-_MONOTONOUS, _MOST_TIMES = 0.88, 5  # for each time that something of its kind was told there
+_MONOTONOUS, _MOST_TIMES = 0.88, 5  # for each time that something of its kind was said there
 
 
 def choose(
-    claims: Sequence[Claim], k: int, *, cautions: bool = False, told: Counter[str] | None = None
+    claims: Sequence[Claim], k: int, *, cautions: bool = False, mentioned: Counter[str] | None = None
 ) -> list[Claim]:
     """Choose claims greedily: strength, less for each chosen claim of a like sort or about the same things.
 
@@ -67,17 +67,17 @@ def choose(
         claims: Any claims about one item and user.
         k: At the most, ≥ 1.
         cautions: Whether a claim against the item may stand at the end.
-        told: How often each tag or item was named higher up in a list of reasons, and each kind of claim
-            (``kind tags``) told; the chosen are added.
+        mentioned: How often each tag or item was named higher up in a list of reasons, and each kind of claim
+            (``kind tags``); the chosen are added.
 
     Returns:
         The strongest first, what moved the score last; one that speaks against the item last.
     """
-    told = Counter() if told is None else told
+    mentioned = Counter() if mentioned is None else mentioned
     fresh = {
         claim: claim.strength
-        * _TIRED ** min(sum(told[mention.key] for mention in claim.mentions), _MOST_TIMES)
-        * _MONOTONOUS ** min(told[f"kind {claim.kind}"], _MOST_TIMES)
+        * _TIRED ** min(sum(mentioned[mention.key] for mention in claim.mentions), _MOST_TIMES)
+        * _MONOTONOUS ** min(mentioned[f"kind {claim.kind}"], _MOST_TIMES)
         for claim in claims
     }
     rest = [claim for claim in claims if claim.polarity]
@@ -95,8 +95,8 @@ def choose(
         said = {mention for claim in chosen for mention in claim.of("tag")}
         new = [claim for claim in against if not set(claim.mentions) & said] or ([] if chosen else against)
         chosen += sorted(new, key=lambda claim: -claim.strength)[: max(0, k - len(chosen))][:1]
-    told.update(mention.key for claim in chosen for mention in claim.mentions)
-    told.update(f"kind {claim.kind}" for claim in chosen)
+    mentioned.update(mention.key for claim in chosen for mention in claim.mentions)
+    mentioned.update(f"kind {claim.kind}" for claim in chosen)
     return chosen
 
 
@@ -121,7 +121,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def render(
-    ground: EvidenceIndex,
+    evidence: EvidenceIndex,
     claims: Sequence[Claim],
     *,
     language: Language = "en",
@@ -134,17 +134,17 @@ def render(
     Which of several templates says a claim follows from the seed, the user and the item, or the turn, so that the same question gets the same answer; neighbours do not begin with the same word.
 
     Args:
-        ground: What is known.
+        evidence: What is known.
         claims: In order.
         language: ``en`` or ``zh``.
         tone: ``plain``, ``warm`` or ``brief``.
         seed: Other numbers choose other templates.
-        turns: In a list, how often each kind was told higher up: templates take turns then.
+        turns: In a list, how often each kind was said higher up: templates take turns then.
     """
     said: list[Sentence] = []
     openings: set[str] = set()
     for claim in claims:
-        key, slots, surfaces = _filled(ground, claim, language)
+        key, slots, surfaces = _filled(evidence, claim, language)
         options = [t for t in _templates(language, key, tone) if _fields(t) <= slots.keys()]
         if not options:
             continue
@@ -168,17 +168,19 @@ def render(
     return said
 
 
-def all_renderings(ground: EvidenceIndex, claim: Claim, language: Language) -> list[str]:
+def all_renderings(evidence: EvidenceIndex, claim: Claim, language: Language) -> list[str]:
     """Every sentence, in every tone, that says a claim, those that are never shown included."""
-    key, slots, _ = _filled(ground, claim, language)
+    key, slots, _ = _filled(evidence, claim, language)
     templates = [template for tone in _TONES for template in _templates(language, key, tone)]
     templates += ALSO_TRUE.get(key, ()) if language == "en" else ()
     return [_capital(t.format_map(slots)) for t in templates if _fields(t) <= slots.keys()]
 
 
-def _filled(ground: EvidenceIndex, claim: Claim, language: Language) -> tuple[str, dict[str, str], Surfaces]:
+def _filled(
+    evidence: EvidenceIndex, claim: Claim, language: Language
+) -> tuple[str, dict[str, str], Surfaces]:
     """Which templates say a claim, their slots, and which surfaces are names and tags."""
-    key, slots, surfaces = (english_slots if language == "en" else chinese_slots)(ground, claim)
+    key, slots, surfaces = (english_slots if language == "en" else chinese_slots)(evidence, claim)
     if language == "en":
         slots |= {_capital(name): _capital(value) for name, value in slots.items()}
     return key, slots, surfaces
@@ -190,7 +192,7 @@ def join_sentences(texts: Sequence[str], language: Language) -> str:
 
 
 def _templates(language: Language, key: str, tone: Tone) -> tuple[str, ...]:
-    return (ENGLISH if language == "en" else CHINESE)[key][tone]
+    return (ENGLISH_TEMPLATES if language == "en" else CHINESE_TEMPLATES)[key][tone]
 
 
 def _fields(template: str) -> set[str]:
@@ -238,14 +240,14 @@ class Finding:
 
 
 def check(
-    text: str, claims: Sequence[Claim], ground: EvidenceIndex, language: Language = "en"
+    text: str, claims: Sequence[Claim], evidence: EvidenceIndex, language: Language = "en"
 ) -> tuple[Finding, ...]:
     """Hold a sentence against claims: the findings for the claim that it fits best.
 
     Args:
         text: One sentence.
         claims: It must say one of them.
-        ground: What is known.
+        evidence: What is known.
         language: Of the sentence.
 
     Returns:
@@ -253,26 +255,26 @@ def check(
     """
     best: tuple[Finding, ...] | None = None
     for claim in claims:
-        for sentence in render(ground, [claim], language=language):
-            found = check_sentence(text, sentence, ground)
+        for sentence in render(evidence, [claim], language=language):
+            found = check_sentence(text, sentence, evidence)
             if best is None or len(found) < len(best):
                 best = found
     return (Finding("missing", "no claim to say"),) if best is None else best
 
 
-def check_sentence(text: str, sentence: Sentence, ground: EvidenceIndex) -> tuple[Finding, ...]:
+def check_sentence(text: str, sentence: Sentence, evidence: EvidenceIndex) -> tuple[Finding, ...]:
     """Hold a text against the sentence it is meant to rephrase.
 
     Args:
         text: What a generator wrote.
         sentence: As the templates have it.
-        ground: What is known.
+        evidence: What is known.
     """
-    others = [sentence.template, *all_renderings(ground, sentence.claim, sentence.language)]
+    others = [sentence.template, *all_renderings(evidence, sentence.claim, sentence.language)]
     if text in others:
         return ()
     find = english_findings if sentence.language == "en" else chinese_findings
-    tags = {value.lower() for _, value in ground.tags.keys}
+    tags = {value.lower() for _, value in evidence.tags.keys}
     return tuple(Finding(kind, what) for kind, what in find(text, sentence, others, tags))  # type: ignore[arg-type]
 
 
@@ -333,7 +335,7 @@ class Rephrased:
 def rephrase(
     sentences: Sequence[Sentence],
     generator: Generator,
-    ground: EvidenceIndex,
+    evidence: EvidenceIndex,
     *,
     tone: Tone = "plain",
     time_limit_s: float = 30.0,
@@ -347,7 +349,7 @@ def rephrase(
         sentences: All of one language.
         generator: Sees each sentence alone, as data between markers; one that holds orders to a machine
             (:func:`motet.language.suspicion`) is not shown to it.
-        ground: What sentences are checked against.
+        evidence: What sentences are checked against.
         tone: Asked of the generator; never checked.
         time_limit_s: For all of them together; 0 asks nothing.
     """
@@ -362,13 +364,13 @@ def rephrase(
     if problem:
         return Rephrased(kept, none, problem)
     by_place = dict(zip(asked, answers, strict=True))
-    told, refused = [], []
+    said, refused = [], []
     for place, sentence in enumerate(kept):
         text = _one_sentence(by_place.get(place, ""))
-        right = bool(text) and not check_sentence(text, sentence, ground)
-        told.append(replace(sentence, text=text) if right else sentence)
+        right = bool(text) and not check_sentence(text, sentence, evidence)
+        said.append(replace(sentence, text=text) if right else sentence)
         refused.append(not right)
-    return Rephrased(tuple(told), tuple(refused))
+    return Rephrased(tuple(said), tuple(refused))
 
 
 def _prompt(sentence: Sentence, tone: Tone) -> Prompt:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from motet.explain._claim import Claim, Language, Mention
 from motet.explain._evidence import EvidenceIndex
 
-__all__ = ["and_list", "chinese_slots", "english_slots", "verb"]
+__all__ = ["and_list", "chinese_kind", "chinese_slots", "english_slots", "supported_words", "verb"]
 
 _BY_TASK: Final[tuple[tuple[str, str, str], ...]] = (
     ("like|love|favou?rite", "liked", "喜欢"),
@@ -33,15 +33,15 @@ _DEFAULT: Final = {
 }
 
 
-def verb(ground: EvidenceIndex, which: Literal["liked", "had"], language: Language) -> str:
-    """What a user did with an item that they liked, or with any item, in the past."""
-    settings = ground.schema.explain
+def verb(evidence: EvidenceIndex, which: Literal["liked", "had"], language: Language) -> str:
+    """What a user did with an item that they liked, or with any item."""
+    settings = evidence.schema.explain
     said = (settings.liked if which == "liked" else settings.had).get(language)
     if said is not None:
         return said
-    if which == "liked" and ground.task is not None:
+    if which == "liked" and evidence.task is not None:
         for names, english, chinese in _BY_TASK:
-            if re.search(rf"(?:^|_)(?:{names})", ground.task.lower()):
+            if re.search(rf"(?:^|_)(?:{names})", evidence.task.lower()):
                 return english if language == "en" else chinese
     return _DEFAULT[which, language]
 
@@ -120,9 +120,9 @@ def said_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def titles_of(ground: EvidenceIndex, claim: Claim) -> list[str]:
+def titles_of(evidence: EvidenceIndex, claim: Claim) -> list[str]:
     """Titles of the items that a claim names; of items with one title, it is said once."""
-    return list(dict.fromkeys(ground.titles[m.row] for m in claim.mentions if m.role in ("liked", "item")))
+    return list(dict.fromkeys(evidence.titles[m.row] for m in claim.mentions if m.role in ("liked", "item")))
 
 
 def said_times(times: int) -> str:
@@ -138,19 +138,19 @@ def said_times(times: int) -> str:
 
 
 def english_slots(
-    ground: EvidenceIndex, claim: Claim
+    evidence: EvidenceIndex, claim: Claim
 ) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
     """Which templates say a claim, what fills their slots, and which surfaces are names, tags and numbers."""
-    one, many = ground.schema.explain.noun.get("en", ("item", "items"))
+    one, many = evidence.schema.explain.noun.get("en", ("item", "items"))
     slots = {
         "noun": one,
         "nouns": many,
-        "liked": verb(ground, "liked", "en"),
-        "had": verb(ground, "had", "en"),
+        "liked": verb(evidence, "liked", "en"),
+        "had": verb(evidence, "had", "en"),
     }
-    titles = [f"“{title}”" for title in titles_of(ground, claim)]
+    titles = [f"“{title}”" for title in titles_of(evidence, claim)]
     entities = [f"“{m.name}”" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
-    words = [f"“{_as_in(ground, claim, m)}”" for m in claim.of("word")]
+    words = [f"“{_as_in(evidence, claim, m)}”" for m in claim.of("word")]
     tags: list[str] = []
     if titles:
         one_title = len(titles) == 1
@@ -163,11 +163,11 @@ def english_slots(
         slots["entities"] = and_list(entities)
     if words:
         slots["words"] = and_list(words)
-        slots["column"] = _column(ground, claim.of("word")[0].column)
+        slots["column"] = _column(evidence, claim.of("word")[0].column)
     numbers = _numbers(claim, slots)
     key: str = claim.kind
     if claim.kind in ("tags", "rate"):
-        kind, kinds = _kinds(ground, claim.of("tag"), one, many)
+        kind, kinds = _kinds(evidence, claim.of("tag"), one, many)
         combine = f"{many} that combine "
         are_kinds = kinds.removeprefix(f"{many} that ") if kinds.startswith(combine) else f"are {kinds}"
         slots |= {"kind": kind, "a_kind": article(kind), "kinds": kinds, "are_kinds": are_kinds}
@@ -177,25 +177,25 @@ def english_slots(
         key = "popular_top" if claim.number("top") else "popular"
     elif claim.kind == "number":
         column = claim.relation.removeprefix("same_")
-        year = ground.is_year(column)
+        year = evidence.is_year(column)
         key = "year" if year else "number"
         if year:
             slots["decade"] = f"{int(claim.number('low'))}s"
             numbers.insert(0, str(int(claim.number("low"))))
         else:
-            slots["column"] = _column(ground, column)
+            slots["column"] = _column(evidence, column)
             tags.append(slots["column"])
             for name in ("value", "low", "high"):
                 slots[name] = said_number(claim.number(name))
                 numbers.append(slots[name])
     elif claim.kind == "words":
-        title = claim.of("word")[0].column == ground.catalogue.title
+        title = claim.of("word")[0].column == evidence.catalogue.title
         key = "words_title" if title else "words"
     elif claim.kind == "peers":
         slots |= {"category": claim.mentions[0].column.replace("_", " "), "value": claim.mentions[0].key}
         tags += [slots["category"], slots["value"]]
-    elif claim.kind in ("fact", "says") and ground.graph is not None:
-        said = ground.graph.said(claim.relation, "en") or claim.relation
+    elif claim.kind in ("fact", "says") and evidence.graph is not None:
+        said = evidence.graph.said(claim.relation, "en") or claim.relation
         slots["said"] = said
         noun_like = said.split()[0] in ("a", "an", "the")
         slots["a_thing"] = said if noun_like else f"{article(one)} {said}"
@@ -210,7 +210,7 @@ def english_slots(
             if key == "fact":
                 slots["what"] = _SHARED.get(said, f"something under “{said}”")
     elif claim.kind == "is":
-        key = _is(ground, claim, slots, tags, numbers, one)
+        key = _is(evidence, claim, slots, tags, numbers, one)
     elif claim.kind == "did":
         key = f"did_{claim.relation}"
         slots["when"] = _when(claim)
@@ -238,13 +238,13 @@ def _numbers(claim: Claim, slots: dict[str, str]) -> list[str]:
         slots |= {"of": said_number(of), "share": f"all {of:,}" if n == of else f"{n:,} of the {of:,}"}
         slots["only"] = f"none of the {of:,}" if n == 0 else f"only {n:,} of the {of:,}"
         numbers.append(slots["of"])
-        slots |= {name: "" for name, there in conditions(found).items() if there}
+        slots |= {name: "" for name, there in supported_words(found).items() if there}
     if found.get("times", 0) >= 2:
         slots["times"] = said_times(int(found["times"]))
     return numbers
 
 
-def conditions(numbers: dict[str, float]) -> dict[str, bool]:
+def supported_words(numbers: dict[str, float]) -> dict[str, bool]:
     """Which words the numbers of a claim bear out."""
     share = numbers["found"] / max(numbers["of"], 1)
     return {
@@ -261,11 +261,13 @@ def conditions(numbers: dict[str, float]) -> dict[str, bool]:
     }
 
 
-def _kinds(ground: EvidenceIndex, mentions: Sequence[Mention], one: str, many: str) -> tuple[str, str]:
+def _kinds(evidence: EvidenceIndex, mentions: Sequence[Mention], one: str, many: str) -> tuple[str, str]:
     """A kind of item, one and several: "action film", "films that combine action and war"."""
-    tags = [said_tag(m.key) for m in mentions if m.column in ground.catalogue.tags]
+    tags = [said_tag(m.key) for m in mentions if m.column in evidence.catalogue.tags]
     rest = [
-        f"{_column(ground, m.column)} is “{m.key}”" for m in mentions if m.column not in ground.catalogue.tags
+        f"{_column(evidence, m.column)} is “{m.key}”"
+        for m in mentions
+        if m.column not in evidence.catalogue.tags
     ]
     ending = f" whose {and_list(rest)}" if rest else ""
     if len(tags) == 2:
@@ -279,15 +281,20 @@ def _kinds(ground: EvidenceIndex, mentions: Sequence[Mention], one: str, many: s
 
 
 def _is(
-    ground: EvidenceIndex, claim: Claim, slots: dict[str, str], tags: list[str], numbers: list[str], one: str
+    evidence: EvidenceIndex,
+    claim: Claim,
+    slots: dict[str, str],
+    tags: list[str],
+    numbers: list[str],
+    one: str,
 ) -> str:
     """Slots of what the catalogue says: kinds and year in one sentence, or one column in another."""
-    kinds = [said_tag(m.key) for m in claim.of("tag") if m.column in ground.catalogue.tags]
-    year = next((value for column, value in claim.numbers if ground.is_year(column)), None)
+    kinds = [said_tag(m.key) for m in claim.of("tag") if m.column in evidence.catalogue.tags]
+    year = next((value for column, value in claim.numbers if evidence.is_year(column)), None)
     if kinds or year is not None:
         noun = "title" if any(one.lower() in re.split(r"\W", kind) for kind in kinds) else one
         phrase = article(f"{and_list(kinds)} {noun}") if kinds else article(noun)
-        slots["title"] = f"“{ground.titles[claim.item]}”"
+        slots["title"] = f"“{evidence.titles[claim.item]}”"
         slots["a_kind_of"] = phrase + (f" from {int(year)}" if year is not None else "")
         tags += kinds
         numbers += [] if year is None else [str(int(year))]
@@ -297,13 +304,13 @@ def _is(
     else:
         column, value = claim.numbers[0][0], said_number(claim.numbers[0][1])
         numbers.append(value)
-    slots |= {"column": _column(ground, column), "value": value}
+    slots |= {"column": _column(evidence, column), "value": value}
     tags += [slots["column"], value]
     return "is_more"
 
 
 def _when(claim: Claim) -> str:
-    """On which day something was, in universal time; nothing where nobody said."""
+    """On which day something was, in universal time; nothing where it is not known."""
     day = day_of(claim)
     return "" if day is None else f" on {day.day} {_MONTHS[day.month - 1]} {day.year}"
 
@@ -314,13 +321,13 @@ def day_of(claim: Claim) -> date | None:
     return (_EPOCH + timedelta(microseconds=us)).date() if us else None
 
 
-def _column(ground: EvidenceIndex, column: str) -> str:
-    return ground.catalogue.column_name(column, "en")
+def _column(evidence: EvidenceIndex, column: str) -> str:
+    return evidence.catalogue.column_name(column, "en")
 
 
-def _as_in(ground: EvidenceIndex, claim: Claim, mention: Mention) -> str:
+def _as_in(evidence: EvidenceIndex, claim: Claim, mention: Mention) -> str:
     """A word with the capitals that it has in the item's own text."""
-    text = ground.text(claim.item, mention.column)
+    text = evidence.text(claim.item, mention.column)
     found = re.search(rf"(?i)\b{re.escape(mention.key)}\b", text)
     return found.group() if found else mention.key
 
@@ -340,17 +347,17 @@ def _number(value: float) -> str:
 
 
 def chinese_slots(
-    ground: EvidenceIndex, claim: Claim
+    evidence: EvidenceIndex, claim: Claim
 ) -> tuple[str, dict[str, str], dict[str, tuple[str, ...]]]:
     """As :func:`english_slots`, in Chinese."""
-    measure, noun = ground.schema.explain.noun.get("zh", ("件", "商品"))
+    measure, noun = evidence.schema.explain.noun.get("zh", ("件", "商品"))
     slots = {
         "mw": measure,
         "noun": noun,
-        "liked": verb(ground, "liked", "zh"),
-        "had": verb(ground, "had", "zh"),
+        "liked": verb(evidence, "liked", "zh"),
+        "had": verb(evidence, "had", "zh"),
     }
-    titles = [f"《{title}》" for title in titles_of(ground, claim)]
+    titles = [f"《{title}》" for title in titles_of(evidence, claim)]
     entities = [f"《{m.name}》" if m.row >= 0 else m.name for m in claim.of("entity") if m.name]
     words = [f"“{m.key}”" for m in claim.of("word")]
     tags: list[str] = []
@@ -359,42 +366,42 @@ def chinese_slots(
     if entities:
         slots["entities"] = chinese_list(entities)
     if words:
-        slots |= {"words": chinese_list(words), "column": _column_zh(ground, claim.of("word")[0].column)}
+        slots |= {"words": chinese_list(words), "column": _column_zh(evidence, claim.of("word")[0].column)}
     numbers = _numbers_zh(claim, slots)
     key: str = claim.kind
     if claim.kind in ("tags", "rate"):
-        said = [_tag(ground, m) for m in claim.of("tag")]
-        tags += [ground.catalogue.word(m.key, "zh") for m in claim.of("tag")]
+        said = [_tag(evidence, m) for m in claim.of("tag")]
+        tags += [evidence.catalogue.word(m.key, "zh") for m in claim.of("tag")]
         both = chinese_list(said)
-        slots["kinds"] = _with_noun(both, noun) if len(said) == 1 else f"同属{both}两类的{noun}"
-        slots["is_kind"] = f"是{_with_noun(both, noun)}" if len(said) == 1 else f"同属{both}两类"
+        slots["kinds"] = chinese_kind(both, noun) if len(said) == 1 else f"同属{both}两类的{noun}"
+        slots["is_kind"] = f"是{chinese_kind(both, noun)}" if len(said) == 1 else f"同属{both}两类"
         key = "tags" if claim.kind == "tags" else "rate+" if claim.polarity else "rate-"
     elif claim.kind == "popular":
         key = "popular_top" if claim.number("top") else "popular"
     elif claim.kind == "number":
         column = claim.relation.removeprefix("same_")
-        key = "year" if ground.is_year(column) else "number"
+        key = "year" if evidence.is_year(column) else "number"
         if key == "year":
             decade = int(claim.number("low"))
             slots["decade"] = f"{decade // 100 + 1}世纪{decade % 100}" if decade % 100 else f"{decade}"
             numbers += [str(decade // 100 + 1), str(decade % 100)] if decade % 100 else [str(decade)]
         else:
-            slots["column"] = _column_zh(ground, column)
+            slots["column"] = _column_zh(evidence, column)
             tags.append(slots["column"])
             for name in ("value", "low", "high"):
                 slots[name] = _number(claim.number(name))
                 numbers.append(slots[name])
     elif claim.kind == "words":
-        key = "words_title" if claim.of("word")[0].column == ground.catalogue.title else "words"
+        key = "words_title" if claim.of("word")[0].column == evidence.catalogue.title else "words"
     elif claim.kind == "peers":
         slots |= {"category": claim.mentions[0].column.replace("_", " "), "value": claim.mentions[0].key}
         tags += [slots["category"], slots["value"]]
-    elif claim.kind in ("fact", "says") and ground.graph is not None:
-        slots["said"] = ground.graph.said(claim.relation, "zh") or claim.relation
+    elif claim.kind in ("fact", "says") and evidence.graph is not None:
+        slots["said"] = evidence.graph.said(claim.relation, "zh") or claim.relation
         if claim.kind == "fact":
             key = "fact_named" if entities else "fact" if claim.of("entity") else "fact_direct"
     elif claim.kind == "is":
-        key = _is_zh(ground, claim, slots, tags, numbers, noun, measure)
+        key = _is_zh(evidence, claim, slots, tags, numbers, noun, measure)
     elif claim.kind == "did":
         key, day = f"did_{claim.relation}", day_of(claim)
         slots["when"] = "" if day is None else f"（{day.year}年{day.month}月{day.day}日）"
@@ -417,27 +424,27 @@ def _numbers_zh(claim: Claim, slots: dict[str, str]) -> list[str]:
             slots[name] = str(int(found[name]))
             numbers.append(slots[name])
     if "of" in found:
-        slots |= {name: "" for name, there in conditions(found).items() if there}
+        slots |= {name: "" for name, there in supported_words(found).items() if there}
     if found.get("times", 0) >= 2:
         slots["times"] = str(int(found["times"]))
         numbers.append(slots["times"])
     return numbers
 
 
-def _tag(ground: EvidenceIndex, mention: Mention) -> str:
-    word = ground.catalogue.word(mention.key, "zh")
-    if mention.column in ground.catalogue.tags:
+def _tag(evidence: EvidenceIndex, mention: Mention) -> str:
+    word = evidence.catalogue.word(mention.key, "zh")
+    if mention.column in evidence.catalogue.tags:
         return word
-    return f"{_column_zh(ground, mention.column)}为“{word}”的"
+    return f"{_column_zh(evidence, mention.column)}为“{word}”的"
 
 
-def _with_noun(kind: str, noun: str) -> str:
+def chinese_kind(kind: str, noun: str) -> str:
     """A kind of item; one that holds the noun already, such as 黑色电影 or 纪录片, is not given it again."""
     return kind if kind.endswith((noun, "片")) else f"{kind}{noun}"
 
 
 def _is_zh(
-    ground: EvidenceIndex,
+    evidence: EvidenceIndex,
     claim: Claim,
     slots: dict[str, str],
     tags: list[str],
@@ -445,26 +452,28 @@ def _is_zh(
     noun: str,
     measure: str,
 ) -> str:
-    kinds = [ground.catalogue.word(m.key, "zh") for m in claim.of("tag") if m.column in ground.catalogue.tags]
-    year = next((value for column, value in claim.numbers if ground.is_year(column)), None)
+    kinds = [
+        evidence.catalogue.word(m.key, "zh") for m in claim.of("tag") if m.column in evidence.catalogue.tags
+    ]
+    year = next((value for column, value in claim.numbers if evidence.is_year(column)), None)
     if kinds or year is not None:
-        slots["title"] = f"《{ground.titles[claim.item]}》"
+        slots["title"] = f"《{evidence.titles[claim.item]}》"
         when = f"{int(year)}年的" if year is not None else ""
         # words that hold the noun come last: 悬疑、黑色电影
-        kinds.sort(key=lambda kind: _with_noun(kind, noun) == kind)
-        slots["a_kind_of"] = f"一{measure}{when}{_with_noun('、'.join(kinds), noun)}"
+        kinds.sort(key=lambda kind: chinese_kind(kind, noun) == kind)
+        slots["a_kind_of"] = f"一{measure}{when}{chinese_kind('、'.join(kinds), noun)}"
         tags += kinds
         numbers += [] if year is None else [str(int(year))]
         return "is"
     if claim.mentions:
-        column, value = claim.mentions[0].column, ground.catalogue.word(claim.mentions[0].key, "zh")
+        column, value = claim.mentions[0].column, evidence.catalogue.word(claim.mentions[0].key, "zh")
     else:
         column, value = claim.numbers[0][0], _number(claim.numbers[0][1])
         numbers.append(value)
-    slots |= {"column": _column_zh(ground, column), "value": value}
+    slots |= {"column": _column_zh(evidence, column), "value": value}
     tags += [slots["column"], value]
     return "is_more"
 
 
-def _column_zh(ground: EvidenceIndex, column: str) -> str:
-    return ground.catalogue.column_name(column, "zh")
+def _column_zh(evidence: EvidenceIndex, column: str) -> str:
+    return evidence.catalogue.column_name(column, "zh")

@@ -31,26 +31,26 @@ __all__ = [
 class Did:
     """The user had this very item: what they gave it, liked it or not, and when."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        deed = ground.deed(taste.user, item)
-        if deed is None:
+        done = evidence.last_interaction(taste.user, item)
+        if done is None:
             return []
-        numbers: tuple[tuple[str, float], ...] = (("time_us", float(deed.time_us)),)
-        if deed.kind == "gave":
-            numbers = (("value", deed.value), *numbers)
-        return [Claim("did", item, taste.user, deed.kind, True, (), numbers, 1.0, Basis((item,), 1))]
+        numbers: tuple[tuple[str, float], ...] = (("time_us", float(done.time_us)),)
+        if done.kind == "gave":
+            numbers = (("value", done.value), *numbers)
+        return [Claim("did", item, taste.user, done.kind, True, (), numbers, 1.0, Basis((item,), 1))]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        deed = ground.deed(claim.user, claim.item)
+        done = evidence.last_interaction(claim.user, claim.item)
         return (
-            deed is not None
+            done is not None
             and claim.polarity
             and not claim.mentions
-            and claim.relation == deed.kind
-            and claim.number("time_us") == float(deed.time_us)
-            and (deed.kind != "gave" or claim.number("value") == deed.value)
+            and claim.relation == done.kind
+            and claim.number("time_us") == float(done.time_us)
+            and (done.kind != "gave" or claim.number("value") == done.value)
             and claim.support == Basis((claim.item,), 1)
         )
 
@@ -61,21 +61,21 @@ _FEWEST, _LEAST_LIFT = 20, 1.3
 class Peers:
     """Of the n users with the same occupation, say, b liked it: more than usual."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         claims: list[Claim] = []
-        likers = ground.likers_of(item, but=taste.user)
+        likers = evidence.likers_of(item, but=taste.user)
         if taste.user < 0 or len(likers) < PRIVACY:
             return claims
-        for feature in ground.schema.explain.mention:
-            codes = ground.categories(feature)
-            value = ground.category(feature, taste.user)
+        for feature in evidence.schema.explain.mention:
+            codes = evidence.categories(feature)
+            value = evidence.category(feature, taste.user)
             if codes is None or value is None:
                 continue
             same = codes == codes[taste.user]
             same[taste.user] = False
             of, found = int(same.sum()), int(same[likers].sum())
-            usual = len(likers) / (ground.users - 1)
+            usual = len(likers) / (evidence.users - 1)
             times = lift(found, of, usual)
             if found < PRIVACY or of < _FEWEST or times < _LEAST_LIFT:
                 continue
@@ -94,19 +94,19 @@ class Peers:
             )
         return claims
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         if len(claim.mentions) != 1 or not claim.polarity or claim.relation != "liked_by_peers":
             return False
         feature, value = claim.mentions[0].column, claim.mentions[0].key
-        if feature not in ground.schema.explain.mention or ground.category(feature, taste.user) != value:
+        if feature not in evidence.schema.explain.mention or evidence.category(feature, taste.user) != value:
             return False
-        peers = {user for user in range(ground.users) if ground.category(feature, user) == value} - {
+        peers = {user for user in range(evidence.users) if evidence.category(feature, user) == value} - {
             taste.user
         }
-        likers = set(ground.likers_of(claim.item).tolist()) - {taste.user}
+        likers = set(evidence.likers_of(claim.item).tolist()) - {taste.user}
         found = len(peers & likers)
-        times = lift(found, len(peers), len(likers) / (ground.users - 1))
+        times = lift(found, len(peers), len(likers) / (evidence.users - 1))
         return (
             (found, len(peers), times) == (claim.number("found"), claim.number("of"), claim.number("times"))
             and found == claim.support.count >= PRIVACY
@@ -146,18 +146,18 @@ class Falls:
 class Moved:
     """Of all liked items, these spoke for this one most: without each of them its score falls furthest."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        return moved_claims(ground, taste, falls_of(ground, taste, [item]))[0]
+        return moved_claims(evidence, taste, falls_of(evidence, taste, [item]))[0]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         named = [mention.row for mention in claim.of("liked")]
         if not named or claim.relation != "raised_score" or not claim.polarity or claim.numbers:
             return False
-        if any(mention.key != ground.item_id(mention.row) for mention in claim.mentions):
+        if any(mention.key != evidence.item_id(mention.row) for mention in claim.mentions):
             return False
-        falls = falls_of(ground, taste, [claim.item])
+        falls = falls_of(evidence, taste, [claim.item])
         if not set(named) <= set(falls.rows.tolist()) or claim.support.rows != tuple(named):
             return False
         fall = falls.of(0)
@@ -169,7 +169,7 @@ class Moved:
         )
 
 
-def moved_claims(ground: EvidenceIndex, taste: Taste, falls: Falls) -> list[list[Claim]]:
+def moved_claims(evidence: EvidenceIndex, taste: Taste, falls: Falls) -> list[list[Claim]]:
     """The claims of this kind for several items at once, which costs little more than for one."""
     found: list[list[Claim]] = [[] for _ in falls.items]
     for place, item in enumerate(falls.items):
@@ -190,7 +190,7 @@ def moved_claims(ground: EvidenceIndex, taste: Taste, falls: Falls) -> list[list
                 taste.user,
                 "raised_score",
                 True,
-                tuple(Mention("liked", ground.item_id(row), row=row) for row in rows),
+                tuple(Mention("liked", evidence.item_id(row), row=row) for row in rows),
                 (),
                 off / (off + 4),
                 Basis(rows, len(rows), tuple(round(float(fall[at]), 4) for at in best)),
@@ -199,28 +199,28 @@ def moved_claims(ground: EvidenceIndex, taste: Taste, falls: Falls) -> list[list
     return found
 
 
-def falls_of(ground: EvidenceIndex, taste: Taste, items: Sequence[int]) -> Falls:
-    """How far the score of each item falls when a liked item is taken out of the past, one at a time.
+def falls_of(evidence: EvidenceIndex, taste: Taste, items: Sequence[int]) -> Falls:
+    """How far the score of each item falls when a liked item is taken out of the history, one at a time.
 
     Args:
-        ground: What is known.
+        evidence: What is known.
         taste: What the user liked; the latest of it that the model sees is asked for.
         items: Rows of the items.
     """
     none = Falls(tuple(items), np.zeros(0, np.int64), np.zeros((0, len(items)), np.float32))
     if taste.user < 0 or not len(taste.liked):
         return none
-    past = ground.past(taste.user)
-    seen = {int(row) for rows in past.values() for row in rows}
+    history = evidence.history(taste.user)
+    seen = {int(row) for rows in history.values() for row in rows}
     asked = np.array([row for row in taste.liked[::-1].tolist() if row in seen][:_MOST_ASKED], np.int64)
     if not len(asked):
         return none
-    pasts = [past, *({name: rows[rows != row] for name, rows in past.items()} for row in asked)]
-    scores = ground.probe.with_pasts(taste.user, items, pasts)
+    histories = [history, *({name: rows[rows != row] for name, rows in history.items()} for row in asked)]
+    scores = evidence.probe.with_histories(taste.user, items, histories)
     return Falls(tuple(items), asked, scores[:1] - scores[1:])
 
 
-def by_influence(ground: EvidenceIndex, claim: Claim, falls: Falls, place: int) -> Claim:
+def by_influence(evidence: EvidenceIndex, claim: Claim, falls: Falls, place: int) -> Claim:
     """A claim that leans on liked items, as strong as these moved the score; of near ones, those that did most.
 
     What is true and also moved the score comes before what is merely true.
@@ -233,7 +233,7 @@ def by_influence(ground: EvidenceIndex, claim: Claim, falls: Falls, place: int) 
         weights = dict(zip(claim.support.rows, claim.support.weights, strict=True))
         best = sorted(claim.support.rows, key=lambda row: (-fall.get(row, 0.0), -weights[row]))
         kept = [row for row in best if fall.get(row, 0.0) > 0][:MOST_NAMED] or best[:1]
-        claim = near_claim(ground, claim, [(row, weights[row]) for row in kept])
+        claim = near_claim(evidence, claim, [(row, weights[row]) for row in kept])
         named = claim.of("liked")
     share = max(0.0, float(np.mean([fall.get(mention.row, 0.0) for mention in named])) / usual)
     return replace(claim, strength=min(1.0, claim.strength * (0.7 + 0.6 * share / (1 + share))))
@@ -265,37 +265,37 @@ REASONS: Final[tuple[ClaimKind, ...]] = tuple(
 
 
 def find_claims(
-    ground: EvidenceIndex, taste: Taste, item: int, kinds: tuple[ClaimKind, ...] = REASONS
+    evidence: EvidenceIndex, taste: Taste, item: int, kinds: tuple[ClaimKind, ...] = REASONS
 ) -> list[Claim]:
     """Claims about an item for a user, the strongest first.
 
     Args:
-        ground: What is known.
+        evidence: What is known.
         taste: What the user liked.
         item: Row of the item.
         kinds: Which sources are asked.
     """
     without = taste.without(item)
-    claims = [claim for kind in kinds for claim in SOURCES[kind].find(ground, without, item)]
+    claims = [claim for kind in kinds for claim in SOURCES[kind].find(evidence, without, item)]
     return sorted(claims, key=lambda claim: -claim.strength)
 
 
-def verify(claim: Claim, ground: EvidenceIndex) -> bool:
-    """Whether a claim is true, derived anew from the catalogue, the graph and what users did.
+def verify(claim: Claim, evidence: EvidenceIndex) -> bool:
+    """Whether a claim is true, derived again from the catalogue, the graph and what users did.
 
     Args:
         claim: Any claim, wherever it came from.
-        ground: What is known.
+        evidence: What is known.
 
     Returns:
         False also for a claim that names what does not exist, or lacks a number of its kind.
     """
-    if not 0 <= claim.item < ground.items or claim.kind not in SOURCES or claim.user >= ground.users:
+    if not 0 <= claim.item < evidence.items or claim.kind not in SOURCES or claim.user >= evidence.users:
         return False
-    if any(not -1 <= mention.row < ground.items for mention in claim.mentions):
+    if any(not -1 <= mention.row < evidence.items for mention in claim.mentions):
         return False
     try:
-        taste = ground.taste(claim.user).without(claim.item)
-        return SOURCES[claim.kind].holds(ground, taste, claim)
+        taste = evidence.taste(claim.user).without(claim.item)
+        return SOURCES[claim.kind].holds(evidence, taste, claim)
     except (KeyError, ValueError):  # a number that its kind needs is not there, or lists do not fit together
         return False

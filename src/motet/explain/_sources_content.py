@@ -30,9 +30,9 @@ _TAGS, _PARTS = 4, 5
 class Properties:
     """The item is of these kinds and of this year; each category and each other number is a claim of its own."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        catalogue = ground.catalogue
+        catalogue = evidence.catalogue
         kinds = tuple(
             Mention("tag", value, column)
             for column in catalogue.tags
@@ -43,7 +43,7 @@ class Properties:
             for column in catalogue.numbers
             if (value := catalogue.number(item, column)) is not None and math.isfinite(value)
         ]
-        years = [(column, value) for column, value in numbers if ground.is_year(column)][:1]
+        years = [(column, value) for column, value in numbers if evidence.is_year(column)][:1]
         parts: list[tuple[tuple[Mention, ...], tuple[tuple[str, float], ...]]] = []
         if kinds or years:
             parts.append((kinds, tuple(years)))
@@ -51,13 +51,13 @@ class Properties:
             parts += [((Mention("tag", value, column),), ()) for value in catalogue.values(item, column)]
         parts += [((), (number,)) for number in numbers if number not in years]
         return [
-            Claim("is", item, -1, "is", True, mentions, told, 0.05 - 0.001 * place, Basis())
-            for place, (mentions, told) in enumerate(parts[:_PARTS])
+            Claim("is", item, -1, "is", True, mentions, numbers, 0.05 - 0.001 * place, Basis())
+            for place, (mentions, numbers) in enumerate(parts[:_PARTS])
         ]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        catalogue = ground.catalogue
+        catalogue = evidence.catalogue
         return (
             claim.polarity
             and claim.relation == "is"
@@ -83,14 +83,14 @@ _TRIED, _OFTEN, _SELDOM = 5, 0.6, 0.35
 class SharedTags:
     """n of the m liked items have a tag of this item, or a pair of its tags, more than the catalogue does."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         if not len(taste.liked):
             return []
         claims = []
-        for tags in _sets(ground, item):
-            rows = taste.liked[_have(ground, taste.liked, tags)]
-            share = _everyone(ground, tags)
+        for tags in _sets(evidence, item):
+            rows = taste.liked[_have(evidence, taste.liked, tags)]
+            share = _everyone(evidence, tags)
             found, of = len(rows), len(taste.liked)
             times = lift(found, of, share)
             if found < _FEWEST or times < _LEAST_LIFT or share > _COMMON or slight(found, of, times):
@@ -105,7 +105,7 @@ class SharedTags:
                     taste.user,
                     "shares",
                     True,
-                    _mentions(ground, tags),
+                    _mentions(evidence, tags),
                     (("found", found), ("of", of), ("times", times)),
                     strength,
                     Basis(latest, found),
@@ -113,13 +113,13 @@ class SharedTags:
             )
         return claims
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         wanted = {(mention.column, mention.key) for mention in claim.of("tag")}
-        if not wanted or not wanted <= _said_of(ground, claim.item) or not claim.polarity:
+        if not wanted or not wanted <= _said_of(evidence, claim.item) or not claim.polarity:
             return False
-        rows = [int(row) for row in taste.liked if wanted <= _said_of(ground, int(row))]
-        everyone = sum(wanted <= _said_of(ground, row) for row in range(ground.items)) / ground.items
+        rows = [int(row) for row in taste.liked if wanted <= _said_of(evidence, int(row))]
+        everyone = sum(wanted <= _said_of(evidence, row) for row in range(evidence.items)) / evidence.items
         return (
             claim.relation == "shares"
             and len(rows) == claim.number("found") == claim.support.count >= _FEWEST
@@ -132,17 +132,17 @@ class SharedTags:
 class Rated:
     """Of the items with a tag of this item that were tried, most were liked, or few were."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        if ground.task is None or not len(taste.had):
+        if evidence.task is None or not len(taste.had):
             return []
         usual = len(taste.liked) / len(taste.had)
         claims = []
-        for tags in _sets(ground, item):
+        for tags in _sets(evidence, item):
             if len(tags) > 1:  # "3 of the 5 films that combine romance and drama you rated" is hard to read
                 continue
-            tried = int(_have(ground, taste.had, tags).sum())
-            rows = taste.liked[_have(ground, taste.liked, tags)]
+            tried = int(_have(evidence, taste.had, tags).sum())
+            rows = taste.liked[_have(evidence, taste.liked, tags)]
             share = len(rows) / max(tried, 1)
             polarity = share >= _OFTEN and share > usual
             against = share <= _SELDOM and share < usual
@@ -160,7 +160,7 @@ class Rated:
                     taste.user,
                     "liked_when_tried",
                     polarity,
-                    _mentions(ground, tags),
+                    _mentions(evidence, tags),
                     (("found", len(rows)), ("of", tried)),
                     off,
                     Basis(tuple(int(row) for row in rows[::-1][:MOST_NAMED]), len(rows)),
@@ -168,13 +168,13 @@ class Rated:
             )
         return claims
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         wanted = {(mention.column, mention.key) for mention in claim.of("tag")}
-        if not wanted or not wanted <= _said_of(ground, claim.item) or not len(taste.had):
+        if not wanted or not wanted <= _said_of(evidence, claim.item) or not len(taste.had):
             return False
-        tried = sum(wanted <= _said_of(ground, int(row)) for row in taste.had)
-        rows = [int(row) for row in taste.liked if wanted <= _said_of(ground, int(row))]
+        tried = sum(wanted <= _said_of(evidence, int(row)) for row in taste.had)
+        rows = [int(row) for row in taste.liked if wanted <= _said_of(evidence, int(row))]
         if tried < _TRIED or (len(rows), tried) != (claim.number("found"), claim.number("of")):
             return False
         share, usual = len(rows) / tried, len(taste.liked) / len(taste.had)
@@ -187,33 +187,33 @@ class Rated:
         )
 
 
-def _sets(ground: EvidenceIndex, item: int) -> list[tuple[int, ...]]:
+def _sets(evidence: EvidenceIndex, item: int) -> list[tuple[int, ...]]:
     """Tags of an item, and pairs of them, the rarest tags first."""
-    tags = ground.tags.of(item)
-    tags = tags[np.argsort(ground.tags.counts[tags], kind="stable")][:_MOST_TAGS]
+    tags = evidence.tags.of(item)
+    tags = tags[np.argsort(evidence.tags.counts[tags], kind="stable")][:_MOST_TAGS]
     single = [int(tag) for tag in tags]
     return [(tag,) for tag in single] + list(combinations(single, 2))
 
 
-def _have(ground: EvidenceIndex, rows: NDArray[np.int64], tags: tuple[int, ...]) -> NDArray[np.bool_]:
+def _have(evidence: EvidenceIndex, rows: NDArray[np.int64], tags: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which items have all of some tags, [n]."""
-    place = np.zeros(ground.items, bool)
-    place[ground.tags.items(tags)] = True
+    place = np.zeros(evidence.items, bool)
+    place[evidence.tags.items(tags)] = True
     found: NDArray[np.bool_] = place[rows]
     return found
 
 
-def _everyone(ground: EvidenceIndex, tags: tuple[int, ...]) -> float:
-    return len(ground.tags.items(tags)) / ground.items
+def _everyone(evidence: EvidenceIndex, tags: tuple[int, ...]) -> float:
+    return len(evidence.tags.items(tags)) / evidence.items
 
 
-def _mentions(ground: EvidenceIndex, tags: tuple[int, ...]) -> tuple[Mention, ...]:
-    return tuple(Mention("tag", value, column) for column, value in (ground.tags.keys[tag] for tag in tags))
+def _mentions(evidence: EvidenceIndex, tags: tuple[int, ...]) -> tuple[Mention, ...]:
+    return tuple(Mention("tag", value, column) for column, value in (evidence.tags.keys[tag] for tag in tags))
 
 
-def _said_of(ground: EvidenceIndex, row: int) -> set[tuple[str, str]]:
+def _said_of(evidence: EvidenceIndex, row: int) -> set[tuple[str, str]]:
     """Tags of an item as the catalogue has them."""
-    catalogue = ground.catalogue
+    catalogue = evidence.catalogue
     columns = (*catalogue.tags, *catalogue.categories)
     return {(column, value) for column in columns for value in catalogue.values(row, column)}
 
@@ -222,16 +222,16 @@ _FEWEST_NUMBERS, _LEAST_LIFT_OF_NUMBER, _COMMON_NUMBER = 3, 1.2, 0.5
 _DECADE = 10
 
 
-def window(ground: EvidenceIndex, column: str, value: float) -> tuple[float, float]:
-    """The range that a number is told with: its decade where it is a year, else its quarter of the catalogue.
+def window(evidence: EvidenceIndex, column: str, value: float) -> tuple[float, float]:
+    """The range that a number is said with: its decade where it is a year, else its quarter of the catalogue.
 
     Returns:
         Lowest and highest value, both included.
     """
-    if ground.is_year(column):
+    if evidence.is_year(column):
         start = math.floor(value / _DECADE) * _DECADE
         return float(start), float(start + _DECADE - 1)
-    edges = ground.quarters(column)
+    edges = evidence.quarters(column)
     at = min(int(np.searchsorted(edges[1:-1], value, side="left")), len(edges) - 2)
     low = edges[at] if at == 0 else float(np.nextafter(edges[at], np.inf))
     return float(low), float(edges[at + 1])
@@ -240,15 +240,15 @@ def window(ground: EvidenceIndex, column: str, value: float) -> tuple[float, flo
 class LikeNumbers:
     """n of the m liked items are of the same decade, or of the same range of prices."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         claims: list[Claim] = []
-        for column in ground.catalogue.numbers if len(taste.liked) else ():
-            value = ground.catalogue.number(item, column)
+        for column in evidence.catalogue.numbers if len(taste.liked) else ():
+            value = evidence.catalogue.number(item, column)
             if value is None or not math.isfinite(value):
                 continue
-            low, high = window(ground, column, value)
-            values = ground.numbers(column)
+            low, high = window(evidence, column, value)
+            values = evidence.numbers(column)
             rows = taste.liked[_within(values[taste.liked], low, high)]
             share = float(_within(values, low, high).mean())
             times = lift(len(rows), len(taste.liked), share)
@@ -276,22 +276,22 @@ class LikeNumbers:
             )
         return claims
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         column = claim.relation.removeprefix("same_")
-        if column not in ground.catalogue.numbers or claim.mentions or not claim.polarity:
+        if column not in evidence.catalogue.numbers or claim.mentions or not claim.polarity:
             return False
         low, high = claim.number("low"), claim.number("high")
-        value = ground.catalogue.number(claim.item, column)
-        if value is None or value != claim.number("value") or (low, high) != window(ground, column, value):
+        value = evidence.catalogue.number(claim.item, column)
+        if value is None or value != claim.number("value") or (low, high) != window(evidence, column, value):
             return False
 
         def inside(row: int) -> bool:
-            number = ground.catalogue.number(row, column)
+            number = evidence.catalogue.number(row, column)
             return number is not None and low <= number <= high
 
         rows = [int(row) for row in taste.liked if inside(int(row))]
-        share = sum(inside(row) for row in range(ground.items)) / ground.items
+        share = sum(inside(row) for row in range(evidence.items)) / evidence.items
         return (
             len(rows) == claim.number("found") == claim.support.count >= _FEWEST_NUMBERS
             and len(taste.liked) == claim.number("of")
@@ -305,7 +305,7 @@ def _within(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.
     return found
 
 
-_RARE = 0.02  # share of the catalogue that may have a word that is told
+_RARE = 0.02  # share of the catalogue that may have a word that is said
 _WORDS = 2  # that one claim names
 # "Seven" and "The Magnificent Seven" have nothing in common
 _COUNTS = frozenset("one two three four five six seven eight nine ten first second third last new".split())  # noqa: SIM905
@@ -315,35 +315,35 @@ _TITLE_ROWS, _TEXT_ROWS = 1, 2  # liked items that must share it
 class SharedWords:
     """A rare word stands in the item's text and in those of liked items."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         claims: list[Claim] = []
-        for column, fewest in _columns(ground) if len(taste.liked) else ():
-            table = ground.words(column)
+        for column, fewest in _columns(evidence) if len(taste.liked) else ():
+            table = evidence.words(column)
             shared: list[tuple[float, str, tuple[int, ...]]] = []
             liked = set(taste.liked.tolist())
-            for word in words_of(ground.text(item, column)):
+            for word in words_of(evidence.text(item, column)):
                 having = table.rows.get(word, ())
-                if len(having) > max(fewest + 1, _RARE * ground.items):
+                if len(having) > max(fewest + 1, _RARE * evidence.items):
                     continue
                 rows = tuple(row for row in having if row in liked)
                 if len(rows) >= fewest:
-                    shared.append((table.weight(word, ground.items), word, rows))
+                    shared.append((table.weight(word, evidence.items), word, rows))
             if not shared:
                 continue
             shared.sort(key=lambda one: (-one[0], one[1]))
-            # words that stand together in the same items are told together: "Star" and "Trek"
+            # words that stand together in the same items are said together: "Star" and "Trek"
             weight, _, rows = shared[0]
-            told = [word for _, word, others in shared if set(others) == set(rows)][:_WORDS]
+            named = [word for _, word, others in shared if set(others) == set(rows)][:_WORDS]
             having_it = set(rows)
-            if column == ground.catalogue.title and len(told) == 1:
+            if column == evidence.catalogue.title and len(named) == 1:
                 # "Batman" says something, "Mighty Aphrodite" and "Mighty Morphin Power Rangers" have nothing in common
-                alike = ground.vectors[list(rows)] @ ground.vectors[item] >= LEAST_COSINE
+                alike = evidence.vectors[list(rows)] @ evidence.vectors[item] >= LEAST_COSINE
                 having_it = {row for row, is_alike in zip(rows, alike, strict=True) if is_alike}
             latest = tuple(row for row in taste.liked[::-1].tolist() if row in having_it)[:MOST_NAMED]
-            if not latest or (len(latest) == len(told) == 1 and told[0] in _COUNTS):
+            if not latest or (len(latest) == len(named) == 1 and named[0] in _COUNTS):
                 continue
-            strength = min(0.8, 0.12 * weight / 2 + 0.1 * len(rows) + 0.1 * (len(told) - 1))
+            strength = min(0.8, 0.12 * weight / 2 + 0.1 * len(rows) + 0.1 * (len(named) - 1))
             claims.append(
                 Claim(
                     "words",
@@ -351,8 +351,8 @@ class SharedWords:
                     taste.user,
                     f"words_of_{column}",
                     True,
-                    tuple(Mention("word", word, column) for word in told)
-                    + tuple(Mention("liked", ground.item_id(row), row=row) for row in latest),
+                    tuple(Mention("word", word, column) for word in named)
+                    + tuple(Mention("liked", evidence.item_id(row), row=row) for row in latest),
                     (("found", len(rows)),),
                     strength,
                     Basis(latest, len(rows), (round(weight, 4),)),
@@ -360,30 +360,30 @@ class SharedWords:
             )
         return claims
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         column = claim.relation.removeprefix("words_of_")
-        fewest = dict(_columns(ground)).get(column)
+        fewest = dict(_columns(evidence)).get(column)
         words = {mention.key for mention in claim.of("word")}
         named = claim.of("liked")
         if fewest is None or not words or not named or not claim.polarity:
             return False
 
         def has(row: int) -> bool:
-            return words <= set(words_of(ground.text(row, column)))
+            return words <= set(words_of(evidence.text(row, column)))
 
         rows = [int(row) for row in taste.liked if has(int(row))]
-        everyone = sum(has(row) for row in range(ground.items))
+        everyone = sum(has(row) for row in range(evidence.items))
         return (
             has(claim.item)
             and fewest <= len(rows) == claim.number("found") == claim.support.count
             and {mention.row for mention in named} <= set(rows)
-            and all(mention.key == ground.item_id(mention.row) for mention in named)
-            and everyone <= max(fewest + 1, _RARE * ground.items)
+            and all(mention.key == evidence.item_id(mention.row) for mention in named)
+            and everyone <= max(fewest + 1, _RARE * evidence.items)
         )
 
 
-def _columns(ground: EvidenceIndex) -> list[tuple[str, int]]:
+def _columns(evidence: EvidenceIndex) -> list[tuple[str, int]]:
     """Columns of words, and how many liked items must share a word of each."""
-    title = [(ground.catalogue.title, _TITLE_ROWS)] if ground.catalogue.title else []
-    return [*title, *((column, _TEXT_ROWS) for column in ground.catalogue.texts)]
+    title = [(evidence.catalogue.title, _TITLE_ROWS)] if evidence.catalogue.title else []
+    return [*title, *((column, _TEXT_ROWS) for column in evidence.catalogue.texts)]

@@ -39,13 +39,13 @@ def near_enough(items: int) -> int:
 class Nearest:
     """Liked items among the few that are nearest to this one in the whole catalogue."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
         if not len(taste.liked):
             return []
-        cosines = ground.vectors @ ground.vectors[item]
+        cosines = evidence.vectors @ evidence.vectors[item]
         cosines[item] = -np.inf
-        within = near_enough(ground.items)
+        within = near_enough(evidence.items)
         liked = taste.liked[np.argsort(-cosines[taste.liked], kind="stable")][:within]
         ranks = [1 + int((cosines > cosines[row]).sum()) for row in liked]
         near = [
@@ -56,25 +56,25 @@ class Nearest:
         if not near:
             return []
         empty = Claim("near", item, taste.user, "near", True, (), (("within", within),), 0.0)
-        return [near_claim(ground, empty, near)]
+        return [near_claim(evidence, empty, near)]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         named, rows = {mention.row for mention in claim.of("liked")}, list(claim.support.rows)
         known = named <= set(rows) <= set(taste.liked.tolist())
-        return known and claim.support.count == len(rows) and _are_near(ground, claim, rows, "near")
+        return known and claim.support.count == len(rows) and _are_near(evidence, claim, rows, "near")
 
 
 class Similar:
     """The items nearest to this one, whoever asks."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        cosines = ground.vectors @ ground.vectors[item]
+        cosines = evidence.vectors @ evidence.vectors[item]
         cosines[item] = -np.inf
-        if ground.shown is not None:
-            cosines[~ground.shown] = -np.inf
-        within = near_enough(ground.items)
+        if evidence.shown is not None:
+            cosines[~evidence.shown] = -np.inf
+        within = near_enough(evidence.items)
         best = np.argsort(-cosines, kind="stable")[: min(MOST_NAMED, within)]
         best = best[cosines[best] >= LEAST_COSINE]
         if not len(best):
@@ -86,7 +86,7 @@ class Similar:
                 -1,
                 "near",
                 True,
-                tuple(Mention("item", ground.item_id(int(row)), row=int(row)) for row in best),
+                tuple(Mention("item", evidence.item_id(int(row)), row=int(row)) for row in best),
                 (("within", within),),
                 0.5,
                 Basis(
@@ -97,25 +97,25 @@ class Similar:
             )
         ]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        return _are_near(ground, claim, [mention.row for mention in claim.of("item")], "near")
+        return _are_near(evidence, claim, [mention.row for mention in claim.of("item")], "near")
 
 
-def near_claim(ground: EvidenceIndex, claim: Claim, near: list[tuple[int, float]]) -> Claim:
+def near_claim(evidence: EvidenceIndex, claim: Claim, near: list[tuple[int, float]]) -> Claim:
     """A claim that names the first few of some near items and rests on all of them.
 
     Args:
-        ground: What is known.
+        evidence: What is known.
         claim: For everything else it says.
         near: Row and cosine of each.
     """
     named = [row for row, _ in near[:MOST_NAMED]]
-    while len(named) > 1 and sum(len(ground.titles[row]) for row in named) > _LENGTH:
+    while len(named) > 1 and sum(len(evidence.titles[row]) for row in named) > _LENGTH:
         named.pop()
     return replace(
         claim,
-        mentions=tuple(Mention("liked", ground.item_id(row), row=row) for row in named),
+        mentions=tuple(Mention("liked", evidence.item_id(row), row=row) for row in named),
         strength=min(0.9, 0.35 + 0.1 * len(named) + 0.35 * max(cosine for _, cosine in near[: len(named)])),
         support=Basis(
             tuple(row for row, _ in near), len(near), tuple(round(cosine, 4) for _, cosine in near)
@@ -123,18 +123,18 @@ def near_claim(ground: EvidenceIndex, claim: Claim, near: list[tuple[int, float]
     )
 
 
-def _are_near(ground: EvidenceIndex, claim: Claim, rows: list[int], relation: str) -> bool:
+def _are_near(evidence: EvidenceIndex, claim: Claim, rows: list[int], relation: str) -> bool:
     if not rows or not claim.polarity or claim.relation != relation or claim.item in rows:
         return False
-    if claim.number("within") != near_enough(ground.items) or claim.support.rows != tuple(rows):
+    if claim.number("within") != near_enough(evidence.items) or claim.support.rows != tuple(rows):
         return False
-    if not claim.mentions or any(mention.key != ground.item_id(mention.row) for mention in claim.mentions):
+    if not claim.mentions or any(mention.key != evidence.item_id(mention.row) for mention in claim.mentions):
         return False
     within = int(claim.number("within"))
     apart = np.linalg.norm(
-        ground.vectors - ground.vectors[claim.item], axis=1
+        evidence.vectors - evidence.vectors[claim.item], axis=1
     )  # unit length: |a - b|² = 2 - 2 cos
-    others = np.delete(np.arange(ground.items), claim.item)
+    others = np.delete(np.arange(evidence.items), claim.item)
     # a tie or a rounding may move an item by a place: it is near if so few are clearly nearer
     return all(
         int((apart[others] < apart[row] - 1e-5).sum()) < within
@@ -145,7 +145,7 @@ def _are_near(ground: EvidenceIndex, claim: Claim, rows: list[int], relation: st
 
 
 _LEAST_LIFT, _FEWEST = 1.3, 20
-_MANY, _SOME = 0.15, 0.1  # a smaller part than the first is told only where it is twice the usual one
+_MANY, _SOME = 0.15, 0.1  # a smaller part than the first is said only where it is twice the usual one
 _MOST_ANCHORS = 300  # of the liked items, the latest
 _CLAIMS = 8  # of which what moved the score chooses
 _TOPS = (10, 20, 50, 100, 200, 500, 1000)
@@ -154,19 +154,19 @@ _TOPS = (10, 20, 50, 100, 200, 500, 1000)
 class Others:
     """Of the n others who liked an item that the user liked, b liked this one: more than usual."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        likers = ground.likers_of(item, but=taste.user)
-        crowd = ground.active - int(len(ground.liked_in_bundle(taste.user)) > 0)
+        likers = evidence.likers_of(item, but=taste.user)
+        crowd = evidence.active - int(len(evidence.liked_in_bundle(taste.user)) > 0)
         if len(likers) < PRIVACY or crowd <= 0 or not len(taste.liked):
             return []
         anchors = taste.liked[::-1][:_MOST_ANCHORS]
-        here = np.zeros(ground.users, np.int32)
+        here = np.zeros(evidence.users, np.int32)
         here[likers] = 1
-        part = ground.likers[:, anchors]
+        part = evidence.likers[:, anchors]
         both = np.asarray(part.T @ here).ravel()
         # the user is not counted
-        of = ground.popularity[anchors] - np.isin(anchors, ground.liked_in_bundle(taste.user))
+        of = evidence.popularity[anchors] - np.isin(anchors, evidence.liked_in_bundle(taste.user))
         usual = len(likers) / crowd
         found = []
         for row, b, n in zip(anchors.tolist(), both.tolist(), of.tolist(), strict=True):
@@ -188,7 +188,7 @@ class Others:
                 taste.user,
                 "liked_by_likers_of",
                 True,
-                (Mention("liked", ground.item_id(row), row=row),),
+                (Mention("liked", evidence.item_id(row), row=row),),
                 (("found", b), ("of", n), ("times", times)),
                 strength,
                 Basis((row,), b),
@@ -196,16 +196,16 @@ class Others:
             for strength, row, b, n, times in found[:_CLAIMS]
         ]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
         if len(claim.mentions) != 1 or not claim.polarity or claim.relation != "liked_by_likers_of":
             return False
         row = claim.mentions[0].row
-        if row not in taste.liked.tolist() or claim.mentions[0].key != ground.item_id(row):
+        if row not in taste.liked.tolist() or claim.mentions[0].key != evidence.item_id(row):
             return False
-        of = set(ground.likers_of(row).tolist()) - {taste.user}
-        here = set(ground.likers_of(claim.item).tolist()) - {taste.user}
-        crowd = set(ground.likers.indices.tolist()) - {taste.user}
+        of = set(evidence.likers_of(row).tolist()) - {taste.user}
+        here = set(evidence.likers_of(claim.item).tolist()) - {taste.user}
+        crowd = set(evidence.likers.indices.tolist()) - {taste.user}
         both = len(of & here)
         times = lift(both, len(of), len(here) / len(crowd))
         return (
@@ -220,10 +220,10 @@ class Others:
 class Popular:
     """How many people liked it, and among how many of the most liked it is."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        likers = int(ground.popularity[item])
-        top = top_of(int((ground.popularity > likers).sum()) + 1, ground.items)
+        likers = int(evidence.popularity[item])
+        top = top_of(int((evidence.popularity > likers).sum()) + 1, evidence.items)
         if likers < PRIVACY:
             return []
         return [
@@ -240,16 +240,16 @@ class Popular:
             )
         ]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        likers = len(set(ground.likers_of(claim.item).tolist()))
-        more = sum(int(count) > likers for count in ground.popularity)
+        likers = len(set(evidence.likers_of(claim.item).tolist()))
+        more = sum(int(count) > likers for count in evidence.popularity)
         return (
             claim.polarity
             and claim.relation == "liked_by"
             and not claim.mentions
             and likers == claim.number("found") == claim.support.count >= PRIVACY
-            and claim.number("top") == top_of(more + 1, ground.items)
+            and claim.number("top") == top_of(more + 1, evidence.items)
         )
 
 
@@ -273,14 +273,14 @@ _TOLD = 6  # facts of a description
 class SharedFacts:
     """The item has a fact in common with liked items: the same director, or it is a sequel to one."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        if ground.graph is None or not len(taste.liked):
+        if evidence.graph is None or not len(taste.liked):
             return []
         found: dict[tuple[str, bool, str], list[tuple[float, int, Fact]]] = {}
-        for path in ground.graph.paths(taste.liked, item, k=_PATHS, max_hops=2):
+        for path in evidence.graph.paths(taste.liked, item, k=_PATHS, max_hops=2):
             direct = len(path.steps) == 1
-            if not direct and (not path.is_shared or path.last.frequency > _HUB * ground.items):
+            if not direct and (not path.is_shared or path.last.frequency > _HUB * evidence.items):
                 continue
             fact = path.last
             found.setdefault((fact.relation, fact.forward, fact.entity), []).append(
@@ -289,13 +289,13 @@ class SharedFacts:
         claims = []
         for (relation, forward, _), paths in found.items():
             fact = paths[0][2]
-            if ground.graph.said(relation, "en", forward) is None:  # nobody said how to say it
+            if evidence.graph.said(relation, "en", forward) is None:  # there are no words for it
                 continue
-            if fact.name is None and fact.item_row is None and not _tells_unnamed(ground.graph, relation):
+            if fact.name is None and fact.item_row is None and not _tells_unnamed(evidence.graph, relation):
                 continue
             direct = fact.item_row is not None and fact.item_row in {row for _, row, _ in paths}
             rows = tuple(dict.fromkeys(row for _, row, _ in paths))
-            entity = () if direct else (_mention(ground, fact),)
+            entity = () if direct else (_mention(evidence, fact),)
             claims.append(
                 Claim(
                     "fact",
@@ -304,7 +304,7 @@ class SharedFacts:
                     relation,
                     True,
                     entity
-                    + tuple(Mention("liked", ground.item_id(row), row=row) for row in rows[:MOST_NAMED]),
+                    + tuple(Mention("liked", evidence.item_id(row), row=row) for row in rows[:MOST_NAMED]),
                     (("found", len(rows)),),
                     _strength(max(score for score, _, _ in paths), direct, len(rows)),
                     Basis(rows[:MOST_NAMED], len(rows), (round(paths[0][0], 4),)),
@@ -313,23 +313,23 @@ class SharedFacts:
         claims.sort(key=lambda claim: -claim.strength)
         return claims[:_SHARED_FACTS]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        graph, named = ground.graph, claim.of("liked")
+        graph, named = evidence.graph, claim.of("liked")
         if graph is None or not named or not claim.polarity:
             return False
         if {mention.row for mention in named} - set(taste.liked.tolist()):
             return False
-        if any(mention.key != ground.item_id(mention.row) for mention in named):
+        if any(mention.key != evidence.item_id(mention.row) for mention in named):
             return False
-        here = _entity_of(ground, claim.item)
+        here = _entity_of(evidence, claim.item)
         entities = claim.of("entity")
         if here is None or len(entities) > 1:
             return False
-        ends = [_entity_of(ground, mention.row) for mention in named]
+        ends = [_entity_of(evidence, mention.row) for mention in named]
         if not entities:
             return all(end is not None and graph.holds(here, claim.relation, True, end) for end in ends)
-        if entities[0] != _mention_of(ground, entities[0].key):
+        if entities[0] != _mention_of(evidence, entities[0].key):
             return False
         shared = entities[0].key
         return all(
@@ -340,14 +340,14 @@ class SharedFacts:
 class Facts:
     """What the graph says of the item, in the relations that somebody gave words to."""
 
-    def find(self, ground: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
+    def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
-        if ground.graph is None:
+        if evidence.graph is None:
             return []
         by_relation: dict[str, list[Fact]] = {}
-        for fact in ground.graph.facts(item):
+        for fact in evidence.graph.facts(item):
             named = fact.name is not None or fact.item_row is not None
-            if fact.forward and named and ground.graph.said(fact.relation) is not None:
+            if fact.forward and named and evidence.graph.said(fact.relation) is not None:
                 by_relation.setdefault(fact.relation, []).append(fact)
         claims = []
         for relation, facts in by_relation.items():
@@ -359,7 +359,7 @@ class Facts:
                     -1,
                     relation,
                     True,
-                    tuple(_mention(ground, fact) for fact in rarest),
+                    tuple(_mention(evidence, fact) for fact in rarest),
                     (),
                     1 / (1 + min(fact.frequency for fact in rarest)),
                     Basis((), len(facts)),
@@ -368,14 +368,14 @@ class Facts:
         claims.sort(key=lambda claim: -claim.strength)
         return claims[:_TOLD]
 
-    def holds(self, ground: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
+    def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
-        here = _entity_of(ground, claim.item)
-        if ground.graph is None or here is None or not claim.mentions or not claim.polarity:
+        here = _entity_of(evidence, claim.item)
+        if evidence.graph is None or here is None or not claim.mentions or not claim.polarity:
             return False
         return all(
-            mention == _mention_of(ground, mention.key)
-            and ground.graph.holds(here, claim.relation, True, mention.key)
+            mention == _mention_of(evidence, mention.key)
+            and evidence.graph.holds(here, claim.relation, True, mention.key)
             for mention in claim.mentions
         )
 
@@ -393,31 +393,31 @@ def _strength(score: float, direct: bool, rows: int) -> float:
     return min(1.0, (0.75 if direct else 0.35) + 0.5 * min(score, 0.5) + 0.05 * min(rows, 3))
 
 
-def _mention(ground: EvidenceIndex, fact: Fact) -> Mention:
+def _mention(evidence: EvidenceIndex, fact: Fact) -> Mention:
     if fact.item_row is not None:
-        return Mention("entity", fact.entity, row=fact.item_row, name=ground.titles[fact.item_row])
+        return Mention("entity", fact.entity, row=fact.item_row, name=evidence.titles[fact.item_row])
     return Mention("entity", fact.entity, name=fact.name or "")
 
 
-def _mention_of(ground: EvidenceIndex, entity: str) -> Mention:
+def _mention_of(evidence: EvidenceIndex, entity: str) -> Mention:
     """How an entity is to be named, looked up by its id alone."""
-    graph = ground.graph
-    at = -1 if graph is None else _row_of(ground, entity)
+    graph = evidence.graph
+    at = -1 if graph is None else _row_of(evidence, entity)
     if graph is None or at < 0:
         return Mention("entity", entity, row=-2)
     item = int(graph.entity_item[at])
     if item >= 0:
-        return Mention("entity", entity, row=item, name=ground.titles[item])
+        return Mention("entity", entity, row=item, name=evidence.titles[item])
     return Mention("entity", entity, name=graph.names[at] or "")
 
 
-def _row_of(ground: EvidenceIndex, entity: str) -> int:
-    return -1 if ground.graph is None else int(ground.graph.index.rows(pl.Series([entity]))[0])
+def _row_of(evidence: EvidenceIndex, entity: str) -> int:
+    return -1 if evidence.graph is None else int(evidence.graph.index.rows(pl.Series([entity]))[0])
 
 
-def _entity_of(ground: EvidenceIndex, item: int) -> str | None:
+def _entity_of(evidence: EvidenceIndex, item: int) -> str | None:
     """Id of the entity that an item is."""
-    if ground.graph is None:
+    if evidence.graph is None:
         return None
-    at = ground.graph.entity_of(item)
-    return None if at < 0 else str(ground.graph.index.words[at])
+    at = evidence.graph.entity_of(item)
+    return None if at < 0 else str(evidence.graph.index.words[at])

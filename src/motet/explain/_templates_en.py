@@ -10,9 +10,9 @@ from typing import Final
 
 from motet.explain._claim import Templates
 
-__all__ = ["ALSO_TRUE", "ENGLISH"]
+__all__ = ["ALSO_TRUE", "ENGLISH_TEMPLATES"]
 
-ENGLISH: Final[Templates] = {
+ENGLISH_TEMPLATES: Final[Templates] = {
     "did_gave": {"plain": ("You gave it {value}{when}.",), "warm": ("You gave it {value}{when}.",), "brief": ("You gave it {value}{when}.",)},
     "did_liked": {"plain": ("You {liked} it{when}.",), "warm": ("You {liked} it{when}.",), "brief": ("You {liked} it{when}.",)},
     "did_not_liked": {

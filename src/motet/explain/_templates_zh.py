@@ -4,9 +4,9 @@ from typing import Final
 
 from motet.explain._claim import Templates
 
-__all__ = ["CHINESE"]
+__all__ = ["CHINESE_TEMPLATES"]
 
-CHINESE: Final[Templates] = {
+CHINESE_TEMPLATES: Final[Templates] = {
     "did_gave": {"plain": ("你给它打了{value}分{when}。",), "warm": ("你给它打了{value}分{when}。",), "brief": ("你给它打了{value}分{when}。",)},
     "did_liked": {"plain": ("你{liked}它{when}。",), "warm": ("你{liked}它{when}。",), "brief": ("你{liked}它{when}。",)},
     "did_not_liked": {

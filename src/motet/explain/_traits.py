@@ -28,8 +28,8 @@ __all__ = [
     "Traits",
     "is_sensitive",
     "named_ranges",
+    "trait_words",
     "traits_of",
-    "words_of",
 ]
 
 # The special categories of Article 9 of the GDPR, and what is next to them; stems, where a word begins.
@@ -74,7 +74,7 @@ _FORM: Final = frozenset(
 )
 
 
-def words_of(texts: pl.Series, *, fewest: int, largest_share: float) -> pl.DataFrame:
+def trait_words(texts: pl.Series, *, fewest: int, largest_share: float) -> pl.DataFrame:
     """The words of each text that are neither rare, frequent, mere form nor a number.
 
     Chinese is cut into pairs of neighbouring characters, since it has no spaces.
@@ -88,7 +88,7 @@ def words_of(texts: pl.Series, *, fewest: int, largest_share: float) -> pl.DataF
         Columns ``row`` and ``value``, a row for each text and distinct word.
 
     Example:
-        >>> words_of(pl.Series(["The red shoe", "Red wine", None]), fewest=2, largest_share=1.0).rows()
+        >>> trait_words(pl.Series(["The red shoe", "Red wine", None]), fewest=2, largest_share=1.0).rows()
         [(0, 'red'), (1, 'red')]
     """
     found = (
@@ -263,7 +263,7 @@ def traits_of(
                 parts.append(_ranges(catalogue, column))
                 continue
             found = (
-                words_of(catalogue.frame[column], fewest=fewest, largest_share=largest_share)
+                trait_words(catalogue.frame[column], fewest=fewest, largest_share=largest_share)
                 if kind == "word"
                 else _values(catalogue, column)
             )
@@ -365,12 +365,12 @@ class TraitCoder:
         }
 
     def with_items(self, traits: Traits, catalogue: Catalogue, changed: NDArray[np.int64]) -> Traits:
-        """The same traits with further items, and with some told anew.
+        """The same traits with further items, and with some replaced.
 
         Args:
             traits: Of the items before.
             catalogue: All items, those of before in their places.
-            changed: Places of items that are new or were told anew, in order, [C].
+            changed: Places of items that are new or were replaced, in order, [C].
         """
         frame, width = catalogue.frame[changed], len(traits.traits)
         parts = [self._coded(frame, kind, column) for kind, column in self._values]
@@ -402,7 +402,7 @@ class TraitCoder:
                     for row in np.flatnonzero((numbers >= one.low) & (numbers < one.high)).tolist()
                 ]
         elif kind == "word":
-            found = words_of(frame[column], fewest=1, largest_share=1.0)
+            found = trait_words(frame[column], fewest=1, largest_share=1.0)
             pairs = [(row, known[word]) for row, word in found.iter_rows() if word in known]
         else:
             for row, cell in enumerate(frame[column].to_list()):

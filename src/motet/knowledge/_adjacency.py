@@ -135,7 +135,7 @@ def find_paths(
 
     over the entities x in between with :math:`d_x` neighbours and the relations :math:`r_l` of the L
     steps, of which :math:`\bar d_r` facts on average share one entity. Of several relations between the
-    same entities one is told, the same on both sides if there is one; a path of three steps is told only
+    same entities one is given, the same on both sides if there is one; a path of three steps is given only
     where its first entity is no neighbour of the target. Paths visit no entity twice.
 
     Args:
@@ -237,8 +237,8 @@ def _through_two(
     left, right = left[other], right[other]
     owner, first, factor = owner[left], first[left], factor[left]
     through = adjacency.entity[first]
-    told = adjacency.side_weight[adjacency.side[first]] * gain[right]
-    score = factor * adjacency.entity_weight[through] * adjacency.entity_weight[y[right]] * np.cbrt(told)
+    weight = adjacency.side_weight[adjacency.side[first]] * gain[right]
+    score = factor * adjacency.entity_weight[through] * adjacency.entity_weight[y[right]] * np.cbrt(weight)
     best = _first_of_each(owner, through, (adjacency.side[first], y[right], -score))
     edges = np.stack([first[best], middle[right][best], last[right][best]], 1)
     return Found(owner[best], edges, score[best])

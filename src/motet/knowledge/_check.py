@@ -24,7 +24,7 @@ _GIVEN_AWAY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RelationLeak:
-    """How well one relation foretells the labels of one task on items.
+    """How well one relation predicts the labels of one task on items.
 
     Attributes:
         relation: The relation, as read from the item's side.
@@ -44,7 +44,7 @@ class RelationLeak:
 
     @property
     def explained(self) -> float:
-        """Share of what a blind guess misses that the relation alone foretells, (AP − base) / (1 − base)."""
+        """Share of what a blind guess misses that the relation alone predicts, (AP − base) / (1 − base)."""
         return (self.average_precision - self.base) / max(1 - self.base, 1e-9)
 
     @property
@@ -79,8 +79,8 @@ def relation_leaks(graph: KnowledgeGraph, data: Dataset) -> list[RelationLeak]:
             measured = _precision(owner[at], entity[at], classes, labels.split == 0)
             if measured is not None:
                 relation = graph.relations[code // 2]
-                told = relation if code % 2 == 0 else graph.inverses[code // 2] or relation
-                found.append(RelationLeak(told, name, *measured, hidden=relation in hidden))
+                name_read = relation if code % 2 == 0 else graph.inverses[code // 2] or relation
+                found.append(RelationLeak(name_read, name, *measured, hidden=relation in hidden))
     return sorted(found, key=lambda leak: -leak.explained)
 
 
@@ -162,7 +162,7 @@ class KnowledgeReport:
         linked: Items that have facts.
         relations: Every relation.
         findings: What was found and what was done about it, a line each.
-        leaks: How well relations foretell the labels of tasks on items, the most telling first.
+        leaks: How well relations predict the labels of tasks on items, the most telling first.
         warnings: What should be changed, a line each; empty when all is well.
     """
 
@@ -206,7 +206,7 @@ def check_knowledge(directory: str | Path, data: Dataset) -> KnowledgeReport:
             + (f" and {len(one_way) - _MOST_EXAMPLES} more" if len(one_way) > _MOST_EXAMPLES else "")
         )
     warnings = [
-        f"the relation '{leak.relation}' alone foretells task '{leak.task}' with an average precision of "
+        f"the relation '{leak.relation}' alone predicts task '{leak.task}' with an average precision of "
         f"{leak.average_precision:.2f} (a blind guess: {leak.base:.2f}) and is not hidden from it: add it to "
         f"knowledge.hide.{leak.task}"
         for leak in leaks

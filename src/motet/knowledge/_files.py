@@ -336,8 +336,8 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
     """
     arrays, words = (Path(directory) / name for name in KNOWLEDGE_FILES)
     # what was folded has words but no number: it stands behind the relations that have one
-    told = [*graph.relations, *sorted({*graph.words, *graph.aliases} - set(graph.relations))]
-    inverses = [*graph.inverses, *[None] * (len(told) - len(graph.relations))]
+    named = [*graph.relations, *sorted({*graph.words, *graph.aliases} - set(graph.relations))]
+    inverses = [*graph.inverses, *[None] * (len(named) - len(graph.relations))]
     try:
         save_file(
             {
@@ -356,12 +356,12 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
                 ),
                 pl.DataFrame(
                     {
-                        "kind": ["relation"] * len(told),
-                        "id": told,
-                        "name": [graph.aliases.get(name) for name in told],
+                        "kind": ["relation"] * len(named),
+                        "id": named,
+                        "name": [graph.aliases.get(name) for name in named],
                         "inverse": inverses,
                         "words": [
-                            json.dumps(dict(graph.words.get(name, {})), ensure_ascii=False) for name in told
+                            json.dumps(dict(graph.words.get(name, {})), ensure_ascii=False) for name in named
                         ],
                     },
                     schema=_WORDS,
@@ -387,31 +387,33 @@ def read_written_knowledge(directory: str | Path) -> KnowledgeGraph:
     paths = [directory / name for name in KNOWLEDGE_FILES]
     for path in paths:
         if not path.is_file():
-            raise KnowledgeError(f"{directory} holds no {path.name}", "train anew with a 'knowledge' section")
+            raise KnowledgeError(
+                f"{directory} holds no {path.name}", "train again with a 'knowledge' section"
+            )
     try:
         arrays, table = load_file(str(paths[0])), pl.read_parquet(paths[1])
         entities = table.filter(pl.col("kind") == "entity")
-        told = table.filter(pl.col("kind") == "relation")
-        relations = told.head(int(arrays["relations"][0]))
+        named = table.filter(pl.col("kind") == "relation")
+        relations = named.head(int(arrays["relations"][0]))
         for name, bound in (("heads", len(entities)), ("tails", len(entities)), ("relation", len(relations))):
             if len(arrays[name]) != len(arrays["heads"]) or not _within(arrays[name], 0, bound):
                 raise ValueError(f"'{name}' does not fit the tables")
         if not _within(arrays["item_entity"], -1, len(entities)):
             raise ValueError("'item_entity' does not fit the tables")
-        words = {name: json.loads(text) for name, text in told.select("id", "words").iter_rows()}
+        words = {name: json.loads(text) for name, text in named.select("id", "words").iter_rows()}
         return KnowledgeGraph.build(
             index=WordIndex(entities["id"]),
             names=entities["name"],
             relations=relations["id"].to_list(),
             inverses=relations["inverse"].to_list(),
-            aliases=dict(told.drop_nulls("name").select("id", "name").iter_rows()),
+            aliases=dict(named.drop_nulls("name").select("id", "name").iter_rows()),
             words={name: said for name, said in words.items() if said},
             **{name: arrays[name] for name in ("heads", "relation", "tails", "item_entity")},
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise KnowledgeError(
-            f"the graph in {directory} cannot be read ({reason})", "copy the bundle again, or train anew"
+            f"the graph in {directory} cannot be read ({reason})", "copy the bundle again, or train again"
         ) from None
 
 

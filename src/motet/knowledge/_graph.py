@@ -211,7 +211,7 @@ class KnowledgeGraph:
         """The most informative chains of facts from the items of a history to an item.
 
         See ``_paths.find_paths`` for the score. Of several relations between the same two
-        entities one is told. An item that stands in the history twice is taken with its larger weight,
+        entities one is given. An item that stands in the history twice is taken with its larger weight,
         and the item itself is left out.
 
         Args:
@@ -252,7 +252,7 @@ class KnowledgeGraph:
         ]
 
     def holds(self, subject: str, relation: str, forward: bool, entity: str) -> bool:
-        """Whether the graph states a fact, from whichever side it was told.
+        """Whether the graph states a fact, from whichever side it is stated.
 
         Args:
             subject: Id of the entity the fact is of.
@@ -349,7 +349,7 @@ class KnowledgeGraph:
         return int(edges[np.flatnonzero(same)[0]])
 
     def _path(self, history_row: int, item_row: int, edges: Sequence[int], score: float) -> Path:
-        """A path of :func:`find_paths` as facts: its last edges are told from the item's side."""
+        """A path of :func:`find_paths` as facts: its last edges are read from the item's side."""
         first, middle, last = edges
         start, target = int(self.item_entity[history_row]), int(self.item_entity[item_row])
         if last < 0:

@@ -196,7 +196,7 @@ def train_lightgcn(
 
     He et al. 2020, eq. 7–8 and 15: embeddings are averaged over neighbours, layers are averaged, and an
     edge is ranked above one to a random node of the same kind (BPR). Users, items and entities are nodes
-    of one graph, relations are not told apart. The generator of torch decides the result.
+    of one graph, relations are not distinguished. The generator of torch decides the result.
 
     Args:
         edges: The facts.

@@ -24,7 +24,7 @@ class CatalogueView:
     def __init__(self, served: ServedModel) -> None:
         self.now: ItemsNow = served.parts.live.items.now
         self._read = served.read_rows
-        self._titles = served.parts.explainer.ground.titles
+        self._titles = served.parts.explainer.evidence.titles
         catalogue = served.bundle.data.catalogue
         self._title = catalogue.title if catalogue is not None else None
 

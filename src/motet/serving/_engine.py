@@ -219,7 +219,7 @@ class Engine:
             tone: ``plain``, ``warm`` or ``brief``.
             session: What the request says that its user did.
         """
-        who = served.known_as(user) if user is not None else LiveAnswerContext.nobody
+        who = served.known_as(user) if user is not None else LiveAnswerContext.no_user
         done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
 
         def work() -> dict[str, str]:

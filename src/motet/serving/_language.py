@@ -70,7 +70,7 @@ class LanguageService:
             k=request.k,
             scenario=request.scenario,
             conversation=so_far.model_copy(update={"user": who}),
-            world=LiveAnswerContext(served, user or None),
+            context=LiveAnswerContext(served, user or None),
             language=request.language,
         )
         items, notes = self._items(served, answer)
@@ -101,7 +101,7 @@ class LanguageService:
             user=served.known_as(request.user) if request.user else "",
             scenario=request.scenario,
             time_limit_s=request.seconds,
-            world=LiveAnswerContext(served, request.user),
+            context=LiveAnswerContext(served, request.user),
         )
 
     def explain(self, user: str, item: str, *, language: str = "en", tone: str = "plain") -> Explained:
@@ -154,21 +154,21 @@ class LanguageService:
         """What is known of a user, in words."""
         served = self._model.served
         who = served.known_as(user)
-        world = LiveAnswerContext(served, user)
-        found = world.words.profiler.profile(who, world.told(who))
-        told = found.to_json()
+        context = LiveAnswerContext(served, user)
+        found = context.words.profiler.profile(who, context.recent(who))
+        plain = found.to_json()
         live = served.parts.live
-        past = live.history.of(who, live.items.now)
+        history = live.history.of(who, live.items.now)
         sentences = [one.replace(who, user) for one in profile_sentences(found, language)]
         return Profiled(
             user=user,
-            known=found.known or past.live > 0,
+            known=found.known or history.live > 0,
             sentences=tuple(sentences),
-            interests=tuple(told["interests"]),
-            liked=tuple(told["liked"]),
+            interests=tuple(plain["interests"]),
+            liked=tuple(plain["liked"]),
             events=found.events,
             likes=found.likes,
-            live_events=past.live,
+            live_events=history.live,
         )
 
     def _conversation(self, request: AskRequest) -> Conversation:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from motet.assist import ItemRelations, ModelScores, joint_scores
 from motet.data import Catalogue, liking
-from motet.explain import Explainer, Told
+from motet.explain import Explainer, RecentInteractions
 from motet.recommend import LiveEvent, MeaningIndex, Query
-from motet.serving._live_words import WordsNow, told_since
+from motet.serving._live_words import WordsNow, recent_interactions
 from motet.serving._served import ServedModel
 from motet.serving._weights import default_weights
 
@@ -24,7 +24,7 @@ __all__ = ["LiveAnswerContext"]
 
 
 class LiveAnswerContext:
-    """The world of one request; see :class:`motet.assist.AnswerContext`.
+    """The context of one request; see :class:`motet.assist.AnswerContext`.
 
     Args:
         served: The model.
@@ -32,14 +32,14 @@ class LiveAnswerContext:
         session: What the request itself says that its user did.
     """
 
-    nobody = "\0nobody"
+    no_user = "\0nobody"
 
     def __init__(
         self, served: ServedModel, user: str | None = None, session: Sequence[LiveEvent] = ()
     ) -> None:
         self._served, self._user, self._session = served, user, session
         self.words: WordsNow = served.words.now()
-        self._read: tuple[Told | None] | None = None
+        self._read: tuple[RecentInteractions | None] | None = None
         self._raw: tuple[str, str | None, Mapping[str, NDArray[np.float32]]] | None = None
 
     @property
@@ -69,8 +69,8 @@ class LiveAnswerContext:
 
     def seen(self, user: str) -> NDArray[np.int64]:
         """Rows of the items that a user had to do with, or turned down."""
-        past = self._served.parts.live.history.of(user, self.words.items.now)
-        return np.unique(self.words.items.places(past.seen))
+        history = self._served.parts.live.history.of(user, self.words.items.now)
+        return np.unique(self.words.items.places(history.seen))
 
     def scores(self, user: str, scenario: str | None) -> ModelScores:
         """What the model makes of every item for a user."""
@@ -89,19 +89,19 @@ class LiveAnswerContext:
 
     def explainer(self, user: str) -> Explainer:
         """What gives reasons to a user."""
-        explainer, ground = self._served.parts.explainer, self.words.ground
-        told = self.told(user)
-        if told is not None:
-            ground = ground.knowing(self._served.parts.live.history.row(user), told)
-        return self.words.explainer(explainer, ground)
+        explainer, evidence = self._served.parts.explainer, self.words.evidence
+        recent = self.recent(user)
+        if recent is not None:
+            evidence = evidence.with_recent(self._served.parts.live.history.row(user), recent)
+        return self.words.explainer(explainer, evidence)
 
-    def told(self, user: str) -> Told | None:
+    def recent(self, user: str) -> RecentInteractions | None:
         """What the user of the request did since the model was trained, the session included."""
         if self._read is None:
             events = [] if self._user is None else self._served.events_of(self._user)
             events += [(one.type, one) for one in self._session]
             words = self.words
-            self._read = (told_since(self._served.parts, words.items, words.ground, user, events),)
+            self._read = (recent_interactions(self._served.parts, words.items, words.evidence, user, events),)
         return self._read[0]
 
     def meaning(self, index: MeaningIndex) -> MeaningIndex:
@@ -123,7 +123,7 @@ class LiveAnswerContext:
     def _scored(self, user: str, scenario: str | None) -> Mapping[str, NDArray[np.float32]]:
         """What the model says of every item, asked once."""
         if self._raw is None or self._raw[:2] != (user, scenario):
-            query = Query(user=None if user == self.nobody else user, scenario=scenario)
+            query = Query(user=None if user == self.no_user else user, scenario=scenario)
             raw = self._served.parts.live.score_rows(query, self.words.items.rows)
             self._raw = (user, scenario, raw)
         return self._raw[2]

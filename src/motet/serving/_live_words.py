@@ -18,32 +18,32 @@ from numpy.typing import NDArray
 
 from motet.assist import Assistant, ItemRelations, grown_relations, spaces_of, tag_matrix
 from motet.errors import MotetError
-from motet.explain import EvidenceIndex, Explainer, Profiler, Told
+from motet.explain import EvidenceIndex, Explainer, Profiler, RecentInteractions
 from motet.recommend import DistinctItems, ItemsNow, LiveEvent, MeaningIndex, Meant
 from motet.requests import Lexicon
 from motet.serving._parts import ModelParts
 from motet.serving._tell import AGAINST
 
-__all__ = ["MOST_EVENTS", "LiveWords", "WordsNow", "told_since"]
+__all__ = ["MOST_EVENTS", "LiveWords", "WordsNow", "recent_interactions"]
 
 MOST_EVENTS: Final = 500
 
 
-def told_since(
+def recent_interactions(
     parts: ModelParts,
     items: DistinctItems,
-    ground: EvidenceIndex,
+    evidence: EvidenceIndex,
     user: str,
     events: Sequence[tuple[str, LiveEvent]],
-) -> Told | None:
-    """Events as a ground takes them; None for none.
+) -> RecentInteractions | None:
+    """Events as an evidence index takes them; None for none.
 
     Args:
         parts: The model.
         items: The catalogue.
-        ground: Says what a rating is.
+        evidence: Says what a rating is.
         user: As whom the model knows the user.
-        events: Types as they were told, with their events, in any order.
+        events: Types as they were sent, with their events, in any order.
     """
     live = parts.live
     there = [(type, one) for type, one in events if items.place(one.item) >= 0]
@@ -55,16 +55,18 @@ def told_since(
     # an event of a session that names no time is after all others
     order = np.argsort(np.where(time_us == 0, np.iinfo(np.int64).max, time_us), kind="stable")
     column = None
-    if ground.rating is not None:
-        column = live.schema.tasks[ground.rating].label
-    past = live.history.of(user, items.now)
-    return Told(
+    if evidence.rating is not None:
+        column = live.schema.tasks[evidence.rating].label
+    history = live.history.of(user, items.now)
+    return RecentInteractions(
         items=np.array([items.place(one.event.item) for _, one in kept], np.int64)[order],
         time_us=time_us[order],
         likes=np.array([np.nan if one.liked is None else float(one.liked) for _, one in kept])[order],
-        values=np.array([_value(one.event, column, ground.rating) for _, one in kept])[order],
+        values=np.array([_value(one.event, column, evidence.rating) for _, one in kept])[order],
         refused=np.array([type in AGAINST and one.liked is False for type, one in kept], bool)[order],
-        pasts={name: items.places(found.rows).astype(np.int32) for name, found in past.sequences.items()},
+        histories={
+            name: items.places(found.rows).astype(np.int32) for name, found in history.sequences.items()
+        },
     )
 
 
@@ -95,19 +97,19 @@ class WordsNow:
 
     Attributes:
         items: The items.
-        ground: What claims are found in.
+        evidence: What claims are found in.
         profiler: Says what users like.
         base: The assistant, for what the bundle's own items give already.
     """
 
     items: DistinctItems
-    ground: EvidenceIndex
+    evidence: EvidenceIndex
     profiler: Profiler
     base: Assistant
 
     @property
     def changed(self) -> NDArray[np.int64]:
-        """Places of items that are new or were told anew since the model was trained."""
+        """Places of items that are new or were replaced since the model was trained."""
         own = len(self.items.bundle.data.items)
         found: NDArray[np.int64] = np.unique(self.items.place_of[own:]).astype(np.int64)
         return found
@@ -116,7 +118,7 @@ class WordsNow:
     def spaces(self) -> Sequence[NDArray[np.float32]]:
         """The spaces in which items lie near each other."""
         if not len(self.changed):
-            return self.base.world.spaces()
+            return self.base.context.spaces()
         items = self.items
         learnt = items.vectors(np.arange(len(items))) if items.now.side.retrieval is not None else None
         return spaces_of(items.data(), learnt)
@@ -124,34 +126,34 @@ class WordsNow:
     @cached_property
     def tags(self) -> sp.csr_array:
         """Which items have which tags and categories."""
-        return tag_matrix(self.items.catalogue) if len(self.changed) else self.base.world.tags()
+        return tag_matrix(self.items.catalogue) if len(self.changed) else self.base.context.tags()
 
     @cached_property
     def relations(self) -> ItemRelations:
         """How items stand to each other."""
-        mined = self.base.world.relations()
+        mined = self.base.context.relations()
         return grown_relations(mined, self.items.data(), self.changed) if len(self.changed) else mined
 
-    def explainer(self, explainer: Explainer, ground: EvidenceIndex | None = None) -> Explainer:
-        """An explainer on this ground, or on what is known of one user beside it."""
-        return explainer.on(ground or self.ground, self.items.place)
+    def explainer(self, explainer: Explainer, evidence: EvidenceIndex | None = None) -> Explainer:
+        """An explainer on this evidence, or on what is known of one user beside it."""
+        return explainer.on(evidence or self.evidence, self.items.place)
 
 
 class LiveWords:
     """Keeps up with a live catalogue: a change costs work for the items that changed, and nothing a request.
 
     Args:
-        parts: Of one bundle, before any item was told.
+        parts: Of one bundle, before any item was added.
     """
 
     def __init__(self, parts: ModelParts) -> None:
         self._parts, self._lock = parts, threading.Lock()
-        ground = parts.explainer.ground
-        ground.prime()
+        evidence = parts.explainer.evidence
+        evidence.prime()
         items = DistinctItems.of(parts.live.bundle, self._live)
-        self._now = WordsNow(items, ground, parts.profiler, parts.assistant)
-        if len(items) > ground.items or not items.shown.all():
-            raise AssertionError("words are begun before any item is told")
+        self._now = WordsNow(items, evidence, parts.profiler, parts.assistant)
+        if len(items) > evidence.items or not items.shown.all():
+            raise AssertionError("the words of a bundle are prepared before any item is added")
         self._meaning: tuple[DistinctItems, MeaningIndex] | None = None
 
     @property
@@ -190,9 +192,9 @@ class LiveWords:
     def _grown(self, before: WordsNow) -> WordsNow:
         items = DistinctItems.of(before.items.bundle, self._live)
         changed = items.changed_since(before.items)
-        ground, profiler = before.ground, before.profiler
+        evidence, profiler = before.evidence, before.profiler
         if len(changed):
-            ground = ground.with_items(
+            evidence = evidence.with_items(
                 items.catalogue,
                 changed,
                 vectors=items.vectors(changed),
@@ -201,8 +203,8 @@ class LiveWords:
             )
             profiler = profiler.grown(items.catalogue, changed)
         else:
-            ground = copy.copy(ground)
-            ground.shown = items.shown
+            evidence = copy.copy(evidence)
+            evidence.shown = items.shown
         was = before.items.there
         gone = np.flatnonzero(~items.there)
         gone = gone[(gone >= len(was)) | was[np.minimum(gone, len(was) - 1)]]
@@ -211,7 +213,7 @@ class LiveWords:
         if lexicon is not None and (len(changed) or len(gone) or len(back)):
             named = np.union1d(changed, back).tolist()
             lexicon.take(items.catalogue, named, gone.tolist())
-        return WordsNow(items, ground, profiler, before.base)
+        return WordsNow(items, evidence, profiler, before.base)
 
     @property
     def _lexicon(self) -> Lexicon | None:
