@@ -10,13 +10,12 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.assist import Assistant
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.data import (
     Account,
@@ -28,7 +27,7 @@ from motet.data import (
     graph_features,
     known_items,
 )
-from motet.errors import BundleError, DataError
+from motet.errors import BundleError, DataError, require_packages
 from motet.evaluation import (
     evaluate,
     render_report,
@@ -49,9 +48,12 @@ from motet.language import PrivateCaches, build_generator, text_encoder
 from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import MeaningIndex, Recommender
-from motet.requests import FastReader, Lexicon, ModelReader, Reader
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
 from motet.training import ModelPredictor, follows_from, measure_trained, single_task_control, train_model
+
+if TYPE_CHECKING:
+    from motet.assist import Assistant
+    from motet.requests import Reader
 
 __all__ = [
     "Prepared",
@@ -339,6 +341,10 @@ def open_assistant(
         progress: Called with what is going on.
         private: As for :func:`open_explainer`.
     """
+    require_packages("language", "rapidfuzz")
+    from motet.assist import Assistant  # noqa: PLC0415 (the base install has not what requests need)
+    from motet.requests import FastReader, Lexicon, ModelReader  # noqa: PLC0415
+
     explainer = open_explainer(bundle, words=words, progress=progress, private=private)
     loaded, graph = explainer.bundle, explainer.ground.graph
     catalogue = loaded.data.catalogue
