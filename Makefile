@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/motet datasets fetch movielens-100k --out data/movielens-100k
 	$(BIN)/motet train data/movielens-100k/schema.yaml --data data/movielens-100k --out $(RUN) --overwrite
-	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --controls
+	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --baselines
 	@echo && echo 'motet explain $(RUN) --user 42'
 	@$(BIN)/motet explain $(RUN) --user 42
 	@echo && echo 'motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"'

@@ -6,6 +6,7 @@ in constraints.txt, which is its lowest), and the extras. Nothing is left behind
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -54,11 +55,10 @@ def check(name: str, wheel: Path, floors: list[str]) -> bool:
         run(f"{place}/env/bin/pip", "check", "--disable-pip-version-check")
         work = Path(place) / "work"
         work.mkdir()
-        # -P and another directory: what is used is what was installed
-        return (
-            subprocess.run([f"{place}/env/bin/python", "-P", USE, name], cwd=work, check=False).returncode
-            == 0
-        )
+        # another directory, -P and no PYTHONPATH: what is used is what was installed
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [f"{place}/env/bin/python", "-P", str(USE), name]
+        return subprocess.run(command, cwd=work, env=environment, check=False).returncode == 0
 
 
 def lowest(dependencies: list[str]) -> list[str]:

@@ -43,7 +43,7 @@ def main(name: str) -> None:
     """Run what an environment of this name has to run."""
     write_files()
     motet("train", "schema.yaml", "--data", "data", "--out", "bundle")
-    motet("evaluate", "bundle", "--data", "data", "--controls")
+    motet("evaluate", "bundle", "--data", "data", "--baselines")
     motet("predict", "bundle", "--pairs", "data/clicks.csv", "--out", "predictions.csv")
     motet("recommend", "bundle", "--users", "users.csv", "--out", "lists.csv", "-k", "3")
     assert len(pl.read_csv("predictions.csv")) == 600

@@ -22,7 +22,7 @@ from motet.data._guesses import (
     text_kind,
 )
 from motet.data._index import as_words
-from motet.data._read import open_table
+from motet.data._read import Frames, open_table
 from motet.errors import DataError
 from motet.schema import Schema, TrainingSettings
 
@@ -44,8 +44,8 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect_directory(directory: Path) -> Inspection:
-    """Propose a schema for the CSV, TSV and Parquet files of a directory.
+def inspect_directory(directory: Path | Frames) -> Inspection:
+    """Propose a schema for the CSV, TSV and Parquet files of a directory, or for frames.
 
     The largest table is taken for the interactions; a table whose key column it shares, without
     repetitions, for users or items.
@@ -53,18 +53,16 @@ def inspect_directory(directory: Path) -> Inspection:
     Raises:
         DataError: If there is no table, or no column that could be a label.
     """
-    if not directory.is_dir():
-        raise DataError(f"{directory} is not a directory", "name the directory that holds your tables")
-    paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
-    if not paths:
-        raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
-    lazy = {path.name: open_table(directory, path.name) for path in paths}
+    names = sorted(directory.frames) if isinstance(directory, Frames) else _files(directory)
+    lazy = {name: open_table(directory, name) for name in names}
     sizes = {name: int(table.select(pl.len()).collect().item()) for name, table in lazy.items()}
     samples = {name: table.head(_SAMPLE_ROWS).collect() for name, table in lazy.items()}
     keyed = {name: set(_key_columns(samples[name])) for name in samples}
     # a table of entities has a key of its own; the interactions are the largest of the others
     others = [n for n in sizes if not _is_entity_table(n, samples, keyed)] or list(sizes)
     main = max(others, key=lambda name: sizes[name])
+    if isinstance(directory, Frames) and "interactions" in sizes:
+        main = "interactions"  # the caller says so
     notes = [f"{name}: {rows:,} rows, {len(samples[name].columns)} columns" for name, rows in sizes.items()]
     notes.append(f"{main} is taken for the interactions")
     columns = _columns(samples[main])
@@ -141,7 +139,7 @@ def inspect_directory(directory: Path) -> Inspection:
     notes.append("remove whatever is not known at the moment of prediction from features.interaction")
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
-        "name": directory.resolve().name or "data",
+        "name": "data" if isinstance(directory, Frames) else directory.resolve().name or "data",
         "tables": tables,
         "keys": keys,
         "derive": derive,
@@ -160,6 +158,16 @@ def inspect_directory(directory: Path) -> Inspection:
     return Inspection(
         Schema.parse(content, source="the proposed schema"), tuple(" ".join(note.split()) for note in notes)
     )
+
+
+def _files(directory: Path) -> list[str]:
+    """Names of the tables of a directory."""
+    if not directory.is_dir():
+        raise DataError(f"{directory} is not a directory", "name the directory that holds your tables")
+    paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
+    if not paths:
+        raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
+    return [path.name for path in paths]
 
 
 def _home(

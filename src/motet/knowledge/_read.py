@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from motet.data import Account, WordIndex, as_words, read_table
+from motet.data import Account, Frames, WordIndex, as_tables, as_words, read_table
 from motet.errors import DataError, KnowledgeError
 from motet.knowledge._graph import KnowledgeGraph
 from motet.knowledge._relations import fold
@@ -17,7 +17,7 @@ __all__ = ["read_knowledge"]
 
 
 def read_knowledge(
-    schema: Schema, directory: str | Path, item_ids: pl.Series, account: Account | None = None
+    schema: Schema, directory: str | Path | Frames, item_ids: pl.Series, account: Account | None = None
 ) -> KnowledgeGraph:
     """Read the graph of a schema's ``knowledge`` section, and link it to a catalogue.
 
@@ -37,7 +37,7 @@ def read_knowledge(
     """
     if schema.knowledge is None:
         raise KnowledgeError("the schema has no 'knowledge' section", "name the triples: knowledge.triples")
-    settings, directory = schema.knowledge, Path(directory)
+    settings, directory = schema.knowledge, as_tables(directory)
     account = account if account is not None else Account()
     triples = _triples(settings.triples, directory, account)
     relations = triples["relation"].unique().sort().to_list()
@@ -87,7 +87,7 @@ def read_knowledge(
     )
 
 
-def _triples(name: str, directory: Path, account: Account) -> pl.DataFrame:
+def _triples(name: str, directory: Path | Frames, account: Account) -> pl.DataFrame:
     triples = _table(directory, name, ("head", "relation", "tail"), account)
     looped = triples.filter(pl.col("head") == pl.col("tail"))
     account.note(name, "", "a fact of an entity with itself", "left out", len(looped))
@@ -98,7 +98,11 @@ def _triples(name: str, directory: Path, account: Account) -> pl.DataFrame:
 
 
 def _links(
-    schema: Schema, settings: KnowledgeSettings, directory: Path, item_ids: pl.Series, account: Account
+    schema: Schema,
+    settings: KnowledgeSettings,
+    directory: Path | Frames,
+    item_ids: pl.Series,
+    account: Account,
 ) -> pl.Series:
     """Entity of each item, null where it has none, [I]."""
     key = str(schema.keys.item)
@@ -136,7 +140,9 @@ def _links(
     return asked.join(table, on=key, how="left", maintain_order="left")["entity"]
 
 
-def _names(settings: KnowledgeSettings, directory: Path, index: WordIndex, account: Account) -> pl.Series:
+def _names(
+    settings: KnowledgeSettings, directory: Path | Frames, index: WordIndex, account: Account
+) -> pl.Series:
     """Name of each entity, null where it has none, [E]."""
     entities = index.words.alias("entity").to_frame()
     if settings.names is None:
@@ -154,7 +160,7 @@ def _names(settings: KnowledgeSettings, directory: Path, index: WordIndex, accou
     return entities.join(table, on="entity", how="left", maintain_order="left")["name"]
 
 
-def _table(directory: Path, name: str, columns: tuple[str, ...], account: Account) -> pl.DataFrame:
+def _table(directory: Path | Frames, name: str, columns: tuple[str, ...], account: Account) -> pl.DataFrame:
     """Columns of a file as text, without empty cells and without rows that stand twice."""
     try:
         frame = read_table(directory, name, as_text=columns, words=columns)
