@@ -1,6 +1,8 @@
 # make demo        train and judge one model on real data
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
+# make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
+#                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
@@ -11,7 +13,8 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
 PARTS  := train score text stream quality generation requests ask knowledge reasons profiles lists tuning safety service
-.PHONY: demo serve test check benchmark soak clean $(PARTS:%=benchmark-%)
+INSTALLS := base lowest explain language generate graph serve surgery traces tune all
+.PHONY: demo serve test check benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/motet datasets fetch movielens-100k --out data/movielens-100k
 	$(BIN)/motet train data/movielens-100k/schema.yaml --data data/movielens-100k --out $(RUN) --overwrite
-	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --controls
+	$(BIN)/motet evaluate $(RUN) --data data/movielens-100k --baselines
 	@echo && echo 'motet explain $(RUN) --user 42'
 	@$(BIN)/motet explain $(RUN) --user 42
 	@echo && echo 'motet ask $(RUN) --user 42 -k 3 "$(REQUEST)"'
@@ -42,6 +45,11 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test-install: $(INSTALLS:%=test-install-%)
+
+$(INSTALLS:%=test-install-%): test-install-%:
+	$(PYTHON) tests/install/environments.py $*
 
 benchmark: $(PARTS:%=benchmark-%)
 

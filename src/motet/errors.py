@@ -18,6 +18,8 @@ MotetError
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 __all__ = [
     "AssetError",
     "BundleError",
@@ -33,6 +35,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailableError",
     "TrainingError",
+    "require_packages",
 ]
 
 
@@ -128,3 +131,18 @@ class MissingExtraError(MotetError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"the package '{package}' is not installed", f"pip install 'motet[{extra}]'")
+
+
+def require_packages(extra: str, *packages: str) -> None:
+    """Raise an error that names the extra unless some packages are installed.
+
+    Args:
+        extra: The extra of motet that brings them.
+        packages: Their names, as they are imported.
+
+    Raises:
+        MissingExtraError: Names the first that is missing.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)

@@ -10,20 +10,21 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.assist import Assistant
+from motet._api import Model
 from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.data import (
     Account,
     Dataset,
     Encoder,
+    Frames,
     ItemsToVectors,
-    TextToVectors,
+    as_tables,
     build_dataset,
     graph_features,
     known_items,
@@ -36,22 +37,22 @@ from motet.evaluation import (
 )
 from motet.explain import Explainer
 from motet.knowledge import (
-    KNOWLEDGE_FILES,
     Interactions,
     KnowledgeGraph,
     hidden_relations,
     knowledge_vectors,
     read_knowledge,
-    read_written_knowledge,
     write_knowledge,
 )
-from motet.language import PrivateCaches, build_generator, text_encoder
+from motet.language import PrivateCaches, text_encoder
 from motet.models import check_architecture
 from motet.objectives import build_balancer
-from motet.recommend import MeaningIndex, Recommender
-from motet.requests import FastReader, Lexicon, ModelReader, Reader
+from motet.recommend import Recommender
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
 from motet.training import ModelPredictor, follows_from, measure_trained, single_task_control, train_model
+
+if TYPE_CHECKING:
+    from motet.assist import Assistant
 
 __all__ = [
     "Prepared",
@@ -78,7 +79,7 @@ class Prepared:
 
 def load_data(
     schema: Schema,
-    directory: str | Path,
+    directory: str | Path | Frames,
     *,
     encoder: Encoder | None = None,
     item_vectors: ItemsToVectors | None = None,
@@ -119,7 +120,7 @@ def load_data(
 
     data = build_dataset(
         schema,
-        Path(directory),
+        as_tables(directory, schema),
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
@@ -135,7 +136,7 @@ def load_data(
 
 def train(
     schema: Schema,
-    directory: str | Path,
+    directory: str | Path | Frames,
     out: str | Path,
     *,
     resume: bool = False,
@@ -178,7 +179,7 @@ def train(
 
 def _train(
     schema: Schema,
-    directory: str | Path,
+    directory: str | Path | Frames,
     out: Path,
     checkpoint: Path,
     *,
@@ -214,7 +215,7 @@ def _remove_checkpoint(checkpoint: Path) -> None:
 
 def evaluate_bundle(
     bundle: str | Path,
-    directory: str | Path,
+    directory: str | Path | Frames,
     *,
     split: str = "test",
     controls: bool = False,
@@ -287,16 +288,8 @@ def write_report(bundle: str | Path) -> Path:
 def open_recommender(
     bundle: str | Path, progress: Progress = silent, *, private: PrivateCaches | None = None
 ) -> Recommender:
-    """Load a bundle for predictions and recommendations.
-
-    Args:
-        bundle: Its directory.
-        progress: Called with what is going on.
-        private: Where vectors of texts of users and requests are kept; with those of items when left out.
-    """
-    loaded = load_bundle(bundle)
-    encode, encode_private = _encoders(loaded, progress, private)
-    return Recommender(loaded, encode, encode_private=encode_private)
+    """The recommender of :func:`motet.load`, alone; arguments as there."""
+    return Model(load_bundle(bundle), private=private, progress=progress).recommender
 
 
 def open_explainer(
@@ -306,21 +299,8 @@ def open_explainer(
     progress: Progress = silent,
     private: PrivateCaches | None = None,
 ) -> Explainer:
-    """Load a bundle to explain its answers, with its knowledge graph if it has one.
-
-    Args:
-        bundle: Its directory.
-        words: Names the language model that may rephrase what templates say; templates alone when
-            left out. It is loaded when it is first needed.
-        progress: Called with what is going on.
-        private: Where what people ask and are told is kept; in motet's cache on disk when left out.
-    """
-    recommender = open_recommender(bundle, progress, private=private)
-    graph = open_graph(recommender.bundle)
-    if words is None:
-        return Explainer(recommender, graph=graph)
-    generator = build_generator(words, None if private is None else private.answers)
-    return Explainer(recommender, graph=graph, generator=generator, time_limit_s=words.generator_seconds)
+    """The explainer of :func:`motet.load`, alone; arguments as there."""
+    return Model(load_bundle(bundle), words=words, private=private, progress=progress).explainer
 
 
 def open_assistant(
@@ -330,44 +310,10 @@ def open_assistant(
     progress: Progress = silent,
     private: PrivateCaches | None = None,
 ) -> Assistant:
-    """Load a bundle to answer requests in words; what it needs is loaded when it is first needed.
-
-    Args:
-        bundle: Its directory.
-        words: Names the language model that reads requests beside the rules and rephrases what
-            templates say; rules and templates alone when left out.
-        progress: Called with what is going on.
-        private: As for :func:`open_explainer`.
-    """
-    explainer = open_explainer(bundle, words=words, progress=progress, private=private)
-    loaded, graph = explainer.bundle, explainer.evidence.graph
-    catalogue = loaded.data.catalogue
-    if catalogue is None:
-        raise DataError(f"the schema '{loaded.schema.name}' has no items", "asking needs keys.item")
-    lexicon = Lexicon(catalogue, scenarios=loaded.data.encoder.scenarios[1:], graph=graph)
-    encode, encode_private = _encoders(loaded, progress, private)
-    reader: Reader = FastReader(lexicon)
-    if words is not None and explainer.generator is not None:
-        reader = ModelReader(explainer.generator, lexicon, time_limit_s=words.generator_seconds)
-    return Assistant(
-        explainer.recommender,
-        explainer,
-        reader,
-        meaning=lambda: MeaningIndex.of_catalogue(catalogue, encode, encode_private=encode_private),
-    )
-
-
-def _encoders(
-    bundle: Bundle, progress: Progress, private: PrivateCaches | None
-) -> tuple[TextToVectors, TextToVectors]:
-    """For texts of items, and for those of users and requests."""
-    settings = bundle.schema.language
-    encode = text_encoder(settings, progress)
-    return encode, encode if private is None else text_encoder(settings, progress, private.vectors)
+    """The assistant of :func:`motet.load`, alone; arguments as there."""
+    return Model(load_bundle(bundle), words=words, private=private, progress=progress).assistant
 
 
 def open_graph(bundle: Bundle) -> KnowledgeGraph | None:
     """The knowledge graph of a bundle; None where it has none."""
-    if not (bundle.directory / KNOWLEDGE_FILES[0]).is_file():
-        return None
-    return read_written_knowledge(bundle.directory)
+    return Model(bundle).graph

@@ -80,7 +80,7 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
     assert "encoding text" in trained.stderr
     assert "train: epoch 2/2" in trained.stderr
 
-    evaluated = installed("evaluate", bundle, "--data", files, "--controls", "--json")
+    evaluated = installed("evaluate", bundle, "--data", files, "--baselines", "--json")
     metrics = json.loads(said(evaluated))
     assert evaluated.stderr == ""
     assert {"popularity", "like_ratio", "ease", "linear", "tfidf", "lightgbm", "single_task"} <= set(
@@ -149,7 +149,7 @@ def test_one_flat_table(motet: Callable[..., Any], tmp_path: Path) -> None:
     assert train.err == ""
     metrics = json.loads(train.out)
     assert metrics["tasks"]["meeting_booked"]["auc"] > 0.8
-    assert motet("evaluate", bundle, "--data", tmp_path / "flat", "--controls").code == 0
+    assert motet("evaluate", bundle, "--data", tmp_path / "flat", "--baselines").code == 0
     out = tmp_path / "out.csv"
     assert motet("predict", bundle, "--pairs", tmp_path / "flat" / "Leads 2024.csv", "--out", out).code == 0
     found = pl.read_csv(out)
@@ -266,3 +266,18 @@ def test_a_task_without_test_rows_is_left_out_of_the_table(
     head = next(line for line in answer.out.splitlines() if "click" in line and "rows" not in line)
     assert "stars" not in head
     assert "no labelled test rows for stars: not measured" in answer.out
+
+
+def test_former_names_of_options_work_with_a_warning(
+    motet: Callable[..., Any], trained: Path, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.csv"
+    users.write_text("who\nu1\n")
+    command = ("recommend", trained / "bundle", "--users", users, "--out")
+    former = motet(*command, tmp_path / "former.csv", "--keep-seen")
+    present = motet(*command, tmp_path / "present.csv", "--include-seen")
+    assert (former.code, present.code) == (0, 0)
+    assert "--keep-seen is now --include-seen" in former.err
+    assert "warning" not in present.err
+    assert (tmp_path / "former.csv").read_text() == (tmp_path / "present.csv").read_text()
+    assert "--controls is now --baselines" in motet("evaluate", "--controls", "--help").err

@@ -215,4 +215,4 @@ def test_no_label_in_the_test_split_is_said_and_does_no_harm(motet: Run, data: P
     assert metrics["tasks"].get("stars", {}).get("rmse") is None
     assert metrics["tasks"]["click"]["auc"] is not None
     assert motet("report", tmp_path / "b").code == 0
-    assert motet("evaluate", tmp_path / "b", "--data", data, "--controls").code == 0
+    assert motet("evaluate", tmp_path / "b", "--data", data, "--baselines").code == 0

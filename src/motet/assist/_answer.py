@@ -152,6 +152,11 @@ class Answer:
     written_by: str
     elapsed_s: float
 
+    def __str__(self) -> str:
+        """The items, each with its reason, and the notes."""
+        lines = [f"{item.rank}. {item.name} ({item.id})\n   {item.reason}" for item in self.items]
+        return "\n".join([*lines, *self.notes])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         items = [asdict(item) | {"predictions": dict(item.predictions)} for item in self.items]

@@ -6,6 +6,7 @@ import json
 import sys
 
 import motet
+from motet._renamed import RENAMED_OPTIONS
 from motet.errors import MotetError
 
 __all__ = ["main", "run"]
@@ -19,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments == ["--version"]:  # the table of commands takes ten times as long to import
         print(motet.__version__)
         return 0
+    arguments = [_current(argument) for argument in arguments]
     try:
         from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
 
@@ -43,6 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
             code = int(getattr(error, "exit_code", 1))
             return _interrupted(arguments) if code == _INTERRUPTED else code
         raise
+
+
+def _current(argument: str) -> str:
+    """An argument under its present name; a former one works with a warning."""
+    new = RENAMED_OPTIONS.get(argument)
+    if new is not None:
+        print(f"warning: {argument} is now {new}; the old name goes with motet 0.3", file=sys.stderr)
+    return new or argument
 
 
 def _mistake(arguments: list[str], error: MotetError) -> None:

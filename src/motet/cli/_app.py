@@ -40,7 +40,7 @@ app = typer.Typer(
         "1. `motet inspect DIR > schema.yaml` proposes a schema; read and edit it.\n\n"
         "2. `motet check schema.yaml --data DIR` says what is in the files, what was cleaned, and what would leak.\n\n"
         "3. `motet train schema.yaml --data DIR --out BUNDLE` trains one model for all tasks.\n\n"
-        "4. `motet evaluate BUNDLE --data DIR --controls` says honestly how good it is; `report.html` lies in the bundle.\n\n"
+        "4. `motet evaluate BUNDLE --data DIR --baselines` says honestly how good it is; `report.html` lies in the bundle.\n\n"
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet tune` fits the language models to your own data.\n\n"
@@ -172,6 +172,7 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
             out_console.print(line, soft_wrap=True)
 
 
+@app.command("fit", help="The same as `train`.")
 @app.command()
 def train(
     schema: SchemaFile,
@@ -220,18 +221,18 @@ def evaluate(
     bundle: BundleDir,
     data: Data,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
-    controls: Annotated[bool, typer.Option("--controls", help="Fit the plain controls beside it.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of intervals and controls.")] = 0,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Fit plain methods beside it.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of intervals and baselines.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task controls if asked."""
+    """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task baselines if asked."""
     from motet import workflow  # noqa: PLC0415
     from motet.cli._tables import metrics_table, unmeasured  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
         metrics = workflow.evaluate_bundle(
-            bundle, data, split=split, controls=controls, seed=seed, progress=report
+            bundle, data, split=split, controls=baselines, seed=seed, progress=report
         )
     if as_json:
         print_json(metrics)
@@ -284,8 +285,8 @@ def recommend(
     k: Annotated[int, typer.Option("-k", help="Items a user.", min=1)] = 10,
     scenario: Annotated[str | None, typer.Option(help="Where they are shown.")] = None,
     by: Annotated[str | None, typer.Option(help="Task to rank by; the retrieval task when left out.")] = None,
-    keep_seen: Annotated[
-        bool, typer.Option("--keep-seen", help="Let items come back that a user has had.")
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Let items come back that a user has had.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -301,7 +302,7 @@ def recommend(
         wanted = _read_rows(users, [key], recommender)
         if key in wanted.columns:
             wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
-        result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=keep_seen)
+        result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=include_seen)
     write(result)
     print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows for {len(wanted):,} users"

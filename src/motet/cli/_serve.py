@@ -12,7 +12,7 @@ import typer
 
 from motet.cli._options import BundleDir, Model, Settings
 from motet.cli._words import language_settings
-from motet.errors import MissingExtraError, RequestError
+from motet.errors import RequestError, require_packages
 
 if TYPE_CHECKING:
     from motet.schema import LanguageSettings
@@ -74,9 +74,7 @@ def serve(
     changes: Settings = None,
 ) -> None:
     """Serve a bundle: API, pages and store in one process; what is told a second ago counts in the next answer."""
-    for package in ("fastapi", "uvicorn", "sqlalchemy", "prometheus_client"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "serve")
+    require_packages("serve", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "rapidfuzz")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
     from motet.cli._first_key import make_first_key  # noqa: PLC0415

@@ -13,7 +13,7 @@ from rich.markup import escape
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._said import said
-from motet.errors import BundleError, SchemaError
+from motet.errors import BundleError, SchemaError, require_packages
 
 if TYPE_CHECKING:
     from rich.padding import Padding
@@ -48,6 +48,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Recommend what was asked for: what was understood, items with every task's prediction, and a reason each."""
+    require_packages("language", "rapidfuzz", "phonenumbers", "stdnum")
     from motet import workflow  # noqa: PLC0415
     from motet.assist import Conversation  # noqa: PLC0415
 

@@ -16,7 +16,7 @@ from motet.data._leaks import Leak
 from motet.data._prepare import Preparer, text_columns, used_columns
 from motet.data._ragged import Ragged
 from motet.data._raw import RawReader, RawTable
-from motet.data._read import read_table
+from motet.data._read import Frames, as_frame, as_tables, read_table
 from motet.data._scale import Scale, Whitening
 from motet.data._sides import side_columns, side_fields
 from motet.data._split import SPLIT_CODES
@@ -37,6 +37,7 @@ __all__ = [
     "EntityTable",
     "Events",
     "Finding",
+    "Frames",
     "History",
     "Inspection",
     "ItemsToVectors",
@@ -53,6 +54,8 @@ __all__ = [
     "Vocabulary",
     "Whitening",
     "WordIndex",
+    "as_frame",
+    "as_tables",
     "as_words",
     "behaviour_of",
     "build_catalogue",

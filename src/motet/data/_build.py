@@ -16,6 +16,7 @@ from motet.data._entities import TABLED, Entities
 from motet.data._interactions import build_histories, read_interactions, without_duplicates
 from motet.data._prepare import Preparer
 from motet.data._raw import RawTable
+from motet.data._read import Frames
 from motet.data._sides import side_columns, side_fields
 from motet.data._split import SPLIT_CODES, split_rows
 from motet.data._vectors import (
@@ -35,7 +36,7 @@ _MOST_SCENARIOS = 2**15 - 1
 
 def build_dataset(
     schema: Schema,
-    directory: Path,
+    directory: Path | Frames,
     *,
     encode_text: TextToVectors | None = None,
     item_vectors: ItemsToVectors | None = None,
@@ -51,7 +52,7 @@ def build_dataset(
 
     Args:
         schema: What the files are.
-        directory: Where they are.
+        directory: Where they are; or frames in its place.
         encode_text: Turns distinct texts into vectors [n, D]; needed if the schema has text features.
         item_vectors: Gives each item its vector of the knowledge graph; needed if an item feature has
             ``source: knowledge``.
@@ -65,7 +66,8 @@ def build_dataset(
         DataError: If a file, a column or a value is wrong; nothing is written then.
     """
     account = account if account is not None else Account()
-    progress, directory = progress or silent, Path(directory)
+    progress = progress or silent
+    directory = directory if isinstance(directory, Frames) else Path(directory)
     texts = [name for _, name, feature in schema.features.all() if feature.kind == "text"]
     if texts and encode_text is None:
         raise DataError(f"the text feature '{texts[0]}' needs an encoder", "pass encode_text")

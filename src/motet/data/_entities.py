@@ -15,7 +15,7 @@ from motet.data._index import WordIndex
 from motet.data._labels import LabelReader
 from motet.data._prepare import Preparer, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
-from motet.data._read import iterate, open_table, require_columns
+from motet.data._read import Frames, iterate, open_table, require_columns
 from motet.data._split import SPLIT_CODES, draw_split
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Schema, table_of
@@ -42,7 +42,9 @@ class Entities:
         DataError: If a table cannot be read or has a key twice.
     """
 
-    def __init__(self, schema: Schema, directory: Path, preparer: Preparer, account: Account) -> None:
+    def __init__(
+        self, schema: Schema, directory: Path | Frames, preparer: Preparer, account: Account
+    ) -> None:
         self.schema, self.directory, self.preparer, self.account = schema, directory, preparer, account
         self.frames: dict[Entity, pl.DataFrame] = {}
         self.indices: dict[Entity, WordIndex] = {}
@@ -143,7 +145,7 @@ class Entities:
 
 
 def read_entity(
-    schema: Schema, entity: Entity, directory: Path, name: str, preparer: Preparer
+    schema: Schema, entity: Entity, directory: Path | Frames, name: str, preparer: Preparer
 ) -> pl.DataFrame:
     """Read and prepare a whole users or items table.
 

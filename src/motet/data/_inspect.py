@@ -23,7 +23,7 @@ from motet.data._guesses import (
     text_kind,
 )
 from motet.data._index import as_words
-from motet.data._read import guess_encoding, open_table, plain_quotes_help, unreadable
+from motet.data._read import Frames, guess_encoding, open_table, plain_quotes_help, unreadable
 from motet.errors import DataError
 from motet.schema import Schema, Tables, TrainingSettings
 
@@ -46,8 +46,8 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect_directory(directory: Path) -> Inspection:
-    """Propose a schema for the CSV, TSV and Parquet files of a directory.
+def inspect_directory(directory: Path | Frames) -> Inspection:
+    """Propose a schema for the CSV, TSV and Parquet files of a directory, or for frames.
 
     The largest table is taken for the interactions; a table whose key column it shares, without
     repetitions, for users or items.
@@ -55,23 +55,24 @@ def inspect_directory(directory: Path) -> Inspection:
     Raises:
         DataError: If there is no table, or no column that could be a label.
     """
-    if not directory.is_dir():
-        raise DataError(f"{directory} is not a directory", "name the directory that holds your tables")
-    paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
-    if not paths:
-        raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
-    form, warnings = _form(directory, paths)
+    names = sorted(directory.frames) if isinstance(directory, Frames) else _files(directory)
+    warnings: list[str] = []
+    form = Tables(interactions="")
+    if not isinstance(directory, Frames):
+        form, warnings = _form(directory, [directory / name for name in names])
     sizes: dict[str, int] = {}
     samples: dict[str, pl.DataFrame] = {}
-    for path in paths:
-        table = open_table(directory, path.name, tables=form, infer_rows=_SAMPLE_ROWS)
-        sizes[path.name] = _collected(table.select(pl.len()), directory, path.name, form).item()
-        samples[path.name] = _collected(table.head(_SAMPLE_ROWS), directory, path.name, form)
+    for name in names:
+        table = open_table(directory, name, tables=form, infer_rows=_SAMPLE_ROWS)
+        sizes[name] = _collected(table.select(pl.len()), directory, name, form).item()
+        samples[name] = _collected(table.head(_SAMPLE_ROWS), directory, name, form)
     unparseable = _with_numbers(samples, warnings)
     keyed = {name: set(_key_columns(samples[name])) for name in samples}
     # a table of entities has a key of its own; the interactions are the largest of the others
     others = [n for n in sizes if not _is_entity_table(n, samples, keyed)] or list(sizes)
     main = max(others, key=lambda name: sizes[name])
+    if isinstance(directory, Frames) and "interactions" in sizes:
+        main = "interactions"  # the caller says so
     notes = [f"{name}: {rows:,} rows, {len(samples[name].columns)} columns" for name, rows in sizes.items()]
     notes += warnings
     notes.append(f"{main} is taken for the interactions")
@@ -149,7 +150,7 @@ def inspect_directory(directory: Path) -> Inspection:
     notes.append("remove whatever is not known at the moment of prediction from features.interaction")
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
-        "name": directory.resolve().name or "data",
+        "name": "data" if isinstance(directory, Frames) else directory.resolve().name or "data",
         "tables": tables | form.model_dump(include={"encoding", "quote"}, exclude_none=True),
         "keys": keys,
         "derive": derive,
@@ -225,11 +226,21 @@ def _with_numbers(samples: dict[str, pl.DataFrame], notes: list[str]) -> bool:
     return found
 
 
-def _collected(table: pl.LazyFrame, directory: Path, name: str, form: Tables) -> pl.DataFrame:
+def _collected(table: pl.LazyFrame, directory: Path | Frames, name: str, form: Tables) -> pl.DataFrame:
     try:
         return table.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(directory, name, error, form) from None
+
+
+def _files(directory: Path) -> list[str]:
+    """Names of the tables of a directory."""
+    if not directory.is_dir():
+        raise DataError(f"{directory} is not a directory", "name the directory that holds your tables")
+    paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
+    if not paths:
+        raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
+    return [path.name for path in paths]
 
 
 def _home(

@@ -7,16 +7,20 @@ import csv
 import functools
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import polars as pl
 
 from motet.errors import DataError
-from motet.schema import Tables, nearest
+from motet.schema import Schema, Tables, nearest, require_known
 
 __all__ = [
     "CHUNK_ROWS",
+    "Frames",
+    "as_frame",
+    "as_tables",
     "guess_encoding",
     "iterate",
     "open_table",
@@ -28,10 +32,109 @@ __all__ = [
 
 CHUNK_ROWS = 500_000
 _SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+_ROLES: Final = ("interactions", "users", "items")
+
+
+class Frames:
+    """Tables in memory, in the place of a directory of files.
+
+    Args:
+        frames: Each by the name that the schema gives it.
+    """
+
+    def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        self.frames = dict(frames)
+
+    def open(self, name: str) -> pl.LazyFrame:
+        """One of them.
+
+        Raises:
+            DataError: If there is none of this name.
+        """
+        require_known(name, self.frames, "the table", DataError)
+        # categories are words here, however they are stored
+        return self.frames[name].lazy().with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+
+
+def as_frame(table: Any, what: str = "the table") -> pl.DataFrame:
+    """A Polars frame of a Polars, pandas or Arrow table; columns are shared where the libraries can.
+
+    Args:
+        table: The table; the index of one of pandas is left out.
+        what: What it is called in an error.
+
+    Raises:
+        DataError: If it is something else, or has a type that Polars does not know.
+    """
+    try:
+        if isinstance(table, pl.DataFrame):
+            return table
+        if isinstance(table, pl.LazyFrame):
+            return table.collect()
+        home = type(table).__module__.partition(".")[0]
+        if home == "pandas":
+            return pl.from_pandas(table)
+        if home == "pyarrow":
+            converted = pl.from_arrow(table)
+            if isinstance(converted, pl.DataFrame):
+                return converted
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{what} cannot be read: {reason}", "give each column one type") from None
+    raise DataError(
+        f"{what} is of the type {type(table).__name__}",
+        "give a Polars, pandas or Arrow table, or the path of a directory",
+    )
+
+
+def as_tables(tables: Any, schema: Schema | None = None) -> Path | Frames:
+    """What a caller gives as data, in the form that is read.
+
+    Args:
+        tables: The path of a directory; one frame of interactions; or frames by ``interactions``, ``users``,
+            ``items``, or by the names that the schema gives its files.
+        schema: Names the tables; they are called as the caller calls them when left out.
+
+    Raises:
+        DataError: If it is none of these, or frames and schema do not name the same tables.
+    """
+    if isinstance(tables, Frames):
+        return tables
+    if isinstance(tables, str | Path) or hasattr(tables, "__fspath__"):
+        return Path(tables)
+    given = dict(tables) if isinstance(tables, Mapping) else {"interactions": tables}
+    if not given:
+        raise DataError("the mapping of tables is empty", "give {'interactions': frame}")
+    frames = {str(name): as_frame(table, f"the table '{name}'") for name, table in given.items()}
+    if schema is None:
+        return Frames(frames)
+    named = {role: getattr(schema.tables, role) for role in _ROLES}
+    knowledge = schema.knowledge
+    files = [] if knowledge is None else [knowledge.triples, knowledge.links, knowledge.names]
+    known = {name for name in (*named.values(), *files) if name is not None}
+    found: dict[str, pl.DataFrame] = {}
+    for name, frame in frames.items():
+        role = named.get(name)
+        if name in _ROLES and role is None and name not in known:
+            raise DataError(
+                f"there is a frame of {name}, and the schema '{schema.name}' has no table of {name}",
+                f"say tables: {{{name}: {name}}} in the schema, or leave the frame out",
+            )
+        if name not in known and role is None:
+            require_known(name, {*known, *(r for r in _ROLES if named[r])}, "the table", DataError)
+        found[role if role is not None and name not in known else name] = frame
+    missing = [name for name in named.values() if name is not None and name not in found]
+    if missing:
+        role = next(role for role, name in named.items() if name == missing[0])
+        raise DataError(
+            f"the schema '{schema.name}' has a table of {role}, and there is no frame for it",
+            f"give {{'{role}': frame}}",
+        )
+    return Frames(found)
 
 
 def open_table(
-    directory: Path,
+    directory: Path | Frames,
     name: str,
     as_text: Collection[str] = (),
     words: Collection[str] = (),
@@ -43,7 +146,7 @@ def open_table(
     """Open a table without reading its rows.
 
     Args:
-        directory: The data directory.
+        directory: The data directory, or frames in its place.
         name: A file in it (``.csv``, ``.tsv``, ``.parquet``), a folder of such files, or a pattern.
         as_text: Columns read as text whatever they look like: keys.
         words: Columns of CSV files that stay text where they look like whole numbers: 007 is not 7.
@@ -54,6 +157,8 @@ def open_table(
     Raises:
         DataError: If there is no such file, or it cannot be read, or it has no columns.
     """
+    if isinstance(directory, Frames):
+        return _integers_as_text(directory.open(name), as_text)
     if not directory.is_dir():
         raise DataError(f"{directory} is not a directory", "name the directory that holds the tables")
     paths = _paths(directory, name)
@@ -89,23 +194,25 @@ def open_table(
                 if column in as_text and kind.is_float()
             )
         else:
-            table = pl.scan_parquet(paths)
-            schema = table.collect_schema()
-            casts = [
-                pl.col(column).cast(pl.String)
-                for column in as_text
-                if column in schema and schema[column].is_integer()  # a whole float becomes a word later
-            ]
-            table = table.with_columns(casts)
+            table = _integers_as_text(pl.scan_parquet(paths), as_text)
         table.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(directory, name, error, tables) from None
     return table
 
 
+def _integers_as_text(table: pl.LazyFrame, columns: Collection[str]) -> pl.LazyFrame:
+    schema = table.collect_schema()
+    return table.with_columns(
+        pl.col(column).cast(pl.String)
+        for column in columns
+        if column in schema and schema[column].is_integer()  # a whole float becomes a word later
+    )
+
+
 def iterate(
     table: pl.LazyFrame,
-    directory: Path,
+    directory: Path | Frames,
     name: str,
     tables: Tables | None,
     chunk_rows: int = CHUNK_ROWS,
@@ -122,7 +229,7 @@ def iterate(
 
 
 def read_table(
-    directory: Path,
+    directory: Path | Frames,
     name: str,
     as_text: Collection[str] = (),
     words: Collection[str] = (),

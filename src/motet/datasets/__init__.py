@@ -2,8 +2,8 @@
 
 from motet.datasets._generate import generate
 from motet.datasets._source import DatasetSource
-from motet.datasets._table import DATASETS, fetch
+from motet.datasets._table import DATASETS, LoadedDataset, fetch, load
 from motet.datasets._truth import Truth
 from motet.datasets._world import World
 
-__all__ = ["DATASETS", "DatasetSource", "Truth", "World", "fetch", "generate"]
+__all__ = ["DATASETS", "DatasetSource", "LoadedDataset", "Truth", "World", "fetch", "generate", "load"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from motet.assets import Progress, cache_root
@@ -15,9 +16,9 @@ from motet.datasets._open_bandit import write_open_bandit
 from motet.datasets._source import DatasetSource
 from motet.datasets._world import World
 from motet.errors import DataError
-from motet.schema import require_known
+from motet.schema import Schema, require_known
 
-__all__ = ["DATASETS", "fetch"]
+__all__ = ["DATASETS", "LoadedDataset", "fetch", "load"]
 
 
 def _write_default_world(directory: Path, progress: Progress | None) -> None:
@@ -83,3 +84,34 @@ def fetch(name: str, out: str | Path | None = None, progress: Progress | None = 
     source = DATASETS[name]
     place = cache_root() / "datasets" / f"{name}-{source.key}" if out is None else Path(out)
     return write_directory(place, source.key, lambda directory: source.prepare(directory, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDataset:
+    """A data set on this machine; whatever takes a directory of tables takes it.
+
+    Attributes:
+        name: As in :data:`DATASETS`.
+        directory: Where its tables are.
+    """
+
+    name: str
+    directory: Path
+
+    def __fspath__(self) -> str:
+        return str(self.directory)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema that goes with the tables."""
+        return Schema.load(self.directory / "schema.yaml")
+
+
+def load(name: str, out: str | Path | None = None, progress: Progress | None = None) -> LoadedDataset:
+    """Fetch a data set, for :meth:`motet.Schema.infer` and :func:`motet.fit`; arguments as for :func:`fetch`.
+
+    Raises:
+        DataError: As :func:`fetch`.
+        AssetError: Likewise.
+    """
+    return LoadedDataset(name, fetch(name, out, progress))

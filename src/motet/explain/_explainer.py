@@ -71,6 +71,14 @@ class Explanation:
     evidence: tuple[Claim, ...]
     attribution: Attribution | None = None
 
+    @property
+    def text(self) -> str:
+        """The reason as text."""
+        return self.reason.text
+
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Description:

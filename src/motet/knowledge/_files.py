@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from motet.data import Account, WordIndex, as_words, read_table
+from motet.data import Account, Frames, WordIndex, as_tables, as_words, read_table
 from motet.errors import DataError, KnowledgeError
 from motet.knowledge._graph import KnowledgeGraph
 from motet.schema import KnowledgeSettings, Schema, nearest, require_known
@@ -153,7 +153,7 @@ def _renumbered(
 
 
 def read_knowledge(
-    schema: Schema, directory: str | Path, item_ids: pl.Series, account: Account | None = None
+    schema: Schema, directory: str | Path | Frames, item_ids: pl.Series, account: Account | None = None
 ) -> KnowledgeGraph:
     """Read the graph of a schema's ``knowledge`` section, and link it to a catalogue.
 
@@ -173,7 +173,7 @@ def read_knowledge(
     """
     if schema.knowledge is None:
         raise KnowledgeError("the schema has no 'knowledge' section", "name the triples: knowledge.triples")
-    settings, directory = schema.knowledge, Path(directory)
+    settings, directory = schema.knowledge, as_tables(directory)
     account = account if account is not None else Account()
     triples = _triples(schema, settings.triples, directory, account)
     relations = triples["relation"].unique().sort().to_list()
@@ -223,7 +223,7 @@ def read_knowledge(
     )
 
 
-def _triples(schema: Schema, name: str, directory: Path, account: Account) -> pl.DataFrame:
+def _triples(schema: Schema, name: str, directory: Path | Frames, account: Account) -> pl.DataFrame:
     triples = _table(schema, directory, name, ("head", "relation", "tail"), account)
     looped = triples.filter(pl.col("head") == pl.col("tail"))
     account.note(name, "", "a fact of an entity with itself", "left out", len(looped))
@@ -234,7 +234,11 @@ def _triples(schema: Schema, name: str, directory: Path, account: Account) -> pl
 
 
 def _links(
-    schema: Schema, settings: KnowledgeSettings, directory: Path, item_ids: pl.Series, account: Account
+    schema: Schema,
+    settings: KnowledgeSettings,
+    directory: Path | Frames,
+    item_ids: pl.Series,
+    account: Account,
 ) -> pl.Series:
     """Entity of each item, null where it has none, [I]."""
     key = str(schema.keys.item)
@@ -273,7 +277,7 @@ def _links(
 
 
 def _names(
-    schema: Schema, settings: KnowledgeSettings, directory: Path, index: WordIndex, account: Account
+    schema: Schema, settings: KnowledgeSettings, directory: Path | Frames, index: WordIndex, account: Account
 ) -> pl.Series:
     """Name of each entity, null where it has none, [E]."""
     entities = index.words.alias("entity").to_frame()
@@ -293,7 +297,7 @@ def _names(
 
 
 def _table(
-    schema: Schema, directory: Path, name: str, columns: tuple[str, ...], account: Account
+    schema: Schema, directory: Path | Frames, name: str, columns: tuple[str, ...], account: Account
 ) -> pl.DataFrame:
     """Columns of a file as text, without empty cells and without rows that stand twice."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -352,6 +353,27 @@ class Schema(Part):
         if not isinstance(content, dict):
             raise SchemaError(f"{path} holds no mapping", "'motet inspect DIR' writes a first schema")
         return cls.parse(content, overrides, source=str(path))
+
+    @classmethod
+    def infer(cls, tables: Any) -> Schema:
+        """The schema of a data set that brings one; a proposal from the columns of your own tables.
+
+        The proposal is what ``motet inspect`` prints; read it (:meth:`to_yaml`) and edit it: what a column means
+        is a guess from its name and values.
+
+        Args:
+            tables: What :func:`motet.datasets.load` gives; a directory of CSV, TSV or Parquet files; a Polars,
+                pandas or Arrow table of interactions; or such tables by ``interactions``, ``users`` and ``items``.
+
+        Raises:
+            DataError: If there is no table, or no column that could be a label.
+        """
+        shipped = getattr(tables, "schema", None)
+        if isinstance(shipped, Schema):
+            return shipped
+        data = import_module("motet.data")  # which is built on this package: known by name only
+        proposal: Schema = data.inspect_directory(data.as_tables(tables)).schema
+        return proposal
 
     @classmethod
     def parse(
