@@ -308,9 +308,9 @@ def beside_cp_sat(
         cores["ms"].append(1000 * (time.perf_counter() - began))
         cores["conflicts"] += 1
         cores["minimal"] += proven and len(core) == blamed
-    for one in found.values():
+    for figures in found.values():
         for key in ("ms", "explain_ms"):
-            one[key] = {"median": _quantile(one[key], 0.5), "p95": _quantile(one[key], 0.95)}
+            figures[key] = {"median": _quantile(figures[key], 0.5), "p95": _quantile(figures[key], 0.95)}
     cores["ms"] = {"median": _quantile(cores["ms"], 0.5), "p95": _quantile(cores["ms"], 0.95)}
     return {**found, "assumptions of CP-SAT": cores}
 

@@ -60,7 +60,7 @@ def test_killed_at_work_it_keeps_what_it_acknowledged(run: Run) -> None:
     assert len(ids) == len(set(ids))
     after = recommended(again, "u1")
     assert after != before
-    assert "no keys" in again.process.stdout.readline()  # type: ignore[union-attr]
+    assert "no keys" in again.process.stdout.readline()
     assert again.end(signal.SIGTERM) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{again.address}/v1/health/live")

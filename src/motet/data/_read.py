@@ -73,7 +73,8 @@ def as_frame(table: Any, what: str = "the table") -> pl.DataFrame:
             return table.collect()
         home = type(table).__module__.partition(".")[0]
         if home == "pandas":
-            return pl.from_pandas(table)
+            frame: pl.DataFrame = pl.from_pandas(table)
+            return frame
         if home == "pyarrow":
             converted = pl.from_arrow(table)
             if isinstance(converted, pl.DataFrame):
@@ -522,8 +523,13 @@ def plain_quotes_help(directory: Path, name: str, encoding: str | None) -> bool:
     )
 
 
-def unreadable(directory: Path, name: str, error: Exception, tables: Tables | None = None) -> DataError:
+def unreadable(
+    directory: Path | Frames, name: str, error: Exception, tables: Tables | None = None
+) -> DataError:
     """The error of a table that Polars could not read: what is wrong, where, and what helps."""
+    if isinstance(directory, Frames):
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return DataError(f"the table {name} cannot be read: {reason}", "give each column one type")
     said = str(error).strip()
     found = re.search(
         r"could not parse [`']?(.+?)[`']? as (?:dtype )?[`']?(\w+)[`']? at column '([^']+)'", said, re.DOTALL
