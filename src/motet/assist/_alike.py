@@ -14,7 +14,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Catalogue, Dataset
-from motet.schema import TextFeature
 
 __all__ = ["Likeness", "duplicate_pairs", "likeness_of"]
 
@@ -84,7 +83,7 @@ def likeness_of(data: Dataset) -> Likeness:
     layout = data.encoder.layout("item")
     parts = []
     for place, name in enumerate(layout.vectors):
-        if isinstance(data.schema.features.item.get(name), TextFeature):
+        if data.schema.features.item[name].is_text:
             found = data.vectors[name][data.items.vector_rows[:, place]].astype(np.float32)
             parts.append(_unit(found))
     text = _unit(np.concatenate(parts, axis=1)) if parts else np.zeros((len(data.items), 0), np.float32)

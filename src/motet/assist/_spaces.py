@@ -42,7 +42,7 @@ def text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
     """The vectors of each text feature of the items, [I, D]; zeros where an item has no text."""
     texts = {}
     for column, name in enumerate(data.encoder.layout("item").vectors):
-        if data.schema.features.item[name].kind == "text":
+        if data.schema.features.item[name].is_text:
             texts[name] = data.vectors[name][data.items.vector_rows[:, column]]
     return texts
 

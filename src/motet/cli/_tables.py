@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from motet.data import DataReport
-from motet.evaluation import HEADLINES
+from motet.evaluation import METRICS
 from motet.schema import Schema
 
 if TYPE_CHECKING:
@@ -25,16 +25,14 @@ _MOST_RELATIONS = 8
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
     """The headline of every task, the model beside its controls; the best of each column is starred."""
-    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
+    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.ranks_catalogue]
     title = f"{metrics['dataset']}, {metrics['split']} rows"
     if metrics.get("synthetic"):
         title += " (synthetic)"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("", overflow="fold", min_width=10)
-    shown = {
-        n: "rmse" if HEADLINES[schema.tasks[n].kind] == "skill" else HEADLINES[schema.tasks[n].kind]
-        for n in names
-    }
+    primary = {n: schema.tasks[n].primary_metric for n in names}
+    shown = {n: METRICS[metric].skill_of or metric for n, metric in primary.items()}
     for name in names:
         table.add_column(f"{escape(name)}\n{shown[name]}", justify="right", overflow="fold", min_width=8)
     rows = {f"motet {metrics['architecture']}": metrics, **metrics.get("controls", {})}
@@ -44,7 +42,7 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
         for name in names:
             value = found[name]
             known = [y for v in values.values() if (y := v[name]) is not None]
-            best = (min if shown[name] == "rmse" else max)(known, default=None)
+            best = (max if METRICS[shown[name]].higher_is_better else min)(known, default=None)
             first = len(known) > 1 and value == best
             cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
         table.add_row(escape(row), *cells)
@@ -52,7 +50,7 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
 
 
 def _value(schema: Schema, found: Mapping[str, Any], task: str, metric: str) -> float | None:
-    if schema.tasks[task].kind == "retrieval":
+    if schema.tasks[task].ranks_catalogue:
         ranking = found.get("ranking")
         return None if not ranking else ranking.get(metric)
     value: float | None = found.get("tasks", {}).get(task, {}).get(metric)

@@ -17,7 +17,7 @@ from motet.cli._options import BundleDir, Json, Language, Model, Settings, User,
 from motet.cli._progress import progress_on_terminal
 from motet.cli._said import said
 from motet.errors import BundleError, SchemaError
-from motet.schema import AnyTask, LanguageSettings, Schema
+from motet.schema import LanguageSettings, Schema, Task
 
 if TYPE_CHECKING:
     from motet.assist import Answer, Assistant, ListAnswer
@@ -145,12 +145,12 @@ def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
     return found
 
 
-def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, AnyTask]) -> str:
+def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, Task]) -> str:
     """What a person can compare: not what orders a catalogue, nor what the catalogue knows already."""
     found = []
     for name, value in predictions.items():
         task = tasks.get(name)
-        if not isinstance(value, float) or (task and (task.kind == "retrieval" or task.on == "item")):
+        if not isinstance(value, float) or (task and (task.ranks_catalogue or task.on == "item")):
             continue
         found.append(f"{name} {value:.2f}")
     return " · ".join(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from motet.bundle import Bundle
 from motet.errors import ModelError
-from motet.schema import Entity, VectorFeature
+from motet.schema import Entity
 
 __all__ = ["GROUPS", "Columns", "columns_of"]
 
@@ -53,29 +53,28 @@ def columns_of(bundle: Bundle) -> Columns:
 def _blocks(bundle: Bundle, entity: Entity) -> Iterator[tuple[str, int]]:
     """Group and width of each block, in the order of the feature layer."""
     schema, layout = bundle.schema, bundle.data.encoder.layout(entity)
-    d, vector_width = schema.model.width, schema.model.vector_width
-    for is_id in layout.is_id:
-        yield _group(entity, "item_id" if is_id else "tags"), d
-    for _ in layout.numbers:
-        yield _group(entity, "numbers"), 1
-    for _ in layout.tags:
-        yield _group(entity, "tags"), d
-    for name in layout.vectors:
-        feature = schema.features.of(entity)[name]
-        kind = "text" if feature.kind == "text" else "vectors"
-        if isinstance(feature, VectorFeature) and feature.source == "knowledge":
-            kind = "graph"
-        yield _group(entity, kind), vector_width
-    targets = [
-        name
-        for name in bundle.data.encoder.layout("user").sequences
-        if getattr(schema.features.user[name], "encoder", "") == "target"
-    ]
-    for name in layout.sequences:
-        yield "history", 1 if name in targets else d + 1
-    if entity == "interaction":
-        for _ in targets:
-            yield "history", d
+    is_id = dict(zip(layout.codes, layout.is_id, strict=True))
+    own = {name: width for name, width in bundle.model.features.blocks(entity).items() if name in bundle.model.features.own}  # fmt: skip
+    parts = {part for name in own for part in bundle.data.encoder.parts(entity)[name].codes}
+    for name in layout.codes:
+        if name not in parts:
+            yield _group(entity, "item_id" if is_id[name] else "tags"), schema.model.width
+    for owner in layout.number_features:
+        if owner not in own:
+            yield _group(entity, "numbers"), 1
+    for name, width in bundle.model.features.blocks(entity).items():
+        feature = next((f for _, n, f in schema.features.all() if n == name), None)
+        if name in (*layout.codes, *layout.numbers) or feature is None:  # said above, or all in one block
+            continue
+        if feature.history is not None:
+            yield "history", width
+        elif name in own:
+            yield _group(entity, "numbers"), width
+        elif name in layout.tags:
+            yield _group(entity, "tags"), width
+        else:
+            vectors = "graph" if feature.from_graph else "text" if feature.is_text else "vectors"
+            yield _group(entity, vectors), width
 
 
 def _group(entity: Entity, kind: str) -> str:

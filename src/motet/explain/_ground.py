@@ -26,7 +26,7 @@ from motet.explain._told import Deed, Told
 from motet.explain._word_table import WordTable
 from motet.knowledge import KnowledgeGraph
 from motet.recommend import Moments
-from motet.schema import RegressionTask, Schema
+from motet.schema import Schema
 
 __all__ = ["Ground", "TagTable", "Taste", "rating_of"]
 
@@ -384,7 +384,7 @@ class Ground:
 def rating_of(schema: Schema) -> str | None:
     """The task that says how much a user gave an item: the first regression of a column with a range."""
     for name, task in schema.tasks.items():
-        if isinstance(task, RegressionTask) and task.on == "interaction" and task.range is not None:
+        if task.is_number and task.on == "interaction" and math.isfinite(sum(task.bounds or (math.inf,))):
             return name
     return None
 

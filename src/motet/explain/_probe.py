@@ -32,10 +32,9 @@ def ranking_task(schema: Schema) -> str:
         DataError: If there is none.
     """
     tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction"}
-    for kinds in (("retrieval",), ("binary", "regression")):
-        for name, task in tasks.items():
-            if task.kind in kinds:
-                return name
+    ranking = [name for name, task in tasks.items() if task.ranks]
+    if ranking:
+        return next((name for name in ranking if tasks[name].ranks_catalogue), ranking[0])
     raise DataError(
         f"the schema '{schema.name}' has no task to rank by", "add a binary, regression or retrieval task"
     )
@@ -115,7 +114,7 @@ class Probe:
 
     def read(self, outputs: Outputs) -> Tensor:
         """The score of each row of a model's outputs, [B]."""
-        if self.bundle.schema.tasks[self.task].kind != "retrieval":
+        if not self.bundle.schema.tasks[self.task].ranks_catalogue:
             return outputs.logits[self.task]
         of_user, of_item = outputs.inputs.user_of_row, outputs.inputs.item_of_row
         products: Tensor = (outputs.user_vectors[of_user] * outputs.item_vectors[of_item]).sum(1)
