@@ -18,7 +18,11 @@ from motet.cli import main
 from motet.evaluation import CONTROLS, METRICS
 from motet.models import ARCHITECTURES, SEQUENCE_ENCODERS
 from motet.objectives import BALANCERS
+from motet.recommend import CANDIDATE_SOURCES
 from motet.schema import (
+    FEATURE_KINDS,
+    TASK_KINDS,
+    TEXT_ENCODERS,
     BinaryTask,
     CatalogueSettings,
     CategoricalFeature,
@@ -34,6 +38,7 @@ from motet.schema import (
     NumericFeature,
     ObjectiveSettings,
     Part,
+    Registry,
     RegressionTask,
     RetrievalTask,
     Schema,
@@ -49,6 +54,17 @@ from motet.schema import (
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+REGISTRIES: tuple[Registry[Any], ...] = (
+    FEATURE_KINDS,
+    TASK_KINDS,
+    METRICS,
+    CONTROLS,
+    ARCHITECTURES,
+    SEQUENCE_ENCODERS,
+    BALANCERS,
+    TEXT_ENCODERS,
+    CANDIDATE_SOURCES,
+)
 RUNS = "<!-- test: run -->\n"
 
 # heading in schema.md → the part whose table stands below it, and what is told elsewhere on the page
@@ -141,12 +157,18 @@ def test_the_guide_shows_whole_schemas() -> None:
 )
 def test_marked_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for line, text, runs in blocks(page, "python"):
-        if runs:
-            code = compile(
-                "\n" * line + text, str(page), "exec"
-            )  # the lines of a traceback are those of the page
-            exec(code, {"__name__": "guide"})  # noqa: S102 (the code is ours: it stands in the guide)
+    before = {registry.what: set(registry) for registry in REGISTRIES}
+    try:
+        for line, text, runs in blocks(page, "python"):
+            if runs:
+                code = compile(  # the lines of a traceback are those of the page
+                    "\n" * line + text, str(page), "exec", dont_inherit=True
+                )
+                exec(code, {"__name__": "guide"})  # noqa: S102 (the code is ours: it stands in the guide)
+    finally:  # what a page adds is not there for other tests
+        for registry in REGISTRIES:
+            for name in set(registry) - before[registry.what]:
+                registry.remove(name)
 
 
 def test_the_walk_of_getting_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,8 @@ def generate() -> None:
     generator = build_generator(LanguageSettings(generator_seconds=300))
     assert generator is not None
     (answer,) = generator.generate(
-        [Prompt("Is a bowler a hat? Answer in JSON.")], GenerationSettings(max_tokens=20, answer=Hat.model_json_schema())
+        [Prompt("Is a bowler a hat? Answer in JSON.")],
+        GenerationSettings(max_tokens=20, answer=Hat.model_json_schema()),
     )
     Hat.model_validate_json(answer.text)
 

@@ -19,10 +19,38 @@ from motet.pages._words import WORDS
 SCHEMA: dict[str, Any] = {
     "name": "films",
     "tasks": [
-        {"name": "like", "kind": "binary", "on": "interaction", "range": None, "in_objective": True},
-        {"name": "stars", "kind": "regression", "on": "interaction", "range": [1, 5], "in_objective": True},
-        {"name": "next", "kind": "retrieval", "on": "interaction", "range": None, "in_objective": True},
-        {"name": "marks", "kind": "multilabel", "on": "item", "range": None, "in_objective": False},
+        {
+            "name": "like",
+            "kind": "binary",
+            "display": "chance",
+            "on": "interaction",
+            "range": None,
+            "in_objective": True,
+        },
+        {
+            "name": "stars",
+            "kind": "regression",
+            "display": "number",
+            "on": "interaction",
+            "range": [1, 5],
+            "in_objective": True,
+        },
+        {
+            "name": "next",
+            "kind": "retrieval",
+            "display": "order",
+            "on": "interaction",
+            "range": None,
+            "in_objective": True,
+        },
+        {
+            "name": "marks",
+            "kind": "multilabel",
+            "display": "names",
+            "on": "item",
+            "range": None,
+            "in_objective": False,
+        },
     ],
     "fields": [
         {"name": "kinds", "kind": "tags", "values": ["Comedy", "War"], "words": {"War": {"zh": "战争"}}},

@@ -53,7 +53,7 @@ def model_scores(recommender: Recommender, user: str, scenario: str | None) -> M
     """
     scores = recommender.scores(user, scenario=scenario)
     task = liking(recommender.schema)
-    if task is None or recommender.schema.tasks[task].kind != "binary":
+    if task is None or not recommender.schema.tasks[task].is_chance:
         return ModelScores(scores, None)
     return joint_scores(scores, recommender.scores(user, scenario=scenario, by=task))
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from motet.data import Catalogue, Dataset
 from motet.recommend import Recommender
-from motet.schema import TextFeature
 
 __all__ = [
     "Likeness",
@@ -111,7 +110,7 @@ def likeness_of(data: Dataset) -> Likeness:
     layout = data.encoder.layout("item")
     parts = []
     for place, name in enumerate(layout.vectors):
-        if isinstance(data.schema.features.item.get(name), TextFeature):
+        if data.schema.features.item[name].is_text:
             found = data.vectors[name][data.items.vector_rows[:, place]].astype(np.float32)
             parts.append(_unit(found))
     text = _unit(np.concatenate(parts, axis=1)) if parts else np.zeros((len(data.items), 0), np.float32)
@@ -234,7 +233,7 @@ def text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
     """The vectors of each text feature of the items, [I, D]; zeros where an item has no text."""
     texts = {}
     for column, name in enumerate(data.encoder.layout("item").vectors):
-        if data.schema.features.item[name].kind == "text":
+        if data.schema.features.item[name].is_text:
             texts[name] = data.vectors[name][data.items.vector_rows[:, column]]
     return texts
 

@@ -330,7 +330,7 @@ def _widened(matrix: sp.csr_array, items: int) -> sp.csr_array:
 
 def _taken(schema: Schema, behaviour: Behaviour, name: str | None) -> str | None:
     """The task that says what was taken; None if every event does."""
-    binary = [n for n in behaviour.tasks if schema.tasks[n].kind == "binary"]
+    binary = [n for n in behaviour.tasks if schema.tasks[n].is_chance]
     if name is not None:
         require_known(name, behaviour.tasks, "the task that says what was taken", RequestError)
         return name

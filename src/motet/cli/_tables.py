@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from motet.data import DataReport
-from motet.evaluation import HEADLINES
+from motet.evaluation import METRICS
 from motet.schema import Schema
 
 if TYPE_CHECKING:
@@ -25,17 +25,15 @@ _MOST_RELATIONS = 8
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
     """The headline of every task, the model beside its controls; the best of each column is starred."""
-    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
+    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.ranks_catalogue]
     names = [n for n in names if _measured_rows(schema, metrics, n)]
     title = f"{metrics['dataset']}, {metrics['split']} rows"
     if metrics.get("synthetic"):
         title += " (synthetic)"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("", overflow="fold", min_width=10)
-    shown = {
-        n: "rmse" if HEADLINES[schema.tasks[n].kind] == "skill" else HEADLINES[schema.tasks[n].kind]
-        for n in names
-    }
+    primary = {n: schema.tasks[n].primary_metric for n in names}
+    shown = {n: METRICS[metric].skill_of or metric for n, metric in primary.items()}
     for name in names:
         table.add_column(f"{escape(name)}\n{shown[name]}", justify="right", overflow="fold", min_width=8)
     rows = {f"motet {metrics['architecture']}": metrics, **metrics.get("controls", {})}
@@ -45,7 +43,7 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
         for name in names:
             value = found[name]
             known = [y for v in values.values() if (y := v[name]) is not None]
-            best = (min if shown[name] == "rmse" else max)(known, default=None)
+            best = (max if METRICS[shown[name]].higher_is_better else min)(known, default=None)
             first = len(known) > 1 and value == best
             cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
         table.add_row(escape(row), *cells)
@@ -54,20 +52,20 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
 
 def unmeasured(schema: Schema, metrics: Mapping[str, Any]) -> str:
     """Which tasks have no labelled rows to measure them on; empty where all have some."""
-    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.kind == "retrieval"]
+    names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.ranks_catalogue]
     empty = [n for n in names if not _measured_rows(schema, metrics, n)]
     return f"no labelled {metrics['split']} rows for {', '.join(empty)}: not measured" if empty else ""
 
 
 def _measured_rows(schema: Schema, metrics: Mapping[str, Any], task: str) -> int:
     """Rows that a task was measured on; users for the ranking of the catalogue."""
-    if schema.tasks[task].kind == "retrieval":
+    if schema.tasks[task].ranks_catalogue:
         return int((metrics.get("ranking") or {}).get("users", 0))
     return int(metrics["tasks"][task].get("rows", 0))
 
 
 def _value(schema: Schema, found: Mapping[str, Any], task: str, metric: str) -> float | None:
-    if schema.tasks[task].kind == "retrieval":
+    if schema.tasks[task].ranks_catalogue:
         ranking = found.get("ranking")
         return None if not ranking else ranking.get(metric)
     value: float | None = found.get("tasks", {}).get(task, {}).get(metric)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motet.data import Catalogue
     from motet.explain import Description, Explainer, Reason
     from motet.requests import Request, Tag
-    from motet.schema import AnyTask, LanguageSettings
+    from motet.schema import LanguageSettings, Task
 
 __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
 
@@ -149,12 +149,12 @@ def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
     return found
 
 
-def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, AnyTask]) -> str:
+def _predicted(predictions: Mapping[str, Any], tasks: Mapping[str, Task]) -> str:
     """What a person can compare: not what orders a catalogue, nor what the catalogue knows already."""
     found = []
     for name, value in predictions.items():
         task = tasks.get(name)
-        if not isinstance(value, float) or (task and (task.kind == "retrieval" or task.on == "item")):
+        if not isinstance(value, float) or (task and (task.ranks_catalogue or task.on == "item")):
             continue
         found.append(f"{name} {value:.2f}")
     return " · ".join(found)

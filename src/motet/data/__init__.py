@@ -14,8 +14,8 @@ from motet.data._index import WordIndex, as_words
 from motet.data._inspect import Inspection, inspect_directory
 from motet.data._leaks import Leak
 from motet.data._prepare import Preparer, text_columns, used_columns
-from motet.data._ragged import Ragged
-from motet.data._raw import RawReader, RawTable
+from motet.data._ragged import Ragged, split_words
+from motet.data._raw import RawReader, RawTable, render
 from motet.data._read import Frames, as_frame, as_tables, read_table
 from motet.data._scale import Scale, Whitening
 from motet.data._sides import side_columns, side_fields
@@ -67,8 +67,10 @@ __all__ = [
     "known_items",
     "liking",
     "read_table",
+    "render",
     "side_columns",
     "side_fields",
+    "split_words",
     "text_columns",
     "used_columns",
 ]

@@ -14,7 +14,7 @@ from motet.data._dataset import Dataset, EntityTable
 from motet.data._distinct import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._encoder import Layout
 from motet.data._split import SPLIT_CODES
-from motet.schema import ENTITIES, Entity
+from motet.schema import ENTITIES, Entity, EventSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,8 +52,7 @@ class Batcher:
         self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
         self._event_codes = {name: self._codes_of(name) for name in self._layouts["user"].sequences}
         self._unknown_event = {
-            name: data.encoder.vocabularies[getattr(data.schema.features.user[name], "of", "")].offset
-            for name in self._event_codes
+            name: data.encoder.vocabularies[self._events_of(name).of].offset for name in self._event_codes
         }
         self._unknown = {entity: self._unknown_ids(entity) for entity in ENTITIES}
         train = data.split == SPLIT_CODES["train"]
@@ -201,10 +200,14 @@ class Batcher:
         offsets = [self.data.encoder.vocabularies[layout.codes[i]].offset for i in columns]
         return np.asarray(columns, np.int64), np.asarray(offsets, np.int32)
 
+    def _events_of(self, sequence: str) -> EventSettings:
+        settings = self.data.schema.features.user[sequence].history
+        assert settings is not None  # noqa: S101 (by the layout)
+        return settings
+
     def _codes_of(self, sequence: str) -> NDArray[np.int32]:
         """Embedding row of every item, for the item feature that a sequence is made of."""
-        feature = self.data.schema.features.user[sequence]
-        column = self._layouts["item"].codes.index(getattr(feature, "of", ""))
+        column = self._layouts["item"].codes.index(self._events_of(sequence).of)
         return self.data.items.codes[:, column]
 
     def _events(
@@ -215,7 +218,7 @@ class Batcher:
         rng: np.random.Generator | None,
     ) -> _EventArrays:
         history = self.data.histories[name]
-        last = getattr(self.data.schema.features.user[name], "last", 1)
+        last = self._events_of(name).last
         lengths = np.minimum(before, last).astype(np.int64)
         total = before.astype(np.float32)
         if not len(history.items.values):

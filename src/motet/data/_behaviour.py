@@ -82,8 +82,5 @@ def liking(schema: Schema) -> str | None:
     A task that comes ``after`` none stands before one that does, and the first named before others.
     """
     tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction" and t.after is None}
-    for kind in ("binary", "retrieval"):
-        for name, task in tasks.items():
-            if task.kind == kind:
-                return name
-    return None
+    chances = [name for name, task in tasks.items() if task.is_chance]
+    return next(iter([*chances, *(name for name, task in tasks.items() if task.is_yes_no)]), None)

@@ -68,7 +68,7 @@ def build_dataset(
     account = account if account is not None else Account()
     progress = progress or silent
     directory = directory if isinstance(directory, Frames) else Path(directory)
-    texts = [name for _, name, feature in schema.features.all() if feature.kind == "text"]
+    texts = [name for _, name, feature in schema.features.all() if feature.is_text]
     if texts and encode_text is None:
         raise DataError(f"the text feature '{texts[0]}' needs an encoder", "pass encode_text")
     from_graph = graph_features(schema)

@@ -9,7 +9,7 @@ import polars as pl
 
 from motet.data._index import as_words
 from motet.data._ragged import split_words
-from motet.schema import Schema, TagsFeature, TextFeature, template_fields
+from motet.schema import Schema
 
 __all__ = ["Catalogue", "build_catalogue", "catalogue_columns", "catalogue_of"]
 
@@ -130,8 +130,8 @@ def _title(schema: Schema, frame: pl.DataFrame) -> str | None:
         if column in frame.columns and frame[column].dtype != pl.List:
             return column
     for feature in schema.features.item.values():
-        if isinstance(feature, TextFeature):
-            fields = template_fields(feature.template) if feature.template else [feature.column or ""]
+        if feature.is_text:
+            fields = feature.columns("")
             if fields and fields[0] in frame.columns:
                 return fields[0]
     return None
@@ -142,15 +142,13 @@ def _kinds(schema: Schema, frame: pl.DataFrame, taken: set[str | None]) -> dict[
     kinds: dict[str, str] = {}
     for name, feature in schema.features.item.items():
         for column in schema.feature_columns("item", name):
-            if column in taken or column not in frame.columns or feature.kind in ("id", "vector", "time"):
+            shown = feature.shown_as()
+            if column in taken or column not in frame.columns or shown == "hidden":
                 continue
-            said = {"tags": "tags", "categorical": "category", "numeric": "number"}.get(feature.kind)
-            if isinstance(feature, TagsFeature) and feature.words:
-                said = "text"
-            if said is not None:
-                kinds[column] = said
-            else:
+            if shown == "guess":
                 kinds.setdefault(column, _kind_of(frame[column]))
+            else:
+                kinds[column] = shown
     for column in schema.catalogue.columns:
         if column in frame.columns and column not in taken:
             kinds.setdefault(column, _kind_of(frame[column]))
@@ -172,9 +170,9 @@ def _cells(schema: Schema, cells: pl.Series, kind: str) -> pl.Series:
     if kind != "tags":
         return as_words(cells)
     separators = {
-        column: feature.separator
+        column: feature.cell_separator
         for name, feature in schema.features.item.items()
-        if isinstance(feature, TagsFeature)
+        if feature.cell_separator is not None
         for column in schema.feature_columns("item", name)
     }
     return split_words(cells, separators.get(cells.name, "|")).alias(cells.name)

@@ -139,7 +139,7 @@ def _label_summary(data: Dataset, name: str) -> dict[str, Any]:
         "labelled": int(known.sum()),
         "missing": int((~known).sum()),
     }
-    if task.kind in ("multiclass", "multilabel"):
+    if task.has_classes:
         classes = data.encoder.classes[name]
         if values.ndim == 1:
             share = np.bincount(values[known].astype(np.int64), minlength=len(classes)) / max(1, known.sum())
@@ -161,7 +161,7 @@ def _scenario_means(data: Dataset) -> dict[str, dict[str, float | None]]:
             continue
         means[scenario] = {"rows": float(len(rows))}
         for name in data.encoder.interaction_tasks:
-            if data.schema.tasks[name].kind in ("binary", "regression", "retrieval"):
+            if not data.schema.tasks[name].has_classes:
                 values = data.label(name, rows)
                 known = values[~np.isnan(values)]
                 means[scenario][name] = float(known.mean()) if len(known) else None

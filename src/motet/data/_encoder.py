@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from motet.data._columns import Spill
 from motet.data._index import WordIndex
 from motet.data._ragged import Ragged
-from motet.data._raw import RawTable, time_parts
+from motet.data._raw import RawTable
 from motet.data._scale import Scale, Whitening
-from motet.schema import ENTITIES, Entity, Schema
+from motet.schema import ENTITIES, Entity, LabelStatistics, Parts, Schema
 
 __all__ = ["EncodedTable", "Encoder", "Layout", "Vocabulary"]
 
@@ -117,28 +117,40 @@ class Encoder:
 
     def layout(self, entity: Entity) -> Layout:
         """Names of an entity's encoded columns."""
-        features = self.schema.features.of(entity)
-        codes = [name for name, f in features.items() if f.kind in ("id", "categorical")]
-        is_id = [features[name].kind == "id" for name in codes]
+        parts = self.parts(entity)
+        codes = [
+            (part, self.schema.features.of(entity)[n].is_id) for n, p in parts.items() for part in p.codes
+        ]
         if entity == "interaction" and self.schema.keys.scenario:
-            codes, is_id = [*codes, "scenario"], [*is_id, False]
+            codes.append(("scenario", False))
         numbers: list[str] = []
         number_features: list[str] = []
-        for name, f in features.items():
-            parts = [name] if f.kind == "numeric" else time_parts(name) if f.kind == "time" else []
+        for name, given in parts.items():
             columns = [
-                n for part in parts for n in ([part, f"{part} missing"] if part in self.missing else [part])
+                n
+                for part in given.numbers
+                for n in ([part, f"{part} missing"] if part in self.missing else [part])
             ]
             numbers += columns
             number_features += [name] * len(columns)
         return Layout(
-            codes=tuple(codes),
-            is_id=tuple(is_id),
+            codes=tuple(part for part, _ in codes),
+            is_id=tuple(is_id for _, is_id in codes),
             numbers=tuple(numbers),
             number_features=tuple(number_features),
-            tags=tuple(name for name, f in features.items() if f.kind == "tags"),
-            vectors=tuple(name for name, f in features.items() if f.kind in ("text", "vector")),
-            sequences=tuple(name for name, f in features.items() if f.kind == "sequence"),
+            tags=tuple(part for given in parts.values() for part in given.tags),
+            vectors=tuple(part for given in parts.values() for part in (*given.texts, *given.vectors)),
+            sequences=tuple(part for given in parts.values() for part in given.events),
+        )
+
+    def parts(self, entity: Entity) -> dict[str, Parts]:
+        """What each feature of an entity gives, by feature."""
+        return {name: feature.parts(name) for name, feature in self.schema.features.of(entity).items()}
+
+    def statistics(self, task: str) -> LabelStatistics:
+        """What is known of the training labels of a task."""
+        return LabelStatistics(
+            self.label_mean.get(task, 0.0), self.label_std.get(task, 1.0), self.classes.get(task, ())
         )
 
     def fit(self, raw: Mapping[Entity, RawTable], weight: Mapping[Entity, NDArray[np.int64]]) -> None:
@@ -153,19 +165,21 @@ class Encoder:
             if entity not in raw:
                 continue
             table, counts = raw[entity], weight[entity]
-            features = self.schema.features.of(entity)
+            features = {
+                part: self.schema.features.of(entity)[name]
+                for name, parts in self.parts(entity).items()
+                for part in (*parts.codes, *parts.tags, *parts.numbers)
+            }
             for name, (index, positions) in table.words.items():
-                minimum = getattr(features.get(name), "min_count", 1)
+                minimum = features[name].fewest_rows if name in features else 1
                 self._add_vocabulary(name, index, _counts(positions, counts, len(index)), minimum)
             for name, (index, lists) in table.tags.items():
                 repeated = np.repeat(counts, lists.lengths())
-                minimum = getattr(features[name], "min_count", 1)
+                minimum = features[name].fewest_rows
                 self._add_vocabulary(name, index, _counts(lists.values, repeated, len(index)), minimum)
             for name, values in table.numbers.items():
-                feature = features.get(name)
-                kind = feature.scale if feature is not None and feature.kind == "numeric" else "standard"
                 seen = _sample(values, counts)
-                self.scales[name] = Scale.fit(kind, seen)
+                self.scales[name] = Scale.fit(features[name].scaling, seen)
                 if np.isnan(seen).any():
                     self.missing.append(name)
 

@@ -25,7 +25,7 @@ from motet.data._guesses import (
 from motet.data._index import as_words
 from motet.data._read import Frames, guess_encoding, open_table, plain_quotes_help, unreadable
 from motet.errors import DataError
-from motet.schema import Schema, Tables, TrainingSettings
+from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables, TrainingSettings
 
 __all__ = ["Inspection", "inspect_directory"]
 
@@ -138,7 +138,7 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
         features["user"][_free("history", taken)] = {"kind": "sequence", "of": item}
     if {"user", "item"} <= set(keys):
         wanted = {quoted(c.name) for c in columns if c.has(LABEL_WORDS) and not c.has(UNWANTED_WORDS)}
-        binary = [t["label"] for t in tasks.values() if t["kind"] == "binary"]
+        binary = [t["label"] for t in tasks.values() if TASK_KINDS[t["kind"]].is_chance]
         positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), "true")
         tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
         notes.append(f"the retrieval task looks for items that fulfil {positive!r}: is that the goal?")
@@ -354,8 +354,11 @@ def _add_feature(
     features: dict[str, dict[str, Any]], column: Column, taken: set[str], notes: list[str]
 ) -> None:
     values, rows = column.values, max(1, len(column.values))
-    kind: dict[str, Any] | None
-    if column.time:
+    guesses = (known.guess(column.name, values) for known in FEATURE_KINDS.values())
+    kind: dict[str, Any] | None = next((found for found in guesses if found is not None), None)
+    if kind is not None:  # of a kind from elsewhere
+        pass
+    elif column.time:
         kind = {"kind": "time"}
     elif isinstance(values.dtype, pl.List | pl.Array):
         inner = values.dtype.inner
@@ -368,7 +371,7 @@ def _add_feature(
         kind = {"kind": "numeric"}
     elif values.dtype == pl.String:
         kind = text_kind(values, column.distinct, rows)
-        if kind["kind"] == "categorical" and column.distinguishes:
+        if FEATURE_KINDS[kind["kind"]].is_event and column.distinguishes:
             kind = None
     else:
         kind = None

@@ -101,7 +101,7 @@ def read_interactions(
     labels = LabelReader(schema, "interaction", source, account, spill)
     user, item = spill.writer(np.int32), spill.writer(np.int32)
     time = spill.writer(np.int64)
-    wheres = {n: f.where for n, f in schema.features.user.items() if f.kind == "sequence"}
+    wheres = {n: f.history.where for n, f in schema.features.user.items() if f.history is not None}
     events = {name: spill.writer(np.bool_) for name in wheres}
     splits: list[pl.Series] = []
     done = 0

@@ -14,9 +14,8 @@ from motet.data._columns import ColumnWriter, Spill, release
 from motet.data._encoder import Encoder
 from motet.data._index import WordIndex, as_words
 from motet.data._prepare import evaluate
-from motet.data._ragged import Ragged, split_words
-from motet.errors import DataError
-from motet.schema import AnyTask, Entity, MultilabelTask, RegressionTask, Schema
+from motet.data._ragged import Ragged
+from motet.schema import Entity, Schema, Task
 
 __all__ = ["LabelReader", "RawLabels"]
 
@@ -107,21 +106,17 @@ class LabelReader:
     def __init__(
         self, schema: Schema, entity: Entity, source: str, account: Account, spill: Spill | None = None
     ) -> None:
-        self._tasks: dict[str, AnyTask] = {
+        self._tasks: dict[str, Task] = {
             name: task for name, task in schema.tasks.items() if task.on == entity
         }
         self._source, self._account = source, account
         spill = spill or Spill()
         self._columns = {name: spill.writer(np.float32) for name in self._tasks}
-        self._words = {
-            name: WordIndex()
-            for name, task in self._tasks.items()
-            if task.kind in ("multiclass", "multilabel")
-        }
+        self._words = {name: WordIndex() for name, task in self._tasks.items() if task.has_classes}
         self._sets: dict[str, tuple[ColumnWriter, ColumnWriter]] = {
             name: (spill.writer(np.int32), spill.writer(np.int64))
             for name, task in self._tasks.items()
-            if task.kind == "multilabel"
+            if task.has_sets
         }
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -147,43 +142,47 @@ class LabelReader:
             sets={name: Ragged.from_lengths(v.finish(), n.finish()) for name, (v, n) in self._sets.items()},
         )
 
-    def _read(self, name: str, task: AnyTask, frame: pl.DataFrame) -> NDArray[np.float32]:
+    def _read(self, name: str, task: Task, frame: pl.DataFrame) -> NDArray[np.float32]:
         cells = evaluate(frame, task.label, self._source, f"tasks.{name}.label")
-        if isinstance(task, MultilabelTask):
-            lists = split_words(cells, task.separator)
-            values, lengths = self._sets[name]
-            exploded = lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))).explode(empty_as_null=False)
-            values.append(self._words[name].grow(exploded))
-            lengths.append(lists.list.len().fill_null(0).to_numpy())
-            return np.where(lists.is_null().to_numpy(), np.nan, 1.0).astype(np.float32)
-        if task.kind == "multiclass":
-            codes = self._words[name].grow(as_words(cells))
-            return np.where(codes >= 0, codes, np.nan).astype(np.float32)
-        if cells.dtype != pl.Boolean and not cells.dtype.is_numeric() and cells.null_count() < len(cells):
-            example = cells.drop_nulls()[0]
-            raise DataError(
-                f"{self._source}: tasks.{name}.label {task.label!r} gives {str(example)[:60]!r}, not a number",
-                "compare it with a value, such as \"status = 'bought'\"",
-            )
-        numbers = cells.cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy().copy()
-        numbers[~np.isfinite(numbers)] = np.nan
-        if isinstance(task, RegressionTask):
-            if task.range is not None:
-                low, high = task.range
-                outside = (numbers < low) | (numbers > high)
-                self._account.note(
-                    self._source,
-                    f"tasks.{name}",
-                    f"label outside {low:g} to {high:g}",
-                    "label masked",
-                    int(outside.sum()),
-                )
-                numbers[outside] = np.nan
-        else:
-            wrong = ~np.isnan(numbers) & (numbers != 0) & (numbers != 1)
-            if wrong.any():
-                raise DataError(
-                    f"{self._source}: tasks.{name}.label {task.label!r} gives {numbers[wrong][0]:g}, which is not 0 or 1",
-                    f'compare it with a value, such as "{task.label} >= {numbers[wrong][0]:g}"',
-                )
-        return numbers
+        return task.read_labels(cells, _Sink(self, name, task))
+
+    def words(self, name: str, cells: pl.Series) -> NDArray[np.int32]:
+        """Number the words of a task, −1 where missing, [n]."""
+        return self._words[name].grow(as_words(cells))
+
+    def sets(self, name: str, lists: pl.Series) -> None:
+        """Take in the sets of a task."""
+        values, lengths = self._sets[name]
+        exploded = lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))).explode(empty_as_null=False)
+        values.append(self._words[name].grow(exploded))
+        lengths.append(lists.list.len().fill_null(0).to_numpy())
+
+    def note(self, name: str, found: str, done: str, rows: int) -> None:
+        """Note what was done to some labels of a task."""
+        self._account.note(self._source, f"tasks.{name}", found, done, rows)
+
+    def place(self, name: str, task: Task) -> str:
+        """Where the labels of a task are from."""
+        return f"{self._source}: tasks.{name}.label {task.label!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """A :class:`motet.schema.LabelSink` of one task of a reader."""
+
+    reader: LabelReader
+    name: str
+    task: Task
+
+    @property
+    def place(self) -> str:
+        return self.reader.place(self.name, self.task)
+
+    def note(self, found: str, done: str, rows: int) -> None:
+        self.reader.note(self.name, found, done, rows)
+
+    def words(self, cells: pl.Series) -> NDArray[np.int32]:
+        return self.reader.words(self.name, cells)
+
+    def sets(self, lists: pl.Series) -> None:
+        self.reader.sets(self.name, lists)

@@ -53,7 +53,7 @@ def find_leaks(data: Dataset) -> list[Leak]:
     rows = data.rows("train")
     rows = rows[:: max(1, -(-len(rows) // _SAMPLE_ROWS))]
     for name, task in data.schema.tasks.items():
-        if task.kind in ("retrieval", "multilabel"):
+        if task.ranks_catalogue or task.has_sets:
             continue
         if task.on == "interaction":
             label = data.label(name, rows)
@@ -68,7 +68,7 @@ def find_leaks(data: Dataset) -> list[Leak]:
             label = values[split == 0]
             places = {task.on: np.flatnonzero((split == 0) & ~np.isnan(values))}
         y = label[~np.isnan(label)].astype(np.float64)
-        explained = _variance_explained if task.kind == "regression" else _mistakes_explained
+        explained = _variance_explained if task.is_number else _mistakes_explained
         found: dict[str, float] = {}
         for entity, at in places.items():
             for feature, codes in _codes(data, entity, at):

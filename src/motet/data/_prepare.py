@@ -10,13 +10,13 @@ from motet.data._account import Account
 from motet.data._index import as_words
 from motet.errors import DataError
 from motet.schema import (
+    Cells,
     Entity,
     Schema,
     expression_columns,
     nearest,
     parse_expression,
     table_of,
-    template_fields,
 )
 
 __all__ = ["Preparer", "looks_like_time", "text_columns", "used_columns"]
@@ -47,16 +47,15 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
         wanted += [
             column
             for _, _, feature in schema.features.all()
-            if feature.kind == "sequence" and feature.where is not None
-            for column in expression_columns(feature.where)
+            if feature.history is not None and feature.history.where is not None
+            for column in expression_columns(feature.history.where)
         ]
     else:
         wanted += [key for key in (getattr(schema.keys, entity),) if key]
         wanted += [
             field.partition(".")[2]
             for feature in schema.features.interaction.values()
-            if feature.kind == "text" and feature.template is not None
-            for field in template_fields(feature.template)
+            for field in feature.side_fields
             if field.startswith(f"{entity}.")
         ]
     if entity == "item":
@@ -78,13 +77,23 @@ def text_columns(schema: Schema, entity: Entity) -> list[str]:
     columns = [
         column
         for name, feature in schema.features.of(entity).items()
-        if feature.kind in ("id", "categorical", "tags", "text")
+        if feature.cells == "words"
         for column in schema.feature_columns(entity, name)
     ]
     if entity == "interaction" and schema.keys.scenario:
         columns.append(schema.keys.scenario)
     counted = _counted_columns(schema, entity)
     return [column for column in dict.fromkeys(columns) if column not in counted]
+
+
+def cell_columns(schema: Schema, entity: Entity, cells: Cells) -> list[str]:
+    """Columns of an entity's features that are read as one sort of cells."""
+    return [
+        column
+        for name, feature in schema.features.of(entity).items()
+        if feature.cells == cells
+        for column in feature.columns(name)
+    ]
 
 
 class Preparer:
@@ -122,7 +131,7 @@ class Preparer:
         return self._keys(frame, entity, source)
 
     def _times(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
-        columns = [f.column or n for n, f in self.schema.features.of(entity).items() if f.kind == "time"]
+        columns = cell_columns(self.schema, entity, "time")
         if entity == "interaction" and self.schema.keys.time:
             columns.append(self.schema.keys.time)
         for column in dict.fromkeys(columns):
@@ -169,16 +178,15 @@ class Preparer:
             if cells.dtype == pl.String:
                 numbers = cells.str.strip_chars().cast(pl.Float64, strict=False)
                 frame = frame.with_columns(self._parsed(cells, numbers, source, "a number"))
-        for name, feature in self.schema.features.of(entity).items():
-            column = feature.column or name
-            if feature.kind == "numeric" and column in frame.columns and frame[column].dtype == pl.Boolean:
+        for column in cell_columns(self.schema, entity, "number"):
+            if column in frame.columns and frame[column].dtype == pl.Boolean:
                 frame = frame.with_columns(pl.col(column).cast(pl.Int8))
         return frame
 
     def _arithmetic_columns(self, entity: Entity) -> Sequence[str]:
         """Columns that numbers are expected in: numeric features, and whatever expressions compare."""
         schema = self.schema
-        columns = [f.column or n for n, f in schema.features.of(entity).items() if f.kind == "numeric"]
+        columns = cell_columns(schema, entity, "number")
         columns += _counted_columns(schema, entity)
         keys = schema.keys
         return [c for c in dict.fromkeys(columns) if c not in (keys.user, keys.item, keys.time)]
@@ -208,9 +216,14 @@ class Preparer:
         return frame
 
     def _ranges(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
-        for name, feature in self.schema.features.of(entity).items():
-            column = feature.column or name
-            if feature.kind != "numeric" or column not in frame.columns:
+        numbers = [
+            (name, feature, column)
+            for name, feature in self.schema.features.of(entity).items()
+            if feature.cells == "number"
+            for column in feature.columns(name)
+        ]
+        for name, feature, column in numbers:
+            if column not in frame.columns:
                 continue
             if frame[column].null_count() == len(frame):
                 frame = frame.with_columns(pl.col(column).cast(pl.Float64))
@@ -224,8 +237,9 @@ class Preparer:
             infinite = values.is_infinite() | values.is_nan()
             self.account.note(source, column, "not finite", "taken as missing", int(infinite.sum() or 0))
             frame = frame.with_columns(pl.when(~infinite).then(values).alias(column))
-            if feature.range is not None:
-                low, high = feature.range
+            valid = feature.valid_range(column)
+            if valid is not None:
+                low, high = valid
                 inside = frame[column].is_between(low, high)
                 self.account.note(
                     source,
@@ -275,12 +289,15 @@ def _counted_columns(schema: Schema, entity: Entity) -> list[str]:
     """Columns that labels, filters and derived columns compare or count with."""
     expressions = list(schema.derive.get(table_of(entity), {}).values())
     for task in schema.tasks.values():
-        classes = task.kind in ("multiclass", "multilabel")
-        if task.on == entity and not (classes and expression_columns(task.label) == [task.label.strip('"')]):
+        if task.on == entity and not (
+            task.has_classes and expression_columns(task.label) == [task.label.strip('"')]
+        ):
             expressions.append(task.label)
     if entity == "interaction":
         expressions += [
-            f.where for f in schema.features.user.values() if f.kind == "sequence" and f.where is not None
+            f.history.where
+            for f in schema.features.user.values()
+            if f.history is not None and f.history.where is not None
         ]
     return [column for expression in expressions for column in expression_columns(expression)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,11 @@ from numpy.typing import NDArray
 
 from motet.data._columns import Spill
 from motet.data._index import WordIndex, as_words
-from motet.data._ragged import Ragged, split_words
+from motet.data._ragged import Ragged
 from motet.errors import DataError
-from motet.schema import AnyFeature, Entity, Schema, nearest, template_fields
+from motet.schema import Entity, Schema, nearest, template_fields
 
 __all__ = ["RawReader", "RawTable", "render"]
-
-_TIME_PARTS = ("hour sin", "hour cos", "weekday sin", "weekday cos", "season sin", "season cos", "trend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +71,13 @@ class RawReader:
         optional: bool = False,
         spill: Spill | None = None,
     ) -> None:
-        self._features: dict[str, AnyFeature] = {
-            name: feature
-            for name, feature in schema.features.of(entity).items()
-            if feature.kind != "sequence"
-        }
+        self._features = schema.features.of(entity)
         self._source, self._optional = source, optional
         spill = spill or Spill()
-        words = [name for name, f in self._features.items() if f.kind in ("id", "categorical")]
-        texts = [name for name, f in self._features.items() if f.kind == "text"]
-        tags = [name for name, f in self._features.items() if f.kind == "tags"]
+        parts = [feature.parts(name) for name, feature in self._features.items()]
+        words = [part for given in parts for part in given.codes]
+        texts = [part for given in parts for part in given.texts]
+        tags = [part for given in parts for part in given.tags]
         self._scenario = schema.keys.scenario if entity == "interaction" else None
         if self._scenario is not None:
             words.append("scenario")
@@ -90,15 +86,11 @@ class RawReader:
         self._indices |= {name: WordIndex(pl.Series([""])) for name in texts}
         self._words = {name: spill.writer(np.int32) for name in words}
         self._texts = {name: spill.writer(np.int32) for name in texts}
-        self._numbers = {
-            number: spill.writer(np.float32)
-            for name, f in self._features.items()
-            for number in ([name] if f.kind == "numeric" else time_parts(name) if f.kind == "time" else [])
-        }
+        self._numbers = {part: spill.writer(np.float32) for given in parts for part in given.numbers}
         self._tag_values = {name: spill.writer(np.int32) for name in tags}
         self._tag_lengths = {name: spill.writer(np.int64) for name in tags}
         self._vectors: dict[str, list[NDArray[np.float32]]] = {
-            name: [] for name, f in self._features.items() if f.kind == "vector"
+            part: [] for given in parts for part in given.vectors
         }
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -113,31 +105,31 @@ class RawReader:
                 self._indices["scenario"].grow(self._column(frame, self._scenario))
             )
         for name, feature in self._features.items():
-            if feature.kind == "text":
-                if (
-                    feature.template is None
-                ):  # the column's own name may hold what means something in a template
-                    column = self._column(frame, feature.column or name)
-                    texts = render(pl.DataFrame([column.alias("text")]), "{text}")
-                else:
-                    texts = render(frame, feature.template, self._column)
-                self._texts[name].append(self._indices[name].grow(texts))
-                continue
-            if feature.kind == "vector" and feature.source == "knowledge":  # no column holds it
-                self._vectors[name].append(np.zeros((len(frame), 1), np.float32))
-                continue
-            column = self._column(frame, feature.column or name)
-            if feature.kind in ("id", "categorical"):
-                self._words[name].append(self._indices[name].grow(as_words(column)))
-            elif feature.kind == "numeric":
-                self._numbers[name].append(column.cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy())
-            elif feature.kind == "time":
-                for part, values in zip(time_parts(name), _time_values(column), strict=True):
-                    self._numbers[part].append(values)
-            elif feature.kind == "tags":
-                self._add_tags(name, split_words(column, feature.separator, words=feature.words))
-            elif feature.kind == "vector":
-                self._vectors[name].append(self._vector(name, column))
+            feature.read(name, frame, self._column, self)
+
+    def words(self, part: str, cells: pl.Series) -> None:
+        """Take in one word a row; see :class:`motet.schema.ColumnSink`."""
+        self._words[part].append(self._indices[part].grow(as_words(cells)))
+
+    def numbers(self, part: str, values: NDArray[Any]) -> None:
+        """Take in one number a row."""
+        self._numbers[part].append(values.astype(np.float32, copy=False))
+
+    def tags(self, part: str, lists: pl.Series) -> None:
+        """Take in a list of words a row."""
+        exploded = lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))).explode(empty_as_null=False)
+        self._tag_values[part].append(self._indices[part].grow(exploded))
+        self._tag_lengths[part].append(lists.list.len().fill_null(0).to_numpy())
+
+    def texts(self, part: str, texts: pl.Series) -> None:
+        """Take in one text a row."""
+        self._texts[part].append(self._indices[part].grow(texts))
+
+    def vectors(self, part: str, cells: pl.Series | None) -> None:
+        """Take in a list of numbers a row; without any, places for vectors that come from elsewhere."""
+        rows = self._rows - sum(len(chunk) for chunk in self._vectors[part])
+        found = np.zeros((rows, 1), np.float32) if cells is None else self._vector(part, cells)
+        self._vectors[part].append(found)
 
     def finish(self) -> RawTable:
         """All chunks as one table."""
@@ -164,11 +156,6 @@ class RawReader:
             return pl.Series(name, [None] * len(frame), dtype=pl.String)
         raise DataError(f"{self._source} has no column '{name}'", nearest(name, frame.columns))
 
-    def _add_tags(self, name: str, lists: pl.Series) -> None:
-        exploded = lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))).explode(empty_as_null=False)
-        self._tag_values[name].append(self._indices[name].grow(exploded))
-        self._tag_lengths[name].append(lists.list.len().fill_null(0).to_numpy())
-
     def _vector(self, name: str, column: pl.Series) -> NDArray[np.float32]:
         if column.null_count() == len(column):
             width = self._vectors[name][0].shape[1] if self._vectors[name] else 1
@@ -189,23 +176,6 @@ class RawReader:
         filled = lists.fill_null(pl.Series([[0.0] * width], dtype=pl.List(pl.Float32)))
         values = filled.explode().fill_null(0.0).fill_nan(0.0).to_numpy().reshape(len(column), width)
         return values.astype(np.float32)
-
-
-def time_parts(name: str) -> list[str]:
-    """Names of the numbers that a time feature gives."""
-    return [f"{name} {part}" for part in _TIME_PARTS]
-
-
-def _time_values(column: pl.Series) -> list[NDArray[np.float32]]:
-    if column.dtype != pl.Datetime("us"):
-        return [np.full(len(column), np.nan, np.float32)] * len(_TIME_PARTS)
-    present = column.is_not_null().to_numpy()
-    seconds = np.where(present, column.dt.timestamp("us").fill_null(0).to_numpy() / 1e6, np.nan)
-    parts: list[NDArray[np.float32]] = []
-    for period_s in (86_400.0, 7 * 86_400.0, 365.25 * 86_400.0):
-        angle = 2 * np.pi * np.mod(seconds, period_s) / period_s
-        parts += [np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)]
-    return [*parts, (seconds / 86_400.0).astype(np.float32)]
 
 
 def render(

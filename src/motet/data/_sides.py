@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from motet.data._index import as_words
-from motet.schema import Entity, Schema, template_fields
+from motet.schema import Entity, Schema
 
 __all__ = ["side_columns", "side_fields"]
 
@@ -16,8 +16,7 @@ def side_fields(schema: Schema, entity: Entity) -> list[str]:
         {
             field
             for feature in schema.features.interaction.values()
-            if feature.kind == "text" and feature.template is not None
-            for field in template_fields(feature.template)
+            for field in feature.side_fields
             if field.startswith(f"{entity}.")
         }
     )

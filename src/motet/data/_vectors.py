@@ -34,11 +34,7 @@ ItemsToVectors = Callable[[pl.Series, NDArray[np.int32], NDArray[np.int32]], NDA
 
 def graph_features(schema: Schema) -> list[str]:
     """Item features whose vectors come from the knowledge graph."""
-    return [
-        name
-        for name, feature in schema.features.item.items()
-        if feature.kind == "vector" and feature.source == "knowledge"
-    ]
+    return [name for name, feature in schema.features.item.items() if feature.from_graph]
 
 
 def with_vectors(table: RawTable, names: Sequence[str], vectors: NDArray[np.float32]) -> RawTable:
@@ -111,8 +107,7 @@ def build_vectors(
                 matrix = table.vectors[name]
                 positions = np.where(matrix.any(1), np.arange(1, len(matrix) + 1), 0).astype(np.int32)
             matrix = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
-            feature = schema.features.of(entity)[name]
-            width = getattr(feature, "whiten", 0)
+            width = schema.features.of(entity)[name].whitened
             if width and name not in encoder.whitenings:
                 seen = np.unique(positions[weight[entity] > 0])
                 encoder.whitenings[name] = Whitening.fit(matrix[seen[seen > 0]], min(width, matrix.shape[1]))

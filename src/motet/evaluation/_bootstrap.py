@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motet.evaluation._metrics import prepare
 from motet.evaluation._statistic import Floats, Statistic, Users
-from motet.schema import AnyTask
+from motet.schema import Task
 
 __all__ = ["bootstrap", "bootstrap_means", "intervals_of", "resampled_weights"]
 
@@ -19,7 +19,7 @@ _FEWEST = 40
 
 
 def bootstrap(
-    task: AnyTask,
+    task: Task,
     labels: Floats,
     predictions: Floats,
     users: Users = None,

@@ -44,7 +44,7 @@ class CatalogueTask:
 
 def retrieval_task(dataset: Dataset) -> str | None:
     """Name of the first retrieval task, the one a ranking is for."""
-    return next((name for name, task in dataset.schema.tasks.items() if task.kind == "retrieval"), None)
+    return next((name for name, task in dataset.schema.tasks.items() if task.ranks_catalogue), None)
 
 
 def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:

@@ -12,9 +12,9 @@ from motet.data import SPLIT_CODES, Dataset
 from motet.errors import DataError
 from motet.evaluation._bootstrap import bootstrap
 from motet.evaluation._catalogue import ranking_metrics
-from motet.evaluation._metrics import task_metrics, why_undefined
+from motet.evaluation._metrics import metrics_of, task_metrics, why_undefined
 from motet.evaluation._statistic import Floats, Users
-from motet.schema import AnyTask, EntityPredictor, Predictor, require_known
+from motet.schema import EntityPredictor, Predictor, Task, require_known
 
 __all__ = ["Evaluation", "evaluate", "training_deviation"]
 
@@ -69,7 +69,7 @@ def evaluate(
     labels = {
         name: dataset.label(name, rows)
         for name, task in dataset.schema.tasks.items()
-        if task.on == "interaction" and name in predictions and task.kind != "retrieval"
+        if task.on == "interaction" and name in predictions and not task.ranks_catalogue
     }
     tasks = {
         name: measure(dataset, name, label, predictions[name], users, intervals, seed)
@@ -124,15 +124,15 @@ def measure(
         ranges = bootstrap(task, labels, predictions, users, seed=seed) if intervals else {}
     except DataError as error:
         raise DataError(f"task '{name}': {error.problem}", error.cure) from None
-    if task.kind == "regression":
+    for metric, mean_error in skills_of(task).items():
         deviation = training_deviation(dataset, name)
-        result["skill"] = _skill(result["rmse"], deviation)
-        if ranges.get("rmse") is not None and deviation > 0:
-            low, high = ranges["rmse"] or (0.0, 0.0)
-            ranges["skill"] = (1 - high / deviation, 1 - low / deviation)
+        result[metric] = _skill(result[mean_error], deviation)
+        if ranges.get(mean_error) is not None and deviation > 0:
+            low, high = ranges[mean_error] or (0.0, 0.0)
+            ranges[metric] = (1 - high / deviation, 1 - low / deviation)
     for metric, interval in ranges.items():
         result[f"{metric}_interval"] = None if interval is None else list(interval)
-    result["rows"] = _known(task, labels)
+    result["rows"] = _known(labels)
     if None in result.values():
         result["undefined"] = why_undefined(task, labels)
     return result
@@ -150,12 +150,17 @@ def training_deviation(dataset: Dataset, name: str) -> float:
     return float(labels.std()) if len(labels) else 0.0
 
 
-def _skill(rmse: float | None, deviation: float) -> float | None:
-    return None if rmse is None or deviation == 0 else 1 - rmse / deviation
+def skills_of(task: Task) -> dict[str, str]:
+    """Metrics of a task that are 1 − error / deviation of the training labels, with their error."""
+    return {name: metric.skill_of for name, metric in metrics_of(task).items() if metric.skill_of}
 
 
-def _known(task: AnyTask, labels: Floats) -> int:
-    missing = np.isnan(labels) if task.kind != "multilabel" else np.isnan(labels).any(axis=1)
+def _skill(error: float | None, deviation: float) -> float | None:
+    return None if error is None or deviation == 0 else 1 - error / deviation
+
+
+def _known(labels: Floats) -> int:
+    missing = np.isnan(labels) if labels.ndim == 1 else np.isnan(labels).any(axis=1)
     return int(len(labels) - missing.sum())
 
 

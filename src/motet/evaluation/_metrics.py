@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -12,89 +11,124 @@ from numpy.typing import NDArray
 from motet.errors import DataError
 from motet.evaluation import _binary, _multiclass, _multilabel, _ranking, _regression
 from motet.evaluation._statistic import Floats, Metric, Statistic, Users
-from motet.schema import AnyTask
+from motet.schema import TASK_KINDS, Registry, Task, require_known
 
-__all__ = ["HEADLINES", "METRICS", "Prepared", "prepare", "task_metrics", "why_undefined"]
+__all__ = [
+    "HEADLINES",
+    "METRICS",
+    "Prepared",
+    "metrics_of",
+    "prepare",
+    "register_metric",
+    "task_metrics",
+    "why_undefined",
+]
 
-METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+_FLAT, _CLASSES, _SETS = (1, 1), (1, 2), (2, 2)  # dimensions of labels and of predictions
+
+METRICS: Final[Registry[Metric]] = Registry(
+    "metric",
     {
-        "auc": Metric("chance that a positive ranks above a negative", True, {"binary": _binary.auc}),
+        "auc": Metric("chance that a positive ranks above a negative", True, {_FLAT: _binary.auc}),
         "average_precision": Metric(
-            "precision averaged over recall", True, {"binary": _binary.average_precision}
+            "precision averaged over recall", True, {_FLAT: _binary.average_precision}
         ),
-        "gauc": Metric("AUC within each user, weighted by rows", True, {"binary": _binary.gauc}),
+        "gauc": Metric(
+            "AUC within each user, weighted by rows", True, {_FLAT: _binary.gauc}, within_users=True
+        ),
         "log_loss": Metric(
             "mean −log probability of what happened",
             False,
-            {"binary": _binary.log_loss, "multiclass": _multiclass.log_loss},
+            {_FLAT: _binary.log_loss, _CLASSES: _multiclass.log_loss},
         ),
-        "brier": Metric("mean squared error of the probability", False, {"binary": _binary.brier}),
+        "brier": Metric("mean squared error of the probability", False, {_FLAT: _binary.brier}),
         "ece": Metric(
-            "mean gap of predicted and true rate, 15 bins", False, {"binary": _binary.calibration_error}
+            "mean gap of predicted and true rate, 15 bins", False, {_FLAT: _binary.calibration_error}
         ),
         "accuracy": Metric(
             "share of right decisions",
             True,
-            {"binary": _binary.accuracy, "multiclass": _multiclass.accuracy},
+            {_FLAT: _binary.accuracy, _CLASSES: _multiclass.accuracy},
         ),
-        "precision": Metric("share of positives among predicted ones", True, {"binary": _binary.precision}),
-        "recall": Metric("share of positives that are predicted", True, {"binary": _binary.recall}),
-        "f1": Metric("harmonic mean of precision and recall", True, {"binary": _binary.f1}),
-        "label_rate": Metric(
-            "share of positives: CTR, CVR as they were", None, {"binary": _binary.label_rate}
-        ),
+        "precision": Metric("share of positives among predicted ones", True, {_FLAT: _binary.precision}),
+        "recall": Metric("share of positives that are predicted", True, {_FLAT: _binary.recall}),
+        "f1": Metric("harmonic mean of precision and recall", True, {_FLAT: _binary.f1}),
+        "label_rate": Metric("share of positives: CTR, CVR as they were", None, {_FLAT: _binary.label_rate}),
         "predicted_rate": Metric(
-            "mean prediction: CTR, CVR as foretold", None, {"binary": _binary.predicted_rate}
+            "mean prediction: CTR, CVR as foretold", None, {_FLAT: _binary.predicted_rate}
         ),
-        "rmse": Metric("root of the mean squared error", False, {"regression": _regression.rmse}),
-        "mae": Metric("mean absolute error", False, {"regression": _regression.mae}),
-        "r2": Metric("share of the variance explained", True, {"regression": _regression.r2}),
-        "skill": Metric("1 − RMSE / deviation of the training labels", True, {"regression": None}),
+        "rmse": Metric("root of the mean squared error", False, {_FLAT: _regression.rmse}),
+        "mae": Metric("mean absolute error", False, {_FLAT: _regression.mae}),
+        "r2": Metric("share of the variance explained", True, {_FLAT: _regression.r2}),
+        "skill": Metric("1 − RMSE / deviation of the training labels", True, {_FLAT: None}, skill_of="rmse"),
         "macro_f1": Metric(
             "mean F1 of the classes",
             True,
-            {"multiclass": _multiclass.macro_f1, "multilabel": _multilabel.macro_f1},
+            {_CLASSES: _multiclass.macro_f1, _SETS: _multilabel.macro_f1},
         ),
-        "weighted_f1": Metric(
-            "mean F1 of the classes, by rows", True, {"multiclass": _multiclass.weighted_f1}
-        ),
-        "micro_f1": Metric("F1 over all decisions together", True, {"multilabel": _multilabel.micro_f1}),
-        "auc_ovr": Metric(
-            "mean AUC of each class against the rest", True, {"multiclass": _multiclass.auc_ovr}
-        ),
-        "macro_ap": Metric(
-            "mean average precision of the labels", True, {"multilabel": _multilabel.macro_ap}
-        ),
-        "lrap": Metric("how high true labels rank within a row", True, {"multilabel": _multilabel.lrap}),
-        "ndcg@10": Metric("gain of the list over an ideal one", True, {"retrieval": _ranking.ndcg_at(10)}),
+        "weighted_f1": Metric("mean F1 of the classes, by rows", True, {_CLASSES: _multiclass.weighted_f1}),
+        "micro_f1": Metric("F1 over all decisions together", True, {_SETS: _multilabel.micro_f1}),
+        "auc_ovr": Metric("mean AUC of each class against the rest", True, {_CLASSES: _multiclass.auc_ovr}),
+        "macro_ap": Metric("mean average precision of the labels", True, {_SETS: _multilabel.macro_ap}),
+        "lrap": Metric("how high true labels rank within a row", True, {_SETS: _multilabel.lrap}),
+        "ndcg@10": Metric("gain of the list over an ideal one", True, {_SETS: _ranking.ndcg_at(10)}),
         "recall@10": Metric(
-            "share of relevant items that are in the list", True, {"retrieval": _ranking.recall_at(10)}
+            "share of relevant items that are in the list", True, {_SETS: _ranking.recall_at(10)}
         ),
-        "hit@10": Metric("users with a relevant item in the list", True, {"retrieval": _ranking.hit_at(10)}),
-        "mrr": Metric("mean 1 / rank of the first relevant item", True, {"retrieval": _ranking.mrr}),
-        "coverage@10": Metric("share of the catalogue in any list", True, {"retrieval": None}),
-        "diversity@10": Metric("mean distance of two items of a list", True, {"retrieval": None}),
-        "novelty@10": Metric("mean surprise −log₂ popularity, in bits", True, {"retrieval": None}),
-    }
+        "hit@10": Metric("users with a relevant item in the list", True, {_SETS: _ranking.hit_at(10)}),
+        "mrr": Metric("mean 1 / rank of the first relevant item", True, {_SETS: _ranking.mrr}),
+        "coverage@10": Metric("share of the catalogue in any list", True, {_SETS: None}),
+        "diversity@10": Metric("mean distance of two items of a list", True, {_SETS: None}),
+        "novelty@10": Metric("mean surprise −log₂ popularity, in bits", True, {_SETS: None}),
+    },
+    error=DataError,
 )
 """Every metric by name, in the order of a report."""
 
-HEADLINES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "binary": "auc",
-        "regression": "skill",
-        "multiclass": "macro_f1",
-        "multilabel": "macro_ap",
-        "retrieval": "ndcg@10",
-    }
-)
+
+class _Headlines(Mapping[str, str]):
+    """The primary metric of each task kind, those from elsewhere included."""
+
+    def __getitem__(self, kind: str) -> str:
+        return TASK_KINDS[kind].primary_metric
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TASK_KINDS)
+
+    def __len__(self) -> int:
+        return len(TASK_KINDS)
+
+
+HEADLINES: Final[Mapping[str, str]] = _Headlines()
 """Per task kind, the one metric that the overall score takes; higher is better."""
+
+
+def register_metric(name: str) -> Callable[[Metric], Metric]:
+    """Add a metric that task kinds may name, as ``register_metric("deviance")(Metric(...))``.
+
+    Raises:
+        DataError: If another metric has the name.
+    """
+    return METRICS.adder(name)
+
+
+def metrics_of(task: Task | type[Task]) -> dict[str, Metric]:
+    """The metrics of a task or a kind of tasks by name, in the order of a report.
+
+    Raises:
+        DataError: If its kind names one that is not known.
+    """
+    kind = task if isinstance(task, type) else type(task)
+    for name in kind.metrics:
+        require_known(name, METRICS, f"the metric of {kind.__name__}", DataError)
+    return {name: METRICS[name] for name in kind.metrics}
+
 
 Prepared = tuple[dict[str, Statistic], NDArray[np.bool_]]
 
 
 def prepare(
-    task: AnyTask,
+    task: Task,
     labels: Floats,
     predictions: Floats,
     users: Users = None,
@@ -116,8 +150,7 @@ def prepare(
         DataError: If labels and predictions do not fit, or a prediction is not finite.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    two = task.kind in ("multiclass", "multilabel")
-    if len(predictions) != len(labels) or predictions.ndim != 1 + two:
+    if len(predictions) != len(labels) or predictions.ndim != task.dimensions[1]:
         raise DataError(
             f"a {task.kind} task with labels of shape {labels.shape} has predictions of shape "
             f"{predictions.shape}",
@@ -132,17 +165,17 @@ def prepare(
     user = None if users is None else np.asarray(users)[known]
     statistics = {
         name: form(label, prediction, user)
-        for name, metric in METRICS.items()
-        if (form := metric.forms.get(task.kind)) is not None
+        for name, metric in metrics_of(task).items()
+        if (form := metric.forms.get(task.dimensions)) is not None
         and len(label)
         and (only is None or name in only)
-        and (name != "gauc" or users is not None)
+        and (users is not None or not metric.within_users)
     }
     return statistics, known
 
 
 def task_metrics(
-    task: AnyTask, labels: Floats, predictions: Floats, users: Users = None
+    task: Task, labels: Floats, predictions: Floats, users: Users = None
 ) -> dict[str, float | None]:
     """Every metric of a task, on the rows whose label is known.
 
@@ -170,14 +203,14 @@ def task_metrics(
     weights = np.ones(int(known.sum()))
     names = [
         name
-        for name, metric in METRICS.items()
-        if metric.forms.get(task.kind) is not None and (name != "gauc" or users is not None)
+        for name, metric in metrics_of(task).items()
+        if metric.forms.get(task.dimensions) is not None and (users is not None or not metric.within_users)
     ]
     values = {name: statistics[name](weights) if name in statistics else float("nan") for name in names}
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def why_undefined(task: AnyTask, labels: Floats) -> str:
+def why_undefined(task: Task, labels: Floats) -> str:
     """Say why some metric of a task is undefined on these labels.
 
     Example:
@@ -190,9 +223,4 @@ def why_undefined(task: AnyTask, labels: Floats) -> str:
     known = labels[~np.isnan(labels)] if labels.ndim == 1 else labels[~np.isnan(labels).any(axis=1)]
     if len(known) == 0:
         return "no label is known"
-    if labels.ndim == 1 and (known == known[0]).all():
-        what = "labels do not vary" if task.kind == "regression" else "one class only"
-        return f"{what}: all {len(known)} known labels are {known[0]:g}"
-    if task.kind == "multilabel" and not known.any():
-        return "no row has a label"
-    return "no prediction reaches 0.5" if task.kind == "binary" else "too few rows"
+    return task.why_undefined(known)

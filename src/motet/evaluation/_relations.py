@@ -66,12 +66,8 @@ def task_relations(
     Raises:
         DataError: If the matrix does not fit the tasks.
     """
-    kinds = {name: task.kind for name, task in dataset.schema.tasks.items()}
-    names = [
-        name
-        for name in dataset.encoder.interaction_tasks
-        if kinds[name] in ("binary", "regression", "retrieval")
-    ]
+    tasks = dataset.schema.tasks
+    names = [name for name in dataset.encoder.interaction_tasks if not tasks[name].has_classes]
     rows = dataset.rows(split)
     labels = np.stack([dataset.label(name, rows) for name in names], axis=1) if names else np.empty((0, 0))
     matrix, count = label_correlation(labels)

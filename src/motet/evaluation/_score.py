@@ -10,8 +10,8 @@ import numpy as np
 from motet.data import SPLIT_CODES, Dataset
 from motet.errors import DataError
 from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
-from motet.evaluation._evaluate import training_deviation
-from motet.evaluation._metrics import HEADLINES, prepare
+from motet.evaluation._evaluate import skills_of, training_deviation
+from motet.evaluation._metrics import prepare
 from motet.schema import EntityPredictor, Predictor, Schema
 
 __all__ = ["headlines", "headlines_of", "score_of", "validation_score"]
@@ -40,8 +40,8 @@ def headlines_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, float 
     ranked = False
     values: dict[str, float | None] = {}
     for name, task in schema.tasks.items():
-        metric = HEADLINES[task.kind]
-        if task.kind == "retrieval":
+        metric = task.primary_metric
+        if task.ranks_catalogue:
             # A predictor gives one score an item, so only the first retrieval task is ranked.
             if not ranked and metrics.get("ranking") is not None:
                 values[name] = metrics["ranking"][metric]
@@ -68,8 +68,8 @@ def headlines(dataset: Dataset, predictor: Predictor, split: str = "validation")
     predictions = predictor.predict(rows)
     values: dict[str, float | None] = {}
     for name, task in dataset.schema.tasks.items():
-        metric = HEADLINES[task.kind]
-        if task.kind == "retrieval":
+        metric = task.primary_metric
+        if task.ranks_catalogue:
             if name == retrieval_task(dataset):
                 wanted = catalogue_task(dataset, split)
                 ranked = None if wanted is None else rank_catalogue(wanted, predictor.score_items)
@@ -89,10 +89,11 @@ def headlines(dataset: Dataset, predictor: Predictor, split: str = "validation")
             known = dataset.entity_labels[name]
             chosen = known.split == SPLIT_CODES[split]
             labels, prediction = known.values[chosen], of_entity[name][chosen]
-        wanted_metric = "rmse" if metric == "skill" else metric
+        error = skills_of(task).get(metric)
+        wanted_metric = error or metric
         statistics, mask = prepare(task, labels, prediction, only=(wanted_metric,))
         value = statistics[wanted_metric](np.ones(int(mask.sum()))) if statistics else float("nan")
-        if metric == "skill":
+        if error is not None:
             deviation = training_deviation(dataset, name)
             value = 1 - value / deviation if deviation > 0 else float("nan")
         values[name] = None if np.isnan(value) else value

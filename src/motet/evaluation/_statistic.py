@@ -20,15 +20,6 @@ Users = NDArray[np.integer[Any]] | None
 Statistic = Callable[[NDArray[np.float64]], float]
 Prepare = Callable[[Floats, Floats, Users], Statistic]
 
-# Dimensions of labels and of predictions tell the kinds that share a metric's name apart.
-_DIMENSIONS = {
-    "binary": (1, 1),
-    "regression": (1, 1),
-    "multiclass": (1, 2),
-    "multilabel": (2, 2),
-    "retrieval": (2, 2),
-}
-
 
 def ratio(above: float, below: float) -> float:
     """Divide, where nothing by nothing is undefined (NaN) and not a warning."""
@@ -42,19 +33,18 @@ class Metric:
     Attributes:
         meaning: One line for people who read a report.
         higher_is_better: None where neither direction is better.
-        forms: Per task kind it is defined for, what prepares labels, predictions and users into a
-            function of row weights; None where it takes more than labels and predictions: the
-            training rows, or the lists of all users together.
+        forms: Per dimensions of labels and of predictions it is defined for, what prepares labels,
+            predictions and users into a function of row weights; None where it takes more than labels
+            and predictions: the training rows, or the lists of all users together.
+        within_users: Whether it is undefined where rows have no users.
+        skill_of: The metric it is derived from, a mean error: 1 − error / deviation of the training labels.
     """
 
     meaning: str
     higher_is_better: bool | None
-    forms: Mapping[str, Prepare | None]
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Task kinds it is defined for."""
-        return tuple(self.forms)
+    forms: Mapping[tuple[int, int], Prepare | None]
+    within_users: bool = False
+    skill_of: str = ""
 
     def __call__(
         self, labels: Floats, predictions: Floats, users: Users = None, weights: Floats | None = None
@@ -76,7 +66,7 @@ class Metric:
         """
         labels, predictions = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
         shape = (labels.ndim, predictions.ndim)
-        prepare = next((form for kind, form in self.forms.items() if _DIMENSIONS[kind] == shape), None)
+        prepare = self.forms.get(shape)
         if prepare is None or len(labels) == 0:
             return float("nan")
         ones = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)

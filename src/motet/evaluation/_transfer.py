@@ -8,8 +8,8 @@ from typing import Any
 from motet.data import Dataset
 from motet.evaluation._bootstrap import intervals_of, resampled_weights
 from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
-from motet.evaluation._evaluate import training_deviation
-from motet.evaluation._metrics import HEADLINES, prepare
+from motet.evaluation._evaluate import skills_of, training_deviation
+from motet.evaluation._metrics import prepare
 from motet.evaluation._score import headlines_of
 from motet.evaluation._statistic import Statistic
 from motet.schema import Predictor, Schema
@@ -49,20 +49,20 @@ def paired_intervals(
     both = first.predict(rows), second.predict(rows)
     intervals: dict[str, tuple[float, float] | None] = {}
     for name, task in dataset.schema.tasks.items():
-        if task.kind == "retrieval":
+        if task.ranks_catalogue:
             if name == retrieval_task(dataset):
                 intervals |= _paired_ranking(dataset, name, first, second, split, replicates, level, seed)
             continue
         if task.on != "interaction" or not all(name in each for each in both):
             continue
-        metric = HEADLINES[task.kind]
-        wanted = "rmse" if metric == "skill" else metric
+        error = skills_of(task).get(task.primary_metric)
+        wanted = error or task.primary_metric
         pair = [prepare(task, dataset.label(name, rows), each[name], users, (wanted,)) for each in both]
         known = pair[0][1]
         if not known.any():
             continue
         deviation = training_deviation(dataset, name)
-        scale = 1.0 if wanted == metric else -1 / deviation if deviation > 0 else float("nan")
+        scale = 1.0 if error is None else -1 / deviation if deviation > 0 else float("nan")
         difference = _difference(pair[0][0][wanted], pair[1][0][wanted], scale)
         weights = resampled_weights(
             int(known.sum()), None if users is None else users[known], replicates, seed
@@ -123,10 +123,10 @@ def negative_transfer(
         other = alone.get(name)
         if value is None or other is None:
             continue
-        metric = HEADLINES[schema.tasks[name].kind]
+        metric = schema.tasks[name].primary_metric
         interval = (intervals or {}).get(name)
         if interval is None:
-            source = multi["ranking"] if schema.tasks[name].kind == "retrieval" else multi["tasks"][name]
+            source = multi["ranking"] if schema.tasks[name].ranks_catalogue else multi["tasks"][name]
             own = source.get(f"{metric}_interval")
             interval = None if own is None else (own[0] - other, own[1] - other)
         compared[name] = {

@@ -19,7 +19,7 @@ from motet.data import Batcher, Dataset, EntityTable, History, Ragged
 from motet.errors import DataError, MissingExtraError, ModelError
 from motet.models import Inputs, Outputs
 from motet.recommend import Moments
-from motet.schema import Entity, Schema, VectorFeature
+from motet.schema import Entity, Schema
 
 __all__ = [
     "GROUPS",
@@ -121,10 +121,9 @@ def ranking_task(schema: Schema) -> str:
         DataError: If there is none.
     """
     tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction"}
-    for kinds in (("retrieval",), ("binary", "regression")):
-        for name, task in tasks.items():
-            if task.kind in kinds:
-                return name
+    ranking = [name for name, task in tasks.items() if task.ranks]
+    if ranking:
+        return next((name for name in ranking if tasks[name].ranks_catalogue), ranking[0])
     raise DataError(
         f"the schema '{schema.name}' has no task to rank by", "add a binary, regression or retrieval task"
     )
@@ -204,7 +203,7 @@ class Probe:
 
     def read(self, outputs: Outputs) -> Tensor:
         """The score of each row of a model's outputs, [B]."""
-        if self.bundle.schema.tasks[self.task].kind != "retrieval":
+        if not self.bundle.schema.tasks[self.task].ranks_catalogue:
             return outputs.logits[self.task]
         of_user, of_item = outputs.inputs.user_of_row, outputs.inputs.item_of_row
         products: Tensor = (outputs.user_vectors[of_user] * outputs.item_vectors[of_item]).sum(1)
@@ -254,29 +253,28 @@ def columns_of(bundle: Bundle) -> Columns:
 def _blocks(bundle: Bundle, entity: Entity) -> Iterator[tuple[str, int]]:
     """Group and width of each block, in the order of the feature layer."""
     schema, layout = bundle.schema, bundle.data.encoder.layout(entity)
-    d, vector_width = schema.model.width, schema.model.vector_width
-    for is_id in layout.is_id:
-        yield _group(entity, "item_id" if is_id else "tags"), d
-    for _ in layout.numbers:
-        yield _group(entity, "numbers"), 1
-    for _ in layout.tags:
-        yield _group(entity, "tags"), d
-    for name in layout.vectors:
-        feature = schema.features.of(entity)[name]
-        kind = "text" if feature.kind == "text" else "vectors"
-        if isinstance(feature, VectorFeature) and feature.source == "knowledge":
-            kind = "graph"
-        yield _group(entity, kind), vector_width
-    targets = [
-        name
-        for name in bundle.data.encoder.layout("user").sequences
-        if getattr(schema.features.user[name], "encoder", "") == "target"
-    ]
-    for name in layout.sequences:
-        yield "history", 1 if name in targets else d + 1
-    if entity == "interaction":
-        for _ in targets:
-            yield "history", d
+    is_id = dict(zip(layout.codes, layout.is_id, strict=True))
+    own = {name: width for name, width in bundle.model.features.blocks(entity).items() if name in bundle.model.features.own}  # fmt: skip
+    parts = {part for name in own for part in bundle.data.encoder.parts(entity)[name].codes}
+    for name in layout.codes:
+        if name not in parts:
+            yield _group(entity, "item_id" if is_id[name] else "tags"), schema.model.width
+    for owner in layout.number_features:
+        if owner not in own:
+            yield _group(entity, "numbers"), 1
+    for name, width in bundle.model.features.blocks(entity).items():
+        feature = next((f for _, n, f in schema.features.all() if n == name), None)
+        if name in (*layout.codes, *layout.numbers) or feature is None:  # said above, or all in one block
+            continue
+        if feature.history is not None:
+            yield "history", width
+        elif name in own:
+            yield _group(entity, "numbers"), width
+        elif name in layout.tags:
+            yield _group(entity, "tags"), width
+        else:
+            vectors = "graph" if feature.from_graph else "text" if feature.is_text else "vectors"
+            yield _group(entity, vectors), width
 
 
 def _group(entity: Entity, kind: str) -> str:

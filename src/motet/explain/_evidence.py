@@ -25,7 +25,7 @@ from motet.explain._attribution import Probe
 from motet.explain._catalogue_tables import TagTable, WordTable, said_titles, updated_titles
 from motet.knowledge import KnowledgeGraph
 from motet.recommend import Moments
-from motet.schema import RegressionTask, Schema
+from motet.schema import Schema
 
 __all__ = ["EvidenceIndex", "InteractionKind", "LastInteraction", "RecentInteractions", "Taste", "rating_of"]
 
@@ -430,7 +430,7 @@ class EvidenceIndex:
 def rating_of(schema: Schema) -> str | None:
     """The task that says how much a user gave an item: the first regression of a column with a range."""
     for name, task in schema.tasks.items():
-        if isinstance(task, RegressionTask) and task.on == "interaction" and task.range is not None:
+        if task.is_number and task.on == "interaction" and math.isfinite(sum(task.bounds or (math.inf,))):
             return name
     return None
 

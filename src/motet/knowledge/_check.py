@@ -70,7 +70,7 @@ def relation_leaks(graph: KnowledgeGraph, data: Dataset) -> list[RelationLeak]:
     found = []
     for name, labels in data.entity_labels.items():
         task = data.schema.tasks[name]
-        if task.on != "item" or task.kind in ("regression", "retrieval"):
+        if task.on != "item" or task.is_number or task.ranks_catalogue:
             continue
         classes = _as_columns(labels.values)
         hidden = {graph.aliases.get(relation, relation) for relation in hide.get(name, ())}

@@ -334,11 +334,7 @@ def hidden_relations(schema: Schema, graph: KnowledgeGraph) -> tuple[str, ...]:
     """
     if schema.knowledge is None:
         return ()
-    vectors = {
-        name
-        for name, feature in schema.features.item.items()
-        if feature.kind == "vector" and feature.source == "knowledge"
-    }
+    vectors = {name for name, feature in schema.features.item.items() if feature.from_graph}
     hidden = {
         relation
         for task, relations in schema.knowledge.hide.items()

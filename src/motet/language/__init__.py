@@ -3,7 +3,7 @@
 from motet.language._as_data import as_data, delimit
 from motet.language._ask import ask_generator
 from motet.language._budget import Budget, BudgetedGenerator, Estimate
-from motet.language._build import build_encoder
+from motet.language._build import build_encoder, register_text_encoder
 from motet.language._build_generator import build_generator
 from motet.language._cache import VectorCache
 from motet.language._cached_generator import CachedGenerator
@@ -76,6 +76,7 @@ __all__ = [
     "redact",
     "redactions",
     "refuse_if_offline",
+    "register_text_encoder",
     "suspicion",
     "text_encoder",
     "without_suspicious",

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
 
 from motet.language._endpoint import EndpointEncoder
 from motet.language._in_use import one_in_use
 from motet.language._onnx import OnnxEncoder
 from motet.language._protocol import TextEncoder
 from motet.language._torch import TorchEncoder
-from motet.schema import LanguageSettings
+from motet.schema import TEXT_ENCODERS, LanguageSettings
 
-__all__ = ["build_encoder"]
+__all__ = ["build_encoder", "register_text_encoder"]
 
 
-def _onnx(settings: LanguageSettings) -> TextEncoder:
+def onnx_encoder(settings: LanguageSettings) -> TextEncoder:
+    """The encoder of ``backend: onnx``."""
     return OnnxEncoder(settings.encoder, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
 
 
-def _torch(settings: LanguageSettings) -> TextEncoder:
+def torch_encoder(settings: LanguageSettings) -> TextEncoder:
+    """The encoder of ``backend: torch``."""
     return TorchEncoder(settings.encoder, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
 
 
-def _endpoint(settings: LanguageSettings) -> TextEncoder:
+def endpoint_encoder(settings: LanguageSettings) -> TextEncoder:
+    """The encoder of ``backend: endpoint``."""
     return EndpointEncoder(
         settings.encoder,
         settings.endpoint or "",
@@ -32,11 +34,15 @@ def _endpoint(settings: LanguageSettings) -> TextEncoder:
     )
 
 
-_BACKENDS: Final[Mapping[str, Callable[[LanguageSettings], TextEncoder]]] = {
-    "onnx": _onnx,
-    "torch": _torch,
-    "endpoint": _endpoint,
-}
+def register_text_encoder(
+    name: str,
+) -> Callable[[Callable[[LanguageSettings], TextEncoder]], Callable[[LanguageSettings], TextEncoder]]:
+    """Add a text encoder, which ``language.backend`` may name; a decorator of what makes it of the settings.
+
+    Raises:
+        SchemaError: If another encoder has the name.
+    """
+    return TEXT_ENCODERS.adder(name)
 
 
 def build_encoder(settings: LanguageSettings) -> TextEncoder:
@@ -54,5 +60,5 @@ def build_encoder(settings: LanguageSettings) -> TextEncoder:
         AssetError: If a packaged model cannot be fetched.
         MissingExtraError: If an optional dependency is missing.
     """
-    encoder = _BACKENDS[settings.backend](settings)
+    encoder = TEXT_ENCODERS[settings.backend](settings)
     return one_in_use(encoder, encoder.settings_key, settings.batch_size)

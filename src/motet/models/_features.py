@@ -6,18 +6,19 @@ an embedding, H width of a first layer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motet.data import Batch, Encoder, Events, Side
-from motet.models._adapters import ADAPTERS
+from motet.data import Batch, Encoder, Events, Layout, Side
+from motet.errors import ModelError
 from motet.models._embedding import EmbeddingTable
 from motet.models._named import NamedModules
-from motet.models._sequence import SEQUENCE_ENCODERS, MeanSequence
-from motet.schema import ENTITIES, Entity, SequenceFeature
+from motet.models._sequence import MeanSequence
+from motet.schema import ENTITIES, Entity
 
 __all__ = ["FactorisedLinear", "FeatureLayer", "Inputs", "Widths"]
 
@@ -130,6 +131,38 @@ class FactorisedLinear(nn.Module):
         return F.linear(item[:, : self.widths.item], self._columns()[1])
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Which of an entity's columns of codes and of numbers some features have."""
+
+    codes: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def of(cls, feature: str, codes: tuple[str, ...], layout: Layout) -> _Places:
+        """Those of one feature."""
+        return cls(
+            tuple(layout.codes.index(part) for part in codes),
+            tuple(i for i, owner in enumerate(layout.number_features) if owner == feature),
+        )
+
+    @classmethod
+    def rest(cls, layout: Layout, taken: Mapping[str, _Places]) -> _Places:
+        """Those of no feature with a layer of its own."""
+        codes = {i for places in taken.values() for i in places.codes}
+        numbers = {i for places in taken.values() for i in places.numbers}
+        return cls(
+            tuple(i for i in range(len(layout.codes)) if i not in codes),
+            tuple(i for i in range(len(layout.numbers)) if i not in numbers),
+        )
+
+
+def _present(layer: nn.Module | None, name: str, what: str) -> nn.Module:
+    if layer is None:
+        raise ModelError(f"the kind of the feature '{name}' gives {what} but no layer for them", "give one")
+    return layer
+
+
 class FeatureLayer(nn.Module):
     """Embeds ids, tags and events, projects vectors, and lays them out beside the numbers.
 
@@ -144,24 +177,48 @@ class FeatureLayer(nn.Module):
         self.table = EmbeddingTable(rows=encoder.table_rows, width=width)
         self._layouts = {entity: encoder.layout(entity) for entity in ENTITIES}
         schema = encoder.schema
+
+        def layer(entity: Entity, name: str) -> nn.Module | None:
+            feature = schema.features.of(entity)[name]
+            return feature.module(name, encoder=encoder, width=width, vector_width=vector_width)
+
         self.adapters = NamedModules()
         for entity in ENTITIES:
             for name in self._layouts[entity].vectors:
-                adapter = ADAPTERS[getattr(schema.features.of(entity)[name], "adapter", "linear")]
-                self.adapters[name] = adapter(inputs=encoder.vector_widths[name], width=vector_width)
+                self.adapters[name] = _present(layer(entity, name), name, "vectors")
         self.sequences = NamedModules()
         self._target_column: dict[str, int] = {}
         for name in self._layouts["user"].sequences:
+            self.sequences[name] = _present(layer("user", name), name, "events")
             feature = schema.features.user[name]
-            assert isinstance(feature, SequenceFeature)  # noqa: S101 (by the layout)
-            self.sequences[name] = SEQUENCE_ENCODERS[feature.encoder](width=width, last=feature.last)
-            if feature.encoder == "target":
-                self._target_column[name] = self._layouts["item"].codes.index(feature.of)
+            if feature.sees_item and feature.history is not None:
+                self._target_column[name] = self._layouts["item"].codes.index(feature.history.of)
+        self.own = NamedModules()
+        self._own: dict[Entity, dict[str, _Places]] = {}
+        for entity in ENTITIES:
+            self._own[entity] = {}
+            for name, parts in encoder.parts(entity).items():
+                if (
+                    parts.texts
+                    or parts.vectors
+                    or parts.events
+                    or parts.tags
+                    or not (parts.codes or parts.numbers)
+                ):
+                    continue
+                if (found := layer(entity, name)) is not None:
+                    self.own[name] = found
+                    self._own[entity][name] = _Places.of(name, parts.codes, self._layouts[entity])
+        self._plain = {entity: _Places.rest(self._layouts[entity], self._own[entity]) for entity in ENTITIES}
         self._hidden = {
             name: (task.on, task.hide) for name, task in schema.tasks.items() if task.on != "interaction"
         }
         self._block_widths = {entity: self._blocks_of(entity, width, vector_width) for entity in ENTITIES}
         self.widths = Widths(*(sum(self._block_widths[entity].values()) for entity in ENTITIES))
+
+    def blocks(self, entity: Entity) -> dict[str, int]:
+        """Width of each block of an entity's inputs, in order, by feature; those in common begin with a dot."""
+        return dict(self._block_widths[entity])
 
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""
@@ -209,17 +266,21 @@ class FeatureLayer(nn.Module):
         """Blocks of input columns by feature name, in the order of ``_blocks_of``."""
         layout = self._layouts[entity]
         blocks: dict[str, Tensor] = {}
+        plain, own = self._plain[entity], self._own[entity]
+        embedded = rows.new_zeros(len(side), 0, rows.shape[1])
         if layout.codes:
             embedded = F.embedding(side.codes, rows)
             if self._hides(entity):
-                blocks |= {name: embedded[:, i] for i, name in enumerate(layout.codes)}
+                blocks |= {layout.codes[i]: embedded[:, i] for i in plain.codes}
+            elif own:
+                blocks[".codes"] = embedded[:, list(plain.codes)].flatten(1)
             else:
-                blocks["codes"] = embedded.flatten(1)
+                blocks[".codes"] = embedded.flatten(1)
         if layout.numbers:
             if self._hides(entity):
-                blocks |= {name: side.numbers[:, i : i + 1] for i, name in enumerate(layout.numbers)}
+                blocks |= {layout.numbers[i]: side.numbers[:, i : i + 1] for i in plain.numbers}
             else:
-                blocks["numbers"] = side.numbers
+                blocks[".numbers"] = side.numbers[:, list(plain.numbers)] if own else side.numbers
         for name in layout.tags:
             tags = side.tags[name]
             blocks[name] = F.embedding_bag(tags.positions, rows, tags.starts, mode="mean")
@@ -233,6 +294,10 @@ class FeatureLayer(nn.Module):
             else:
                 summary = self._summary(name, events, rows)
                 blocks[name] = torch.cat([summary, count], 1)
+        for name, places in own.items():
+            blocks[name] = self.own[name](
+                embedded[:, list(places.codes)], side.numbers[:, list(places.numbers)]
+            )
         return blocks
 
     def _of(self, entity: Entity, block: str) -> str:
@@ -251,15 +316,18 @@ class FeatureLayer(nn.Module):
         return any(on == entity and hide for on, hide in self._hidden.values())
 
     def _blocks_of(self, entity: Entity, width: int, vector_width: int) -> dict[str, int]:
-        layout = self._layouts[entity]
+        layout, plain = self._layouts[entity], self._plain[entity]
         blocks: dict[str, int] = {}
         if self._hides(entity):
-            blocks |= dict.fromkeys(layout.codes, width) | dict.fromkeys(layout.numbers, 1)
+            blocks |= {layout.codes[i]: width for i in plain.codes}
+            blocks |= {layout.numbers[i]: 1 for i in plain.numbers}
         else:
-            blocks |= {"codes": width * len(layout.codes), "numbers": len(layout.numbers)}
+            blocks |= {".codes": width * len(plain.codes), ".numbers": len(plain.numbers)}
         blocks |= dict.fromkeys(layout.tags, width) | dict.fromkeys(layout.vectors, vector_width)
         for name in layout.sequences:
             blocks[name] = 1 if name in self._target_column else width + 1
+        for name in self._own[entity]:
+            blocks[name] = int(self.own[name].out_width)  # type: ignore[arg-type]
         if entity == "interaction":
             blocks |= dict.fromkeys(self._target_column, width)
         return blocks

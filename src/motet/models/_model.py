@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
@@ -17,7 +15,7 @@ from motet.models._dropout import Dropout
 from motet.models._features import FeatureLayer, Inputs, Widths
 from motet.models._named import NamedModules
 from motet.models._table import build_architecture, check_architecture
-from motet.schema import BinaryTask, RegressionTask, Schema, positive_weight
+from motet.schema import Schema
 
 __all__ = ["Model", "Outputs", "build_model"]
 
@@ -153,7 +151,7 @@ def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
 def _build(schema: Schema, encoder: Encoder) -> Model:
     settings = schema.model
     features = FeatureLayer(encoder=encoder, width=settings.width, vector_width=settings.vector_width)
-    towers = [name for name, t in schema.tasks.items() if t.on == "interaction" and t.kind != "retrieval"]
+    towers = [name for name, t in schema.tasks.items() if t.on == "interaction" and not t.ranks_catalogue]
     outputs = {name: output_width(schema, encoder, name) for name in towers}
     on_items = tuple(name for name, t in schema.tasks.items() if t.on == "item")
     shape = Shape(
@@ -176,7 +174,7 @@ def _build(schema: Schema, encoder: Encoder) -> Model:
                 )
             heads[name] = nn.Linear(width, output_width(schema, encoder, name))
     retrieval = None
-    if any(task.kind == "retrieval" for task in schema.tasks.values()):
+    if any(task.ranks_catalogue for task in schema.tasks.values()):
         if not (features.widths.user and features.widths.item):
             raise ModelError("retrieval needs features of users and of items", "add an id feature to each")
         retrieval = TwoTowers(
@@ -194,13 +192,4 @@ def _build(schema: Schema, encoder: Encoder) -> Model:
 
 def link(schema: Schema, encoder: Encoder, task: str, logits: Tensor) -> Tensor:
     """From logits to the label's own scale: probability, number or distribution."""
-    kind = schema.tasks[task]
-    if isinstance(kind, RegressionTask):
-        value = encoder.label_mean[task] + encoder.label_std[task] * logits
-        return value if kind.range is None else value.clamp(*kind.range)
-    if kind.kind == "multiclass":
-        return F.softmax(logits, -1) if logits.dim() > 1 else torch.ones_like(logits)
-    if isinstance(kind, BinaryTask):
-        # weighted positives multiply the odds that the model learns by their weight
-        logits = logits - math.log(positive_weight(kind, encoder.label_mean[task]))
-    return logits.sigmoid()
+    return schema.tasks[task].link(logits, encoder.statistics(task))

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from motet.models._dropout import Dropout
 
 __all__ = [
-    "SEQUENCE_ENCODERS",
     "AttentionSequence",
     "ConvolutionSequence",
+    "LstmSequence",
     "MeanSequence",
     "RecurrentSequence",
     "TargetAttention",
@@ -134,6 +134,8 @@ class TargetAttention(nn.Module):
     Shapes: events [n, L, d], lengths [n], target [B, d], row → n index [B] → [B, d].
     """
 
+    sees_item = True
+
     def __init__(self, *, width: int, last: int) -> None:
         super().__init__()
         self.query = nn.Linear(width, width, bias=False)
@@ -150,16 +152,8 @@ class TargetAttention(nn.Module):
         return torch.bmm(weight[:, None], keys).squeeze(1)
 
 
-class _Lstm(RecurrentSequence):
+class LstmSequence(RecurrentSequence):
+    """A recurrent sequence of LSTM cells."""
+
     def __init__(self, *, width: int, last: int) -> None:
         super().__init__(width=width, last=last, cell="lstm")
-
-
-SEQUENCE_ENCODERS: dict[str, type[nn.Module]] = {
-    "mean": MeanSequence,
-    "gru": RecurrentSequence,
-    "lstm": _Lstm,
-    "cnn": ConvolutionSequence,
-    "attention": AttentionSequence,
-    "target": TargetAttention,
-}

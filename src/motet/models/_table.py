@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -15,19 +16,63 @@ from motet.models.mmoe import Mmoe, MmoeOptions
 from motet.models.ple import Ple, PleOptions
 from motet.models.shared_bottom import SharedBottom, SharedBottomOptions
 from motet.models.single_task import SingleTask, SingleTaskOptions
-from motet.schema import Part, nearest, require_known
+from motet.schema import SEQUENCE_ENCODERS, Part, Registry, nearest, require_known
 
-__all__ = ["ARCHITECTURES", "build_architecture", "check_architecture"]
+__all__ = [
+    "ARCHITECTURES",
+    "build_architecture",
+    "check_architecture",
+    "register_architecture",
+    "register_sequence_encoder",
+]
 
-ARCHITECTURES: dict[str, tuple[type[Any], type[Part]]] = {
-    "linear": (Linear, LinearOptions),
-    "mlp": (Mlp, MlpOptions),
-    "single_task": (SingleTask, SingleTaskOptions),
-    "shared_bottom": (SharedBottom, SharedBottomOptions),
-    "mmoe": (Mmoe, MmoeOptions),
-    "ple": (Ple, PleOptions),
-    "coupled": (Coupled, CoupledOptions),
-}
+A = TypeVar("A", bound=type[Any])
+E = TypeVar("E", bound=type[Any])
+
+ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
+    "architecture",
+    {
+        "linear": (Linear, LinearOptions),
+        "mlp": (Mlp, MlpOptions),
+        "single_task": (SingleTask, SingleTaskOptions),
+        "shared_bottom": (SharedBottom, SharedBottomOptions),
+        "mmoe": (Mmoe, MmoeOptions),
+        "ple": (Ple, PleOptions),
+        "coupled": (Coupled, CoupledOptions),
+    },
+    error=ModelError,
+)
+"""Every architecture by name, with the class of its options."""
+
+
+def register_architecture(name: str, options: type[Part]) -> Callable[[A], A]:
+    """Add an architecture; a decorator of its class.
+
+    Args:
+        name: What ``model.architecture`` calls it.
+        options: What ``model.options`` may say.
+
+    Raises:
+        ModelError: If another architecture has the name.
+    """
+
+    def add(architecture: A) -> A:
+        ARCHITECTURES.register(name, (architecture, options))
+        return architecture
+
+    return add
+
+
+def register_sequence_encoder(name: str) -> Callable[[E], E]:
+    """Add a sequence encoder, which features of kind ``sequence`` may name; a decorator of its class.
+
+    The class is made with ``width`` and ``last``, and takes events [n, L, d] and lengths [n] to [n, d];
+    with ``sees_item = True`` also the scored items [B, d] and each row's place in n [B], to [B, d].
+
+    Raises:
+        SchemaError: If another encoder has the name.
+    """
+    return cast("Callable[[E], E]", SEQUENCE_ENCODERS.adder(name))
 
 
 def check_architecture(name: str, options: dict[str, Any]) -> Part:

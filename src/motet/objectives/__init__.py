@@ -1,7 +1,13 @@
-"""Task losses and how tasks are balanced; tensors only."""
+"""How tasks are balanced; tensors only."""
 
-from motet.objectives._balance import BALANCERS, Balancer, GramianWeights, build_balancer, gramian
-from motet.objectives._losses import sampled_softmax_loss, task_loss
+from motet.objectives._balance import (
+    BALANCERS,
+    Balancer,
+    GramianWeights,
+    build_balancer,
+    gramian,
+    register_balancer,
+)
 
 __all__ = [
     "BALANCERS",
@@ -9,6 +15,5 @@ __all__ = [
     "GramianWeights",
     "build_balancer",
     "gramian",
-    "sampled_softmax_loss",
-    "task_loss",
+    "register_balancer",
 ]

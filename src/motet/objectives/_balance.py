@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from motet.errors import MissingExtraError
-from motet.schema import require_known
+from motet.schema import Registry, require_known
 
 __all__ = [
     "BALANCERS",
@@ -26,7 +26,10 @@ __all__ = [
     "UncertaintyWeights",
     "build_balancer",
     "gramian",
+    "register_balancer",
 ]
+
+B = TypeVar("B", bound=Callable[..., Any])
 
 
 class Balancer(nn.Module, ABC):
@@ -137,12 +140,25 @@ def _upgrad(*, weights: Mapping[str, float]) -> GramianWeights:
     return GramianWeights(weights=weights, weighting=weighting)
 
 
-BALANCERS: dict[str, Callable[..., Any]] = {
-    "equal": EqualWeights,
-    "fixed": FixedWeights,
-    "uncertainty": UncertaintyWeights,
-    "upgrad": _upgrad,
-}
+BALANCERS: Final[Registry[Callable[..., Any]]] = Registry(
+    "balancer",
+    {
+        "equal": EqualWeights,
+        "fixed": FixedWeights,
+        "uncertainty": UncertaintyWeights,
+        "upgrad": _upgrad,
+    },
+)
+"""Every balancer by name; each is called with the weights of the tasks."""
+
+
+def register_balancer(name: str) -> Callable[[B], B]:
+    """Add a balancer, which ``objective.balancer`` may name; a decorator of its class or function.
+
+    Raises:
+        SchemaError: If another balancer has the name.
+    """
+    return cast("Callable[[B], B]", BALANCERS.adder(name))
 
 
 def build_balancer(name: str, weights: Mapping[str, float]) -> Balancer:

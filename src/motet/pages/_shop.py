@@ -169,7 +169,7 @@ async def _built(visit: Visit, caller: Caller, wishes: Wishes) -> dict[str, Any]
 def liking_type(schema: Mapping[str, Any]) -> str:
     """Type of the event that says that somebody likes an item: the first yes-or-no task, else what all know."""
     binary = [
-        task["name"] for task in schema["tasks"] if task["kind"] == "binary" and task.get("on") != "user"
+        task["name"] for task in schema["tasks"] if task["display"] == "chance" and task.get("on") != "user"
     ]
     return "like" if "like" in binary or not binary else str(binary[0])
 

@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 _LONGEST_TEXT: Final = 220
-_RANKABLE: Final = ("binary", "regression", "retrieval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,13 @@ def value_name(field: Mapping[str, Any], value: object, language: str) -> str:
 def rankable(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Tasks that say one number of an item, which can be weighed."""
     known = schema.get("objective") or {}
-    found = [task for task in schema["tasks"] if task.get("in_objective", task["kind"] in _RANKABLE)]
+    found = [task for task in schema["tasks"] if task.get("in_objective", task["display"] != "names")]
     return sorted(found, key=lambda task: task["name"] not in known)
 
 
 def task_label(task: Mapping[str, Any], language: str, schema: Mapping[str, Any]) -> str:
     """What a task is called: what it predicts, or that it is about the best match."""
-    if task["kind"] == "retrieval" and sum(one["kind"] == "retrieval" for one in schema["tasks"]) == 1:
+    if task["display"] == "order" and sum(one["display"] == "order" for one in schema["tasks"]) == 1:
         return say("task.match", language)
     return name_of("task", task["name"], language)
 
@@ -118,25 +117,25 @@ def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language
     """
     made: list[list[Bar]] = [[] for _ in items]
     for voice, task in enumerate(schema["tasks"]):
-        name, kind = task["name"], task["kind"]
+        name, display = task["name"], task["display"]
         values = [item.get("predictions", {}).get(name) for item in items]
-        if kind not in _RANKABLE:
+        if display == "names":
             continue
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        is_scaled = (kind == "regression" and task.get("range") is not None) or kind == "binary"
+        is_scaled = (display == "number" and task.get("range") is not None) or display == "chance"
         if not numbers or (len(items) == 1 and not is_scaled):
             continue  # one number without a scale says nothing
-        low, high = _span(kind, task.get("range"), numbers)
+        low, high = _span(display, task.get("range"), numbers)
         for row, value in zip(made, values, strict=True):
             if isinstance(value, int | float):
                 share = min(1.0, max(0.0, (float(value) - low) / (high - low)))
-                is_share = kind != "regression" and low >= 0 and high <= 1
+                is_share = display != "number" and low >= 0 and high <= 1
                 text = (
                     f"{100 * value:.0f} %"
-                    if kind == "binary" and is_share
+                    if display == "chance" and is_share
                     else number(round(float(value), 2))
                 )
-                if kind == "retrieval":
+                if display == "order":
                     text = ""  # its number says nothing by itself: only the order does
                 row.append(Bar(name, task_label(task, language, schema), share, text, voice % 6))
     return made
@@ -146,26 +145,26 @@ def labels_told(labels: Mapping[str, float] | None, schema: Mapping[str, Any], l
     """Outcomes of an event in few words: numbers as they are, what is yes or no only where it is yes.
 
     Example:
-        >>> tasks = [{"name": "like", "kind": "binary"}, {"name": "rating", "kind": "regression"}]
+        >>> tasks = [{"name": "like", "display": "chance"}, {"name": "rating", "display": "number"}]
         >>> labels_told({"like": 0.0, "rating": 2.0}, {"tasks": tasks}, "en")
         ['Rating 2']
     """
     found = []
     for task in schema["tasks"]:
         value = (labels or {}).get(task["name"])
-        if value is None or task["kind"] not in ("binary", "regression"):
+        if value is None or task["display"] not in ("chance", "number"):
             continue
-        if task["kind"] == "regression":
+        if task["display"] == "number":
             found.append(f"{task_label(task, language, schema)} {number(value)}")
         elif value > 0:
             found.append(task_label(task, language, schema))
     return found
 
 
-def _span(kind: str, given: Sequence[float] | None, numbers: Sequence[float]) -> tuple[float, float]:
+def _span(display: str, given: Sequence[float] | None, numbers: Sequence[float]) -> tuple[float, float]:
     if given is not None and len(given) == 2 and given[0] < given[1]:
         return float(given[0]), float(given[1])
-    if kind == "binary" and min(numbers) >= 0 and max(numbers) <= 1:
+    if display == "chance" and min(numbers) >= 0 and max(numbers) <= 1:
         return 0.0, 1.0
     low, high = min(numbers), max(numbers)
     if high - low < 1e-12:

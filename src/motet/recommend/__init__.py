@@ -26,9 +26,11 @@ from motet.recommend._rerank._rules import AnyRule, Boost, Bury, Cap, Fresh, Pin
 from motet.recommend._rerank._trace import Step
 from motet.recommend._retrieve import Retrieved, Retriever
 from motet.recommend._sources._source import Ask, CandidateSource
+from motet.recommend._sources._standard import CANDIDATE_SOURCES, register_candidate_source
 from motet.recommend._sources._vector_index import VectorIndex
 
 __all__ = [
+    "CANDIDATE_SOURCES",
     "Added",
     "AllOf",
     "AnyFilter",
@@ -78,4 +80,5 @@ __all__ = [
     "read_filter",
     "read_query",
     "recommend_by_text",
+    "register_candidate_source",
 ]

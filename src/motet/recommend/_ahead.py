@@ -60,7 +60,7 @@ def item_side(
 
 def attends(data: Dataset) -> bool:
     """Whether a sequence of the user looks at the item in question, so that little can be done ahead."""
-    return any(f.kind == "sequence" and f.encoder == "target" for f in data.schema.features.user.values())
+    return any(f.sees_item for f in data.schema.features.user.values())
 
 
 class ItemsAhead:
@@ -134,7 +134,7 @@ class ItemsAhead:
                 vectors, bias = side.retrieval
                 query = self.model.retrieval.user(inputs.user[:1])[0]
                 score = torch.addmv(bias.index_select(0, at), vectors.index_select(0, at), query)
-                found |= {name: score for name, task in schema.tasks.items() if task.kind == "retrieval"}
+                found |= {name: score for name, task in schema.tasks.items() if task.ranks_catalogue}
             return found
 
     def user_vector(

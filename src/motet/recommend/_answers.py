@@ -33,18 +33,10 @@ def task_columns(
     for task, kind in schema.tasks.items():
         if task not in values:
             continue
-        found, name = values[task], _free(task, names)
-        if kind.kind not in ("multiclass", "multilabel"):
-            columns.append(pl.Series(name, found))
-            continue
-        found = found.reshape(len(found), -1)
-        classes = np.asarray(encoder.classes[task], object)
-        if kind.kind == "multiclass":
-            columns.append(pl.Series(name, classes[found.argmax(1)].tolist(), dtype=pl.String))
-            columns.append(pl.Series(_free(f"{name}_probability", names), found.max(1)))
-        else:
-            labels = [classes[row > 0.5].tolist() for row in found]
-            columns.append(pl.Series(name, labels, dtype=pl.List(pl.String)))
+        name = ""
+        for ending, column in kind.answer_columns(values[task], encoder.classes.get(task, ())):
+            name = _free(f"{name}{ending}" if name else f"{task}{ending}", names)
+            columns.append(column.alias(name))
     return columns
 
 

@@ -102,8 +102,7 @@ class MeaningIndex:
             DataError: If the items have no such feature.
         """
         names = data.encoder.layout("item").vectors
-        kind = data.schema.features.item[feature].kind if feature in names else None
-        if kind != "text":
+        if feature not in names or not data.schema.features.item[feature].is_text:
             raise DataError(
                 f"'{feature}' is no text feature of the items", f"name one of {', '.join(names) or 'none'}"
             )

@@ -57,11 +57,7 @@ class Spread:
 
 def rankable_tasks(schema: Schema) -> list[str]:
     """Tasks that say one number of an item for a user."""
-    return [
-        name
-        for name, task in schema.tasks.items()
-        if task.on != "user" and task.kind in ("retrieval", "binary", "regression")
-    ]
+    return [name for name, task in schema.tasks.items() if task.on != "user" and task.ranks]
 
 
 def check_objective(objective: Objective, schema: Schema) -> None:

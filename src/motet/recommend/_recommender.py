@@ -122,8 +122,7 @@ class Recommender:
         if k < 1:
             raise DataError(f"k is {k}", "ask for at least one item")
         by = self._ranking_task(by)
-        task = self.schema.tasks[by]
-        keep_seen = keep_seen or (task.kind == "retrieval" and task.repeats)
+        keep_seen = keep_seen or self.schema.tasks[by].offers_again
         if not isinstance(users, pl.DataFrame):
             users = pl.DataFrame(
                 {user_key: pl.Series([None if u is None else str(u) for u in users], dtype=pl.String)}
@@ -265,9 +264,9 @@ class Recommender:
                 user_vectors = outputs.user_vectors[batch.user_of_row]
                 item_vectors = outputs.item_vectors[batch.item_of_row]
                 score = (user_vectors * item_vectors).sum(1) + outputs.item_bias[batch.item_of_row]
-                found |= {n: score for n, t in self.schema.tasks.items() if t.kind == "retrieval"}
+                found |= {n: score for n, t in self.schema.tasks.items() if t.ranks_catalogue}
             for task, values in found.items():
-                if linked and self.schema.tasks[task].kind != "retrieval":
+                if linked and not self.schema.tasks[task].ranks_catalogue:
                     values = link(self.schema, self.bundle.data.encoder, task, values)  # noqa: PLW2901
                 columns.setdefault(task, []).append(values.numpy())
         return {task: np.concatenate(parts) for task, parts in columns.items()}
@@ -289,13 +288,9 @@ class Recommender:
         return keys.user
 
     def _ranking_task(self, by: str | None) -> str:
-        rankable = [
-            n
-            for n, t in self.schema.tasks.items()
-            if t.on == "interaction" and t.kind in ("retrieval", "binary", "regression")
-        ]
+        rankable = [n for n, t in self.schema.tasks.items() if t.on == "interaction" and t.ranks]
         if by is None:
-            retrieval = [n for n in rankable if self.schema.tasks[n].kind == "retrieval"]
+            retrieval = [n for n in rankable if self.schema.tasks[n].ranks_catalogue]
             if not rankable:
                 raise DataError(
                     f"the schema '{self.schema.name}' has no task to rank by",
@@ -337,7 +332,7 @@ class Recommender:
         """Score of every item of the bundle for each user, [U, I]."""
         items = np.arange(len(self.bundle.data.items), dtype=np.int32)
         scores = np.empty((len(users), len(items)), np.float32)
-        retrieval = self.schema.tasks[by].kind == "retrieval"
+        retrieval = self.schema.tasks[by].ranks_catalogue
         key = self.schema.keys.scenario
         moment = pl.DataFrame({key or "": [scenario] * len(items)}, schema={key or "": pl.String})
         for place, user in enumerate(users):

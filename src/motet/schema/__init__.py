@@ -1,25 +1,32 @@
 """What the data and the tasks are, in one typed file; YAML in and out."""
 
-from motet.schema._base import Part, nearest, require_known
+import importlib
+import typing
+
+from motet.schema._base import Part, in_order, nearest, require_known
 from motet.schema._catalogue import CatalogueSettings
 from motet.schema._explain import ExplainSettings
-from motet.schema._expressions import expression_columns, parse_expression
+from motet.schema._expressions import check_expression, expression_columns, parse_expression
 from motet.schema._features import (
     AnyFeature,
-    CategoricalFeature,
+    Cells,
+    ColumnSink,
+    EventSettings,
     Feature,
-    IdFeature,
-    NumericFeature,
-    SequenceFeature,
-    TagsFeature,
-    TextFeature,
-    TimeFeature,
-    VectorFeature,
+    Parts,
     template_fields,
 )
 from motet.schema._knowledge import KnowledgeSettings
 from motet.schema._predictor import EntityPredictor, Predictor
 from motet.schema._progress import Progress, silent
+from motet.schema._registry import (
+    FEATURE_KINDS,
+    SEQUENCE_ENCODERS,
+    TASK_KINDS,
+    TEXT_ENCODERS,
+    Registry,
+    register_kind,
+)
 from motet.schema._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from motet.schema._settings import (
     CleanSettings,
@@ -29,33 +36,51 @@ from motet.schema._settings import (
     SplitSettings,
     TrainingSettings,
 )
-from motet.schema._tasks import (
-    AnyTask,
-    BinaryTask,
-    MulticlassTask,
-    MultilabelTask,
-    RegressionTask,
-    RetrievalTask,
-    Task,
-    positive_weight,
-)
+from motet.schema._tasks import AnyTask, LabelSink, LabelStatistics, Task, TaskText
+
+if typing.TYPE_CHECKING:  # the kinds are reached by name; see __getattr__
+    from motet.kinds import (
+        BinaryTask,
+        CategoricalFeature,
+        IdFeature,
+        MulticlassTask,
+        MultilabelTask,
+        NumericFeature,
+        RegressionTask,
+        RetrievalTask,
+        SequenceFeature,
+        TagsFeature,
+        TextFeature,
+        TimeFeature,
+        VectorFeature,
+        positive_weight,
+    )
 
 __all__ = [
     "ENTITIES",
+    "FEATURE_KINDS",
+    "SEQUENCE_ENCODERS",
+    "TASK_KINDS",
+    "TEXT_ENCODERS",
     "AnyFeature",
     "AnyTask",
     "BinaryTask",
     "CatalogueSettings",
     "CategoricalFeature",
+    "Cells",
     "CleanSettings",
+    "ColumnSink",
     "Entity",
     "EntityPredictor",
+    "EventSettings",
     "ExplainSettings",
     "Feature",
     "Features",
     "IdFeature",
     "Keys",
     "KnowledgeSettings",
+    "LabelSink",
+    "LabelStatistics",
     "LanguageSettings",
     "ModelSettings",
     "MulticlassTask",
@@ -63,8 +88,10 @@ __all__ = [
     "NumericFeature",
     "ObjectiveSettings",
     "Part",
+    "Parts",
     "Predictor",
     "Progress",
+    "Registry",
     "RegressionTask",
     "RetrievalTask",
     "Schema",
@@ -73,16 +100,34 @@ __all__ = [
     "Tables",
     "TagsFeature",
     "Task",
+    "TaskText",
     "TextFeature",
     "TimeFeature",
     "TrainingSettings",
     "VectorFeature",
+    "check_expression",
     "expression_columns",
+    "in_order",
     "nearest",
     "parse_expression",
     "positive_weight",
+    "register_kind",
     "require_known",
     "silent",
     "table_of",
     "template_fields",
 ]
+
+_OF_KINDS = (
+    *("BinaryTask", "CategoricalFeature", "IdFeature", "MulticlassTask", "MultilabelTask", "NumericFeature"),
+    *("RegressionTask", "RetrievalTask", "SequenceFeature", "TagsFeature", "TextFeature", "TimeFeature"),
+    *("VectorFeature", "positive_weight"),
+)
+
+
+def __getattr__(name: str) -> typing.Any:
+    """The built-in kinds under the names they have here too, imported when they are asked for."""
+    if name in _OF_KINDS:
+        found = globals()[name] = getattr(importlib.import_module("motet.kinds"), name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,175 +1,232 @@
-"""Feature kinds: what a column means and how it enters the model."""
+"""What every feature kind is: what a column means and how it enters the model.
+
+The kinds themselves are in :mod:`motet.kinds`, one file each; they are reached by name through
+:data:`FEATURE_KINDS`, so that a kind from elsewhere is used like those of motet.
+"""
 
 from __future__ import annotations
 
 import string
-from typing import Annotated, Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import BeforeValidator, SerializeAsAny
 
-from motet.schema._base import Part, in_order
-from motet.schema._expressions import check_expression
+from motet.schema._base import Part
+from motet.schema._registry import FEATURE_KINDS, part_of_kind
 
-__all__ = [
-    "AnyFeature",
-    "CategoricalFeature",
-    "Feature",
-    "IdFeature",
-    "NumericFeature",
-    "SequenceFeature",
-    "TagsFeature",
-    "TextFeature",
-    "TimeFeature",
-    "VectorFeature",
-    "template_fields",
-]
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from motet.schema._schema import Entity, Schema
+
+__all__ = ["AnyFeature", "Cells", "ColumnSink", "EventSettings", "Feature", "Parts", "template_fields"]
+
+Cells = Literal["words", "number", "time", "other"]
+"""What the cells of a column are read as: words, in which 007 is not 7; numbers; times; or as they are."""
 
 
-class Feature(Part):
-    """What all feature kinds share.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The encoded columns that a feature gives, by name.
+
+    A feature with one column of a form calls it by its own name; texts, vectors and events always.
+
+    Attributes:
+        codes: Words with a row each in the one embedding table.
+        numbers: Scaled numbers; where training rows lack some, an indicator comes beside each.
+        tags: Sets of words.
+        texts: Texts, of which a language model makes vectors.
+        vectors: Dense vectors of fixed width.
+        events: What the user did before.
+    """
+
+    codes: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventSettings:
+    """What a feature of the user's events is made of.
+
+    Attributes:
+        of: The item feature that stands for each event.
+        last: Events that are kept, counted from the most recent.
+        where: Which interactions count, as an SQL expression; all when left out.
+    """
+
+    of: str
+    last: int
+    where: str | None
+
+
+class ColumnSink(Protocol):
+    """Takes in what a feature reads from a chunk of its table; each part once a chunk, n rows each."""
+
+    def words(self, part: str, cells: pl.Series) -> None:
+        """One word a row, for ``codes``."""
+        ...
+
+    def numbers(self, part: str, values: NDArray[Any]) -> None:
+        """One number a row, NaN where missing, for ``numbers``."""
+        ...
+
+    def tags(self, part: str, lists: pl.Series) -> None:
+        """A list of words a row, for ``tags``."""
+        ...
+
+    def texts(self, part: str, texts: pl.Series) -> None:
+        """One text a row, for ``texts``."""
+        ...
+
+    def vectors(self, part: str, cells: pl.Series | None) -> None:
+        """A list of numbers a row, for ``vectors``; None where vectors come from elsewhere."""
+        ...
+
+
+class Feature(Part, ABC):
+    """What all feature kinds share: their settings, and what motet asks of a kind.
+
+    A kind is a class with a field ``kind`` that has its name as default, further settings, and the
+    methods below; what has a default here need not be defined.
 
     Attributes:
         column: The column it is read from; the feature's own name when left out.
     """
 
     column: str | None = None
+    kind: str
 
+    cells: ClassVar[Cells] = "words"
+    """What its columns are read as."""
+    is_id: ClassVar[bool] = False
+    """Whether its words are identities, which training drops at random and new rows do not have."""
+    is_event: ClassVar[bool] = False
+    """Whether its words may stand for the events of a history."""
+    is_text: ClassVar[bool] = False
+    """Whether a language model makes its vectors."""
+    catalogue: ClassVar[Literal["tags", "category", "number", "text", "guess", "hidden"]] = "guess"
+    """How its columns are shown in the catalogue; ``guess`` looks at the values, ``hidden`` does not show them."""
 
-class IdFeature(Feature):
-    """An identifier with one embedding each; dropped at random in training (``model.id_dropout``).
+    @abstractmethod
+    def parts(self, name: str) -> Parts:
+        """The encoded columns that the feature of this name gives."""
 
-    Attributes:
-        min_count: Training rows an id needs before it gets its own embedding; rarer is "unknown".
-    """
+    @abstractmethod
+    def read(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        column: Callable[[pl.DataFrame, str], pl.Series],
+        sink: ColumnSink,
+    ) -> None:
+        """Read a chunk of prepared rows into the feature's parts.
 
-    kind: Literal["id"] = "id"
-    min_count: int = Field(1, ge=1)
+        Args:
+            name: Of the feature.
+            frame: The rows.
+            column: Gets a column by name; one that may be missing is then full of nulls.
+            sink: Takes the parts.
 
+        Raises:
+            DataError: If a column is missing, or is not of this kind.
+        """
 
-class CategoricalFeature(Feature):
-    """One of a set of values; ``min_count`` as for an id."""
+    def columns(self, name: str) -> list[str]:
+        """Columns of the entity's own table that the feature of this name reads."""
+        return [self.column or name]
 
-    kind: Literal["categorical"] = "categorical"
-    min_count: int = Field(1, ge=1)
+    def check(self, name: str, entity: Entity, schema: Schema) -> None:
+        """Raise :class:`~motet.errors.SchemaError` if the feature does not fit the rest of the schema."""
 
+    def shown_as(self) -> str:
+        """How its columns are shown in the catalogue: :attr:`catalogue`, unless its settings say otherwise."""
+        return self.catalogue
 
-class NumericFeature(Feature):
-    """A number; missing values become the mean, with an indicator beside them.
+    def module(self, name: str, *, encoder: Any, width: int, vector_width: int) -> nn.Module | None:
+        """The layer that takes its parts in; None to take codes, numbers and tags as all features do.
 
-    Attributes:
-        scale: ``standard`` (x−μ)/σ, ``log`` the same of sign(x)·log(1+|x|), ``quantile`` the
-            normal score of the empirical rank, ``none`` as it is. Fitted on training rows.
-        range: Lowest and highest valid value; values outside count as missing, and are counted.
-    """
+        A kind of texts or vectors gives a layer [n, D] → [n, vector_width]; a kind of events one of
+        the shapes of :mod:`motet.models` sequences. A layer over codes and numbers is called with
+        the embedded codes [n, C, d] and the numbers [n, M], and gives [n, ``out_width``], an
+        attribute it has.
 
-    kind: Literal["numeric"] = "numeric"
-    scale: Literal["standard", "log", "quantile", "none"] = "standard"
-    range: Annotated[tuple[float, float], AfterValidator(in_order)] | None = None
+        Args:
+            name: Of the feature.
+            encoder: The fitted :class:`~motet.data.Encoder`, with the widths of vectors.
+            width: Width d of an embedding.
+            vector_width: Width that vectors are projected to.
+        """
+        return None
 
+    @property
+    def history(self) -> EventSettings | None:
+        """What the feature's events are made of, for a kind of events."""
+        return None
 
-class TagsFeature(Feature):
-    """A set of values in one cell: a list column, or text with a separator.
+    @property
+    def sees_item(self) -> bool:
+        """Whether its layer looks at the item in question, so that little can be computed ahead."""
+        return False
 
-    Attributes:
-        separator: What divides the values of a text cell.
-        words: Take the words of a text as tags, in lower case and without punctuation, instead:
-            1 for single words, 2 for pairs of neighbours as well; 0 turns it off.
-        min_count: Training rows a tag needs before it gets its own embedding.
-    """
+    @property
+    def from_graph(self) -> bool:
+        """Whether its vectors are those of the knowledge graph, so that no column holds them."""
+        return False
 
-    kind: Literal["tags"] = "tags"
-    separator: str = Field("|", min_length=1)
-    words: int = Field(0, ge=0, le=2)
-    min_count: int = Field(1, ge=1)
+    @property
+    def side_fields(self) -> list[str]:
+        """Fields of users and items, such as ``item.title``, that a feature of the interaction joins."""
+        return []
 
+    @property
+    def fewest_rows(self) -> int:
+        """Training rows that a word needs before it gets an embedding of its own."""
+        return 1
 
-class TimeFeature(Feature):
-    """A point in time, seen as hour, weekday and season on circles, and as a trend."""
+    @property
+    def scaling(self) -> Literal["standard", "log", "quantile", "none"]:
+        """How its numbers are scaled; see :class:`motet.kinds.numeric.NumericFeature`."""
+        return "standard"
 
-    kind: Literal["time"] = "time"
+    @property
+    def whitened(self) -> int:
+        """Width of its vectors after whitening; 0 leaves them as they are."""
+        return 0
 
+    @property
+    def cell_separator(self) -> str | None:
+        """What divides several values in one cell of text."""
+        return None
 
-class TextFeature(Feature):
-    """Text, seen through a frozen language model.
+    def valid_range(self, column: str) -> tuple[float, float] | None:
+        """Lowest and highest valid number of one of its columns; others are taken as missing."""
+        return None
 
-    Attributes:
-        template: How columns make one text, ``"{title} [SEP] {about}"``; a feature of the
-            interaction may also name ``{user.column}`` and ``{item.column}``. Empty fields
-            drop out together with their separator.
-        whiten: Width after PCA whitening fitted on training rows; 0 leaves vectors as they are.
-        adapter: ``linear`` projection, or ``mixture`` of adapters (UniSRec, Hou et al. 2022, eq. 2–3).
-    """
-
-    kind: Literal["text"] = "text"
-    template: str | None = None
-    whiten: int = Field(0, ge=0)
-    adapter: Literal["linear", "mixture"] = "linear"
-
-    @field_validator("template")
     @classmethod
-    def _template_parses(cls, value: str | None) -> str | None:
-        cure = 'Cure: write column names in braces and nothing else there, such as "{title} ({year})"'
-        try:
-            fields = [] if value is None else [f for f in string.Formatter().parse(value) if f[1] is not None]
-        except ValueError as error:
-            raise ValueError(f"the template {value!r} does not parse ({error}). {cure}") from None
-        if value is not None and not fields:
-            raise ValueError(f"the template {value!r} names no column. {cure}")
-        for _, name, form, conversion in fields:
-            if not name or form or conversion:
-                raise ValueError(f"the template {value!r} holds {{{name}}} with a format, or no name. {cure}")
-        return value
+    def guess(cls, column: str, values: pl.Series) -> dict[str, Any] | None:
+        """The settings of a feature of this kind if a column looks like one; asked of kinds from elsewhere.
+
+        Args:
+            column: Its name.
+            values: A sample of its values.
+        """
+        return None
 
 
-class VectorFeature(Feature):
-    """A dense vector of fixed width; ``whiten`` and ``adapter`` as for text.
-
-    Attributes:
-        source: A list ``column`` of the table, or the ``knowledge`` graph, whose vectors of the items
-            are made as ``knowledge.vectors`` says.
-    """
-
-    kind: Literal["vector"] = "vector"
-    source: Literal["column", "knowledge"] = "column"
-    whiten: int = Field(0, ge=0)
-    adapter: Literal["linear", "mixture"] = "linear"
+def _feature(value: Any) -> Any:
+    return part_of_kind(value, FEATURE_KINDS)
 
 
-class SequenceFeature(Feature):
-    """What the user did strictly before the moment of prediction, oldest first.
-
-    Attributes:
-        of: The item feature (kind id or categorical) that stands for each event.
-        last: How many events are kept, counted from the most recent.
-        where: Which interactions count, as an SQL expression; all when left out.
-        encoder: How the events become one vector; ``target`` attends from the scored item
-            (DIN, Zhou et al. 2018), ``attention`` is causal self-attention (SASRec, Kang &
-            McAuley 2018).
-    """
-
-    kind: Literal["sequence"] = "sequence"
-    of: str
-    last: int = Field(50, ge=1, le=1000)
-    where: str | None = None
-    encoder: Literal["mean", "gru", "lstm", "cnn", "attention", "target"] = "mean"
-
-    @field_validator("where")
-    @classmethod
-    def _where_parses(cls, value: str | None) -> str | None:
-        return check_expression(value, "where") if value is not None else None
-
-
-AnyFeature = Annotated[
-    IdFeature
-    | CategoricalFeature
-    | NumericFeature
-    | TagsFeature
-    | TimeFeature
-    | TextFeature
-    | VectorFeature
-    | SequenceFeature,
-    Field(discriminator="kind"),
-]
+AnyFeature = Annotated[SerializeAsAny[Feature], BeforeValidator(_feature)]
 
 
 def expand_short_form(value: Any) -> Any:

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from motet.errors import SchemaError
 from motet.schema._base import Part, nearest
+from motet.schema._registry import FEATURE_KINDS, TASK_KINDS
 
 __all__ = ["mistake"]
 
@@ -20,7 +21,7 @@ def mistake(error: ValidationError, source: str) -> SchemaError:
     found = error.errors(include_url=False)
     # a misspelt name says more than the name that is missing because of it
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-    place = ".".join(str(step) for step in first["loc"] if not _is_union_tag(step, first["loc"]))
+    place = ".".join(str(step) for step in first["loc"])
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -42,13 +43,8 @@ def mistake(error: ValidationError, source: str) -> SchemaError:
     return SchemaError(f"{where}{problem}{more}", cure or "mend the value")
 
 
-def _is_union_tag(step: int | str, loc: tuple[int | str, ...]) -> bool:
-    position = loc.index(step)
-    return (loc[0] == "features" and position == 3) or (loc[0] == "tasks" and position == 2)
-
-
 def _option_names() -> set[str]:
-    names: set[str] = set()
+    names = {name for kinds in (FEATURE_KINDS, TASK_KINDS) for k in kinds for name in kinds[k].model_fields}
     parts: list[type[Part]] = [Part]
     while parts:
         part = parts.pop()

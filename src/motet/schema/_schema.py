@@ -18,11 +18,8 @@ from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import check_expression, expression_columns
 from motet.schema._features import (
     AnyFeature,
-    SequenceFeature,
-    TextFeature,
-    VectorFeature,
+    Feature,
     expand_short_form,
-    template_fields,
 )
 from motet.schema._knowledge import KnowledgeSettings
 from motet.schema._mistakes import mistake
@@ -35,7 +32,7 @@ from motet.schema._settings import (
     SplitSettings,
     TrainingSettings,
 )
-from motet.schema._tasks import AnyTask, BinaryTask
+from motet.schema._tasks import AnyTask, Task
 from motet.schema._yaml import read_yaml, write_yaml
 
 __all__ = ["ENTITIES", "Entity", "Features", "Keys", "Schema", "Tables", "table_of"]
@@ -118,12 +115,12 @@ class Features(Part):
             return {name: expand_short_form(feature) for name, feature in value.items()}
         return value
 
-    def of(self, entity: Entity) -> Mapping[str, AnyFeature]:
+    def of(self, entity: Entity) -> Mapping[str, Feature]:
         """The features of one entity, by name, in schema order."""
-        features: Mapping[str, AnyFeature] = getattr(self, entity)
+        features: Mapping[str, Feature] = getattr(self, entity)
         return features
 
-    def all(self) -> Iterator[tuple[Entity, str, AnyFeature]]:
+    def all(self) -> Iterator[tuple[Entity, str, Feature]]:
         """Every feature with its entity and name."""
         for entity in ENTITIES:
             for name, feature in self.of(entity).items():
@@ -201,25 +198,7 @@ class Schema(Part):
             homes[name] = where
             if entity != "interaction" and getattr(self.keys, entity) is None:
                 raise SchemaError(f"{where} needs keys.{entity}", f"name the {entity} key column")
-            if isinstance(feature, SequenceFeature):
-                self._check_sequence(entity, where, feature)
-            if isinstance(feature, TextFeature) and entity != "interaction":
-                for field in template_fields(feature.template or ""):
-                    if field.startswith(("user.", "item.")):
-                        raise SchemaError(
-                            f"{where}: the template names {{{field}}}",
-                            "only a text feature of the interaction may join users and items",
-                        )
-
-    def _check_sequence(self, entity: str, where: str, feature: SequenceFeature) -> None:
-        if entity != "user":
-            raise SchemaError(f"{where}: a sequence is a feature of the user", "move it to features.user")
-        if not (self.keys.time and self.keys.item):
-            raise SchemaError(f"{where}: a sequence needs keys.time and keys.item", "name both")
-        require_known(feature.of, self.features.item, f"{where}: the item feature")
-        kind = self.features.item[feature.of].kind
-        if kind not in ("id", "categorical"):
-            raise SchemaError(f"{where}: 'of: {feature.of}' is {kind}", "choose an id or a category")
+            feature.check(name, entity, self)
 
     def _check_tasks(self) -> None:
         for name, task in self.tasks.items():
@@ -227,12 +206,11 @@ class Schema(Part):
             _check_name(where, name)
             if task.on != "interaction" and getattr(self.keys, task.on) is None:
                 raise SchemaError(f"{where}: 'on: {task.on}' needs keys.{task.on}", "name the key column")
-            if task.kind == "retrieval" and not (self.keys.user and self.keys.item):
-                raise SchemaError(f"{where}: retrieval needs keys.user and keys.item", "name both")
+            task.check(name, self)
             if task.after is not None:
                 require_known(task.after, self.tasks, f"{where}.after: the task")
                 first = self.tasks[task.after]
-                if not isinstance(first, BinaryTask) or first.on != task.on or task.after == name:
+                if not first.is_chance or first.on != task.on or task.after == name:
                     raise SchemaError(
                         f"{where}.after: '{task.after}' is not another binary task on the same {task.on}",
                         "name a binary task that must happen first",
@@ -270,8 +248,8 @@ class Schema(Part):
                     f"which gives away task '{task_name}'",
                     "name a column that is known before the label is",
                 )
-        for name, feature in self.features.of(task.on).items():
-            if name in task.hide or feature.kind == "sequence":
+        for name in self.features.of(task.on):
+            if name in task.hide:
                 continue
             columns = set(self.feature_columns(task.on, name))
             sources = {c for column in columns for c in self._source_columns(f'"{column}"', task.on)}
@@ -293,18 +271,6 @@ class Schema(Part):
             raise SchemaError("split.hold_out_items needs keys.item", "name it, or leave it at 0")
 
     def _check_knowledge(self) -> None:
-        for entity, name, feature in self.features.all():
-            if not isinstance(feature, VectorFeature) or feature.source != "knowledge":
-                continue
-            where = f"features.{entity}.{name}"
-            if entity != "item" or feature.whiten or feature.column is not None:
-                raise SchemaError(
-                    f"{where}: vectors of the knowledge graph are a feature of the item, with neither "
-                    "'column' nor 'whiten'",
-                    "move it to features.item; knowledge.width says how wide they are",
-                )
-            if self.knowledge is None or self.knowledge.vectors == "none":
-                raise SchemaError(f"{where} needs knowledge.vectors", "say 'knowledge: {vectors: transe}'")
         if self.knowledge is None:
             return
         if self.keys.item is None:
@@ -323,14 +289,7 @@ class Schema(Part):
 
     def feature_columns(self, entity: Entity, name: str) -> list[str]:
         """Columns of the entity's own table that a feature reads."""
-        feature = self.features.of(entity)[name]
-        if isinstance(feature, SequenceFeature):
-            return []
-        if isinstance(feature, VectorFeature) and feature.source == "knowledge":
-            return []
-        if isinstance(feature, TextFeature) and feature.template is not None:
-            return [f for f in template_fields(feature.template) if not f.startswith(("user.", "item."))]
-        return [feature.column or name]
+        return self.features.of(entity)[name].columns(name)
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Schema:
@@ -416,7 +375,7 @@ def table_of(entity: Entity) -> Literal["users", "items", "interactions"]:
     return tables[entity]
 
 
-def _written(part: AnyFeature | AnyTask) -> dict[str, Any]:
+def _written(part: Feature | Task) -> dict[str, Any]:
     """A feature or task with its kind first and only what differs from the defaults."""
     return {"kind": part.kind} | part.model_dump(mode="json", exclude_defaults=True)
 

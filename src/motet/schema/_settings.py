@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from motet.schema._base import Part
+from motet.schema._base import Part, nearest
+from motet.schema._registry import TEXT_ENCODERS
 
 __all__ = [
     "CleanSettings",
@@ -92,7 +93,7 @@ class LanguageSettings(Part):
     """
 
     encoder: str = "all-MiniLM-L6-v2"
-    backend: Literal["onnx", "torch", "endpoint"] = "onnx"
+    backend: str = "onnx"
     endpoint: str | None = None
     max_tokens: int = Field(128, ge=8, le=8192)
     batch_size: int = Field(64, ge=1, le=4096)
@@ -100,6 +101,13 @@ class LanguageSettings(Part):
     generator_backend: Literal["local", "endpoint"] = "local"
     generator_endpoint: str | None = None
     generator_seconds: float = Field(60.0, ge=0)
+
+    @field_validator("backend")
+    @classmethod
+    def _backend_is_known(cls, value: str) -> str:
+        if value not in TEXT_ENCODERS:
+            raise ValueError(f"the backend '{value}' is not known. Cure: {nearest(value, TEXT_ENCODERS)}")
+        return value
 
     @model_validator(mode="after")
     def _endpoint_has_an_address(self) -> LanguageSettings:

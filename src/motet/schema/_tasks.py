@@ -1,28 +1,92 @@
-"""Task kinds: what is predicted, from which label, on what."""
+"""What every task kind is: what is predicted, from which label, on what.
+
+The kinds themselves are in :mod:`motet.kinds`, one file each; they are reached by name through
+:data:`TASK_KINDS`, so that a kind from elsewhere is used like those of motet.
+
+Legend of shapes: B rows of a batch, N rows, K classes or labels of a task.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from motet.schema._base import Part, in_order
-from motet.schema._expressions import check_expression
+from motet.schema._base import Part
+from motet.schema._registry import TASK_KINDS, part_of_kind
 
-__all__ = [
-    "AnyTask",
-    "BinaryTask",
-    "MulticlassTask",
-    "MultilabelTask",
-    "RegressionTask",
-    "RetrievalTask",
-    "Task",
-    "positive_weight",
-]
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from motet.schema._schema import Schema
+
+__all__ = ["AnyTask", "LabelSink", "LabelStatistics", "Task", "TaskText"]
 
 
-class Task(Part):
-    """What all tasks share.
+@dataclass(frozen=True, slots=True)
+class LabelStatistics:
+    """What is known of the training labels of a task.
+
+    Attributes:
+        mean: Their mean; the rate of a label of 0 and 1.
+        std: Their standard deviation, > 0.
+        classes: Names of the classes, for a kind that has classes.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskText:
+    """A task's primary metric in words.
+
+    Attributes:
+        figure: The number to remember.
+        unit: What it is: "of pairs ranked right".
+        sentence: How good the model is and what that means.
+    """
+
+    figure: str
+    unit: str
+    sentence: str
+
+
+class LabelSink(Protocol):
+    """Where labels are read from, and what takes in those that are words."""
+
+    @property
+    def place(self) -> str:
+        """The file and the setting, for errors: ``"ratings.csv: tasks.like.label 'stars > 3'"``."""
+        ...
+
+    def note(self, found: str, done: str, rows: int) -> None:
+        """Write into the cleaning report what was found in some rows and what was done about it."""
+        ...
+
+    def words(self, cells: pl.Series) -> NDArray[np.int32]:
+        """Number the classes of some rows, −1 where missing, [N]."""
+        ...
+
+    def sets(self, lists: pl.Series) -> None:
+        """Take in the labels of some rows, lists of words."""
+        ...
+
+
+class Task(Part, ABC):
+    """What all task kinds share: their settings, and what motet asks of a kind.
+
+    A kind is a class with a field ``kind`` that has its name as default, further settings, and the
+    attributes and methods below; what has a default here need not be defined. Most kinds derive
+    from :class:`motet.kinds.LabelledTask`, which reads labels of one number a row and masks those
+    that are missing.
 
     Attributes:
         label: SQL expression that gives the label; null means unknown and is masked everywhere.
@@ -39,112 +103,162 @@ class Task(Part):
     weight: float = Field(1.0, gt=0)
     score_weight: float = Field(1.0, ge=0)
     hide: tuple[str, ...] = ()
+    kind: str
 
+    if TYPE_CHECKING:
 
-class _Labelled(Task):
-    label: str
+        @property
+        def label(self) -> str:
+            """SQL expression that gives the label."""
+            ...
 
-    @field_validator("label")
+    called: ClassVar[str] = ""
+    """What it is in a report: "a number"."""
+    display: ClassVar[Literal["chance", "number", "order", "names"]] = "number"
+    """How pages show a prediction: as a share, as a number, by the order of items alone, or as names."""
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of its metrics in :data:`motet.evaluation.METRICS`, in the order of a report."""
+    primary_metric: ClassVar[str]
+    """The one of them that the overall score takes; higher is better."""
+    dimensions: ClassVar[tuple[int, int]] = (1, 1)
+    """Dimensions of the arrays of labels and of predictions that metrics take."""
+    has_classes: ClassVar[bool] = False
+    """Whether labels are names, which are learnt from training rows."""
+    has_sets: ClassVar[bool] = False
+    """Whether a row has any number of them."""
+    is_yes_no: ClassVar[bool] = False
+    """Whether the label is 0 or 1, and 1 says that something happened."""
+    is_chance: ClassVar[bool] = False
+    """Whether a prediction is the probability that the label is 1."""
+    is_probability: ClassVar[bool] = False
+    """Whether a prediction is a probability, or several."""
+    is_number: ClassVar[bool] = False
+    """Whether a prediction is a number on the label's own scale."""
+    ranks: ClassVar[bool] = False
+    """Whether items can be ranked by a prediction: it is one number of an item for a user."""
+    ranks_catalogue: ClassVar[bool] = False
+    """Whether it is a score of every item of the catalogue, and no prediction of rows."""
+    baselines: ClassVar[frozenset[str]] = frozenset()
+    """Names of the baselines that can do such a task."""
+    boosting_objective: ClassVar[str] = ""
+    """The objective of LightGBM that fits it."""
+
+    @abstractmethod
+    def read_labels(self, cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
+        """Check the values of the label's expression and turn them into numbers.
+
+        Args:
+            cells: The values.
+            sink: Says where they are from; numbers words.
+
+        Returns:
+            One number a row, NaN where missing, [N]; of a kind with classes the number of the class,
+            of one with sets 1 where the set is known.
+
+        Raises:
+            DataError: If a value is no label of this kind.
+        """
+
+    @abstractmethod
+    def batch_loss(self, name: str, batch: Any, outputs: Any, statistics: LabelStatistics) -> Tensor:
+        """Mean loss over the known labels of a batch; 0 without a gradient where there are none.
+
+        Args:
+            name: Of the task.
+            batch: A :class:`~motet.data.Batch`.
+            outputs: What a :class:`~motet.models.Model` computes for it.
+            statistics: Of the training labels.
+        """
+
+    @abstractmethod
+    def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
+        """From what the model computes to the label's own scale: probability, number or distribution."""
+
     @classmethod
-    def _label_parses(cls, value: str) -> str:
-        return check_expression(value, "label")
+    @abstractmethod
+    def describe(
+        cls, name: str, value: float, values: Mapping[str, Any], metrics: Mapping[str, Any]
+    ) -> TaskText:
+        """Put its metrics into words, for people who decide and do not train.
 
+        Args:
+            name: Of the task.
+            value: The primary metric.
+            values: All its metrics.
+            metrics: The whole evaluation.
+        """
 
-class BinaryTask(_Labelled):
-    """Yes or no; predicted as a probability.
-
-    Attributes:
-        loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, eq. 4).
-        focal_gamma: γ of the focal loss.
-        positive_weight: Weight of the positive class; ``balanced`` is negatives / positives of
-            the training rows. A weight multiplies the odds that the model learns; predictions
-            divide them by it again. The focal loss distorts probabilities, and nothing corrects that.
-    """
-
-    kind: Literal["binary"] = "binary"
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
-    focal_gamma: float = Field(2.0, ge=0)
-    positive_weight: Annotated[float, Field(gt=0)] | Literal["balanced"] = 1.0
-
-
-def positive_weight(task: BinaryTask, rate: float) -> float:
-    """Weight of the positive class of a task.
-
-    Args:
-        task: The task.
-        rate: Share of positives among the training labels.
-
-    Example:
-        >>> positive_weight(BinaryTask(label="x", positive_weight="balanced"), 0.2)
-        4.0
-    """
-    if task.positive_weight != "balanced":
-        return task.positive_weight
-    return min(max((1 - rate) / max(rate, 1e-6), 1e-6), 1e6)
-
-
-class RegressionTask(_Labelled):
-    """A number; predicted on the label's own scale.
-
-    Attributes:
-        range: Lowest and highest valid label; labels outside count as missing, and are counted;
-            predictions are clipped to it.
-        loss: ``l2``, ``l1`` or ``huber`` (δ = 1), on labels scaled by the training mean and deviation.
-    """
-
-    kind: Literal["regression"] = "regression"
-    range: Annotated[tuple[float, float], AfterValidator(in_order)] | None = None
-    loss: Literal["l2", "l1", "huber"] = "l2"
-
-
-class MulticlassTask(_Labelled):
-    """One of several classes, learnt from the training rows; predicted as a distribution."""
-
-    kind: Literal["multiclass"] = "multiclass"
-
-
-class MultilabelTask(_Labelled):
-    """Any number of labels at once; predicted as one probability each.
-
-    Attributes:
-        separator: What divides the labels of a text cell.
-    """
-
-    kind: Literal["multilabel"] = "multilabel"
-    separator: str = Field("|", min_length=1)
-
-
-class RetrievalTask(Task):
-    """Which items of the whole catalogue come next.
-
-    Trained by softmax over sampled items with log-q correction (Yi et al. 2019, eq. 3–5), exact
-    when the catalogue is not larger than ``negatives``.
-
-    Attributes:
-        positive: SQL expression over an interaction that says which ones to find.
-        negatives: Items drawn uniformly from the catalogue for each batch.
-        repeats: Whether users come back to items they have had. If not, such items are no
-            negatives in training, and none of them is offered again.
-    """
-
-    kind: Literal["retrieval"] = "retrieval"
-    on: Literal["interaction"] = "interaction"
-    positive: str
-    negatives: int = Field(2048, ge=1)
-    repeats: bool = False
-
-    @field_validator("positive")
     @classmethod
-    def _positive_parses(cls, value: str) -> str:
-        return check_expression(value, "positive")
+    def in_words(cls, value: float | None, values: Mapping[str, Any]) -> str | None:
+        """The primary metric as a noun, such as "a typical error of 0.9"; None for its name and value."""
+        return None
+
+    @classmethod
+    def in_short(cls, values: Mapping[str, Any]) -> tuple[str, str] | None:
+        """A figure and its unit, to compare groups of rows by; None for the primary metric and its name."""
+        return None
+
+    @classmethod
+    def is_blind(cls, values: Mapping[str, Any]) -> bool:
+        """Whether metrics do not show that a predictor knows more than chance."""
+        return False
+
+    @classmethod
+    def why_undefined(cls, labels: NDArray[Any]) -> str:
+        """Why some metric is undefined on these known labels, of which there are some, [N] or [N, K]."""
+        if labels.ndim == 1 and (labels == labels[0]).all():
+            what = "labels do not vary" if cls.is_number else "one class only"
+            return f"{what}: all {len(labels)} known labels are {labels[0]:g}"
+        return "too few rows"
 
     @property
-    def label(self) -> str:
-        """The expression of the label, under the name that the other tasks use."""
-        return self.positive
+    def bounds(self) -> tuple[float, float] | None:
+        """Lowest and highest prediction there is, for a task of one number a row."""
+        return None
+
+    @property
+    def offers_again(self) -> bool:
+        """Whether users come back to items they have had, so that a ranking by it offers them again."""
+        return False
+
+    @property
+    def drawn_items(self) -> int:
+        """Items that training draws from the catalogue for each batch."""
+        return 0
+
+    def check(self, name: str, schema: Schema) -> None:
+        """Raise :class:`~motet.errors.SchemaError` if the task does not fit the rest of the schema."""
+
+    def untrainable(self, labels: NDArray[np.float32], classes: tuple[str, ...]) -> tuple[str, str] | None:
+        """Problem and cure if these known training labels teach nothing, [N]; None if they do.
+
+        Args:
+            labels: Known labels, of which there are some.
+            classes: Their names, for a kind that has classes.
+        """
+        return None
+
+    def answers(self, values: NDArray[np.float32], classes: tuple[str, ...]) -> list[Any]:
+        """Predictions as plain values for a client: a number, a class, a list of labels.
+
+        Args:
+            values: On the label's own scale, [N] or [N, K].
+            classes: Names of the classes, for a kind that has classes.
+        """
+        numbers: list[Any] = values.tolist()
+        return numbers
+
+    def answer_columns(
+        self, values: NDArray[np.float32], classes: tuple[str, ...]
+    ) -> list[tuple[str, pl.Series]]:
+        """Predictions as columns of a table, each with what its name has after that of the task."""
+        import polars as pl  # noqa: PLC0415 (slow to import, only needed here)
+
+        return [("", pl.Series(values))]
 
 
-AnyTask = Annotated[
-    BinaryTask | RegressionTask | MulticlassTask | MultilabelTask | RetrievalTask,
-    Field(discriminator="kind"),
-]
+def _task(value: Any) -> Any:
+    return part_of_kind(value, TASK_KINDS)
+
+
+AnyTask = Annotated[SerializeAsAny[Task], BeforeValidator(_task)]

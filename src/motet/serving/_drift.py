@@ -93,9 +93,7 @@ class Drift:
         behaviour = bundle.behaviour
         counts = np.diff(behaviour.items.offsets) if entity == "user" else np.bincount(behaviour.items.values, minlength=len(table))  # fmt: skip
         weights = counts[: len(table)].astype(np.float64)
-        ids = {
-            name for name, feature in getattr(bundle.schema.features, entity).items() if feature.kind == "id"
-        }
+        ids = {name for name, feature in getattr(bundle.schema.features, entity).items() if feature.is_id}
         found = []
         for column, name in enumerate(layout.codes):
             if name not in ids:

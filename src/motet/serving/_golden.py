@@ -95,9 +95,7 @@ def _predictions(found: Sequence[Mapping[str, Any]], schema: Schema, where: str)
             task = schema.tasks[name]
             if not isinstance(value, float | int):
                 continue
-            low, high = (0.0, 1.0) if task.kind == "binary" else (-math.inf, math.inf)
-            if task.kind == "regression" and task.range is not None:
-                low, high = task.range
+            low, high = task.bounds or (-math.inf, math.inf)
             if not math.isfinite(value) or not low - _SLACK <= value <= high + _SLACK:
                 raise BundleError(
                     f"{where}: '{name}' is predicted as {value}, which is no number from {low:g} to {high:g}",

@@ -76,7 +76,7 @@ class LiveAnswerContext:
         """What the model makes of every item for a user."""
         schema, raw = self._served.schema, self._scored(user, scenario)
         ranked, task = raw[next(iter(default_weights(schema)))], liking(schema)
-        if task is None or schema.tasks[task].kind != "binary":
+        if task is None or not schema.tasks[task].is_chance:
             return ModelScores(ranked, None)
         return joint_scores(ranked, raw[task])
 

@@ -21,6 +21,9 @@ class TaskView(BaseModel):
     name: str
     kind: str
     on: str
+    display: Literal["chance", "number", "order", "names"] = Field(
+        description="How to show a prediction: a share, a number, the order of items alone, or names."
+    )
     range: tuple[float, float] | None = None
     in_objective: bool = Field(description="Whether an objective may weigh it.")
 
@@ -55,12 +58,15 @@ class SchemaView(BaseModel):
 def schema_view(served: ServedModel) -> SchemaView:
     """What a served model was trained for."""
     schema, bundle = served.schema, served.bundle
-    rankable = ("retrieval", "binary", "regression")
     tasks = []
     for name, task in schema.tasks.items():
         limits: Any = getattr(task, "range", None)
-        can = task.on != "user" and task.kind in rankable
-        tasks.append(TaskView(name=name, kind=task.kind, on=task.on, range=limits, in_objective=can))
+        can = task.on != "user" and task.ranks
+        tasks.append(
+            TaskView(
+                name=name, kind=task.kind, on=task.on, display=task.display, range=limits, in_objective=can
+            )
+        )
     columns = [c for name in schema.features.user for c in schema.feature_columns("user", name)]
     taken = {str(schema.keys.user), str(schema.keys.item)}
     return SchemaView(

@@ -42,7 +42,7 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
         columns = expression_columns(task.label) if task.label else []
         for at, one in enumerate(events):
             if one.type == name and name not in columns:
-                found[at][name] = one.value if task.kind == "regression" else float(one.value > 0)
+                found[at][name] = one.value if task.is_number else float(one.value > 0)
         told = [
             at for at, row in enumerate(cells) if columns and all(row.get(c) is not None for c in columns)
         ]
@@ -56,7 +56,7 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
         except (pl.exceptions.PolarsError, MotetError, TypeError):
             continue
         for at, y in zip(told, truth.to_list(), strict=False):
-            if y is not None and math.isfinite(y) and (task.kind == "regression" or y in (0, 1)):
+            if y is not None and math.isfinite(y) and (task.is_number or y in (0, 1)):
                 found[at][name] = float(y)
     return found
 
@@ -155,7 +155,7 @@ def _scored(
     told = {task for labels in there for task in labels}
     for task in told & _compared(schema):
         said = [labels[task] for labels in there if task in labels]
-        only_yes = schema.tasks[task].kind == "binary" and all(label > 0 for label in said)
+        only_yes = schema.tasks[task].is_chance and all(label > 0 for label in said)
         columns = expression_columns(schema.tasks[task].label)
         implied = only_yes and task not in columns and _own_name(schema, task)
         scored = []
@@ -173,7 +173,7 @@ def _compared(schema: Schema) -> set[str]:
     return {
         name
         for name, task in schema.tasks.items()
-        if task.on == "interaction" and task.kind in ("binary", "regression")
+        if task.on == "interaction" and task.ranks and not task.ranks_catalogue
     }
 
 
@@ -184,7 +184,7 @@ def _own_name(schema: Schema, task: str) -> bool:
 
 
 def _measured(schema: Schema, task: str, p: Any, y: Any) -> dict[str, Any]:
-    if schema.tasks[task].kind == "regression":
+    if schema.tasks[task].is_number:
         return {"auc": None, "calibration": _ratio(p, y), "rmse": float(np.sqrt(np.mean((p - y) ** 2))) if len(y) else None}  # fmt: skip
     both = len(y) >= _FEWEST and 0 < y.sum() < len(y)
     return {"auc": float(roc_auc_score(y, p)) if both else None, "calibration": _ratio(p, y)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.schema import AnyTask, RegressionTask
+from motet.schema import Task
 
 __all__ = ["assert_close", "assert_on_scale"]
 
@@ -21,18 +21,18 @@ def assert_close(one: NDArray[np.float32], two: NDArray[np.float32], broken: str
     assert difference <= TOLERANCE * scale, f"{broken}: they differ by up to {difference:g}"
 
 
-def assert_on_scale(name: str, task: AnyTask, values: NDArray[np.float32], rows: int, classes: int) -> None:
+def assert_on_scale(name: str, task: Task, values: NDArray[np.float32], rows: int, classes: int) -> None:
     """Raise unless predictions have the shape and the range of their task."""
     assert values.dtype == np.float32, f"predictions of {name!r} are {values.dtype}, not float32"
-    shape = (rows, classes) if task.kind in ("multiclass", "multilabel") and classes > 1 else (rows,)
+    shape = (rows, classes) if task.has_classes and classes > 1 else (rows,)
     assert values.shape == shape, f"predictions of {name!r} have shape {values.shape}, not {shape}"
     assert bool(np.isfinite(values).all()), f"predictions of {name!r} are not finite"
-    if task.kind in ("binary", "multiclass", "multilabel"):
+    if task.is_probability:
         assert bool(((values >= 0) & (values <= 1)).all()), f"predictions of {name!r} are no probabilities"
-    if task.kind == "multiclass" and values.ndim > 1:
+    if task.has_classes and not task.has_sets and values.ndim > 1:
         sums = values.sum(1)
         assert bool(np.allclose(sums, 1, atol=1e-4)), f"the classes of {name!r} do not add up to 1"
-    if isinstance(task, RegressionTask) and task.range is not None:
-        low, high = task.range
+    if task.bounds is not None:
+        low, high = task.bounds
         inside = bool(((values >= low) & (values <= high)).all())
         assert inside, f"predictions of {name!r} leave the range {low:g} to {high:g}"

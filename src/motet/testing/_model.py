@@ -109,7 +109,7 @@ def _outputs_are_right(model: Model, data: Dataset, rows: NDArray[np.int64]) -> 
     schema, classes = data.schema, data.encoder.classes
     predictor = ModelPredictor(model, data)
     predictions = predictor.predict(rows)
-    wanted = [n for n, t in schema.tasks.items() if t.on == "interaction" and t.kind != "retrieval"]
+    wanted = [n for n, t in schema.tasks.items() if t.on == "interaction" and not t.ranks_catalogue]
     assert list(predictions) == wanted, f"predicts {list(predictions)}, not {wanted} in schema order"
     for name, values in predictions.items():
         assert_on_scale(name, schema.tasks[name], values, len(rows), len(classes.get(name, ())))

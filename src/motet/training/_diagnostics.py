@@ -47,7 +47,7 @@ def diagnose(model: Model, data: Dataset, *, batch_size: int = 2048, seed: int =
     """
     schema = data.schema
     names = list(schema.tasks)
-    negatives = max((t.negatives for t in schema.tasks.values() if t.kind == "retrieval"), default=0)
+    negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
     batcher = Batcher(data, negatives=negatives)
     dense = [p for name, p in model.named_parameters() if name != "features.table.weight"]
     cosines, seconds = [], np.zeros(len(names))

@@ -281,18 +281,6 @@ def _check_labels(data: Dataset, schema: Schema) -> None:
             raise TrainingError(
                 f"task '{name}' has no label in the training split", "change the split, or remove the task"
             )
-        if task.kind in ("binary", "retrieval") and not (known == 1).any():
-            raise TrainingError(
-                f"task '{name}' has no positive label in the training split",
-                "check its label expression, or remove the task",
-            )
-        if task.kind == "multiclass" and len(data.encoder.classes[name]) < 2:
-            raise TrainingError(
-                f"task '{name}' has one class only in the training split: '{data.encoder.classes[name][0]}'",
-                "check its label expression, or remove the task",
-            )
-        if task.kind == "binary" and (known == 1).all():
-            raise TrainingError(
-                f"task '{name}' has one class only in the training split: every label is 1",
-                "check its label expression, or remove the task",
-            )
+        wrong = task.untrainable(known, data.encoder.classes.get(name, ()))
+        if wrong is not None:
+            raise TrainingError(f"task '{name}' {wrong[0]}", wrong[1])

@@ -99,6 +99,6 @@ def follows_from(
         "calibration": {
             name: calibration_curve(data.label(name, rows), predictions[name])
             for name, task in data.schema.tasks.items()
-            if task.kind == "binary" and name in predictions
+            if task.is_chance and name in predictions
         },
     }

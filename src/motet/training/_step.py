@@ -11,8 +11,8 @@ from torch import Tensor
 from motet.data import Batch, Batcher, Dataset
 from motet.errors import TrainingError
 from motet.models import Model, Outputs, build_model
-from motet.objectives import build_balancer, sampled_softmax_loss, task_loss
-from motet.schema import BinaryTask, Schema, positive_weight
+from motet.objectives import build_balancer
+from motet.schema import Schema
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
 from motet.training._matmul import matrix_products
 from motet.training._memory import keep_freed_memory
@@ -76,7 +76,7 @@ class TrainingStep:
         self.dense += list(self.balancer.parameters())
         self.optimiser = dense_optimiser(self.dense, self.settings)
         self.rows_optimiser = RowOptimiser(table, self.settings)
-        negatives = max((t.negatives for t in schema.tasks.values() if t.kind == "retrieval"), default=0)
+        negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
         self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives)
         self.steps = 0
 
@@ -158,32 +158,7 @@ def task_losses(
     model: Model, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
 ) -> dict[str, Tensor]:
     """The loss of every task on a batch, in schema order."""
-    encoder = data.encoder
-    losses: dict[str, Tensor] = {}
-    for name, task in schema.tasks.items():
-        if task.kind == "retrieval":
-            losses[name] = sampled_softmax_loss(
-                outputs.user_vectors,
-                outputs.item_vectors,
-                outputs.item_bias,
-                batch.item_log_q,
-                batch.user_of_row,
-                batch.item_of_row,
-                batch.labels[name],
-                None if task.repeats else batch.had,
-            )
-            continue
-        labels = {"interaction": batch.labels, "item": batch.item_labels, "user": batch.user_labels}[task.on]
-        logits = outputs.logits if task.on == "interaction" else outputs.entity
-        weight = 1.0
-        if isinstance(task, BinaryTask):
-            weight = positive_weight(task, encoder.label_mean[name])
-        losses[name] = task_loss(
-            task,
-            logits[name],
-            labels[name],
-            mean=encoder.label_mean.get(name, 0.0),
-            std=encoder.label_std.get(name, 1.0),
-            positive_weight=weight,
-        )
-    return losses
+    return {
+        name: task.batch_loss(name, batch, outputs, data.encoder.statistics(name))
+        for name, task in schema.tasks.items()
+    }

@@ -29,7 +29,7 @@ def check_before(
         TrainingError: If nothing can be written to ``out``, or there is no checkpoint to go on from.
     """
     check_device(settings.device)
-    texts = [name for name, feature in schema.features.item.items() if feature.kind == "text"]
+    texts = [name for name, feature in schema.features.item.items() if feature.is_text]
     if not texts:
         raise SchemaError(
             f"the schema '{schema.name}' has no text feature of items, so there is no text to tune on",

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation import HEADLINES, METRICS, rank_users
+from motet.evaluation import METRICS, rank_users
 from motet.schema import Predictor
 
 __all__ = ["Interval", "Measured", "difference", "mean_of", "measure_predictor"]
@@ -56,8 +56,8 @@ def measure_predictor(
     cold = np.bincount(data.item_row[data.rows("train")], minlength=len(data.items)) == 0
     found: dict[str, Callable[[NDArray[np.float64] | None], float]] = {}
     for task, values in predictor.predict(rows).items():
-        headline = HEADLINES[data.schema.tasks[task].kind]
-        metric = "rmse" if headline == "skill" else headline
+        headline = data.schema.tasks[task].primary_metric
+        metric = METRICS[headline].skill_of or headline
         labels = data.label(task, rows)
         known = ~np.isnan(labels if labels.ndim == 1 else labels[:, 0])
         for group, of_group in (("warm", ~cold), ("cold", cold)):
@@ -115,7 +115,7 @@ def _metric(
 def _rankings(
     data: Dataset, predictor: Predictor, split: str, cold: NDArray[np.bool_]
 ) -> dict[str, Callable[[NDArray[np.float64] | None], float]]:
-    task = next((name for name, t in data.schema.tasks.items() if t.kind == "retrieval"), None)
+    task = next((name for name, t in data.schema.tasks.items() if t.ranks_catalogue), None)
     if task is None:
         return {}
     rows = data.rows(split)

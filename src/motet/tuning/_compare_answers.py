@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation import CONTROLS, METRICS
+from motet.schema import Task
 from motet.tuning._compare import Measured, user_weights
 from motet.tuning._questions import Question
 
@@ -50,7 +51,7 @@ def measure_answers(
         rows = np.array([q.row for q in asked])
         owner = rows if kind.on == "item" else data.user_row[rows].astype(np.int64)
         owners = len(data.items) if kind.on == "item" else len(data.users)
-        name, value = _value(kind.kind, asked, found)
+        name, value = _value(kind, asked, found)
         values[f"{task} {name}, {group}"] = value(np.ones(len(asked)))
         draws[f"{task} {name}, {group}"] = np.array(
             [value(w[owner]) for w in user_weights(owners, replicates, seed)]
@@ -72,13 +73,13 @@ def control_answers(data: Dataset, questions: Sequence[Question]) -> list[NDArra
             labels = data.entity_labels[q.task]
             counts = np.nan_to_num(labels.values[labels.split == 0]).sum(0).astype(np.float64)
             answers.append(counts / max(counts.sum(), 1))
-        elif task.kind == "retrieval":
+        elif task.ranks_catalogue:
             counts = np.bincount(data.item_row[train], minlength=len(data.items))
             popular = np.array([counts[item] for item in q.items], np.float64)
             answers.append(popular / popular.sum() if popular.sum() else None)
         else:
             value = float(bias.predict(np.array([q.row]))[q.task][0])
-            if task.kind == "binary":
+            if task.is_chance:
                 answers.append(np.array([value, 1 - value]))
             else:  # all on one number, whose expectation is the prediction
                 low, span = float(q.choices[0]), len(q.choices) - 1
@@ -88,13 +89,13 @@ def control_answers(data: Dataset, questions: Sequence[Question]) -> list[NDArra
 
 
 def _value(
-    kind: str, asked: Sequence[Question], found: Sequence[NDArray[np.float64]]
+    task: Task, asked: Sequence[Question], found: Sequence[NDArray[np.float64]]
 ) -> tuple[str, Callable[[NDArray[np.float64]], float]]:
-    if kind == "binary":
+    if task.is_chance:
         labels = np.array([float(q.right[0] == 0) for q in asked])
         yes = np.array([p[0] for p in found])
         return "auc", lambda weights: METRICS["auc"](labels, yes, None, weights)
-    if kind == "regression":
+    if task.is_number:
         labels = np.array([float(q.choices[q.right[0]]) for q in asked])
         expected = np.array(
             [p @ np.array([float(c) for c in q.choices]) for q, p in zip(asked, found, strict=True)]

@@ -40,7 +40,7 @@ def item_texts(data: Dataset, feature: str | None = None) -> ItemTexts:
     Raises:
         SchemaError: If the items have no text feature, or none of that name.
     """
-    names = [name for name, f in data.schema.features.item.items() if f.kind == "text"]
+    names = [name for name, f in data.schema.features.item.items() if f.is_text]
     if not names:
         raise SchemaError(
             f"the schema '{data.schema.name}' has no text feature of items, so there is no text to tune on",
@@ -68,9 +68,9 @@ def liking_task(data: Dataset, task: str | None = None) -> str:
             )
     able = [
         name
-        for kind in ("retrieval", "binary")
+        for of_catalogue in (True, False)
         for name, t in schema.tasks.items()
-        if t.kind == kind and t.on == "interaction"
+        if t.is_yes_no and t.ranks_catalogue == of_catalogue and t.on == "interaction"
     ]
     if task is not None:
         require_known(task, able, "the task that says what is liked")

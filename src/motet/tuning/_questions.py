@@ -101,7 +101,7 @@ class Questions:
             return np.flatnonzero(known & (self._texts.of_item > 0))
         rows = self.data.rows(split)
         labels_of_rows = self.data.label(task, rows)
-        known = labels_of_rows == 1 if kind.kind == "retrieval" else ~np.isnan(labels_of_rows)
+        known = labels_of_rows == 1 if kind.ranks_catalogue else ~np.isnan(labels_of_rows)
         known &= self._texts.of_item[self.data.item_row[rows]] > 0
         return rows[known & (self._earlier[rows] >= _FEWEST_EARLIER)]
 
@@ -121,13 +121,13 @@ class Questions:
             return Question(task, row, _prompt(user), classes, tuple(int(k) for k in right))
         about, item = self._person(row), int(self.data.item_row[row])
         label = float(self.data.label(task, np.array([row]))[0])
-        if kind.kind == "retrieval":
+        if kind.ranks_catalogue:
             items = self._offered(row, item, rng)
             offered = tuple(self._text(i) for i in items)
             listed = delimit("items", "; ".join(offered), len(offered) * (_TEXT_CHARACTERS + 2))
             user = f"{about}\n{listed}\nWhich one of these items does this person choose next ('{task}')?"
             return Question(task, row, _prompt(user), offered, (items.index(item),), items)
-        if kind.kind == "binary":
+        if kind.is_chance:
             user = f"{about}\n{self._item(item)}\nPredict '{task}' for this person and this item: yes or no?"
             return Question(task, row, _prompt(user), _YES_NO, (0 if label == 1 else 1,))
         choices = self._numbers[task]
@@ -141,8 +141,8 @@ class Questions:
         task = self.data.schema.tasks[name]
         if task.on == "item":
             classes = self.data.encoder.classes.get(name, ())
-            return task.kind == "multilabel" and 2 <= len(classes) <= _MOST_CLASSES
-        return task.on == "interaction" and (task.kind in ("binary", "retrieval") or name in self._numbers)
+            return task.has_sets and 2 <= len(classes) <= _MOST_CLASSES
+        return task.on == "interaction" and (task.is_yes_no or name in self._numbers)
 
     def _person(self, row: int) -> str:
         data = self.data
@@ -224,12 +224,12 @@ def _whole_numbers(data: Dataset) -> dict[str, tuple[str, ...]]:
     for name in data.encoder.interaction_tasks:
         task = data.schema.tasks[name]
         labels = data.label(name, data.rows("train"))
-        if task.kind != "regression" or labels.ndim > 1:
+        if not task.is_number or labels.ndim > 1:
             continue
         labels = labels[~np.isnan(labels)]
         if not len(labels) or (labels % 1 != 0).any():
             continue
-        low, high = (int(labels.min()), int(labels.max())) if task.range is None else map(int, task.range)
+        low, high = (int(labels.min()), int(labels.max())) if task.bounds is None else map(int, task.bounds)
         if low < high <= low + _MOST_NUMBERS:
             found[name] = tuple(str(n) for n in range(low, high + 1))
     return found

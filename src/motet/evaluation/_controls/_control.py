@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation._catalogue import retrieval_task
+from motet.schema import Task
 
 __all__ = [
     "MAX_FIT_ROWS",
@@ -22,7 +23,8 @@ __all__ = [
     "known_positives",
     "known_targets",
     "positives",
-    "tasks_of_kind",
+    "tasks_for",
+    "within_bounds",
 ]
 
 Known = Literal["train", "validation"]
@@ -89,10 +91,23 @@ def identified(dataset: Dataset, entity: Literal["user", "item"]) -> bool:
     return any(dataset.encoder.layout("item").is_id)
 
 
-def tasks_of_kind(dataset: Dataset, *kinds: str) -> list[str]:
-    """Names of the tasks on interactions of some kinds, in schema order."""
+def tasks_for(dataset: Dataset, control: str) -> list[str]:
+    """Names of the tasks on interactions whose rows a control can predict, in schema order."""
     tasks = dataset.schema.tasks
-    return [name for name in dataset.encoder.interaction_tasks if tasks[name].kind in kinds]
+    return [
+        name
+        for name in dataset.encoder.interaction_tasks
+        if control in tasks[name].baselines and not tasks[name].ranks_catalogue
+    ]
+
+
+def within_bounds(task: Task, values: NDArray[np.float64], edge: float = 0.0) -> NDArray[np.float64]:
+    """Predictions clipped to the bounds of their task, ``edge`` inside them where they are probabilities."""
+    if task.bounds is None:
+        return values
+    low, high = task.bounds
+    inside = edge if task.is_chance else 0.0
+    return np.clip(values, low + inside, high - inside)
 
 
 def known_targets(
@@ -107,7 +122,7 @@ def known_targets(
     labels = labels[:, None] if labels.ndim == 1 else labels
     known = ~np.isnan(labels).any(axis=1)
     labels = labels[known]
-    if dataset.schema.tasks[name].kind == "multiclass":
+    if dataset.schema.tasks[name].has_classes and not dataset.schema.tasks[name].has_sets:
         labels = np.eye(len(dataset.encoder.classes[name]))[labels[:, 0].astype(np.int64)]
     return rows[known], labels
 

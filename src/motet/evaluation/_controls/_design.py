@@ -24,7 +24,7 @@ def text_features(dataset: Dataset, *entities: Entity) -> list[tuple[Entity, str
         (entity, name)
         for entity in entities
         for name, feature in dataset.schema.features.of(entity).items()
-        if feature.kind == "text" and name in dataset.texts
+        if feature.is_text and name in dataset.texts
     ]
 
 

@@ -16,7 +16,8 @@ from motet.evaluation._controls._control import (
     fit_rows,
     identified,
     known_targets,
-    tasks_of_kind,
+    tasks_for,
+    within_bounds,
 )
 from motet.evaluation._controls._design import entity_rows
 from motet.evaluation._controls._target_statistics import TargetStatistics
@@ -24,7 +25,6 @@ from motet.schema import ENTITIES, Entity
 
 __all__ = ["LightGBM"]
 
-_KINDS = ("binary", "regression", "multiclass")
 _MOST_CATEGORIES = 64
 _MOST_TAGS = 100
 _MOST_CLASSES_IN_STATISTICS = 10
@@ -57,7 +57,7 @@ class LightGBM(Control):
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a task it knows."""
-        return None if tasks_of_kind(dataset, *_KINDS) else "no yes-or-no, number or class task"
+        return None if tasks_for(dataset, "lightgbm") else "no yes-or-no, number or class task"
 
     @classmethod
     def fit(
@@ -73,7 +73,7 @@ class LightGBM(Control):
         if len(rows) > MAX_FIT_ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
         models = {}
-        for name in tasks_of_kind(dataset, *_KINDS):
+        for name in tasks_for(dataset, "lightgbm"):
             labelled, target = known_targets(dataset, name, rows)
             if len(labelled) and not (target == target[0]).all():
                 columns = _Columns(dataset, labelled, target, seed)
@@ -87,9 +87,7 @@ class LightGBM(Control):
         predictions = {}
         for name, (columns, booster) in self._models.items():
             values = np.asarray(booster.predict(columns.matrix(rows), num_threads=_threads(len(rows))))
-            task = self._dataset.schema.tasks[name]
-            if task.kind == "regression" and task.range is not None:
-                values = np.clip(values, *task.range)
+            values = within_bounds(self._dataset.schema.tasks[name], values)
             predictions[name] = values.astype(np.float32)
         return predictions
 
@@ -178,9 +176,9 @@ def _boost(
 ) -> Any:
     import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
 
-    kind = dataset.schema.tasks[name].kind
-    settings = _SETTINGS | {"objective": kind, "seed": seed, "num_threads": _threads(len(rows))}
-    if kind == "multiclass":
+    objective = dataset.schema.tasks[name].boosting_objective
+    settings = _SETTINGS | {"objective": objective, "seed": seed, "num_threads": _threads(len(rows))}
+    if target.shape[1] > 1:
         settings["num_class"] = target.shape[1]
     inputs = columns.matrix(rows, training=True)
     train = lightgbm.Dataset(inputs, _flat(target), categorical_feature=columns.categories, params=settings)

@@ -15,7 +15,8 @@ from motet.evaluation._controls._control import (
     fit_rows,
     identified,
     known_targets,
-    tasks_of_kind,
+    tasks_for,
+    within_bounds,
 )
 
 __all__ = ["LikeRatio"]
@@ -41,7 +42,7 @@ class LikeRatio(Control):
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without such a task, or without users and items it may know."""
-        if not tasks_of_kind(dataset, "binary", "regression"):
+        if not tasks_for(dataset, "like_ratio"):
             return "no yes-or-no or number task on interactions"
         known = identified(dataset, "user") or identified(dataset, "item")
         return None if known else "neither users nor ids of items"
@@ -57,7 +58,7 @@ class LikeRatio(Control):
     ) -> Self:
         """Fit the biases of each task."""
         biases = {}
-        for name in tasks_of_kind(dataset, "binary", "regression"):
+        for name in tasks_for(dataset, "like_ratio"):
             if len(known_targets(dataset, name, fit_rows(dataset, splits))[0]):
                 penalties = _choose(dataset, name)
                 biases[name] = _fit(dataset, name, fit_rows(dataset, splits), *penalties)
@@ -67,12 +68,9 @@ class LikeRatio(Control):
         """μ + b_user + b_item of each task."""
         predictions = {}
         for name, biases in self._biases.items():
-            values = _apply(self._dataset, rows, biases)
-            task = self._dataset.schema.tasks[name]
-            if task.kind == "binary":
-                values = np.clip(values, _EDGE, 1 - _EDGE)
-            elif task.kind == "regression" and task.range is not None:
-                values = np.clip(values, *task.range)
+            values = within_bounds(
+                self._dataset.schema.tasks[name], _apply(self._dataset, rows, biases), _EDGE
+            )
             predictions[name] = values.astype(np.float32)
         return predictions
 

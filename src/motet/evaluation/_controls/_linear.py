@@ -17,13 +17,14 @@ from motet.evaluation._controls._control import (
     Known,
     fit_rows,
     known_targets,
-    tasks_of_kind,
+    tasks_for,
+    within_bounds,
 )
 from motet.evaluation._controls._design import Design, text_features
+from motet.schema import Task
 
 __all__ = ["Linear", "Tfidf"]
 
-_KINDS = ("binary", "regression", "multiclass")
 # Weights of the penalty λ·|w|²/2 beside the summed loss, weakest last.
 _PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3)
 # Many classes cost as many times more, so the search is coarse.
@@ -60,7 +61,7 @@ class Linear(_Fitted):
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a task it knows."""
-        return None if tasks_of_kind(dataset, *_KINDS) else "no yes-or-no, number or class task"
+        return None if tasks_for(dataset, "linear") else "no yes-or-no, number or class task"
 
     @classmethod
     def fit(
@@ -74,7 +75,7 @@ class Linear(_Fitted):
         """Fit each task by itself."""
         rows = fit_rows(dataset, splits)
         design = Design.fit(dataset, rows, text_features(dataset, "user", "item", "interaction"))
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed))
+        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "linear"))
 
 
 class Tfidf(_Fitted):
@@ -99,10 +100,12 @@ class Tfidf(_Fitted):
         """Fit each task by itself."""
         rows = fit_rows(dataset, splits)
         design = Design.fit(dataset, rows, text_features(dataset, "interaction"), inputs=False)
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed))
+        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "tfidf"))
 
 
-def _fit_tasks(dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int) -> dict[str, Any]:
+def _fit_tasks(
+    dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, control: str
+) -> dict[str, Any]:
     if len(rows) > MAX_FIT_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
     matrix = design.matrix(rows)
@@ -111,19 +114,19 @@ def _fit_tasks(dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: 
     validation = dataset.rows("validation")
     validation_matrix = design.matrix(validation)[:, used]
     models = {}
-    for name in tasks_of_kind(dataset, *_KINDS):
+    for name in tasks_for(dataset, control):
         known, target = known_targets(dataset, name, rows)
         if not len(known) or (target == target[0]).all():
             continue
         x = matrix[np.searchsorted(rows, known)]
         known, validation_target = known_targets(dataset, name, validation)
         x_validation = validation_matrix[np.searchsorted(validation, known)]
-        kind = dataset.schema.tasks[name].kind
+        task = dataset.schema.tasks[name]
         best: tuple[float, Any] = (np.inf, None)
-        grid = _PENALTIES_OF_CLASSES if kind == "multiclass" else _PENALTIES
+        grid = _PENALTIES_OF_CLASSES if task.has_classes else _PENALTIES
         for penalty in grid if len(known) else grid[:1]:
-            model = _fit_one(kind, x, target, penalty)
-            loss = _loss(kind, _raw(kind, model, x_validation, target.shape[1]), validation_target)
+            model = _fit_one(task, x, target, penalty)
+            loss = _loss(task, _raw(task, model, x_validation, target.shape[1]), validation_target)
             if loss >= best[0]:
                 break  # the loss falls and then rises as the penalty weakens
             best = (loss, model)
@@ -131,13 +134,13 @@ def _fit_tasks(dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: 
     return models
 
 
-def _fit_one(kind: str, x: sp.csr_array, target: NDArray[np.float64], penalty: float) -> Any:
+def _fit_one(task: Task, x: sp.csr_array, target: NDArray[np.float64], penalty: float) -> Any:
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 (slow to import, only needed here)
     from sklearn.linear_model import LogisticRegression, Ridge  # noqa: PLC0415 (slow to import, only needed here)
 
-    if kind == "regression":
+    if task.is_number:
         return Ridge(alpha=penalty, solver="sparse_cg", tol=1e-4).fit(x, target[:, 0])
-    label = target[:, 0] if kind == "binary" else target.argmax(axis=1)
+    label = target[:, 0] if not task.has_classes else target.argmax(axis=1)
     model = LogisticRegression(C=1 / penalty, solver="lbfgs", max_iter=_ROUNDS, tol=1e-3)
     with warnings.catch_warnings():
         # An optimum to the last digit is not needed of a yardstick that is chosen on validation.
@@ -145,27 +148,27 @@ def _fit_one(kind: str, x: sp.csr_array, target: NDArray[np.float64], penalty: f
         return model.fit(x, label)
 
 
-def _raw(kind: str, model: Any, x: sp.csr_array, classes: int) -> NDArray[np.float64]:
+def _raw(task: Task, model: Any, x: sp.csr_array, classes: int) -> NDArray[np.float64]:
     """Predictions as columns: [n, 1], or [n, K] with 0 for a class that was never seen."""
     if not x.shape[0]:  # scikit-learn refuses to predict nothing
         return np.zeros((0, classes))
-    if kind == "regression":
+    if task.is_number:
         return np.asarray(model.predict(x), np.float64)[:, None]
     seen = np.asarray(model.predict_proba(x), np.float64)
-    if kind == "binary":
+    if not task.has_classes:
         return seen[:, 1:]
     wide = np.zeros((x.shape[0], classes))
     wide[:, model.classes_.astype(np.int64)] = seen
     return wide
 
 
-def _loss(kind: str, prediction: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+def _loss(task: Task, prediction: NDArray[np.float64], target: NDArray[np.float64]) -> float:
     if not len(target):
         return 0.0
-    if kind == "regression":
+    if task.is_number:
         return float(np.mean((prediction - target) ** 2))
     p = np.clip(prediction, 1e-7, 1 - 1e-7)
-    if kind == "multiclass":
+    if task.has_classes:
         return float(-np.mean(np.log((p * target).sum(axis=1))))
     return float(-np.mean(target * np.log(p) + (1 - target) * np.log1p(-p)))
 
@@ -173,8 +176,6 @@ def _loss(kind: str, prediction: NDArray[np.float64], target: NDArray[np.float64
 def _apply(dataset: Dataset, name: str, fitted: Any, matrix: sp.csr_array) -> NDArray[np.float64]:
     used, model = fitted
     task = dataset.schema.tasks[name]
-    classes = len(dataset.encoder.classes[name]) if task.kind == "multiclass" else 1
-    values = _raw(task.kind, model, matrix[:, used], classes)
-    if task.kind == "regression" and task.range is not None:
-        values = np.clip(values, *task.range)
-    return values if task.kind == "multiclass" else values[:, 0]
+    classes = len(dataset.encoder.classes[name]) if task.has_classes else 1
+    values = within_bounds(task, _raw(task, model, matrix[:, used], classes))
+    return values if task.has_classes else values[:, 0]

@@ -17,7 +17,7 @@ from motet.evaluation._controls._control import (
     identified,
     known_targets,
     positives,
-    tasks_of_kind,
+    tasks_for,
 )
 
 __all__ = ["Popularity"]
@@ -53,7 +53,7 @@ class Popularity(Control):
         """Count positives and average labels."""
         rows = fit_rows(dataset, splits)
         means = {}
-        for name in tasks_of_kind(dataset, "binary", "regression", "multiclass", "multilabel"):
+        for name in tasks_for(dataset, "popularity"):
             labelled, target = known_targets(dataset, name, rows)
             if not len(labelled):
                 continue
@@ -75,7 +75,7 @@ class Popularity(Control):
         predictions = {}
         for name, means in self._means.items():
             values = means[items].astype(np.float32)
-            flat = self._dataset.schema.tasks[name].kind in ("binary", "regression")
+            flat = not self._dataset.schema.tasks[name].has_classes
             predictions[name] = values[:, 0] if flat else values
         return predictions
 

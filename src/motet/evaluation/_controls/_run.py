@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from time import perf_counter
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from motet.data import Dataset
 from motet.errors import DataError
@@ -17,11 +16,14 @@ from motet.evaluation._controls._like_ratio import LikeRatio
 from motet.evaluation._controls._linear import Linear, Tfidf
 from motet.evaluation._controls._popularity import Popularity
 from motet.evaluation._evaluate import evaluate
-from motet.schema import require_known
+from motet.schema import Registry, require_known
 
-__all__ = ["CONTROLS", "run_controls"]
+__all__ = ["CONTROLS", "register_baseline", "run_controls"]
 
-CONTROLS: Final[Mapping[str, type[Control]]] = MappingProxyType(
+C = TypeVar("C", bound=type[Control])
+
+CONTROLS: Final[Registry[type[Control]]] = Registry(
+    "baseline",
     {
         "popularity": Popularity,
         "like_ratio": LikeRatio,
@@ -30,9 +32,19 @@ CONTROLS: Final[Mapping[str, type[Control]]] = MappingProxyType(
         "linear": Linear,
         "tfidf": Tfidf,
         "lightgbm": LightGBM,
-    }
+    },
+    error=DataError,
 )
 """Every control by name, plainest first."""
+
+
+def register_baseline(name: str) -> Callable[[C], C]:
+    """Add a baseline, which evaluations then measure like those of motet; a decorator of its class.
+
+    Raises:
+        DataError: If another baseline has the name.
+    """
+    return cast("Callable[[C], C]", CONTROLS.adder(name))
 
 
 def run_controls(

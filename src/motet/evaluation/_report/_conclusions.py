@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motet.evaluation._report._compare import Comparison
-from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, interval_of, task_facts
-from motet.evaluation._report._words import count, figure, is_number, listing, metric_name, number, percent
+from motet.evaluation._report._headline import FEW_ROWS, TaskFacts, task_facts
+from motet.evaluation._report._words import count, is_number, listing, metric_name, number, percent
 
 __all__ = ["Conclusion", "Notice", "conclude", "lead", "notices"]
 
@@ -48,116 +48,20 @@ def conclude(comparison: Comparison, metrics: Mapping[str, Any]) -> Conclusion:
     task, own = comparison.task, comparison.model.headline
     if own.value is None:
         return Conclusion(task, "—", "not measured", f"It could not be measured: {own.reason}.", "", None)
-    shown, unit, sentence = _MEANINGS[task.kind](task.name, own.value, own.values, metrics)
-    return Conclusion(task, shown, unit, sentence, _beside(comparison), comparison.verdict)
+    text = task.of_kind.describe(task.name, own.value, own.values, metrics)
+    return Conclusion(task, text.figure, text.unit, text.sentence, _beside(comparison), comparison.verdict)
 
 
-def _binary(name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, str, str]:
-    worth = " A coin would manage 50\u00a0%."
-    if _chance(values):
-        low, high = interval_of(values, "auc") or (value, value)
-        worth = (
-            f" A coin would manage 50\u00a0%, and the 95\u00a0% interval, {percent(low)} to {percent(high)}, does not "
-            f"rule out that the model does no better."
-        )
-    rates = ""
-    predicted, real = values.get("predicted_rate"), values.get("label_rate")
-    if is_number(predicted) and is_number(real):
-        rates = (
-            f" On average it foretells a chance of {percent(predicted)}; {percent(real)} is what happened."
-        )
-    sentence = (
-        f"Of two cases, one with “{name}” and one without, the model ranks the right one higher in "
-        f"{percent(value)} of pairs.{worth}{rates}"
-    )
-    return percent(value), "of pairs ranked right", sentence
-
-
-def _chance(values: Mapping[str, Any]) -> bool:
-    """Whether the AUC cannot be told from that of a coin."""
-    low, _ = interval_of(values, "auc") or (values.get("auc"), None)
-    return low is not None and is_number(low) and low <= 0.5
-
-
-def _regression(
-    name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]
-) -> tuple[str, str, str]:
-    rmse, mae = values.get("rmse"), values.get("mae")
-    if not is_number(rmse) or rmse is None or value >= 1:
-        return number(value), "skill", f"“{name}” has a skill of {number(value)}."
-    plain = rmse / (1 - value)
-    gain = (
-        f"{percent(value)} less than guessing the same average for everybody ({figure(plain)})"
-        if value > 0
-        else f"no better than guessing the same average for everybody ({figure(plain)})"
-    )
-    off = f" On average a prediction is {figure(mae)} off." if is_number(mae) else ""
-    return (
-        figure(rmse),
-        "typical error",
-        f"Predictions of “{name}” have a typical error (RMSE) of {figure(rmse)}, {gain}.{off}",
-    )
-
-
-def _multiclass(
-    name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]
-) -> tuple[str, str, str]:
-    right = values.get("accuracy")
-    return (
-        percent(right),
-        "named right",
-        f"The model names the right “{name}” in {percent(right)} of cases. Counting rare classes as much as "
-        f"common ones, its mean F1 is {number(value, 2)} of 1.",
-    )
-
-
-def _multilabel(
-    name: str, value: float, values: Mapping[str, Any], _: Mapping[str, Any]
-) -> tuple[str, str, str]:
-    return (
-        number(value, 2),
-        "average precision",
-        f"Going down the model's list for each label of “{name}”, surest first, {percent(value)} of what stands "
-        f"at or above a true one is right (mean average precision, rare labels counting as much as common ones).",
-    )
-
-
-def _retrieval(
-    name: str, value: float, values: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> tuple[str, str, str]:
-    items = (metrics.get("data") or {}).get("items")
-    catalogue = f" out of {count(items)}" if is_number(items) else ""
-    hit, users = values.get("hit@10"), values.get("users")
-    people = f"the {count(users)} users" if is_number(users) else "the users"
-    return (
-        percent(hit),
-        "find something",
-        f"Shown ten items{catalogue}, {percent(hit)} of {people} with something to find (“{name}”) see at least "
-        f"one of them. The lists reach {number(value)} of an ideal list's gain (NDCG@10).",
-    )
-
-
-_MEANINGS = {
-    "binary": _binary,
-    "regression": _regression,
-    "multiclass": _multiclass,
-    "multilabel": _multilabel,
-    "retrieval": _retrieval,
-}
-
-
-def _in_words(kind: str, metric: str, value: float | None, values: Mapping[str, Any]) -> str:
-    if kind == "regression" and is_number(values.get("rmse")):
-        return f"a typical error of {figure(values['rmse'], more=1)}"
-    return f"{percent(value, 1)} of pairs" if kind == "binary" else f"{metric_name(metric)} {number(value)}"
+def _in_words(task: TaskFacts, value: float | None, values: Mapping[str, Any]) -> str:
+    return task.of_kind.in_words(value, values) or f"{metric_name(task.metric)} {number(value)}"
 
 
 def _beside(comparison: Comparison) -> str:
     best, task, own = comparison.best, comparison.task, comparison.model.headline
     if best is None:
         return "No control was measured on it, so there is nothing to hold this against."
-    control = _in_words(task.kind, task.metric, best.value, best.headline.values)
-    model = _in_words(task.kind, task.metric, own.value, own.values)
+    control = _in_words(task, best.value, best.headline.values)
+    model = _in_words(task, own.value, own.values)
     if comparison.verdict == "ahead":
         return f"It is ahead of every control: the best, {best.name}, has {control}, the model {model}."
     if comparison.verdict == "behind":
@@ -227,7 +131,7 @@ def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
         ]
         advice = "Were that all that matters, the plain method would be the better choice."
         found.append(Notice("warning", f"A control wins on {_quoted(lost)}", advice, points))
-    blind = [c for c in comparisons if c.task.kind == "binary" and _chance(c.model.headline.values)]
+    blind = [c for c in comparisons if c.task.of_kind.is_blind(c.model.headline.values)]
     if blind:
         text = "The test rows do not show that the model knows more about it than chance."
         found.append(Notice("warning", f"No better than a coin on {_quoted(blind)}", text))
@@ -317,11 +221,7 @@ def _cold_notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> 
             for c in comparisons
             if is_number((cold.get(c.task.name) or {}).get(c.task.metric))
         ]
-        lost = [
-            c.task.name
-            for c in comparisons
-            if c.task.kind == "binary" and _chance(cold.get(c.task.name) or {})
-        ]
+        lost = [c.task.name for c in comparisons if c.task.of_kind.is_blind(cold.get(c.task.name) or {})]
         rest = "" if parts else " No task could be measured on them."
         if lost:
             rest += f" On {listing([f'“{name}”' for name in lost])} that is no better than tossing a coin."
@@ -330,14 +230,8 @@ def _cold_notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> 
 
 
 def _cold_task(who: str, task: TaskFacts, cold: Mapping[str, Any], warm: Mapping[str, Any]) -> str:
-    def said(values: Mapping[str, Any]) -> str:
-        if task.kind == "binary":
-            return percent(values.get("auc"))
-        if task.kind == "regression":
-            return figure(values.get("rmse"))
-        return number(values.get(task.metric))
+    def said(values: Mapping[str, Any]) -> tuple[str, str]:
+        return task.of_kind.in_short(values) or (number(values.get(task.metric)), metric_name(task.metric))
 
-    what = {"binary": "of pairs ranked right", "regression": "typical error"}.get(
-        task.kind, metric_name(task.metric)
-    )
-    return f"“{task.name}”: {said(cold)} {what}, for known {who}s {said(warm)}."
+    (new, what), (known, _) = said(cold), said(warm)
+    return f"“{task.name}”: {new} {what}, for known {who}s {known}."

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import yaml
 
-from motet.evaluation._metrics import HEADLINES
-from motet.evaluation._report._words import is_number
+from motet.kinds import interval_of, is_number
+from motet.schema import TASK_KINDS, Task
 
 __all__ = ["CONTROL_NAMES", "FEW_ROWS", "Headline", "TaskFacts", "headline", "interval_of", "task_facts"]
 
@@ -27,9 +27,6 @@ CONTROL_NAMES: Mapping[str, str] = {
 
 FEW_ROWS: Final = 100
 """Fewer rows than this carry no judgement about a group or a scenario."""
-
-# A multi-label task has a macro F1 as well, so it is asked about before a multi-class one.
-_TELLTALES = {"auc": "binary", "skill": "regression", "macro_ap": "multilabel", "macro_f1": "multiclass"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,12 @@ class TaskFacts:
     @property
     def metric(self) -> str:
         """The metric that is its headline."""
-        return HEADLINES[self.kind]
+        return self.of_kind.primary_metric
+
+    @property
+    def of_kind(self) -> type[Task]:
+        """What motet knows of such tasks."""
+        return TASK_KINDS[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,28 @@ def task_facts(metrics: Mapping[str, Any]) -> list[TaskFacts]:
     declared = _declared(metrics.get("schema"))
     found: dict[str, TaskFacts] = {}
     for name, values in (metrics.get("tasks") or {}).items():
-        kind = next((kind for metric, kind in _TELLTALES.items() if metric in values), None)
+        kind = _kind_of(declared.get(name), values)
         if kind is not None:
             found[name] = TaskFacts(name, kind, _expression(declared.get(name), "label"))
     if metrics.get("ranking"):
-        ranked = [n for n, t in declared.items() if t.get("kind") == "retrieval" and n not in found]
+        kinds = [kind for kind in TASK_KINDS if TASK_KINDS[kind].ranks_catalogue]
+        ranked = [n for n, t in declared.items() if t.get("kind") in kinds and n not in found]
         name = ranked[0] if ranked else "ranking" if "ranking" not in found else "catalogue ranking"
-        found[name] = TaskFacts(name, "retrieval", _expression(declared.get(name), "positive"))
+        kind = str(declared[name]["kind"]) if ranked else kinds[0]
+        found[name] = TaskFacts(name, kind, _expression(declared.get(name), "positive"))
     order = [*(name for name in declared if name in found), *(name for name in found if name not in declared)]
     return [found[name] for name in order]
+
+
+def _kind_of(declared: Mapping[str, Any] | None, values: Mapping[str, Any]) -> str | None:
+    """The kind of a task: that of the schema, or else the one with most of its metrics; None if none fits."""
+    fitting = {
+        kind: sum(metric in values for metric in TASK_KINDS[kind].metrics)
+        for kind in TASK_KINDS
+        if TASK_KINDS[kind].primary_metric in values and not TASK_KINDS[kind].ranks_catalogue
+    }
+    said = (declared or {}).get("kind")
+    return said if said in fitting else max(fitting, key=lambda kind: fitting[kind], default=None)
 
 
 def _declared(schema: Any) -> dict[str, Mapping[str, Any]]:
@@ -108,7 +123,7 @@ def headline(evaluation: Mapping[str, Any], task: TaskFacts) -> Headline | None:
     """A predictor's headline on a task; None if it does not do the task."""
     values = (
         evaluation.get("ranking")
-        if task.kind == "retrieval"
+        if task.of_kind.ranks_catalogue
         else (evaluation.get("tasks") or {}).get(task.name)
     )
     if not values or task.metric not in values:
@@ -116,11 +131,3 @@ def headline(evaluation: Mapping[str, Any], task: TaskFacts) -> Headline | None:
     value = values[task.metric]
     reason = str(values.get("undefined") or "undefined on these rows")
     return Headline(value if is_number(value) else None, interval_of(values, task.metric), values, reason)
-
-
-def interval_of(values: Mapping[str, Any], metric: str) -> tuple[float, float] | None:
-    """The 95 % interval of a metric, if the evaluation holds one."""
-    interval = values.get(f"{metric}_interval")
-    if not isinstance(interval, list | tuple) or len(interval) != 2 or not all(map(is_number, interval)):
-        return None
-    return float(interval[0]), float(interval[1])

@@ -27,16 +27,9 @@ from motet.evaluation._report._tables import (
     slice_table,
     transfer_table,
 )
+from motet.schema import TASK_KINDS
 
 __all__ = ["render_report"]
-
-_KINDS = {
-    "binary": "yes or no",
-    "regression": "a number",
-    "multiclass": "one of several classes",
-    "multilabel": "any number of labels",
-    "retrieval": "what to recommend",
-}
 
 _ENDINGS = {
     "epochs": "every epoch was done",
@@ -121,7 +114,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "style": Markup(_read("report.css")),  # noqa: S704 (our own file)
         "script": Markup(script),  # noqa: S704 (our own file)
         "script_hash": digest,
-        "kinds": _KINDS,
+        "kinds": {name: kind.called for name, kind in TASK_KINDS.items()},
         "endings": _ENDINGS,
         "meanings": {name: metric.meaning for name, metric in METRICS.items()},
         "terms": [

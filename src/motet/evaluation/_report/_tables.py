@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from motet.evaluation._metrics import METRICS
+from motet.evaluation._metrics import METRICS, metrics_of
 from motet.evaluation._report._headline import CONTROL_NAMES, FEW_ROWS, TaskFacts, interval_of
 from motet.evaluation._report._words import DASH, count, is_number, metric_name, number, percent, signed
+from motet.schema import TASK_KINDS
 
 __all__ = [
     "Cell",
@@ -143,9 +144,8 @@ def ranking_table(metrics: Mapping[str, Any]) -> Table | None:
     for name, evaluation in (metrics.get("controls") or {}).items():
         if evaluation.get("ranking"):
             rankings[CONTROL_NAMES.get(name, name)] = evaluation["ranking"]
-    names = [
-        n for n, m in METRICS.items() if "retrieval" in m.kinds and any(n in r for r in rankings.values())
-    ]
+    ranking = {n for kind in TASK_KINDS.values() if kind.ranks_catalogue for n in kind.metrics}
+    names = [n for n in METRICS if n in ranking and any(n in r for r in rankings.values())]
     best = {
         n: max((r[n] for r in rankings.values() if is_number(r.get(n))), default=None)
         if n in _ACCURACY
@@ -166,10 +166,11 @@ def ranking_table(metrics: Mapping[str, Any]) -> Table | None:
 
 def all_metrics(metrics: Mapping[str, Any], task: TaskFacts) -> Table:
     """Every metric of a task with its interval and its meaning."""
-    values = (metrics.get("ranking") if task.kind == "retrieval" else metrics["tasks"].get(task.name)) or {}
+    of_ranking = task.of_kind.ranks_catalogue
+    values = (metrics.get("ranking") if of_ranking else metrics["tasks"].get(task.name)) or {}
     body = []
-    for name, metric in METRICS.items():
-        if name in values and task.kind in metric.kinds:
+    for name, metric in metrics_of(task.of_kind).items():
+        if name in values:
             cell, interval = _cell(values, name, 4), interval_of(values, name)
             span = f"{number(interval[0], 4)} to {number(interval[1], 4)}" if interval else ""
             better = {True: "higher is better", False: "lower is better", None: ""}[metric.higher_is_better]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Any
+
+from motet.kinds import DASH, MINUS, SPACE, count, figure, is_number, metric_name, number, percent
 
 __all__ = [
     "DASH",
@@ -21,42 +22,6 @@ __all__ = [
     "size",
 ]
 
-_CAPITALS = ("auc", "gauc", "ece", "f1", "rmse", "mae", "r2", "ap", "lrap", "ndcg", "mrr")
-
-DASH = "—"
-_SPACE = "\u00a0"  # keeps a number and its unit on one line
-_MINUS = "−"
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value from JSON can be written and drawn as a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """A number with a fixed count of decimals.
-
-    Example:
-        >>> number(-0.12345), number(None)
-        ('−0.123', '—')
-    """
-    if not is_number(value):
-        return DASH
-    text = f"{value:,.{digits}f}"
-    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", _MINUS)
-
-
-def figure(value: Any, more: int = 0) -> str:
-    """A number in the label's own unit, with about three digits that count.
-
-    Example:
-        >>> figure(0.9512), figure(47.625), figure(47.625, more=1), figure(12345.6)
-        ('0.95', '47.6', '47.62', '12,346')
-    """
-    if not is_number(value):
-        return DASH
-    return number(value, more + (2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0))
-
 
 def signed(value: Any, digits: int = 3) -> str:
     """A difference, with its sign.
@@ -70,33 +35,7 @@ def signed(value: Any, digits: int = 3) -> str:
     text = number(value, digits)
     if float(f"{value:.{digits}f}") == 0:
         return f"±{text}"
-    return text if text.startswith(_MINUS) else f"+{text}"
-
-
-def percent(share: Any, digits: int | None = None) -> str:
-    r"""A share in per cent, with as many decimals as a small one needs.
-
-    Example:
-        >>> percent(0.7912), percent(0.0046), percent(0.9996)
-        ('79\xa0%', '0.46\xa0%', '99.96\xa0%')
-    """
-    if not is_number(share):
-        return DASH
-    value = share * 100
-    if digits is None:
-        distance = min(abs(value), abs(100 - value))
-        digits = 0 if distance >= 10 or distance == 0 else 1 if distance >= 1 else 2
-    return number(value, digits) + _SPACE + "%"
-
-
-def count(value: Any) -> str:
-    """A whole number with thousands set apart.
-
-    Example:
-        >>> count(10000)
-        '10,000'
-    """
-    return number(value, 0)
+    return text if text.startswith(MINUS) else f"+{text}"
 
 
 def size(size_bytes: Any) -> str:
@@ -110,8 +49,8 @@ def size(size_bytes: Any) -> str:
         return DASH
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= scale:
-            return f"{size_bytes / scale:.1f}{_SPACE}{unit}"
-    return f"{size_bytes:.0f}{_SPACE}B"
+            return f"{size_bytes / scale:.1f}{SPACE}{unit}"
+    return f"{size_bytes:.0f}{SPACE}B"
 
 
 def duration(elapsed_s: Any) -> str:
@@ -124,11 +63,11 @@ def duration(elapsed_s: Any) -> str:
     if not is_number(elapsed_s):
         return DASH
     if elapsed_s < 60:
-        return f"{elapsed_s:.1f}{_SPACE}s"
+        return f"{elapsed_s:.1f}{SPACE}s"
     seconds = round(elapsed_s)
     if seconds < 3600:
-        return f"{seconds // 60}{_SPACE}min {seconds % 60}{_SPACE}s"
-    return f"{seconds // 3600}{_SPACE}h {seconds % 3600 // 60}{_SPACE}min"
+        return f"{seconds // 60}{SPACE}min {seconds % 60}{SPACE}s"
+    return f"{seconds // 3600}{SPACE}h {seconds % 3600 // 60}{SPACE}min"
 
 
 def listing(parts: list[str]) -> str:
@@ -139,17 +78,6 @@ def listing(parts: list[str]) -> str:
         'a, b and c'
     """
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
-
-
-def metric_name(metric: str) -> str:
-    """A metric as it is called in print.
-
-    Example:
-        >>> metric_name("macro_ap"), metric_name("ndcg@10"), metric_name("skill")
-        ('macro AP', 'NDCG@10', 'skill')
-    """
-    words = metric.split("_")
-    return " ".join(w.upper() if w.split("@")[0] in _CAPITALS else w for w in words)
 
 
 def moment(time: Any) -> str:

@@ -62,7 +62,9 @@ class EventReader:
     def __init__(self, bundle: Bundle, raw: RawRows) -> None:
         schema = bundle.schema
         self._schema, self._raw = schema, raw
-        self._sequences = {name: f.where for name, f in schema.features.user.items() if f.kind == "sequence"}
+        self._sequences = {
+            name: f.history.where for name, f in schema.features.user.items() if f.history is not None
+        }
         self.liking = liking(schema)
         self._label = None if self.liking is None else schema.tasks[self.liking].label
         self._columns = set(used_columns(schema, "interaction")) | set(schema.derive.get("interactions", {}))

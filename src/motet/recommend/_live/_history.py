@@ -68,7 +68,7 @@ class LiveHistory:
         timed = len(bundle.behaviour.time) and bundle.schema.keys.time is not None
         self._until_s = float(bundle.behaviour.time.max()) / 1e6 + _SLACK_S if timed else -np.inf
         features = bundle.schema.features.user
-        self._last = {n: f.last for n, f in features.items() if f.kind == "sequence"}
+        self._last = {n: f.history.last for n, f in features.items() if f.history is not None}
         self._pasts: OrderedDict[str, Past] = OrderedDict()
         self._erased: set[str] = set()
         self._holds_all = True  # until a user is pushed out

@@ -143,7 +143,7 @@ class Scorer:
         for task, kind in self.schema.tasks.items():
             if task in raw:
                 values = raw[task]
-                if kind.kind != "retrieval":
+                if not kind.ranks_catalogue:
                     values = link(self.schema, encoder, task, torch.from_numpy(values)).numpy()
                 found[task] = values
         return found
@@ -179,18 +179,4 @@ class Scorer:
 
 def plain_predictions(scorer: Scorer, task: str, values: Floats) -> list[Any]:
     """Predictions of one task as plain values: numbers, classes with their probabilities, or labels."""
-    kind = scorer.schema.tasks[task].kind
-    if kind not in ("multiclass", "multilabel"):
-        numbers: list[Any] = values.tolist()
-        return numbers
-    classes = scorer.bundle.data.encoder.classes[task]
-    chances = values.reshape(len(values), -1)
-    if kind == "multiclass":
-        best = chances.argmax(1) if chances.shape[1] else np.zeros(len(chances), np.int64)
-        names = [classes[at] if classes else None for at in best.tolist()]
-        found = chances[np.arange(len(chances)), best].tolist()
-        return [{"label": name, "probability": chance} for name, chance in zip(names, found, strict=True)]
-    lists: list[Any] = [[] for _ in range(len(chances))]
-    for row, at in np.argwhere(chances > 0.5).tolist():
-        lists[row].append(classes[at])
-    return lists
+    return scorer.schema.tasks[task].answers(values, scorer.bundle.data.encoder.classes.get(task, ()))

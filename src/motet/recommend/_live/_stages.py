@@ -60,8 +60,7 @@ class Stages:
         self._items, self._people, self._history, self._scorer = items, people, history, scorer
         self._sources, self._retriever = sources, retriever
         self._task, self._candidates = task, candidates
-        kind = scorer.schema.tasks[task]
-        self._repeats = kind.kind == "retrieval" and kind.repeats
+        self._repeats = scorer.schema.tasks[task].offers_again
         self._ms_a_row = _START_MS_A_ROW
 
     def read(self, query: Query) -> Request:

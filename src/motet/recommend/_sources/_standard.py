@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
 from motet.data import TextToVectors
+from motet.errors import RequestError
 from motet.knowledge import KnowledgeGraph
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._meaning import MeaningIndex
@@ -20,8 +21,28 @@ from motet.recommend._sources._recent import Newest
 from motet.recommend._sources._source import Ask, CandidateSource
 from motet.recommend._sources._text import TextMeaning
 from motet.recommend._sources._vectors import ModelVectors
+from motet.schema import Registry
 
-__all__ = ["CHAIN", "QUOTAS", "StandardSources"]
+__all__ = ["CANDIDATE_SOURCES", "CHAIN", "QUOTAS", "StandardSources", "register_candidate_source"]
+
+MakeSource = Callable[[Bundle, ItemsNow], CandidateSource | None]
+M = TypeVar("M", bound=MakeSource)
+
+CANDIDATE_SOURCES: Final[Registry[MakeSource]] = Registry("candidate source", {}, error=RequestError)
+"""What makes the sources from elsewhere, by name; None where a bundle is nothing for one."""
+
+
+def register_candidate_source(name: str) -> Callable[[M], M]:
+    """Add a source of candidates to every live recommender; a decorator of its class, or of what makes it.
+
+    It is called with the bundle and the catalogue at the start, and gives a
+    :class:`CandidateSource`, or None where it has nothing to say.
+
+    Raises:
+        RequestError: If another source has the name.
+    """
+    return cast("Callable[[M], M]", CANDIDATE_SOURCES.adder(name))
+
 
 CHAIN: Final = ("scenario_popular", "popular", "newest")
 QUOTAS: Final = {"model": 4.0, "together": 2.0, "trending": 0.5, "scenario_popular": 0.5, "newest": 0.5}
@@ -56,6 +77,7 @@ class StandardSources:
         self.trending = Popular(bundle, name="trending", half_life_s=3 * _DAY_S)
         self.here = Popular(bundle, name="scenario_popular", half_life_s=30 * _DAY_S, by_scenario=True)
         self.newest = Newest(now)
+        self.others = [made for make in CANDIDATE_SOURCES.values() if (made := make(bundle, now)) is not None]
 
     @property
     def all(self) -> list[CandidateSource]:
@@ -69,6 +91,7 @@ class StandardSources:
             self.trending,
             self.popular,
             self.newest,
+            *self.others,
         )
         return [source for source in found if source is not None]
 
@@ -113,6 +136,6 @@ def _text(
     """By the first text feature of the items, whose vectors are there already."""
     data = bundle.data
     for name in data.encoder.layout("item").vectors:
-        if bundle.schema.features.item[name].kind == "text" and encode_text is not None:
+        if bundle.schema.features.item[name].is_text and encode_text is not None:
             return TextMeaning(MeaningIndex.of_feature(data, name, encode_text), data, name, now, **options)
     return None

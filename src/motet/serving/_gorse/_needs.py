@@ -71,7 +71,7 @@ class Needs:
         was told, and so becomes 1.
         """
         task = self._engine.active.schema.tasks.get(type) if value == 0 else None
-        return 1.0 if task is not None and task.kind in ("binary", "retrieval") else value
+        return 1.0 if task is not None and task.is_yes_no else value
 
     def item(self, id: str) -> Item | None:
         """An item that was told, or one that only the model knows, as a client would have told it."""

@@ -174,7 +174,7 @@ class Ranks:
         served = self._engine.active
         weights = default_weights(served.schema)
         tasks = [served.schema.tasks[name] for name in weights]
-        if any(task.kind == "retrieval" and task.repeats for task in tasks):
+        if any(task.offers_again for task in tasks):
             return ()
         now = datetime.now(UTC)
         try:

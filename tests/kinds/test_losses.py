@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.objectives import sampled_softmax_loss, task_loss
-from motet.schema import BinaryTask, MulticlassTask, MultilabelTask, RegressionTask
+from motet.kinds import BinaryTask, MulticlassTask, MultilabelTask, RegressionTask, sampled_softmax_loss
+from motet.schema import LabelStatistics
 
 NAN = math.nan
 
@@ -27,13 +27,13 @@ def sigmoid(x: float) -> float:
 )
 def test_focal_loss_by_its_formula(rows: list[tuple[float, float]], gamma: float, weight: float) -> None:
     """FL = −(1 − p_t)^γ·log p_t (Lin et al. 2017, eq. 4); positives times their weight."""
-    task = BinaryTask(label="x", loss="focal", focal_gamma=gamma)
+    task = BinaryTask(label="x", loss="focal", focal_gamma=gamma, positive_weight=weight)
     total = 0.0
     for x, y in rows:
         p_t = sigmoid(x) if y else 1 - sigmoid(x)
         total += (weight if y else 1.0) * -((1 - p_t) ** gamma) * math.log(p_t)
     logits, labels = (torch.tensor(column) for column in zip(*rows, strict=True))
-    found = task_loss(task, logits, labels, positive_weight=weight)
+    found = task.masked_loss(logits, labels)
     assert abs(float(found) - total / len(rows)) < 1e-4
 
 
@@ -41,7 +41,7 @@ def test_focal_gradient_is_finite_where_it_is_certain() -> None:
     for gamma in (0.5, 1.0, 2.0):
         logits = torch.tensor([60.0, -60.0, 200.0, -200.0], requires_grad=True)
         task = BinaryTask(label="x", loss="focal", focal_gamma=gamma)
-        task_loss(task, logits, torch.tensor([1.0, 0.0, 0.0, 1.0])).backward()  # type: ignore[no-untyped-call]
+        task.masked_loss(logits, torch.tensor([1.0, 0.0, 0.0, 1.0])).backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
         assert bool(torch.isfinite(logits.grad).all())
 
@@ -49,8 +49,10 @@ def test_focal_gradient_is_finite_where_it_is_certain() -> None:
 def test_binary_by_hand() -> None:
     # −ln σ(0) = 0.6931; −ln(1 − σ(1)) = 1.3133; the third label is missing
     logits, labels = torch.tensor([0.0, 1.0, 7.0]), torch.tensor([1.0, 0.0, NAN])
-    assert float(task_loss(BinaryTask(label="x"), logits, labels)) == pytest.approx((0.693147 + 1.313262) / 2)
-    weighted = task_loss(BinaryTask(label="x"), logits, labels, positive_weight=3.0)
+    assert float(BinaryTask(label="x").masked_loss(logits, labels)) == pytest.approx(
+        (0.693147 + 1.313262) / 2
+    )
+    weighted = BinaryTask(label="x", positive_weight=3.0).masked_loss(logits, labels)
     assert float(weighted) == pytest.approx((3 * 0.693147 + 1.313262) / 2)
 
 
@@ -60,17 +62,18 @@ def test_binary_by_hand() -> None:
 def test_regression_by_hand_on_scaled_labels(kind: str, expected: float) -> None:
     """Labels 5 and 9 with mean 5, deviation 2 are 0 and 2; predicted −0.5 and −1: errors 0.5 and 3."""
     task = RegressionTask.model_validate({"label": "x", "loss": kind})
-    loss = task_loss(task, torch.tensor([-0.5, -1.0, 3.0]), torch.tensor([5.0, 9.0, NAN]), mean=5.0, std=2.0)
+    known = LabelStatistics(mean=5.0, std=2.0)
+    loss = task.masked_loss(torch.tensor([-0.5, -1.0, 3.0]), torch.tensor([5.0, 9.0, NAN]), known)
     assert float(loss) == pytest.approx(expected)
 
 
 def test_classes_and_sets_by_hand() -> None:
     logits = torch.tensor([[0.0, math.log(3.0)], [5.0, 5.0]])
     # softmax (1/4, 3/4): −ln(3/4)
-    many = task_loss(MulticlassTask(label="x"), logits, torch.tensor([1.0, NAN]))
+    many = MulticlassTask(label="x").masked_loss(logits, torch.tensor([1.0, NAN]))
     assert float(many) == pytest.approx(-math.log(0.75))
     labels = torch.tensor([[0.0, 1.0], [NAN, NAN]])
-    sets = task_loss(MultilabelTask(label="x"), logits, labels)
+    sets = MultilabelTask(label="x").masked_loss(logits, labels)
     assert float(sets) == pytest.approx((math.log(2) - math.log(0.75)) / 2)
 
 
@@ -91,13 +94,13 @@ def test_masked_rows_leave_no_gradient_and_do_not_dilute_the_mean(name: str) -> 
     labels = torch.randint(0, 2, (5, 3) if name == "multilabel" else (5,)).float()
     masked = labels.clone()
     masked[[1, 3]] = NAN
-    loss = task_loss(task, logits, masked)
+    loss = task.masked_loss(logits, masked)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert not gradient[[1, 3]].any()
     assert gradient[[0, 2, 4]].any()
     kept = [0, 2, 4]
-    torch.testing.assert_close(loss, task_loss(task, logits[kept], labels[kept]))
-    nothing = task_loss(task, logits, torch.full_like(labels, NAN))
+    torch.testing.assert_close(loss, task.masked_loss(logits[kept], labels[kept]))
+    nothing = task.masked_loss(logits, torch.full_like(labels, NAN))
     assert float(nothing.detach()) == 0
     (gradient,) = torch.autograd.grad(nothing, logits)
     assert not gradient.any()

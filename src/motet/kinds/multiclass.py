@@ -1,0 +1,90 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from motet.kinds._labelled import LabelledTask
+from motet.kinds._words import number, percent
+from motet.schema import LabelSink, LabelStatistics, TaskText
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["MulticlassTask"]
+
+
+class MulticlassTask(LabelledTask):
+    """One of several classes, learnt from the training rows; predicted as a distribution."""
+
+    kind: Literal["multiclass"] = "multiclass"
+
+    called: ClassVar[str] = "one of several classes"
+    display: ClassVar[Literal["names"]] = "names"
+    metrics: ClassVar[tuple[str, ...]] = ("log_loss", "accuracy", "macro_f1", "weighted_f1", "auc_ovr")
+    primary_metric: ClassVar[str] = "macro_f1"
+    dimensions: ClassVar[tuple[int, int]] = (1, 2)
+    has_classes: ClassVar[bool] = True
+    is_probability: ClassVar[bool] = True
+    baselines: ClassVar[frozenset[str]] = frozenset({"popularity", "linear", "tfidf", "lightgbm"})
+    boosting_objective: ClassVar[str] = "multiclass"
+
+    def read_labels(self, cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
+        """Words, numbered."""
+        codes = sink.words(cells)
+        return np.where(codes >= 0, codes, np.nan).astype(np.float32)
+
+    def untrainable(self, labels: NDArray[np.float32], classes: tuple[str, ...]) -> tuple[str, str] | None:
+        """If there is one class."""
+        if len(classes) >= 2:
+            return None
+        return (
+            f"has one class only in the training split: '{classes[0]}'",
+            "check its label expression, or remove the task",
+        )
+
+    def loss_of(self, logits: Tensor, labels: Tensor, statistics: LabelStatistics) -> Tensor:
+        """Cross entropy; nothing where one class was known."""
+        from torch.nn import functional as F  # noqa: PLC0415 (torch is slow to import, and a schema needs none)
+
+        return F.cross_entropy(logits, labels.long()) if logits.dim() > 1 else logits.sum() * 0.0
+
+    def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
+        """The distribution."""
+        return logits.softmax(-1) if logits.dim() > 1 else logits.new_ones(logits.shape)
+
+    @classmethod
+    def describe(
+        cls, name: str, value: float, values: Mapping[str, Any], metrics: Mapping[str, Any]
+    ) -> TaskText:
+        """By the share of right answers."""
+        right = values.get("accuracy")
+        return TaskText(
+            percent(right),
+            "named right",
+            f"The model names the right “{name}” in {percent(right)} of cases. Counting rare classes as much as "
+            f"common ones, its mean F1 is {number(value, 2)} of 1.",
+        )
+
+    def answers(self, values: NDArray[np.float32], classes: tuple[str, ...]) -> list[Any]:
+        """The likeliest class with its probability."""
+        chances = values.reshape(len(values), -1)
+        best = chances.argmax(1) if chances.shape[1] else np.zeros(len(chances), np.int64)
+        names = [classes[at] if classes else None for at in best.tolist()]
+        found = chances[np.arange(len(chances)), best].tolist()
+        return [{"label": name, "probability": chance} for name, chance in zip(names, found, strict=True)]
+
+    def answer_columns(
+        self, values: NDArray[np.float32], classes: tuple[str, ...]
+    ) -> list[tuple[str, pl.Series]]:
+        """The likeliest class, and its probability."""
+        import polars as pl  # noqa: PLC0415 (a schema alone needs no tables)
+
+        chances = values.reshape(len(values), -1)
+        names = np.asarray(classes, object)[chances.argmax(1)].tolist()
+        return [("", pl.Series(names, dtype=pl.String)), ("_probability", pl.Series(chances.max(1)))]
