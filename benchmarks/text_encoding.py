@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from motet.assets import fetch
-from motet.language import OnnxEncoder, TorchEncoder, VectorCache, encode_cached
+from motet.language import CTranslate2Encoder, TorchEncoder, VectorCache, encode_cached
 
 Vectors = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ def measure(limit: int, rounds: int, with_torch: bool) -> dict[str, float | int 
     folder = fetch("all-MiniLM-L6-v2")
     peer = SentenceTransformer(str(folder), device="cpu")
     tokens = int(peer.max_seq_length)
-    ours = OnnxEncoder("all-MiniLM-L6-v2", max_tokens=tokens)
+    ours = CTranslate2Encoder("all-MiniLM-L6-v2", max_tokens=tokens)
     plain = TorchEncoder("all-MiniLM-L6-v2", max_tokens=tokens)
 
     def peer_encode(part: list[str]) -> Vectors:

@@ -7,6 +7,7 @@ import polars as pl
 
 from motet.datasets import DATASETS
 from motet.datasets._movielens_links import film_numbers, link_films
+from motet.schema import SequenceFeature
 
 
 def test_ratings_are_the_published_ones(prepared: Callable[[str], Path]) -> None:
@@ -49,7 +50,7 @@ def test_zip_codes_are_text(prepared: Callable[[str], Path]) -> None:
 
 def test_histories_are_of_likes_and_of_dislikes() -> None:
     user = DATASETS["movielens-100k"].schema.features.user
-    assert {name: f.where for name, f in user.items() if f.kind == "sequence"} == {
+    assert {name: f.where for name, f in user.items() if isinstance(f, SequenceFeature)} == {
         "history": "rating >= 4",
         "disliked": "rating <= 3",
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from motet.assets import fetch
-from motet.language import GenerationSettings, LocalGenerator, OnnxEncoder, Prompt
+from motet.language import CTranslate2Encoder, GenerationSettings, LocalGenerator, Prompt
 
 SENTENCES = (
     "Heat (1995)",
@@ -79,9 +79,9 @@ def model_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def onnx_encoder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
-    prepared = tmp_path_factory.mktemp("onnx")
-    encoder = OnnxEncoder(str(model_folder), max_tokens=256, prepared=prepared)
+def fast_encoder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> CTranslate2Encoder:
+    prepared = tmp_path_factory.mktemp("ctranslate2")
+    encoder = CTranslate2Encoder(str(model_folder), max_tokens=256, prepared=prepared)
     encoder.encode(["the 8-bit model is made now, not within somebody's time-out"])
     return encoder
 

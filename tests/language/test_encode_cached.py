@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from motet.errors import LanguageError
-from motet.language import OnnxEncoder, Progress, TextEncoder, VectorCache, encode_cached
+from motet.language import CTranslate2Encoder, Progress, TextEncoder, VectorCache, encode_cached
 
 
 class Counted:
@@ -51,12 +51,14 @@ class Broken(Lengths):
         return self._result
 
 
-def test_a_second_run_asks_nothing(onnx_encoder: OnnxEncoder, sentences: list[str], tmp_path: Path) -> None:
-    encoder = Counted(onnx_encoder)
+def test_a_second_run_asks_nothing(
+    fast_encoder: CTranslate2Encoder, sentences: list[str], tmp_path: Path
+) -> None:
+    encoder = Counted(fast_encoder)
     texts = [*sentences, "", *sentences[:10], "   "]
     first = encode_cached(encoder, texts, VectorCache(tmp_path))
     assert sorted(encoder.asked) == sorted(sentences)
-    np.testing.assert_allclose(first, onnx_encoder.encode(texts), atol=1e-6)
+    np.testing.assert_allclose(first, fast_encoder.encode(texts), atol=1e-6)
     assert not first[len(sentences)].any()
     assert not first[-1].any()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from motet.errors import LanguageError
-from motet.language import EndpointEncoder, OnnxEncoder, redact
+from motet.language import CTranslate2Encoder, EndpointEncoder, redact
 
 Answer = tuple[int, str | bytes] | Callable[[list[str]], tuple[int, str | bytes]]
 
@@ -21,7 +21,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, encoder: OnnxEncoder) -> None:
+    def __init__(self, encoder: CTranslate2Encoder) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.encoder = encoder
         self.script: list[Answer] = []
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def good(encoder: OnnxEncoder) -> Callable[[list[str]], tuple[int, str]]:
+def good(encoder: CTranslate2Encoder) -> Callable[[list[str]], tuple[int, str]]:
     def answer(texts: list[str]) -> tuple[int, str]:
         vectors = encoder.encode(texts).tolist()
         data = [{"index": i, "object": "embedding", "embedding": v} for i, v in enumerate(vectors)]
@@ -73,8 +73,8 @@ def hang(_: list[str]) -> tuple[int, str]:
 
 
 @pytest.fixture
-def server(onnx_encoder: OnnxEncoder) -> Iterator[Server]:
-    with Server(onnx_encoder) as server:
+def server(fast_encoder: CTranslate2Encoder) -> Iterator[Server]:
+    with Server(fast_encoder) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
@@ -130,7 +130,7 @@ def test_retry_after_is_followed(server: Server) -> None:
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        ((500, "the disk is on fire"), "failed 3 times, at last with: status 500: the disk is on fire"),
+        ((500, "the disk is on fire"), "failed 3 times, at last with: status 500"),
         ((200, "{broken"), "the reply is not JSON"),
         (hang, r"no reply within 0\.2 s"),
     ],
@@ -209,7 +209,7 @@ def test_offline_calls_this_machine_and_no_other(server: Server, monkeypatch: py
     assert encoder_of(server, attempts=1).encode(["a"]).shape == (1, 384)
     encoder = EndpointEncoder("minilm", "http://192.0.2.1:8000/v1", attempts=1, timeout_s=0.1)
     with pytest.raises(
-        LanguageError, match=r"MOTET_OFFLINE is set, so http://192\.0\.2\.1:8000/v1/embeddings"
+        LanguageError, match=r"MOTET_OFFLINE is set, so the endpoint of language\.endpoint is not called"
     ):
         encoder.encode(["a"])
 
@@ -217,3 +217,22 @@ def test_offline_calls_this_machine_and_no_other(server: Server, monkeypatch: py
 def test_an_address_must_be_one() -> None:
     with pytest.raises(LanguageError, match="not an http address"):
         EndpointEncoder("minilm", "localhost:8000")
+
+
+@pytest.mark.parametrize(
+    "trouble", [(500, "cannot open /srv/secret"), (400, "cannot open /srv/secret"), (200, "{x"), (200, "[]")]
+)
+def test_an_error_carries_neither_the_address_nor_what_the_server_said(
+    server: Server, trouble: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "motet.language")
+    server.script = [trouble] * 2
+    with pytest.raises(LanguageError) as caught:
+        encoder_of(server, attempts=2).encode(["a"])
+    told = str(caught.value) + caught.value.problem + caught.value.cure
+    assert "127.0.0.1" not in told
+    assert str(server.server_port) not in told
+    assert "secret" not in told
+    assert "language.endpoint" in told
+    if trouble[0] != 200:  # type: ignore[index]
+        assert "cannot open /srv/secret" in caplog.text  # where the cure says it is

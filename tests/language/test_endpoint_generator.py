@@ -221,11 +221,11 @@ def test_a_silent_server_is_tried_again(server: Server) -> None:
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        (says(500, "the disk is on fire"), "failed 3 times, at last with: status 500: the disk is on fire"),
-        (says(429, "slow down"), "failed 3 times, at last with: status 429: slow down"),
+        (says(500, "the disk is on fire"), "failed 3 times, at last with: status 500"),
+        (says(429, "slow down"), "failed 3 times, at last with: status 429"),
         (says(200, "{broken"), "failed 3 times, at last with: the reply is not JSON"),
         (says(200, whole("")), "failed 3 times, at last with: the answer is empty"),
-        (hangs_up, "failed 3 times, at last with: RemoteProtocolError"),
+        (hangs_up, "failed 3 times, at last with: the connection broke .RemoteProtocolError"),
     ],
 )
 def test_lasting_trouble_is_an_error(server: Server, trouble: Send, message: str) -> None:
@@ -253,7 +253,7 @@ def test_a_refusal_is_not_tried_again_and_the_key_stays_secret(
 ) -> None:
     monkeypatch.setenv("MOTET_LLM_KEY", "secret-1")
     server.script = [says(401, "who are you")]
-    with pytest.raises(GenerationError, match="status 401: who are you") as caught:
+    with pytest.raises(GenerationError, match="status 401") as caught:
         generator_of(server).generate([ASKED], SHORT)
     assert "MOTET_LLM_KEY" in caught.value.cure
     assert "secret-1" not in str(caught.value)
@@ -278,7 +278,7 @@ def test_no_time_means_no_call(server: Server) -> None:
 def test_pieces_make_the_answer(server: Server) -> None:
     pieces = list(generator_of(server).stream(ASKED, SHORT))
     assert len(pieces) > 3
-    assert "".join(pieces) == PARIS
+    assert "".join(pieces) == server.generator.generate([ASKED], SHORT)[0].text
 
 
 def test_a_stream_stops_where_it_should(server: Server) -> None:
@@ -374,6 +374,7 @@ def test_personal_data_does_not_leave_the_process(server: Server) -> None:
 
 def test_offline_calls_this_machine_and_no_other(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTET_OFFLINE", "1")
+    server.script = [paris]
     assert generator_of(server).generate([ASKED], SHORT)[0].text == PARIS
     with pytest.raises(GenerationError, match="MOTET_OFFLINE is set"):
         EndpointGenerator("smol", "http://192.0.2.1/v1").generate([ASKED], SHORT)
@@ -388,3 +389,64 @@ def test_nobody_listens() -> None:
 def test_an_address_must_be_one() -> None:
     with pytest.raises(GenerationError, match="'localhost:80' is not an http address"):
         EndpointGenerator("smol", "localhost:80")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        says(500, "cannot open /srv/secret"),
+        says(403, "cannot open /srv/secret"),
+        says(200, "secret"),
+        hangs_up,
+        says(200, 'data: {"error": {"message": "cannot open /srv/secret"}}\n\n'),
+    ],
+)
+def test_an_error_carries_neither_the_address_nor_what_the_server_said(server: Server, trouble: Send) -> None:
+    generator = generator_of(server, attempts=2)
+    calls = (lambda: generator.generate([ASKED], SHORT), lambda: list(generator.stream(ASKED, SHORT)))
+    for call in calls:
+        server.script = [trouble] * 2
+        with pytest.raises(GenerationError) as caught:
+            call()
+        told = str(caught.value) + caught.value.problem + caught.value.cure
+        assert "127.0.0.1" not in told
+        assert str(server.server_port) not in told
+        assert "secret" not in told
+        assert "language.generator_endpoint" in told
+
+
+RIGHT = '{"city": "Paris", "sure": true}'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"```json\n{RIGHT}\n```",
+        f"```\n{RIGHT}\n```\n",
+        f"``` JSON {RIGHT}```",
+        f"Here it is:\n```json\n{RIGHT}\n```\nIs there anything else?",
+        f"<think>A city? {{}} Paris, surely.</think>\n\n{RIGHT}",
+        f"A city, surely.</think>{RIGHT}",
+        f"<think>\nIn a fence: ```json\n{{}}\n```\n</think>\n```json\n{RIGHT}\n```",
+    ],
+)
+def test_json_in_a_fence_or_after_thoughts_is_an_answer(server: Server, said: str) -> None:
+    server.script = [says(200, whole(said))]
+    (answer,) = generator_of(server).generate([ASKED], GenerationSettings(answer=SCHEMA))
+    assert json.loads(answer.text) == {"city": "Paris", "sure": True}
+    assert len(server.calls) == 1
+
+
+def test_marks_within_json_are_left_alone(server: Server) -> None:
+    said = json.dumps({"city": "a</think>b```c", "sure": False})
+    server.script = [says(200, whole(said))]
+    schema = {**SCHEMA, "properties": {"city": {"type": "string"}, "sure": {"type": "boolean"}}}
+    assert generator_of(server).generate([ASKED], GenerationSettings(answer=schema))[0].text == said
+
+
+@pytest.mark.parametrize(
+    "said", ["<think>Yes or no?</think>\nno", "```\nno\n```", '```json\n{"answer": "no"}\n```']
+)
+def test_a_choice_in_a_fence_or_after_thoughts_is_an_answer(server: Server, said: str) -> None:
+    server.script = [says(200, whole(said))]
+    assert generator_of(server).generate([ASKED], GenerationSettings(choices=("yes", "no")))[0].text == "no"

@@ -24,8 +24,9 @@ def prompts() -> list[Prompt]:
 
 def test_it_knows_the_capital_of_france(local_generator: LocalGenerator) -> None:
     (answer,) = local_generator.generate([Prompt("What is the capital of France?")], SHORT)
-    assert answer.text == "The capital of France is Paris."
-    assert (answer.ended, answer.tokens, answer.cached) == ("stop", 7, False)
+    assert "Paris" in answer.text  # in which words is a matter of the last bits
+    assert (answer.ended, answer.cached) == ("stop", False)
+    assert 0 < answer.tokens <= SHORT.max_tokens
     assert answer.prompt_tokens == 37
 
 

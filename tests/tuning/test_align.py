@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from motet.data import Dataset
 from motet.errors import MotetError, SchemaError, TrainingError
-from motet.language import OnnxEncoder, TorchEncoder, build_encoder, clean_text
+from motet.language import CTranslate2Encoder, TorchEncoder, build_encoder, clean_text
 from motet.schema import LanguageSettings
 from motet.testing import check_text_encoder, toy_dataset
 from motet.tuning import AlignSettings, TextModel, Tuned, align, co_liked, info_nce, read_settings, text_auc
@@ -70,7 +70,7 @@ def test_the_exported_folder_gives_the_vectors_of_the_adapter(tiny_encoder: Path
 def test_the_8_bit_path_reads_the_exported_folder(world: Dataset, tmp_path: Path) -> None:
     tuned = align(world, tmp_path / "out", SETTINGS)
     texts = item_texts(world).texts
-    quick = OnnxEncoder(str(tuned.model), max_tokens=16, prepared=tmp_path / "onnx").encode(texts)
+    quick = CTranslate2Encoder(str(tuned.model), max_tokens=16, prepared=tmp_path / "8-bit").encode(texts)
     exact = TorchEncoder(str(tuned.model), max_tokens=16).encode(texts)
     assert (quick * exact).sum(1)[1:].min() > 0.95
 

@@ -8,6 +8,8 @@ from motet.language._build_generator import build_generator
 from motet.language._cache import VectorCache
 from motet.language._cached_generator import CachedGenerator
 from motet.language._chat import Chat
+from motet.language._ctranslate2 import CTranslate2Encoder
+from motet.language._decoder_onnx import OnnxDecoder
 from motet.language._encode_cached import encode_cached
 from motet.language._endpoint import EndpointEncoder
 from motet.language._endpoint_generator import LLM_KEY_VARIABLE, EndpointGenerator
@@ -22,7 +24,6 @@ from motet.language._generator_folder import (
 from motet.language._local_generator import LocalGenerator
 from motet.language._model_folder import PACKAGED
 from motet.language._offline import refuse_if_offline
-from motet.language._onnx import OnnxEncoder
 from motet.language._private import PrivateCaches
 from motet.language._protocol import Progress, TextEncoder
 from motet.language._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
@@ -41,6 +42,7 @@ __all__ = [
     "SEPARATOR",
     "Budget",
     "BudgetedGenerator",
+    "CTranslate2Encoder",
     "CachedGenerator",
     "Chat",
     "Ending",
@@ -55,7 +57,7 @@ __all__ = [
     "Generator",
     "GeneratorFolder",
     "LocalGenerator",
-    "OnnxEncoder",
+    "OnnxDecoder",
     "PersonalKind",
     "PrivateCaches",
     "Progress",

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Final
 
+from motet.language._ctranslate2 import CTranslate2Encoder, UnsupportedEncoderError
 from motet.language._endpoint import EndpointEncoder
 from motet.language._in_use import one_in_use
-from motet.language._onnx import OnnxEncoder
 from motet.language._protocol import TextEncoder
 from motet.language._torch import TorchEncoder
 from motet.schema import TEXT_ENCODERS, LanguageSettings
 
 __all__ = ["build_encoder", "register_text_encoder"]
 
+_log: Final = logging.getLogger("motet.language")
 
-def onnx_encoder(settings: LanguageSettings) -> TextEncoder:
-    """The encoder of ``backend: onnx``."""
-    return OnnxEncoder(settings.encoder, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
+
+def ctranslate2_encoder(settings: LanguageSettings) -> TextEncoder:
+    """The encoder of ``backend: ctranslate2``; PyTorch's where CTranslate2 does not know the architecture."""
+    try:
+        return CTranslate2Encoder(
+            settings.encoder, max_tokens=settings.max_tokens, batch_size=settings.batch_size
+        )
+    except UnsupportedEncoderError as error:
+        _log.warning(
+            "%s, so PyTorch encodes in float32, at about half the speed; language.backend: torch says so, too",
+            error.problem,
+        )
+        return torch_encoder(settings)
 
 
 def torch_encoder(settings: LanguageSettings) -> TextEncoder:
@@ -49,16 +62,17 @@ def build_encoder(settings: LanguageSettings) -> TextEncoder:
     """Build the encoder that the settings name.
 
     Args:
-        settings: The ``language:`` part of a schema.
+        settings: The ``language:`` part of a schema. A model that CTranslate2 cannot run is run by PyTorch, and that is
+            logged.
 
     Returns:
         An encoder that has read its configuration; it loads its weights when they are first needed. As long as an equal
         one is in use, it is that.
 
     Raises:
-        LanguageError: If there is no such model, or the backend cannot run it.
+        LanguageError: If there is no such model.
         AssetError: If a packaged model cannot be fetched.
         MissingExtraError: If an optional dependency is missing.
     """
-    encoder = TEXT_ENCODERS[settings.backend](settings)
+    encoder: TextEncoder = TEXT_ENCODERS[settings.backend](settings)
     return one_in_use(encoder, encoder.settings_key, settings.batch_size)

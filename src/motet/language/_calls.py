@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from motet.errors import LanguageError, MissingExtraError
 from motet.language._offline import is_offline, refuse_if_offline
+from motet.language._redact import redact
 
 if TYPE_CHECKING:
     import httpx
+    from tenacity import Retrying
 
-__all__ = ["Again", "Calls", "OutOfTimeError", "Refused", "lines_of"]
+__all__ = ["Again", "Calls", "OutOfTimeError", "RefusedCallError"]
 
 T = TypeVar("T")
 
+_log: Final = logging.getLogger("motet.language")
 _WORTH_ANOTHER_TRY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_S: Final = 30.0
 _LARGEST_REPLY_BYTES: Final = 256 * 2**20
@@ -28,14 +31,23 @@ _LARGEST_REFUSAL_BYTES: Final = 2000
 
 
 class Again(Exception):  # noqa: N818 (it says what to do)
-    """A reply that is worth another try; its text says what was wrong with it."""
+    """A reply that is worth another try.
+
+    Args:
+        why: What was wrong with it; nothing of the reply's own text.
+        after_s: How long the server wants to be left alone.
+    """
+
+    def __init__(self, why: str, after_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.after_s = after_s
 
 
 class OutOfTimeError(LanguageError):
     """The time for the whole call ran out."""
 
 
-class Refused(LanguageError):  # noqa: N818
+class RefusedCallError(LanguageError):
     """The server refused, and another try would not change that.
 
     Args:
@@ -55,7 +67,8 @@ class Calls:
 
     A time-out, a lost connection, a reply that is not what it should be, and the statuses 408, 409,
     425, 429, 500, 502, 503 and 504 are tried again after 1, 2, 4 … times ``backoff_s``, or after what
-    the server's Retry-After says.
+    the server's Retry-After says. Errors name the setting, never the address or what the server said: whoever
+    asks a service must not learn them. Both are in the log ``motet.language`` at level INFO.
 
     Attributes:
         address: Where to.
@@ -64,7 +77,7 @@ class Calls:
         attempts: Tries a call, ≥ 1.
         backoff_s: First wait between tries.
         setting: Setting that holds the address, for errors.
-        cure: Told a status that means refusal; what to do about it.
+        cure: From a status that means refusal to what to do about it.
         extra: The extra of motet that brings httpx.
     """
 
@@ -77,6 +90,11 @@ class Calls:
     cure: Callable[[int], str]
     extra: str = "language"
 
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"the endpoint of {self.setting}"
+
     def client(self) -> httpx.Client:
         """A client for some calls.
 
@@ -88,7 +106,7 @@ class Calls:
             import httpx  # noqa: PLC0415
         except ImportError:
             raise MissingExtraError("httpx", self.extra) from None
-        refuse_if_offline(self.address)
+        refuse_if_offline(self.address, self.name)
         key = os.environ.get(self.key_variable, "").strip()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # Redirects stay unfollowed: a key must not travel to another host.
@@ -103,7 +121,7 @@ class Calls:
         Args:
             client: Of :meth:`client`.
             body: What is sent.
-            read: Told the reply; raises :class:`Again` if it is worth another try.
+            read: Given the reply; raises :class:`Again` if it is worth another try.
             until_s: Time of the monotonic clock by which the reply must be there.
 
         Raises:
@@ -111,7 +129,12 @@ class Calls:
         """
 
         def take(reply: httpx.Response) -> Iterator[T]:
-            yield read(json.loads(b"".join(_pieces(reply, until_s, _LARGEST_REPLY_BYTES))))
+            content = b"".join(self._pieces(reply, until_s, _LARGEST_REPLY_BYTES))
+            try:
+                value = json.loads(content)
+            except (ValueError, RecursionError):
+                raise Again("the reply is not JSON") from None
+            yield read(value)
 
         (answer,) = self.stream(client, body, take, until_s)
         return answer
@@ -130,93 +153,139 @@ class Calls:
         Args:
             client: Of :meth:`client`.
             body: What is sent.
-            read: Told a reply whose head is there; its parts.
+            read: Given a reply whose head is there; its parts.
             until_s: Time of the monotonic clock by which all must be there.
 
         Raises:
             LanguageError: As :meth:`ask`, or if the reply broke off after its first part.
         """
-        why = ""
-        for attempt in range(self.attempts):
-            wait_s = self.backoff_s * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
-            begun = False
-            try:
-                with self._posted(client, body, until_s) as reply:
-                    if reply.is_success:
-                        for part in read(reply):
-                            begun = True
-                            yield part
-                        return
-                    said = b"".join(_pieces(reply, until_s, _LARGEST_REFUSAL_BYTES, strict=False))
-                    text = said.decode("utf-8", "replace").strip()[:200]
-                    why = f"status {reply.status_code}: {text}"
-                    if reply.status_code not in _WORTH_ANOTHER_TRY:
-                        problem = f"{self.address} refused ({why})"
-                        raise Refused(problem, self.cure(reply.status_code), reply.status_code)
-                    wait_s = max(wait_s, _retry_after_s(reply))
-            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-                why = "the reply is not JSON"
-            except Again as error:
-                why = str(error)
-            if begun:
-                raise LanguageError(f"{self.address}: the answer broke off ({why})", "ask again")
-            if attempt + 1 < self.attempts:
-                self._wait(wait_s, until_s, why)
-        raise LanguageError(
-            f"{self.address} failed {self.attempts} times, at last with: {why}",
-            f"check that the server runs and {self.setting} is its address; what was answered so far is kept",
+        from tenacity import RetryError  # noqa: PLC0415
+
+        try:
+            for attempt in self._tries(until_s):
+                with attempt:
+                    begun = False
+                    try:
+                        with self._posted(client, body, until_s) as reply:
+                            for part in read(reply):
+                                begun = True
+                                yield part
+                    except Again as error:
+                        if begun:
+                            raise LanguageError(
+                                f"{self.name}: the answer broke off ({error})", "ask again"
+                            ) from None
+                        raise
+        except RetryError as error:
+            self._give_up(error.last_attempt.attempt_number, str(error.last_attempt.exception()))
+
+    def lines(self, reply: httpx.Response, until_s: float | None) -> Iterator[str]:
+        """Lines of a reply as they come, without their ends.
+
+        Raises:
+            OutOfTimeError: If time runs out before the end.
+            Again: If the reply is not text, or far too long.
+        """
+        rest = b""
+        for piece in self._pieces(reply, until_s, _LARGEST_REPLY_BYTES):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from map(_decoded, whole)
+        if rest:
+            yield _decoded(rest)
+
+    def _tries(self, until_s: float | None) -> Retrying:
+        from tenacity import (  # noqa: PLC0415
+            RetryCallState,
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            stop_before_delay,
+            wait_exponential,
+            wait_random,
+        )
+
+        growing = wait_exponential(self.backoff_s, _LONGEST_WAIT_S) + wait_random(0, self.backoff_s / 4)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome is not None else None
+            return max(growing(state), error.after_s if isinstance(error, Again) else 0.0)
+
+        stop = stop_after_attempt(self.attempts)
+        left_s = self._left_s(until_s)
+        return Retrying(
+            stop=stop if left_s is None else stop | stop_before_delay(left_s),
+            wait=wait,
+            retry=retry_if_exception_type(Again),
         )
 
     @contextmanager
     def _posted(self, client: httpx.Client, body: Any, until_s: float | None) -> Iterator[httpx.Response]:
-        """One try: the reply, its body unread; trouble of the connection becomes :class:`Again`."""
+        """One try: a good reply, its body unread; trouble of the connection becomes :class:`Again`."""
         import httpx  # noqa: PLC0415
 
         left_s = self._left_s(until_s)
         timeout_s = self.timeout_s if left_s is None else min(self.timeout_s, left_s)
         try:
             with client.stream("POST", self.address, json=body, timeout=timeout_s) as reply:
+                if not reply.is_success:
+                    self._refused(reply, until_s)
                 yield reply
         except httpx.TimeoutException:
             self._left_s(until_s)
             raise Again(f"no reply within {timeout_s:g} s") from None
         except httpx.ConnectError as error:
-            raise Again(_plainly(str(error))) from None
+            _log.info("%s: no connection (%s)", self.address, error)
+            plain = str(error).lower()
+            refused = "refused" in plain or "all connection attempts failed" in plain
+            raise Again("connection refused" if refused else "no connection") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise Again(f"{type(error).__name__}: {error}") from None
+            raise Again(f"the connection broke ({type(error).__name__})") from None
 
-    def _wait(self, wait_s: float, until_s: float | None, why: str) -> None:
-        left_s = None if until_s is None else until_s - time.monotonic()
-        if left_s is not None and left_s <= wait_s:
-            raise OutOfTimeError(
-                f"{self.address}: {why}, and the time limit ran out before another try",
-                f"check that the server runs and {self.setting} is its address, or allow more seconds",
+    def _refused(self, reply: httpx.Response, until_s: float | None) -> None:
+        said = b"".join(self._pieces(reply, until_s, _LARGEST_REFUSAL_BYTES, strict=False))
+        text = redact(said.decode("utf-8", "replace").strip()[:500])
+        _log.info("%s answered with status %d: %s", self.address, reply.status_code, text)
+        why = f"status {reply.status_code}"
+        if reply.status_code not in _WORTH_ANOTHER_TRY:
+            raise RefusedCallError(
+                f"{self.name} refused ({why})", self.cure(reply.status_code), reply.status_code
             )
-        time.sleep(wait_s)
+        raise Again(why, _retry_after_s(reply))
+
+    def _give_up(self, tries: int, why: str) -> None:
+        check = f"check that the server runs and {self.setting} is its address"
+        if tries < self.attempts:
+            raise OutOfTimeError(
+                f"{self.name}: {why}, and the time limit ran out before another try",
+                f"{check}, or allow more seconds",
+            )
+        raise LanguageError(
+            f"{self.name} failed {self.attempts} times, at last with: {why}",
+            f"{check}; the log 'motet.language' at level INFO holds what it said",
+        )
 
     def _left_s(self, until_s: float | None) -> float | None:
         if until_s is None:
             return None
         left_s = until_s - time.monotonic()
         if left_s <= 0:
-            raise _out_of_time(self.address)
+            raise OutOfTimeError(
+                f"{self.name}: the time limit ran out before an answer", "allow more seconds, or ask for less"
+            )
         return left_s
 
-
-def lines_of(reply: httpx.Response, until_s: float | None) -> Iterator[str]:
-    """Lines of a reply as they come, without their ends.
-
-    Raises:
-        OutOfTimeError: If time runs out before the end.
-        Again: If the reply is not text, or far too long.
-    """
-    rest = b""
-    for piece in _pieces(reply, until_s, _LARGEST_REPLY_BYTES):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield _decoded(line)
-    if rest:
-        yield _decoded(rest)
+    def _pieces(
+        self, reply: httpx.Response, until_s: float | None, most_bytes: int, strict: bool = True
+    ) -> Iterator[bytes]:
+        seen = 0
+        for piece in reply.iter_bytes():
+            self._left_s(until_s)  # a server that sends a byte now and then never runs into the time-out
+            seen += len(piece)
+            if seen > most_bytes and strict:
+                raise Again(f"the reply has more than {most_bytes:,} bytes")
+            yield piece
+            if seen > most_bytes:
+                return
 
 
 def _decoded(line: bytes) -> str:
@@ -224,36 +293,6 @@ def _decoded(line: bytes) -> str:
         return line.decode("utf-8").removesuffix("\r")
     except UnicodeDecodeError:
         raise Again("the reply is not UTF-8") from None
-
-
-def _pieces(
-    reply: httpx.Response, until_s: float | None, most_bytes: int, strict: bool = True
-) -> Iterator[bytes]:
-    seen = 0
-    for piece in reply.iter_bytes():
-        # A server that sends a byte now and then never runs into the time-out between two pieces.
-        if until_s is not None and time.monotonic() >= until_s:
-            raise _out_of_time(str(reply.request.url))
-        seen += len(piece)
-        if seen > most_bytes:
-            if strict:
-                raise Again(f"the reply has more than {most_bytes:,} bytes")
-            yield piece
-            return
-        yield piece
-
-
-def _plainly(problem: str) -> str:
-    """What a connection failed with, without the number of the error."""
-    if "refused" in problem.lower() or "all connection attempts failed" in problem.lower():
-        return "connection refused"
-    return f"no connection ({problem})"
-
-
-def _out_of_time(address: str) -> OutOfTimeError:
-    return OutOfTimeError(
-        f"{address}: the time limit ran out before an answer", "allow more seconds, or ask for less"
-    )
 
 
 def _retry_after_s(reply: httpx.Response) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,9 +13,21 @@ from motet.language._calls import Again
 from motet.language._generator import Ending, GenerationSettings, Prompt
 from motet.language._redact import redact
 
-__all__ = ["Reply", "ask_for_schema", "choice_of", "in_words", "pieces_of", "question", "read_reply"]
+__all__ = [
+    "Reply",
+    "ask_for_schema",
+    "bare_answer",
+    "choice_of",
+    "in_words",
+    "pieces_of",
+    "question",
+    "read_reply",
+]
 
+_log: Final = logging.getLogger("motet.language")
 _CHOICE: Final = "answer"
+_THOUGHT: Final = re.compile(r"\A.*</think>", re.DOTALL)
+_FENCED: Final = re.compile(r"```[^\S\n]*\w{0,20}\s(.*?)```", re.DOTALL)
 _MOST_STOPS: Final = 4
 
 
@@ -94,6 +108,30 @@ def in_words(prompt: Prompt, settings: GenerationSettings) -> Prompt:
     return Prompt(prompt.user, f"{prompt.system}\n\n{rule}".strip(), prompt.examples)
 
 
+def bare_answer(text: str) -> str:
+    r"""The JSON or the choice in an answer: without the thoughts before it and the code fence around it.
+
+    Text that is JSON already stays as it is, whatever its strings hold.
+
+    Example:
+        >>> bare_answer('<think>A city?</think>\n```json\n{"city": "Paris"}\n```')
+        '{"city": "Paris"}'
+    """
+    if _is_json(text):
+        return text
+    said = _THOUGHT.sub("", text).strip()
+    fenced = _FENCED.search(said)
+    return said if fenced is None or _is_json(said) else fenced[1].strip()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def choice_of(text: str, choices: Sequence[str]) -> str | None:
     """The choice that an answer means: bare, in quotes, or in the JSON that was asked for; None for none.
 
@@ -169,7 +207,8 @@ def pieces_of(lines: Iterator[str]) -> Iterator[str]:
             content = json.loads(data)
             choices = content.get("choices") or []
             if content.get("error"):
-                raise Again(f"the endpoint says: {str(content['error'])[:200]}")
+                _log.info("the endpoint reported in a stream: %s", redact(str(content["error"])[:500]))
+                raise Again("the endpoint reported an error")
             piece = choices[0].get("delta", {}).get("content") if choices else None
             reason = (choices[0].get("finish_reason") if choices else None) or reason
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):

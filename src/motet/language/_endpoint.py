@@ -126,7 +126,7 @@ class EndpointEncoder:
 
     def _broken(self, why: str) -> LanguageError:
         return LanguageError(
-            f"the reply of {self._address} is not an embeddings reply: {why}",
+            f"the reply of {self._calls.name} is not an embeddings reply: {why}",
             "check that language.endpoint is the base address of an OpenAI-compatible server",
         )
 

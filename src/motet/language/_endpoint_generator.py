@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 from motet.assets import Progress
 from motet.errors import GenerationError, LanguageError
 from motet.language._answers import check_settings, cut_at_stop, settled_length, why_wrong
-from motet.language._calls import Calls, Refused, lines_of
+from motet.language._calls import Calls, RefusedCallError
 from motet.language._chat_replies import (
     Reply,
     ask_for_schema,
+    bare_answer,
     choice_of,
     in_words,
     pieces_of,
@@ -143,7 +144,9 @@ class EndpointGenerator:
         body = {**question(self.name, prompt, settings), "stream": True}
         with _as_generation_error(), self._calls.client() as client:
             yield from _settled(
-                self._calls.stream(client, body, lambda reply: pieces_of(lines_of(reply, until_s)), until_s),
+                self._calls.stream(
+                    client, body, lambda reply: pieces_of(self._calls.lines(reply, until_s)), until_s
+                ),
                 settings.stop,
             )
 
@@ -152,6 +155,7 @@ class EndpointGenerator:
     ) -> Generation:
         began_s = time.monotonic()
         read, written = 0, 0
+        formed = bool(settings.choices) or settings.answer is not None
         corrections: list[tuple[str, str]] = []
         wrong: str | None = None
         for _ in range(2):
@@ -159,6 +163,8 @@ class EndpointGenerator:
             read += self._counted(reply.prompt_tokens, prompt)
             written += self.count_tokens(reply.text) if reply.tokens is None else reply.tokens
             text = cut_at_stop(reply.text, settings.stop)
+            if formed:
+                text = bare_answer(text)
             if settings.choices:
                 text = choice_of(text, settings.choices) or text
             wrong = why_wrong(text, settings)
@@ -166,7 +172,7 @@ class EndpointGenerator:
                 return Generation(text, read, written, reply.ended, time.monotonic() - began_s)
             corrections = [(text, f"That is not what was asked for: {wrong}. Answer again.")]
         raise GenerationError(
-            f"{self._calls.address}: {self.name} answered wrongly twice: {wrong}",
+            f"{self.name} answered wrongly twice: {wrong}",
             "use a model that follows the form of an answer, or allow more tokens (max_tokens)",
         )
 
@@ -183,7 +189,7 @@ class EndpointGenerator:
         if formed and self._takes_schemas:
             try:
                 return self._calls.ask(client, ask_for_schema(plain, settings), read_reply, until_s)
-            except Refused as error:
+            except RefusedCallError as error:
                 if error.status not in _NO_SUCH_FORMAT:
                     raise
             reply = self._calls.ask(client, plain, read_reply, until_s)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["INVISIBLE", "Folded", "fold", "is_invisible"]
+__all__ = ["INVISIBLE", "FoldedText", "fold", "is_invisible"]
 
 # Letters and marks without a shape of their own, which no category tells: joiners, fillers, blanks,
 # variation selectors, and the tag characters in which whole sentences can be hidden.
@@ -29,7 +29,7 @@ def is_invisible(character: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FoldedText:
     """A text made plain.
 
     Attributes:
@@ -45,7 +45,7 @@ class Folded:
         return self.places[start], self.places[end - 1] + 1
 
 
-def fold(text: str) -> Folded:
+def fold(text: str) -> FoldedText:
     r"""Remove what is invisible; write wide, circled and other compatible letters and all digits plainly.
 
     Example:
@@ -53,7 +53,7 @@ def fold(text: str) -> Folded:
         'Call 3'
     """
     if text.isascii() and text.isprintable():
-        return Folded(text, range(len(text)))
+        return FoldedText(text, range(len(text)))
     kept: list[str] = []
     places: list[int] = []
     for place, character in enumerate(text):
@@ -61,7 +61,7 @@ def fold(text: str) -> Folded:
             plain = _plain(character)
             kept.append(plain)
             places.extend([place] * len(plain))
-    return Folded("".join(kept), places)
+    return FoldedText("".join(kept), places)
 
 
 def _plain(character: str) -> str:

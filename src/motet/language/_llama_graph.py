@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.language._graph import MICROSOFT, Graph
 from motet.language._llama import Array, Llama
-from motet.language._quantise import round_weights
 
-__all__ = ["build_llama_graph"]
+__all__ = ["Weights", "build_llama_graph"]
+
+Weights = Literal["signed", "unsigned", "float32"]
+"""How weights are written: as signed or unsigned bytes, whose sums are the same, or as they are."""
 
 _MIDDLE: Final = 128  # the unsigned byte of 0
 _SMALLEST: Final = 1e-9
 
 
-def build_llama_graph(llama: Llama, largest: int | None = 127) -> bytes:
+def build_llama_graph(llama: Llama, weights: Weights) -> bytes:
     """Write the graph of one pass: new tokens in, logits of chosen ones out, keys and values in place.
 
     A product rounds each row of activations by that row's own largest number and each column of
@@ -31,15 +34,14 @@ def build_llama_graph(llama: Llama, largest: int | None = 127) -> bytes:
 
     Args:
         llama: The weights.
-        largest: Largest 8-bit weight, see :func:`motet.language._quantise.round_weights`; None keeps
-            float32 everywhere.
+        weights: How they are written; activations become bytes with them.
 
     Returns:
         A serialised ONNX model.
     """
     from onnx import TensorProto  # noqa: PLC0415
 
-    graph = _Rounding(largest)
+    graph = _Rounding(weights)
     graph.constant("ones", np.ones(llama.width, np.float32))
     graph.constant("cosines", llama.cosines)
     graph.constant("sines", llama.sines)
@@ -97,20 +99,23 @@ def _add_and_norm(graph: Graph, llama: Llama, change: str, base: str, norm: str,
 class _Rounding(Graph):
     """A graph whose products take 8-bit factors; an activation is rounded once for all its readers."""
 
-    def __init__(self, largest: int | None) -> None:
+    def __init__(self, weights: Weights) -> None:
         super().__init__()
-        self._largest = largest
+        self._weights = weights
         self._rounded: set[str] = set()
 
     def linear(self, name: str, weight: Array, bias: Array | None, reads: str, output: str) -> None:
         """Y = x W + b; weight [in, out], bias [out]."""
         product = f"{output}_product" if bias is not None else output
-        if self._largest is None:
+        if self._weights == "float32":
             self.node("MatMul", [reads, self.constant(f"{name}_weight", weight)], product)
         else:
             self._round(reads)
-            rounded, scales = round_weights(weight, self._largest)
-            factors = [f"{reads}_8", self.constant(f"{name}_weight", rounded), "middle", "zero"]
+            whole, scales = round_weights(weight)
+            zero = self.constant("zero", np.array(0, np.int8))
+            if self._weights == "unsigned":
+                whole, zero = (whole.astype(np.int16) + _MIDDLE).astype(np.uint8), "middle"
+            factors = [f"{reads}_8", self.constant(f"{name}_weight", whole), "middle", zero]
             self.node("MatMulInteger", factors, f"{output}_whole")
             self.node("Cast", [f"{output}_whole"], f"{output}_sum", to=1)
             self.node("Mul", [f"{output}_sum", f"{reads}_step"], f"{output}_scaled")
@@ -123,7 +128,6 @@ class _Rounding(Graph):
             return
         self._rounded.add(name)
         self.constant("middle", np.array(_MIDDLE, np.uint8))
-        self.constant("zero", np.array(0, np.int8))
         half = self.constant("half", np.array(_MIDDLE - 1, np.float32))
         middle = self.constant("middle_float", np.array(_MIDDLE, np.float32))
         self.node("Abs", [name], f"{name}_size")
@@ -135,3 +139,21 @@ class _Rounding(Graph):
         self.node("Round", [f"{name}_steps"], f"{name}_nearest")
         self.node("Add", [f"{name}_nearest", middle], f"{name}_shifted")
         self.node("Cast", [f"{name}_shifted"], f"{name}_8", to=2)  # UINT8
+
+
+def round_weights(weight: Array) -> tuple[NDArray[np.int8], Array]:
+    """Round each column to 8 bits, symmetrically.
+
+    Args:
+        weight: Shape [in, out].
+
+    Returns:
+        Whole numbers in −127…127, shape [in, out], and the scale of each column, shape [out].
+
+    Example:
+        >>> rounded, scales = round_weights(np.array([[1.0, 0.5], [-0.5, 0.25]], np.float32))
+        >>> rounded.tolist()
+        [[127, 127], [-64, 64]]
+    """
+    scales = np.maximum(np.abs(weight).max(0), 1e-12) / 127
+    return np.rint(weight / scales).astype(np.int8), scales.astype(np.float32)

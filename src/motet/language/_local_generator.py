@@ -28,7 +28,7 @@ from motet.language._choose import Choices, choose
 from motet.language._constrain import Grammars
 from motet.language._decode import Writing, drawn, likeliest, write
 from motet.language._decoder import Decoder
-from motet.language._decoder_onnx import OnnxDecoder, largest_weight
+from motet.language._decoder_onnx import OnnxDecoder
 from motet.language._decoder_torch import TorchDecoder
 from motet.language._generator import Generation, GenerationSettings, Prompt
 from motet.language._generator_folder import DEFAULT_GENERATOR, GeneratorFolder, open_generator_folder
@@ -36,7 +36,7 @@ from motet.language._llama import is_llama
 
 __all__ = ["LocalGenerator"]
 
-_VERSION: Final = "local-1"  # change it whenever the same model would write something else
+_VERSION: Final = "local-2"  # change it whenever the same model would write something else
 Runtime = Literal["auto", "onnx", "torch"]
 
 
@@ -73,7 +73,7 @@ class LocalGenerator:
         """Hash of the model's files and of how they are run; the files are fetched for it."""
         with self._lock:
             folder = self._folder
-        run_as = f"onnx-{largest_weight()}" if self._runs_on_onnx else "torch"
+        run_as = "onnx" if self._runs_on_onnx else "torch"
         return hashlib.sha256(f"{_VERSION}\0{run_as}\0{folder.content_hash}".encode()).hexdigest()
 
     def count_tokens(self, text: str) -> int:

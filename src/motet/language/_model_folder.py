@@ -13,7 +13,7 @@ from typing import Any, Final
 from motet.assets import OFFLINE_VARIABLE, Progress, fetch, is_offline
 from motet.errors import LanguageError, MissingExtraError
 
-__all__ = ["PACKAGED", "ModelFolder", "content_hash", "find_model", "read_model"]
+__all__ = ["PACKAGED", "ModelFolder", "content_hash", "find_model", "longest_text", "read_model"]
 
 PACKAGED: Final[Mapping[str, str]] = {
     "all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
@@ -139,6 +139,19 @@ def read_model(path: Path) -> ModelFolder:
     about = _json(path / "config_sentence_transformers.json") or {}
     prompt = (about.get("prompts") or {}).get(about.get("default_prompt_name"), "")
     return ModelFolder(path, config, names, _pooling(path, modules), prompt, content_hash(path))
+
+
+def longest_text(config: Mapping[str, Any], max_tokens: int) -> int:
+    """Most tokens of a text: ``max_tokens``, or what the model has positions for.
+
+    Example:
+        >>> longest_text({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 2000)
+        512
+    """
+    positions = int(config.get("max_position_embeddings", max_tokens))
+    if str(config.get("model_type")) in ("camembert", "roberta", "xlm-roberta"):
+        positions -= int(config.get("pad_token_id", 1)) + 1  # they count from behind the padding
+    return min(max_tokens, positions)
 
 
 def _pooling(path: Path, modules: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from motet.errors import LanguageError
 __all__ = ["is_offline", "refuse_if_offline"]
 
 
-def refuse_if_offline(url: str) -> None:
+def refuse_if_offline(url: str, name: str = "") -> None:
     """Refuse an address outside this machine while offline mode is on.
 
     Only ``localhost`` and addresses written as loopback addresses count as this machine: no name is
@@ -19,6 +19,7 @@ def refuse_if_offline(url: str) -> None:
 
     Args:
         url: The address that is about to be called.
+        name: What the error calls it; the address itself when left out.
 
     Raises:
         LanguageError: If ``MOTET_OFFLINE`` is set and the address is none of this machine. A user
@@ -29,7 +30,7 @@ def refuse_if_offline(url: str) -> None:
     """
     if is_offline() and not _is_loopback(_host(url)):
         raise LanguageError(
-            f"{OFFLINE_VARIABLE} is set, so {_without_secrets(url)} is not called",
+            f"{OFFLINE_VARIABLE} is set, so {name or _without_secrets(url)} is not called",
             f"use an address of this machine, or unset {OFFLINE_VARIABLE}",
         )
 

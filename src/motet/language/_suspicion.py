@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Final, Literal, get_args
 from urllib.parse import unquote
 
-from motet.language._folded import Folded, fold, is_invisible
+from motet.language._folded import FoldedText, fold, is_invisible
 from motet.language._instructions import PATTERNS, WORDS_OF_INSTRUCTIONS
 
 __all__ = ["FLAG_KINDS", "LONGEST_TEXT", "Flag", "FlagKind", "suspicion", "without_suspicious"]
@@ -139,14 +139,14 @@ def without_suspicious(text: str) -> str:
     return " ".join(sentence for sentence in kept if any(map(str.isalnum, sentence)))
 
 
-def _matches(folded: Folded) -> Iterator[Flag]:
+def _matches(folded: FoldedText) -> Iterator[Flag]:
     for kind in FLAG_KINDS:
         for pattern in PATTERNS.get(kind, ()):
             for found in pattern.finditer(folded.text):
                 yield Flag(kind, *folded.span(*found.span()))
 
 
-def _disguised(folded: Folded) -> Iterator[Flag]:
+def _disguised(folded: FoldedText) -> Iterator[Flag]:
     """Orders in letters of another script, in digits for letters, or letter by letter."""
     for table in (_TWINS, _LEET):
         plain = folded.text.translate(table)
@@ -160,7 +160,7 @@ def _disguised(folded: Folded) -> Iterator[Flag]:
             yield Flag("encoded", *folded.span(*spelt.span()))
 
 
-def _encoded(folded: Folded) -> Iterator[Flag]:
+def _encoded(folded: FoldedText) -> Iterator[Flag]:
     text = folded.text
     for found in _ENCODED.finditer(text):
         yield Flag("encoded", *folded.span(*found.span()))

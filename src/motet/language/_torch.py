@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motet.errors import LanguageError, MissingExtraError
 from motet.language._batches import sorted_batches
-from motet.language._model_folder import find_model, read_model
+from motet.language._model_folder import find_model, longest_text, read_model
 from motet.language._protocol import Progress
 from motet.language._text import characters_for, clean_text
 
@@ -47,7 +47,7 @@ class TorchEncoder:
         device: str = "cpu",
     ) -> None:
         self._folder = read_model(find_model(encoder))
-        self._limit = min(max_tokens, int(self._folder.config.get("max_position_embeddings", max_tokens)))
+        self._limit = longest_text(self._folder.config, max_tokens)
         self._batch_size = batch_size
         self._token_budget = token_budget
         self._device = device

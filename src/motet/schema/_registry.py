@@ -174,7 +174,7 @@ TASK_KINDS: Final[Registry[type[Task]]] = Registry(
 TEXT_ENCODERS: Final[Registry[Any]] = Registry(
     "text encoder",
     {
-        "onnx": "motet.language._build:onnx_encoder",
+        "ctranslate2": "motet.language._build:ctranslate2_encoder",
         "torch": "motet.language._build:torch_encoder",
         "endpoint": "motet.language._build:endpoint_encoder",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -78,8 +79,8 @@ class LanguageSettings(Part):
     Attributes:
         encoder: ``all-MiniLM-L6-v2`` (packaged), a hub id, a local folder, or the model name of
             an endpoint.
-        backend: ``onnx`` (int8, fastest on CPUs), ``torch`` (the weights as they are), or
-            ``endpoint`` (OpenAI-compatible).
+        backend: ``ctranslate2`` (8 bits, fastest on CPUs), ``torch`` (the weights as they are), or
+            ``endpoint`` (OpenAI-compatible). ``onnx`` is the old name of the first.
         endpoint: Base address of the endpoint, ``http://…/v1``; its key is read from
             ``MOTET_EMBEDDINGS_KEY``.
         max_tokens: Longer texts are cut.
@@ -93,7 +94,7 @@ class LanguageSettings(Part):
     """
 
     encoder: str = "all-MiniLM-L6-v2"
-    backend: str = "onnx"
+    backend: str = "ctranslate2"
     endpoint: str | None = None
     max_tokens: int = Field(128, ge=8, le=8192)
     batch_size: int = Field(64, ge=1, le=4096)
@@ -101,6 +102,18 @@ class LanguageSettings(Part):
     generator_backend: Literal["local", "endpoint"] = "local"
     generator_endpoint: str | None = None
     generator_seconds: float = Field(60.0, ge=0)
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _old_name(cls, value: object) -> object:
+        if value != "onnx":
+            return value
+        warnings.warn(
+            "language.backend: onnx is an old name, which works until 0.3; write ctranslate2",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return "ctranslate2"
 
     @field_validator("backend")
     @classmethod
