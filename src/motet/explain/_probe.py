@@ -26,19 +26,17 @@ __all__ = ["Probe", "ranking_task"]
 
 
 def ranking_task(schema: Schema) -> str:
-    """The task that items are ranked by: a retrieval task, else the first with a number to rank by.
+    """The task that items are ranked by where nobody says otherwise.
 
     Raises:
         DataError: If there is none.
     """
-    tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction"}
-    for kinds in (("retrieval",), ("binary", "regression")):
-        for name, task in tasks.items():
-            if task.kind in kinds:
-                return name
-    raise DataError(
-        f"the schema '{schema.name}' has no task to rank by", "add a binary, regression or retrieval task"
-    )
+    if schema.ranking_task is None:
+        raise DataError(
+            f"the schema '{schema.name}' has no task to rank by",
+            "add a binary, regression or retrieval task on interactions",
+        )
+    return schema.ranking_task
 
 
 class Probe:

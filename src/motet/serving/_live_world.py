@@ -13,12 +13,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.assist import ItemRelations, ModelScores, joint_scores
-from motet.data import Catalogue, liking
+from motet.data import Catalogue
 from motet.explain import Explainer, Told
 from motet.recommend import LiveEvent, MeaningIndex, Query
 from motet.serving._served import ServedModel
 from motet.serving._told_since import told_since
-from motet.serving._weights import default_weights
 from motet.serving._words_now import WordsNow
 
 __all__ = ["LiveWorld"]
@@ -76,7 +75,7 @@ class LiveWorld:
     def scores(self, user: str, scenario: str | None) -> ModelScores:
         """What the model makes of every item for a user."""
         schema, raw = self._served.schema, self._scored(user, scenario)
-        ranked, task = raw[next(iter(default_weights(schema)))], liking(schema)
+        ranked, task = raw[str(schema.ranking_task)], schema.liking_task
         if task is None or schema.tasks[task].kind != "binary":
             return ModelScores(ranked, None)
         return joint_scores(ranked, raw[task])

@@ -8,7 +8,6 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from motet.serving._served import ServedModel
-from motet.serving._weights import default_weights
 
 __all__ = ["FieldView", "SchemaView", "TaskView", "schema_view"]
 
@@ -55,11 +54,10 @@ class SchemaView(BaseModel):
 def schema_view(served: ServedModel) -> SchemaView:
     """What a served model was trained for."""
     schema, bundle = served.schema, served.bundle
-    rankable = ("retrieval", "binary", "regression")
     tasks = []
     for name, task in schema.tasks.items():
         limits: Any = getattr(task, "range", None)
-        can = task.on != "user" and task.kind in rankable
+        can = name in schema.rankable_tasks
         tasks.append(TaskView(name=name, kind=task.kind, on=task.on, range=limits, in_objective=can))
     columns = [c for name in schema.features.user for c in schema.feature_columns("user", name)]
     taken = {str(schema.keys.user), str(schema.keys.item)}
@@ -70,7 +68,7 @@ def schema_view(served: ServedModel) -> SchemaView:
         tasks=tasks,
         scenarios=list(bundle.data.encoder.scenarios[1:]) if schema.keys.scenario is not None else [],
         fields=_fields(served),
-        objective=default_weights(schema),
+        objective=schema.default_objective(),
         languages=["en", "zh"],
         noun={language: tuple(words) for language, words in schema.explain.noun.items()},
         user_columns=[c for c in dict.fromkeys(columns) if c not in taken],
