@@ -11,7 +11,7 @@ from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset, build_dataset
 from motet.errors import DataError
 from motet.models import build_model
-from motet.recommend import Recommender
+from motet.recommend import LiveRecommender, Objective, Query, Recommender
 from motet.recommend._answers import task_columns
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset
@@ -47,6 +47,45 @@ def odd_world(place: Path, **tasks: Any) -> Dataset:
         "split": {"by": "random"},
     }
     return build_dataset(Schema.parse(content), place)
+
+
+def test_a_task_on_items_ranks_for_nobody_unless_it_is_asked_for(tmp_path: Path) -> None:
+    """Recommender, live recommender, explanations and the objective that is shown say the same task."""
+    rows = [(f"u{k % 9}", f"i{k % 14}", 1_700_000_000 + k, (k * k) % 3 == 0) for k in range(60)]
+    log = pl.DataFrame(rows, schema=["who", "what", "at", "click"], orient="row")
+    log.with_columns(pl.col("click").cast(pl.Int8)).write_csv(tmp_path / "x.csv")
+    items = pl.DataFrame({"what": [f"i{k}" for k in range(14)], "premium": [k % 2 for k in range(14)]})
+    items.write_csv(tmp_path / "items.csv")
+    schema = Schema.parse(
+        {
+            "name": "odd",
+            "tables": {"interactions": "x.csv", "items": "items.csv"},
+            "keys": {"user": "who", "item": "what", "time": "at"},
+            "features": {"user": {"who": "id"}, "item": {"what": "id"}},
+            "tasks": {
+                "premium": {"kind": "binary", "label": "premium = 1", "on": "item"},
+                "click": {"kind": "binary", "label": "click"},
+            },
+        }
+    )
+    recommender = served(build_dataset(schema, tmp_path), tmp_path)
+    users = [f"u{k}" for k in range(9)]
+    asked = recommender.recommend(users, k=5, by="click")
+    assert recommender.recommend(users, k=5).equals(asked)
+    live = LiveRecommender(recommender)
+    by_premium = Objective(weights={"premium": 1})
+    differs = False
+    for user in users:
+        plain = [item.item for item in live.recommend(Query(user=user, k=5)).items]
+        by_click = live.recommend(
+            Query(user=user, k=5, objective=Objective(weights=schema.default_objective()))
+        )
+        assert plain == [item.item for item in by_click.items]
+        assert plain == asked.filter(pl.col("who") == user)["what"].to_list()
+        differs |= plain != [
+            i.item for i in live.recommend(Query(user=user, k=5, objective=by_premium)).items
+        ]
+    assert differs
 
 
 @pytest.mark.parametrize("by", ["next", "click"])

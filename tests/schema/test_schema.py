@@ -231,3 +231,57 @@ def test_a_schema_cannot_be_changed(clicks: Clicks) -> None:
     schema = Schema.parse(clicks())
     with pytest.raises(ValueError, match="frozen"):
         schema.training.epochs = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "retrieval", "ranking", "liking", "rankable"),
+    [
+        # a task on items gives everybody the same list, so it does not rank where nobody asks for it
+        (
+            {"premium": ("binary", "item"), "click": ("binary", "")},
+            None,
+            "click",
+            "click",
+            ["premium", "click"],
+        ),
+        (
+            {"premium": ("regression", "item"), "stars": ("regression", "")},
+            None,
+            "stars",
+            None,
+            ["premium", "stars"],
+        ),
+        ({"click": ("binary", ""), "next": ("retrieval", "")}, "next", "next", "click", ["click", "next"]),
+        ({"stars": ("regression", ""), "next": ("retrieval", "")}, "next", "next", "next", ["stars", "next"]),
+        ({"next": ("retrieval", ""), "later": ("retrieval", "")}, "next", "next", "next", ["next", "later"]),
+        # what comes after something else is no plain liking, wherever it stands
+        ({"buy": ("binary", "click"), "click": ("binary", "")}, None, "buy", "click", ["buy", "click"]),
+        ({"stars": ("regression", ""), "click": ("binary", "")}, None, "stars", "click", ["stars", "click"]),
+        ({"churn": ("binary", "user"), "mood": ("multiclass", "")}, None, None, None, []),
+        ({"premium": ("binary", "item")}, None, None, None, ["premium"]),
+    ],
+)
+def test_what_tasks_are_for(
+    tasks: dict[str, tuple[str, str]],
+    retrieval: str | None,
+    ranking: str | None,
+    liking: str | None,
+    rankable: list[str],
+) -> None:
+    declared = {}
+    for name, (kind, where) in tasks.items():
+        declared[name] = {"kind": kind, "positive" if kind == "retrieval" else "label": name}
+        if where:
+            declared[name]["on" if where in ("item", "user") else "after"] = where
+    schema = Schema.parse(
+        {
+            "name": "toy",
+            "tables": {"interactions": "a.csv", "users": "u.csv", "items": "i.csv"},
+            "keys": {"user": "user", "item": "item", "time": "at"},
+            "features": {"user": {"user": "id"}, "item": {"item": "id"}},
+            "tasks": declared,
+        }
+    )
+    assert (schema.retrieval_task, schema.ranking_task, schema.liking_task) == (retrieval, ranking, liking)
+    assert list(schema.rankable_tasks) == rankable
+    assert schema.default_objective() == ({} if ranking is None else {ranking: 1.0})

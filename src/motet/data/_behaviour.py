@@ -77,10 +77,5 @@ def behaviour_of(data: Dataset, *, last: int = 500, splits: tuple[str, ...] | No
 
 
 def liking(schema: Schema) -> str | None:
-    """The task whose positive label says that a user liked an item: a binary one, else retrieval's.
-
-    A task that comes ``after`` none stands before one that does, and the first named before others.
-    """
-    tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction" and t.after is None}
-    chances = [name for name, task in tasks.items() if task.is_chance]
-    return next(iter([*chances, *(name for name, task in tasks.items() if task.is_yes_no)]), None)
+    """The task whose positive label says that a user liked an item: :attr:`motet.schema.Schema.liking_task`."""
+    return schema.liking_task

@@ -18,7 +18,7 @@ from motet.evaluation._bootstrap import bootstrap_means
 from motet.evaluation._ranking import RankedUsers, rank_users
 from motet.schema import Predictor
 
-__all__ = ["CatalogueTask", "catalogue_task", "rank_catalogue", "ranking_metrics", "retrieval_task"]
+__all__ = ["CatalogueTask", "catalogue_task", "rank_catalogue", "ranking_metrics"]
 
 # Bytes a cell of a block of scores takes, with the comparisons made on it.
 _CELL_BYTES = 16
@@ -42,11 +42,6 @@ class CatalogueTask:
     seen: sp.csr_array
 
 
-def retrieval_task(dataset: Dataset) -> str | None:
-    """Name of the first retrieval task, the one a ranking is for."""
-    return next((name for name, task in dataset.schema.tasks.items() if task.ranks_catalogue), None)
-
-
 def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
     """What a ranking of the catalogue is measured against.
 
@@ -58,7 +53,7 @@ def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
         dataset: With a retrieval task; None is returned if it has none.
         split: ``validation`` or ``test``.
     """
-    name = retrieval_task(dataset)
+    name = dataset.schema.retrieval_task
     if name is None:
         return None
     earlier = [dataset.rows(part) for part in _SEEN[split]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from motet.data import SPLIT_CODES, Dataset
 from motet.errors import DataError
-from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
+from motet.evaluation._catalogue import catalogue_task, rank_catalogue
 from motet.evaluation._evaluate import skills_of, training_deviation
 from motet.evaluation._metrics import prepare
 from motet.schema import EntityPredictor, Predictor, Schema
@@ -70,7 +70,7 @@ def headlines(dataset: Dataset, predictor: Predictor, split: str = "validation")
     for name, task in dataset.schema.tasks.items():
         metric = task.primary_metric
         if task.ranks_catalogue:
-            if name == retrieval_task(dataset):
+            if name == dataset.schema.retrieval_task:
                 wanted = catalogue_task(dataset, split)
                 ranked = None if wanted is None else rank_catalogue(wanted, predictor.score_items)
                 if ranked is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from motet.data import Dataset
 from motet.evaluation._bootstrap import intervals_of, resampled_weights
-from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
+from motet.evaluation._catalogue import catalogue_task, rank_catalogue
 from motet.evaluation._evaluate import skills_of, training_deviation
 from motet.evaluation._metrics import prepare
 from motet.evaluation._score import headlines_of
@@ -50,7 +50,7 @@ def paired_intervals(
     intervals: dict[str, tuple[float, float] | None] = {}
     for name, task in dataset.schema.tasks.items():
         if task.ranks_catalogue:
-            if name == retrieval_task(dataset):
+            if name == dataset.schema.retrieval_task:
                 intervals |= _paired_ranking(dataset, name, first, second, split, replicates, level, seed)
             continue
         if task.on != "interaction" or not all(name in each for each in both):

@@ -115,18 +115,17 @@ def _rows(data: Dataset, feature: str, tags: Sequence[tuple[str, str]]) -> list[
 
 
 def ranking_task(schema: Schema) -> str:
-    """The task that items are ranked by: a retrieval task, else the first with a number to rank by.
+    """The task that items are ranked by where a request says nothing.
 
     Raises:
         DataError: If there is none.
     """
-    tasks = {n: t for n, t in schema.tasks.items() if t.on == "interaction"}
-    ranking = [name for name, task in tasks.items() if task.ranks]
-    if ranking:
-        return next((name for name in ranking if tasks[name].ranks_catalogue), ranking[0])
-    raise DataError(
-        f"the schema '{schema.name}' has no task to rank by", "add a binary, regression or retrieval task"
-    )
+    if schema.ranking_task is None:
+        raise DataError(
+            f"the schema '{schema.name}' has no task to rank by",
+            "add a binary, regression or retrieval task on interactions",
+        )
+    return schema.ranking_task
 
 
 class Probe:

@@ -14,7 +14,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from motet.data import TextToVectors, liking
+from motet.data import TextToVectors
 from motet.errors import DataError
 from motet.recommend._meaning import MeaningIndex
 from motet.recommend._mentions import MentionReader, Mentions
@@ -125,7 +125,7 @@ class TextRecommender:
         self._named, self._unnamed = named or _NAMED, unnamed or _UNNAMED
         self._pasts = Pasts(bundle)
         items = len(catalogue)
-        task, lists = liking(bundle.schema), bundle.behaviour.items
+        task, lists = bundle.schema.liking_task, bundle.behaviour.items
         rows, users = lists.values, np.repeat(np.arange(len(lists)), lists.lengths())
         self.reader = MentionReader(catalogue, np.bincount(rows, minlength=items))
         liked = np.full(len(rows), True) if task is None else bundle.behaviour.label(task) > 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import Dataset, History, Ragged, liking
+from motet.data import Dataset, History, Ragged
 
 __all__ = ["Pasts", "held_shares"]
 
@@ -27,7 +27,7 @@ class Pasts:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        task, shares = liking(bundle.schema) or "", held_shares(bundle)
+        task, shares = bundle.schema.liking_task or "", held_shares(bundle)
         self._takes: dict[str, tuple[bool, bool]] = {}
         for name in bundle.data.histories:
             likes, dislikes = shares.get((name, task), (0.0, 0.0))
@@ -64,7 +64,7 @@ def held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:
         for task in behaviour.tasks:
             label = behaviour.label(task)
             shares[name, task] = (_share(held[label > 0]), _share(held[label == 0]))
-        if liking(bundle.schema) is None:
+        if bundle.schema.liking_task is None:
             shares[name, ""] = (_share(held), 0.0)
     return shares
 

@@ -17,7 +17,7 @@ from motet.errors import RequestError
 from motet.recommend._filter import RequestPart, at_most
 from motet.schema import Schema, require_known
 
-__all__ = ["Objective", "Spread", "rankable_tasks", "value_of"]
+__all__ = ["Objective", "Spread", "value_of"]
 
 Floats = NDArray[np.float32]
 
@@ -55,18 +55,13 @@ class Spread:
         return cls(mean, deviation if deviation > 1e-9 else 1.0)
 
 
-def rankable_tasks(schema: Schema) -> list[str]:
-    """Tasks that say one number of an item for a user."""
-    return [name for name, task in schema.tasks.items() if task.on != "user" and task.ranks]
-
-
 def check_objective(objective: Objective, schema: Schema) -> None:
     """Raise unless every task of an objective can be ranked by.
 
     Raises:
         RequestError: Naming the nearest right task.
     """
-    known = rankable_tasks(schema)
+    known = schema.rankable_tasks
     for name in objective.weights:
         if name in schema.tasks and name not in known:
             raise RequestError(

@@ -288,15 +288,14 @@ class Recommender:
         return keys.user
 
     def _ranking_task(self, by: str | None) -> str:
-        rankable = [n for n, t in self.schema.tasks.items() if t.on == "interaction" and t.ranks]
         if by is None:
-            retrieval = [n for n in rankable if self.schema.tasks[n].ranks_catalogue]
-            if not rankable:
+            if self.schema.ranking_task is None:
                 raise DataError(
                     f"the schema '{self.schema.name}' has no task to rank by",
-                    "add a binary, regression or retrieval task",
+                    "add a binary, regression or retrieval task on interactions",
                 )
-            return (retrieval or rankable)[0]
+            return self.schema.ranking_task
+        rankable = [n for n in self.schema.rankable_tasks if self.schema.tasks[n].on == "interaction"]
         require_known(by, rankable, "the task to rank by", DataError)
         return by
 

@@ -291,6 +291,60 @@ class Schema(Part):
         """Columns of the entity's own table that a feature reads."""
         return self.features.of(entity)[name].columns(name)
 
+    # -- what the tasks are for: asked by training, evaluation, service, assistant and tuning alike ---------------
+
+    @property
+    def retrieval_task(self) -> str | None:
+        """The task that a ranking of the whole catalogue is trained and measured for: the first retrieval task."""
+        return next((name for name, task in self.tasks.items() if task.ranks_catalogue), None)
+
+    @property
+    def rankable_tasks(self) -> tuple[str, ...]:
+        """Tasks that an objective may weigh: those that give one number of an item, for a user or for everybody."""
+        return tuple(name for name, task in self.tasks.items() if task.on != "user" and task.ranks)
+
+    @property
+    def ranking_task(self) -> str | None:
+        """The task that items are ranked by where nobody says otherwise; None where there is none.
+
+        The retrieval task, else the first binary or regression task on interactions. A task on items never ranks by
+        itself, for it would give everybody the same list.
+        """
+        own = [name for name in self.rankable_tasks if self.tasks[name].on == "interaction"]
+        return self.retrieval_task or next(iter(own), None)
+
+    def default_objective(self) -> dict[str, float]:
+        """Weights of tasks where a request names none: the ranking task alone; empty where there is none.
+
+        Example:
+            >>> schema = Schema.model_validate({
+            ...     "name": "toy",
+            ...     "tables": {"interactions": "clicks.csv", "items": "items.csv"},
+            ...     "keys": {"user": "user", "item": "item", "time": "at"},
+            ...     "features": {"user": {"user": "id"}, "item": {"item": "id"}},
+            ...     "tasks": {
+            ...         "premium": {"kind": "binary", "label": "premium", "on": "item"},
+            ...         "click": {"kind": "binary", "label": "click"},
+            ...     },
+            ... })
+            >>> schema.default_objective()
+            {'click': 1.0}
+        """
+        return {} if self.ranking_task is None else {self.ranking_task: 1.0}
+
+    @property
+    def liking_task(self) -> str | None:
+        """The task whose positive label says that a user liked an item; None where no task says it.
+
+        The first binary task on interactions that comes after no other, else the retrieval task.
+        """
+        binary = (
+            name
+            for name, task in self.tasks.items()
+            if task.is_chance and task.on == "interaction" and task.after is None
+        )
+        return next(binary, None) or self.retrieval_task
+
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Schema:
         """Read a schema from a YAML file, with ``a.b=c`` overrides.

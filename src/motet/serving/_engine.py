@@ -39,7 +39,6 @@ from motet.serving._settings import EngineSettings
 from motet.serving._shadow import Shadow
 from motet.serving._shown_log import ShownLog
 from motet.serving._watch import Watch
-from motet.serving._weights import default_weights
 from motet.store import Event, Store
 
 __all__ = ["Engine"]
@@ -140,7 +139,7 @@ class Engine:
             _item(item, title, fields, reasons.get(item.item), request.trace)
             for item, (title, fields) in zip(ranked.items, read, strict=True)
         )
-        objective = request.objective.weights if request.objective else default_weights(served.schema)
+        objective = request.objective.weights if request.objective else served.schema.default_objective()
         list_id = self.shown_log.record(
             items, user=request.user, scenario=request.scenario, model=served.name, began=began
         )

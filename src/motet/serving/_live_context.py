@@ -13,12 +13,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.assist import ItemRelations, ModelScores, joint_scores
-from motet.data import Catalogue, liking
+from motet.data import Catalogue
 from motet.explain import Explainer, RecentInteractions
 from motet.recommend import LiveEvent, MeaningIndex, Query
 from motet.serving._live_words import WordsNow, recent_interactions
 from motet.serving._served import ServedModel
-from motet.serving._weights import default_weights
 
 __all__ = ["LiveAnswerContext"]
 
@@ -75,7 +74,7 @@ class LiveAnswerContext:
     def scores(self, user: str, scenario: str | None) -> ModelScores:
         """What the model makes of every item for a user."""
         schema, raw = self._served.schema, self._scored(user, scenario)
-        ranked, task = raw[next(iter(default_weights(schema)))], liking(schema)
+        ranked, task = raw[str(schema.ranking_task)], schema.liking_task
         if task is None or not schema.tasks[task].is_chance:
             return ModelScores(ranked, None)
         return joint_scores(ranked, raw[task])

@@ -8,7 +8,6 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from motet.serving._served import ServedModel
-from motet.serving._weights import default_weights
 
 __all__ = ["FieldView", "SchemaView", "TaskView", "schema_view"]
 
@@ -61,7 +60,7 @@ def schema_view(served: ServedModel) -> SchemaView:
     tasks = []
     for name, task in schema.tasks.items():
         limits: Any = getattr(task, "range", None)
-        can = task.on != "user" and task.ranks
+        can = name in schema.rankable_tasks
         tasks.append(
             TaskView(
                 name=name, kind=task.kind, on=task.on, display=task.display, range=limits, in_objective=can
@@ -76,7 +75,7 @@ def schema_view(served: ServedModel) -> SchemaView:
         tasks=tasks,
         scenarios=list(bundle.data.encoder.scenarios[1:]) if schema.keys.scenario is not None else [],
         fields=_fields(served),
-        objective=default_weights(schema),
+        objective=schema.default_objective(),
         languages=["en", "zh"],
         noun={language: tuple(words) for language, words in schema.explain.noun.items()},
         user_columns=[c for c in dict.fromkeys(columns) if c not in taken],

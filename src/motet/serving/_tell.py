@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from motet.bundle import Bundle
-from motet.data import liking
 from motet.recommend import LiveEvent
 from motet.schema import Schema
 from motet.store import Event, Item, User
@@ -28,7 +27,7 @@ class Meanings:
     """
 
     def __init__(self, schema: Schema) -> None:
-        self._liking = liking(schema)
+        self._liking = schema.liking_task
         self._tasks = set(schema.tasks)
 
     def told(self, event: Event, user: str) -> LiveEvent:

@@ -115,7 +115,7 @@ def _metric(
 def _rankings(
     data: Dataset, predictor: Predictor, split: str, cold: NDArray[np.bool_]
 ) -> dict[str, Callable[[NDArray[np.float64] | None], float]]:
-    task = next((name for name, t in data.schema.tasks.items() if t.ranks_catalogue), None)
+    task = data.schema.retrieval_task
     if task is None:
         return {}
     rows = data.rows(split)

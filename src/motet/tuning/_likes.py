@@ -54,7 +54,7 @@ def item_texts(data: Dataset, feature: str | None = None) -> ItemTexts:
 
 
 def liking_task(data: Dataset, task: str | None = None) -> str:
-    """The task whose positive label means "liked": the one named, or the first that can say it.
+    """The task whose positive label means "liked": the one named, or the schema's own.
 
     Raises:
         SchemaError: If the schema has no users or no items, or no task says what is liked.
@@ -66,21 +66,16 @@ def liking_task(data: Dataset, task: str | None = None) -> str:
                 f"the schema '{schema.name}' has no {key}s, so nobody's likes can be told",
                 f"name the column in keys.{key}",
             )
-    able = [
-        name
-        for of_catalogue in (True, False)
-        for name, t in schema.tasks.items()
-        if t.is_yes_no and t.ranks_catalogue == of_catalogue and t.on == "interaction"
-    ]
     if task is not None:
+        able = [n for n, t in schema.tasks.items() if t.on == "interaction" and t.is_yes_no]
         require_known(task, able, "the task that says what is liked")
         return task
-    if not able:
+    if schema.liking_task is None:
         raise SchemaError(
             f"the schema '{schema.name}' has no task that says what is liked",
             'add one: next: {kind: retrieval, positive: "rating >= 4"}',
         )
-    return able[0]
+    return schema.liking_task
 
 
 def liked_in_training(data: Dataset, task: str, most: int | None = None) -> sp.csr_array:

@@ -80,8 +80,8 @@ class AlignSettings(LoopSettings):
 
     Attributes:
         feature: Text feature of the items; the first when left out.
-        task: Task whose positive label says "liked"; the first retrieval task when left out, or
-            else the first yes-or-no task.
+        task: Task whose positive label says "liked"; the schema's
+            :attr:`~motet.schema.Schema.liking_task` when left out.
         batch_size: Pairs a step.
         temperature: τ of the contrastive loss.
         neighbours: Co-liked items kept for each item.

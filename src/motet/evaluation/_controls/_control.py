@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation._catalogue import retrieval_task
 from motet.schema import Task
 
 __all__ = [
@@ -129,7 +128,7 @@ def known_targets(
 
 def positives(dataset: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
     """Who liked what: positive rows of the first retrieval task as zeros and ones, [U, I]."""
-    name = retrieval_task(dataset)
+    name = dataset.schema.retrieval_task
     liked = rows[dataset.label(name, rows) > 0] if name is not None else rows[:0]
     shape = (len(dataset.users), len(dataset.items))
     pairs = (dataset.user_row[liked], dataset.item_row[liked])

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation._catalogue import catalogue_task, rank_catalogue, retrieval_task
+from motet.evaluation._catalogue import catalogue_task, rank_catalogue
 from motet.evaluation._controls._control import Control, Known, fit_rows, known_positives, positives
 
 __all__ = ["Ease"]
@@ -37,7 +37,7 @@ class Ease(Control):
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a retrieval task, or with more than 20,000 items."""
-        if retrieval_task(dataset) is None:
+        if dataset.schema.retrieval_task is None:
             return "no retrieval task"
         if len(dataset.items) > _LARGEST_CATALOGUE:
             return (

@@ -10,7 +10,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation._catalogue import retrieval_task
 from motet.evaluation._controls._control import Control, Known, fit_rows, known_positives, positives
 from motet.evaluation._ranking import top_items
 
@@ -35,7 +34,7 @@ class ItemItem(Control):
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a retrieval task."""
-        return None if retrieval_task(dataset) else "no retrieval task"
+        return None if dataset.schema.retrieval_task else "no retrieval task"
 
     @classmethod
     def fit(

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.evaluation._catalogue import retrieval_task
 from motet.evaluation._controls._control import (
     Control,
     Known,
@@ -81,6 +80,6 @@ class Popularity(Control):
 
     def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """The number of users who liked each item, the same for everybody."""
-        if retrieval_task(self._dataset) is None:
+        if self._dataset.schema.retrieval_task is None:
             return None
         return np.broadcast_to(self._counts, (len(users), len(self._counts)))

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import liking, used_columns
+from motet.data import used_columns
 from motet.errors import DataError
 from motet.recommend._live._event import LiveEvent, key_of
 from motet.recommend._new_user import held_shares
@@ -65,7 +65,7 @@ class EventReader:
         self._sequences = {
             name: f.history.where for name, f in schema.features.user.items() if f.history is not None
         }
-        self.liking = liking(schema)
+        self.liking = schema.liking_task
         self._label = None if self.liking is None else schema.tasks[self.liking].label
         self._columns = set(used_columns(schema, "interaction")) | set(schema.derive.get("interactions", {}))
         for task in schema.tasks.values():

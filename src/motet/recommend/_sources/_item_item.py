@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import Ragged, liking
+from motet.data import Ragged
 from motet.recommend._sources._source import Ask, best_of
 
 __all__ = ["ItemItem", "together"]
@@ -67,7 +67,7 @@ class ItemItem:
     name = "together"
 
     def __init__(self, bundle: Bundle) -> None:
-        behaviour, task = bundle.behaviour, liking(bundle.schema)
+        behaviour, task = bundle.behaviour, bundle.schema.liking_task
         lists = behaviour.items
         users = np.repeat(np.arange(len(lists)), lists.lengths())
         from_end = np.repeat(lists.offsets[1:], lists.lengths()) - np.arange(len(lists.values))

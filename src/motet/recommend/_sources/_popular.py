@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import liking
 from motet.recommend._sources._ordered import Ordered
 from motet.recommend._sources._source import Ask
 
@@ -90,7 +89,7 @@ class Popular:
     ) -> None:
         self.name = name
         self._half_life_s, self._by_scenario = half_life_s, by_scenario
-        behaviour, task = bundle.behaviour, liking(bundle.schema)
+        behaviour, task = bundle.behaviour, bundle.schema.liking_task
         liked = np.ones(len(behaviour.time), bool) if task is None else behaviour.label(task) > 0
         rows = behaviour.items.values[liked].astype(np.int64)
         self._items = len(bundle.data.items)

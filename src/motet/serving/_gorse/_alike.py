@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from motet.bundle import Bundle
-from motet.data import liking
 
 __all__ = ["AlikeUsers"]
 
@@ -24,7 +23,7 @@ class AlikeUsers:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        behaviour, task = bundle.behaviour, liking(bundle.schema)
+        behaviour, task = bundle.behaviour, bundle.schema.liking_task
         liked = np.ones(len(behaviour.time), bool) if task is None else behaviour.label(task) > 0
         users, items = len(bundle.data.user_ids), len(bundle.data.items)
         rows = np.repeat(np.arange(users), np.diff(behaviour.items.offsets))[liked]

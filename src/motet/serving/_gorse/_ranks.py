@@ -20,7 +20,6 @@ from motet.serving._gorse._alike import AlikeUsers
 from motet.serving._gorse._categories import Categories
 from motet.serving._gorse._shapes import Score
 from motet.serving._served import ServedModel
-from motet.serving._weights import default_weights
 
 __all__ = ["LIKENESSES", "ORDERS", "Ranks"]
 
@@ -172,7 +171,7 @@ class Ranks:
     def _read_by(self, user: str) -> tuple[str, ...] | None:
         """Items that a user had to do with up to now; None where the store cannot say."""
         served = self._engine.active
-        weights = default_weights(served.schema)
+        weights = served.schema.default_objective()
         tasks = [served.schema.tasks[name] for name in weights]
         if any(task.offers_again for task in tasks):
             return ()
