@@ -9,9 +9,7 @@ import pytest
 
 from motet.errors import StoreError
 from motet.recommend import LiveEvent
-from motet.store import Event, Store, StoreSettings
-from motet.store._checks import to_us
-from motet.store._tables import EVENTS
+from motet.store import METADATA, Event, Store, StoreSettings
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -192,11 +190,11 @@ def test_an_event_of_an_older_store_is_read_within_the_limits(store: Store, tmp_
         "user_id": "u",
         "item_id": "i",
         "value": 1e308,
-        "time": to_us(datetime(9000, 1, 1, tzinfo=UTC)),
+        "time": int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000,
         "context": json.dumps(context),
     }
     with store._database.writing() as connection:
-        connection.execute(EVENTS.insert(), [row])
+        connection.execute(METADATA.tables["events"].insert(), [row])
     (found,) = store.events.after(0)
     assert (found.type, found.value, found.time) == ("t" * 200, 1e15, datetime(5000, 1, 1, tzinfo=UTC))
     assert len(found.context) == 200

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.store import Event, Feedback, Item, Store, StoreSettings, User
-from motet.store._fold import said_of
+from motet.store._events import said_of
 from motet.testing import PostgresServer
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 def _submit(store: Store, events: list[Event]) -> Future[list[bool]]:
     """Hand events in without waiting, as one of many callers at once does."""
-    return store._writer.submit(store.events._fold.write, [said_of(event, "add") for event in events])
+    return store._writer.submit(store.events._event_writer.write, [said_of(event, "add") for event in events])
 
 
 def test_killed_at_random_moments(url: str) -> None:
@@ -189,14 +189,14 @@ def test_a_key_in_use_works_while_the_server_is_gone(
         used, key = store.keys.create(["read"])
         unused, _ = store.keys.create(["read"])
         assert store.keys.verify(used) == key
-        monkeypatch.setattr("motet.store._keys._FRESH_S", 0.0)
+        monkeypatch.setattr("motet.store._service._FRESH_S", 0.0)
         postgres.stop()
         try:
             assert store.keys.verify(used) == key
             assert store.keys.verify(used[:-1] + "!") is None
             with pytest.raises(StoreUnavailableError):
                 store.keys.verify(unused)
-            monkeypatch.setattr("motet.store._keys._STALE_S", 0.0)
+            monkeypatch.setattr("motet.store._service._STALE_S", 0.0)
             with pytest.raises(StoreUnavailableError):
                 store.keys.verify(used)
         finally:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from motet.errors import StoreError
-from motet.store import Event, Feedback, Store, StoreSettings
-from motet.store._tables import FEEDBACK
+from motet.store import METADATA, Event, Feedback, Store, StoreSettings
+
+FEEDBACK = METADATA.tables["feedback"]
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -1,25 +1,25 @@
-"""What was told and shown: durable, each event once, in order."""
+"""Events, records and shown lists: durable, each event once, in order."""
 
-from motet.store._changes import Changes
-from motet.store._counts import Counts, DayCount
+from motet.store._queries import Changes
+from motet.store._shown import Counts, DayCount
 from motet.store._events import Events
 from motet.store._feedback import FeedbackRows
-from motet.store._fold import Mode
-from motet.store._forget import Forgotten
-from motet.store._import import Imported
-from motet.store._items import Items
-from motet.store._keys import Key, Keys, Scope
-from motet.store._models import Models, ModelState, ModelVersion
-from motet.store._plain import Kind
+from motet.store._events import Mode
+from motet.store._shown import Forgotten
+from motet.store._transfer import Imported
+from motet.store._entities import Items
+from motet.store._service import Key, Keys, Scope
+from motet.store._service import Models, ModelState, ModelVersion
+from motet.store._transfer import Kind
 from motet.store._records import Change, Event, Feedback, Item, Page, User
-from motet.store._satisfaction import Answer, Satisfaction
-from motet.store._settings import StoreSettings
+from motet.store._shown import Answer, Satisfaction
+from motet.store._database import StoreSettings
 from motet.store._shown import Shown, ShownItem, ShownLists
-from motet.store._states import State, StateKind, States
+from motet.store._shown import State, StateKind, States
 from motet.store._store import Store
 from motet.store._tables import METADATA
-from motet.store._users import Users
-from motet.store._values import Values
+from motet.store._entities import Users
+from motet.store._service import Values
 from motet.store._writer import WriteCounts
 
 __all__ = [

@@ -1,28 +1,14 @@
 """Feedback: one row per way, user and item."""
 
 from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
-
 from sqlalchemy import Connection, Select, and_, select
-
 from motet.errors import StoreError
-from motet.store._checks import (
-    MOST_SUM,
-    MOST_VALUE,
-    check_json,
-    check_number,
-    from_us,
-    new_id,
-    now,
-    read_json,
-    to_us,
-    within,
-)
-from motet.store._cursors import page
+from motet.store._records import MOST_SUM, MOST_VALUE, check_json, check_number, from_us, new_id, now, read_json, to_us, within
+from motet.store._queries import page
 from motet.store._database import Database
-from motet.store._fold import Fold, Mode, Said, said_of
+from motet.store._events import EventWriter, Mode, Said, said_of
 from motet.store._records import Event, Feedback, Page
 from motet.store._tables import FEEDBACK
 from motet.store._writer import Writer
@@ -54,13 +40,13 @@ class FeedbackRows:
     Args:
         database: The store's connections.
         writer: What writes.
-        fold: Writes events with their feedback.
+        event_writer: Writes events with their feedback.
     """
 
-    def __init__(self, database: Database, writer: Writer, fold: Fold) -> None:
+    def __init__(self, database: Database, writer: Writer, event_writer: EventWriter) -> None:
         self._database = database
         self._writer = writer
-        self._fold = fold
+        self._event_writer = event_writer
 
     def add(
         self, rows: Sequence[Feedback], *, ids: Sequence[str] | None = None, insert_missing: bool = False
@@ -100,7 +86,7 @@ class FeedbackRows:
             event = Event(row.type, row.user, row.item, row.value, row.time, id)
             one = said_of(event, mode, labels=row.labels, comment=row.comment, creates=insert_missing)
             said.append(one)
-        return self._writer.write(self._fold.write, said) if said else []
+        return self._writer.write(self._event_writer.write, said) if said else []
 
     def restore(self, rows: Sequence[Feedback]) -> list[bool]:
         """Put rows of an export in place of what is there, without events; not those from before a deletion.
@@ -121,7 +107,7 @@ class FeedbackRows:
             }
             for row in rows
         ]
-        return self._writer.write(self._fold.restore_feedback, found) if found else []
+        return self._writer.write(self._event_writer.restore_feedback, found) if found else []
 
     def get(self, type: str, user: str, item: str) -> Feedback | None:
         """The feedback of one way, user and item, if there is any."""

@@ -12,37 +12,37 @@ from sqlalchemy import select
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
-from motet.store._backup import backup
-from motet.store._changes import Changes
-from motet.store._counts import Counts
+from motet.store._transfer import backup
+from motet.store._queries import Changes
+from motet.store._shown import Counts
 from motet.store._database import Database
 from motet.store._events import Events
-from motet.store._export import export_file, export_lines
+from motet.store._transfer import export_file, export_lines
 from motet.store._feedback import FeedbackRows
-from motet.store._fold import Fold, Mode
-from motet.store._forget import Forgotten, forget_before
-from motet.store._import import Imported, import_file, import_lines
-from motet.store._items import Items
-from motet.store._keys import Keys
-from motet.store._migrations import migrate
-from motet.store._models import Models
-from motet.store._plain import RECORDS, Kind
-from motet.store._satisfaction import Satisfaction
-from motet.store._settings import StoreSettings
+from motet.store._events import EventWriter, Mode
+from motet.store._shown import Forgotten, forget_before
+from motet.store._transfer import Imported, import_file, import_lines
+from motet.store._entities import Items
+from motet.store._service import Keys
+from motet.store._database import migrate
+from motet.store._service import Models
+from motet.store._transfer import RECORDS, Kind
+from motet.store._shown import Satisfaction
+from motet.store._database import StoreSettings
 from motet.store._shown import ShownLists
-from motet.store._states import States
+from motet.store._shown import States
 from motet.store._tables import META
-from motet.store._told import Told
-from motet.store._tombstones import Tombstones
-from motet.store._users import Users
-from motet.store._values import Values
+from motet.store._transfer import ExportedRecords
+from motet.store._events import Tombstones
+from motet.store._entities import Users
+from motet.store._service import Values
 from motet.store._writer import WriteCounts, Writer
 
 __all__ = ["Store"]
 
 
 class Store:
-    """What was told and shown: durable, each event once, in order.
+    """Events, records and shown lists: durable, each event once, in order.
 
     Any number of threads and processes may use the same store. When a call that writes returns, what it wrote is
     on disk. While the database cannot be reached or written, or is damaged, calls raise StoreUnavailableError; once it
@@ -92,12 +92,12 @@ class Store:
             raise
         self._writer = Writer(self._database)
         self._writer.empty_log()  # of a process that was killed while somebody read
-        database, writer, fold = self._database, self._writer, Fold(tombstones)
-        self.events = Events(database, writer, fold)
-        self.feedback = FeedbackRows(database, writer, fold)
+        database, writer, event_writer = self._database, self._writer, EventWriter(tombstones)
+        self.events = Events(database, writer, event_writer)
+        self.feedback = FeedbackRows(database, writer, event_writer)
         self.users = Users(database, writer, tombstones)
         self.items = Items(database, writer)
-        self._told = Told(self.users, self.items, self.events, self.feedback)
+        self._exported = ExportedRecords(self.users, self.items, self.events, self.feedback)
         self.changes = Changes(database)
         self.shown = ShownLists(database, writer, tombstones)
         self.satisfaction = Satisfaction(database, writer)
@@ -152,7 +152,7 @@ class Store:
     def export_lines(self, kind: Kind) -> Iterator[bytes]:
         """Every record of a kind as a line of JSON, in order, a few in memory at a time."""
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return export_lines(self._told, kind)
+        return export_lines(self._exported, kind)
 
     def export_file(self, kind: Kind, path: str | Path) -> int:
         """Write every record of a kind into a file that appears whole or not at all.
@@ -165,7 +165,7 @@ class Store:
             How many there were.
         """
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return export_file(self._told, kind, Path(path))
+        return export_file(self._exported, kind, Path(path))
 
     def import_lines(self, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
         """Read lines of JSON, a record each; read twice, they count once.
@@ -179,12 +179,12 @@ class Store:
             StoreError: If a line is wrong: it is named, and what stood before it may be written already.
         """
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return import_lines(self._told, kind, lines, feedback=feedback)
+        return import_lines(self._exported, kind, lines, feedback=feedback)
 
     def import_file(self, kind: Kind, path: str | Path, *, feedback: Mode = "add") -> Imported:
         """Read a file that ends in ``.jsonl`` or ``.parquet``; as :meth:`import_lines` otherwise."""
         require_known(kind, RECORDS, "the kind of record", StoreError)
-        return import_file(self._told, kind, Path(path), feedback=feedback)
+        return import_file(self._exported, kind, Path(path), feedback=feedback)
 
     def close(self) -> None:
         """Write what waits, and give every connection back."""

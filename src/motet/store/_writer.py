@@ -1,7 +1,6 @@
 """Group commit: what many callers hand in at once becomes one transaction."""
 
 from __future__ import annotations
-
 import copy
 import threading
 import time
@@ -11,9 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeAlias, TypeVar
-
 from sqlalchemy import Connection
-
 from motet.errors import MotetError, StoreError, StoreUnavailableError
 from motet.store._database import Database
 
@@ -56,10 +53,10 @@ class _Call:
 class Writer:
     """One thread that writes what all others hand in.
 
-    It takes all that waits, writes it in one transaction, and tells every caller after the commit. Neighbours
+    It takes all that waits, writes it in one transaction, and answers every caller after the commit. Neighbours
     with the same act are written as one, so a hundred callers with an event each cost what one with a hundred
     does. Where a transaction fails because of what one caller sent, each is tried alone; where the database
-    fails, all callers are told, and the next transaction tries afresh.
+    fails, all callers get the error, and the next transaction tries again.
 
     Args:
         database: Where to.
@@ -172,7 +169,7 @@ class Writer:
         """Wait a second for calls, a little longer where fewer came than expected; None once the store is closed."""
         with self._wake:
             self._wake.wait_for(lambda: self._calls or self._closed, _AGAIN_S)
-            # Those of the last transaction were just told, and are about to hand in what comes next.
+            # Those of the last transaction were just answered, and are about to hand in what comes next.
             if self._calls and len(self._calls) < expected:
                 self._wake.wait_for(
                     lambda: len(self._calls) >= expected or self._closed, self._settings.gather_s
@@ -221,9 +218,9 @@ class Writer:
         self._count(calls, failed=True)
         for call in calls:
             # Each caller gets an error of its own: a shared one would mix their tracebacks.
-            told = copy.copy(error) if isinstance(error, MotetError) else error
-            told.__cause__ = error.__cause__
-            call.done.set_exception(told)
+            own = copy.copy(error) if isinstance(error, MotetError) else error
+            own.__cause__ = error.__cause__
+            call.done.set_exception(own)
 
     def _count(self, calls: list[_Call], *, failed: bool) -> None:
         rows = sum(len(call.rows) for call in calls)

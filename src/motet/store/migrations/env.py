@@ -1,4 +1,4 @@
-"""What Alembic runs around the steps; ``motet.store._migrations`` hands the connection in, inside a transaction."""
+"""What Alembic runs around the steps; ``motet.store._database`` hands the connection in, inside a transaction."""
 
 from __future__ import annotations
 
