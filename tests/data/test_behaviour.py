@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motet.data import Dataset, behaviour_of, liking
+from motet.data import NEGATIVE_EVENTS, Dataset, EventMeaning, EventMeanings, behaviour_of, liking
+from motet.schema import Schema
 from motet.testing import toy_dataset
 
 
@@ -57,3 +58,43 @@ def test_liking_is_the_first_binary_task_that_needs_no_other(data: Dataset) -> N
     assert found is not None
     assert data.schema.tasks[found].kind == "binary"
     assert data.schema.tasks[found].after is None
+
+
+def _meanings(**tasks: dict[str, str]) -> EventMeanings:
+    content = {
+        "name": "toy",
+        "tables": {"interactions": "a.csv", "items": "i.csv"},
+        "keys": {"user": "user", "item": "item", "time": "at"},
+        "features": {"user": {"user": "id"}, "item": {"item": "id"}},
+        "tasks": tasks,
+    }
+    return EventMeanings(Schema.parse(content))
+
+
+def test_what_types_of_events_mean() -> None:
+    meanings = _meanings(
+        premium={"kind": "binary", "label": "premium", "on": "item"},
+        like={"kind": "binary", "label": "rating >= 4"},
+        stars={"kind": "regression", "label": "rating"},
+    )
+    assert meanings.liking == "like"
+    assert meanings.of("like", 1) == EventMeaning("like", True, False, True)
+    assert meanings.of("like", 0) == meanings.of("like", -1) == EventMeaning("like", False, False, False)
+    assert meanings.of("", 1) == EventMeaning("like", True, False, True)
+    assert meanings.of("stars", 5) == EventMeaning("stars", True, False, None)
+    for unknown in ("view", "premium", "rating"):  # a task on items is no event; a column is read as a cell
+        assert meanings.of(unknown, 1) == EventMeaning(None, None, False, None)
+    for negative in NEGATIVE_EVENTS:
+        assert meanings.of(negative, 1) == EventMeaning("like", False, True, False)
+    assert [meanings.value_of_none(type) for type in ("like", "stars", "view")] == [1.0, 0.0, 0.0]
+
+
+def test_a_name_of_the_schema_stands_above_what_it_means_elsewhere() -> None:
+    of_task = _meanings(like={"kind": "binary", "label": "like"}, hide={"kind": "binary", "label": "hide"})
+    assert of_task.of("hide", 1) == EventMeaning("hide", True, False, None)
+    of_column = _meanings(like={"kind": "binary", "label": "like = 1 AND hide = 0"})
+    assert of_column.of("hide", 1) == EventMeaning(None, None, False, None)
+    assert of_column.of("dislike", 1).is_negative
+    nothing = _meanings(stars={"kind": "regression", "label": "stars"})  # nothing says what is liked
+    assert nothing.of("hide", 1) == EventMeaning(None, None, True, False)
+    assert nothing.of("", 1) == EventMeaning(None, None, False, None)

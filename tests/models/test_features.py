@@ -8,7 +8,15 @@ import torch
 
 from motet.data import Batcher, Dataset
 from motet.errors import ModelError
-from motet.models import LinearAdapter, MixtureAdapter, build_model, check_architecture, link
+from motet.models import (
+    LinearAdapter,
+    MixtureAdapter,
+    build_model,
+    check_architecture,
+    likeliest,
+    link,
+    predicted_labels,
+)
 from motet.testing import toy_dataset
 
 
@@ -116,3 +124,17 @@ def test_a_weight_on_positives_is_taken_out_of_the_probabilities(toy: Dataset) -
     rate = toy.encoder.label_mean["click"]
     found = float(link(balanced, toy.encoder, "click", torch.zeros(1)))
     assert abs(found - rate) < 1e-6  # a balanced logit of 0 means: as likely as the prior says
+
+
+def test_scores_of_retrieval_and_classes_have_one_reading(toy: Dataset) -> None:
+    scores = torch.tensor([-7.5, 0.0, 12.25])
+    assert torch.equal(link(toy.schema, toy.encoder, "next", scores), scores)
+    chances = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], np.float32)
+    names, found = likeliest(chances, ["a", "b", "c"])
+    assert names == ["b", "a"]
+    assert found == pytest.approx([0.5, 0.4])
+    assert predicted_labels(chances, ["a", "b", "c"]) == [[], []]  # as likely as not is not said
+    assert predicted_labels(chances + np.float32(0.2), ["a", "b", "c"]) == [["b"], ["a", "b"]]
+    # no label was ever seen in the training rows
+    assert likeliest(np.ones(2, np.float32), []) == ([None, None], [1.0, 1.0])
+    assert predicted_labels(np.ones(2, np.float32), []) == [[], []]

@@ -222,3 +222,30 @@ def test_the_schema_must_have_users(tmp_path: Path) -> None:
     recommender = served(toy_dataset(rows=120, users=False), tmp_path / "b")
     with pytest.raises(DataError, match="has no users"):
         LiveRecommender(recommender)
+
+
+def test_an_item_that_was_turned_down_is_seen_and_not_liked(recommender: Recommender) -> None:
+    """The types that every schema knows mean the same from Python as from the service."""
+    live = LiveRecommender(recommender)
+    events = [LiveEvent(user="none", item="10", type=type, at_s=2e9) for type in ("hide", "click", "view")]
+    meant = live.history.reader.read(events)
+    assert [(one.liked, one.refused) for one in meant] == [(False, True), (True, False), (None, False)]
+    live.add_events([LiveEvent(user="somebody", item="10", type="dislike", at_s=2e9)])
+    past = live.history.of("somebody", live.items.now)
+    assert (len(past.seen), len(past.liked.rows)) == (1, 0)
+
+
+def test_who_is_known_is_answered_personally(recommender: Recommender) -> None:
+    """One definition of an unknown user: what `knows` says is what an answer says it was made from."""
+    live = LiveRecommender(recommender)
+    live.add_events([LiveEvent(user="of events", item="10", type="view", at_s=2e9)])
+    live.upsert_users([{"user": "of features", "age": 44}])
+    for user, known in (("u0", True), ("of events", True), ("of features", True), ("never seen", False)):
+        assert live.knows(user) is known
+        assert (live.recommend(Query(user=user, k=3)).served_by == "personal") is known
+    for user in ("u0", "of events", "of features"):
+        live.erase_user(user)
+        assert not live.knows(user)
+        assert live.recommend(Query(user=user, k=3)).served_by != "personal"
+    live.add_events([LiveEvent(user="u0", item="10", type="view", at_s=2.1e9)])
+    assert live.knows("u0")

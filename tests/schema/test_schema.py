@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from motet.errors import SchemaError
-from motet.schema import Schema, nearest
+from motet.schema import LANGUAGES, Schema, are_years, article_first, is_chinese, nearest, split_article
 from motet.schema._yaml import read_yaml, write_yaml
 from motet.testing import toy_schema
 
@@ -285,3 +285,25 @@ def test_what_tasks_are_for(
     assert (schema.retrieval_task, schema.ranking_task, schema.liking_task) == (retrieval, ranking, liking)
     assert list(schema.rankable_tasks) == rankable
     assert schema.default_objective() == ({} if ranking is None else {ranking: 1.0})
+
+
+def test_titles_years_and_languages_have_one_reading() -> None:
+    assert LANGUAGES == ("en", "zh")
+    moved = {
+        "Usual Suspects, The": "The Usual Suspects",
+        "avventura, l'": "l'avventura",
+        "Postino, Il": "Il Postino",
+        "Cook, the Thief, His Wife, The": "The Cook, the Thief, His Wife",
+        "The Usual Suspects": "The Usual Suspects",
+        "Monsters, Inc.": "Monsters, Inc.",
+        ", The": ", The",
+    }
+    assert {title: article_first(title) for title in moved} == moved
+    assert split_article("Postino, Il") == ("Il", "Postino")
+    assert split_article("Theatre, Theodore") is None
+    assert [is_chinese(text) for text in ("喜剧", "a 喜剧 please", "comedy", "コメディ", "")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+    assert are_years([1800, 2100])
+    for other in ([1799, 1900], [1900, 2101], [1999.5, 2000], [1999], [], [None, None]):
+        assert not are_years(other)

@@ -229,7 +229,7 @@ def test_what_a_model_was_trained_with_counts_once(start: Start, store: Store) -
     new = [one.item for one in engine.users.history("u1", 100).events if one.source == "store"]
     assert new == [trained[0].item, unseen]
     for one in (engine, start(store)):
-        assert [event.item for _, event in one.active.events_of("u1")] == [unseen, trained[0].item]
+        assert [event.item for event in one.active.events_of("u1")] == [unseen, trained[0].item]
         assert values(one, "u1") != before
 
 

@@ -3,7 +3,14 @@
 from motet.data._account import Account, Finding
 from motet.data._batch import Batch, Events, Side, Tags
 from motet.data._batcher import Batcher
-from motet.data._behaviour import Behaviour, behaviour_of, liking
+from motet.data._behaviour import (
+    NEGATIVE_EVENTS,
+    Behaviour,
+    EventMeaning,
+    EventMeanings,
+    behaviour_of,
+    liking,
+)
 from motet.data._build import build_dataset
 from motet.data._catalogue import Catalogue, build_catalogue, catalogue_of
 from motet.data._check import ColumnReport, DataReport, check_data
@@ -23,6 +30,7 @@ from motet.data._split import SPLIT_CODES
 from motet.data._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [
+    "NEGATIVE_EVENTS",
     "SPLIT_CODES",
     "Account",
     "Batch",
@@ -35,6 +43,8 @@ __all__ = [
     "Encoder",
     "EntityLabels",
     "EntityTable",
+    "EventMeaning",
+    "EventMeanings",
     "Events",
     "Finding",
     "Frames",

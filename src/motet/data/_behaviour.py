@@ -6,16 +6,21 @@ Legend of shapes: U users, n events in all, T tasks on interactions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motet.data._dataset import Dataset
+from motet.data._prepare import used_columns
 from motet.data._ragged import Ragged
 from motet.data._split import SPLIT_CODES
 from motet.schema import Schema
 
-__all__ = ["Behaviour", "behaviour_of", "liking"]
+__all__ = ["NEGATIVE_EVENTS", "Behaviour", "EventMeaning", "EventMeanings", "behaviour_of", "liking"]
+
+NEGATIVE_EVENTS: Final = frozenset({"dislike", "hide", "not_interested"})
+"""Types of events that turn an item down, in every schema that has neither a task nor a column of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +84,68 @@ def behaviour_of(data: Dataset, *, last: int = 500, splits: tuple[str, ...] | No
 def liking(schema: Schema) -> str | None:
     """The task whose positive label says that a user liked an item: :attr:`motet.schema.Schema.liking_task`."""
     return schema.liking_task
+
+
+@dataclass(frozen=True, slots=True)
+class EventMeaning:
+    """What the type and value of one event say.
+
+    Attributes:
+        task: The task whose label it says; None where it says none.
+        is_positive: Whether that label is positive; None without a task.
+        is_negative: Whether the event turns the item down, by one of :data:`NEGATIVE_EVENTS`: the user did not
+            consume it. Every other event says that the user had the item.
+        liked: Whether the user liked the item; None where it does not say.
+    """
+
+    task: str | None
+    is_positive: bool | None
+    is_negative: bool
+    liked: bool | None
+
+
+class EventMeanings:
+    """What types of events mean in a schema: asked by live recommendation, service and explanations alike.
+
+    * A type that names a task says that task's label: positive where its value is above 0.
+    * No type says that the user liked the item (or, with the value 0, did not).
+    * A type of :data:`NEGATIVE_EVENTS` says that the user turned the item down, which is a 0 for the task that says
+      what is liked. Where the schema has a task or a column of that name, it is that.
+    * Every other type says that the user had the item, and nothing more; its columns may say the rest.
+
+    Args:
+        schema: With the tasks.
+
+    Example:
+        >>> from motet.testing import toy_schema
+        >>> meanings = EventMeanings(toy_schema())
+        >>> meanings.of("click", 1).liked, meanings.of("hide", 1).liked, meanings.of("view", 1).liked
+        (True, False, None)
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.liking = schema.liking_task
+        self._tasks = {name: task for name, task in schema.tasks.items() if task.on == "interaction"}
+        own = {*schema.derive.get("interactions", {}), *used_columns(schema, "interaction")}
+        self._negative = NEGATIVE_EVENTS - own - schema.tasks.keys()
+
+    def of(self, type: str, value: float | str | bool | None) -> EventMeaning:
+        """What an event says by its type and value alone.
+
+        Args:
+            type: Name of a column or task, or any other.
+            value: The cell, or the label of the task.
+        """
+        is_negative = type in self._negative
+        task = type if type in self._tasks else self.liking if is_negative or not type else None
+        positive = (value > 0 if isinstance(value, int | float) else bool(value)) and not is_negative
+        liked = positive if task is not None and task == self.liking else False if is_negative else None
+        return EventMeaning(task, None if task is None else positive, is_negative, liked)
+
+    def value_of_none(self, type: str) -> float:
+        """The value of an event whose sender gave none, where 0 is how that is written.
+
+        Of a type that is a yes-or-no task, 0 would say the opposite of what happened, so it is 1.
+        """
+        task = self._tasks.get(type)
+        return 1.0 if task is not None and task.is_yes_no else 0.0

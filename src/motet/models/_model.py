@@ -17,7 +17,7 @@ from motet.models._named import NamedModules
 from motet.models._table import build_architecture, check_architecture
 from motet.schema import Schema
 
-__all__ = ["Model", "Outputs", "build_model"]
+__all__ = ["Model", "Outputs", "build_model", "link"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._people import People
 from motet.recommend._live._request import Clock
 from motet.recommend._live._scorer import Scorer, plain_predictions
-from motet.recommend._live._stages import Stages
+from motet.recommend._live._stages import Stages, is_known
 from motet.recommend._query import Query
 from motet.recommend._ranked import Ranked, Similar
 from motet.recommend._recommender import Recommender
@@ -97,6 +97,15 @@ class LiveRecommender:
         )
 
     # -- asking --------------------------------------------------------------------------------
+
+    def knows(self, user: str) -> bool:
+        """Whether anything is known of a user: from training, or by events or features since.
+
+        Recommendation, service and assistant answer an unknown user from what holds for all; a user who was deleted
+        is unknown until something new is recorded.
+        """
+        row = self.history.row(user)
+        return is_known(row, self.history.of(user, self.items.now), self.people.of(user, row, {}))
 
     def recommend(self, query: Query) -> Ranked:
         """The best items for a user or a session.

@@ -17,13 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.data import Catalogue
+from motet.schema import article_first, split_article
 
 __all__ = ["MentionReader", "Mentions"]
 
 _TOKEN: Final = re.compile(
     r"[^\W_\u3400-\u9fff]+(?:['’][^\W\d_]+)?|[\u3400-\u9fff]|[.!?;。！？；,，、\"“”《》]"
 )
-_ARTICLE: Final = re.compile(r"^(.*), (The|A|An|Le|La|Les|L'|Il|El|Der|Die|Das)$", re.IGNORECASE)
 _LONGEST: Final = 12  # words of a title
 _ENDS: Final = frozenset(".!?;。！？；")
 _PUNCTUATION: Final = _ENDS | frozenset(',，、"“”《》')
@@ -171,8 +171,8 @@ def _forms(title: str) -> list[tuple[str, ...]]:
     forms = [title]
     for name in (title, re.sub(r"\s*\([^)]*\)", "", title)):
         forms.append(name)
-        if found := _ARTICLE.match(name):
-            forms += [f"{found.group(2)} {found.group(1)}", found.group(1)]
+        if parts := split_article(name):
+            forms += [article_first(name), parts[1]]
     return list(dict.fromkeys(_words(form) for form in forms))
 
 

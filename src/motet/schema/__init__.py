@@ -4,7 +4,15 @@ import importlib
 import typing
 
 from motet.schema._base import Part, in_order, nearest, require_known
-from motet.schema._catalogue import CatalogueSettings
+from motet.schema._catalogue import (
+    LANGUAGES,
+    CatalogueSettings,
+    Language,
+    are_years,
+    article_first,
+    is_chinese,
+    split_article,
+)
 from motet.schema._explain import ExplainSettings
 from motet.schema._expressions import check_expression, expression_columns, parse_expression
 from motet.schema._features import (
@@ -59,6 +67,7 @@ if typing.TYPE_CHECKING:  # the kinds are reached by name; see __getattr__
 __all__ = [
     "ENTITIES",
     "FEATURE_KINDS",
+    "LANGUAGES",
     "SEQUENCE_ENCODERS",
     "TASK_KINDS",
     "TEXT_ENCODERS",
@@ -81,6 +90,7 @@ __all__ = [
     "KnowledgeSettings",
     "LabelSink",
     "LabelStatistics",
+    "Language",
     "LanguageSettings",
     "ModelSettings",
     "MulticlassTask",
@@ -105,15 +115,19 @@ __all__ = [
     "TimeFeature",
     "TrainingSettings",
     "VectorFeature",
+    "are_years",
+    "article_first",
     "check_expression",
     "expression_columns",
     "in_order",
+    "is_chinese",
     "nearest",
     "parse_expression",
     "positive_weight",
     "register_kind",
     "require_known",
     "silent",
+    "split_article",
     "table_of",
     "template_fields",
 ]

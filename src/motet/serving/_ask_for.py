@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, Strict
 
 from motet.recommend import LiveEvent, Objective, Query, RequestPart
+from motet.schema import Language
 
 __all__ = ["AskRequest", "ListRequest", "RankRequest", "RecommendRequest"]
 
-Language = Literal["en", "zh"]
 Tone = Literal["plain", "warm", "brief"]
 
 

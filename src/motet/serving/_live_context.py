@@ -62,9 +62,7 @@ class LiveAnswerContext:
 
     def knows(self, user: str) -> bool:
         """Whether anything is known of a user."""
-        live = self._served.parts.live
-        row = live.history.row(user)
-        return row >= 0 or bool(live.history.of(user, live.items.now)) or live.people.of(user, -1, {}).known
+        return self._served.parts.live.knows(user)
 
     def seen(self, user: str) -> NDArray[np.int64]:
         """Rows of the items that a user had to do with, or turned down."""
@@ -98,7 +96,7 @@ class LiveAnswerContext:
         """What the user of the request did since the model was trained, the session included."""
         if self._read is None:
             events = [] if self._user is None else self._served.events_of(self._user)
-            events += [(one.type, one) for one in self._session]
+            events += self._session
             words = self.words
             self._read = (recent_interactions(self._served.parts, words.items, words.evidence, user, events),)
         return self._read[0]

@@ -22,7 +22,6 @@ from motet.explain import EvidenceIndex, Explainer, Profiler, RecentInteractions
 from motet.recommend import DistinctItems, ItemsNow, LiveEvent, MeaningIndex, Meant
 from motet.requests import Lexicon
 from motet.serving._parts import ModelParts
-from motet.serving._tell import AGAINST
 
 __all__ = ["MOST_EVENTS", "LiveWords", "WordsNow", "recent_interactions"]
 
@@ -34,7 +33,7 @@ def recent_interactions(
     items: DistinctItems,
     evidence: EvidenceIndex,
     user: str,
-    events: Sequence[tuple[str, LiveEvent]],
+    events: Sequence[LiveEvent],
 ) -> RecentInteractions | None:
     """Events as an evidence index takes them; None for none.
 
@@ -43,15 +42,14 @@ def recent_interactions(
         items: The catalogue.
         evidence: Says what a rating is.
         user: As whom the model knows the user.
-        events: Types as they were sent, with their events, in any order.
+        events: In any order.
     """
     live = parts.live
-    there = [(type, one) for type, one in events if items.place(one.item) >= 0]
+    there = [one for one in events if items.place(one.item) >= 0]
     if not there:
         return None
-    meant = _read(parts, [one for _, one in there])
-    kept = [(type, one) for (type, _), one in zip(there, meant, strict=True) if one is not None]
-    time_us = np.array([round(one.event.at_s * 1e6) for _, one in kept], np.int64)
+    kept = [one for one in _read(parts, there) if one is not None]
+    time_us = np.array([round(one.event.at_s * 1e6) for one in kept], np.int64)
     # an event of a session that names no time is after all others
     order = np.argsort(np.where(time_us == 0, np.iinfo(np.int64).max, time_us), kind="stable")
     column = None
@@ -59,11 +57,11 @@ def recent_interactions(
         column = live.schema.tasks[evidence.rating].label
     history = live.history.of(user, items.now)
     return RecentInteractions(
-        items=np.array([items.place(one.event.item) for _, one in kept], np.int64)[order],
+        items=np.array([items.place(one.event.item) for one in kept], np.int64)[order],
         time_us=time_us[order],
-        likes=np.array([np.nan if one.liked is None else float(one.liked) for _, one in kept])[order],
-        values=np.array([_value(one.event, column, evidence.rating) for _, one in kept])[order],
-        refused=np.array([type in AGAINST and one.liked is False for type, one in kept], bool)[order],
+        likes=np.array([np.nan if one.liked is None else float(one.liked) for one in kept])[order],
+        values=np.array([_value(one.event, column, evidence.rating) for one in kept])[order],
+        refused=np.array([one.refused for one in kept], bool)[order],
         histories={
             name: items.places(found.rows).astype(np.int32) for name, found in history.sequences.items()
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from motet.assist import ListAnswer
 from motet.errors import RequestError
 from motet.recommend import AnyFilter, read_filter
+from motet.schema import Language
 from motet.serving._answers import (
     AskAnswer,
     Described,
@@ -21,7 +22,7 @@ from motet.serving._answers import (
     RecommendAnswer,
     SimilarAnswer,
 )
-from motet.serving._ask_for import AskRequest, Language, ListRequest, RankRequest, RecommendRequest, Tone
+from motet.serving._ask_for import AskRequest, ListRequest, RankRequest, RecommendRequest, Tone
 from motet.serving._bodies import BodyRoute
 from motet.serving._context import PROBLEMS, Context
 from motet.serving._faults import NotFoundError
@@ -101,7 +102,7 @@ def answer_routes(context: Context) -> APIRouter:
         return await context.answer("slow", call)
 
     @routes.get("/users/{id:path}/profile", response_model=Profiled)
-    async def profile(id: UserId, language: Literal["en", "zh"] = "en") -> Response:
+    async def profile(id: UserId, language: Language = "en") -> Response:
         """What a user likes and avoids: what it rests on, and how sure."""
         return await context.answer("slow", lambda: engine.words.profile(id, language=language))
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import polars as pl
 from pydantic import BaseModel, Field
 
+from motet.schema import LANGUAGES
 from motet.serving._served import ServedModel
 
 __all__ = ["FieldView", "SchemaView", "TaskView", "schema_view"]
@@ -76,7 +77,7 @@ def schema_view(served: ServedModel) -> SchemaView:
         scenarios=list(bundle.data.encoder.scenarios[1:]) if schema.keys.scenario is not None else [],
         fields=_fields(served),
         objective=schema.default_objective(),
-        languages=["en", "zh"],
+        languages=list(LANGUAGES),
         noun={language: tuple(words) for language, words in schema.explain.noun.items()},
         user_columns=[c for c in dict.fromkeys(columns) if c not in taken],
     )
@@ -98,7 +99,7 @@ def _fields(served: ServedModel) -> list[FieldView]:
         for name in names:
             cells = frame[name]
             found = FieldView(
-                name=name, kind=kind, title={lang: catalogue.column_name(name, lang) for lang in ("en", "zh")}
+                name=name, kind=kind, title={lang: catalogue.column_name(name, lang) for lang in LANGUAGES}
             )
             if kind in ("tags", "category"):
                 words = cells.explode() if kind == "tags" else cells

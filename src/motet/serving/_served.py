@@ -17,7 +17,7 @@ from motet.recommend import LiveEvent
 from motet.serving._live_words import MOST_EVENTS, LiveWords
 from motet.serving._parts import ModelParts, OpenModel
 from motet.serving._shadow import Outcomes
-from motet.serving._tell import ItemColumns, Meanings, user_row
+from motet.serving._tell import ItemColumns, live_event, user_row
 from motet.store import Change, Event, Item, Store, User
 
 __all__ = ["ServedModel"]
@@ -69,7 +69,7 @@ class ServedModel:
         self.words = LiveWords(self.parts)
         bundle = self.parts.live.bundle
         self.bundle, self.schema = bundle, bundle.schema
-        self._meanings, self._columns = Meanings(self.schema), ItemColumns(bundle)
+        self._columns = ItemColumns(bundle)
         self._of_bundle = frozenset(bundle.data.user_ids.to_list())
         self._base = {item: row for row, item in enumerate(bundle.data.item_ids.to_list())}
         self._digests: dict[str, str] | None = None
@@ -103,22 +103,22 @@ class ServedModel:
     def holds(self, event: Event) -> bool:
         """Whether the model was trained with an event of the store."""
         live = self.parts.live
-        return live.history.holds(self._meanings.told(event, self.known_as(event.user)), live.items.now)
+        return live.history.holds(live_event(event, self.known_as(event.user)), live.items.now)
 
-    def events_of(self, user: str) -> list[tuple[str, LiveEvent]]:
-        """The latest events told of a user beyond those of the training, with their types; likes while the store is gone."""
+    def events_of(self, user: str) -> list[LiveEvent]:
+        """The latest events told of a user beyond those of the training; likes while the store is gone."""
         who, live = self.known_as(user), self.parts.live
         try:
             events = self._store.events.of_user(user, MOST_EVENTS)
         except StoreUnavailableError:
             liked, now = live.history.of(who, live.items.now).liked, live.items.now
             return [
-                ("", LiveEvent(user=who, item=now.ids[row], at_s=at_s))
+                LiveEvent(user=who, item=now.ids[row], at_s=at_s)
                 for row, at_s in zip(liked.rows.tolist(), liked.time_s.tolist(), strict=True)
                 if math.isfinite(at_s)
             ]
         known = [one for one in reversed(events) if one.seq <= self.seq and not self.holds(one)]
-        return [(one.type, self._meanings.told(one, who)) for one in known]
+        return [live_event(one, who) for one in known]
 
     def check_items(self, items: Sequence[Item]) -> None:
         """Refuse items whose fields are not of their columns' kinds.
@@ -135,7 +135,7 @@ class ServedModel:
         Raises:
             DataError: Saying which.
         """
-        self.parts.live.history.reader.read([self._meanings.told(one, one.user) for one in events])
+        self.parts.live.history.reader.read([live_event(one, one.user) for one in events])
 
     # -- following -----------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class ServedModel:
     def _past(self, user: str) -> Sequence[LiveEvent]:
         """The events of a user whom memory no longer holds."""
         events = self._store.events.of_user(user.removesuffix(_BACK), _AT_ONCE)
-        return [self._meanings.told(one, user) for one in reversed(events) if one.seq <= self.seq]
+        return [live_event(one, user) for one in reversed(events) if one.seq <= self.seq]
 
     def _add_events(self, events: Sequence[Event]) -> None:
         if self._outcomes is not None:
@@ -223,7 +223,7 @@ class ServedModel:
         live = self.parts.live
 
         def tell(some: Sequence[Event]) -> None:
-            told = [self._meanings.told(one, self.known_as(one.user)) for one in some]
+            told = [live_event(one, self.known_as(one.user)) for one in some]
             self.refused["unknown_items"] += len(live.add_events(told).unknown_items)
 
         self._tell("events", events, tell)

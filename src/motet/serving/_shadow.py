@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
+from motet.data import EventMeanings
 from motet.errors import MotetError
 from motet.schema import Schema, expression_columns, parse_expression
 from motet.store import Event, Shown, Store
@@ -37,12 +38,15 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
     """
     found: list[dict[str, float]] = [{} for _ in events]
     tasks = {name: schema.tasks[name] for name in _compared(schema)}
+    # What turns an item down is no label here: one hidden item would end that silence counts as no in a list of likes.
+    meanings = EventMeanings(schema)
+    said = [meanings.of(one.type, one.value) for one in events]
     cells = [{**dict(one.context), one.type: one.value} for one in events]
     for name, task in tasks.items():
         columns = expression_columns(task.label) if task.label else []
         for at, one in enumerate(events):
-            if one.type == name and name not in columns:
-                found[at][name] = one.value if task.is_number else float(one.value > 0)
+            if said[at].task == name and not said[at].is_negative and name not in columns:
+                found[at][name] = one.value if task.is_number else float(bool(said[at].is_positive))
         told = [
             at for at, row in enumerate(cells) if columns and all(row.get(c) is not None for c in columns)
         ]

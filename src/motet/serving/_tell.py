@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from motet.bundle import Bundle
 from motet.recommend import LiveEvent
 from motet.schema import Schema
 from motet.store import Event, Item, User
 
-__all__ = ["AGAINST", "ItemColumns", "Meanings", "user_row"]
-
-AGAINST: Final = frozenset({"dislike", "hide", "not_interested"})
+__all__ = ["ItemColumns", "live_event", "user_row"]
 
 
-class Meanings:
-    """What types of events mean in a schema.
-
-    A type that names a column of the interactions or a task is told as that. ``hide``, ``dislike`` and
-    ``not_interested``, where the schema knows nothing of that name, are told as a 0 for the task that says what a
-    user likes.
+def live_event(event: Event, user: str) -> LiveEvent:
+    """An event of the store as the recommender is told of it.
 
     Args:
-        schema: Of the bundle.
+        event: As stored.
+        user: As whom the model knows its user.
     """
-
-    def __init__(self, schema: Schema) -> None:
-        self._liking = schema.liking_task
-        self._tasks = set(schema.tasks)
-
-    def told(self, event: Event, user: str) -> LiveEvent:
-        """An event of the store as the recommender is told of it.
-
-        Args:
-            event: As stored.
-            user: As whom the model knows its user.
-        """
-        against = event.type in AGAINST and event.type not in self._tasks and self._liking is not None
-        return LiveEvent(
-            user=user,
-            item=event.item,
-            type=str(self._liking) if against else event.type,
-            value=0 if against else event.value,
-            at_s=event.time.timestamp(),
-            scenario=event.scenario,
-            columns=dict(event.context),
-        )
+    return LiveEvent(
+        user=user,
+        item=event.item,
+        type=event.type,
+        value=event.value,
+        at_s=event.time.timestamp(),
+        scenario=event.scenario,
+        columns=dict(event.context),
+    )
 
 
 class ItemColumns:

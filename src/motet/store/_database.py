@@ -1,29 +1,28 @@
 """Connections, failures and versions of SQLite and PostgreSQL, each set so that what is committed is on disk."""
 
 from __future__ import annotations
-from dataclasses import dataclass
-from motet.errors import StoreError
+
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
-from sqlalchemy import exc
-from motet.errors import StoreError, StoreUnavailableError
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import QueuePool
-import threading
+
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, make_url, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
+
+from motet.errors import StoreError, StoreUnavailableError
 from motet.store._tables import META, METADATA, VERSION
 
 __all__ = ["Database", "StoreSettings", "migrate", "parse_url", "translated"]
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
@@ -272,7 +271,9 @@ class Database:
         if self.path is None:
             return True
         try:
-            place = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun again
+            place = (
+                f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun again
+            )
             with closing(sqlite3.connect(place, uri=True, timeout=_LOG_S)) as connection:
                 # Most of it while others write, so that they stand still only for the rest.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

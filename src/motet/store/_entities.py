@@ -1,30 +1,34 @@
 """Users and items."""
 
 from __future__ import annotations
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from itertools import groupby
-from typing import Any
-from sqlalchemy import Connection, func, select
-from motet.store._queries import forget_changes, note_changes
-from motet.store._records import check_json, from_us, now, read_json, to_us
-from motet.store._queries import page, write_cursor
-from motet.store._database import Database
-from motet.store._records import Page, User
-from motet.store._queries import matching, words_of
-from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN, STATES, USERS
-from motet.store._events import Tombstones
-from motet.store._queries import chunks, known, upsert
-from motet.store._writer import Writer
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeAlias
-from motet.store._queries import note_changes
-from motet.store._records import check_json, check_text, from_us, read_json, to_us
-from motet.store._records import Item, Page
-from motet.store._tables import FEEDBACK, ITEMS
+
+from sqlalchemy import Connection, func, select
+
+from motet.store._database import Database
+from motet.store._events import Tombstones
+from motet.store._queries import (
+    chunks,
+    forget_changes,
+    known,
+    matching,
+    note_changes,
+    page,
+    upsert,
+    words_of,
+    write_cursor,
+)
+from motet.store._records import Item, Page, User, check_json, check_text, from_us, now, read_json, to_us
+from motet.store._tables import EVENTS, FEEDBACK, ITEMS, SATISFACTION, SHOWN, STATES, USERS
+from motet.store._writer import Writer
 
 __all__ = ["Items", "Users", "item_of", "user_of"]
+
 
 def user_of(row: Any) -> User:
     """A row of the table as a user."""

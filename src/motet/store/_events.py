@@ -1,33 +1,49 @@
 """Events, each written once and folded into feedback in the same transaction, and what is left of deleted users."""
 
 from __future__ import annotations
+
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
-from sqlalchemy import Connection, select
-from motet.store._tables import META, TOMBSTONES
-from motet.store._queries import chunks, upsert
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias
-from sqlalchemy import ColumnElement, Connection, case, func
-from motet.store._queries import note_changes
-from motet.store._records import MOST_SUM, check_json, now, to_us
-from motet.store._records import Event
-from motet.store._queries import words_of
-from motet.store._tables import EVENTS, FEEDBACK, ITEMS, USERS
-from motet.store._queries import insert_missing, known, upsert
 from itertools import islice
-from typing import Any
-from sqlalchemy import func, select
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
 from motet.errors import StoreError
-from motet.store._records import LATEST, LONGEST_TYPE, MOST_CELLS, MOST_VALUE, from_us, is_cell, read_json, within
-from motet.store._queries import check_limit
 from motet.store._database import Database
-from motet.store._tables import EVENTS
+from motet.store._queries import check_limit, chunks, insert_missing, known, note_changes, upsert, words_of
+from motet.store._records import (
+    LATEST,
+    LONGEST_TYPE,
+    MOST_CELLS,
+    MOST_SUM,
+    MOST_VALUE,
+    Event,
+    check_json,
+    from_us,
+    is_cell,
+    now,
+    read_json,
+    to_us,
+    within,
+)
+from motet.store._tables import EVENTS, FEEDBACK, ITEMS, META, TOMBSTONES, USERS
 from motet.store._writer import Writer
 
-__all__ = ["Events", "EventWriter", "Mode", "Said", "Tombstones", "check_context", "event_of", "fold_feedback", "said_of"]
+__all__ = [
+    "EventWriter",
+    "Events",
+    "Mode",
+    "Said",
+    "Tombstones",
+    "check_context",
+    "event_of",
+    "fold_feedback",
+    "said_of",
+]
+
 
 class Tombstones:
     """Who was deleted, without saying who.

@@ -1,15 +1,31 @@
 """Feedback: one row per way, user and item."""
 
 from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
+
 from sqlalchemy import Connection, Select, and_, select
+
 from motet.errors import StoreError
-from motet.store._records import MOST_SUM, MOST_VALUE, check_json, check_number, from_us, new_id, now, read_json, to_us, within
-from motet.store._queries import page
 from motet.store._database import Database
 from motet.store._events import EventWriter, Mode, Said, said_of
-from motet.store._records import Event, Feedback, Page
+from motet.store._queries import page
+from motet.store._records import (
+    MOST_SUM,
+    MOST_VALUE,
+    Event,
+    Feedback,
+    Page,
+    check_json,
+    check_number,
+    from_us,
+    new_id,
+    now,
+    read_json,
+    to_us,
+    within,
+)
 from motet.store._tables import FEEDBACK
 from motet.store._writer import Writer
 

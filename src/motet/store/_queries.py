@@ -1,26 +1,34 @@
 """What all tables share: rows written over others, pages with cursors, search, and the counter of changes."""
 
 from __future__ import annotations
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
-from sqlalchemy import Column, Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+
 import base64
 import json
-from collections.abc import Callable, Sequence
-from sqlalchemy import ColumnElement, Connection, Select, literal, tuple_
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal, or_, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
 from motet.errors import StoreError
-from motet.store._records import Page
-from typing import Any, Final
-from sqlalchemy import Column, ColumnElement, or_
-from motet.store._records import check_text
-from collections.abc import Iterable
-from sqlalchemy import Connection, func, select
 from motet.store._database import Database
-from motet.store._records import Change
+from motet.store._records import Change, Page, check_text
 from motet.store._tables import CHANGES
 
-__all__ = ["Changes", "chunks", "forget_changes", "insert_missing", "known", "matching", "note_changes", "page", "read_cursor", "upsert", "words_of", "write_cursor"]
+__all__ = [
+    "Changes",
+    "chunks",
+    "forget_changes",
+    "insert_missing",
+    "known",
+    "matching",
+    "note_changes",
+    "page",
+    "read_cursor",
+    "upsert",
+    "words_of",
+    "write_cursor",
+]
 
 T = TypeVar("T")
 
@@ -74,7 +82,6 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str
     """Insert rows, but for those whose key is there already."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
-
 
 
 MOST: Final = 10_000

@@ -1,18 +1,37 @@
 """What a store holds, as plain records, each checked once where it comes in."""
 
 from __future__ import annotations
+
 import json
 import math
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, overload
-from motet.errors import StoreError
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, Literal, TypeVar, overload
 
-__all__ = ["Change", "Event", "Feedback", "Item", "Page", "User", "check_cells", "check_json", "check_number", "check_text", "check_time", "from_us", "is_cell", "new_id", "now", "read_json", "to_us", "within"]
+from motet.errors import StoreError
+
+__all__ = [
+    "Change",
+    "Event",
+    "Feedback",
+    "Item",
+    "Page",
+    "User",
+    "check_cells",
+    "check_json",
+    "check_number",
+    "check_text",
+    "check_time",
+    "from_us",
+    "is_cell",
+    "new_id",
+    "now",
+    "read_json",
+    "to_us",
+    "within",
+]
 
 LONGEST_ID: Final = 512
 LONGEST_TEXT: Final = 100_000

@@ -1,31 +1,35 @@
 """By what a service is operated: API keys, model versions, settings that outlive a restart."""
 
 from __future__ import annotations
+
 import hashlib
 import hmac
 import secrets
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
+
 from sqlalchemy import Connection, select
+
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
-from motet.store._records import check_text, from_us, now, to_us
 from motet.store._database import Database
-from motet.store._tables import KEYS
-from motet.store._writer import Writer
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
-from motet.errors import StoreError
-from motet.store._records import LONGEST_TEXT, check_text, check_time, from_us, now, to_us
-from motet.store._tables import MODELS
 from motet.store._queries import upsert
-from typing import Any
-from motet.store._records import check_json, check_text, read_json
-from motet.store._tables import SETTINGS
+from motet.store._records import (
+    LONGEST_TEXT,
+    check_json,
+    check_text,
+    check_time,
+    from_us,
+    now,
+    read_json,
+    to_us,
+)
+from motet.store._tables import KEYS, MODELS, SETTINGS
+from motet.store._writer import Writer
 
 __all__ = ["Key", "Keys", "ModelState", "ModelVersion", "Models", "Scope", "Values"]
 

@@ -1,37 +1,48 @@
 """What was shown, what people answered about it, sessions and conversations; and what is forgotten after a time."""
 
 from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
-from sqlalchemy import Connection, select
-from motet.errors import StoreError
-from motet.store._records import check_json, check_number, check_text, check_time, from_us, new_id, now, read_json, to_us
-from motet.store._queries import check_limit
-from motet.store._database import Database
-from motet.store._tables import SHOWN
-from motet.store._events import Tombstones
-from motet.store._queries import chunks, insert_missing
-from motet.store._writer import Writer
-from collections.abc import Mapping
-from motet.store._records import check_json, check_text, check_time, from_us, now, read_json, to_us
-from motet.store._tables import SATISFACTION, SHOWN
-from motet.store._queries import upsert
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
-from sqlalchemy import Column, ColumnElement, case, func, select
-from motet.store._records import check_time, to_us
-from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN
-from typing import Any, Literal, TypeAlias, get_args
-from motet.schema import require_known
-from motet.store._tables import STATES
-from typing import Final
-from sqlalchemy import Connection, Table, select, tuple_
-from motet.store._tables import SHOWN, STATES
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-__all__ = ["Answer", "Counts", "DayCount", "Forgotten", "Satisfaction", "Shown", "ShownItem", "ShownLists", "State", "StateKind", "States", "forget_before"]
+from sqlalchemy import Column, ColumnElement, Connection, Table, case, func, select, tuple_
+
+from motet.errors import StoreError
+from motet.schema import require_known
+from motet.store._database import Database
+from motet.store._events import Tombstones
+from motet.store._queries import check_limit, chunks, insert_missing, upsert
+from motet.store._records import (
+    check_json,
+    check_number,
+    check_text,
+    check_time,
+    from_us,
+    new_id,
+    now,
+    read_json,
+    to_us,
+)
+from motet.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN, STATES
+from motet.store._writer import Writer
+
+__all__ = [
+    "Answer",
+    "Counts",
+    "DayCount",
+    "Forgotten",
+    "Satisfaction",
+    "Shown",
+    "ShownItem",
+    "ShownLists",
+    "State",
+    "StateKind",
+    "States",
+    "forget_before",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:

@@ -12,30 +12,25 @@ from sqlalchemy import select
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
-from motet.store._transfer import backup
-from motet.store._queries import Changes
-from motet.store._shown import Counts
-from motet.store._database import Database
-from motet.store._events import Events
-from motet.store._transfer import export_file, export_lines
+from motet.store._database import Database, StoreSettings, migrate
+from motet.store._entities import Items, Users
+from motet.store._events import Events, EventWriter, Mode, Tombstones
 from motet.store._feedback import FeedbackRows
-from motet.store._events import EventWriter, Mode
-from motet.store._shown import Forgotten, forget_before
-from motet.store._transfer import Imported, import_file, import_lines
-from motet.store._entities import Items
-from motet.store._service import Keys
-from motet.store._database import migrate
-from motet.store._service import Models
-from motet.store._transfer import RECORDS, Kind
-from motet.store._shown import Satisfaction
-from motet.store._database import StoreSettings
-from motet.store._shown import ShownLists
-from motet.store._shown import States
+from motet.store._queries import Changes
+from motet.store._service import Keys, Models, Values
+from motet.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
 from motet.store._tables import META
-from motet.store._transfer import ExportedRecords
-from motet.store._events import Tombstones
-from motet.store._entities import Users
-from motet.store._service import Values
+from motet.store._transfer import (
+    RECORDS,
+    ExportedRecords,
+    Imported,
+    Kind,
+    backup,
+    export_file,
+    export_lines,
+    import_file,
+    import_lines,
+)
 from motet.store._writer import WriteCounts, Writer
 
 __all__ = ["Store"]

@@ -1,8 +1,22 @@
 """The tables, as the newest version of a store has them."""
 
 from __future__ import annotations
+
 from typing import Final
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 __all__ = ["METADATA"]
 

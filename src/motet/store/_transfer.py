@@ -1,36 +1,43 @@
 """Export, import and backup."""
 
 from __future__ import annotations
+
 import json
-from collections.abc import Mapping
-from dataclasses import fields
-from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias
-from motet.errors import StoreError
-from motet.schema import require_known
-from motet.store._records import Event, Feedback, Item, User
-from dataclasses import dataclass
-from motet.store._events import Events
-from motet.store._feedback import FeedbackRows
-from motet.store._entities import Items
-from motet.store._entities import Users
 import os
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, cast
+
 import pyarrow as pa
 import pyarrow.parquet as pq
-from motet.store._database import translated
-from motet.store._records import Page
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, Final, cast
-from motet.store._events import Mode, check_context
-import sqlite3
-from contextlib import closing
-from motet.store._database import Database
 
-__all__ = ["Imported", "Kind", "Record", "ExportedRecords", "backup", "export_file", "export_lines", "import_file", "import_lines", "plain_of", "record_of", "records"]
+from motet.errors import StoreError
+from motet.schema import require_known
+from motet.store._database import Database, translated
+from motet.store._entities import Items, Users
+from motet.store._events import Events, Mode, check_context
+from motet.store._feedback import FeedbackRows
+from motet.store._records import Event, Feedback, Item, Page, User
+
+__all__ = [
+    "ExportedRecords",
+    "Imported",
+    "Kind",
+    "Record",
+    "backup",
+    "export_file",
+    "export_lines",
+    "import_file",
+    "import_lines",
+    "plain_of",
+    "record_of",
+    "records",
+]
 
 Kind: TypeAlias = Literal["users", "items", "events", "feedback"]
 Record: TypeAlias = User | Item | Event | Feedback
@@ -264,7 +271,9 @@ class Imported:
     new: int
 
 
-def import_lines(exported: ExportedRecords, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add") -> Imported:
+def import_lines(
+    exported: ExportedRecords, kind: Kind, lines: Iterable[bytes], *, feedback: Mode = "add"
+) -> Imported:
     """Read lines of JSON, a record each.
 
     Args:

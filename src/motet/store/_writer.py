@@ -1,6 +1,7 @@
 """Group commit: what many callers hand in at once becomes one transaction."""
 
 from __future__ import annotations
+
 import copy
 import threading
 import time
@@ -10,7 +11,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeAlias, TypeVar
+
 from sqlalchemy import Connection
+
 from motet.errors import MotetError, StoreError, StoreUnavailableError
 from motet.store._database import Database
 

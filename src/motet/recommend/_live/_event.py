@@ -66,13 +66,15 @@ class LiveEvent(BaseModel):
     """Something that a user did.
 
     What it says is a row of the interactions table: ``type`` names one of its columns, ``value`` is the cell;
-    further cells are in ``columns``. A type that is no column but a task is taken as that task's label, and
-    any other type as an interaction of which nothing more is known.
+    further cells are in ``columns``. A type that is no column but a task is taken as that task's label; ``hide``,
+    ``dislike`` and ``not_interested``, where the schema knows nothing of that name, say that the user turned the item
+    down; any other type is taken as an interaction of which nothing more is known.
 
     Attributes:
         user: Its id; empty in the history of a session.
         item: Its id.
-        type: Name of a column or task; left out, that the user liked the item.
+        type: Name of a column or task, or one of :data:`motet.data.NEGATIVE_EVENTS`; left out, that the user liked
+            the item.
         value: The cell, or 1 and 0 for a task.
         at_s: When, seconds since 1970; 0, which is no time that is told, is after all others.
         scenario: Where.

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import used_columns
+from motet.data import EventMeanings, used_columns
 from motet.errors import DataError
 from motet.recommend._live._event import LiveEvent, key_of
 from motet.recommend._new_user import held_shares
@@ -27,7 +27,7 @@ _ENOUGH: Final = 0.5
 _LATEST: Final = 10_000
 _LONGEST_SCENARIO: Final = 1000
 
-_Meaning: TypeAlias = tuple[frozenset[str], bool | None, str | None]
+_Meaning: TypeAlias = tuple[frozenset[str], bool | None, str | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,14 @@ class Meant:
         held: Sequence features that hold it.
         liked: Whether it is positive for the task that says what a user likes; None where it does not say.
         scenario: Where it was, told or derived.
+        refused: Whether the user turned the item down instead of having it.
     """
 
     event: LiveEvent
     held: frozenset[str]
     liked: bool | None
     scenario: str | None
+    refused: bool = False
 
 
 class EventReader:
@@ -65,13 +67,13 @@ class EventReader:
         self._sequences = {
             name: f.history.where for name, f in schema.features.user.items() if f.history is not None
         }
-        self.liking = schema.liking_task
+        self.meanings = EventMeanings(schema)
+        self.liking = self.meanings.liking
         self._label = None if self.liking is None else schema.tasks[self.liking].label
         self._columns = set(used_columns(schema, "interaction")) | set(schema.derive.get("interactions", {}))
         for task in schema.tasks.values():
             if task.on == "interaction":
                 self._columns |= set(expression_columns(task.label))
-        self._tasks = {n for n, t in schema.tasks.items() if t.on == "interaction"}
         self._shares = held_shares(bundle)
         # what was just read to be checked is read again to be taken in; not whose it was
         self._latest: OrderedDict[bytes, _Meaning] = OrderedDict()
@@ -89,7 +91,10 @@ class EventReader:
         new = {key: event for key, event in zip(keys, events, strict=True) if key not in found}
         if new:
             read = self._read(list(new.values()))
-            found |= {key: (one.held, one.liked, one.scenario) for key, one in zip(new, read, strict=True)}
+            found |= {
+                key: (one.held, one.liked, one.scenario, one.refused)
+                for key, one in zip(new, read, strict=True)
+            }
             with self._lock:
                 self._latest |= {
                     key: found[key] for key in new if len(found[key][2] or "") <= _LONGEST_SCENARIO
@@ -118,19 +123,20 @@ class EventReader:
 
     def _by_task(self, event: LiveEvent, told: dict[str, bool], liked: bool | None = None) -> Meant:
         """By the task that an event names, for all that its columns do not tell."""
-        task = event.type if event.type in self._tasks else self.liking if not event.type else None
-        positive = bool(event.value) and event.value != 0
+        meaning = self.meanings.of(event.type, event.value)
+        task = meaning.task
         held = {name for name, yes in told.items() if yes}
         for name, where in self._sequences.items():
             if name in told:
                 continue
             if where is None or (
-                task is not None and self._shares.get((name, task), (0.0, 0.0))[not positive] >= _ENOUGH
+                task is not None
+                and self._shares.get((name, task), (0.0, 0.0))[not meaning.is_positive] >= _ENOUGH
             ):
                 held.add(name)
-        if liked is None and task is not None and task == self.liking:
-            liked = positive
-        return Meant(event, frozenset(held), liked, event.scenario)
+        if liked is None:
+            liked = meaning.liked
+        return Meant(event, frozenset(held), liked, event.scenario, meaning.is_negative and liked is False)
 
     def _by_columns(self, events: Sequence[LiveEvent], rows: Sequence[dict[str, Any]]) -> list[Meant]:
         if not events:
@@ -166,7 +172,7 @@ class EventReader:
         for at, event in enumerate(events):
             known = {name: truth for name, column in told.items() if (truth := column[at]) is not None}
             one = self._by_task(event, known, likes[at])
-            meant.append(Meant(event, one.held, one.liked, event.scenario or places[at]))
+            meant.append(Meant(event, one.held, one.liked, event.scenario or places[at], one.refused))
         return meant
 
 

@@ -15,7 +15,7 @@ from motet.recommend._live._history import LiveHistory
 from motet.recommend._live._items import LiveItems
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._live._past import NO_PAST, Past
-from motet.recommend._live._people import People
+from motet.recommend._live._people import People, Person
 from motet.recommend._live._request import Candidates, Request
 from motet.recommend._live._scorer import Scorer
 from motet.recommend._objective import Objective, check_objective, value_of
@@ -26,7 +26,7 @@ from motet.recommend._retrieve import Retriever
 from motet.recommend._sources._source import Ask
 from motet.recommend._sources._standard import StandardSources
 
-__all__ = ["Stages"]
+__all__ = ["Stages", "is_known"]
 
 _START_MS_A_ROW = 0.005
 
@@ -78,7 +78,7 @@ class Stages:
                 raise RequestError(f"there is no source '{name[:80]}'", f"name some of {known}")
         eligible = self._items.eligible(now, query.filter)
         past = NO_PAST if query.user is None else self._history.of(query.user, now)
-        own = bool(past)
+        of_user = past
         events = [LiveEvent(item=one) if isinstance(one, str) else one for one in query.history]
         past = self._history.after(past, events, now)
         row = -1 if query.user is None else self._history.row(query.user)
@@ -90,7 +90,7 @@ class Stages:
             raise
         except Exception as error:  # the model is: popular items can be shown all the same
             failure = _reason(error)
-        own = own or row >= 0 or (person.known and query.user is not None)
+        own = query.user is not None and is_known(row, of_user, person)
         ask = Ask(
             now,
             eligible,
@@ -209,3 +209,14 @@ class Stages:
 
 def _reason(error: Exception) -> str:
     return f"failed ({type(error).__name__}: {str(error)[:200]})"
+
+
+def is_known(row: int, past: Past, person: Person) -> bool:
+    """Whether anything is known of a user, which is what divides known users from unknown ones everywhere.
+
+    Args:
+        row: Of the user in the training data; −1 where the model was not trained with it, or it was deleted since.
+        past: What the user did, in training and since.
+        person: The user's features, as far as they were recorded or come with the request.
+    """
+    return row >= 0 or bool(past) or person.known

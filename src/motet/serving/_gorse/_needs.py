@@ -70,8 +70,8 @@ class Needs:
         In Gorse 0 means that there is none; of a type that is a task of the schema, 0 would mean the opposite of what
         was told, and so becomes 1.
         """
-        task = self._engine.active.schema.tasks.get(type) if value == 0 else None
-        return 1.0 if task is not None and task.is_yes_no else value
+        meanings = self._engine.active.parts.live.history.reader.meanings
+        return meanings.value_of_none(type) if value == 0 else value
 
     def item(self, id: str) -> Item | None:
         """An item that was told, or one that only the model knows, as a client would have told it."""
