@@ -36,7 +36,8 @@ def logits_of(
 
 def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
     product: NDArray[np.float32] = (one * other).sum(1)
-    return product / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    found: NDArray[np.float32] = product / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    return found
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -13,10 +13,9 @@ from motet.models import (
     MixtureAdapter,
     build_model,
     check_architecture,
-    likeliest,
     link,
-    predicted_labels,
 )
+from motet.schema import MulticlassTask, MultilabelTask
 from motet.testing import toy_dataset
 
 
@@ -130,11 +129,16 @@ def test_scores_of_retrieval_and_classes_have_one_reading(toy: Dataset) -> None:
     scores = torch.tensor([-7.5, 0.0, 12.25])
     assert torch.equal(link(toy.schema, toy.encoder, "next", scores), scores)
     chances = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], np.float32)
-    names, found = likeliest(chances, ["a", "b", "c"])
-    assert names == ["b", "a"]
-    assert found == pytest.approx([0.5, 0.4])
-    assert predicted_labels(chances, ["a", "b", "c"]) == [[], []]  # as likely as not is not said
-    assert predicted_labels(chances + np.float32(0.2), ["a", "b", "c"]) == [["b"], ["a", "b"]]
+    classes, labels = MulticlassTask(label="x"), MultilabelTask(label="x")
+    found = classes.answers(chances, ("a", "b", "c"))
+    assert [one["label"] for one in found] == ["b", "a"]
+    assert [one["probability"] for one in found] == pytest.approx([0.5, 0.4])
+    assert labels.answers(chances, ("a", "b", "c")) == [[], []]  # as likely as not is not said
+    assert labels.answers(chances + np.float32(0.2), ("a", "b", "c")) == [["b"], ["a", "b"]]
     # no label was ever seen in the training rows
-    assert likeliest(np.ones(2, np.float32), []) == ([None, None], [1.0, 1.0])
-    assert predicted_labels(np.ones(2, np.float32), []) == [[], []]
+    nothing = np.ones(2, np.float32)
+    assert classes.answers(nothing, ()) == [{"label": None, "probability": 1.0}] * 2
+    assert labels.answers(nothing, ()) == [[], []]
+    for task, answers in ((classes, ["b", "a"]), (labels, [[], []])):
+        assert task.answer_columns(chances, ("a", "b", "c"))[0][1].to_list() == answers
+        assert task.answer_columns(nothing, ())[0][1].to_list() in ([None, None], [[], []])

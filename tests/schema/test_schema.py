@@ -305,5 +305,6 @@ def test_titles_years_and_languages_have_one_reading() -> None:
         True, True, False, False, False,
     ]  # fmt: skip
     assert are_years([1800, 2100])
-    for other in ([1799, 1900], [1900, 2101], [1999.5, 2000], [1999], [], [None, None]):
+    others: list[Any] = [[1799, 1900], [1900, 2101], [1999.5, 2000], [1999], [], [None, None]]
+    for other in others:
         assert not are_years(other)

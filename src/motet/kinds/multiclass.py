@@ -85,6 +85,9 @@ class MulticlassTask(LabelledTask):
         """The likeliest class, and its probability."""
         import polars as pl  # noqa: PLC0415 (a schema alone needs no tables)
 
-        chances = values.reshape(len(values), -1)
-        names = np.asarray(classes, object)[chances.argmax(1)].tolist()
-        return [("", pl.Series(names, dtype=pl.String)), ("_probability", pl.Series(chances.max(1)))]
+        found = self.answers(values, classes)
+        names = pl.Series([one["label"] for one in found], dtype=pl.String)
+        return [
+            ("", names),
+            ("_probability", pl.Series([one["probability"] for one in found], dtype=pl.Float32)),
+        ]

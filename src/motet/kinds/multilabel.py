@@ -82,8 +82,9 @@ class MultilabelTask(LabelledTask):
         """The labels that are likelier than not."""
         chances = values.reshape(len(values), -1)
         lists: list[Any] = [[] for _ in range(len(chances))]
-        for row, at in np.argwhere(chances > 0.5).tolist():
-            lists[row].append(classes[at])
+        if classes:  # none where no training row had a label
+            for row, at in np.argwhere(chances > 0.5).tolist():
+                lists[row].append(classes[at])
         return lists
 
     def answer_columns(
@@ -92,6 +93,4 @@ class MultilabelTask(LabelledTask):
         """The labels that are likelier than not, as a list."""
         import polars as pl  # noqa: PLC0415 (a schema alone needs no tables)
 
-        names = np.asarray(classes, object)
-        labels = [names[row > 0.5].tolist() for row in values.reshape(len(values), -1)]
-        return [("", pl.Series(labels, dtype=pl.List(pl.String)))]
+        return [("", pl.Series(self.answers(values, classes), dtype=pl.List(pl.String)))]
