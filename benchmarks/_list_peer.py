@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from ortools.sat.python import cp_model
 
-from motet.assist import Limit, ListPool, ListProblem, Solution, SumLimit
+from motet.assist import ListLimit, ListPool, ListProblem, Solution, SumLimit
 
 __all__ = ["conflict_by_cp_sat", "solve_by_cp_sat"]
 
@@ -60,8 +60,8 @@ def solve_by_cp_sat(problem: ListProblem, *, time_limit_s: float, any_list: bool
 
 
 def conflict_by_cp_sat(
-    pool: ListPool, limits: Sequence[Limit], *, time_limit_s: float
-) -> tuple[list[Limit], bool]:
+    pool: ListPool, limits: Sequence[ListLimit], *, time_limit_s: float
+) -> tuple[list[ListLimit], bool]:
     """Limits that suffice for there being no list, by assumptions, and whether that is proven."""
     rows = np.flatnonzero(np.isfinite(pool.scores))
     model = cp_model.CpModel()

@@ -33,8 +33,8 @@ from motet import workflow
 from motet.assist import (
     ConflictExplainer,
     ItemRelations,
-    Limit,
     ListAnswer,
+    ListLimit,
     ListLimits,
     ListPool,
     Quota,
@@ -98,7 +98,7 @@ def draw(rng: np.random.Generator, catalogue: Catalogue, column: str, number: st
 # -- checks that share nothing with the solver ---------------------------------------------------
 
 
-def keeps(limits: Sequence[Limit], chosen: Sequence[int], relations: ItemRelations) -> bool:
+def keeps(limits: Sequence[ListLimit], chosen: Sequence[int], relations: ItemRelations) -> bool:
     """Whether some items keep every limit, looked at one by one."""
     for limit in limits:
         if limit.keeps is not None and not all(limit.keeps[item] for item in chosen):
@@ -115,7 +115,7 @@ def keeps(limits: Sequence[Limit], chosen: Sequence[int], relations: ItemRelatio
     return True
 
 
-def impossible(limits: Sequence[Limit], relations: ItemRelations) -> str | None:
+def impossible(limits: Sequence[ListLimit], relations: ItemRelations) -> str | None:
     """How it is certain, without the solver, that no list keeps the limits; None where it is not."""
     count = next(limit for limit in limits if limit.kind == "count")
     size = int(count.low or 1)
@@ -214,7 +214,7 @@ def _gaps(
     user: str,
     relations: ItemRelations,
     wishes: ListLimits,
-    limits: Sequence[Limit],
+    limits: Sequence[ListLimit],
     gaps: dict[str, list[float]],
 ) -> None:
     """The gap of each method to the best list of the 300 best candidates, where that is proven."""
@@ -238,7 +238,11 @@ def _gaps(
 
 
 def _is_minimal(
-    answer: ListAnswer, limits: Sequence[Limit], recommender: Recommender, user: str, relations: ItemRelations
+    answer: ListAnswer,
+    limits: Sequence[ListLimit],
+    recommender: Recommender,
+    user: str,
+    relations: ItemRelations,
 ) -> bool:
     """Whether without any one of the blamed limits a list keeps the others, checked limit by limit."""
     assert answer.conflict is not None

@@ -37,7 +37,7 @@ from motet.evaluation import (
 )
 from motet.explain import Explainer
 from motet.knowledge import (
-    Interactions,
+    GraphInteractions,
     KnowledgeGraph,
     hidden_relations,
     knowledge_vectors,
@@ -113,7 +113,7 @@ def load_data(
         return knowledge_vectors(
             graph,
             schema.knowledge,
-            interactions=Interactions(user_row, item_row),
+            interactions=GraphInteractions(user_row, item_row),
             exclude=hidden_relations(schema, graph),
             progress=progress,
         )

@@ -18,7 +18,7 @@ from motet.assist import (
     ConflictExplainer,
     ItemRelations,
     Likeness,
-    Limit,
+    ListLimit,
     ListLimits,
     ListPool,
     Quota,
@@ -53,7 +53,7 @@ def world(seed: int) -> tuple[Catalogue, ListPool]:
     return catalogue, pool
 
 
-def keeps(limits: Sequence[Limit], chosen: Sequence[int], pool: ListPool) -> bool:
+def keeps(limits: Sequence[ListLimit], chosen: Sequence[int], pool: ListPool) -> bool:
     """Whether a set keeps limits, looked at one by one."""
     for limit in limits:
         if limit.keeps is not None and not all(limit.keeps[item] for item in chosen):
@@ -67,7 +67,7 @@ def keeps(limits: Sequence[Limit], chosen: Sequence[int], pool: ListPool) -> boo
     return True
 
 
-def there_is(limits: Sequence[Limit], pool: ListPool) -> bool:
+def there_is(limits: Sequence[ListLimit], pool: ListPool) -> bool:
     return any(
         keeps(limits, chosen, pool)
         for size in range(N + 1)

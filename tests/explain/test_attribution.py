@@ -64,7 +64,7 @@ def test_what_the_model_does_not_look_at_moves_nothing(planted: Bundle) -> None:
     explainer = Explainer(bundle)
     columns = {
         group: place
-        for blocks in [Attributor(explainer.evidence.probe)._columns["item"]]
+        for blocks in [Attributor(explainer.evidence.probe).columns["item"]]
         for group, place in blocks
         if group == "text"
     }

@@ -14,7 +14,7 @@ from tests.knowledge.conftest import Make, Triple, schema_with, write
 
 from motet import workflow
 from motet.errors import KnowledgeError, MotetError
-from motet.knowledge import Interactions, KnowledgeGraph, hidden_relations, knowledge_vectors
+from motet.knowledge import GraphInteractions, KnowledgeGraph, hidden_relations, knowledge_vectors
 from motet.schema import KnowledgeSettings, Schema
 
 KINDS = ["transe", "distmult", "lightgcn", "gat"]
@@ -74,7 +74,7 @@ def test_lightgcn_learns_from_who_had_what(world: tuple[KnowledgeGraph, NDArray[
     items = rng.integers(len(group), size=600).astype(np.int32)
     users = (group[items] * 10 + rng.integers(10, size=600)).astype(np.int32)
     items[0], users[0] = len(group), 0  # the item without a link
-    seen = Interactions(users, items)
+    seen = GraphInteractions(users, items)
     vectors = knowledge_vectors(
         graph, settings("lightgcn"), interactions=seen, exclude=["group", "by", "with"][:2]
     )

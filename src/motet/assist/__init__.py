@@ -27,7 +27,7 @@ from motet.assist._likeness import (
 from motet.assist._list_answer import LimitReport, ListAnswer, ListConflict, ListedItem, WayOut
 from motet.assist._list_conflict import ConflictExplainer
 from motet.assist._list_limits import (
-    Limit,
+    ListLimit,
     ListLimits,
     ListPool,
     Quota,
@@ -60,10 +60,10 @@ __all__ = [
     "Conversation",
     "ItemRelations",
     "Likeness",
-    "Limit",
     "LimitReport",
     "ListAnswer",
     "ListConflict",
+    "ListLimit",
     "ListLimits",
     "ListPool",
     "ListProblem",

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.assist._list_answer import ListConflict, WayOut
-from motet.assist._list_limits import Limit, ListPool, count_limit, smaller_part
+from motet.assist._list_limits import ListLimit, ListPool, count_limit, smaller_part
 from motet.assist._list_problem import Solution, SumLimit, exact_sum
 from motet.assist._list_solve import search_list, solve_list_exactly
 from motet.assist._list_words import number, said
 from motet.data import Catalogue
 
-__all__ = ["ConflictExplainer", "Explained", "Way"]
+__all__ = ["ConflictExplainer", "ConflictExplanation", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class Way:
         own: What gives parts items of their own, where the limit is one of a part: as it was, and instead.
     """
 
-    limit: Limit
-    loosened: Limit | None
+    limit: ListLimit
+    loosened: ListLimit | None
     described: WayOut
     change: float
-    own: tuple[Limit, Limit] | None = None
+    own: tuple[ListLimit, ListLimit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ConflictExplanation:
     """Why there is no list.
 
     Attributes:
@@ -52,7 +52,7 @@ class Explained:
     """
 
     conflict: ListConflict
-    nearest: list[Limit] | None
+    nearest: list[ListLimit] | None
     loosened: tuple[str, ...]
 
 
@@ -78,7 +78,7 @@ class ConflictExplainer:
     def __init__(self, pool: ListPool, catalogue: Catalogue, language: str, ends: float) -> None:
         self._pool, self._catalogue, self._language, self._ends = pool, catalogue, language, ends
 
-    def explain(self, limits: Sequence[Limit]) -> Explained:
+    def explain(self, limits: Sequence[ListLimit]) -> ConflictExplanation:
         """The conflict among limits that cannot all be kept, and the nearest limits that can."""
         current, conflict = list(limits), None
         loosened: list[str] = []
@@ -98,7 +98,7 @@ class ConflictExplainer:
                 was, now = nearest.own or (None, None)
                 instead = [now if limit is was else limit for limit in instead]
                 kept = [limit for limit in instead if limit is not None]
-                return Explained(conflict, kept, (*loosened, nearest.described.words))
+                return ConflictExplanation(conflict, kept, (*loosened, nearest.described.words))
             may_go = [limit for limit in blamed if limit.given_up and limit.kind != "count"]
             if not may_go or time.monotonic() > self._ends:
                 break
@@ -107,11 +107,11 @@ class ConflictExplainer:
             loosened.append(said("way_drop", self._language, words=gone.words))
             current = [limit for limit in current if limit is not gone]
             if self._solved(current).chosen is not None:
-                return Explained(conflict, current, tuple(loosened))
+                return ConflictExplanation(conflict, current, tuple(loosened))
         assert conflict is not None  # noqa: S101 (there is always the count)
-        return Explained(conflict, None, ())
+        return ConflictExplanation(conflict, None, ())
 
-    def _solved(self, limits: Sequence[Limit], value: NDArray[np.float64] | None = None) -> Solution:
+    def _solved(self, limits: Sequence[ListLimit], value: NDArray[np.float64] | None = None) -> Solution:
         """A list that keeps the limits, the best by ``value`` [I] if there is one."""
         rows = self._pool.compared(self._pool.candidates(limits), limits)
         worth = np.full(len(self._pool.scores), -1.0) if value is None else value
@@ -126,7 +126,7 @@ class ConflictExplainer:
         whole = len(rows) == len(self._pool.candidates(limits))
         return replace(found, chosen=chosen, proven=found.proven and (whole or chosen is not None))
 
-    def _conflict(self, limits: Sequence[Limit]) -> tuple[list[Limit], bool]:
+    def _conflict(self, limits: Sequence[ListLimit]) -> tuple[list[ListLimit], bool]:
         """Limits that cannot be kept together, and whether each of them is needed for that."""
         blamed, sure = list(limits), True
         for limit in limits:
@@ -142,7 +142,7 @@ class ConflictExplainer:
 
     # -- ways out ------------------------------------------------------------------------------
 
-    def _way(self, limit: Limit, limits: Sequence[Limit]) -> Way | None:
+    def _way(self, limit: ListLimit, limits: Sequence[ListLimit]) -> Way | None:
         """The least loosening of one limit that gives a list, if there is one."""
         if not limit.given_up:
             return None
@@ -165,7 +165,7 @@ class ConflictExplainer:
             return None
         return self._way_out(limit, None, None, "way_drop", 0.5)
 
-    def _way_out(self, limit: Limit, loosened: Limit | None, needed: float | None, key: str, change: float, wanted: float | None = None) -> Way:  # fmt: skip
+    def _way_out(self, limit: ListLimit, loosened: ListLimit | None, needed: float | None, key: str, change: float, wanted: float | None = None) -> Way:  # fmt: skip
         name = "" if limit.column is None else self._catalogue.column_name(limit.column, self._language)
         words = said(
             key,
@@ -180,7 +180,7 @@ class ConflictExplainer:
             loosened = replace(loosened, words=words)  # "kept" is then what it was loosened to
         return Way(limit, loosened, described, change)
 
-    def _fewer(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _fewer(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (a count has one)
         items, wanted = len(self._pool.scores), int(limit.high)
         some = count_limit(1, wanted, items, self._language)
@@ -191,7 +191,7 @@ class ConflictExplainer:
         loosened = count_limit(most, most, items, self._language)
         return self._way_out(limit, loosened, most, "way_count", (wanted - most) / wanted, wanted)
 
-    def _sum(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _sum(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         (row,) = limit.sums
         open_ = replace(limit, sums=(), low=None, high=None)
         for end, sign in (("high", -1.0), ("low", 1.0)):
@@ -213,11 +213,11 @@ class ConflictExplainer:
             return self._way_out(limit, loosened, needed, f"way_{limit.kind}_{end}", change, wanted)
         return None
 
-    def _part(self, limit: Limit, others: Sequence[Limit], own: Limit) -> Way | None:
+    def _part(self, limit: ListLimit, others: Sequence[ListLimit], own: ListLimit) -> Way | None:
         assert limit.low is not None  # noqa: S101 (a part has one)
         wanted, (row,) = int(limit.low), limit.sums
 
-        def fewer(by: int) -> tuple[Limit, Limit]:
+        def fewer(by: int) -> tuple[ListLimit, ListLimit]:
             low = wanted - by
             return replace(limit, low=low, sums=(replace(row, low=low),)), smaller_part(own, limit, by)
 
@@ -229,7 +229,7 @@ class ConflictExplainer:
         way = self._way_out(limit, loosened, needed, "way_quota_low", (step + 1) / wanted, wanted)
         return replace(way, own=(own, rest))
 
-    def _outside(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _outside(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         assert limit.keeps is not None  # noqa: S101 (asked for such limits only)
         outside = (~limit.keeps).astype(np.float64)
         found = self._solved(others, -outside)
@@ -242,7 +242,7 @@ class ConflictExplainer:
         loosened = replace(limit, keeps=None, sums=(row,))
         return self._way_out(limit, loosened, needed, "way_items", needed / len(found.chosen))
 
-    def _range(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _range(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         assert limit.column is not None  # noqa: S101 (a range has one)
         numbers = self._catalogue.frame[limit.column].to_numpy().astype(np.float64)
         below = 0.0 if limit.low is None else limit.low - numbers
@@ -251,7 +251,7 @@ class ConflictExplainer:
         excess = np.where(np.isfinite(numbers), excess, np.inf)
         steps = np.unique(excess[np.isfinite(excess) & np.isfinite(self._pool.scores)])
 
-        def wider(by: float) -> Limit:
+        def wider(by: float) -> ListLimit:
             return replace(limit, keeps=excess <= by)
 
         step = self._least(len(steps), lambda at: [*others, wider(float(steps[at]))])
@@ -265,12 +265,12 @@ class ConflictExplainer:
         spread = float(np.nanstd(numbers)) or 1.0
         return self._way_out(limit, loosened, needed, f"way_range_{end}", float(steps[step]) / spread, getattr(limit, end))  # fmt: skip
 
-    def _each(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _each(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (of each value there is only a greatest number)
         wanted = int(limit.high)
         most = max((int(other.high) for other in others if other.kind == "count" and other.high), default=100)
 
-        def up_to(high: int) -> Limit:
+        def up_to(high: int) -> ListLimit:
             rows = tuple(replace(row, high=high) for row in limit.sums)
             return replace(limit, high=high, sums=rows)
 
@@ -281,11 +281,11 @@ class ConflictExplainer:
         change = (needed - wanted) / max(wanted, 1)
         return self._way_out(limit, up_to(needed), needed, "way_quota_high", change, wanted)
 
-    def _alike(self, limit: Limit, others: Sequence[Limit]) -> Way | None:
+    def _alike(self, limit: ListLimit, others: Sequence[ListLimit]) -> Way | None:
         assert limit.high is not None  # noqa: S101 (likeness has a greatest value)
         steps = np.arange(np.floor(limit.high * 100) + 1, 101) / 100
 
-        def at_most(at: int) -> list[Limit]:
+        def at_most(at: int) -> list[ListLimit]:
             return [*others, replace(limit, high=float(steps[at]))]
 
         step = self._least(len(steps), at_most)
@@ -294,7 +294,7 @@ class ConflictExplainer:
         needed = float(steps[step])
         return self._way_out(limit, replace(limit, high=needed), needed, "way_alike", needed - limit.high, limit.high)  # fmt: skip
 
-    def _least(self, steps: int, limits: Callable[[int], list[Limit]]) -> int | None:
+    def _least(self, steps: int, limits: Callable[[int], list[ListLimit]]) -> int | None:
         """The first step at which there is a list, by bisection: wider limits keep every list."""
         if not steps or self._solved(limits(steps - 1)).chosen is None:
             return None
@@ -308,6 +308,6 @@ class ConflictExplainer:
         return low
 
 
-def _own(limits: Sequence[Limit]) -> Limit | None:
+def _own(limits: Sequence[ListLimit]) -> ListLimit | None:
     """The limit that gives each part items of its own, if there is one."""
     return next((limit for limit in limits if limit.kind == "parts"), None)

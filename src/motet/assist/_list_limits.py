@@ -27,8 +27,8 @@ from motet.requests import Range, Request, Tag, TagQuota
 from motet.schema import Part
 
 __all__ = [
-    "Limit",
     "LimitKind",
+    "ListLimit",
     "ListLimits",
     "ListPool",
     "Quota",
@@ -99,7 +99,7 @@ class ListLimits(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ListLimit:
     """One limit.
 
     Attributes:
@@ -132,7 +132,7 @@ def limits_of(
     catalogue: Catalogue,
     seen: Sequence[int] | NDArray[np.integer],
     graph: KnowledgeGraph | None = None,
-) -> tuple[list[Limit], list[str]]:
+) -> tuple[list[ListLimit], list[str]]:
     """Every limit of a list, those nobody asked for first, and the count last.
 
     Args:
@@ -146,16 +146,16 @@ def limits_of(
         The limits, and in words those that the catalogue has no column for.
     """
     language, unmet = request.language, list(request.unmet)
-    found: list[Limit] = []
+    found: list[ListLimit] = []
     if not limits.duplicates:
-        found.append(Limit("duplicates", said("duplicates", language)))
+        found.append(ListLimit("duplicates", said("duplicates", language)))
     if limits.alike is not None:
         words = said("alike", language, high=f"{limits.alike:g}")
-        found.append(Limit("alike", words, high=limits.alike))
+        found.append(ListLimit("alike", words, high=limits.alike))
     if not limits.seen and len(seen):
         fresh = np.ones(len(catalogue), bool)
         fresh[np.asarray(seen)] = False
-        found.append(Limit("unseen", said("unseen", language), fresh))
+        found.append(ListLimit("unseen", said("unseen", language), fresh))
     found += _item_limits(request, limits, catalogue, graph, unmet)
     found += _sum_limits(request, limits, catalogue, unmet)
     wanted = request.count or limits.count
@@ -164,23 +164,23 @@ def limits_of(
     return found, unmet
 
 
-def count_limit(low: int, high: int, items: int, language: str) -> Limit:
+def count_limit(low: int, high: int, items: int, language: str) -> ListLimit:
     """Exactly, or at most, so many items."""
     words = said("count" if low == high else "count_up_to", language, high=high)
-    return Limit("count", words, None, (SumLimit("count", np.ones(items), low, high),), None, low, high)
+    return ListLimit("count", words, None, (SumLimit("count", np.ones(items), low, high),), None, low, high)
 
 
-def total_limit(limits: Range, catalogue: Catalogue, language: str) -> Limit:
+def total_limit(limits: Range, catalogue: Catalogue, language: str) -> ListLimit:
     """Limits of a sum; items whose number is missing are out."""
     numbers = catalogue.frame[limits.column].to_numpy().astype(np.float64)
     known = np.isfinite(numbers)
     words = column_limit("total", catalogue.column_name(limits.column, language), limits.low, limits.high, language)  # fmt: skip
     weights = np.where(known, numbers, 0.0)
     row = SumLimit(words, weights, limits.low, limits.high)
-    return Limit("total", words, known, (row,), limits.column, limits.low, limits.high)
+    return ListLimit("total", words, known, (row,), limits.column, limits.low, limits.high)
 
 
-def quota_limit(quota: Quota, catalogue: Catalogue, language: str) -> Limit:
+def quota_limit(quota: Quota, catalogue: Catalogue, language: str) -> ListLimit:
     """How many items have a tag, or each tag of a column."""
     if quota.value is not None:
         values = [quota.value]
@@ -195,7 +195,7 @@ def quota_limit(quota: Quota, catalogue: Catalogue, language: str) -> Limit:
     name = catalogue.word(quota.value, language) if quota.value is not None else catalogue.column_name(quota.column, language)  # fmt: skip
     kind: LimitKind = "quota" if quota.value is not None else "each"
     words = column_limit(kind, name, quota.low, quota.high, language)
-    return Limit(kind, words, None, tuple(rows), quota.column, quota.low, quota.high)
+    return ListLimit(kind, words, None, tuple(rows), quota.column, quota.low, quota.high)
 
 
 def _item_limits(
@@ -204,7 +204,7 @@ def _item_limits(
     catalogue: Catalogue,
     graph: KnowledgeGraph | None,
     unmet: list[str],
-) -> list[Limit]:
+) -> list[ListLimit]:
     """What every item must keep: one limit for each part of the request."""
     away = (*request.without, *request.like, *limits.beside)
     parts: list[tuple[LimitKind, Request, str, float | None, float | None]] = []
@@ -232,11 +232,13 @@ def _item_limits(
         except RequestError:
             unmet.append(said("no_column", language, column=column))
             continue
-        found.append(Limit(kind, condition.words, condition.keeps, (), column or None, low, high))
+        found.append(ListLimit(kind, condition.words, condition.keeps, (), column or None, low, high))
     return found
 
 
-def _sum_limits(request: Request, limits: ListLimits, catalogue: Catalogue, unmet: list[str]) -> list[Limit]:
+def _sum_limits(
+    request: Request, limits: ListLimits, catalogue: Catalogue, unmet: list[str]
+) -> list[ListLimit]:
     language, found = request.language, []
     for quota in limits.quotas:
         if quota.column in (*catalogue.tags, *catalogue.categories):
@@ -274,7 +276,7 @@ def part_words(catalogue: Catalogue, part: TagQuota, language: str) -> str:
 
 def part_limits(
     parts: Sequence[TagQuota], catalogue: Catalogue, language: str
-) -> tuple[list[Limit], list[str]]:
+) -> tuple[list[ListLimit], list[str]]:
     """Parts as limits of a list: one each, and one that gives each part items of its own.
 
     Items can be given out so that part q gets at least a_q of its own just if for every set S of parts
@@ -292,7 +294,7 @@ def part_limits(
         words = part_words(catalogue, part, language)
         row = SumLimit(words, masks[-1].astype(np.float64), part.low, part.high)
         column = part.tags[0].column
-        found.append(Limit("quota", words, None, (row,), column, part.low, part.high))
+        found.append(ListLimit("quota", words, None, (row,), column, part.low, part.high))
     counted = [place for place, part in enumerate(parts) if part.low][:_MOST_PARTS]
     rows = []
     for size in range(2, len(counted) + 1):
@@ -309,11 +311,11 @@ def part_limits(
                     )
                 )
     if rows:
-        found.append(Limit("parts", said("parts", language), None, tuple(rows)))
+        found.append(ListLimit("parts", said("parts", language), None, tuple(rows)))
     return found, [said("no_column", language, column=column) for column in dict.fromkeys(unmet)]
 
 
-def smaller_part(own: Limit, part: Limit, by: int) -> Limit:
+def smaller_part(own: ListLimit, part: ListLimit, by: int) -> ListLimit:
     """What gives parts items of their own, where one part asks for fewer.
 
     Args:
@@ -394,7 +396,7 @@ class ListPool:
     tags: sp.csr_array
     beside: tuple[int, ...]
 
-    def candidates(self, limits: Sequence[Limit]) -> NDArray[np.intp]:
+    def candidates(self, limits: Sequence[ListLimit]) -> NDArray[np.intp]:
         """Rows of the items that break no limit on single items, [n]."""
         kept = np.isfinite(self.scores)
         for limit in limits:
@@ -402,7 +404,7 @@ class ListPool:
                 kept = kept & limit.keeps
         return np.flatnonzero(kept)
 
-    def compared(self, rows: NDArray[np.intp], limits: Sequence[Limit]) -> NDArray[np.intp]:
+    def compared(self, rows: NDArray[np.intp], limits: Sequence[ListLimit]) -> NDArray[np.intp]:
         """The candidates, or where likeness is limited and they are too many to compare all, the best."""
         if len(rows) <= _COMPARED or not any(limit.kind == "alike" for limit in limits):
             return rows
@@ -429,7 +431,7 @@ class ListPool:
         return np.where(scores < best, 0.5, 1.0)
 
     def problem(
-        self, limits: Sequence[Limit], rows: NDArray[np.intp], value: NDArray[np.float64] | None = None
+        self, limits: Sequence[ListLimit], rows: NDArray[np.intp], value: NDArray[np.float64] | None = None
     ) -> ListProblem:
         """The problem over some candidates.
 
@@ -458,7 +460,7 @@ class ListPool:
         apart = self._apart(limits, rows)
         return ListProblem(worth, sp.csr_array(together), covers, self.wishes.variety, sums, apart, most)
 
-    def _apart(self, limits: Sequence[Limit], rows: NDArray[np.intp]) -> sp.csr_array:
+    def _apart(self, limits: Sequence[ListLimit], rows: NDArray[np.intp]) -> sp.csr_array:
         """Pairs of candidates that must not both come."""
         apart = sp.csr_array((len(rows), len(rows)), dtype=bool)
         for limit in limits:
@@ -472,5 +474,5 @@ class ListPool:
         return sp.csr_array(apart)
 
 
-def _most(limit: Limit) -> float:
+def _most(limit: ListLimit) -> float:
     return limit.high if limit.kind == "count" and limit.high is not None else 100

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from motet.assist._likeness import tag_matrix
 from motet.assist._list_answer import LimitReport, ListAnswer, ListedItem
 from motet.assist._list_conflict import ConflictExplainer
-from motet.assist._list_limits import Limit, ListLimits, ListPool, limits_of, part_limits
+from motet.assist._list_limits import ListLimit, ListLimits, ListPool, limits_of, part_limits
 from motet.assist._list_problem import Solution, exact_sum
 from motet.assist._list_solve import solve_list
 from motet.assist._list_words import joined, said
@@ -131,7 +131,7 @@ class _Maker:
     unmet: tuple[str, ...]
     contradicted: bool
 
-    def answer(self, limits: Sequence[Limit], began: float, time_limit_s: float) -> ListAnswer:
+    def answer(self, limits: Sequence[ListLimit], began: float, time_limit_s: float) -> ListAnswer:
         """The list under some limits, or that there is none."""
         all_rows = self.pool.candidates(limits)
         rows = self.pool.compared(all_rows, limits)
@@ -163,7 +163,7 @@ class _Maker:
             }
         )
 
-    def _item(self, row: int, value: float, chosen: Sequence[int], limits: Sequence[Limit]) -> ListedItem:
+    def _item(self, row: int, value: float, chosen: Sequence[int], limits: Sequence[ListLimit]) -> ListedItem:
         columns = dict.fromkeys(limit.column for limit in limits if limit.kind == "total" and limit.column)
         found = {column: self.catalogue.number(row, column) for column in columns}
         partners = dict(self.pool.relations.strongest(row, k=len(self.catalogue)))
@@ -177,7 +177,7 @@ class _Maker:
             goes_with=tuple(ids[other] for other in (*self.pool.beside, *chosen) if other in partners),
         )
 
-    def _report(self, limit: Limit, chosen: Sequence[int]) -> LimitReport:
+    def _report(self, limit: ListLimit, chosen: Sequence[int]) -> LimitReport:
         rows = np.asarray(chosen, np.intp)
         relations = self.pool.relations
         outside = 0 if limit.keeps is None else int((~limit.keeps[rows]).sum())

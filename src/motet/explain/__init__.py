@@ -7,7 +7,7 @@ from motet.explain._evidence import EvidenceIndex, LastInteraction, RecentIntera
 from motet.explain._explainer import Description, Explainer, Explanation, Reason
 from motet.explain._profile import Interest, LikedItem, Profile, ProfileSettings, Support, profile_sentences
 from motet.explain._profiler import Profiler, wilson_interval
-from motet.explain._sentences import Finding, check, check_sentence, rephrase
+from motet.explain._sentences import SentenceProblem, check, check_sentence, rephrase
 from motet.explain._slots import chinese_kind, supported_words
 from motet.explain._sources import verify
 from motet.explain._tastes import age_weights, false_discovery, population_of, tastes_of
@@ -28,7 +28,6 @@ __all__ = [
     "EvidenceIndex",
     "Explainer",
     "Explanation",
-    "Finding",
     "Interest",
     "Language",
     "LastInteraction",
@@ -40,6 +39,7 @@ __all__ = [
     "Reason",
     "RecentInteractions",
     "Sentence",
+    "SentenceProblem",
     "Support",
     "Tone",
     "Trait",

@@ -338,8 +338,8 @@ class Attributor:
             raise MissingExtraError("captum", "explain") from None
         self._sampling = ShapleyValueSampling
         self.probe, self.permutations, self.seed = probe, permutations, seed
-        self._columns = columns_of(probe.bundle)
-        there = {group for blocks in self._columns.values() for group, _ in blocks} | {"context"}
+        self.columns = columns_of(probe.bundle)
+        there = {group for blocks in self.columns.values() for group, _ in blocks} | {"context"}
         self.groups = tuple(group for group in GROUPS if group in there)
         self._baseline: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -396,7 +396,7 @@ class Attributor:
         mixed = {}
         for entity, (real, base) in sides.items():
             on = torch.zeros(len(sets), real.shape[1], dtype=torch.bool)
-            for group, columns in self._columns[entity]:  # type: ignore[index]
+            for group, columns in self.columns[entity]:  # type: ignore[index]
                 on[:, columns] = sets[:, self.groups.index(group), None]
             mixed[entity] = torch.where(on, real, base)
         rows = torch.arange(len(sets))
@@ -422,7 +422,7 @@ class Attributor:
         return {
             group
             for entity, (real, base) in sides.items()
-            for group, columns in self._columns[entity]  # type: ignore[index]
+            for group, columns in self.columns[entity]  # type: ignore[index]
             if not torch.equal(real[:, columns], base[:, columns])
         }
 
@@ -435,7 +435,7 @@ class Attributor:
                 continue
             layout = encoder.layout(task.on)
             names = [*layout.codes, *layout.number_features, *layout.tags, *layout.vectors, *layout.sequences]
-            blocks = zip(names, self._columns[task.on], strict=True)
+            blocks = zip(names, self.columns[task.on], strict=True)
             seen = [
                 mixed[task.on][:, columns] for feature, (_, columns) in blocks if feature not in task.hide
             ]
@@ -445,7 +445,7 @@ class Attributor:
     def _with(self, mean: Tensor, empty: Tensor, entity: str, group: str) -> Tensor:
         """The mean, with the columns of a group taken from an input without a history, [1, D]."""
         mixed = mean.clone()
-        for name, columns in self._columns[entity]:  # type: ignore[index]
+        for name, columns in self.columns[entity]:  # type: ignore[index]
             if name == group:
                 mixed[:, columns] = empty[:, columns]
         return mixed

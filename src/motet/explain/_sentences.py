@@ -28,8 +28,8 @@ from motet.language import (
 )
 
 __all__ = [
-    "Finding",
     "Rephrased",
+    "SentenceProblem",
     "all_renderings",
     "check",
     "check_sentence",
@@ -225,7 +225,7 @@ FindingKind = Literal["name", "number", "tag", "word", "polarity", "relation", "
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SentenceProblem:
     """One thing in a sentence that its claims do not bear out.
 
     Attributes:
@@ -241,7 +241,7 @@ class Finding:
 
 def check(
     text: str, claims: Sequence[Claim], evidence: EvidenceIndex, language: Language = "en"
-) -> tuple[Finding, ...]:
+) -> tuple[SentenceProblem, ...]:
     """Hold a sentence against claims: the findings for the claim that it fits best.
 
     Args:
@@ -253,16 +253,16 @@ def check(
     Returns:
         Nothing where the sentence says one of the claims and nothing else.
     """
-    best: tuple[Finding, ...] | None = None
+    best: tuple[SentenceProblem, ...] | None = None
     for claim in claims:
         for sentence in render(evidence, [claim], language=language):
             found = check_sentence(text, sentence, evidence)
             if best is None or len(found) < len(best):
                 best = found
-    return (Finding("missing", "no claim to say"),) if best is None else best
+    return (SentenceProblem("missing", "no claim to say"),) if best is None else best
 
 
-def check_sentence(text: str, sentence: Sentence, evidence: EvidenceIndex) -> tuple[Finding, ...]:
+def check_sentence(text: str, sentence: Sentence, evidence: EvidenceIndex) -> tuple[SentenceProblem, ...]:
     """Hold a text against the sentence it is meant to rephrase.
 
     Args:
@@ -275,7 +275,7 @@ def check_sentence(text: str, sentence: Sentence, evidence: EvidenceIndex) -> tu
         return ()
     find = english_findings if sentence.language == "en" else chinese_findings
     tags = {value.lower() for _, value in evidence.tags.keys}
-    return tuple(Finding(kind, what) for kind, what in find(text, sentence, others, tags))  # type: ignore[arg-type]
+    return tuple(SentenceProblem(kind, what) for kind, what in find(text, sentence, others, tags))  # type: ignore[arg-type]
 
 
 _MAX_TOKENS: Final = 80

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from motet.explain._claim import MOST_NAMED, PRIVACY, Basis, Claim, ClaimKind, Mention, Source, lift, surprise
 from motet.explain._evidence import EvidenceIndex, Taste
 from motet.explain._sources_content import LikeNumbers, Properties, Rated, SharedTags, SharedWords
-from motet.explain._sources_relations import Facts, Nearest, Others, Popular, SharedFacts, Similar, near_claim
+from motet.explain._sources_relations import (
+    Facts,
+    LikedByMany,
+    Nearest,
+    Others,
+    SharedFacts,
+    SimilarItems,
+    near_claim,
+)
 
 __all__ = [
     "SOURCES",
@@ -250,10 +258,10 @@ SOURCES: Final[dict[ClaimKind, Source]] = {
     "words": SharedWords(),
     "number": LikeNumbers(),
     "peers": Peers(),
-    "popular": Popular(),
+    "popular": LikedByMany(),
     "is": Properties(),
     "says": Facts(),
-    "similar": Similar(),
+    "similar": SimilarItems(),
 }
 
 OF_CATALOGUE: Final[tuple[ClaimKind, ...]] = ("is", "says")

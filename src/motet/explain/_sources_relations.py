@@ -13,11 +13,11 @@ from motet.knowledge import Fact, KnowledgeGraph
 
 __all__ = [
     "Facts",
+    "LikedByMany",
     "Nearest",
     "Others",
-    "Popular",
     "SharedFacts",
-    "Similar",
+    "SimilarItems",
     "near_claim",
     "near_enough",
     "top_of",
@@ -65,7 +65,7 @@ class Nearest:
         return known and claim.support.count == len(rows) and _are_near(evidence, claim, rows, "near")
 
 
-class Similar:
+class SimilarItems:
     """The items nearest to this one, whoever asks."""
 
     def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
@@ -217,7 +217,7 @@ class Others:
         )
 
 
-class Popular:
+class LikedByMany:
     """How many people liked it, and among how many of the most liked it is."""
 
     def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:

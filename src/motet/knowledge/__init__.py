@@ -9,12 +9,12 @@ from motet.knowledge._check import (
 )
 from motet.knowledge._files import KNOWLEDGE_FILES, read_knowledge, read_written_knowledge, write_knowledge
 from motet.knowledge._graph import Fact, KnowledgeGraph, Path, SharedFact
-from motet.knowledge._vectors import Interactions, hidden_relations, knowledge_vectors
+from motet.knowledge._vectors import GraphInteractions, hidden_relations, knowledge_vectors
 
 __all__ = [
     "KNOWLEDGE_FILES",
     "Fact",
-    "Interactions",
+    "GraphInteractions",
     "KnowledgeGraph",
     "KnowledgeReport",
     "Path",

@@ -19,11 +19,18 @@ from motet.errors import DataError, KnowledgeError
 from motet.knowledge._graph import KnowledgeGraph
 from motet.schema import KnowledgeSettings, Schema, nearest, require_known
 
-__all__ = ["KNOWLEDGE_FILES", "Folded", "fold", "read_knowledge", "read_written_knowledge", "write_knowledge"]
+__all__ = [
+    "KNOWLEDGE_FILES",
+    "FoldedFacts",
+    "fold",
+    "read_knowledge",
+    "read_written_knowledge",
+    "write_knowledge",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FoldedFacts:
     """Facts, each once, with relations renumbered.
 
     Attributes:
@@ -51,7 +58,7 @@ def fold(
     names: Sequence[str],
     is_item: NDArray[np.bool_],
     given: Mapping[str, str],
-) -> Folded:
+) -> FoldedFacts:
     """Fold inverse relations into one another.
 
     Of a named pair the other stays; of one that was found, the relation whose heads are items more often,
@@ -130,7 +137,7 @@ def _renumbered(
     names: Sequence[str],
     inverse: Mapping[int, int],
     kept: Mapping[int, int],
-) -> Folded:
+) -> FoldedFacts:
     left = sorted(set(kept.values()), key=lambda code: names[code])
     number = {code: at for at, code in enumerate(left)}
     to = np.array([number[kept[code]] for code in range(len(names))], np.int32)
@@ -142,7 +149,7 @@ def _renumbered(
     swap = symmetric[relation] & (heads > tails) if left else np.zeros(0, bool)
     heads, tails = np.where(swap, tails, heads), np.where(swap, heads, tails)
     facts = np.unique(np.stack([heads, relation, tails], 1), axis=0).astype(np.int32)
-    return Folded(
+    return FoldedFacts(
         heads=np.ascontiguousarray(facts[:, 0]),
         relation=np.ascontiguousarray(facts[:, 1]),
         tails=np.ascontiguousarray(facts[:, 2]),

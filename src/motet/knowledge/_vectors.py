@@ -26,7 +26,7 @@ from motet.schema import KnowledgeSettings, Progress, Schema, require_known, sil
 
 __all__ = [
     "Edges",
-    "Interactions",
+    "GraphInteractions",
     "edges_for_vectors",
     "hidden_relations",
     "knowledge_vectors",
@@ -53,7 +53,7 @@ def pyg_nn(part: str = "") -> ModuleType:
 
 
 @dataclass(frozen=True, slots=True)
-class Interactions:
+class GraphInteractions:
     """Who had what: training rows only, or the vectors would know the test.
 
     Attributes:
@@ -186,7 +186,7 @@ _HEADS = 4
 
 def train_lightgcn(
     edges: Edges,
-    interactions: Interactions | None,
+    interactions: GraphInteractions | None,
     *,
     width: int,
     epochs: int,
@@ -349,7 +349,7 @@ def knowledge_vectors(
     settings: KnowledgeSettings,
     seed: int | None = None,
     *,
-    interactions: Interactions | None = None,
+    interactions: GraphInteractions | None = None,
     exclude: Collection[str] = (),
     progress: Progress = silent,
 ) -> NDArray[np.float32]:
@@ -397,7 +397,7 @@ def knowledge_vectors(
 
 
 def _learnt(
-    edges: Edges, settings: KnowledgeSettings, interactions: Interactions | None, progress: Progress
+    edges: Edges, settings: KnowledgeSettings, interactions: GraphInteractions | None, progress: Progress
 ) -> NDArray[np.float32]:
     width, epochs = settings.width, settings.epochs
     if settings.vectors == "lightgcn":
@@ -421,7 +421,7 @@ def _standard(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
-def _key(edges: Edges, settings: KnowledgeSettings, seed: int, interactions: Interactions | None) -> str:
+def _key(edges: Edges, settings: KnowledgeSettings, seed: int, interactions: GraphInteractions | None) -> str:
     made = hashlib.sha256(
         f"{_REVISION} {settings.vectors} {settings.width} {settings.epochs} {seed} {edges.nodes}".encode()
     )
