@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.language._batches import equal_length_batches, sorted_batches
+from motet.language import equal_length_batches, sorted_batches
 
 LENGTHS = st.lists(st.integers(1, 40), max_size=60)
 

@@ -4,9 +4,9 @@ import pytest
 
 from motet.errors import GenerationError
 from motet.language import (
-    Budget,
     BudgetedGenerator,
     CachedGenerator,
+    GenerationBudget,
     GenerationCache,
     GenerationSettings,
     LocalGenerator,
@@ -18,7 +18,7 @@ ASKED = [Prompt("Say yes."), Prompt("Say no.", "Be brief.")]
 
 
 def test_what_is_spent_is_counted(local_generator: LocalGenerator) -> None:
-    budget = Budget(tokens=1000, seconds=600, money=1.0, price_read=100.0, price_written=500.0)
+    budget = GenerationBudget(tokens=1000, seconds=600, money=1.0, price_read=100.0, price_written=500.0)
     generator = BudgetedGenerator(local_generator, budget)
     answers = generator.generate(ASKED, SHORT)
     assert generator.tokens_read == sum(a.prompt_tokens for a in answers)
@@ -30,7 +30,7 @@ def test_what_is_spent_is_counted(local_generator: LocalGenerator) -> None:
 
 
 def test_an_estimate_bounds_what_it_will_cost(local_generator: LocalGenerator) -> None:
-    generator = BudgetedGenerator(local_generator, Budget(tokens=150, price_written=2.0))
+    generator = BudgetedGenerator(local_generator, GenerationBudget(tokens=150, price_written=2.0))
     before = generator.estimate(ASKED, SHORT)
     assert (before.prompts, before.tokens_written, before.seconds, before.fits) == (2, 12, None, True)
     assert before.money == pytest.approx(24e-6)
@@ -45,12 +45,14 @@ def test_an_estimate_bounds_what_it_will_cost(local_generator: LocalGenerator) -
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        (Budget(tokens=40), "up to .* tokens are asked for and 40 are left"),
-        (Budget(money=1e-6, price_written=100.0), "up to .* would be spent"),
-        (Budget(seconds=0), "has ended: 0.0 of 0 s are spent"),
+        (GenerationBudget(tokens=40), "up to .* tokens are asked for and 40 are left"),
+        (GenerationBudget(money=1e-6, price_written=100.0), "up to .* would be spent"),
+        (GenerationBudget(seconds=0), "has ended: 0.0 of 0 s are spent"),
     ],
 )
-def test_a_budget_that_will_not_do_is_an_error_before_anything_is_asked(budget: Budget, message: str) -> None:
+def test_a_budget_that_will_not_do_is_an_error_before_anything_is_asked(
+    budget: GenerationBudget, message: str
+) -> None:
     nobody = LocalGenerator("/no/such/folder")  # would fail if it were loaded
     generator = BudgetedGenerator(nobody if budget.seconds == 0 else LocalGenerator(), budget)
     with pytest.raises(GenerationError, match=message):
@@ -61,14 +63,14 @@ def test_a_budget_that_will_not_do_is_an_error_before_anything_is_asked(budget: 
 
 
 def test_tokens_run_out(local_generator: LocalGenerator) -> None:
-    generator = BudgetedGenerator(local_generator, Budget(tokens=160))
+    generator = BudgetedGenerator(local_generator, GenerationBudget(tokens=160))
     generator.generate(ASKED, SHORT)
     with pytest.raises(GenerationError, match="are left"):
         generator.generate(ASKED * 2, SHORT)
 
 
 def test_time_runs_out_in_the_middle(local_generator: LocalGenerator) -> None:
-    generator = BudgetedGenerator(local_generator, Budget(seconds=0.5))
+    generator = BudgetedGenerator(local_generator, GenerationBudget(seconds=0.5))
     with pytest.raises(GenerationError, match=r"time limit ran out|has ended"):
         generator.generate([Prompt(f"Count to {i}.") for i in range(400)], SHORT)
     with pytest.raises(GenerationError, match="has ended"):
@@ -76,7 +78,7 @@ def test_time_runs_out_in_the_middle(local_generator: LocalGenerator) -> None:
 
 
 def test_a_stream_is_paid_for(local_generator: LocalGenerator) -> None:
-    generator = BudgetedGenerator(local_generator, Budget(tokens=100))
+    generator = BudgetedGenerator(local_generator, GenerationBudget(tokens=100))
     assert "".join(generator.stream(ASKED[0], SHORT))
     assert generator.tokens_read > 0
     assert 0 < generator.tokens_written <= 6
@@ -85,7 +87,7 @@ def test_a_stream_is_paid_for(local_generator: LocalGenerator) -> None:
 def test_what_is_known_costs_nothing(
     local_generator: LocalGenerator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    inside = BudgetedGenerator(local_generator, Budget(tokens=150))
+    inside = BudgetedGenerator(local_generator, GenerationBudget(tokens=150))
     generator = CachedGenerator(inside, GenerationCache(tmp_path_factory.mktemp("answers")))
     for _ in range(5):
         generator.generate(ASKED, SHORT)
@@ -93,7 +95,7 @@ def test_what_is_known_costs_nothing(
 
 
 def test_a_failure_is_paid_for() -> None:
-    generator = BudgetedGenerator(LocalGenerator(), Budget(tokens=120))
+    generator = BudgetedGenerator(LocalGenerator(), GenerationBudget(tokens=120))
     for _ in range(2):
         with pytest.raises(GenerationError):
             generator.generate(
@@ -103,7 +105,10 @@ def test_a_failure_is_paid_for() -> None:
         generator.generate(ASKED * 2, SHORT)
 
 
-@pytest.mark.parametrize("budget", [Budget(tokens=-1), Budget(seconds=float("nan")), Budget(money=1.0)])
-def test_a_budget_that_is_none(budget: Budget) -> None:
+@pytest.mark.parametrize(
+    "budget",
+    [GenerationBudget(tokens=-1), GenerationBudget(seconds=float("nan")), GenerationBudget(money=1.0)],
+)
+def test_a_budget_that_is_none(budget: GenerationBudget) -> None:
     with pytest.raises(GenerationError):
         BudgetedGenerator(LocalGenerator(), budget)

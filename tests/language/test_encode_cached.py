@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,10 +104,7 @@ def test_an_encoder_that_returns_nonsense_is_refused_and_nothing_is_kept(
     assert not VectorCache(tmp_path).get("lengths", ["a", "b"])[1].any()
 
 
-def test_without_a_cache_the_work_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("motet.language._encode_cached._WARNED", threading.Event())
+def test_without_a_cache_the_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("not a folder")
     texts = [f"text {number}" for number in range(3000)]
     for _ in range(2):
@@ -123,7 +119,6 @@ def test_without_a_cache_the_work_goes_on(
 def test_a_cache_that_fails_in_the_middle_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motet.language._encode_cached._WARNED", threading.Event())
     texts = [f"text {number}" for number in range(3000)]
     known = np.array([[9.0, 9.0]], np.float32)
     cache = VectorCache(tmp_path)

@@ -160,11 +160,10 @@ def test_an_answer_that_was_never_allowed_is_not_given(
 
 
 def test_what_was_written_before_a_failure_is_kept(
-    cache: GenerationCache, local_generator: LocalGenerator, monkeypatch: pytest.MonkeyPatch
+    cache: GenerationCache, local_generator: LocalGenerator
 ) -> None:
-    monkeypatch.setattr("motet.language._cached_generator._KEPT_EVERY", 2)
     asked = [Prompt("Say yes."), Prompt("Say no."), Prompt("a b c " * 5000)]
-    generator = CachedGenerator(local_generator, cache)
+    generator = CachedGenerator(local_generator, cache, kept_every=2)
     settings = GenerationSettings(max_tokens=2)
     with pytest.raises(GenerationError, match="too long"):
         generator.generate(asked, settings)

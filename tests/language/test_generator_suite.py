@@ -9,10 +9,10 @@ import pytest
 
 from motet.assets import Progress
 from motet.language import (
-    Budget,
     BudgetedGenerator,
     CachedGenerator,
     Generation,
+    GenerationBudget,
     GenerationCache,
     GenerationSettings,
     LocalGenerator,
@@ -28,7 +28,7 @@ def test_local(local_generator: LocalGenerator) -> None:
 
 
 def test_cached_and_budgeted(local_generator: LocalGenerator, tmp_path: Path) -> None:
-    budget = Budget(tokens=100_000, seconds=3600, money=9.0, price_read=1.0, price_written=2.0)
+    budget = GenerationBudget(tokens=100_000, seconds=3600, money=9.0, price_read=1.0, price_written=2.0)
     generator = CachedGenerator(BudgetedGenerator(local_generator, budget), GenerationCache(tmp_path))
     check_generator(generator)
     check_generator(generator)  # once more, and now most of it is known

@@ -8,8 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motet.language import Generation, GenerationCache, GenerationSettings, Prompt, VectorCache
-from motet.language._keyed_rows import RowsInMemory, RowsOnDisk
+from motet.language import (
+    Generation,
+    GenerationCache,
+    GenerationSettings,
+    Prompt,
+    RowsInMemory,
+    RowsOnDisk,
+    VectorCache,
+)
 
 DAMAGED = b"no database" * 1000
 

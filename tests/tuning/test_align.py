@@ -16,10 +16,21 @@ from motet.errors import MotetError, SchemaError, TrainingError
 from motet.language import CTranslate2Encoder, TorchEncoder, build_encoder, clean_text
 from motet.schema import LanguageSettings
 from motet.testing import check_text_encoder, toy_dataset
-from motet.tuning import AlignSettings, TextModel, Tuned, align, co_liked, info_nce, read_settings, text_auc
-from motet.tuning._likes import item_texts, liked_in_training, liking_task
-from motet.tuning._low_rank import TunedWeights
-from motet.tuning._unseen import split_items
+from motet.tuning import (
+    AlignSettings,
+    TextModel,
+    Tuned,
+    TunedWeights,
+    align,
+    co_liked,
+    info_nce,
+    item_texts,
+    liked_in_training,
+    liking_task,
+    read_settings,
+    split_items,
+    text_auc,
+)
 
 SETTINGS = AlignSettings(
     steps=12, check_every=4, batch_size=12, patience=9, learning_rate=0.01, neighbours=5, max_tokens=16

@@ -18,12 +18,12 @@ from motet.tuning import (
     InstructSettings,
     Question,
     Questions,
+    TunedWeights,
     answer_probabilities,
     instruct,
+    item_texts,
     sample_questions,
 )
-from motet.tuning._likes import item_texts
-from motet.tuning._low_rank import TunedWeights
 
 PROMPT = Prompt(user="Predict 'like' for <item>\nnight river\n</item>: yes or no?", system="Be brief.")
 

@@ -13,9 +13,7 @@ from motet.errors import SchemaError, TrainingError
 from motet.language import TorchEncoder
 from motet.testing import toy_dataset, toy_tables
 from motet.training import ModelPredictor, TrainingStep
-from motet.tuning import JointSettings, JointStep, TextModel, tune_jointly
-from motet.tuning._likes import item_texts
-from motet.tuning._low_rank import TunedWeights
+from motet.tuning import JointSettings, JointStep, TextModel, TunedWeights, item_texts, tune_jointly
 
 SETTINGS = JointSettings(items_per_step=8, learning_rate=0.01, max_tokens=16, compare=False)
 

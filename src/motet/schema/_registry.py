@@ -174,9 +174,9 @@ TASK_KINDS: Final[Registry[type[Task]]] = Registry(
 TEXT_ENCODERS: Final[Registry[Any]] = Registry(
     "text encoder",
     {
-        "ctranslate2": "motet.language._build:ctranslate2_encoder",
-        "torch": "motet.language._build:torch_encoder",
-        "endpoint": "motet.language._build:endpoint_encoder",
+        "ctranslate2": "motet.language.encode._build:ctranslate2_encoder",
+        "torch": "motet.language.encode._build:torch_encoder",
+        "endpoint": "motet.language.encode._build:endpoint_encoder",
     },
 )
 """What makes a text encoder of the settings of a schema, by the name of its backend."""

@@ -1,18 +1,29 @@
 """Language models fitted to one's own data: encoders aligned or trained jointly, generators instructed."""
 
-from motet.tuning._align import align
-from motet.tuning._before import check_before
-from motet.tuning._chat_model import ChatModel
-from motet.tuning._compare import Interval, Measured, difference, mean_of, measure_predictor
-from motet.tuning._compare_answers import control_answers, measure_answers
-from motet.tuning._contrast import info_nce
-from motet.tuning._instruct import answer_probabilities, instruct, sample_questions
-from motet.tuning._joint import tune_jointly
-from motet.tuning._joint_step import JointStep
-from motet.tuning._likes import ItemTexts, item_texts
-from motet.tuning._pairs import CoLiked, co_liked
-from motet.tuning._questions import Question, Questions
-from motet.tuning._result import JointlyTuned, Tuned
+from motet.tuning._align import align, info_nce, tune
+from motet.tuning._compare import (
+    Interval,
+    Measured,
+    control_answers,
+    difference,
+    mean_of,
+    measure_answers,
+    measure_predictor,
+)
+from motet.tuning._instruct import Question, Questions, answer_probabilities, instruct, sample_questions
+from motet.tuning._joint import JointStep, tune_jointly
+from motet.tuning._likes import (
+    CoLiked,
+    ItemTexts,
+    co_liked,
+    item_texts,
+    liked_in_training,
+    liking_task,
+    split_items,
+    text_auc,
+)
+from motet.tuning._models import ChatModel, TextModel, TunedWeights
+from motet.tuning._place import JointlyTuned, Tuned, check_before
 from motet.tuning._settings import (
     AlignSettings,
     InstructSettings,
@@ -21,10 +32,7 @@ from motet.tuning._settings import (
     TuneSettings,
     read_settings,
 )
-from motet.tuning._steps import Check, TuningHistory
-from motet.tuning._text_model import TextModel
-from motet.tuning._tune import tune
-from motet.tuning._unseen import text_auc
+from motet.tuning._steps import Check, TuningHistory, run_steps
 
 __all__ = [
     "AlignSettings",
@@ -44,6 +52,7 @@ __all__ = [
     "TextModel",
     "TuneSettings",
     "Tuned",
+    "TunedWeights",
     "TuningHistory",
     "align",
     "answer_probabilities",
@@ -54,11 +63,15 @@ __all__ = [
     "info_nce",
     "instruct",
     "item_texts",
+    "liked_in_training",
+    "liking_task",
     "mean_of",
     "measure_answers",
     "measure_predictor",
     "read_settings",
+    "run_steps",
     "sample_questions",
+    "split_items",
     "text_auc",
     "tune",
     "tune_jointly",

@@ -1,4 +1,4 @@
-"""Item texts brought near to the texts of items that the same people like."""
+"""Item texts brought near to the texts of items that the same people like; the ways to tune, by name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,52 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from motet.data import Dataset
 from motet.errors import TrainingError
 from motet.schema import Progress, silent
-from motet.tuning._contrast import info_nce
-from motet.tuning._identity import identity_of
-from motet.tuning._likes import item_texts, liked_in_training, liking_task
-from motet.tuning._low_rank import TunedWeights
-from motet.tuning._pairs import co_liked
-from motet.tuning._place import check_identity, check_output, checkpoint_of, publish, remove_checkpoint
-from motet.tuning._result import Tuned
-from motet.tuning._settings import AlignSettings
+from motet.tuning._instruct import instruct
+from motet.tuning._joint import tune_jointly
+from motet.tuning._likes import co_liked, item_texts, liked_in_training, liking_task, split_items, text_auc
+from motet.tuning._models import TextModel, TunedWeights
+from motet.tuning._place import (
+    Tuned,
+    check_identity,
+    check_output,
+    checkpoint_of,
+    identity_of,
+    publish,
+    remove_checkpoint,
+)
+from motet.tuning._settings import AlignSettings, InstructSettings, JointSettings, TuneSettings
 from motet.tuning._steps import run_steps
-from motet.tuning._text_model import TextModel
-from motet.tuning._unseen import split_items, text_auc
 
-__all__ = ["align"]
+__all__ = ["align", "info_nce", "tune"]
+
+
+def info_nce(first: Tensor, second: Tensor, related: Tensor, temperature: float) -> Tensor:
+    """Pull pairs together, push everything else in the batch apart (van den Oord et al. 2018, eq. 4).
+
+    −log e^(s_kk/τ) / Σ_j e^(s_kj/τ), the mean over k and over both directions, with s the cosine;
+    j runs over the batch without those that are related to k themselves.
+
+    Args:
+        first: [B, D].
+        second: [B, D]; row k belongs to row k of ``first``.
+        related: Which are no negatives, bool [B, B]; the diagonal does not matter.
+        temperature: τ, > 0.
+
+    Example:
+        >>> one = torch.eye(2)
+        >>> round(float(info_nce(one, one, torch.zeros(2, 2, dtype=torch.bool), 1.0)), 4)  # log(1 + 1/e)
+        0.3133
+    """
+    logits = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature
+    same = torch.eye(len(first), dtype=torch.bool, device=first.device)
+    logits = logits.masked_fill(related & ~same, float("-inf"))
+    right = torch.arange(len(first), device=first.device)
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
 def align(
@@ -124,3 +153,34 @@ def align(
     publish(out, lambda new: model.save(new / "encoder"), report)
     remove_checkpoint(checkpoint)
     return Tuned(out, out / "encoder", report)
+
+
+def tune(
+    data: Dataset,
+    out: str | Path,
+    settings: TuneSettings,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Tuned:
+    """Tune as the type of the settings says.
+
+    Args:
+        data: The data set.
+        out: Directory for the result.
+        settings: From :func:`~motet.tuning.read_settings`.
+        resume: Go on from the checkpoint of an interrupted run.
+        overwrite: Replace a result that is there.
+        progress: Called with what is going on.
+
+    Raises:
+        MotetError: See :func:`align`, :func:`tune_jointly` and :func:`instruct`.
+    """
+    if isinstance(settings, AlignSettings):
+        return align(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    if isinstance(settings, JointSettings):
+        result = tune_jointly(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+        return result.tuned
+    assert isinstance(settings, InstructSettings)  # noqa: S101 (there is no fourth)
+    return instruct(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)

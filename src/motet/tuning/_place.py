@@ -1,4 +1,4 @@
-"""Where the result goes: whole or not at all."""
+"""Where the result goes, whole or not at all; what is checked before tuning begins."""
 
 from __future__ import annotations
 
@@ -6,12 +6,61 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motet.errors import TrainingError
+from motet.data import Dataset
+from motet.errors import SchemaError, TrainingError
+from motet.schema import Schema, require_known
+from motet.training import Trained
+from motet.tuning._settings import AlignSettings, InstructSettings, JointSettings, TuneSettings
 
-__all__ = ["check_identity", "check_output", "checkpoint_of", "publish", "remove_checkpoint"]
+__all__ = [
+    "JointlyTuned",
+    "Tuned",
+    "check_before",
+    "check_device",
+    "check_identity",
+    "check_output",
+    "checkpoint_of",
+    "identity_of",
+    "publish",
+    "remove_checkpoint",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A tuned language model on disk.
+
+    Attributes:
+        directory: Holds ``tuning.json`` and the model's folder.
+        model: The folder that ``language.encoder`` takes, or a generator's.
+        report: What ``tuning.json`` says.
+    """
+
+    directory: Path
+    model: Path
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JointlyTuned:
+    """An encoder that was trained inside a recommender, and that recommender.
+
+    Attributes:
+        tuned: The encoder on disk.
+        trained: The recommender.
+        data: The data set as that recommender sees it: with the tuned vectors.
+        frozen: The recommender trained with the encoder as it was; None unless ``compare``.
+    """
+
+    tuned: Tuned
+    trained: Trained
+    data: Dataset
+    frozen: Trained | None
+
 
 REPORT = "tuning.json"
 _IDENTITY = ".run.json"
@@ -108,3 +157,83 @@ def publish(out: Path, write: Callable[[Path], None], report: Mapping[str, Any])
         raise TrainingError(f"{out} cannot be written ({error})", "free some space") from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+# these may differ between the parts of an interrupted run
+_FREE = {"checkpoint_s", "time_limit_s", "device"}
+
+
+def identity_of(kind: str, data: Dataset, settings: TuneSettings) -> dict[str, Any]:
+    """The kind, the schema, the settings, and the size of the data, as plain values."""
+    return {
+        "kind": kind,
+        "schema": data.schema.to_yaml(),
+        "settings": settings.model_dump(mode="json", exclude=_FREE),
+        "interactions": len(data),
+        "training rows": len(data.rows("train")),
+        "users": len(data.users),
+        "items": len(data.items),
+    }
+
+
+def check_before(
+    schema: Schema, out: Path, settings: TuneSettings, *, resume: bool = False, overwrite: bool = False
+) -> None:
+    """Refuse what cannot end well, before any work.
+
+    Args:
+        schema: Of the data.
+        out: Directory for the result.
+        settings: How to tune.
+        resume: Whether to go on from a checkpoint.
+        overwrite: Whether a result that is there may be replaced.
+
+    Raises:
+        SchemaError: If the device, the text feature or a task is not there.
+        TrainingError: If nothing can be written to ``out``, or there is no checkpoint to go on from.
+    """
+    check_device(settings.device)
+    texts = [name for name, feature in schema.features.item.items() if feature.is_text]
+    if not texts:
+        raise SchemaError(
+            f"the schema '{schema.name}' has no text feature of items, so there is no text to tune on",
+            'add one to features.item: about: {kind: text, template: "{title}"}',
+        )
+    if isinstance(settings, AlignSettings | JointSettings | InstructSettings) and settings.feature:
+        require_known(settings.feature, texts, "the text feature of items", SchemaError)
+    named = settings.tasks if isinstance(settings, InstructSettings) else ()
+    for task in named or ([settings.task] if isinstance(settings, AlignSettings) and settings.task else []):
+        require_known(task, schema.tasks, "the task", SchemaError)
+    check_output(out, overwrite)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    if resume and not (checkpoint.exists() or out.with_name(checkpoint.name + ".old").exists()):
+        raise TrainingError(
+            f"there is no checkpoint {checkpoint} to go on from",
+            "leave --resume out, or name the --out of the run that was interrupted",
+        )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        SchemaError: If the name is none, or the machine has no such device.
+    """
+    import torch  # noqa: PLC0415 (loading it takes a second)
+
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise SchemaError(f"'{device}' is no device", "name cpu, cuda or cuda:1") from None
+    if found.type != "cuda":
+        return
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not there:
+        raise SchemaError(
+            f"there is no device '{device}': PyTorch sees no GPU on this machine",
+            "leave --device out to tune on the CPU, or install a build of PyTorch that knows your GPU",
+        )
+    if (found.index or 0) >= there:
+        raise SchemaError(
+            f"there is no device '{device}': this machine has {there} GPU", f"name one up to cuda:{there - 1}"
+        )

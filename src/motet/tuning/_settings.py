@@ -61,8 +61,8 @@ class LoopSettings(TuneSettings):
     Attributes:
         warmup: Share of the steps during which the rate rises; it falls on a cosine after.
         steps: Most steps.
-        check_every: Steps between looks at what was kept apart.
-        patience: Looks without a better score before tuning stops.
+        check_every: Steps between validations on what was kept apart.
+        patience: Validations without a better score before tuning stops.
         time_limit_s: Seconds after which tuning stops with the best so far; 0 for none.
         checkpoint_s: Seconds between checkpoints.
     """
@@ -86,7 +86,7 @@ class AlignSettings(LoopSettings):
         temperature: τ of the contrastive loss.
         neighbours: Co-liked items kept for each item.
         shrinkage: λ that holds back pairs seen few times.
-        most_liked: Likes of one person that are looked at, the latest first.
+        most_liked: Likes of one person that count, the latest first.
         unseen: Share of the liked items kept apart; their texts decide which step is kept.
     """
 
@@ -105,7 +105,7 @@ class JointSettings(TuneSettings):
 
     Attributes:
         feature: Text feature of the items; the first when left out.
-        items_per_step: Texts of a batch that pass through the encoder with a gradient, drawn anew
+        items_per_step: Texts of a batch that pass through the encoder with a gradient, drawn again
             each step; the others keep the vector of their last pass.
         compare: Train the same model with the encoder as it was, to say whether tuning helped.
     """
@@ -126,7 +126,7 @@ class InstructSettings(LoopSettings):
         micro_batch: Questions computed at a time; the gradients of a step are summed over them.
         history: Items that a person liked, and as many disliked, told in a question.
         candidates: Items offered when the next one is asked for, the right one among them.
-        check_questions: Validation questions of each task at each look.
+        check_questions: Validation questions of each task at each validation.
     """
 
     generator: str = "SmolLM2-135M-Instruct"
@@ -184,5 +184,5 @@ def read_settings(kind: str, overrides: Sequence[str] = (), **values: Any) -> Tu
                 f"tune.{name} is not a setting of '{kind}'", nearest(name, model.model_fields)
             ) from None
         raise SchemaError(
-            f"tune.{name}: {first['msg']}, but is {first['input']!r}", "mend the value"
+            f"tune.{name}: {first['msg']}, but is {first['input']!r}", "fix the value"
         ) from None

@@ -1,4 +1,4 @@
-"""The loop that tunes a language model: steps, looks, the best kept, checkpoints."""
+"""The loop that tunes a language model: steps, validations, the best kept, checkpoints."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["Check", "TuningHistory", "rate_at", "run_steps", "tuning_optimiser"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at what was kept apart.
+    """One validation: a score of what was kept apart.
 
     Attributes:
         step: Steps done.
-        loss: Mean loss since the last look; None before the first step.
+        loss: Mean loss since the last validation; None before the first step.
         score: Higher is better.
     """
 
@@ -47,9 +47,9 @@ class TuningHistory:
 
     Attributes:
         checks: In order; the first is the model as it was.
-        best: Index of the look whose weights were kept; 0 means that tuning did not help.
+        best: Index of the validation whose weights were kept; 0 means that tuning did not help.
         stopped: Why it ended: ``steps``, ``patience`` or ``time limit``.
-        elapsed_s: Seconds of steps and looks.
+        elapsed_s: Seconds of steps and validations.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -98,7 +98,7 @@ def run_steps(
     resume: bool = False,
     progress: Progress,
 ) -> TuningHistory:
-    """Tune, and leave the parameters as they were at the best look.
+    """Tune, and leave the parameters as they were at the best validation.
 
     What a step does depends on the seed and the step alone, so that a run that was interrupted and
     resumed ends with the same weights as one that was not. The first Ctrl-C saves the step it falls
@@ -107,7 +107,7 @@ def run_steps(
     Args:
         parameters: What is trained, by name.
         losses: Gives the parts of a step's loss, whose sum is the loss; each is freed before the next.
-        score: Looks at what was kept apart; higher is better.
+        score: Validates on what was kept apart; higher is better.
         settings: Steps, rates, patience, seed.
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
@@ -121,7 +121,7 @@ def run_steps(
         run.load()
     history = run.history
     if not history.checks:
-        progress("tune: looking at the model as it is", 0, settings.steps)
+        progress("tune: validating the model as it is", 0, settings.steps)
         history.checks.append(Check(0, None, score()))
     began_s = time.monotonic() - history.elapsed_s
     with held_interrupts() as interrupted:
@@ -130,7 +130,7 @@ def run_steps(
             history.elapsed_s = time.monotonic() - began_s
             out_of_time = 0 < settings.time_limit_s <= history.elapsed_s
             if run.step % settings.check_every == 0 or run.step == settings.steps or out_of_time:
-                run.look(score())
+                run.validate(score())
                 if history.stopped == "steps" and out_of_time:
                     history.stopped = "time limit"
             history.elapsed_s = time.monotonic() - began_s
@@ -138,8 +138,8 @@ def run_steps(
             run.save(now=stop)
             if stop:
                 raise KeyboardInterrupt
-            looks = f"score {history.checks[-1].score:.4f}, at first {history.checks[0].score:.4f}"
-            progress(f"tune: loss {loss:.3f} · {looks}", run.step, settings.steps)
+            scores = f"score {history.checks[-1].score:.4f}, at first {history.checks[0].score:.4f}"
+            progress(f"tune: loss {loss:.3f} · {scores}", run.step, settings.steps)
     _restore(parameters, run.best)
     return history
 
@@ -175,7 +175,7 @@ class _Run:
         self.step, self.loss_sum, self.loss_steps = self.step + 1, self.loss_sum + loss, self.loss_steps + 1
         return loss
 
-    def look(self, score: float) -> None:
+    def validate(self, score: float) -> None:
         """Note a score; the best weights are kept."""
         history = self.history
         history.checks.append(Check(self.step, self.loss_sum / self.loss_steps, score))
