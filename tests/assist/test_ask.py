@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def assistant_of(recommender: Recommender, encode: object = hashed_words_for_tes
         FastReader(Lexicon(catalogue, scenarios=scenarios)),
         meaning=None if encode is None else lambda: MeaningIndex.of_catalogue(catalogue, encode),  # type: ignore[arg-type]
     )
+
+
+def with_texts(assistant: Assistant) -> Assistant:
+    """An assistant whose catalogue has a column of running text, in which free words are searched."""
+    catalogue = assistant.catalogue
+    assert catalogue.title is not None
+    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=(catalogue.title,))
+    return assistant
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +125,12 @@ def test_an_encoder_that_fails_costs_only_its_part(recommender: Recommender) -> 
     def broken(texts: Sequence[str]) -> NDArray[np.float32]:
         raise LanguageError("the endpoint is down")
 
-    answer = assistant_of(recommender, broken).ask("comedy about lonely accordions", user="u1", k=3)
+    failing = with_texts(assistant_of(recommender, broken))
+    answer = failing.ask("comedy about lonely accordions", user="u1", k=3)
     assert len(answer.items) == 3
     assert any("the endpoint is down" in line for line in answer.notes)
-    none = assistant_of(recommender, None).ask("comedy about lonely accordions", user="u1", k=3)
+    without = with_texts(assistant_of(recommender, None))
+    none = without.ask("comedy about lonely accordions", user="u1", k=3)
     assert [i.id for i in none.items] == [i.id for i in answer.items]
     assert any("no text encoder" in line for line in none.notes)
 
@@ -227,3 +238,35 @@ def test_items_out_of_the_range_of_the_catalogue_are_the_nearest(assistant: Assi
     assert any(line.startswith("Nothing has price") and "The nearest come first." in line for line in answer.notes)  # fmt: skip
     zh = assistant.ask("price超过1000", user="u1", k=3)
     assert not zh.request.ranges or any("最接近" in line for line in zh.notes)
+
+
+def test_words_that_nothing_knows_are_reported_and_search_no_titles(recommender: Recommender) -> None:
+    catalogue = recommender.bundle.data.catalogue
+    assert catalogue is not None
+    title = catalogue.name(0)
+    assistant = assistant_of(recommender)
+    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=())
+    plain = assistant.ask("comedy", user="u1", k=5)
+    answer = assistant.ask(f"comedy with {title.lower().split()[0]}xyz hanks", user="u1", k=5)
+    assert [item.id for item in answer.items] == [item.id for item in plain.items]
+    assert any(line.startswith("Not read: “") and "hanks" in line for line in answer.notes)
+    chinese = assistant.ask("我想看comedy，关于宇航猫", user="u1", k=5)
+    assert any(line.startswith("未能理解“") for line in chinese.notes)
+    assert not any(line.startswith("Not read") for line in plain.notes)
+
+
+def test_a_search_by_meaning_is_reported(recommender: Recommender) -> None:
+    notes = with_texts(assistant_of(recommender)).ask("comedy about lonely accordions", user="u1", k=3).notes
+    assert any("“lonely accordions” is no tag" in line and "compared in meaning" in line for line in notes)
+
+
+def test_a_list_does_not_claim_to_keep_what_was_not_read(recommender: Recommender) -> None:
+    assistant = assistant_of(recommender)
+    catalogue = recommender.bundle.data.catalogue
+    assert catalogue is not None
+    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=())
+    listed = assistant.make_list("two comedy, suitable for grandmothers", user="u1").words
+    assert listed == "2 items; every limit that was read is kept. Not read as a limit: “grandmothers”."
+    assert assistant.make_list("two comedy", user="u1").words == "2 items; every limit is kept."
+    chinese = assistant.make_list("两部comedy，关于宇航猫", user="u1").words
+    assert "所有限制都已满足" not in chinese

@@ -33,6 +33,14 @@ _NOTES = {
         "en": "Nothing has {limit}: the catalogue goes from {low} to {high}. The nearest come first.",
         "zh": "没有符合“{limit}”的结果：目录中为 {low} 至 {high}；最接近的排在前面。",
     },
+    "unread": {
+        "en": "Not read: “{words}”. The catalogue has no such tag, title, number or fact.",
+        "zh": "未能理解“{words}”：目录中没有这样的标签、标题、数字或事实。",
+    },
+    "by_meaning": {
+        "en": "“{words}” is no tag, title, number or fact of the catalogue; it was only compared in meaning with the items' texts.",
+        "zh": "“{words}”不是目录中的标签、标题、数字或事实，仅按含义与文本比较。",
+    },
     "no_meaning": {
         "en": "Nothing was done with the words “{words}”: there is no text encoder.",
         "zh": "没有文本编码器，未使用“{words}”。",

@@ -216,6 +216,9 @@ class Assistant:
             contradicted=bool(contradicted(request, aloud)),
             time_limit_s=time_limit_s,
         )
+        if answer.status == "complete":  # its words say so themselves
+            unread = note("unread", request.language, words=request.wants)
+            notes = [said for said in notes if said != unread]
         return answer.model_copy(update={"words": " ".join([*first, answer.words, *notes])})
 
     # -- pieces --------------------------------------------------------------------------------
@@ -241,14 +244,21 @@ class Assistant:
     def _meaning(
         self, request: Request, context: AnswerContext
     ) -> tuple[NDArray[np.float32] | None, list[str]]:
-        """Nearness of each item to the free words, and what went wrong."""
+        """Nearness of each item to the words that nothing else took, and what became of them.
+
+        They are compared with running texts only: among titles and tags alone, "tom hanks" is near to
+        "Tom and Huck", and what is near says nothing about what was asked for.
+        """
         if not request.wants:
             return None, []
+        if not context.catalogue.texts:
+            return None, [note("unread", request.language, words=request.wants)]
         if self._open_meaning is None:
             return None, [note("no_meaning", request.language, words=request.wants)]
         try:
             self._index = self._index or self._open_meaning()
-            return context.meaning(self._index).scores(request.wants), []
+            found = context.meaning(self._index).scores(request.wants)
+            return found, [note("by_meaning", request.language, words=request.wants)]
         except LanguageError as error:
             return None, [
                 note("meaning_failed", request.language, words=request.wants, problem=error.problem)

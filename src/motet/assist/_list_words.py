@@ -31,6 +31,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "{items}; every limit that the catalogue can tell is kept.",
         "{items}，目录能够判断的限制都已满足。",
     ),
+    "kept_read": (
+        "{items}; every limit that was read is kept. Not read as a limit: “{words}”.",
+        "{items}，已读取的限制都已满足。未作为限制读取：“{words}”。",
+    ),
     "none": ("No list keeps all of these: {limits}.", "没有清单能同时满足：{limits}。"),
     "not_minimal": (
         "In the time given it was not settled whether fewer of them are to blame.",

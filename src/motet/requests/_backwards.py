@@ -28,28 +28,36 @@ def _tell_childhood(scan: Scan, reading: Reading) -> None:
         reading.unmet += [scan.said(item.start, item.stop) for item in scan.items if item.has("childhood")]
 
 
+def _by_place(reading: Reading) -> dict[int, list[TagSaid]]:
+    """Tags by the place where they were said."""
+    found: dict[int, list[TagSaid]] = {}
+    for said in reading.said:
+        found.setdefault(said.at, []).append(said)
+    return found
+
+
 def _hedge_backwards(scan: Scan, reading: Reading) -> None:
+    by_place = _by_place(reading)
     for place, item in enumerate(scan.items):
         if not item.has("hedge_after"):
             continue
         before = place - 1
-        while before >= 0 and not scan.items[before].has("end", "comma", "but"):
-            for said in reading.said:
-                if said.at == before and not said.excluded:
-                    said.hedged = True
+        while before >= 0 and not scan.items[before].has("end", "comma", "but", "hedge_after"):
+            for said in by_place.get(before, ()):
+                said.hedged = said.hedged or not said.excluded
             before -= 1
 
 
 def _refuse_backwards(scan: Scan, reading: Reading) -> None:
     """Take "X was awful" as a wish for no X."""
+    by_place = _by_place(reading)
     for place, item in enumerate(scan.items):
         if not item.has("not_after"):
             continue
         before = place - 1
-        while before >= 0 and not scan.items[before].has("end", "comma", "but"):
-            for said in reading.said:
-                if said.at == before:
-                    said.excluded = True
+        while before >= 0 and not scan.items[before].has("end", "comma", "but", "not_after"):
+            for said in by_place.get(before, ()):
+                said.excluded = True
             if scan.items[before].has("title"):
                 rows = scan.items[before].value.rows
                 reading.like[:] = [row for row in reading.like if row not in rows]

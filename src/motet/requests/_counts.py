@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from motet.requests._item import Scan
@@ -59,6 +60,8 @@ def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
     items, words = scan.items, scan.words
     before = items[at - 1] if at else None
     said = words[items[at].start]
+    if _GLUED.search(scan.text[: scan.tokens[items[at].start].start][-2:]):
+        return False  # the 13 of "PG-13"
     if before is not None and (before.has("that", "those", "ordinal") or words[before.stop - 1] in _OWNERS):
         return False  # "for my two kids"
     if (
@@ -90,12 +93,7 @@ def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
         item = items[place]
         if item.has("noun", "tag"):
             return True
-        if (
-            place == stop == 1
-            and item.has("word")
-            and words[item.start].endswith("s")
-            and is_total(items, at)
-        ):
+        if place == stop == 1 and item.has("word") and words[item.start].endswith("s") and is_total(scan, at):
             return True  # "20 teas, total at most 100"
         if words[item.start] == "of" and place == stop:
             continue  # "a dozen of your best films"
@@ -114,6 +112,7 @@ def _is_asked_for(scan: Scan, at: int) -> bool:
     return scan.words[before.stop - 1] in _ASKING
 
 
+_GLUED = re.compile(r"[^\W\d_]-")
 _ASKING = frozenset(
     ["show", "give", "me", "us", "want", "need", "find", "suggest", "recommend", "pick", "list", "name"]
 )

@@ -17,12 +17,16 @@ from motet.requests._nearest import EncodeText, NearestTags
 from motet.requests._reading import Reading
 from motet.requests._request import Language, Request
 from motet.requests._scan import scan
+from motet.requests._tokens import tokenize
 from motet.requests._understanding import Understanding
 
 __all__ = ["LONGEST_REQUEST", "FastReader", "Heard", "language_of"]
 
 LONGEST_REQUEST: Final = 2000
 """Characters of a request that are read; the rest is cut off, and flagged."""
+
+MOST_TOKENS: Final = 400
+"""Words, numbers, Chinese characters and marks that are read; the rest is cut off, and flagged."""
 
 _HAN: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _WORD: Final = re.compile(r"[^\W\d_\u3400-\u9fff\uf900-\ufaff]+")
@@ -47,7 +51,12 @@ def _as_words(text: str) -> tuple[str, list[str]]:
     if len(text) > LONGEST_REQUEST:
         flags.append("long")
         text = text[:LONGEST_REQUEST]
-    return as_data(redact(text), LONGEST_REQUEST), list(dict.fromkeys(flags))
+    text = as_data(redact(text), LONGEST_REQUEST)
+    tokens = tokenize(text) if len(text) > MOST_TOKENS else []
+    if len(tokens) > MOST_TOKENS:
+        flags.append("long")
+        text = text[: tokens[MOST_TOKENS].start].rstrip()
+    return text, list(dict.fromkeys(flags))
 
 
 @dataclass(frozen=True, slots=True)

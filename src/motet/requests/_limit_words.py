@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from motet.requests._item import Item
+from motet.requests._item import Item, Scan
 
 __all__ = ["LIMITS", "before_number", "is_total", "limit_at"]
 
@@ -33,12 +33,6 @@ def limit_at(items: list[Item], at: int) -> str | None:
     return next((kind for kind in ("between", *LIMITS) if items[at].has(kind)), None)
 
 
-def is_total(items: list[Item], at: int) -> bool:
+def is_total(scan: Scan, at: int) -> bool:
     """Whether "in total" stands in the sentence of a number."""
-    for step in (-1, 1):
-        place = at + step
-        while 0 <= place < len(items) and not items[place].has("end"):
-            if items[place].has("total"):
-                return True
-            place += step
-    return False
+    return scan.total_near(at, scan.sentences) is not None

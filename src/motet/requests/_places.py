@@ -12,6 +12,7 @@ from motet.requests._tokens import Token
 
 __all__ = ["place_at"]
 
+_MOST: Final = 100  # items in one answer
 _ORDINAL: Final = frozenset({"ordinal"})
 _ORDINAL_HAN: Final = re.compile(r"第([一二三四五六七八九十\d]+)[部个本件款首张条]")
 _LAST_HAN: Final = re.compile(r"最后[一]?[部个本件款首张条]")
@@ -32,7 +33,7 @@ def place_at(tokens: list[Token], words: list[str], at: int, ordinals: Mapping[s
                 if number is None:
                     return None
                 stop = at + 2 + (1 if inner.isdigit() else len(inner))
-                places = tuple(range(int(number.low))) if many else (int(number.low) - 1,)
+                places = tuple(range(min(int(number.low), _MOST))) if many else (int(number.low) - 1,)
                 return Item(_ORDINAL, places, at, stop)
         found = _LAST_HAN.match(joined)
         return Item(_ORDINAL, (-1,), at, at + found.end()) if found else None
@@ -50,7 +51,7 @@ def place_at(tokens: list[Token], words: list[str], at: int, ordinals: Mapping[s
         return Item(_ORDINAL, (ordinals[words[start]],), at, stop)
     if words[at] in ("number", "no") and at + 1 < len(words) and tokens[at + 1].kind == "number":
         place = float(tokens[at + 1].norm)
-        if place == int(place) and 1 <= place <= 100 and words[at] == "number":
+        if 1 <= place <= _MOST and place == int(place) and words[at] == "number":
             return Item(_ORDINAL, (int(place) - 1,), at, at + 2)
     return None
 

@@ -74,6 +74,7 @@ _MINUTES_HAN: Final = {"小时": 60, "钟头": 60, "分钟": 1}
 _GLUED: Final = re.compile(r"(\d+)(h|hrs?|mins?|m|eur|usd|k)(\d+)?")
 _FIRST_YEAR, _LAST_YEAR = 1800, 2199
 _SHORTEST_YEAR: Final = 4
+_LARGEST: Final = 1e15  # as which every larger number is read
 _FIRST_DECADE_OF_ITS_NAME: Final = 1900
 
 
@@ -167,12 +168,12 @@ def _money_before(tokens: Sequence[Token], at: int, last_year: float) -> Quantit
 def _with_unit(words: list[str], token: Token) -> Quantity | None:
     glued = _GLUED.fullmatch(words[0])
     if glued:
-        value, unit = float(glued[1]), glued[2]
+        value, unit = _value(glued[1]), glued[2]
         if unit == "k":
             return Quantity(1000 * value, 1000 * value, "none", 1)
         if unit in ("eur", "usd"):
             return Quantity(value, value, "money", 1)
-        minutes = value * (60 if unit.startswith("h") else 1) + float(glued[3] or 0)
+        minutes = value * (60 if unit.startswith("h") else 1) + _value(glued[3] or "0")
         return Quantity(minutes, minutes, "minutes", 1)
     if words[:2] in (["an", "hour"], ["one", "hour"]):
         minutes, length = (90.0, 5) if words[2:5] == ["and", "a", "half"] else (60.0, 2)
@@ -218,7 +219,7 @@ def _number(words: Sequence[str], token: Token | None) -> tuple[float, int] | No
     if dozens is not None:
         return dozens
     if (token is not None and token.kind == "number") or re.fullmatch(r"\d+(?:\.\d+)?", first):
-        return float(first), 1
+        return _value(first), 1
     if first in _TENS:
         if len(words) > 1 and 0 < _SMALL.get(words[1], 0) < 10:
             return float(_TENS[first] + _SMALL[words[1]]), 2
@@ -241,6 +242,11 @@ def _number(words: Sequence[str], token: Token | None) -> tuple[float, int] | No
     return (_chinese("".join(words[:run])), run) if run else None
 
 
+def _value(digits: str) -> float:
+    """The value of digits, at most a number that is still finite when it is multiplied."""
+    return min(float(digits), _LARGEST)
+
+
 def _dozens(words: Sequence[str]) -> tuple[float, int] | None:
     """Dozens and their halves, which are one number, never two beside each other.
 
@@ -254,7 +260,7 @@ def _dozens(words: Sequence[str]) -> tuple[float, int] | None:
     if words[1:2] in (["dozen"], ["打"]):
         many = 1 if words[0] == "a" else _SMALL.get(words[0]) or _HAN.get(words[0])
         if many is None and words[0].isdigit():
-            many = int(words[0])
+            many = int(_value(words[0]))
         return (12.0 * many, 2) if many else None
     return None
 

@@ -74,7 +74,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
     column = _column(items, at, stop, quantity, lexicon, limit, spans)
     in_all = quantity.unit != "year" and (
         sums_up(scan, at, reading.count is not None)
-        or (is_total(items, at) and limit is not None and not is_count(scan, at, stop, None))
+        or (is_total(scan, at) and limit is not None and not is_count(scan, at, stop, None))
     )
     if in_all and column is None and quantity.unit == "none":
         column = lexicon.column("money")
@@ -112,7 +112,7 @@ def read_number(scan: Scan, at: int, lexicon: Lexicon, reading: Reading, negated
         "gt": (high + step, None), "ge": (low, None), "lt": (None, low - step), "le": (None, high), None: (low, high),
     }[limit if limit != "between" else None]  # fmt: skip
     scaled = [None if value is None else value * scale for value in found]
-    in_all = (in_all or is_total(items, at)) and column.role in ("money", "minutes")
+    in_all = (in_all or is_total(scan, at)) and column.role in ("money", "minutes")
     narrow(reading, column.name, *scaled, total=in_all, choice=choice_said(scan, start, stop))
     return stop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from motet.requests._foreign import FOREIGN_NOT, is_foreign
@@ -41,7 +42,7 @@ def scan(text: str, lexicon: Lexicon) -> Scan:
         else item
         for item in found.items
     ]
-    return Scan(found.text, found.tokens, found.words, items, foreign=True)
+    return replace(Scan.of(found.text, found.tokens, found.words, items), foreign=True)
 
 
 def _outside_titles(found: Scan) -> list[int]:
@@ -60,6 +61,7 @@ class _Scanner:
         letters = [c for c in text if c.isalpha() and c.isascii()]
         shouts = len(letters) > 3 and all(c.isupper() for c in letters)
         self.items: list[Item] = []
+        self.context: str | None = None
         self.text = text
         year = lexicon.column("year")
         self.last_year = year.quantiles[-1] if year else 2030.0
@@ -72,14 +74,15 @@ class _Scanner:
         while at < len(self.tokens):
             item = self._item_at(at)
             self.items.append(item)
+            self._follow(item)
             at = item.stop
-        return Scan(self.text, self.tokens, self.words, self.items)
+        return Scan.of(self.text, self.tokens, self.words, self.items)
 
     def _item_at(self, at: int) -> Item:
         token = self.tokens[at]
         if token.kind == "mark":
             return self._mark(at)
-        context = self._context()
+        context = self.context
         title = self.titles.at(at, context)
         known = self._known(at)
         if title is not None and (known is None or self.titles.wins(title, known, at, context)):
@@ -119,15 +122,11 @@ class _Scanner:
         before = self.text[start - 1] if start else " "
         return before == " " and end < len(self.text) and self.text[end].isalpha() and self.text[start] == "-"
 
-    def _context(self) -> str | None:
-        """The cue before here that says what a title would be for: "like", "seen", "not" …."""
-        for item in reversed(self.items):
-            for kind in _REFERENCES:
-                if kind in item.kinds:
-                    return kind
-            if not item.has("title", *_CARRY):
-                return None
-        return None
+    def _follow(self, item: Item) -> None:
+        """Keep the last cue that says what a title would be for: "like", "seen", "not" …."""
+        kind = next((kind for kind in _REFERENCES if kind in item.kinds), None)
+        if kind is not None or not item.has("title", *_CARRY):
+            self.context = kind
 
     # -- everything else ---------------------------------------------------------------------------
 

@@ -14,13 +14,7 @@ _OF_MONEY: Final = ("budget", "spend", "预算", "总价")
 
 def total_beside(scan: Scan, at: int) -> int | None:
     """Place of the "total", "budget" or 一共 in the clause of a number; None where there is none."""
-    for step in (-1, 1):
-        place = at + step
-        while 0 <= place < len(scan.items) and not scan.items[place].has("end", "comma", "but"):
-            if scan.items[place].has("total"):
-                return place
-            place += step
-    return None
+    return scan.total_near(at, scan.clauses)
 
 
 def sums_up(scan: Scan, at: int, counted: bool) -> bool:
