@@ -321,7 +321,10 @@ class MoneyFeature(NumericFeature):
 
 def test_a_column_may_be_recognised_as_one(tmp_path: Path) -> None:
     rows = 60
-    table = {"user": [f"u{k % 9}" for k in range(rows)], "item": [f"i{k % 7}" for k in range(rows)]}
+    table: dict[str, Any] = {
+        "user": [f"u{k % 9}" for k in range(rows)],
+        "item": [f"i{k % 7}" for k in range(rows)],
+    }
     table |= {"price": [f"€ {k}.50" for k in range(rows)], "click": [k % 2 for k in range(rows)]}
     pl.DataFrame(table).write_csv(tmp_path / "log.csv")
     register_feature_kind(MoneyFeature)

@@ -60,5 +60,5 @@ def build_encoder(settings: LanguageSettings) -> TextEncoder:
         AssetError: If a packaged model cannot be fetched.
         MissingExtraError: If an optional dependency is missing.
     """
-    encoder = TEXT_ENCODERS[settings.backend](settings)
+    encoder: TextEncoder = TEXT_ENCODERS[settings.backend](settings)
     return one_in_use(encoder, encoder.settings_key, settings.batch_size)
