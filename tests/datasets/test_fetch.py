@@ -14,7 +14,7 @@ from motet import datasets
 from motet.data import build_dataset
 from motet.datasets import DATASETS
 from motet.errors import AssetError, DataError
-from motet.schema import ENTITIES, RetrievalTask, Schema, SequenceFeature, expression_columns, table_of
+from motet.schema import ENTITIES, RetrievalTask, Schema, expression_columns, table_of
 
 ROWS = {
     "movielens-100k": {"users": 943, "items": 1_682, "interactions": 100_000},
@@ -58,8 +58,8 @@ def test_every_column_that_the_schema_reads_is_there(prepared: Prepared, name: s
             columns[table].add(column)
     for entity, feature_name, feature in schema.features.all():
         assert set(schema.feature_columns(entity, feature_name)) <= columns[table_of(entity)]
-        if isinstance(feature, SequenceFeature) and feature.where is not None:
-            assert set(expression_columns(feature.where)) <= columns["interactions"]
+        if feature.history is not None and feature.history.where is not None:
+            assert set(expression_columns(feature.history.where)) <= columns["interactions"]
     for task in schema.tasks.values():
         assert set(expression_columns(task.label)) <= columns[table_of(task.on)]
     keys = schema.keys.model_dump(exclude_none=True)

@@ -7,7 +7,6 @@ import polars as pl
 
 from motet.datasets import DATASETS
 from motet.datasets._movielens_links import film_numbers, link_films
-from motet.schema import SequenceFeature
 
 
 def test_ratings_are_the_published_ones(prepared: Callable[[str], Path]) -> None:
@@ -50,7 +49,7 @@ def test_zip_codes_are_text(prepared: Callable[[str], Path]) -> None:
 
 def test_histories_are_of_likes_and_of_dislikes() -> None:
     user = DATASETS["movielens-100k"].schema.features.user
-    assert {name: f.where for name, f in user.items() if isinstance(f, SequenceFeature)} == {
+    assert {name: f.history.where for name, f in user.items() if f.history is not None} == {
         "history": "rating >= 4",
         "disliked": "rating <= 3",
     }

@@ -321,7 +321,7 @@ class MoneyFeature(NumericFeature):
 
 def test_a_column_may_be_recognised_as_one(tmp_path: Path) -> None:
     rows = 60
-    table: dict[str, list[object]] = {
+    table: dict[str, Any] = {
         "user": [f"u{k % 9}" for k in range(rows)],
         "item": [f"i{k % 7}" for k in range(rows)],
     }

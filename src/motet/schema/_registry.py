@@ -14,6 +14,8 @@ from motet.errors import MotetError, SchemaError
 from motet.schema._base import nearest
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from motet.schema._features import Feature
     from motet.schema._tasks import Task
 
@@ -181,7 +183,7 @@ TEXT_ENCODERS: Final[Registry[Any]] = Registry(
 )
 """What makes a text encoder of the settings of a schema, by the name of its backend."""
 
-SEQUENCE_ENCODERS: Final[Registry[Any]] = Registry(
+SEQUENCE_ENCODERS: Final[Registry[type[nn.Module]]] = Registry(
     "sequence encoder",
     {
         "mean": "motet.models._sequence:MeanSequence",
