@@ -13,6 +13,7 @@ ROOT = Path(motet.__file__).parent
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "threads": set(),
     "assets": set(),
     "schema": set(),
     "data": {"schema"},
@@ -52,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pages": set(),
 }
-EVERYWHERE = {"errors", "assets"}
+EVERYWHERE = {"errors", "assets", "threads"}
 ANYTHING = {"cli", "testing", "workflow", "__main__", "__init__"}
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 
 from motet.errors import MotetError
+from motet.threads import choose_threads
 
 __all__ = ["main", "run"]
 
@@ -15,6 +16,7 @@ _INTERRUPTED = 130  # what shells expect of a command that was stopped from the 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a mistake that can be explained becomes one clear message and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    choose_threads(_threads(arguments))
     try:
         from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
 
@@ -39,6 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
             code = int(getattr(error, "exit_code", 1))
             return _interrupted(arguments) if code == _INTERRUPTED else code
         raise
+
+
+def _threads(arguments: list[str]) -> int | None:
+    """What ``--threads`` says: it has to be known before the libraries are imported that start threads."""
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--threads":
+            value = value or (arguments[place + 1] if place + 1 < len(arguments) else "")
+            return int(value) if value.isdigit() and int(value) else None
+    return None
 
 
 def _mistake(arguments: list[str], error: MotetError) -> None:

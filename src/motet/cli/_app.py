@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 import motet
-from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
+from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._serve import serve
 from motet.cli._tables import (
@@ -181,12 +181,16 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds of training after which the best so far is kept.")
+        float | None,
+        typer.Option(
+            help="Seconds for the whole run, measuring included: training ends in time for it, with the best so far."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Train one model for all tasks, measure it on the test rows, and write a bundle."""
@@ -218,6 +222,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     controls: Annotated[bool, typer.Option("--controls", help="Fit the plain controls beside it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of intervals and controls.")] = 0,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task controls if asked."""
@@ -252,6 +257,7 @@ def predict(
         Path, typer.Option(help="CSV, TSV or Parquet with the key columns, and feature columns where known.")
     ],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")],
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Predict every task for user-item pairs; users and items never seen are described by their columns."""
@@ -281,6 +287,7 @@ def recommend(
     keep_seen: Annotated[
         bool, typer.Option("--keep-seen", help="Let items come back that a user has had.")
     ] = False,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Rank the whole catalogue for users, with every task's prediction; what a user has had is left out."""

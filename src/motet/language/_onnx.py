@@ -26,6 +26,7 @@ from motet.language._model_folder import find_model, read_model
 from motet.language._onnx_graph import build_graph
 from motet.language._protocol import Progress
 from motet.language._quantise import choose_quantisation, measure_ranges
+from motet.threads import chosen_threads
 from motet.language._text import characters_for, clean_text
 
 __all__ = ["OnnxEncoder", "open_session", "read_checked", "write_checked"]
@@ -70,7 +71,7 @@ class OnnxEncoder:
         self._limit = min(max_tokens, int(self._folder.config.get("max_position_embeddings", max_tokens)))
         self._batch_size = batch_size
         self._token_budget = token_budget
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or chosen_threads()
         self._prepared = prepared or cache_root() / "onnx"
         self._lock, self._turn = Lock(), Lock()
         self.name = encoder

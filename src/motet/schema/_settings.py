@@ -165,7 +165,8 @@ class TrainingSettings(Part):
         epochs: Passes over the training rows, at the most.
         patience: Validations without a better score before training stops.
         validations_per_epoch: How often the score is taken.
-        time_limit_s: Seconds after which training stops with the best weights so far; 0 for none.
+        time_limit_s: Seconds for a run of ``motet train``, reading, encoding and measuring included: training
+            stops, with the best weights so far, in time to measure the test rows; 0 for none.
         checkpoint_s: Seconds between checkpoints within an epoch.
         seed: Seed of weights, order and dropout.
     """
