@@ -302,7 +302,9 @@ def recommend(
         wanted = _read_rows(users, [key], recommender)
         if key in wanted.columns:
             wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
-        result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=keep_seen)
+        result = recommender.recommend(
+            wanted, k, scenario=scenario, by=by, keep_seen=keep_seen, progress=report
+        )
     write(result)
     print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows for {len(wanted):,} users"
@@ -311,7 +313,7 @@ def recommend(
 
 @app.command()
 def report(bundle: BundleDir, as_json: Json = False) -> None:
-    """Draw a bundle's report.html anew from its metrics."""
+    """Write a bundle's report.html again from its metrics."""
     from motet import workflow  # noqa: PLC0415
 
     path = workflow.write_report(bundle)
