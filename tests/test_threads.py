@@ -50,9 +50,10 @@ def test_one_thread_for_each_usable_core_and_none_that_spins() -> None:
 
 
 def test_the_environment_and_the_option_decide() -> None:
-    assert asked("--version", OMP_NUM_THREADS="3")[0] == [3, 3, 3]
+    assert asked("--version", cores=2)[0] == [2, 2, 2]
+    assert asked("--version", cores=2, OMP_NUM_THREADS="1")[0] == [1, 1, 1]
     threads, openmp = asked(
-        "report", "nowhere", "--threads", "2", OMP_NUM_THREADS="3", OMP_WAIT_POLICY="ACTIVE"
+        "report", "nowhere", "--threads=2", cores=2, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="ACTIVE"
     )
     assert threads == [2, 2, 2]
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in openmp

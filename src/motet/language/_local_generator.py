@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -33,6 +32,7 @@ from motet.language._decoder_torch import TorchDecoder
 from motet.language._generator import Generation, GenerationSettings, Prompt
 from motet.language._generator_folder import DEFAULT_GENERATOR, GeneratorFolder, open_generator_folder
 from motet.language._llama import is_llama
+from motet.threads import chosen_threads
 
 __all__ = ["LocalGenerator"]
 
@@ -247,8 +247,7 @@ def _until_s(settings: GenerationSettings) -> float | None:
 
 
 def _cores() -> int:
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else min(len(os.sched_getaffinity(0)), 8)
+    return min(chosen_threads(), 8)  # memory, not arithmetic, is the bound beyond
 
 
 def _random(seed: int, tokens: Sequence[int]) -> np.random.Generator:

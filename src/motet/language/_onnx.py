@@ -26,8 +26,8 @@ from motet.language._model_folder import find_model, read_model
 from motet.language._onnx_graph import build_graph
 from motet.language._protocol import Progress
 from motet.language._quantise import choose_quantisation, measure_ranges
-from motet.threads import chosen_threads
 from motet.language._text import characters_for, clean_text
+from motet.threads import chosen_threads
 
 __all__ = ["OnnxEncoder", "open_session", "read_checked", "write_checked"]
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from motet.data import Dataset
 from motet.schema import Progress, silent
+from motet.training import only_run
 from motet.tuning._align import align
 from motet.tuning._instruct import instruct
 from motet.tuning._joint import tune_jointly
+from motet.tuning._place import check_output
 from motet.tuning._result import Tuned
 from motet.tuning._settings import AlignSettings, InstructSettings, JointSettings, TuneSettings
 
@@ -35,8 +37,23 @@ def tune(
         progress: Called with what is going on.
 
     Raises:
-        MotetError: See :func:`align`, :func:`tune_jointly` and :func:`instruct`.
+        MotetError: If another run is writing there; see :func:`align`, :func:`tune_jointly` and :func:`instruct`.
     """
+    check_output(Path(out), overwrite)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    with only_run(Path(out)):
+        return _tune(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _tune(
+    data: Dataset,
+    out: str | Path,
+    settings: TuneSettings,
+    *,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> Tuned:
     if isinstance(settings, AlignSettings):
         return align(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
     if isinstance(settings, JointSettings):
