@@ -119,7 +119,9 @@ def test_two_runs_with_one_result(place: Path, schema: Schema) -> None:
 def test_the_time_limit_covers_measuring(place: Path, schema: Schema) -> None:
     endless = schema.with_overrides("training.epochs=100000", "training.patience=100000")
     limit_s = 4.0
-    bundle = workflow.train(endless.with_overrides(f"training.time_limit_s={limit_s}"), place / "data", place / "b")
+    bundle = workflow.train(
+        endless.with_overrides(f"training.time_limit_s={limit_s}"), place / "data", place / "b"
+    )
     history = bundle.metrics["history"]
     assert history["stopped"] == "time limit"
     assert len(history["validations"]) >= 1

@@ -228,8 +228,8 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
         if deadline_s is not None and time.monotonic() >= deadline_s:
             raise TrainingError(
                 f"the time limit of {limit_s:g} s was over before training began ({what}: {done:,} of {total:,})",
-                "raise training.time_limit_s (--time-limit); texts that are encoded are kept, and the next run "
-                "goes on with the others",
+                "raise training.time_limit_s (--time-limit); texts encoded so far are kept, but for the last "
+                "thousand, and the next run goes on with the others",
             )
         progress(what, done, total)
 
@@ -295,7 +295,7 @@ def evaluate_bundle(
 
 
 def write_report(bundle: str | Path) -> Path:
-    """Draw a bundle's report anew from its metrics.
+    """Write a bundle's report again from its metrics.
 
     Returns:
         The path of ``report.html``.

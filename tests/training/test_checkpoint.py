@@ -135,11 +135,13 @@ def test_one_run_at_a_time_writes_a_result_and_a_killed_one_holds_nothing(tmp_pa
         assert other.stdout is not None
         try:
             assert other.stdout.readline() == "held\n"
-            with pytest.raises(
-                TrainingError, match=rf"another run \(process {other.pid}\) is writing"
-            ) as caught:
-                with only_run(out):
-                    pass
+            with (
+                pytest.raises(
+                    TrainingError, match=rf"another run \(process {other.pid}\) is writing"
+                ) as caught,
+                only_run(out),
+            ):
+                pass
             assert "--out" in caught.value.cure
         finally:
             other.kill()

@@ -13,7 +13,7 @@ from motet.data._account import Account
 from motet.data._columns import ColumnWriter, Spill, release
 from motet.data._encoder import Encoder
 from motet.data._index import WordIndex, as_words
-from motet.data._prepare import evaluate
+from motet.data._prepare import evaluate, quoted_text
 from motet.data._ragged import Ragged, split_words
 from motet.errors import DataError
 from motet.schema import AnyTask, Entity, MultilabelTask, RegressionTask, Schema
@@ -163,7 +163,7 @@ class LabelReader:
             example = cells.drop_nulls()[0]
             raise DataError(
                 f"{self._source}: tasks.{name}.label {task.label!r} gives {str(example)[:60]!r}, not a number",
-                "compare it with a value, such as \"status = 'bought'\"",
+                f'compare it with a value, such as "{task.label} = {quoted_text(example)}"',
             )
         numbers = cells.cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy().copy()
         numbers[~np.isfinite(numbers)] = np.nan
@@ -182,8 +182,12 @@ class LabelReader:
         else:
             wrong = ~np.isnan(numbers) & (numbers != 0) & (numbers != 1)
             if wrong.any():
+                # the lowest value, such as the -1 of a dislike, would make every label 1
+                above = numbers > np.nanmin(numbers)
+                offers = (numbers[above & wrong], numbers[above], numbers[wrong])
+                from_value = next(values[0] for values in offers if len(values))
                 raise DataError(
                     f"{self._source}: tasks.{name}.label {task.label!r} gives {numbers[wrong][0]:g}, which is not 0 or 1",
-                    f'compare it with a value, such as "{task.label} >= {numbers[wrong][0]:g}"',
+                    f'compare it with a value, such as "{task.label} >= {from_value:g}"',
                 )
         return numbers

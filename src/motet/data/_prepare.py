@@ -312,6 +312,11 @@ def evaluate(frame: pl.DataFrame, text: str, source: str, where: str) -> pl.Seri
     )
 
 
+def quoted_text(value: object) -> str:
+    """A cell as text in an SQL expression, to be shown in a message."""
+    return "'" + str(value)[:60].replace("'", "''") + "'"
+
+
 def _mostly_numeric(column: pl.Series) -> bool:
     if column.dtype != pl.String:
         return False

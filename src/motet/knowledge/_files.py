@@ -87,7 +87,9 @@ def read_written_knowledge(directory: str | Path) -> KnowledgeGraph:
     paths = [directory / name for name in KNOWLEDGE_FILES]
     for path in paths:
         if not path.is_file():
-            raise KnowledgeError(f"{directory} holds no {path.name}", "train anew with a 'knowledge' section")
+            raise KnowledgeError(
+                f"{directory} holds no {path.name}", "train again with a 'knowledge' section"
+            )
     try:
         arrays, table = load_file(str(paths[0])), pl.read_parquet(paths[1])
         entities = table.filter(pl.col("kind") == "entity")
@@ -111,7 +113,7 @@ def read_written_knowledge(directory: str | Path) -> KnowledgeGraph:
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise KnowledgeError(
-            f"the graph in {directory} cannot be read ({reason})", "copy the bundle again, or train anew"
+            f"the graph in {directory} cannot be read ({reason})", "copy the bundle again, or train again"
         ) from None
 
 

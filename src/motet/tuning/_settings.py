@@ -184,5 +184,5 @@ def read_settings(kind: str, overrides: Sequence[str] = (), **values: Any) -> Tu
                 f"tune.{name} is not a setting of '{kind}'", nearest(name, model.model_fields)
             ) from None
         raise SchemaError(
-            f"tune.{name}: {first['msg']}, but is {first['input']!r}", "mend the value"
+            f"tune.{name}: {first['msg']}, but is {first['input']!r}", "fix the value"
         ) from None
