@@ -19,6 +19,7 @@ ROOT = Path(motet.__file__).parent
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "_renamed": set(),
+    "threads": set(),
     "assets": set(),
     "schema": set(),
     "data": {"schema"},
@@ -59,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pages": set(),
 }
-EVERYWHERE = {"errors", "assets", "_renamed"}
+EVERYWHERE = {"errors", "assets", "_renamed", "threads"}
 ANYTHING = {"_api", "cli", "testing", "workflow", "__main__", "__init__"}
 
 

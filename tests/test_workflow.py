@@ -11,6 +11,7 @@ import pytest
 from motet import workflow
 from motet.errors import BundleError, DataError, MotetError, TrainingError
 from motet.schema import Schema
+from motet.training import only_run
 
 
 @pytest.fixture
@@ -106,3 +107,31 @@ def test_a_bundle_carries_the_graph_it_was_trained_beside(place: Path, schema: S
     rows = [bundle.data.item_ids.to_list().index(item) for item in ("3", "5")]
     assert [s.fact.entity for s in graph.shared(*rows)] == ["ann"]
     assert workflow.open_graph(workflow.train(schema, place / "data", place / "without")) is None
+
+
+def test_two_runs_with_one_result(place: Path, schema: Schema) -> None:
+    with only_run(place / "b"), pytest.raises(TrainingError, match=r"another run .* is writing"):
+        workflow.train(schema, place / "data", place / "b")
+    workflow.train(schema, place / "data", place / "b")
+    assert not list(place.glob(".b.*"))
+
+
+def test_the_time_limit_covers_measuring(place: Path, schema: Schema) -> None:
+    endless = schema.with_overrides("training.epochs=100000", "training.patience=100000")
+    limit_s = 4.0
+    bundle = workflow.train(
+        endless.with_overrides(f"training.time_limit_s={limit_s}"), place / "data", place / "b"
+    )
+    history = bundle.metrics["history"]
+    assert history["stopped"] == "time limit"
+    assert len(history["validations"]) >= 1
+    assert bundle.metrics["cost"]["train_s"] < limit_s
+
+
+def test_the_time_limit_covers_reading_and_its_cure_works(place: Path, schema: Schema) -> None:
+    before = sorted(place.rglob("*"))
+    with pytest.raises(TrainingError, match=r"the time limit of 1e-09 s was over before training") as caught:
+        workflow.train(schema.with_overrides("training.time_limit_s=1e-9"), place / "data", place / "b")
+    assert sorted(place.rglob("*")) == before
+    assert "raise training.time_limit_s" in caught.value.cure
+    workflow.train(schema.with_overrides("training.time_limit_s=600"), place / "data", place / "b")

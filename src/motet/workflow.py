@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from motet.data import (
     graph_features,
     known_items,
 )
-from motet.errors import BundleError, DataError
+from motet.errors import BundleError, DataError, TrainingError
 from motet.evaluation import (
     evaluate,
     render_report,
@@ -49,7 +50,14 @@ from motet.models import check_architecture
 from motet.objectives import build_balancer
 from motet.recommend import Recommender
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
-from motet.training import ModelPredictor, follows_from, measure_trained, single_task_control, train_model
+from motet.training import (
+    ModelPredictor,
+    follows_from,
+    measure_trained,
+    only_run,
+    single_task_control,
+    train_model,
+)
 
 if TYPE_CHECKING:
     from motet.assist import Assistant
@@ -167,7 +175,8 @@ def train(
     except OSError as error:
         raise BundleError(f"{out} cannot be made ({error.strerror})", "name another directory") from None
     try:
-        _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
+        with only_run(out):
+            _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
     except BaseException:
         for parent in made:  # innermost first; one that holds a checkpoint stays
             if parent.is_dir() and not any(parent.iterdir()):
@@ -190,10 +199,16 @@ def _train(
     for left in out.parent.glob(f".{glob.escape(out.name)}.columns.*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.columns.", dir=out.parent) as columns:
-        prepared = load_data(schema, directory, spill_directory=Path(columns), progress=progress)
+        limit_s = schema.training.time_limit_s
+        deadline_s = time.monotonic() + limit_s if limit_s else None
+        prepared = load_data(
+            schema, directory, spill_directory=Path(columns), progress=_until(deadline_s, limit_s, progress)
+        )
         if not resume:
             _remove_checkpoint(checkpoint)
-        trained = train_model(prepared.data, checkpoint=checkpoint, resume=resume, progress=progress)
+        trained = train_model(
+            prepared.data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+        )
         metrics = measure_trained(trained, prepared.data, prepared.account, progress)
         graph = prepared.graph
         save_bundle(
@@ -205,6 +220,21 @@ def _train(
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
     _remove_checkpoint(checkpoint)
+
+
+def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Progress:
+    """Progress that ends reading and encoding when the time of the run is over: nothing is trained by then."""
+
+    def report(what: str, done: int, total: int) -> None:
+        if deadline_s is not None and time.monotonic() >= deadline_s:
+            raise TrainingError(
+                f"the time limit of {limit_s:g} s was over before training began ({what}: {done:,} of {total:,})",
+                "raise training.time_limit_s (--time-limit); texts encoded so far are kept, but for the last "
+                "thousand, and the next run goes on with the others",
+            )
+        progress(what, done, total)
+
+    return report
 
 
 def _remove_checkpoint(checkpoint: Path) -> None:
@@ -266,7 +296,7 @@ def evaluate_bundle(
 
 
 def write_report(bundle: str | Path) -> Path:
-    """Draw a bundle's report anew from its metrics.
+    """Write a bundle's report again from its metrics.
 
     Returns:
         The path of ``report.html``.

@@ -44,7 +44,7 @@ def with_texts(assistant: Assistant) -> Assistant:
     """An assistant whose catalogue has a column of running text, in which free words are searched."""
     catalogue = assistant.catalogue
     assert catalogue.title is not None
-    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=(catalogue.title,))
+    assistant.context.catalogue = assistant.catalogue = replace(catalogue, texts=(catalogue.title,))
     return assistant
 
 
@@ -245,7 +245,7 @@ def test_words_that_nothing_knows_are_reported_and_search_no_titles(recommender:
     assert catalogue is not None
     title = catalogue.name(0)
     assistant = assistant_of(recommender)
-    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=())
+    assistant.context.catalogue = assistant.catalogue = replace(catalogue, texts=())
     plain = assistant.ask("comedy", user="u1", k=5)
     answer = assistant.ask(f"comedy with {title.lower().split()[0]}xyz hanks", user="u1", k=5)
     assert [item.id for item in answer.items] == [item.id for item in plain.items]
@@ -264,7 +264,7 @@ def test_a_list_does_not_claim_to_keep_what_was_not_read(recommender: Recommende
     assistant = assistant_of(recommender)
     catalogue = recommender.bundle.data.catalogue
     assert catalogue is not None
-    assistant.world.catalogue = assistant.catalogue = replace(catalogue, texts=())
+    assistant.context.catalogue = assistant.catalogue = replace(catalogue, texts=())
     listed = assistant.make_list("two comedy, suitable for grandmothers", user="u1").words
     assert listed == "2 items; every limit that was read is kept. Not read as a limit: “grandmothers”."
     assert assistant.make_list("two comedy", user="u1").words == "2 items; every limit is kept."

@@ -113,6 +113,7 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
         "recommend", bundle, "--users", tmp_path / "pairs.csv", "-k", "4", "--scenario", "web", "--out", out
     )
     assert "12 rows for 3 users" in said(run)
+    assert "recommend: 3 of 3" in run.stderr
     best = pl.read_parquet(out)
     had = pl.read_csv(files / "orders.csv").filter(pl.col("Customer ID") == "C 001/é")["Product No."]
     mine = best.filter(pl.col("Customer ID") == "C 001/é")["Product No."].cast(pl.Int64)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from motet.data import Account, Dataset
 from motet.errors import DataError
+from motet.testing import hashed_words_for_tests
 
 Clicks = Callable[..., dict[str, Any]]
 Build = Callable[..., Dataset]
@@ -257,3 +259,39 @@ def test_more_scenarios_than_fit(build: Build, clicks: Clicks) -> None:
         "keys.scenario 'place'",
         "48,000 different values",
     )
+
+
+def test_texts_are_encoded_once_and_only_where_a_row_needs_them(clicks: Clicks, tmp_path: Any) -> None:
+    from motet.data import build_dataset  # noqa: PLC0415 (the fixture passes an encoder)
+    from motet.schema import Schema  # noqa: PLC0415
+
+    splits = ["train"] * 5 + ["validation", "test", "unused", "unused", "train"]
+    review = [f"review {k}" for k in range(7)] + ["of an unused row", "review 0", "replaced"]
+    table = rows(review=review, part=splits)
+    table = pl.concat([table, table[-1:].with_columns(review=pl.lit("review 9"))])  # the last of two is kept
+    table.write_csv(tmp_path / "clicks.csv")
+    items = {"item": [*range(10), 77], "title": [f"item {k}" for k in range(10)] + ["never clicked"]}
+    pl.DataFrame(items | {"blurb": ["review 0"] * 11}).write_csv(tmp_path / "items.csv")
+    schema = Schema.parse(
+        clicks(
+            tables={"interactions": "clicks.csv", "items": "items.csv"},
+            features={"interaction": {"review": "text"}, "item": {"title": "text", "blurb": "text"}},
+            split={"by": "column", "column": "part"},
+        )
+    )
+    encoded: list[str] = []
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        encoded.extend(texts)
+        return hashed_words_for_tests(texts)
+
+    data = build_dataset(schema, tmp_path, encode_text=encode)
+    reviews = [*(f"review {k}" for k in range(7)), "review 9"]
+    # an item that nobody clicked may be recommended all the same
+    assert sorted(encoded) == sorted([*reviews, *items["title"]])
+    assert data.texts["review"][1:] == reviews
+    kept = data.vectors["review"][data.context.vector_rows[:, 0]]
+    wanted = hashed_words_for_tests([*review[:7], "", "", "review 9"])
+    assert np.allclose(kept, wanted)
+    blurbs = data.vectors["blurb"][data.items.vector_rows[:, 1]]
+    assert np.allclose(blurbs, hashed_words_for_tests(["review 0"] * 11))

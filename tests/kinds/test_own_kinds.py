@@ -121,7 +121,7 @@ class CountTask(LabelledTask):
         return 0.0, math.inf
 
     def read_labels(self, cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
-        numbers = numbers_of(cells, sink)
+        numbers = numbers_of(cells, sink, self.label)
         if (numbers < 0).any():
             raise DataError(f"{sink.place} gives {np.nanmin(numbers):g}, no count", "count from 0")
         return numbers

@@ -11,7 +11,7 @@ def test_mean_by_hand() -> None:
     """Recency weights r = (ln 3, 0, …) by age: the newest of two events counts 3/4, the other 1/4."""
     encoder = SEQUENCE_ENCODERS["mean"](width=1, last=4)
     with torch.no_grad():
-        encoder.recency.copy_(torch.tensor([math.log(3), 0.0, 0.0, 0.0]))
+        encoder.recency.copy_(torch.tensor([math.log(3), 0.0, 0.0, 0.0]))  # type: ignore[operator]
     events = torch.tensor([[[1.0], [5.0], [9.0]], [[1.0], [5.0], [9.0]]])
     y = encoder(events, torch.tensor([2, 3]))
     # rows: 1·1/4 + 5·3/4 = 4; 1·1/5 + 5·1/5 + 9·3/5 = 6.6
@@ -46,11 +46,11 @@ def test_self_attention_against_a_loop() -> None:
     encoder = SEQUENCE_ENCODERS["attention"](width=3, last=4).eval()
     events, length = torch.randn(1, 4, 3), 3
     y = encoder(events, torch.tensor([length]))
-    x = events[0, :length] + encoder.position[torch.arange(length - 1, -1, -1)]
-    q, k, v = encoder.qkv(encoder.norm_in(x)).split(3, 1)
+    x = events[0, :length] + encoder.position[torch.arange(length - 1, -1, -1)]  # type: ignore[index]
+    q, k, v = encoder.qkv(encoder.norm_in(x)).split(3, 1)  # type: ignore[operator]
     weight = (q[-1] @ k.T / math.sqrt(3)).softmax(0)
     last = x[-1] + weight @ v
-    wanted = last + encoder.feed(encoder.norm_mid(last))
+    wanted = last + encoder.feed(encoder.norm_mid(last))  # type: ignore[operator]
     torch.testing.assert_close(y[0], wanted)
 
 
@@ -72,5 +72,5 @@ def test_gru_is_the_last_state_of_the_real_events() -> None:
     events = torch.randn(2, 5, 4)
     y = encoder(events, torch.tensor([5, 2]))
     for row, length in enumerate((5, 2)):
-        _, state = encoder.cell(events[row : row + 1, :length])
+        _, state = encoder.cell(events[row : row + 1, :length])  # type: ignore[operator]
         torch.testing.assert_close(y[row], state[-1, 0])

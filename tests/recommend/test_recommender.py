@@ -105,6 +105,19 @@ def test_seen_items_are_left_out_and_the_rest_of_the_catalogue_is_ranked(by: str
     assert recommender.recommend(ODD[:2], k=2, by=by)["rank"].to_list() == [1, 2, 1, 2]
 
 
+def test_progress_while_many_users_are_ranked(tmp_path: Path) -> None:
+    recommender = served(odd_world(tmp_path), tmp_path)
+    users = [f"new {k}" for k in range(1_100)]
+    reports: list[tuple[str, int, int]] = []
+    result = recommender.recommend(users, k=2, progress=lambda *report: reports.append(report))
+    assert result["who"].to_list() == [user for user in users for _ in range(2)]
+    done = [done for _, done, _ in reports]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, len(users))
+    assert len(done) > 3
+    assert {(what, total) for what, _, total in reports} == {("recommend", len(users))}
+
+
 def test_users_who_come_back_are_offered_what_they_had(tmp_path: Path) -> None:
     data = odd_world(tmp_path, next={"kind": "retrieval", "positive": "click = 1", "repeats": True})
     recommender = served(data, tmp_path)

@@ -58,7 +58,7 @@ def test_files_that_are_no_schema(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"none.yaml: No such file.*motet inspect DIR"):
         Schema.load(tmp_path / "none.yaml")
     (tmp_path / "s.yaml").write_text("name: [toy\nkeys: }")
-    with pytest.raises(SchemaError, match=r"s.yaml is not YAML: .*line 2.*Cure: mend the line"):
+    with pytest.raises(SchemaError, match=r"s.yaml is not YAML: .*line 2.*Cure: fix the line"):
         Schema.load(tmp_path / "s.yaml")
     (tmp_path / "s.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(SchemaError, match=r"s.yaml is not YAML"):

@@ -12,7 +12,7 @@ import torch
 from motet.data import Dataset
 from motet.errors import TrainingError
 from motet.testing import toy_dataset
-from motet.training import train_model
+from motet.training import only_run, train_model
 from motet.training._checkpoint import load_checkpoint, save_checkpoint
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(0)}
@@ -55,7 +55,7 @@ def test_damage_is_one_clear_error(tmp_path: Path, file: str, how: str) -> None:
     else:
         path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "noise": b"\x00\xff" * 50}[how])
     with pytest.raises(
-        TrainingError, match=r"the checkpoint .*c is damaged .*Cure: remove it and train anew"
+        TrainingError, match=r"the checkpoint .*c is damaged .*Cure: remove it and train again"
     ):
         load_checkpoint(tmp_path / "c")
 
@@ -64,19 +64,19 @@ def test_another_format(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", TENSORS, {"step": 3})
     state = json.loads((tmp_path / "c" / "state.json").read_text())
     (tmp_path / "c" / "state.json").write_text(json.dumps({**state, "format": 99}))
-    with pytest.raises(TrainingError, match=r"has format 99, not 1.*train anew"):
+    with pytest.raises(TrainingError, match=r"has format 99, not 1.*train again"):
         load_checkpoint(tmp_path / "c")
 
 
 def test_another_schema_or_other_data(toy: Dataset, tmp_path: Path) -> None:
     schema = toy.schema.with_overrides("training.checkpoint_s=1e-9", "training.epochs=1")
     train_model(toy, schema=schema, checkpoint=tmp_path / "c")
-    with pytest.raises(TrainingError, match=r"was written with another schema.*train anew"):
+    with pytest.raises(TrainingError, match=r"was written with another schema.*train again"):
         train_model(
             toy, schema=schema.with_overrides("model.width=5"), checkpoint=tmp_path / "c", resume=True
         )
     other = toy_dataset(rows=300, seed=1)
-    with pytest.raises(TrainingError, match=r"was written with other data.*train anew"):
+    with pytest.raises(TrainingError, match=r"was written with other data.*train again"):
         train_model(other, schema=schema, checkpoint=tmp_path / "c", resume=True)
 
 
@@ -112,3 +112,39 @@ def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path) -> None:
     assert "cannot be written" in told
     assert "Cure: free some space and say --resume." in told
     assert state == "1 ['c']"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from motet.training import only_run
+
+with only_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_one_run_at_a_time_writes_a_result_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    with only_run(out), only_run(tmp_path / "another"):
+        assert (tmp_path / ".bundle.lock").exists()
+    assert not list(tmp_path.iterdir())
+    command = [sys.executable, "-c", HOLD, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == "held\n"
+            with (
+                pytest.raises(
+                    TrainingError, match=rf"another run \(process {other.pid}\) is writing"
+                ) as caught,
+                only_run(out),
+            ):
+                pass
+            assert "--out" in caught.value.cure
+        finally:
+            other.kill()
+    with only_run(out):  # its lock went with it
+        pass
+    assert not list(tmp_path.iterdir())

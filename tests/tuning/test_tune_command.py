@@ -8,6 +8,7 @@ import pytest
 from motet.cli import main
 from motet.data import Dataset
 from motet.testing import toy_tables
+from motet.training import only_run
 
 QUICK = ["--set", "tune.steps=3", "--set", "tune.check_every=3", "--set", "tune.max_tokens=1500"]
 
@@ -36,6 +37,21 @@ def test_an_encoder_is_tuned_and_then_trained_with(
     encoder = ["--set", f"language.encoder={out / 'encoder'}", "--set", "training.epochs=1"]
     assert run("train", schema, "--data", place, "--out", tmp_path / "bundle", *encoder) == 0
     assert (tmp_path / "bundle" / "manifest.json").is_file()
+
+
+def test_a_second_run_with_one_result_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "tuned"
+    out.parent.mkdir()
+    command: list[str | Path] = ["tune", "align", place / "schema.yaml", "--data", place, *QUICK, "--out"]
+    with only_run(out):
+        assert run(*command, out) == 2
+        assert "another run (process" in (err := capsys.readouterr().err)
+        assert "name another directory with --out" in err
+        assert run(*command, tmp_path / "other") == 0
+    assert not out.exists()
+    assert sorted(p.name for p in tmp_path.rglob(".*.lock")) == []
 
 
 def test_joint_and_instruct(

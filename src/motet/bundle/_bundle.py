@@ -168,7 +168,8 @@ def load_bundle(directory: str | Path) -> Bundle:
     except Exception as error:  # every part has its own kinds of error; each means that it cannot be read
         reason = (str(error).splitlines() or [""])[0][:200]
         raise BundleError(
-            f"{directory} cannot be loaded ({type(error).__name__}: {reason})", "train anew with this version"
+            f"{directory} cannot be loaded ({type(error).__name__}: {reason})",
+            "train again with this version",
         ) from None
     return Bundle(directory, schema, model, data, seen, behaviour, metrics, manifest)
 

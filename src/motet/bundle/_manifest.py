@@ -37,7 +37,7 @@ OPTIONAL_PARTS = ("knowledge.parquet", "knowledge.safetensors")
 """Files that stand in a bundle only where there is something to write into them."""
 
 _NAME = "manifest.json"
-_COPY = "copy the bundle again, or train anew"
+_COPY = "copy the bundle again, or train again"
 
 
 def write_manifest(directory: Path) -> None:
@@ -90,7 +90,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise BundleError(
             f"{directory} has bundle format {version}, written by motet {written}; this is motet "
             f"{motet.__version__}, which reads format {FORMAT}",
-            f"install motet {written}, or train anew",
+            f"install motet {written}, or train again",
         )
     for name in files:
         if name not in PARTS and name not in OPTIONAL_PARTS:

@@ -8,6 +8,7 @@ import sys
 import motet
 from motet._renamed import RENAMED_OPTIONS
 from motet.errors import MotetError
+from motet.threads import choose_threads
 
 __all__ = ["main", "run"]
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(motet.__version__)
         return 0
     arguments = [_current(argument) for argument in arguments]
+    choose_threads(_threads(arguments))
     try:
         from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
 
@@ -53,6 +55,16 @@ def _current(argument: str) -> str:
     if new is not None:
         print(f"warning: {argument} is now {new}; the old name goes with motet 0.3", file=sys.stderr)
     return new or argument
+
+
+def _threads(arguments: list[str]) -> int | None:
+    """What ``--threads`` says: it has to be known before the libraries are imported that start threads."""
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--threads":
+            value = value or (arguments[place + 1] if place + 1 < len(arguments) else "")
+            return int(value) if value.isdigit() and int(value) else None
+    return None
 
 
 def _mistake(arguments: list[str], error: MotetError) -> None:

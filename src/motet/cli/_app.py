@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import motet
-from motet.cli._options import BundleDir, Data, Json, SchemaFile, out_console, print_json
+from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.cli._serve import serve
 from motet.cli._tune import tune
@@ -183,12 +183,16 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds of training after which the best so far is kept.")
+        float | None,
+        typer.Option(
+            help="Seconds for the whole run, measuring included: training ends in time for it, with the best so far."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Train one model for all tasks, measure it on the test rows, and write a bundle."""
@@ -223,6 +227,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     baselines: Annotated[bool, typer.Option("--baselines", help="Fit plain methods beside it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of intervals and baselines.")] = 0,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task baselines if asked."""
@@ -259,6 +264,7 @@ def predict(
         Path, typer.Option(help="CSV, TSV or Parquet with the key columns, and feature columns where known.")
     ],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")],
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Predict every task for user-item pairs; users and items never seen are described by their columns."""
@@ -288,6 +294,7 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Let items come back that a user has had.")
     ] = False,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Rank the whole catalogue for users, with every task's prediction; what a user has had is left out."""
@@ -302,7 +309,9 @@ def recommend(
         wanted = _read_rows(users, [key], recommender)
         if key in wanted.columns:
             wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
-        result = recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=include_seen)
+        result = recommender.recommend(
+            wanted, k, scenario=scenario, by=by, keep_seen=include_seen, progress=report
+        )
     write(result)
     print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(
         f"{out}: {len(result):,} rows for {len(wanted):,} users"
@@ -311,7 +320,7 @@ def recommend(
 
 @app.command()
 def report(bundle: BundleDir, as_json: Json = False) -> None:
-    """Draw a bundle's report.html anew from its metrics."""
+    """Write a bundle's report.html again from its metrics."""
     from motet import workflow  # noqa: PLC0415
 
     path = workflow.write_report(bundle)

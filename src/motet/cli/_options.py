@@ -18,6 +18,7 @@ __all__ = [
     "Model",
     "SchemaFile",
     "Settings",
+    "Threads",
     "User",
     "out_console",
     "print_json",
@@ -30,6 +31,13 @@ BundleDir = Annotated[Path, typer.Argument(help="Directory of a trained bundle."
 SchemaFile = Annotated[Path, typer.Argument(help="Schema file (YAML).")]
 Data = Annotated[Path, typer.Option("--data", help="Directory with the tables that the schema names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and no progress.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Threads of this process; OMP_NUM_THREADS when left out, else one for each core it may use.",
+    ),
+]
 User = Annotated[str, typer.Option(help="Id of the user; somebody unknown when left out.")]
 Language = Annotated[str, typer.Option(help="en or zh.")]
 Model = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motet.cli._options import Data, Json, SchemaFile, print_json
+from motet.cli._options import Data, Json, SchemaFile, Threads, print_json
 from motet.cli._progress import progress_on_terminal
 from motet.errors import SchemaError
 
@@ -41,6 +41,7 @@ def tune(
         bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Fit a text encoder or a generating model to your own data; where that does not help, it says so."""

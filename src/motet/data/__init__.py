@@ -20,7 +20,7 @@ from motet.data._history import History
 from motet.data._index import WordIndex, as_words
 from motet.data._inspect import Inspection, inspect_directory
 from motet.data._leaks import Leak
-from motet.data._prepare import Preparer, text_columns, used_columns
+from motet.data._prepare import Preparer, quoted_text, text_columns, used_columns
 from motet.data._ragged import Ragged, split_words
 from motet.data._raw import RawReader, RawTable, render
 from motet.data._read import Frames, as_frame, as_tables, read_table
@@ -76,6 +76,7 @@ __all__ = [
     "inspect_directory",
     "known_items",
     "liking",
+    "quoted_text",
     "read_table",
     "render",
     "side_columns",

@@ -79,7 +79,8 @@ def build_dataset(
     inter = without_duplicates(inter, schema, account)
     if not len(inter.user_row):
         raise DataError(
-            f"{schema.tables.interactions} has no usable row", "see what cleaning left out: 'motet check'"
+            f"{schema.tables.interactions} has no usable row",
+            f"fix what cleaning left out: {'; '.join(map(str, account))}",
         )
     split = split_rows(
         schema.split,
@@ -119,7 +120,9 @@ def build_dataset(
     entity_labels: dict[str, EntityLabels] = {}
     for entity in TABLED:
         entity_labels |= entities.labels(entity, encoder, fit)
-    vectors, kept_texts, rows = build_vectors(schema, raw, weight, encoder, encode_text)
+    vectors, kept_texts, rows = build_vectors(
+        schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text
+    )
     tables: dict[Entity, EntityTable] = {}
     for entity in ENTITIES:
         encoded = encoder.encode(raw[entity], entity, spill)

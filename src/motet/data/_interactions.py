@@ -14,7 +14,7 @@ from motet.data._columns import Spill
 from motet.data._entities import TABLED, Entities
 from motet.data._history import History, build_history
 from motet.data._labels import LabelReader, RawLabels
-from motet.data._prepare import evaluate, text_columns, used_columns
+from motet.data._prepare import evaluate, quoted_text, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import iterate, open_table, require_columns, unreadable
 from motet.data._sides import side_fields
@@ -123,7 +123,7 @@ def read_interactions(
             if chosen.dtype != pl.Boolean and not chosen.dtype.is_numeric() and chosen.dtype != pl.Null:
                 raise DataError(
                     f"{source}: features.user.{name}.where {where!r} gives {chosen.dtype}, not true or false",
-                    "compare it with a value, such as \"status = 'bought'\"",
+                    f'compare it with a value, such as "{where} = {quoted_text(chosen.drop_nulls()[0])}"',
                 )
             events[name].append(chosen.cast(pl.Boolean).fill_null(False).to_numpy())
         if schema.split.column:

@@ -19,7 +19,7 @@ from motet.schema import (
     table_of,
 )
 
-__all__ = ["Preparer", "looks_like_time", "text_columns", "used_columns"]
+__all__ = ["Preparer", "looks_like_time", "quoted_text", "text_columns", "used_columns"]
 
 _NO_VALUE = (
     "",
@@ -262,7 +262,7 @@ class Preparer:
             if keys.scenario and keys.scenario in frame.columns:
                 frame = frame.with_columns(as_words(frame[keys.scenario]))
         if not self.lenient:
-            ids = [f.column or n for n, f in self.schema.features.of(entity).items() if f.kind == "id"]
+            ids = [f.column or n for n, f in self.schema.features.of(entity).items() if f.is_id]
             for name in dict.fromkeys([*names, *ids]):
                 if name is not None and name in frame.columns and frame[name].dtype == pl.String:
                     frame = frame.with_columns(self._without_placeholders(frame[name], source))
@@ -327,6 +327,11 @@ def evaluate(frame: pl.DataFrame, text: str, source: str, where: str) -> pl.Seri
         if len(result) == len(frame)
         else pl.Series("result", [result[0]] * len(frame), dtype=result.dtype)
     )
+
+
+def quoted_text(value: object) -> str:
+    """A cell as text in an SQL expression, to be shown in a message."""
+    return "'" + str(value)[:60].replace("'", "''") + "'"
 
 
 def _mostly_numeric(column: pl.Series) -> bool:

@@ -72,6 +72,7 @@ def build_vectors(
     schema: Schema,
     raw: dict[Entity, RawTable],
     weight: dict[Entity, NDArray[np.int64]],
+    used: NDArray[np.bool_],
     encoder: Encoder,
     encode_text: TextToVectors | None,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, list[str]], dict[Entity, NDArray[np.int32]]]:
@@ -82,6 +83,8 @@ def build_vectors(
         raw: Tables as read.
         weight: Per entity, the number of training interactions of each row; whitening is fitted on
             rows that have some.
+        used: Interactions that fall into a split: texts of the others are not encoded, but those of all users
+            and items are, since predictions may be asked for any of them.
         encoder: Takes the fitted whitenings and the widths.
         encode_text: Turns distinct texts into vectors.
 
@@ -92,17 +95,18 @@ def build_vectors(
     vectors: dict[str, NDArray[np.float32]] = {}
     texts: dict[str, list[str]] = {}
     rows: dict[Entity, NDArray[np.int32]] = {}
+    assert encode_text is not None or not any(t.texts for t in raw.values())  # noqa: S101 (checked at the entrance)
+    encoded = _EachOnce(encode_text)
     for entity in ENTITIES:
         table, columns = raw[entity], []
         for name in encoder.layout(entity).vectors:
             if name in table.texts:
                 index, positions = table.texts[name]
-                texts[name] = index.words.to_list()
-                assert encode_text is not None  # noqa: S101 (checked at the entrance)
-                found = texts[name][1:]
-                matrix = (
-                    _checked(encode_text(found), len(found), name) if found else np.zeros((0, 1), np.float32)
+                words, positions = _needed(
+                    index.words, positions, used if entity == "interaction" else np.ones(table.rows, bool)
                 )
+                texts[name] = words.to_list()
+                matrix = encoded(texts[name][1:], name)
             else:
                 matrix = table.vectors[name]
                 positions = np.where(matrix.any(1), np.arange(1, len(matrix) + 1), 0).astype(np.int32)
@@ -118,6 +122,39 @@ def build_vectors(
             columns.append(positions)
         rows[entity] = np.stack(columns, 1) if columns else np.empty((table.rows, 0), np.int32)
     return vectors, texts, rows
+
+
+def _needed(
+    words: pl.Series, positions: NDArray[np.int32], used: NDArray[np.bool_]
+) -> tuple[pl.Series, NDArray[np.int32]]:
+    """The distinct texts of the rows that are used, and each row's place among them: 0 for other rows."""
+    keep = np.zeros(len(words), bool)
+    keep[positions[used]] = True
+    keep[0] = True
+    if keep.all():
+        return words, positions
+    place = np.cumsum(keep, dtype=np.int32) - 1
+    return words.filter(pl.Series(keep)), np.where(used, place[positions], 0).astype(np.int32)
+
+
+class _EachOnce:
+    """Encodes the texts of one feature after another: what two of them share, once."""
+
+    def __init__(self, encode: TextToVectors | None) -> None:
+        self._encode = encode
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, texts: list[str], name: str) -> NDArray[np.float32]:
+        assert self._encode is not None  # noqa: S101 (there are no texts without an encoder)
+        if not texts:
+            return np.zeros((0, 1), np.float32)
+        new = [text for text in texts if text not in self._known]
+        if new:
+            vectors = _checked(self._encode(new), len(new), name)
+            self._known |= zip(new, vectors, strict=True)
+            if len(new) == len(texts):
+                return vectors
+        return np.stack([self._known[text] for text in texts])
 
 
 def _checked(vectors: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:

@@ -103,6 +103,4 @@ class World(BaseModel):
                     f"world: '{name}' is not an option", nearest(name, cls.model_fields)
                 ) from None
             problem = first["msg"].removeprefix("Value error, ")
-            raise DataError(
-                f"world: {name}: {problem}, but is {first['input']!r}", "mend the value"
-            ) from None
+            raise DataError(f"world: {name}: {problem}, but is {first['input']!r}", "fix the value") from None

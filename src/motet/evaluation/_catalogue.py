@@ -104,7 +104,7 @@ def rank_catalogue(
         if given.shape != shape:
             raise DataError(f"scores of shape {given.shape} for {shape[0]} users and {shape[1]} items", "")
         if not np.isfinite(given).all():
-            raise DataError("a score of an item is not finite", "mend the predictor's score_items")
+            raise DataError("a score of an item is not finite", "fix the predictor's score_items")
         seen = task.seen[block].toarray() > 0
         blocks.append(rank_users(np.where(seen, -np.inf, given), task.relevant[block].toarray() > 0, k))
     if not blocks:

@@ -161,7 +161,7 @@ def prepare(
     label, prediction = labels[known].astype(np.float64), predictions[known].astype(np.float64)
     bad = np.size(prediction) - int(np.isfinite(prediction).sum())
     if bad:
-        raise DataError(f"{bad} predictions of a {task.kind} task are not finite", "mend the predictor")
+        raise DataError(f"{bad} predictions of a {task.kind} task are not finite", "fix the predictor")
     user = None if users is None else np.asarray(users)[known]
     statistics = {
         name: form(label, prediction, user)

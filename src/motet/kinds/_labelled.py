@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import field_validator
 
+from motet.data import quoted_text
 from motet.errors import DataError
 from motet.schema import LabelSink, LabelStatistics, Task, check_expression
 
@@ -80,7 +81,7 @@ class LabelledTask(Task):
         return self.masked_loss(logits[name], labels[name], statistics)
 
 
-def numbers_of(cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
+def numbers_of(cells: pl.Series, sink: LabelSink, label: str) -> NDArray[np.float32]:
     """Labels that are numbers, or true and false; what is not finite is missing.
 
     Raises:
@@ -92,7 +93,7 @@ def numbers_of(cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
         example = cells.drop_nulls()[0]
         raise DataError(
             f"{sink.place} gives {str(example)[:60]!r}, not a number",
-            "compare it with a value, such as \"status = 'bought'\"",
+            f'compare it with a value, such as "{label} = {quoted_text(example)}"',
         )
     numbers: NDArray[np.float32] = cells.cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy().copy()
     numbers[~np.isfinite(numbers)] = np.nan
@@ -105,11 +106,15 @@ def yes_no_of(cells: pl.Series, sink: LabelSink, label: str) -> NDArray[np.float
     Raises:
         DataError: If one is not.
     """
-    numbers = numbers_of(cells, sink)
+    numbers = numbers_of(cells, sink, label)
     wrong = ~np.isnan(numbers) & (numbers != 0) & (numbers != 1)
     if wrong.any():
+        # the lowest value, such as the -1 of a dislike, would make every label 1
+        above = numbers > np.nanmin(numbers)
+        offers = (numbers[above & wrong], numbers[above], numbers[wrong])
+        from_value = next(values[0] for values in offers if len(values))
         raise DataError(
             f"{sink.place} gives {numbers[wrong][0]:g}, which is not 0 or 1",
-            f'compare it with a value, such as "{label} >= {numbers[wrong][0]:g}"',
+            f'compare it with a value, such as "{label} >= {from_value:g}"',
         )
     return numbers

@@ -50,7 +50,7 @@ class RegressionTask(LabelledTask):
 
     def read_labels(self, cells: pl.Series, sink: LabelSink) -> NDArray[np.float32]:
         """Numbers; those outside the range are missing."""
-        numbers = numbers_of(cells, sink)
+        numbers = numbers_of(cells, sink, self.label)
         if self.range is not None:
             low, high = self.range
             outside = (numbers < low) | (numbers > high)

@@ -58,7 +58,9 @@ class VectorFeature(Feature):
                 "move it to features.item; knowledge.width says how wide they are",
             )
         if schema.knowledge is None or schema.knowledge.vectors == "none":
-            raise SchemaError(f"{where} needs knowledge.vectors", "say 'knowledge: {vectors: transe}'")
+            raise SchemaError(
+                f"{where} needs knowledge.vectors", "say 'knowledge: {triples: FILE, vectors: transe}'"
+            )
 
     def read(
         self,

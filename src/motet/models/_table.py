@@ -97,7 +97,7 @@ def check_architecture(name: str, options: dict[str, Any]) -> Part:
                 f"model.options.{option} is not an option of {name}", nearest(option, kind.model_fields)
             ) from None
         raise ModelError(
-            f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "mend the value"
+            f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
         ) from None
 
 

@@ -44,7 +44,8 @@ class Coupled(Architecture):
             require_known(name, shape.tasks, "model.options.preference: the task", ModelError)
         if not shape.widths.user:
             raise ModelError(
-                "the architecture 'coupled' needs features of the user", "choose another architecture"
+                "the architecture 'coupled' needs features of the user",
+                "add one to features.user, or choose another architecture",
             )
         of_task = [name in options.preference for name in shape.tasks]
         outputs = [(is_p, k) for is_p, n in zip(of_task, shape.outputs, strict=True) for k in range(n)]

@@ -20,12 +20,14 @@ from motet.models import link
 from motet.recommend._ahead import ItemsAhead
 from motet.recommend._answers import task_columns
 from motet.recommend._raw_rows import RawRows
-from motet.schema import ENTITIES, Entity, require_known
+from motet.schema import ENTITIES, Entity, Progress, require_known, silent
 
 __all__ = ["Recommender"]
 
 _PAIR_ROWS = 8192
 _SCORES = 2**24  # of users times items, held at once
+_USERS = 512  # ranked between two reports of progress
+_Ranking = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
 
 
 class Recommender:
@@ -97,6 +99,7 @@ class Recommender:
         scenario: str | None = None,
         by: str | None = None,
         keep_seen: bool = False,
+        progress: Progress = silent,
     ) -> pl.DataFrame:
         """Rank the whole catalogue for users.
 
@@ -108,6 +111,7 @@ class Recommender:
             by: Task to rank by; the retrieval task when left out, else the first one.
             keep_seen: Whether items that a user had interactions with may come back; they do anyway
                 for a retrieval task with ``repeats``.
+            progress: Called with the users done and the users in all.
 
         Returns:
             Columns user, rank (from 1), item, score (what was ranked by, before the link function, so
@@ -129,7 +133,8 @@ class Recommender:
             )
         data, of_frame, frame = self._with_users(users, user_key)
         parts = []
-        for chosen, rank, items, scores in self._ranked(
+        progress("recommend", 0, len(users))
+        for done, (chosen, rank, items, scores) in self._ranked(
             data, of_frame, k, by, scenario, None if keep_seen else self.bundle
         ):
             part = pl.DataFrame(
@@ -146,6 +151,7 @@ class Recommender:
             rows: dict[Entity, NDArray[np.int32]] = {"user": of_frame[chosen], "item": items.astype(np.int32)}
             values = self._predicted(data, rows, asked)
             parts.append(part.hstack(self._columns(values, part)))
+            progress("recommend", done, len(users))
         return pl.concat(parts)
 
     def scores(
@@ -307,11 +313,11 @@ class Recommender:
         by: str,
         scenario: str | None,
         without_seen: Bundle | None,
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
-        """For some users at a time: place of the user, rank, item and score of each choice."""
+    ) -> Iterator[tuple[int, _Ranking]]:
+        """For some users at a time: the users done, and place of the user, rank, item and score of each choice."""
         items = len(self.bundle.data.items)
         ahead = self.items_ahead(scenario)
-        step = max(1, _SCORES // max(items, 1))
+        step = min(max(1, _SCORES // max(items, 1)), _USERS)
         for start in range(0, len(users), step):
             part = users[start : start + step]
             scores = self._scores(ahead, data, part, by, scenario)
@@ -323,7 +329,7 @@ class Recommender:
             found = np.take_along_axis(scores, best, 1)
             real = np.isfinite(found)
             user, rank = np.nonzero(real)
-            yield start + user, rank + 1, best[real], found[real]
+            yield start + len(part), (start + user, rank + 1, best[real], found[real])
 
     def _scores(
         self, ahead: ItemsAhead, data: Dataset, users: NDArray[np.int32], by: str, scenario: str | None

@@ -40,7 +40,7 @@ def mistake(error: ValidationError, source: str) -> SchemaError:
     if first["type"] != "value_error":
         problem = f"{problem}, but is {str(first['input'])[:80]!r}"
     where = f"{source}: {place}: " if place else f"{source}: "
-    return SchemaError(f"{where}{problem}{more}", cure or "mend the value")
+    return SchemaError(f"{where}{problem}{more}", cure or "fix the value")
 
 
 def _option_names() -> set[str]:

@@ -173,7 +173,9 @@ class Schema(Part):
             for column, expression in columns.items():
                 check_expression(expression, f"derive.{table}.{column}")
         if not any(True for _ in self.features.all()):
-            raise ValueError("features: name at least one feature")
+            raise ValueError(
+                "features: there is none. Cure: name at least one feature, such as 'item: {COLUMN: id}'"
+            )
         try:
             self._check_features()
             self._check_tasks()
@@ -221,7 +223,7 @@ class Schema(Part):
             if task.hide and task.on == "interaction":
                 raise SchemaError(
                     f"{where}.hide works for tasks on items or users only",
-                    "remove the feature, or move the task",
+                    "remove 'hide', or the feature itself",
                 )
             self._check_leak(name)
 
@@ -255,9 +257,10 @@ class Schema(Part):
             sources = {c for column in columns for c in self._source_columns(f'"{column}"', task.on)}
             if label_columns & sources:
                 shared = ", ".join(sorted(label_columns & sources))
+                hide = "" if task.on == "interaction" else f", or add 'hide: [{name}]' to tasks.{task_name}"
                 raise SchemaError(
                     f"features.{task.on}.{name} reads '{shared}', which gives away task '{task_name}'",
-                    f"remove the feature, or add 'hide: [{name}]' to a task on items or users",
+                    f"remove the feature{hide}",
                 )
 
     def _check_split(self) -> None:
@@ -361,7 +364,7 @@ class Schema(Part):
             ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise SchemaError(
-                f"{path} is not YAML: {' '.join(str(error).split())}", "mend the line it names"
+                f"{path} is not YAML: {' '.join(str(error).split())}", "fix the line it names"
             ) from None
         if not isinstance(content, dict):
             raise SchemaError(f"{path} holds no mapping", "'motet inspect DIR' writes a first schema")

@@ -67,9 +67,14 @@ class SplitSettings(Part):
     @model_validator(mode="after")
     def _adds_up(self) -> SplitSettings:
         if self.train + self.validation >= 1:
-            raise ValueError("train + validation must leave a share for the test")
+            raise ValueError("train + validation must leave a share for the test. Cure: lower one of the two")
         if (self.by == "column") != (self.column is not None):
-            raise ValueError("'column' goes with 'by: column', and only with it")
+            cure = (
+                "name the column in split.column"
+                if self.by == "column"
+                else "remove 'column', or set 'by: column'"
+            )
+            raise ValueError(f"'column' goes with 'by: column', and only with it. Cure: {cure}")
         return self
 
 
@@ -124,10 +129,17 @@ class LanguageSettings(Part):
 
     @model_validator(mode="after")
     def _endpoint_has_an_address(self) -> LanguageSettings:
-        if (self.backend == "endpoint") != (self.endpoint is not None):
-            raise ValueError("'endpoint' goes with 'backend: endpoint', and only with it")
-        if (self.generator_backend == "endpoint") != (self.generator_endpoint is not None):
-            raise ValueError("'generator_endpoint' goes with 'generator_backend: endpoint', and only with it")
+        for backend, endpoint in (("backend", "endpoint"), ("generator_backend", "generator_endpoint")):
+            if (getattr(self, backend) == "endpoint") != (getattr(self, endpoint) is not None):
+                missing = getattr(self, endpoint) is None
+                cure = (
+                    f"name its address in language.{endpoint}"
+                    if missing
+                    else f"set 'language: {{{backend}: endpoint}}'"
+                )
+                raise ValueError(
+                    f"'{endpoint}' goes with '{backend}: endpoint', and only with it. Cure: {cure}"
+                )
         return self
 
 
@@ -186,7 +198,8 @@ class TrainingSettings(Part):
         epochs: Passes over the training rows, at the most.
         patience: Validations without a better score before training stops.
         validations_per_epoch: How often the score is taken.
-        time_limit_s: Seconds after which training stops with the best weights so far; 0 for none.
+        time_limit_s: Seconds for a run of ``motet train``, reading, encoding and measuring included: training
+            stops, with the best weights so far, in time to measure the test rows; 0 for none.
         checkpoint_s: Seconds between checkpoints within an epoch.
         seed: Seed of weights, order and dropout.
     """

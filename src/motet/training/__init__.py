@@ -3,6 +3,7 @@
 from motet.training._checkpoint import (
     load_checkpoint,
     load_optimiser,
+    only_run,
     optimiser_tensors,
     save_checkpoint,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "load_optimiser",
     "measure_trained",
+    "only_run",
     "optimiser_tensors",
     "save_checkpoint",
     "single_task_control",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,52 @@ from torch import Tensor
 
 from motet.errors import TrainingError
 
-__all__ = ["load_checkpoint", "load_optimiser", "optimiser_tensors", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_optimiser", "only_run", "optimiser_tensors", "save_checkpoint"]
 
 _FORMAT = 1
+
+
+@contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """Hold the lock of a run's result while the block lasts: its checkpoint is for one run at a time.
+
+    The system releases the lock when the process ends, however it ends.
+
+    Args:
+        out: What the run writes; its directory exists.
+
+    Raises:
+        TrainingError: If another run holds the lock, or it cannot be made.
+    """
+    path = out.with_name(f".{out.name}.lock")
+    try:
+        while True:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock), path.stat()):
+                    break
+            except FileNotFoundError:  # its owner removed it in between
+                pass
+            except BlockingIOError:
+                owner = os.read(lock, 20).decode(errors="replace").strip()
+                os.close(lock)
+                raise TrainingError(
+                    f"another run{f' (process {owner})' if owner else ''} is writing {out}",
+                    "wait until it has ended, or name another directory with --out",
+                ) from None
+            os.close(lock)
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+    except OSError as error:
+        raise TrainingError(
+            f"the lock {path} cannot be made ({error.strerror})", "name another directory with --out"
+        ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
 
 
 def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -76,12 +122,12 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
             tensors = load_file(str(place / "state.safetensors"))
         except Exception as error:  # safetensors and json raise their own kinds
             raise TrainingError(
-                f"the checkpoint {place} is damaged ({error})", "remove it and train anew"
+                f"the checkpoint {place} is damaged ({error})", "remove it and train again"
             ) from None
         if state.get("format") != _FORMAT:
             raise TrainingError(
                 f"the checkpoint {place} has format {state.get('format')}, not {_FORMAT}",
-                "remove it and train anew",
+                "remove it and train again",
             )
         return tensors, state
     return None

@@ -26,6 +26,10 @@ from motet.training._step import Step, TrainingStep
 __all__ = ["Trained", "TrainingHistory", "Validation", "train_model"]
 
 
+_RESERVED = 0.25  # share of the time that is kept for validating and measuring before one was timed
+_MEASURING = 4.0  # a row of the test costs so many of the validation: intervals, slices, curves, ranking
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
     """One look at the validation rows.
@@ -89,6 +93,7 @@ def train_model(
     schema: Schema | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    deadline_s: float | None = None,
     progress: Progress | None = None,
     step: Callable[[Dataset, Schema], Step] = TrainingStep,
 ) -> Trained:
@@ -102,6 +107,9 @@ def train_model(
         schema: Another schema than the data set's own, with the same features; for controls.
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
+        deadline_s: Reading of :func:`time.monotonic` by which training, the last validation and a measuring
+            of the test rows after it should be over; ``training.time_limit_s`` counts seconds of training
+            alone when left out. One step is taken in any case.
         progress: Called with a line of text, the steps done and the steps in all.
         step: Builds what takes the steps, where more than the model is trained.
 
@@ -109,7 +117,7 @@ def train_model(
         ModelError: If the model cannot be built.
         TrainingError: If a loss is not finite, a task has no label, or a checkpoint is unusable.
     """
-    return _Run(data, schema or data.schema, checkpoint, progress, step).run(resume)
+    return _Run(data, schema or data.schema, checkpoint, progress, step, deadline_s).run(resume)
 
 
 class _Run:
@@ -120,6 +128,7 @@ class _Run:
         checkpoint: Path | None,
         progress: Progress | None,
         step: Callable[[Dataset, Schema], Step],
+        deadline_s: float | None,
     ) -> None:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
         self.progress = progress or silent
@@ -136,6 +145,8 @@ class _Run:
         self.loss_sums = np.zeros(len(schema.tasks))
         self.loss_steps = 0
         self.since_checkpoint_s = time.monotonic()
+        self.deadline_s, self.began_s = deadline_s, time.monotonic()
+        self.validating_s: float | None = None
 
     def run(self, resume: bool) -> Trained:
         if resume:
@@ -165,7 +176,7 @@ class _Run:
                 self.history.elapsed_s += time.perf_counter() - began
                 self.history.rows += len(batch)
                 self.step += 1
-                out_of_time = 0 < settings.time_limit_s <= self.history.elapsed_s
+                out_of_time = self._out_of_time()
                 if (self.step - 1) % self.steps_per_epoch + 1 in looks or out_of_time:
                     done = self._validate() or out_of_time
                     if out_of_time:
@@ -178,8 +189,19 @@ class _Run:
                 if done:
                     break
 
+    def _out_of_time(self) -> bool:
+        limit_s = self.settings.time_limit_s
+        if self.deadline_s is None:
+            return 0 < limit_s <= self.history.elapsed_s
+        left_s = self.deadline_s - time.monotonic()
+        if self.validating_s is None:  # nothing is known of the time that measuring takes
+            return left_s <= _RESERVED * (self.deadline_s - self.began_s)
+        test = len(self.data.rows("test")) / max(1, len(self.data.rows("validation")))
+        return left_s <= self.validating_s * (1 + _MEASURING * max(1.0, test))
+
     def _validate(self) -> bool:
-        """Look at the validation rows; True if patience is over."""
+        """Measure the validation rows; True if patience is over."""
+        began_s = time.monotonic()
         try:
             found = headlines(self.data, self.predictor, "validation")
         except DataError as error:
@@ -189,6 +211,7 @@ class _Run:
                 f"the predictions after step {self.step} are not finite",
                 "lower training.learning_rate, or set training.clip_norm",
             ) from None
+        self.validating_s = max(self.validating_s or 0.0, time.monotonic() - began_s)
         score = score_of(self.schema, {name: found.get(name) for name in self.schema.tasks})
         mean_loss = self.loss_sums / max(1, self.loss_steps)
         self.loss_sums, self.loss_steps = np.zeros(len(self.schema.tasks)), 0
@@ -253,13 +276,13 @@ class _Run:
         if state["schema"] != self.schema.to_yaml():
             raise TrainingError(
                 f"the checkpoint {self.checkpoint} was written with another schema",
-                "resume with the schema and the options of the first run, or train anew",
+                "resume with the schema and the options of the first run, or train again",
             )
         if state["data"] != self._data_shape():
             raise TrainingError(
                 f"the checkpoint {self.checkpoint} was written with other data "
                 f"({state['data']}, now {self._data_shape()})",
-                "resume on the files of the first run, or train anew",
+                "resume on the files of the first run, or train again",
             )
         self.stepper.load(tensors, state["step"])
         self.best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from motet.data import Dataset
 from motet.errors import TrainingError
 from motet.schema import Progress, silent
+from motet.training import only_run
 from motet.tuning._instruct import instruct
 from motet.tuning._joint import tune_jointly
 from motet.tuning._likes import co_liked, item_texts, liked_in_training, liking_task, split_items, text_auc
@@ -175,12 +176,16 @@ def tune(
         progress: Called with what is going on.
 
     Raises:
-        MotetError: See :func:`align`, :func:`tune_jointly` and :func:`instruct`.
+        MotetError: If another run is writing there; see :func:`align`, :func:`tune_jointly` and :func:`instruct`.
     """
-    if isinstance(settings, AlignSettings):
-        return align(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
-    if isinstance(settings, JointSettings):
-        result = tune_jointly(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
-        return result.tuned
-    assert isinstance(settings, InstructSettings)  # noqa: S101 (there is no fourth)
-    return instruct(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    out = Path(out)
+    check_output(out, overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with only_run(out):
+        if isinstance(settings, AlignSettings):
+            return align(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+        if isinstance(settings, JointSettings):
+            result = tune_jointly(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+            return result.tuned
+        assert isinstance(settings, InstructSettings)  # noqa: S101 (there is no fourth)
+        return instruct(data, out, settings, resume=resume, overwrite=overwrite, progress=progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from motet.assets import Progress, cache_root, workshop
 from motet.errors import LanguageError, MissingExtraError
 from motet.language.encode._model_folder import ModelFolder, find_model, longest_text, read_model
 from motet.language.safety._as_data import characters_for, clean_text
+from motet.threads import chosen_threads
 
 __all__ = [
     "CTranslate2Encoder",
@@ -287,7 +287,7 @@ class CTranslate2Encoder:
         self._limit = longest_text(self._folder.config, max_tokens)
         self._batch_size = batch_size
         self._token_budget = token_budget
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or chosen_threads()
         self._prepared = prepared or cache_root() / "ctranslate2"
         self._least_cosine = least_cosine
         self._lock = Lock()

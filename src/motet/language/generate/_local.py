@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -40,6 +39,7 @@ from motet.language.generate._generator import (
 )
 from motet.language.generate._gguf import DEFAULT_GENERATOR, GeneratorFolder, open_generator_folder
 from motet.language.generate._llama import is_llama
+from motet.threads import chosen_threads
 
 __all__ = ["Chat", "LocalGenerator"]
 
@@ -368,8 +368,7 @@ def _until_s(settings: GenerationSettings) -> float | None:
 
 
 def _cores() -> int:
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else min(len(os.sched_getaffinity(0)), 8)
+    return min(chosen_threads(), 8)  # memory, not arithmetic, is the bound beyond
 
 
 def _random(seed: int, tokens: Sequence[int]) -> np.random.Generator:
