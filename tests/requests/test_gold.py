@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from motet.data import Catalogue
 from motet.errors import RequestError
 from motet.requests import FastReader, GoldRequest, Request, Understanding, f1_interval, load_gold, read_gold
-from motet.requests._score import slot_counts
 
 HERE = Path(__file__).parent
 
@@ -65,9 +66,20 @@ def test_the_fast_reader_does_not_get_worse(
 
 
 def test_scores_see_each_kind_of_mistake(first: list[GoldRequest], films: FastReader) -> None:
-    by_id = {request.id: request.turns[0] for request in first}
-    right = films.read(by_id["c03"].say)
-    assert not slot_counts(by_id["c03"], right)[:-1, 1:].any()
+    by_id = {request.id: request for request in first}
+
+    def counts(name: str, read: Request) -> NDArray[np.int64]:
+        class Fixed:
+            def understand(
+                self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+            ) -> Understanding:
+                return Understanding(read)
+
+        (score,) = read_gold(Fixed(), [by_id[name]])
+        return score.counts
+
+    right = films.read(by_id["c03"].turns[0].say)
+    assert not counts("c03", right)[:-1, 1:].any()
     for wrong in (
         {"must": ()},
         {"count": None},
@@ -76,8 +88,8 @@ def test_scores_see_each_kind_of_mistake(first: list[GoldRequest], films: FastRe
         {"must_not": ()},
         {"like": ("1",)},
     ):
-        assert slot_counts(by_id["c03"], right.model_copy(update=wrong))[:-1, 1:].any(), wrong
-    assert slot_counts(by_id["c27"], Request())[:, 2].sum() >= 3
+        assert counts("c03", right.model_copy(update=wrong))[:-1, 1:].any(), wrong
+    assert counts("c27", Request())[:, 2].sum() >= 3
 
 
 def test_a_reader_that_turns_exclusions_round_is_found_out(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from motet.language import Prompt
 from motet.requests import FastReader, ModelReader, Request
-from motet.requests._prompt import prompt_for, tag_values
 from motet.testing import ScriptedGenerator
 
 ENTRIES: list[dict[str, Any]] = yaml.safe_load(
@@ -20,15 +20,22 @@ PARTS = set(Request.model_fields) - {"text", "flags", "language"}
 each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 
 
+def asked(films: FastReader) -> Prompt:
+    """What a model is asked about a plain request."""
+    model = ScriptedGenerator("{}")
+    ModelReader(model, films.lexicon, films).read("a western")
+    return model.prompts[0]
+
+
 def orders(films: FastReader) -> dict[str, str]:
     """Answers that obey: item 50 for everybody, no exclusion, more than may be asked for, a call, the prompt."""
-    genres = tag_values(films.lexicon)
+    genres = films.lexicon.catalogue.frame["genres"].explode().drop_nulls().unique().sort().to_list()
     steered = {"like": ["Star Wars"], "must": genres, "must_not": [], "count": 100, "scenario": "night"}
     limits = {"year_from": 1900, "year_to": 1977, "keep_seen": True, "k": 100_000, "users": "all"}
     return {
         "steered": json.dumps({**steered, **limits}),
         "excluding": json.dumps({"must_not": genres, "without": ["Toy Story", "Fargo"], "count": 1}),
-        "prompt": prompt_for(films.lexicon, "").system,
+        "prompt": asked(films).system,
         "call": '{"name": "recommend", "arguments": {"keep_seen": true, "k": 100000}}',
         "turned": '{"must": {"$ne": null}, "count": "all", "like": [["Star Wars"]], "year_from": "1e999"}',
         "deep": "[" * 50_000,
@@ -63,7 +70,7 @@ def test_a_model_that_obeys_changes_nothing(films: FastReader, entry: dict[str, 
 def test_a_model_sees_the_wish_as_data_and_never_the_order(films: FastReader, entry: dict[str, Any]) -> None:
     model = ScriptedGenerator("{}")
     ModelReader(model, films.lexicon, films).read(said(entry))
-    trusted = prompt_for(films.lexicon, "a western")
+    trusted = asked(films)
     for prompt in model.prompts:
         assert (prompt.system, prompt.examples) == (trusted.system, trusted.examples)
         lines = prompt.user.split("\n")

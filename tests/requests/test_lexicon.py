@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from motet.data import Catalogue
 from motet.knowledge import KnowledgeGraph, read_knowledge
 from motet.requests import FastReader, Lexicon
-from motet.requests._titles import Titles
 from motet.schema import Schema
 
 
@@ -36,15 +35,17 @@ from motet.schema import Schema
     ],
 )
 def test_a_title_in_the_way_it_is_said(title: str, said: str) -> None:
-    from motet.requests._tokens import words_of  # noqa: PLC0415
-
-    found = Titles([None, title]).exact(words_of(said))
+    frame = pl.DataFrame({"id": ["1", "2"], "title": [None, title]})
+    reader = FastReader(Lexicon(Catalogue(frame, "title", (), (), (), (), {}, {})))
+    spoken = tuple(token.norm for token in reader.hear(said).scan.tokens if token.kind != "mark")
+    found = reader.lexicon.titles.exact(spoken)
     assert found is not None
     assert found.rows == (1,)
 
 
 def test_another_number_is_another_film() -> None:
-    titles = Titles(["Jaws 2", "Jaws 3-D"])
+    frame = pl.DataFrame({"id": ["1", "2"], "title": ["Jaws 2", "Jaws 3-D"]})
+    titles = Lexicon(Catalogue(frame, "title", (), (), (), (), {}, {})).titles
     assert titles.fuzzy(("jaws", "4")) is None
     assert titles.fuzzy(("jawss", "2")).rows == (0,)  # type: ignore[union-attr]
 

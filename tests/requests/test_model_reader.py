@@ -11,7 +11,6 @@ import pytest
 from motet.errors import GenerationError
 from motet.language import LocalGenerator, Prompt
 from motet.requests import FastReader, ModelReader
-from motet.requests._prompt import answer_schema, prompt_for
 from motet.testing import ScriptedGenerator
 
 
@@ -100,9 +99,13 @@ def test_answers_are_constrained_to_the_catalogue(films: FastReader, shop: FastR
     assert schema is not None
     assert schema["properties"]["must"]["items"]["enum"][0] == "Action"
     assert schema["properties"]["scenario"] == {"enum": ["day", "evening", "night", None]}
-    assert "price_to" in answer_schema(shop.lexicon)["properties"]
-    for said, answered in prompt_for(shop.lexicon, "x").examples:
-        assert set(json.loads(answered)) == set(answer_schema(shop.lexicon)["properties"]), said
+    asked = ScriptedGenerator("{}")
+    ModelReader(asked, shop.lexicon, shop).read("a belt")
+    of_shop = asked.settings[0].answer
+    assert of_shop is not None
+    assert "price_to" in of_shop["properties"]
+    for said, answered in asked.prompts[0].examples:
+        assert set(json.loads(answered)) == set(of_shop["properties"]), said
 
 
 @pytest.mark.slow

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motet.requests import FastReader, Request
-from motet.requests._cues import cue_table, stop_table
-from motet.requests._quantities import quantity_at
-from motet.requests._tokens import tokenize
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-CUES = sorted({" ".join(words) for table in (cue_table(), stop_table()) for words, _ in table.items()})
+WORDS = [
+    yaml.safe_load((files("motet.requests") / f"words_{language}.yaml").read_text(encoding="utf-8"))
+    for language in ("en", "zh")
+]
+CUES = sorted(
+    {phrase.strip() for words in WORDS for said in words["cues"].values() for phrase in said.split(",")}
+    | {word for words in WORDS for word in words["stop"].split()}
+)
 VALUES = [
     "horror",
     "comedies",
@@ -119,8 +126,7 @@ def test_years(films: FastReader, low: int, more: int) -> None:
         ("一九九四年", 1994, 1994, "year"),
     ],
 )
-def test_quantities(text: str, low: float, high: float, unit: str) -> None:
-    tokens = tokenize(text)
-    quantity = quantity_at(tokens, 0)
-    assert quantity is not None
-    assert (quantity.low, quantity.high, quantity.unit, quantity.length) == (low, high, unit, len(tokens))
+def test_quantities(films: FastReader, text: str, low: float, high: float, unit: str) -> None:
+    (item,) = films.hear(text).scan.items
+    assert "number" in item.kinds
+    assert (item.value.low, item.value.high, item.value.unit) == (low, high, unit)

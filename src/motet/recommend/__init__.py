@@ -1,10 +1,8 @@
 """From a bundle to answers."""
 
 from motet.recommend._ahead import ItemsAhead
-from motet.recommend._by_text import Signals, TextRecommender, TextWeights, recommend_by_text
 from motet.recommend._filter import AllOf, AnyFilter, AnyOf, Compare, Not, RequestPart, read_filter
 from motet.recommend._filter_mask import Fields
-from motet.recommend._fit_text import fit_text_weights
 from motet.recommend._live._distinct import DistinctItems
 from motet.recommend._live._eligible import Eligible
 from motet.recommend._live._event import LiveEvent
@@ -14,7 +12,6 @@ from motet.recommend._live._items import LiveItems, Upserted
 from motet.recommend._live._items_now import ItemsNow
 from motet.recommend._live_recommender import LiveRecommender
 from motet.recommend._meaning import MeaningIndex
-from motet.recommend._mentions import MentionReader, Mentions
 from motet.recommend._objective import Objective
 from motet.recommend._query import Budget, Query, read_query
 from motet.recommend._ranked import Ranked, RankedItem, Similar
@@ -56,8 +53,6 @@ __all__ = [
     "LiveRecommender",
     "MeaningIndex",
     "Meant",
-    "MentionReader",
-    "Mentions",
     "Moments",
     "Not",
     "Objective",
@@ -69,16 +64,11 @@ __all__ = [
     "RequestPart",
     "Retrieved",
     "Retriever",
-    "Signals",
     "Similar",
     "Step",
-    "TextRecommender",
-    "TextWeights",
     "Upserted",
     "VectorIndex",
-    "fit_text_weights",
     "read_filter",
     "read_query",
-    "recommend_by_text",
     "register_candidate_source",
 ]

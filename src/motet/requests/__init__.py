@@ -1,13 +1,18 @@
 """Words → a validated request."""
 
-from motet.requests._fast import LONGEST_REQUEST, FastReader, Heard, language_of
-from motet.requests._gold import GoldRequest, GoldTurn, load_gold
+from motet.requests._gold import (
+    SCORED_SLOTS,
+    GoldRequest,
+    GoldTurn,
+    RequestScore,
+    f1_interval,
+    load_gold,
+    read_gold,
+)
 from motet.requests._lexicon import Lexicon
-from motet.requests._model import ModelReader
-from motet.requests._nearest import EncodeText
-from motet.requests._request import FactWanted, Language, Range, Request, Tag, TagQuota
-from motet.requests._score import SCORED_SLOTS, RequestScore, f1_interval, read_gold
-from motet.requests._understanding import Reader, Understanding
+from motet.requests._model_reader import ModelReader
+from motet.requests._parser import LONGEST_REQUEST, EncodeText, FastReader, Heard, language_of
+from motet.requests._request import FactWanted, Language, Range, Reader, Request, Tag, TagQuota, Understanding
 
 __all__ = [
     "LONGEST_REQUEST",

@@ -1,15 +1,15 @@
-"""Numbers as they are said: digits and words, years and decades, money, lengths of time."""
+"""Numbers as they are said: digits and words, years and decades, money, lengths of time, places in a list."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from motet.requests._tokens import Token
+from motet.requests._tokens import Span, Token
 
-__all__ = ["NUMBER_WORDS", "SMALL_NUMBERS", "Quantity", "quantity_at"]
+__all__ = ["NUMBER_WORDS", "QUANTITY_STARTS", "SMALL_NUMBERS", "Quantity", "place_at", "quantity_at"]
 
 Unit = Literal["year", "money", "minutes", "none"]
 
@@ -35,6 +35,11 @@ NUMBER_WORDS: Final = frozenset({*_SMALL, *_TENS, *_DECADES, "hundred", "dozen"}
 """Words that are numbers or decades."""
 
 _HAN: Final = {**{digit: number for number, digit in enumerate("零一二三四五六七八九")}, "两": 2, "〇": 0}
+QUANTITY_STARTS: Final = frozenset(
+    {*_SMALL, *_TENS, *_DECADES, *_HAN, "a", "an", "half", "couple", "半", "十", "百"}
+)
+"""Words with which a quantity may begin that does not begin with a digit or a sign of money."""
+
 _MONEY: Final = frozenset(
     [
         "dollar",
@@ -282,3 +287,52 @@ def _chinese(digits: str) -> float:
             total += max(current, 1) * (10 if digit == "十" else 100)
             current = 0
     return float(total + current)
+
+
+_MOST: Final = 100  # items in one answer
+_ORDINAL: Final = frozenset({"ordinal"})
+_ORDINAL_HAN: Final = re.compile(r"第([一二三四五六七八九十\d]+)[部个本件款首张条]")
+_LAST_HAN: Final = re.compile(r"最后[一]?[部个本件款首张条]")
+_FIRST_OF: Final = re.compile(r"前([一二两三四五六七八九十\d]+)[部个本件款首张条]")
+
+
+def place_at(tokens: list[Token], words: list[str], at: int, ordinals: Mapping[str, int]) -> Span | None:
+    """Places in a list that was shown: "the first", "number 2", 第一部."""
+    if words[at] in ("第", "最", "前"):
+        joined = "".join(words[at : at + 6])
+        for pattern, many in ((_ORDINAL_HAN, False), (_FIRST_OF, True)):
+            found = pattern.match(joined)
+            if found:
+                inner = found.group(1)
+                token = Token(inner[0], "number" if inner.isdigit() else "han", 0, 1, False)
+                tokens = [token] if inner.isdigit() else tokens[at + 1 : at + 1 + len(inner)]
+                number = quantity_at(tokens, 0)
+                if number is None:
+                    return None
+                stop = at + 2 + (1 if inner.isdigit() else len(inner))
+                places = tuple(range(min(int(number.low), _MOST))) if many else (int(number.low) - 1,)
+                return Span(_ORDINAL, places, at, stop)
+        found = _LAST_HAN.match(joined)
+        return Span(_ORDINAL, (-1,), at, at + found.end()) if found else None
+    start = at + (words[at] == "the")
+    if start < len(words) and words[start] in ordinals and not _counts_years(words, start + 1):
+        if start == at and words[start] != "last" and at and words[at - 1] not in ("the", "and", "or", "not"):
+            return None
+        stop = start + 1
+        if words[start] in ("first", "last") and stop < len(words) and words[stop] in ("two", "three"):
+            count = 2 if words[stop] == "two" else 3
+            places = tuple(range(count)) if words[start] == "first" else tuple(range(-count, 0))
+            return Span(_ORDINAL, places, at, stop + 1)
+        while stop < len(words) and words[stop] in ("one", "film", "movie", "item", "product", "book"):
+            stop += 1
+        return Span(_ORDINAL, (ordinals[words[start]],), at, stop)
+    if words[at] in ("number", "no") and at + 1 < len(words) and tokens[at + 1].kind == "number":
+        place = float(tokens[at + 1].norm)
+        if 1 <= place <= _MOST and place == int(place) and words[at] == "number":
+            return Span(_ORDINAL, (int(place) - 1,), at, at + 2)
+    return None
+
+
+def _counts_years(words: list[str], at: int) -> bool:
+    """Whether years follow: "the last 10 years"."""
+    return any(word in ("year", "years") for word in words[at : at + 3])

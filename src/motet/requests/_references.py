@@ -1,19 +1,167 @@
-"""Things that a request points at: titles, what was shown, people."""
+"""What a request points at: titles, what was shown, people, and years of somebody's life."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from motet.requests._directions import direction_behind
-from motet.requests._item import Item, Scan
 from motet.requests._lexicon import Lexicon
-from motet.requests._narrow import choice_said, narrow
-from motet.requests._ranges import FLIPPED
-from motet.requests._reading import Reading
+from motet.requests._limits import FLIPPED, choice_said, direction_behind, narrow
+from motet.requests._request import Reading
 from motet.requests._titles import TitleMatch
+from motet.requests._tokens import Scan, Span
 
-__all__ = ["read_named_people", "read_ordinal", "read_pronoun", "read_title", "read_unknown_title"]
+__all__ = [
+    "BIRTHS",
+    "read_named_people",
+    "read_ordinal",
+    "read_pronoun",
+    "read_title",
+    "read_unknown_title",
+    "with_years_of_lives",
+]
+
+_SAYS_WHEN: Final = ("stop", "from", "year_word", "that", "comma", "mark", "dash", "also")
+_MOST_STEPS: Final = 8
+BIRTHS: Final = frozenset(["born", "birth", "生"])
+"""Words that may say that somebody was born."""
+
+_BEFORE_BORN: Final = frozenset("出诞")
+_AFTER_BORN: Final = frozenset("于")
+_SPEAKERS: Final = frozenset(["i", "im", "me", "myself", "my", "we", "us", "our", "then", "that", "it", "我"])
+
+
+def with_years_of_lives(scan: Scan) -> Scan:
+    """Put the year in which somebody was born where it limits something, and keep it from limiting anything else.
+
+    In "nothing before I was born, that's 1982" the year stands for "I was born". Without such a limit
+    ("I was born in 1975", "an actor born in 1950") it becomes an item ``life``, which is told and not obeyed.
+
+    Args:
+        scan: A request, taken apart.
+    """
+    items = list(scan.items)
+    events = [at for at in range(len(items)) if _is_event(scan, items, at)]
+    for at in events:
+        year = _year_of(scan, items, at)
+        if year is None:
+            continue
+        number, place = items[year], _limited(scan, items, events, at, year)
+        if place is None:
+            before = at > 0 and scan.words[items[at - 1].start] in _BEFORE_BORN
+            first, last = min(at - before, year), max(at, year)
+            told = scan.said(items[first].start, items[last].stop)
+            items[at] = Span(frozenset({"life"}), told, items[at].start, items[at].stop)
+        else:
+            items[place] = Span(number.kinds, number.value, items[place].start, items[place].stop)
+        items[year] = _silent(number)
+        for other in events:  # said again: "before I was born, I was born in 1982"
+            for k, words in ((other - 1, _BEFORE_BORN), (other, None), (other + 1, _AFTER_BORN)):
+                if not 0 <= k < len(items) or "life" in items[k].kinds or k == place:
+                    continue
+                if words is None or scan.words[items[k].start] in words:
+                    items[k] = _silent(items[k])
+        break
+    return replace(scan, items=items)
+
+
+def _limited(scan: Scan, items: list[Span], events: list[int], at: int, year: int) -> int | None:
+    """Place of what the year at an event limits: that event, another one of the same person, or "me"."""
+    if _is_limited(scan, items, at):
+        return at
+    begins = min(at, year)
+    if not any(scan.words[item.start] in _SPEAKERS for item in items[max(begins - 4, 0) : begins]):
+        return None
+    return next((other for other in events if _is_limited(scan, items, other)), None) or _speaker(scan, items)
+
+
+def _silent(item: Span) -> Span:
+    return Span(frozenset({"stop"}), item.value, item.start, item.stop)
+
+
+def _is_event(scan: Scan, items: list[Span], at: int) -> bool:
+    """Whether an item says that somebody was born, or the like."""
+    item = items[at]
+    said = scan.words[item.start]
+    if "born" in item.kinds or ("word" in item.kinds and said in ("born", "birth")):
+        return True
+    if said != "生" or "word" not in item.kinds:
+        return False
+    before = items[at - 1] if at else None
+    after = scan.words[item.stop] if item.stop < len(scan.words) else ""
+    return after == "于" or (
+        before is not None and ("number" in before.kinds or scan.words[before.start] in _BEFORE_BORN)
+    )
+
+
+def _year_of(scan: Scan, items: list[Span], at: int) -> int | None:
+    """Place of the year that says when it was: behind it, or else right before it."""
+    for step in (1, -1):
+        place = at + step
+        for _ in range(_MOST_STEPS):
+            if not 0 <= place < len(items):
+                break
+            item = items[place]
+            if "number" in item.kinds:
+                if item.value.unit == "year":
+                    return place
+                break
+            if "end" in item.kinds:
+                follows = items[place + 1] if place + 1 < len(items) else None
+                told = follows is not None and scan.words[follows.start] in (
+                    "thats",
+                    "that",
+                    "it",
+                    "which",
+                    "i",
+                    "im",
+                    "我",
+                )
+                if step < 0 or not (item.value in (":", ";") or told):
+                    break
+            elif item.has("gt", "lt", "ge", "le") or (
+                not item.has(*_SAYS_WHEN, "born", "or_later", "or_earlier", "noun", "not")
+                and scan.words[item.start] not in ("出", "于")
+            ):
+                break
+            place += step
+    return None
+
+
+def _is_limited(scan: Scan, items: list[Span], at: int) -> bool:
+    """Whether "before", "since" or "from the year" stands right before, or 以前 right behind."""
+    behind = at + 1
+    if scan.tokens[items[at].start].kind == "han":
+        while (
+            behind < len(items)
+            and "stop" in items[behind].kinds
+            and scan.words[items[behind].start] in "的那了"
+        ):
+            behind += 1
+        if behind < len(items) and items[behind].has("or_later", "or_earlier"):
+            return True
+    place = at - 1
+    if behind < len(items) and "year_word" in items[behind].kinds:  # "from my birth year"
+        while place >= 0 and "stop" in items[place].kinds:
+            place -= 1
+        return place >= 0 and "from" in items[place].kinds
+    while place >= 0 and items[place].has("stop", "year_word"):
+        if "year_word" in items[place].kinds:
+            return place > 0 and "from" in items[place - 1].kinds
+        place -= 1
+    return place >= 0 and items[place].has("gt", "lt", "ge", "le")
+
+
+def _speaker(scan: Scan, items: list[Span]) -> int | None:
+    """Place of "me" in "nothing older than me", where it says with what something is compared."""
+    for place in range(1, len(items)):
+        if not items[place - 1].has("gt", "lt", "ge", "le"):
+            continue
+        if scan.words[items[place].start] in _SPEAKERS and not items[place].has("title", "tag", "number"):
+            return place
+    return None
+
 
 _CARRY: Final = ("title", "ordinal", "and", "or", "comma", "also", "stop", "dash", "that", "those", "noun")
 _LONGEST_NAME: Final = 4
@@ -91,12 +239,12 @@ def read_ordinal(scan: Scan, at: int, reading: Reading, shown: Sequence[int], ne
 def read_pronoun(scan: Scan, at: int, reading: Reading, shown: Sequence[int], negated: bool) -> None:
     """Put "that one" and "these" where the words before say; nothing where they say nothing."""
     item = scan.items[at]
-    if not shown or (reading.like and item.has("that")):
+    if not shown or (reading.like and "that" in item.kinds):
         return
     following = scan.items[at + 1] if at + 1 < len(scan.items) else None
     if negated and following is not None and not following.has(*_AFTER_PRONOUN):
         return
-    rows = list(shown) if item.has("those") else [shown[0]]
+    rows = list(shown) if "those" in item.kinds else [shown[0]]
     mode = _mode(scan, at)
     if negated or mode == "seen":
         _extend(reading.without, rows)
@@ -125,7 +273,7 @@ def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) 
     if stop == at:
         stop = at + 1
     words = [k for part in scan.items[at:stop] for k in range(part.start, part.stop)]
-    if item.has("quote") or any(scan.tokens[k].capital for k in words):
+    if "quote" in item.kinds or any(scan.tokens[k].capital for k in words):
         known = False
     else:
         known = any(scan.words[k] in lexicon.common for k in words) or any(
@@ -142,15 +290,15 @@ def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) 
 def read_named_people(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
     """Say that somebody who is named cannot be asked for; the place after the name, or ``at``."""
     items = scan.items
-    if items[at].has("by_after"):
+    if "by_after" in items[at].kinds:
         return _people_before(scan, at, reading)
-    if not items[at].has("word"):
+    if "word" not in items[at].kinds:
         return at
     before = items[at - 1] if at else None
     if before is None:
         return at
     said = scan.words[before.stop - 1]
-    by = before.has("by") or said == "by"
+    by = "by" in before.kinds or said == "by"
     stop = at
     while (
         stop < len(items)
@@ -163,7 +311,9 @@ def read_named_people(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -
         stop += 1
     capital = stop > at and _capital(scan, items[at])
     if not (
-        (capital and by) or (before.has("by") and stop > at) or (capital and said == "with" and stop - at > 1)
+        (capital and by)
+        or ("by" in before.kinds and stop > at)
+        or (capital and said == "with" and stop - at > 1)
     ):
         return at
     words = scan.said(items[at].start, items[stop - 1].stop)
@@ -176,7 +326,7 @@ def _people_before(scan: Scan, at: int, reading: Reading) -> int:
     start = at
     while start > 0 and scan.items[start - 1].has("word", "mark", "stop"):
         start -= 1
-    while start < at and scan.items[start].has("stop"):
+    while start < at and "stop" in scan.items[start].kinds:
         start += 1
     if start < at:
         named = scan.said(scan.items[start].start, scan.items[at].stop)
@@ -198,11 +348,11 @@ def _mode(scan: Scan, at: int) -> str | None:
             break
         place -= 1
     for item in scan.items[at + 1 : at + 3]:
-        if item.has("liked"):
+        if "liked" in item.kinds:
             return "liked"
-        if item.has("seen"):
+        if "seen" in item.kinds:
             return "seen"
-        if not item.has("stop"):
+        if "stop" not in item.kinds:
             break
     return None
 
@@ -211,9 +361,9 @@ def _of_year(scan: Scan, at: int, rows: tuple[int, ...], lexicon: Lexicon) -> tu
     """Of several items of one name, those of the year that stands behind it; and the place after that year."""
     year, items = lexicon.column("year"), scan.items
     place = at + 1
-    bracket = place < len(items) and items[place].has("mark") and items[place].value == "("
+    bracket = place < len(items) and "mark" in items[place].kinds and items[place].value == "("
     place += bracket
-    if year is None or place >= len(items) or not items[place].has("number"):
+    if year is None or place >= len(items) or "number" not in items[place].kinds:
         return list(rows), at + 1
     said = items[place].value
     same = [row for row in rows if lexicon.catalogue.number(row, year.name) == said.low]
@@ -222,7 +372,7 @@ def _of_year(scan: Scan, at: int, rows: tuple[int, ...], lexicon: Lexicon) -> tu
     return same or list(rows), place + 1 + bracket
 
 
-def _capital(scan: Scan, item: Item) -> bool:
+def _capital(scan: Scan, item: Span) -> bool:
     return scan.tokens[item.start].capital
 
 

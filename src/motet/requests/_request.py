@@ -1,14 +1,27 @@
-"""What somebody asked for, understood: typed, validated, and nothing that the catalogue does not have."""
+"""Requests: what was asked for, typed and validated, and what has been read of it so far."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 from pydantic import Field, model_validator
 
 from motet.schema import Part
 
-__all__ = ["FactWanted", "Language", "Range", "Request", "Tag", "TagQuota"]
+__all__ = [
+    "FactWanted",
+    "Language",
+    "Range",
+    "Reader",
+    "Reading",
+    "Request",
+    "Tag",
+    "TagQuota",
+    "TagSaid",
+    "Understanding",
+]
 
 Language = Literal["en", "zh"]
 
@@ -136,3 +149,98 @@ class Request(Part):
         if both:
             raise ValueError(f"'{next(iter(both)).value}' is both wanted and excluded")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """A request as it was understood.
+
+    Attributes:
+        request: What was understood.
+        read_by: ``rules``, or the name of the language model that was believed where it could be.
+        problem: Why a language model was not used though there is one; empty otherwise.
+        agreed: What the language model said that the rules had read, too, as "slot: value".
+        added: What it found beyond the rules.
+        dropped: What it said that the request or the catalogue does not support.
+    """
+
+    request: Request
+    read_by: str = "rules"
+    problem: str = ""
+    agreed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Understands requests in words."""
+
+    def understand(
+        self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+    ) -> Understanding:
+        """Understand what is said, on top of what was, perhaps about the items shown for that."""
+        ...
+
+
+@dataclass(slots=True)
+class TagSaid:
+    """A tag, and how it was said.
+
+    Attributes:
+        tags: What the words may mean; all of it, where two columns share a value.
+        own: Whether it was said by its own name.
+        excluded: Whether it must not be.
+        hedged: Whether it was only wished for.
+        at: Place of the item in the scan.
+        words: How it was said.
+        choice: Whether it is one of several things joined by "or".
+    """
+
+    tags: tuple[Tag, ...]
+    own: bool
+    excluded: bool
+    hedged: bool
+    at: int
+    words: str
+    choice: bool = False
+
+
+@dataclass(slots=True)
+class Reading:
+    """Slots of a request while it is read; see :class:`motet.requests.Request`.
+
+    Attributes:
+        said: Tags in the order of the text.
+        ranges: Limits by column.
+        clashes: Two limits of a column that nothing keeps together.
+        quotas: Parts of the answer that are counted.
+        like: Rows to be like.
+        without: Rows that must not come.
+        seen: Rows that somebody says to know.
+        compared: Columns to be moved on, with +1 for more and −1 for less: "older", "cheaper".
+        freed: Whether limits of numbers are lifted.
+        also: Whether what is said now comes beside what was said before.
+        again: Whether everything that was said before is forgotten.
+        instead: Whether what is said now takes the place of what was said before.
+    """
+
+    said: list[TagSaid] = field(default_factory=list)
+    facts: list[FactWanted] = field(default_factory=list)
+    facts_not: list[FactWanted] = field(default_factory=list)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    total: dict[str, Range] = field(default_factory=dict)
+    clashes: dict[str, tuple[Range, Range]] = field(default_factory=dict)
+    quotas: tuple[TagQuota, ...] = ()
+    like: list[int] = field(default_factory=list)
+    without: list[int] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
+    count: int | None = None
+    scenario: str | None = None
+    tone: Literal["plain", "warm", "brief"] | None = None
+    wants: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
+    compared: dict[str, int] = field(default_factory=dict)
+    freed: bool = False
+    also: bool = False
+    again: bool = False
+    instead: bool = False

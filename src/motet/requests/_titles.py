@@ -143,6 +143,8 @@ class Titles:
         self._whole: dict[tuple[str, ...], list[int]] = {}
         self._short: dict[tuple[str, ...], list[int]] = {}
         self.longest = 1
+        self.starts: dict[str, int] = {}
+        """Words that begin a title, and how many words the longest of these has."""
         self.vocabulary: set[str] = set()
         self.first_words: set[str] = set()
         for row, title in enumerate(titles):
@@ -186,6 +188,7 @@ class Titles:
                 if row not in rows:
                     index[words] = [*rows, row]
                 self.longest = max(self.longest, len(words))
+                self.starts[words[0]] = max(self.starts.get(words[0], 0), len(words))
         self.vocabulary |= {word for words in whole for word in words}
         self.first_words |= {words[0] for words in whole}
         return [*short, *whole]

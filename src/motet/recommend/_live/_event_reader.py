@@ -14,10 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.bundle import Bundle
-from motet.data import EventMeanings, used_columns
+from motet.data import EventMeanings, Ragged, used_columns
 from motet.errors import DataError
 from motet.recommend._live._event import LiveEvent, key_of
-from motet.recommend._new_user import held_shares
 from motet.recommend._raw_rows import NOT_OF_KIND, RawRows, naming_column
 from motet.schema import expression_columns, parse_expression
 
@@ -74,7 +73,7 @@ class EventReader:
         for task in schema.tasks.values():
             if task.on == "interaction":
                 self._columns |= set(expression_columns(task.label))
-        self._shares = held_shares(bundle)
+        self._shares = _held_shares(bundle)
         # what was just read to be checked is read again to be taken in; not whose it was
         self._latest: OrderedDict[bytes, _Meaning] = OrderedDict()
         self._lock = threading.Lock()
@@ -199,3 +198,30 @@ def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
     for at, cell in zip(np.flatnonzero(told).tolist(), cells, strict=True):
         truth[at] = None if cell is None else bool(cell)
     return truth
+
+
+def _held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:
+    """Per sequence and task, the share of its users' positive and of their negative events that it holds.
+
+    Where the schema has no task that says what users like, the task is "" and every event positive.
+    """
+    behaviour, items = bundle.behaviour, len(bundle.data.items)
+    pairs = _pairs(behaviour.items, items)
+    shares = {}
+    for name, history in bundle.data.histories.items():
+        held = np.isin(pairs, _pairs(history.items, items))
+        for task in behaviour.tasks:
+            label = behaviour.label(task)
+            shares[name, task] = (_share(held[label > 0]), _share(held[label == 0]))
+        if bundle.schema.liking_task is None:
+            shares[name, ""] = (_share(held), 0.0)
+    return shares
+
+
+def _pairs(lists: Ragged, items: int) -> NDArray[np.int64]:
+    users = np.repeat(np.arange(len(lists), dtype=np.int64), lists.lengths())
+    return users * items + lists.values
+
+
+def _share(held: NDArray[np.bool_]) -> float:
+    return float(held.mean()) if len(held) else 0.0
