@@ -286,7 +286,7 @@ class Lexicon:
             catalogue.frame[catalogue.title].to_list() if catalogue.title is not None else ()
         )
         self.numbers: Mapping[str, NumberColumn] = number_columns(catalogue)
-        self._roles = {column.role: column for column in reversed(self.numbers.values())}
+        self._roles = {column.role: column for column in reversed(list(self.numbers.values()))}
         self.values = self._values()
         self.columns = self._columns()
         self.placements = self._placements()
