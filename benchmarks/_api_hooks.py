@@ -79,8 +79,8 @@ class Count(cli.EventHandler[Any]):
             for check in event.recorder.checks.get(id, ()):
                 if check.failure_info is not None:
                     failure = check.failure_info.failure
-                    told = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}"
-                    self._failures.setdefault(check.name, {}).setdefault(label, []).append(told)
+                    recorded = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}"
+                    self._failures.setdefault(check.name, {}).setdefault(label, []).append(recorded)
 
     def shutdown(self, ctx: Any) -> None:
         """Write what was counted."""
@@ -90,7 +90,10 @@ class Count(cli.EventHandler[Any]):
             "answers": {label: dict(one) for label, one in sorted(self._answers.items())},
             "elapsed_s": {label: round(s, 3) for label, s in sorted(self._times_s.items())},
             "failures": {
-                check: {label: {"count": len(told), "some": told[:_FEW_SHOWN]} for label, told in by.items()}
+                check: {
+                    label: {"count": len(recorded), "some": recorded[:_FEW_SHOWN]}
+                    for label, recorded in by.items()
+                }
                 for check, by in self._failures.items()
             },
             "errors": self._errors,

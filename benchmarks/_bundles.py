@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from motet.bundle._manifest import write_manifest
+from motet.training import write_manifest
 
 __all__ = ["variant"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from motet.assist import ItemRelations, RelationSettings, mine_relations
+from motet.assistant import ItemRelations, RelationSettings, mine_relations
 from motet.data import Behaviour, Dataset, behaviour_of
 
 __all__ = ["Lift", "complement_lift"]

@@ -56,10 +56,10 @@ class Ledger:
                 batch = self._open.pop() if self._open else self._new(traffic, source)
                 self.sent.update(one["id"] for one in batch)
 
-        def told(status: int, body: bytes) -> None:
-            self._told(batch, status, body, again=again)
+        def recorded(status: int, body: bytes) -> None:
+            self._recorded(batch, status, body, again=again)
 
-        return Ask("events", http_request("POST", "/v1/events", {"events": batch}), self.wanted, told)
+        return Ask("events", http_request("POST", "/v1/events", {"events": batch}), self.wanted, recorded)
 
     def _new(self, traffic: Traffic, source: random.Random) -> list[dict[str, Any]]:
         events = traffic.some_events(source)
@@ -67,7 +67,7 @@ class Ledger:
             events += [{**one, "context": {"note": "x" * 7_000}} for one in traffic.some_events(source)]
         return events
 
-    def _told(self, batch: list[dict[str, Any]], status: int, body: bytes, *, again: bool) -> None:
+    def _recorded(self, batch: list[dict[str, Any]], status: int, body: bytes, *, again: bool) -> None:
         with self._lock:
             if status == 200:
                 if again:

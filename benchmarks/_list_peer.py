@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from ortools.sat.python import cp_model
 
-from motet.assist import ListLimit, ListPool, ListProblem, Solution, SumLimit
+from motet.assistant import ListLimit, ListPool, ListProblem, Solution, SumLimit
 
 __all__ = ["conflict_by_cp_sat", "solve_by_cp_sat"]
 
@@ -24,7 +24,7 @@ _STATUS = {cp_model.OPTIMAL: True, cp_model.INFEASIBLE: True}
 
 
 def solve_by_cp_sat(problem: ListProblem, *, time_limit_s: float, any_list: bool = False) -> Solution:
-    """As :func:`motet.assist.solve_list_exactly`, with one worker and a fixed seed."""
+    """As :func:`motet.assistant.solve_list_exactly`, with one worker and a fixed seed."""
     if any_list:
         n = len(problem)
         none, bare = sp.csr_array((n, n)), sp.csr_array((n, 0))

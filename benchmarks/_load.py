@@ -31,7 +31,7 @@ class Ask(NamedTuple):
     kind: str
     request: bytes
     wanted: tuple[int, ...] = (200,)
-    told: Callable[[int, bytes], None] | None = None
+    recorded: Callable[[int, bytes], None] | None = None
 
 
 class Answered(NamedTuple):
@@ -190,5 +190,5 @@ class Load:
         answered.append(Answered(ask.kind, began_s, elapsed_s, status, right))
         if not right and len(self._tally.wrong) < 20:
             self._tally.wrong.append(f"{ask.kind}: {status} {body[:300]!r}")
-        if ask.told is not None:
-            ask.told(status, body)
+        if ask.recorded is not None:
+            ask.recorded(status, body)

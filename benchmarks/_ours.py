@@ -15,9 +15,9 @@ import motet
 from benchmarks._data import CATEGORIES, NUMBERS, TASKS, Candidates, ClickData
 from benchmarks._results import SpeedResult, auc_per_task
 from benchmarks._setting import SETTING
-from motet.data import Dataset, Encoder, EntityTable, Scale, Vocabulary, WordIndex
+from motet.data import Dataset, Encoder, EntityTable, IdIndex, Scale, Vocabulary
 from motet.models import build_model
-from motet.recommend import ItemsAhead, Moments
+from motet.recommend import ContextRows, PrecomputedItems
 from motet.schema import Schema
 from motet.training import ModelPredictor, TrainingStep
 
@@ -67,7 +67,7 @@ def score_call(data: ClickData, candidates: Candidates, seed: int) -> Callable[[
         tags={},
         vector_rows=np.empty((1, 0), np.int32),
     )
-    ahead = ItemsAhead(model, dataset, Moments(dataset, context, np.zeros(1, np.int16)))
+    ahead = PrecomputedItems(model, dataset, ContextRows(dataset, context, np.zeros(1, np.int16)))
     items = candidates.item_rows.astype(np.int64)
 
     def call() -> NDArray[np.float32]:
@@ -122,7 +122,7 @@ def _dataset(data: ClickData, seed: int, matmul: str = "float32") -> Dataset:
         home |= {name: {"kind": kind} for name in CATEGORIES[codes]}
         home |= {name: {"kind": "numeric", "scale": "none"} for name in NUMBERS[numbers]}
     schema = Schema.parse(content)
-    nothing = WordIndex()
+    nothing = IdIndex()
     offsets = _offsets(data)
     encoder = Encoder(
         schema,

@@ -13,10 +13,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.bundle import Bundle
+from motet.assistant.explain import Claim, Sentence
 from motet.data import Batcher, History, Ragged
-from motet.explain import Claim, Sentence
-from motet.recommend import ItemsAhead, Recommender
+from motet.recommend import PrecomputedItems, Recommender
+from motet.training import Bundle
 
 _LATEST = 500  # events of a user that a bundle keeps
 _BOTH_WAYS = {
@@ -80,7 +80,7 @@ class Truth:
             self.entity = {
                 str(item): entity for item, entity in links.select("item_id", "entity").iter_rows()
             }
-        self.ahead: ItemsAhead = Recommender(bundle).items_ahead()
+        self.ahead: PrecomputedItems = Recommender(bundle).precomputed_items()
         placed = self._vectors()
         placed = placed - placed.mean(0)
         self.placed = placed / np.linalg.norm(placed, axis=1, keepdims=True)
@@ -89,12 +89,12 @@ class Truth:
         """The item vectors of retrieval, all at once."""
         model, moment, n = self.bundle.model, self.ahead.moment, len(self.item_ids)
         assert model.retrieval is not None
-        nobody, before = (
+        unknown_user, before = (
             np.zeros(n, np.int32),
             dict.fromkeys(self.bundle.data.histories, np.zeros(n, np.int32)),
         )
         batch = Batcher(moment.data).assemble(
-            nobody, np.arange(n, dtype=np.int32), before, nobody.astype(np.int64), context=(moment.table, moment.scenario)
+            unknown_user, np.arange(n, dtype=np.int32), before, unknown_user.astype(np.int64), context=(moment.table, moment.scenario)
         )  # fmt: skip
         with torch.inference_mode():
             vectors: NDArray[np.float64] = (

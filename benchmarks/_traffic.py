@@ -175,8 +175,8 @@ class Traffic:
         return _get(kind, f"/v1/users/{quote(source.choice(self.users), safe='')}/profile")
 
     def _explain(self, source: random.Random, kind: str) -> Ask:
-        told = {"user": source.choice(self.users), "item": source.choice(self.items)}
-        return _get(kind, "/v1/explain?" + urlencode(told))
+        recorded = {"user": source.choice(self.users), "item": source.choice(self.items)}
+        return _get(kind, "/v1/explain?" + urlencode(recorded))
 
     def _ask(self, source: random.Random, kind: str) -> Ask:
         content = {"user": source.choice(self.users), "text": source.choice(_WORDS)}

@@ -152,7 +152,7 @@ def _known(address: str, headers: dict[str, str]) -> dict[str, list[str]]:
     return {"user": users, "item": items, "list_id": lists}
 
 
-def told(found: dict[str, Any]) -> Iterator[str]:
+def recorded(found: dict[str, Any]) -> Iterator[str]:
     """What was found, in lines."""
     tested = sum(1 for one in found["answers"].values() if sum(one.values()))
     phases = ", ".join(f"{name} {n:,}" for name, n in found["phases"].items())
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = run_cases(address, key, cases=said.cases, seed=said.seed, phases=said.phases, place=place)
     if said.json:
         said.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print("\n".join(told(found)))
+    print("\n".join(recorded(found)))
     return 1 if found["failures"] or found["errors"] or found["cases"] < said.cases else 0
 
 

@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assist import allowed, choose, standardised
-from motet.bundle import Bundle, load_bundle
+from motet.assistant import allowed, choose, standardised
+from motet.assistant.understand import FastReader, Lexicon, Request
 from motet.data import (
     SPLIT_CODES,
     Catalogue,
@@ -33,8 +33,9 @@ from motet.data import (
     liking,
 )
 from motet.recommend import Recommender
-from motet.requests import FastReader, Lexicon, Request
-from motet.workflow import load_data, text_encoder
+from motet.text.encode import text_encoder
+from motet.training import Bundle, load_bundle
+from motet.workflow import load_data
 
 __all__ = ["Asked", "main", "measured", "requests_of", "words_of"]
 

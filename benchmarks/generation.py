@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks._machine import MachineWatch
-from motet.language import Chat, GenerationSettings, LocalGenerator, Prompt, open_generator_folder
+from motet.text.generate import Chat, GenerationSettings, LocalGenerator, Prompt, open_generator_folder
 
 _SYSTEM: Final = "You rephrase one sentence. You add nothing and leave nothing out."
 _EXAMPLE: Final = (

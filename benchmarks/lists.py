@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks._complements import complement_lift
 from motet import workflow
-from motet.assist import (
+from motet.assistant import (
     ConflictExplainer,
     ItemRelations,
     ListAnswer,
@@ -46,10 +46,10 @@ from motet.assist import (
     solve_list_exactly,
     tag_matrix,
 )
+from motet.assistant.understand import Range, Request, Tag
 from motet.data import Catalogue
-from motet.datasets import World, fetch, generate
+from motet.datasets import SyntheticWorld, fetch, generate
 from motet.recommend import Recommender
-from motet.requests import Range, Request, Tag
 from motet.schema import Schema
 
 Drawn = tuple[Request, ListLimits]
@@ -287,7 +287,7 @@ def beside_cp_sat(
         problem = pool.problem(limits, pool.compared(pool.candidates(limits), limits))
         solutions = {}
         for name, exact in solvers.items():
-            with patch("motet.assist._list_solve.solve_list_exactly", exact):
+            with patch("motet.assistant._list_solve.solve_list_exactly", exact):
                 began = time.perf_counter()
                 solutions[name] = solve_list(problem, time_limit_s=3.0)
                 found[name]["ms"].append(1000 * (time.perf_counter() - began))
@@ -301,7 +301,7 @@ def beside_cp_sat(
             continue
         blamed = 0
         for name, exact in solvers.items():
-            with patch("motet.assist._list_conflict.solve_list_exactly", exact):
+            with patch("motet.assistant._list_solve.solve_list_exactly", exact):
                 began = time.perf_counter()
                 explained = ConflictExplainer(pool, catalogue, "en", time.monotonic() + 3).explain(limits)
                 found[name]["explain_ms"].append(1000 * (time.perf_counter() - began))
@@ -335,7 +335,7 @@ def movielens(bundle: Path | None, place: Path) -> tuple[Recommender, Schema, Pa
 
 def shop(place: Path, seed: int) -> tuple[Recommender, Schema, Path]:
     """A synthetic shop, and a model trained on it for two epochs."""
-    files = generate(World(users=2_000, items=800, interactions=150_000, seed=seed), place / "shop")
+    files = generate(SyntheticWorld(users=2_000, items=800, interactions=150_000, seed=seed), place / "shop")
     schema = Schema.load(files / "schema.yaml", ["training.epochs=2"])
     say("training on the synthetic shop")
     workflow.train(schema, files, place / "shop-bundle")

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from motet.assistant.explain import Profiler, ProfileSettings
 from motet.data import Behaviour, Dataset, Ragged, behaviour_of
 from motet.datasets import fetch
-from motet.explain import Profiler, ProfileSettings
 from motet.schema import Schema
 from motet.workflow import load_data
 

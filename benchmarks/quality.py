@@ -23,9 +23,10 @@ import numpy as np
 
 from motet.data import Dataset
 from motet.datasets import fetch
-from motet.evaluation import evaluate, run_controls
+from motet.evaluation import evaluate
+from motet.models.baselines import run_baselines
 from motet.schema import Schema
-from motet.training import ModelPredictor, single_task_control, train_model
+from motet.training import ModelPredictor, single_task_baseline, train_model
 from motet.workflow import load_data
 
 Numbers = dict[str, list[float]]
@@ -80,7 +81,7 @@ def _against_controls(
 ) -> dict[str, Any]:
     place = fetch(name)
     model, alone = {}, {}  # type: Numbers, Numbers
-    controls: dict[str, dict[str, float | None]] = {}
+    baselines: dict[str, dict[str, float | None]] = {}
     for seed in seeds:
         schema = Schema.load(place / "schema.yaml", [f"training.seed={seed}"])
         data = load_data(schema, place).data
@@ -91,16 +92,16 @@ def _against_controls(
             _add(model, label, _pick(result, *where))
         if single_task:
             say(f"{name}, seed {seed}: each task alone")
-            single, _ = single_task_control(data, predictor, result, "test", seed=seed)
+            single, _ = single_task_baseline(data, predictor, result, "test", seed=seed)
             for label, where in wanted.items():
                 _add(alone, label, _pick(single, *where))
-        if not controls:
-            controls = _controls(data, wanted)
-    return {"rows": {"motet, one model": model, "motet, each task alone": alone}, "controls": controls}
+        if not baselines:
+            baselines = _baselines(data, wanted)
+    return {"rows": {"motet, one model": model, "motet, each task alone": alone}, "controls": baselines}
 
 
-def _controls(data: Dataset, wanted: dict[str, tuple[str, str]]) -> dict[str, dict[str, float | None]]:
-    results = run_controls(data, "test", progress=lambda control, _: say(f"control {control}"))
+def _baselines(data: Dataset, wanted: dict[str, tuple[str, str]]) -> dict[str, dict[str, float | None]]:
+    results = run_baselines(data, "test", progress=lambda control, _: say(f"control {control}"))
     return {
         control: {label: _pick(result, *where) for label, where in wanted.items()}
         for control, result in results.items()

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._reasons_truth import Truth
-from motet.explain import (
+from motet.assistant.explain import (
     Attributor,
     Explainer,
     Language,
@@ -35,7 +35,7 @@ from motet.explain import (
     rephrase,
     verify,
 )
-from motet.language import LocalGenerator
+from motet.text.generate import LocalGenerator
 from motet.workflow import open_explainer
 
 _LANGUAGES: tuple[Language, ...] = ("en", "en", "en", "zh")
@@ -50,7 +50,7 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def told(explainer: Explainer, n: int, seed: int) -> Iterator[Group]:
+def recorded(explainer: Explainer, n: int, seed: int) -> Iterator[Group]:
     """Half of the reasons for the best items of a user, half for random items the user has not met."""
     rng = np.random.default_rng(seed)
     users, items = explainer.bundle.data.user_ids.to_list(), explainer.bundle.data.item_ids.to_list()
@@ -292,7 +292,7 @@ def main() -> None:
     chosen = parser.parse_args()
     explainer = open_explainer(chosen.bundle)
     against = Truth(chosen.data, explainer.bundle)
-    groups = list(told(explainer, chosen.reasons, chosen.seed))
+    groups = list(recorded(explainer, chosen.reasons, chosen.seed))
     parts: dict[str, Callable[[], list[str]]] = {
         "Truth": lambda: truth(explainer, against, groups),
         "Descriptions": lambda: descriptions(explainer, against, chosen.reasons // 2, chosen.seed),

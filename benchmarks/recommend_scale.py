@@ -23,20 +23,14 @@ import psutil
 import torch
 
 from benchmarks._machine import MachineWatch
-from motet.bundle import load_bundle, save_bundle
 from motet.data import build_dataset
 from motet.models import build_model
-from motet.recommend import (
-    Diversity,
-    LiveEvent,
-    LiveRecommender,
-    Query,
-    Recommender,
-    VectorIndex,
-    read_filter,
-)
-from motet.recommend._live._eligible import Eligible
+from motet.recommend import LiveRecommender, Query, Recommender, read_filter
+from motet.recommend.live import Eligible, LiveEvent
+from motet.recommend.rerank import Diversity
+from motet.recommend.retrieve import VectorIndex
 from motet.schema import Schema
+from motet.training import load_bundle, save_bundle
 
 __all__ = ["main"]
 
@@ -140,11 +134,13 @@ def _ranking(live: LiveRecommender, calls: int) -> dict[str, Any]:
     rows = np.arange(1000, dtype=np.int64)
     ids = [live.items.now.ids[row] for row in rows.tolist()]
     now = live.items.now
-    asker = live._scorer.asker(now, live.people.of(None, 0, {}), live.history.of("0", now), None, {})
+    user_context = live._scorer.user_context(
+        now, live.user_encoder.of(None, 0, {}), live.history.of("0", now), None, {}
+    )
     ranked_ms, bare_ms = [], []
     for user in range(calls):
         began_s = time.thread_time()
-        asker.ahead.every_task(asker.data, 0, rows)
+        user_context.ahead.every_task(user_context.data, 0, rows)
         between_s = time.thread_time()
         live.rank(Query(user=str(user % _USERS)), ids)
         ranked_ms.append((time.thread_time() - between_s) * 1e3)
@@ -165,12 +161,12 @@ def _recall(live: LiveRecommender) -> dict[str, Any]:
     everything = Eligible(np.ones(len(vectors), bool))
     found = []
     for user in range(50):
-        asker = live._scorer.asker(
-            now, live.people.of(None, user, {}), live.history.of(str(user), now), None, {}
+        user_context = live._scorer.user_context(
+            now, live.user_encoder.of(None, user, {}), live.history.of(str(user), now), None, {}
         )
-        assert asker.vector is not None
-        rows = index.search(asker.vector, 100, everything)[0]
-        exact = np.argsort(-(vectors @ asker.vector + bias))[:100]
+        assert user_context.vector is not None
+        rows = index.search(user_context.vector, 100, everything)[0]
+        exact = np.argsort(-(vectors @ user_context.vector + bias))[:100]
         found.append(len(np.intersect1d(rows, exact)) / 100)
     return {"search": index.kind, "recall_at_100": float(np.mean(found))}
 

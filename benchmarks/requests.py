@@ -17,9 +17,7 @@ import numpy as np
 import polars as pl
 
 from motet import datasets
-from motet.data import build_catalogue
-from motet.language import LocalGenerator
-from motet.requests import (
+from motet.assistant.understand import (
     SCORED_SLOTS,
     FastReader,
     GoldRequest,
@@ -33,6 +31,8 @@ from motet.requests import (
     load_gold,
     read_gold,
 )
+from motet.data import build_catalogue
+from motet.text.generate import LocalGenerator
 
 __all__ = ["main"]
 
@@ -132,7 +132,7 @@ def main() -> None:
                 scores = list(read_gold(reader, chosen[::every][: given.limit]))
                 report(f"{name}, {written} set, {part}", scores)
                 if isinstance(reader, _Noting):
-                    reader.tell()
+                    reader.ingest()
                 if given.show and (part == "tune" or written in ("second", "third")):
                     show(scores)
 
@@ -172,7 +172,7 @@ class _Noting:
         self.notes.append(self.reader.understand(text, previous, shown))
         return self.notes[-1]
 
-    def tell(self) -> None:
+    def ingest(self) -> None:
         """Print what was believed and what was not."""
         agreed = sum(len(note.agreed) for note in self.notes)
         added = [what for note in self.notes for what in note.added]

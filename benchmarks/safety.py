@@ -27,7 +27,7 @@ import polars as pl
 import yaml
 
 from motet import datasets
-from motet.language import Flag, Redaction, as_data, redactions, suspicion, without_suspicious
+from motet.text.safety import Flag, Redaction, as_data, redactions, suspicion, without_suspicious
 
 TESTS = Path(__file__).parents[1] / "tests"
 Z = 1.96

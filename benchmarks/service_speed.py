@@ -44,10 +44,10 @@ def bare_rank(bundle: Path, candidates: Sequence[str]) -> Callable[[str], object
 
     def call(user: str) -> object:
         now = live.items.now
-        person = live.people.of(user, live.history.row(user), {})
-        asker = live._scorer.asker(now, person, live.history.of(user, now), None, {})
+        person = live.user_encoder.of(user, live.history.row(user), {})
+        user_context = live._scorer.user_context(now, person, live.history.of(user, now), None, {})
         began_s = time.perf_counter()
-        asker.ahead.every_task(asker.data, 0, rows)
+        user_context.ahead.every_task(user_context.data, 0, rows)
         return time.perf_counter() - began_s
 
     # the way through the service must be the same way

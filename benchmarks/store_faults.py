@@ -27,7 +27,7 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
-from motet.store import Event, Store
+from motet.service.store import Event, Store
 
 WRITERS = 6
 ROUNDS_A_STORE = 20

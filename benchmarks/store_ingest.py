@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from motet.store import Event, Store, StoreSettings
+from motet.service.store import Event, Store, StoreSettings
 from motet.testing import PostgresServer
 
 WRITERS = (1, 8, 32)

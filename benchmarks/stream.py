@@ -26,13 +26,13 @@ def measure(rows: int, steps: int, seed: int) -> dict[str, float]:
     import numpy as np  # noqa: PLC0415 (each size measures a fresh process)
 
     from motet.data import build_dataset  # noqa: PLC0415
-    from motet.datasets import World, generate  # noqa: PLC0415
+    from motet.datasets import SyntheticWorld, generate  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
     from motet.training import TrainingStep  # noqa: PLC0415
 
     place = Path(tempfile.mkdtemp(prefix="motet-stream-"))
     try:
-        world = World.parse({"interactions": rows, "users": USERS, "items": ITEMS, "seed": seed})
+        world = SyntheticWorld.parse({"interactions": rows, "users": USERS, "items": ITEMS, "seed": seed})
         began = time.perf_counter()
         generate(world, place / "world")
         wrote_s = time.perf_counter() - began

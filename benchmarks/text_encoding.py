@@ -24,15 +24,15 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from motet.assets import fetch
-from motet.language import CTranslate2Encoder, TorchEncoder, VectorCache, encode_cached
+from motet.datasets import fetch_asset
+from motet.text.encode import CTranslate2Encoder, TorchEncoder, VectorCache, encode_cached
 
 Vectors = NDArray[np.float32]
 
 
 def reviews(limit: int) -> list[str]:
     """Texts of the clothing reviews, all or a seeded sample; a missing text is an empty one."""
-    table = pl.read_parquet(fetch("clothing-reviews") / "reviews.parquet", columns=["Review Text"])
+    table = pl.read_parquet(fetch_asset("clothing-reviews") / "reviews.parquet", columns=["Review Text"])
     texts = table["Review Text"].fill_null("").to_list()
     order = np.random.default_rng(0).permutation(len(texts))[: limit or None]
     return [texts[row] for row in order]
@@ -63,7 +63,7 @@ class Timed:
 def measure(limit: int, rounds: int, with_torch: bool) -> dict[str, float | int | str]:
     """Run everything once and return the figures."""
     texts = reviews(limit)
-    folder = fetch("all-MiniLM-L6-v2")
+    folder = fetch_asset("all-MiniLM-L6-v2")
     peer = SentenceTransformer(str(folder), device="cpu")
     tokens = int(peer.max_seq_length)
     ours = CTranslate2Encoder("all-MiniLM-L6-v2", max_tokens=tokens)

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.datasets import fetch
-from motet.evaluation import CONTROLS
+from motet.models.baselines import BASELINES
 from motet.schema import Schema
 from motet.training import ModelPredictor, train_model
-from motet.tuning import (
+from motet.training.tuning import (
     AlignSettings,
     ChatModel,
     InstructSettings,
@@ -42,7 +42,7 @@ from motet.tuning import (
     Questions,
     align,
     answer_probabilities,
-    control_answers,
+    baseline_answers,
     difference,
     instruct,
     item_texts,
@@ -95,7 +95,7 @@ def add(arms: Arms, name: str, measured: Measured) -> None:
 def add_untuned(arms: Arms, data: Dataset, seed: int) -> None:
     """Note the recommender on the encoder as it was, and the plain control."""
     add(arms, "frozen", recommender(data, seed))
-    add(arms, "like ratio", measure_predictor(data, CONTROLS["like_ratio"].fit(data), seed=seed))
+    add(arms, "like ratio", measure_predictor(data, BASELINES["like_ratio"].fit(data), seed=seed))
 
 
 def tune_align(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -> str:
@@ -140,7 +140,7 @@ def tune_instruct(options: argparse.Namespace, work: Path, seed: int, arms: Arms
         draws: dict[str, NDArray[np.float64]] = {}
         for group, asked in groups.items():
             answers = (
-                control_answers(data, asked)
+                baseline_answers(data, asked)
                 if model is None
                 else answer_probabilities(model, asked, progress)
             )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import polars as pl
 import pytest
 
-from motet.data import Account, Dataset, build_dataset
+from motet.data import CleaningReport, Dataset, build_dataset
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset
 
@@ -22,7 +22,7 @@ class Build(Protocol):
         tables: Mapping[str, pl.DataFrame | str],
         *,
         overrides: Sequence[str] = (),
-        account: Account | None = None,
+        cleaning_report: CleaningReport | None = None,
         spill: bool = False,
     ) -> Dataset: ...
 
@@ -56,7 +56,7 @@ def build(tmp_path: Path) -> Build:
         tables: Mapping[str, pl.DataFrame | str],
         *,
         overrides: Sequence[str] = (),
-        account: Account | None = None,
+        cleaning_report: CleaningReport | None = None,
         spill: bool = False,
     ) -> Dataset:
         for name, table in tables.items():
@@ -72,7 +72,7 @@ def build(tmp_path: Path) -> Build:
             Schema.parse(content, overrides),
             tmp_path,
             encode_text=hashed_words_for_tests,
-            account=account,
+            cleaning_report=cleaning_report,
             spill_directory=tmp_path / "spill" if spill else None,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from motet.assets import ASSETS, Asset, cache_root, fetch, package_files
+from motet.datasets import ASSETS, Asset, cache_root, fetch_asset, package_files
 from motet.errors import AssetError
 
 MEMBERS = {"data/rows.csv": "tinydata/rows.csv", "about.txt": "tinydata/about.txt"}
@@ -169,7 +169,7 @@ def test_stale_leftovers_are_swept_and_fresh_ones_kept(index: Path) -> None:
 
 def test_two_processes_at_once_agree(index: Path) -> None:
     digest = wheel(index)
-    code = f"from motet.assets import package_files; print(package_files('tinydata', '1.0', {digest!r}, {MEMBERS}))"
+    code = f"from motet.datasets import package_files; print(package_files('tinydata', '1.0', {digest!r}, {MEMBERS}))"
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
     folders = {process.communicate()[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
@@ -203,11 +203,11 @@ def test_misspelt_asset_names_the_nearest() -> None:
     with pytest.raises(
         AssetError, match=r"'movielens-100' is not known\. Cure: did you mean 'movielens-100k'\?"
     ):
-        fetch("movielens-100")
+        fetch_asset("movielens-100")
     with pytest.raises(
         AssetError, match=r"known: SmolLM2-135M-Instruct, adult, all-MiniLM-L6-v2, clothing-reviews"
     ):
-        fetch("zzzzzz")
+        fetch_asset("zzzzzz")
 
 
 def test_table_and_an_own_asset(index: Path) -> None:
@@ -224,4 +224,4 @@ def test_table_and_an_own_asset(index: Path) -> None:
         assert asset.name == name
         assert len(asset.sha256) == 64
     own = Asset("mine", "tinydata", "1.0", wheel(index), 1, MEMBERS, "none")
-    assert (fetch(own) / "about.txt").exists()
+    assert (fetch_asset(own) / "about.txt").exists()

@@ -13,43 +13,46 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from motet import datasets
-from motet.bundle._manifest import PARTS
 from motet.cli import main
-from motet.evaluation import CONTROLS, METRICS
-from motet.models import ARCHITECTURES, SEQUENCE_ENCODERS
-from motet.objectives import BALANCERS
-from motet.recommend import CANDIDATE_SOURCES
+from motet.kinds import (
+    BinaryTask,
+    CategoricalFeature,
+    IdFeature,
+    MultilabelTask,
+    NumericFeature,
+    RegressionTask,
+    RetrievalTask,
+    SequenceFeature,
+    TagsFeature,
+    TextFeature,
+    VectorFeature,
+)
+from motet.metrics import METRICS
+from motet.models.architectures import ARCHITECTURES
+from motet.models.baselines import BASELINES
+from motet.recommend.retrieve import CANDIDATE_SOURCES
 from motet.schema import (
     FEATURE_KINDS,
+    SEQUENCE_ENCODERS,
     TASK_KINDS,
     TEXT_ENCODERS,
-    BinaryTask,
     CatalogueSettings,
-    CategoricalFeature,
     CleanSettings,
     ExplainSettings,
     Features,
-    IdFeature,
     Keys,
     KnowledgeSettings,
     LanguageSettings,
     ModelSettings,
-    MultilabelTask,
-    NumericFeature,
     ObjectiveSettings,
     Part,
     Registry,
-    RegressionTask,
-    RetrievalTask,
     Schema,
-    SequenceFeature,
     SplitSettings,
     Tables,
-    TagsFeature,
-    TextFeature,
     TrainingSettings,
-    VectorFeature,
 )
+from motet.training import BALANCERS, PARTS
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -58,7 +61,7 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     FEATURE_KINDS,
     TASK_KINDS,
     METRICS,
-    CONTROLS,
+    BASELINES,
     ARCHITECTURES,
     SEQUENCE_ENCODERS,
     BALANCERS,
@@ -217,13 +220,17 @@ def test_what_features_and_tasks_share_is_told() -> None:
 
 
 def test_every_part_of_a_schema_is_on_the_page() -> None:
-    told = {part for part, _ in SECTIONS.values()}
+    recorded = {part for part, _ in SECTIONS.values()}
     page = (GUIDE / "schema.md").read_text(encoding="utf-8")
     todo: list[type[Part]] = [Part]
     while todo:
         part = todo.pop()
         todo += part.__subclasses__()
-        if part.__module__.startswith("motet.schema") and "kind" in part.model_fields and part not in told:
+        if (
+            part.__module__.startswith("motet.schema")
+            and "kind" in part.model_fields
+            and part not in recorded
+        ):
             assert f"### kind: {part.model_fields['kind'].default}\n" in page
 
 
@@ -247,7 +254,7 @@ def test_every_balancer_is_told() -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("evaluation.md", [*METRICS, *CONTROLS, "single_task"]),
+        ("evaluation.md", [*METRICS, *BASELINES, "single_task"]),
         ("bundle.md", [*PARTS, "manifest.json", "report.html"]),
         ("models.md", [*ARCHITECTURES, *SEQUENCE_ENCODERS]),
     ],
@@ -266,18 +273,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_tree_of_the_readme_is_the_tree() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8").split("\nsrc/motet/\n")[1].split("\ntests/")[0]
-    told: dict[str, set[str]] = {}
+    recorded: dict[str, set[str]] = {}
     room = ""
     for line in text.splitlines():
         if found := re.match(r"  ([\w/]+)(?:/|\.py) ", line):
             room = found.group(1) if f"{found.group(1)}/ " in line else ""
-        told.setdefault(room, set()).update(re.findall(r"\b\w+\.py\b", line))
+        recorded.setdefault(room, set()).update(re.findall(r"\b\w+\.py\b", line))
     there: dict[str, set[str]] = {}
     for path in (ROOT / "src" / "motet").rglob("*.py"):
         if path.name not in ("__init__.py", "__main__.py"):
             parts = path.relative_to(ROOT / "src" / "motet").parts
             there.setdefault(parts[0] if len(parts) > 1 else "", set()).add(path.name)
-    assert told == there
+    assert recorded == there
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 import motet
 from motet import workflow
-from motet.bundle import load_bundle
 from motet.errors import MotetError
 from motet.schema import Schema
+from motet.training import load_bundle
 
 SOURCE = Path(motet.__file__).parent
 CALLS = {"eval", "exec", "compile", "__import__"}

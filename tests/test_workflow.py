@@ -100,8 +100,8 @@ def test_a_bundle_carries_the_graph_it_was_trained_beside(place: Path, schema: S
     pl.DataFrame(facts, schema=["head", "relation", "tail"], orient="row").write_csv(
         place / "data" / "facts.csv"
     )
-    told = schema.with_overrides("knowledge.triples=facts.csv")
-    bundle = workflow.train(told, place / "data", place / "with")
+    recorded = schema.with_overrides("knowledge.triples=facts.csv")
+    bundle = workflow.train(recorded, place / "data", place / "with")
     graph = workflow.open_graph(bundle)
     assert graph is not None
     rows = [bundle.data.item_ids.to_list().index(item) for item in ("3", "5")]

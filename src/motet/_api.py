@@ -16,19 +16,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motet.bundle import Bundle, check_place, load_bundle
 from motet.errors import BundleError, DataError, require_packages
 from motet.schema import LanguageSettings, Progress, Schema, silent
+from motet.training import Bundle, check_place, load_bundle
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from motet.assist import Answer, Assistant, Conversation
+    from motet.assistant import Answer, Assistant, Conversation
+    from motet.assistant.explain import Explainer, Explanation
     from motet.data import Frames
-    from motet.explain import Explainer, Explanation
-    from motet.knowledge import KnowledgeGraph
-    from motet.language import PrivateCaches
+    from motet.graph import KnowledgeGraph
     from motet.recommend import Recommender
+    from motet.text.generate import PrivateCaches
 
 __all__ = ["Evaluation", "Model", "fit", "load", "serve"]
 
@@ -50,7 +50,7 @@ class Evaluation:
     def __str__(self) -> str:
         from rich.console import Console  # noqa: PLC0415 (importing motet costs nothing)
 
-        from motet.cli._tables import metrics_table  # noqa: PLC0415
+        from motet.cli._output import metrics_table  # noqa: PLC0415
 
         text = io.StringIO()
         Console(file=text, width=_WIDTH, highlight=False).print(metrics_table(self.schema, self.metrics))
@@ -108,8 +108,8 @@ class Model:
     @cached_property
     def recommender(self) -> Recommender:
         """Predictions and recommendations."""
-        from motet.language import text_encoder  # noqa: PLC0415
         from motet.recommend import Recommender  # noqa: PLC0415
+        from motet.text.encode import text_encoder  # noqa: PLC0415
 
         settings = self.schema.language
         encode = text_encoder(settings, self._progress)
@@ -122,7 +122,7 @@ class Model:
     @cached_property
     def graph(self) -> KnowledgeGraph | None:
         """The knowledge graph; None where there is none."""
-        from motet.knowledge import KNOWLEDGE_FILES, read_written_knowledge  # noqa: PLC0415
+        from motet.graph import KNOWLEDGE_FILES, read_written_knowledge  # noqa: PLC0415
 
         if not (self.directory / KNOWLEDGE_FILES[0]).is_file():
             return None
@@ -131,8 +131,8 @@ class Model:
     @cached_property
     def explainer(self) -> Explainer:
         """Reasons, descriptions and what they rest on."""
-        from motet.explain import Explainer  # noqa: PLC0415
-        from motet.language import build_generator  # noqa: PLC0415
+        from motet.assistant.explain import Explainer  # noqa: PLC0415
+        from motet.text.generate import build_generator  # noqa: PLC0415
 
         if self._words is None:
             return Explainer(self.recommender, graph=self.graph)
@@ -148,10 +148,10 @@ class Model:
     def assistant(self) -> Assistant:
         """Answers to requests in words, and lists."""
         require_packages("language", "rapidfuzz", "phonenumbers", "stdnum")
-        from motet.assist import Assistant  # noqa: PLC0415
-        from motet.language import text_encoder  # noqa: PLC0415
+        from motet.assistant import Assistant  # noqa: PLC0415
+        from motet.assistant.understand import FastReader, Lexicon, ModelReader, Reader  # noqa: PLC0415
         from motet.recommend import MeaningIndex  # noqa: PLC0415
-        from motet.requests import FastReader, Lexicon, ModelReader, Reader  # noqa: PLC0415
+        from motet.text.encode import text_encoder  # noqa: PLC0415
 
         data, settings, private = self.bundle.data, self.schema.language, self._private
         catalogue = data.catalogue
@@ -224,10 +224,10 @@ class Model:
             raise DataError(f"the users are the text {users!r}", f"give a list: [{users!r}]")
         is_table = hasattr(users, "columns") or hasattr(users, "collect")
         wanted = as_frame(users, "the table of users") if is_table else list(users)
-        return self.recommender.recommend(wanted, k, scenario=scenario, by=by, keep_seen=include_seen)
+        return self.recommender.recommend(wanted, k, scenario=scenario, by=by, include_seen=include_seen)
 
     def explain(self, user: str, item: str, **options: Any) -> Explanation:
-        """Say why an item is, or is not, for a user; options as for :meth:`motet.explain.Explainer.explain`."""
+        """Say why an item is, or is not, for a user; options as for :meth:`motet.assistant.explain.Explainer.explain`."""
         return self.explainer.explain(user, item, **options)
 
     def ask(
@@ -287,7 +287,7 @@ class Model:
             self.directory,
             given,
             split=split,
-            controls=baselines,
+            baselines=baselines,
             seed=seed,
             progress=progress or self._progress,
         )

@@ -18,9 +18,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet._api import Model
-from motet.bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
+from motet.assistant.explain import Explainer
 from motet.data import (
-    Account,
+    CleaningReport,
     Dataset,
     Encoder,
     Frames,
@@ -31,13 +31,9 @@ from motet.data import (
     known_items,
 )
 from motet.errors import BundleError, DataError, TrainingError
-from motet.evaluation import (
-    evaluate,
-    render_report,
-    run_controls,
-)
-from motet.explain import Explainer
-from motet.knowledge import (
+from motet.evaluation import evaluate
+from motet.evaluation.report import render_report
+from motet.graph import (
     GraphInteractions,
     KnowledgeGraph,
     hidden_relations,
@@ -45,22 +41,29 @@ from motet.knowledge import (
     read_knowledge,
     write_knowledge,
 )
-from motet.language import PrivateCaches, text_encoder
-from motet.models import check_architecture
-from motet.objectives import build_balancer
+from motet.models.architectures import check_architecture
+from motet.models.baselines import run_baselines
 from motet.recommend import Recommender
 from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
+from motet.text.encode import text_encoder
+from motet.text.generate import PrivateCaches
 from motet.training import (
+    Bundle,
     ModelPredictor,
+    build_balancer,
+    check_place,
     follows_from,
+    load_bundle,
     measure_trained,
     only_run,
-    single_task_control,
+    save_bundle,
+    single_task_baseline,
     train_model,
+    write_metrics,
 )
 
 if TYPE_CHECKING:
-    from motet.assist import Assistant
+    from motet.assistant import Assistant
 
 __all__ = [
     "Prepared",
@@ -81,7 +84,7 @@ class Prepared:
     """A data set with the account of its cleaning, and the knowledge graph beside it if there is one."""
 
     data: Dataset
-    account: Account
+    cleaning_report: CleaningReport
     graph: KnowledgeGraph | None = None
 
 
@@ -109,7 +112,7 @@ def load_data(
         DataError: If a file, a column or a value is wrong.
         KnowledgeError: If the graph cannot be read.
     """
-    account = Account()
+    cleaning_report = CleaningReport()
     graph: KnowledgeGraph | None = None
 
     def learnt(
@@ -117,7 +120,7 @@ def load_data(
     ) -> NDArray[np.float32]:
         nonlocal graph
         assert schema.knowledge is not None  # noqa: S101 (a schema with such a feature has the section)
-        graph = read_knowledge(schema, directory, keys, account)
+        graph = read_knowledge(schema, directory, keys, cleaning_report)
         return knowledge_vectors(
             graph,
             schema.knowledge,
@@ -132,14 +135,14 @@ def load_data(
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
-        account=account,
+        cleaning_report=cleaning_report,
         spill_directory=spill_directory,
         progress=progress,
     )
     if graph is None and encoder is None and schema.knowledge is not None:
         progress("reading the knowledge graph", 0, 1)
-        graph = read_knowledge(schema, directory, data.item_ids, account)
-    return Prepared(data, account, graph)
+        graph = read_knowledge(schema, directory, data.item_ids, cleaning_report)
+    return Prepared(data, cleaning_report, graph)
 
 
 def train(
@@ -209,7 +212,7 @@ def _train(
         trained = train_model(
             prepared.data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
         )
-        metrics = measure_trained(trained, prepared.data, prepared.account, progress)
+        metrics = measure_trained(trained, prepared.data, prepared.cleaning_report, progress)
         graph = prepared.graph
         save_bundle(
             out,
@@ -248,7 +251,7 @@ def evaluate_bundle(
     directory: str | Path | Frames,
     *,
     split: str = "test",
-    controls: bool = False,
+    baselines: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -260,7 +263,7 @@ def evaluate_bundle(
         bundle: Its directory.
         directory: The files.
         split: ``test``, ``validation`` or ``train``.
-        controls: Whether to fit the controls, and the same architecture on each task alone.
+        baselines: Whether to fit the controls, and the same architecture on each task alone.
         seed: Seed of intervals and controls.
         progress: Called with what is going on.
 
@@ -281,14 +284,16 @@ def evaluate_bundle(
     progress(f"measuring the {split} rows", 0, 1)
     found = evaluate(data, predictor, split, seed=seed)
     metrics = {**loaded.metrics, **found, **follows_from(data, predictor, found, split)}
-    if controls:
+    if baselines:
 
         def report(name: str, share: float) -> None:
             progress(f"control {name}", round(share * 100), 100)
 
-        metrics["controls"] = run_controls(data, split, seed=seed, progress=report)
+        metrics["controls"] = run_baselines(data, split, seed=seed, progress=report)
         if len(data.schema.tasks) > 1:
-            alone, transfer = single_task_control(data, predictor, found, split, seed=seed, progress=progress)
+            alone, transfer = single_task_baseline(
+                data, predictor, found, split, seed=seed, progress=progress
+            )
             metrics["controls"]["single_task"], metrics["transfer"] = alone, transfer
     write_metrics(Path(bundle), metrics)
     write_report(bundle)

@@ -6,7 +6,7 @@ import pytest
 
 from motet.cli._first_key import make_first_key
 from motet.errors import RequestError
-from motet.store import Store
+from motet.service.store import Store
 
 
 def test_the_first_key_is_made_once_and_is_the_owner_s_alone(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from motet.assistant.understand import Range, Request, Tag, TagQuota
 from motet.cli._said import _CHINESE, said
 from motet.cli._words import _understood
 from motet.data import Catalogue
-from motet.requests import Range, Request, Tag, TagQuota
 
 
 def test_every_word_has_a_chinese_one() -> None:

@@ -221,10 +221,10 @@ def test_garbage_changes_nothing_that_is_shown(motet: Any, films: Path, endpoint
         elif command[0] == "list":
             assert answer["items"] == plain["items"]
         else:
-            told, bare = (found.get("reason", found) for found in (answer, plain))
-            assert told["text"] == bare["text"]
-            assert told["written_by"] == "templates"
-            assert told["note"] or told["fallback"] == len(told["sentences"])
+            recorded, bare = (found.get("reason", found) for found in (answer, plain))
+            assert recorded["text"] == bare["text"]
+            assert recorded["written_by"] == "templates"
+            assert recorded["note"] or recorded["fallback"] == len(recorded["sentences"])
 
 
 def test_a_server_killed_while_it_answers(films: Path, endpoint: Any) -> None:

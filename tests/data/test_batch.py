@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from motet.data import Batch, Batcher, Dataset
-from motet.schema import Entity, SequenceFeature
+from motet.kinds import SequenceFeature
+from motet.schema import Entity
 from motet.testing import toy_dataset
 
 ENTITIES: tuple[Entity, ...] = ("user", "item", "interaction")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
-from motet.data import Account, Dataset, build_dataset, check_data, inspect_directory
+from motet.data import CleaningReport, Dataset, build_dataset, check_data, inspect_directory
 from motet.errors import DataError
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests
@@ -92,8 +92,8 @@ def written(place: Path, content: bytes) -> Path:
     return place
 
 
-def trained_on(schema: Schema, place: Path, account: Account | None = None) -> Dataset:
-    return build_dataset(schema, place, encode_text=hashed_words_for_tests, account=account)
+def trained_on(schema: Schema, place: Path, cleaning_report: CleaningReport | None = None) -> Dataset:
+    return build_dataset(schema, place, encode_text=hashed_words_for_tests, cleaning_report=cleaning_report)
 
 
 def settings_in(cure: str) -> dict[str, object]:
@@ -218,14 +218,16 @@ def test_what_means_no_value_is_no_user(word: str, suffix: str, tmp_path: Path) 
         frame.write_csv(tmp_path / "ratings.csv")
     else:
         frame.write_parquet(tmp_path / "ratings.parquet")
-    account = Account()
+    cleaning_report = CleaningReport()
     data = trained_on(
-        Schema.parse(yaml.safe_load(SCHEMA), [f"tables.interactions=ratings.{suffix}"]), tmp_path, account
+        Schema.parse(yaml.safe_load(SCHEMA), [f"tables.interactions=ratings.{suffix}"]),
+        tmp_path,
+        cleaning_report,
     )
     assert sorted(data.user_ids) == [f"u{k}" for k in range(7)]
     assert sorted(data.item_ids) == [f"f{k}" for k in range(9)]
     assert len(data) == N - 7
-    notes = [str(finding) for finding in account]
+    notes = [str(finding) for finding in cleaning_report]
     assert f"ratings.{suffix}.user: {word!r} in place of an id in 6 rows: taken as missing" in notes
     assert f"ratings.{suffix}.user: no key in 6 rows: row left out" in notes
 

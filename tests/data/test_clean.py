@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from motet.data import Account, Dataset
+from motet.data import CleaningReport, Dataset
 from motet.errors import DataError
 from motet.testing import hashed_words_for_tests
 
@@ -96,11 +96,11 @@ def test_numbers_that_are_none(build: Build, clicks: Clicks, suffix: str) -> Non
         "2 such cells",
         "unparseable: null",
     )
-    account = Account()
-    data = build({**content, "clean": {"unparseable": "null"}}, tables, account=account)
+    cleaning_report = CleaningReport()
+    data = build({**content, "clean": {"unparseable": "null"}}, tables, cleaning_report=cleaning_report)
     layout = data.encoder.layout("interaction")
     assert np.flatnonzero(data.context.numbers[:, layout.numbers.index("price missing")]).tolist() == [2, 9]
-    assert f"clicks.{suffix}.price: not a number in 2 rows: taken as missing" in map(str, account)
+    assert f"clicks.{suffix}.price: not a number in 2 rows: taken as missing" in map(str, cleaning_report)
 
 
 @pytest.mark.parametrize("good", ["1700000000", "2024-05-01 10:00:00"])
@@ -113,10 +113,12 @@ def test_times_that_are_none(build: Build, clicks: Clicks, good: str) -> None:
         "clicks.csv, column 'at', data row 10",
         "'someday' is not a time (1 such cells)",
     )
-    account = Account()
-    data = build(clicks(clean={"unparseable": "null"}), {"clicks.csv": rows(at=times)}, account=account)
+    cleaning_report = CleaningReport()
+    data = build(
+        clicks(clean={"unparseable": "null"}), {"clicks.csv": rows(at=times)}, cleaning_report=cleaning_report
+    )
     assert len(data) == 9
-    assert "clicks.csv.at: no key in 1 rows: row left out" in map(str, account)
+    assert "clicks.csv.at: no key in 1 rows: row left out" in map(str, cleaning_report)
     fails(
         build,
         clicks(tables={"interactions": "c.parquet"}),
@@ -138,12 +140,12 @@ def test_numbers_out_of_range_or_not_finite(build: Build, clicks: Clicks) -> Non
         features={"interaction": {"age": {"kind": "numeric", "range": [0, 120], "scale": "none"}}},
     )
     age = [-1.0, 0.0, 120.0, 121.0, float("inf"), float("nan"), 50.0, 1.0, 2.0, 3.0]
-    account = Account()
-    data = build(content, {"c.parquet": rows(age=age)}, account=account)
+    cleaning_report = CleaningReport()
+    data = build(content, {"c.parquet": rows(age=age)}, cleaning_report=cleaning_report)
     assert np.flatnonzero(data.context.numbers[:, 1]).tolist() == [0, 3, 4, 5]
-    told = list(map(str, account))
-    assert "c.parquet.age: outside 0 to 120 in 2 rows: taken as missing" in told
-    assert "c.parquet.age: not finite in 2 rows: taken as missing" in told
+    recorded = list(map(str, cleaning_report))
+    assert "c.parquet.age: outside 0 to 120 in 2 rows: taken as missing" in recorded
+    assert "c.parquet.age: not finite in 2 rows: taken as missing" in recorded
 
 
 def test_a_numeric_feature_of_words(build: Build, clicks: Clicks) -> None:
@@ -173,17 +175,23 @@ def test_two_rows_with_one_key(build: Build, clicks: Clicks) -> None:
         "duplicate_keys: first",
     )
     for policy, age in (("first", 1.0), ("last", 3.0)):
-        account = Account()
-        data = build({**content, "clean": {"duplicate_keys": policy}}, tables, account=account)
+        cleaning_report = CleaningReport()
+        data = build(
+            {**content, "clean": {"duplicate_keys": policy}}, tables, cleaning_report=cleaning_report
+        )
         assert data.users.numbers[data.user_ids.to_list().index("a"), 0] == age
-        assert f"users.csv.user: a key seen before in 1 rows: the {policy} row kept" in map(str, account)
+        assert f"users.csv.user: a key seen before in 1 rows: the {policy} row kept" in map(
+            str, cleaning_report
+        )
 
 
 def test_the_same_interaction_twice(build: Build, clicks: Clicks) -> None:
     table = pl.concat([rows(), rows(click=[1] * 10)[:3]])
     for policy, n, first_click in (("last", 10, 1), ("first", 10, 0), ("keep", 13, 0)):
-        account = Account()
-        data = build(clicks(clean={"duplicates": policy}), {"clicks.csv": table}, account=account)
+        cleaning_report = CleaningReport()
+        data = build(
+            clicks(clean={"duplicates": policy}), {"clicks.csv": table}, cleaning_report=cleaning_report
+        )
         assert len(data) == n
         of_item_0 = data.label("click", np.flatnonzero(data.item_row == 0))
         assert of_item_0[0] == first_click
@@ -192,7 +200,7 @@ def test_the_same_interaction_twice(build: Build, clicks: Clicks) -> None:
             if policy == "keep"
             else [f"clicks.csv: same user, item, scenario and time in 3 rows: only the {policy} kept"]
         )
-        assert list(map(str, account)) == wanted
+        assert list(map(str, cleaning_report)) == wanted
 
 
 def test_the_same_moment_in_two_scenarios_is_two_interactions(build: Build, clicks: Clicks) -> None:
@@ -202,10 +210,10 @@ def test_the_same_moment_in_two_scenarios_is_two_interactions(build: Build, clic
 
 
 def test_rows_without_a_key_are_left_out_and_counted(build: Build, clicks: Clicks) -> None:
-    account = Account()
-    data = build(clicks(), {"clicks.csv": rows(item=[None, *range(9)])}, account=account)
+    cleaning_report = CleaningReport()
+    data = build(clicks(), {"clicks.csv": rows(item=[None, *range(9)])}, cleaning_report=cleaning_report)
     assert len(data) == 9
-    assert list(map(str, account)) == ["clicks.csv.item: no key in 1 rows: row left out"]
+    assert list(map(str, cleaning_report)) == ["clicks.csv.item: no key in 1 rows: row left out"]
 
 
 def test_vectors_of_different_widths(build: Build, clicks: Clicks) -> None:

@@ -9,8 +9,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Account, Dataset, Preparer, Scale, Whitening, build_dataset
-from motet.data._raw import RawReader
+from motet.data import CleaningReport, Dataset, Preparer, RawReader, Scale, Whitening, build_dataset
 from motet.schema import Entity
 from motet.testing import hashed_words_for_tests, toy_schema, toy_tables
 
@@ -37,10 +36,12 @@ def test_what_is_fitted_does_not_look_at_test_rows(tmp_path: Path) -> None:
     )
     encoders = []
     for table in (rows, changed):
-        account = Account()
+        cleaning_report = CleaningReport()
         tables["users"].write_parquet(tmp_path / "users.parquet")
         table.write_parquet(tmp_path / "interactions.parquet")
-        data = build_dataset(schema, tmp_path, encode_text=hashed_words_for_tests, account=account)
+        data = build_dataset(
+            schema, tmp_path, encode_text=hashed_words_for_tests, cleaning_report=cleaning_report
+        )
         encoders.append(data.encoder)
     one, two = encoders
     assert one.scales == two.scales
@@ -57,7 +58,7 @@ def test_what_is_fitted_does_not_look_at_test_rows(tmp_path: Path) -> None:
     assert set(data.scenario[test].tolist()) == {0}
     assert sorted(data.encoder.scenarios) == ["checkout", "home", "search", "unknown"]
     assert np.isnan(data.label("mood", test)).all()
-    assert any("a class that no training row has" in str(finding) for finding in account)
+    assert any("a class that no training row has" in str(finding) for finding in cleaning_report)
 
 
 def test_raw_rows_are_encoded_as_the_data_set_was(toy: Dataset) -> None:
@@ -69,7 +70,7 @@ def test_raw_rows_are_encoded_as_the_data_set_was(toy: Dataset) -> None:
         frame = tables[name]
         order = rng.permutation(len(frame))
         frame = frame[order].select(rng.permutation(frame.columns).tolist())
-        prepared = Preparer(toy.schema, Account()).prepare(frame, entity, "request")
+        prepared = Preparer(toy.schema, CleaningReport()).prepare(frame, entity, "request")
         reader = RawReader(toy.schema, entity, "request", optional=True)
         reader.add(prepared)
         raw = reader.finish()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Account, Dataset, _read, as_words, build_dataset
+from motet.data import CleaningReport, Dataset, as_words, build_dataset, iterate
 from motet.errors import DataError
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
 
@@ -64,7 +64,7 @@ def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
 def test_chunks_and_files_on_disk_give_the_same(
     toy: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: Callable[[str, Any], None]
 ) -> None:
-    monkeypatch.setattr(_read.iterate, "__defaults__", (37,))
+    monkeypatch.setattr(iterate, "__defaults__", (37,))
     assert_equal(toy, toy_dataset())
     constant("SPILL_ROWS", 100)
     tables = toy_tables()
@@ -88,7 +88,7 @@ def test_a_folder_of_parts_is_read_in_the_order_of_names(build: Build, clicks: C
     assert_equal(whole, build(clicks(tables={"interactions": "texts"}), csv))
 
 
-def moments(build: Build, clicks: Clicks, column: pl.Series, name: str = "clicks.parquet") -> list[int]:
+def context_rows(build: Build, clicks: Clicks, column: pl.Series, name: str = "clicks.parquet") -> list[int]:
     n = len(column)
     rows = pl.DataFrame({"user": ["a"] * n, "item": range(n), "at": column, "click": [0, 1] * (n // 2)})
     data = build(clicks(tables={"interactions": name}, split={"by": "random"}), {name: rows})
@@ -103,31 +103,31 @@ MICROSECONDS = [int(t.timestamp() * 1_000_000) for t in TIMES]
 @pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
 def test_times_of_every_kind_are_the_same_moment(build: Build, clicks: Clicks, name: str) -> None:
     whole = [m // 1_000_000 * 1_000_000 for m in MICROSECONDS]
-    assert moments(build, clicks, pl.Series([m // 1_000_000 for m in MICROSECONDS]), name) == whole
-    assert moments(build, clicks, pl.Series([m // 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
-    assert moments(build, clicks, pl.Series(MICROSECONDS), name) == MICROSECONDS
-    assert moments(build, clicks, pl.Series([m * 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
-    assert moments(build, clicks, pl.Series([m / 1e6 for m in MICROSECONDS]), name) == MICROSECONDS
+    assert context_rows(build, clicks, pl.Series([m // 1_000_000 for m in MICROSECONDS]), name) == whole
+    assert context_rows(build, clicks, pl.Series([m // 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
+    assert context_rows(build, clicks, pl.Series(MICROSECONDS), name) == MICROSECONDS
+    assert context_rows(build, clicks, pl.Series([m * 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
+    assert context_rows(build, clicks, pl.Series([m / 1e6 for m in MICROSECONDS]), name) == MICROSECONDS
     iso = pl.Series([t.strftime("%Y-%m-%dT%H:%M:%S.250Z") for t in TIMES])
-    assert moments(build, clicks, iso, name) == MICROSECONDS
-    assert moments(build, clicks, iso.str.replace("T", " ").str.replace("Z", ""), name) == MICROSECONDS
+    assert context_rows(build, clicks, iso, name) == MICROSECONDS
+    assert context_rows(build, clicks, iso.str.replace("T", " ").str.replace("Z", ""), name) == MICROSECONDS
 
 
 @pytest.mark.parametrize(("hours", "minutes"), [(5, 30), (-3, -30), (-8, 0), (0, 45), (0, -30), (14, 0)])
 def test_time_zones_are_taken_off(build: Build, clicks: Clicks, hours: int, minutes: int) -> None:
     zone = timezone(timedelta(hours=hours, minutes=minutes))
     iso = pl.Series([t.astimezone(zone).isoformat() for t in TIMES])
-    assert moments(build, clicks, iso) == MICROSECONDS
+    assert context_rows(build, clicks, iso) == MICROSECONDS
     compact = pl.Series([t.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f%z") for t in TIMES])
-    assert moments(build, clicks, compact) == MICROSECONDS
+    assert context_rows(build, clicks, compact) == MICROSECONDS
 
 
 def test_zoned_and_nanosecond_columns_of_parquet(build: Build, clicks: Clicks) -> None:
     plain = pl.Series([t.replace(tzinfo=None) for t in TIMES])
     zoned = plain.dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Kolkata")
-    assert moments(build, clicks, zoned) == MICROSECONDS
-    assert moments(build, clicks, plain.cast(pl.Datetime("ns"))) == MICROSECONDS
-    days = moments(build, clicks, plain.dt.date())
+    assert context_rows(build, clicks, zoned) == MICROSECONDS
+    assert context_rows(build, clicks, plain.cast(pl.Datetime("ns"))) == MICROSECONDS
+    days = context_rows(build, clicks, plain.dt.date())
     assert {m % 86_400_000_000 for m in days} == {0}
 
 
@@ -195,7 +195,9 @@ def test_a_number_that_goes_wrong_late_in_a_csv(build: Build, clicks: Clicks) ->
     content = clicks(features={"interaction": {"price": "numeric"}})
     with pytest.raises(DataError, match=r"clicks.csv, line 10402, column 'price'.*'abc'.*unparseable: null"):
         build(content, {"clicks.csv": text})
-    account = Account()
-    data = build({**content, "clean": {"unparseable": "null"}}, {"clicks.csv": text}, account=account)
+    cleaning_report = CleaningReport()
+    data = build(
+        {**content, "clean": {"unparseable": "null"}}, {"clicks.csv": text}, cleaning_report=cleaning_report
+    )
     assert len(data) == 10_500
-    assert ["not a number" in str(finding) and finding.rows == 1 for finding in account] == [True]
+    assert ["not a number" in str(finding) and finding.rows == 1 for finding in cleaning_report] == [True]

@@ -8,8 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Batcher, Dataset
-from motet.data._history import build_history
+from motet.data import Batcher, Dataset, build_history
 
 Clicks = Callable[..., dict[str, Any]]
 Build = Callable[..., Dataset]

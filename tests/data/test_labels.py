@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from motet.data import Account, Dataset
+from motet.data import CleaningReport, Dataset
 from motet.errors import DataError
 
 Clicks = Callable[..., dict[str, Any]]
@@ -45,8 +45,10 @@ def test_sets_and_classes_and_their_gaps(build: Build, clicks: Clicks) -> None:
     }
     mood = ["sad", "glad", None, "sad", "glad", "sad", "sad", "sad", "glad", "odd"]
     marks = ["b; a", "a", None, "b;b", "a", "a", "a", "a", "a", "c;a"]
-    account = Account()
-    data = build(clicks(tasks=tasks), {"clicks.csv": rows(mood=mood, marks=marks)}, account=account)
+    cleaning_report = CleaningReport()
+    data = build(
+        clicks(tasks=tasks), {"clicks.csv": rows(mood=mood, marks=marks)}, cleaning_report=cleaning_report
+    )
     assert data.encoder.classes == {"mood": ("glad", "sad"), "marks": ("a", "b")}
     everything = np.arange(10)
     np.testing.assert_array_equal(data.label("mood", everything)[:4], [1, 0, NAN, 1])
@@ -54,18 +56,18 @@ def test_sets_and_classes_and_their_gaps(build: Build, clicks: Clicks) -> None:
     np.testing.assert_array_equal(
         data.label("marks", everything)[[0, 1, 2, 3, 9]], [[1, 1], [1, 0], [NAN, NAN], [0, 1], [1, 0]]
     )
-    told = " | ".join(map(str, account))
-    assert "mood: a class that no training row has in 1 rows: label masked" in told
-    assert "marks: a label that no training row has in 1 rows: label left out" in told
+    recorded = " | ".join(map(str, cleaning_report))
+    assert "mood: a class that no training row has in 1 rows: label masked" in recorded
+    assert "marks: a label that no training row has in 1 rows: label left out" in recorded
 
 
 def test_labels_outside_the_range_are_masked_and_counted(build: Build, clicks: Clicks) -> None:
     tasks = {"stars": {"kind": "regression", "label": "stars", "range": [1, 5]}}
-    account = Account()
+    cleaning_report = CleaningReport()
     table = rows(stars=[0.0, 1.0, 5.0, 5.5, None, 3.0])
-    data = build(clicks(tasks=tasks), {"clicks.csv": table}, account=account)
+    data = build(clicks(tasks=tasks), {"clicks.csv": table}, cleaning_report=cleaning_report)
     np.testing.assert_array_equal(data.labels[:, 0], [NAN, 1, 5, NAN, NAN, 3])
-    assert "clicks.csv.tasks.stars: label outside 1 to 5 in 2 rows: label masked" in map(str, account)
+    assert "clicks.csv.tasks.stars: label outside 1 to 5 in 2 rows: label masked" in map(str, cleaning_report)
 
 
 def test_truth_values_are_labels(build: Build, clicks: Clicks) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Dataset
-from motet.data._raw import render
+from motet.data import Dataset, render
 from motet.errors import DataError, SchemaError
 from motet.schema import Schema
 

@@ -14,7 +14,8 @@ from motet import datasets
 from motet.data import build_dataset
 from motet.datasets import DATASETS
 from motet.errors import AssetError, DataError
-from motet.schema import ENTITIES, RetrievalTask, Schema, expression_columns, table_of
+from motet.kinds import RetrievalTask
+from motet.schema import ENTITIES, Schema, expression_columns, table_of
 
 ROWS = {
     "movielens-100k": {"users": 943, "items": 1_682, "interactions": 100_000},

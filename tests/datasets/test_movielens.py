@@ -5,8 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from motet.datasets import DATASETS
-from motet.datasets._movielens_links import film_numbers, link_films
+from motet.datasets import DATASETS, film_numbers, link_films
 
 
 def test_ratings_are_the_published_ones(prepared: Callable[[str], Path]) -> None:

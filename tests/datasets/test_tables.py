@@ -8,8 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from motet import assets
-from motet.datasets import DATASETS
+from motet.datasets import DATASETS, fetch_asset
 
 Prepared = Callable[[str], Path]
 
@@ -39,15 +38,15 @@ def test_clothing_id_gives_department_away_and_is_no_feature(prepared: Prepared)
 
 
 def test_adult_rates_and_missing_values(prepared: Prepared) -> None:
-    people = pl.read_parquet(prepared("adult") / "people.parquet")
-    missing = people.null_count().row(0, named=True)
+    user_encoder = pl.read_parquet(prepared("adult") / "people.parquet")
+    missing = user_encoder.null_count().row(0, named=True)
     assert {column: count for column, count in missing.items() if count} == {
         "workclass": 2_799,
         "occupation": 2_809,
         "native_country": 857,
     }
     schema = DATASETS["adult"].schema
-    rates = people.select(
+    rates = user_encoder.select(
         (pl.sql_expr(task.label).mean()).alias(name) for name, task in schema.tasks.items()
     ).row(0, named=True)
     assert rates == {
@@ -91,7 +90,7 @@ def test_open_bandit_affinity_is_the_one_to_the_shown_item(
 ) -> None:
     impressions = pl.read_parquet(prepared("open-bandit") / "impressions.parquet")
     log = impressions.filter(pl.col("policy") == policy, pl.col("campaign") == campaign)
-    source = pl.read_csv(assets.fetch("open-bandit") / policy / campaign / f"{campaign}.csv")
+    source = pl.read_csv(fetch_asset("open-bandit") / policy / campaign / f"{campaign}.csv")
     expected = {
         (row["timestamp"][:26], f"{campaign}-{row['item_id']}"): row[f"user-item_affinity_{row['item_id']}"]
         for row in source.iter_rows(named=True)
@@ -106,7 +105,7 @@ def test_open_bandit_affinity_is_the_one_to_the_shown_item(
 
 
 def test_open_bandit_codes_stand_one_to_one_between_policies() -> None:
-    files = assets.fetch("open-bandit")
+    files = fetch_asset("open-bandit")
     for campaign in ("all", "men", "women"):
         one, other = (
             pl.read_csv(files / policy / campaign / "item_context.csv") for policy in ("random", "bts")

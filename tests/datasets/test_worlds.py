@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.datasets import Truth, World, generate
+from motet.datasets import SyntheticWorld, Truth, generate
 from motet.errors import DataError
 from motet.schema import Schema
 
-SMALL = World(users=300, items=200, interactions=120_000, chunk_rows=50_000, drift=0.8, seed=7)
+SMALL = SyntheticWorld(users=300, items=200, interactions=120_000, chunk_rows=50_000, drift=0.8, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -123,22 +123,22 @@ def test_probability_is_the_formula_in_the_documentation(truth: Truth, log: pl.D
 
 def test_expectations_are_what_a_perfect_model_predicts(truth: Truth, log: pl.DataFrame) -> None:
     clicked = log.filter(pl.col("click") == 1)
-    told = truth.expectations(
+    recorded = truth.expectations(
         ids(clicked, "user_id"),
         ids(clicked, "item_id"),
         truth.scenario_codes(clicked["scenario"]),
         clicked["time"].to_numpy(),
         ids(clicked, "position"),
     )
-    assert np.array_equal(told["click"], probabilities(truth, clicked))
+    assert np.array_equal(recorded["click"], probabilities(truth, clicked))
     for event, column in (("cart", "cart"), ("like", "like"), ("dwell", "dwell_s")):
         happened = clicked[column].to_numpy().astype(float)
-        spread = (happened - told[event]).std() / math.sqrt(len(happened))
-        assert happened.mean() == pytest.approx(told[event].mean(), abs=5 * spread), event
-        assert np.corrcoef(happened, told[event])[0, 1] > 0.2
+        spread = (happened - recorded[event]).std() / math.sqrt(len(happened))
+        assert happened.mean() == pytest.approx(recorded[event].mean(), abs=5 * spread), event
+        assert np.corrcoef(happened, recorded[event])[0, 1] > 0.2
     in_cart = clicked["cart"].to_numpy() == 1
     bought = clicked["buy"].to_numpy()[in_cart].astype(float)
-    assert_happens_as_often_as_said(bought, told["buy"][in_cart])
+    assert_happens_as_often_as_said(bought, recorded["buy"][in_cart])
 
 
 def test_a_scenario_that_the_world_has_not(truth: Truth) -> None:
@@ -195,7 +195,7 @@ def test_same_seed_same_bytes_and_another_seed_other_ones(tmp_path: Path) -> Non
 
 def test_drift_turns_preferences_and_without_it_they_stay(tmp_path: Path, truth: Truth) -> None:
     still = Truth.load(
-        generate(World(users=50, items=20, interactions=100), tmp_path / "still") / "truth.npz"
+        generate(SyntheticWorld(users=50, items=20, interactions=100), tmp_path / "still") / "truth.npz"
     )
     for each, moves in ((truth, True), (still, False)):
         users, items, scenarios = np.arange(20), np.arange(20), np.zeros(20, np.int64)
@@ -208,7 +208,7 @@ def test_drift_turns_preferences_and_without_it_they_stay(tmp_path: Path, truth:
 
 def test_shared_is_the_share_that_scenarios_have_in_common(tmp_path: Path) -> None:
     for shared in (0.0, 0.5, 1.0):
-        settings_ = World(users=4_000, items=20, interactions=10, shared=shared)
+        settings_ = SyntheticWorld(users=4_000, items=20, interactions=10, shared=shared)
         truth = Truth.load(generate(settings_, tmp_path / str(shared)) / "truth.npz")
         feed, search = truth.preference[1].ravel(), truth.preference[2].ravel()
         assert np.corrcoef(feed, search)[0, 1] == pytest.approx(shared, abs=0.02)
@@ -219,7 +219,7 @@ def test_text_tells_as_much_of_the_vector_as_asked(tmp_path: Path) -> None:
     explained = {}
     for text in (0.0, 0.9):
         directory = generate(
-            World(users=5, items=3_000, interactions=10, text=text, words=30), tmp_path / str(text)
+            SyntheticWorld(users=5, items=3_000, interactions=10, text=text, words=30), tmp_path / str(text)
         )
         vectors = Truth.load(directory / "truth.npz").vectors
         words = pl.read_parquet(directory / "items.parquet").select("item_id", pl.col("title").str.split(" "))
@@ -229,15 +229,17 @@ def test_text_tells_as_much_of_the_vector_as_asked(tmp_path: Path) -> None:
         x = counts.sort("item_id").drop("item_id").fill_null(0).to_numpy().astype(float)
         train, test = slice(0, 2_000), slice(2_000, None)
         gram = x[train].T @ x[train] + 10 * np.eye(x.shape[1])
-        told = x[test] @ np.linalg.solve(gram, x[train].T @ vectors[train])
-        explained[text] = 1 - float(((vectors[test] - told) ** 2).mean() / vectors[test].var())
+        recorded = x[test] @ np.linalg.solve(gram, x[train].T @ vectors[train])
+        explained[text] = 1 - float(((vectors[test] - recorded) ** 2).mean() / vectors[test].var())
         assert vectors.var() == pytest.approx(1, abs=0.1)
     assert explained[0.0] < 0.02
     assert 0.7 < explained[0.9] <= 0.92
 
 
 def test_segment_and_age_tell_of_taste_and_region_does_not(tmp_path: Path) -> None:
-    directory = generate(World(users=4_000, items=200, interactions=10, shared=1.0), tmp_path / "taste")
+    directory = generate(
+        SyntheticWorld(users=4_000, items=200, interactions=10, shared=1.0), tmp_path / "taste"
+    )
     users = pl.read_parquet(directory / "users.parquet")
     taste = Truth.load(directory / "truth.npz").preference[0]
 
@@ -263,7 +265,7 @@ def test_memory_does_not_grow_with_the_number_of_interactions(tmp_path: Path) ->
 
 def test_progress_counts_rows(tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    settings_ = World(users=5, items=5, interactions=25, chunk_rows=10)
+    settings_ = SyntheticWorld(users=5, items=5, interactions=25, chunk_rows=10)
     generate(settings_, tmp_path / "x", lambda *step: steps.append(step))
     assert [step[1:] for step in steps] == [(10, 25), (20, 25), (25, 25)]
 
@@ -277,7 +279,7 @@ def test_schema_is_ready(world: Path) -> None:
         "like": "click",
         "dwell": "click",
     }
-    assert World.model_validate_json((world / "world.json").read_text()) == SMALL
+    assert SyntheticWorld.model_validate_json((world / "world.json").read_text()) == SMALL
 
 
 def test_generating_the_same_again_returns_at_once_and_another_world_is_refused(world: Path) -> None:
@@ -285,7 +287,7 @@ def test_generating_the_same_again_returns_at_once_and_another_world_is_refused(
     assert generate(SMALL, world) == world
     assert digests(world) == before
     with pytest.raises(DataError, match="is not empty"):
-        generate(World(), world)
+        generate(SyntheticWorld(), world)
 
 
 def test_stopping_leaves_nothing(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_stopping_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(World(users=5, items=5, interactions=25, chunk_rows=10), tmp_path / "x", stop)
+        generate(SyntheticWorld(users=5, items=5, interactions=25, chunk_rows=10), tmp_path / "x", stop)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -311,7 +313,7 @@ def test_stopping_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_settings_that_make_no_sense(values: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        World.parse(values)
+        SyntheticWorld.parse(values)
 
 
 def test_a_truth_that_is_none(tmp_path: Path, world: Path) -> None:
@@ -362,7 +364,7 @@ def test_any_world_can_be_generated(
     positions: int,
     click_rate: float,
 ) -> None:
-    chosen = World(
+    chosen = SyntheticWorld(
         users=users,
         items=items,
         interactions=interactions,

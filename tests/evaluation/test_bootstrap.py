@@ -7,8 +7,8 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from motet.evaluation import bootstrap
-from motet.schema import BinaryTask, RegressionTask
+from motet.kinds import BinaryTask, RegressionTask
+from motet.metrics import bootstrap
 
 BINARY, NUMBER = BinaryTask(label="y"), RegressionTask(label="y")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from motet.errors import DataError
-from motet.evaluation import METRICS, calibration_curve
+from motet.metrics import METRICS, calibration_curve
 
 
 def test_the_curve_adds_up_to_the_calibration_error() -> None:

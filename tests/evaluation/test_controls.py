@@ -10,19 +10,16 @@ import pytest
 
 from motet.data import Dataset
 from motet.errors import DataError
-from motet.evaluation import CONTROLS, run_controls
-from motet.evaluation._controls._control import positives
-from motet.evaluation._controls._ease import Ease
-from motet.evaluation._controls._target_statistics import TargetStatistics
+from motet.models.baselines import BASELINES, Ease, TargetStatistics, positives, run_baselines
 
 
 @pytest.fixture(scope="module")
 def results(dataset: Dataset) -> dict[str, Any]:
-    return run_controls(dataset)
+    return run_baselines(dataset)
 
 
 def test_every_control_runs(results: dict[str, Any]) -> None:
-    assert list(results) == list(CONTROLS)
+    assert list(results) == list(BASELINES)
     assert not [name for name, result in results.items() if "skipped" in result]
 
 
@@ -36,14 +33,14 @@ def test_taste_is_found_by_those_that_can(results: dict[str, Any]) -> None:
     assert results["lightgbm"]["tasks"]["stars"]["rmse"] < 1.5
 
 
-@pytest.mark.parametrize("name", list(CONTROLS))
+@pytest.mark.parametrize("name", list(BASELINES))
 def test_labels_of_the_test_do_not_reach_a_prediction(dataset: Dataset, name: str) -> None:
     rows = dataset.rows("test")
     labels = dataset.labels.copy()
     labels[rows, :2] = 1 - labels[rows, :2]
     labels[rows, -1] = 1 - labels[rows, -1]
     changed = dataclasses.replace(dataset, labels=labels)
-    before, after = CONTROLS[name].fit(dataset), CONTROLS[name].fit(changed)
+    before, after = BASELINES[name].fit(dataset), BASELINES[name].fit(changed)
     for task, values in before.predict(rows).items():
         np.testing.assert_array_equal(values, after.predict(rows)[task], err_msg=task)
     users = np.arange(len(dataset.users), dtype=np.int64)
@@ -95,18 +92,18 @@ def test_a_row_is_not_in_its_own_statistic() -> None:
 def test_a_large_catalogue_makes_ease_step_aside_with_a_reason(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motet.evaluation._controls._ease._LARGEST_CATALOGUE", 10)
-    assert "40 items" in run_controls(dataset, names=["ease"])["ease"]["skipped"]
+    monkeypatch.setattr("motet.models.baselines._ease._LARGEST_CATALOGUE", 10)
+    assert "40 items" in run_baselines(dataset, names=["ease"])["ease"]["skipped"]
 
 
 def test_a_misspelt_control_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="did you mean 'lightgbm'"):
-        run_controls(dataset, names=["lightgmb"])
+        run_baselines(dataset, names=["lightgmb"])
 
 
 def test_without_validation_and_test_rows_nothing_is_measured_and_nothing_breaks(dataset: Dataset) -> None:
     everything = dataclasses.replace(dataset, split=np.zeros_like(dataset.split))
-    results = run_controls(everything)
+    results = run_baselines(everything)
     assert not [name for name, result in results.items() if "skipped" in result]
     assert results["linear"]["tasks"]["like"]["auc"] is None
     assert results["linear"]["tasks"]["like"]["undefined"] == "no label is known"

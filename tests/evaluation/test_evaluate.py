@@ -15,10 +15,10 @@ from motet.data import Dataset
 from motet.errors import DataError
 from motet.evaluation import (
     evaluate,
-    headlines,
     label_correlation,
     negative_transfer,
     paired_intervals,
+    primary_values,
     ranking_metrics,
     task_relations,
     validation_score,
@@ -117,7 +117,7 @@ def test_lists_of_one_genre_are_less_diverse(dataset: Dataset) -> None:
 def test_headlines_are_those_of_the_evaluation_and_make_the_score(dataset: Dataset) -> None:
     predictor = Noisy(dataset, 0.5)
     result = evaluate(dataset, predictor, "validation", intervals=False)
-    values = headlines(dataset, predictor)
+    values = primary_values(dataset, predictor)
     assert values["like"] == result["tasks"]["like"]["auc"]
     assert values["stars"] == result["tasks"]["stars"]["skill"]
     assert values["next"] == result["ranking"]["ndcg@10"]

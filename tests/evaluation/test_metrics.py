@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from motet.errors import DataError
-from motet.evaluation import METRICS, task_metrics, why_undefined
-from motet.schema import BinaryTask, MulticlassTask, MultilabelTask, RegressionTask
+from motet.kinds import BinaryTask, MulticlassTask, MultilabelTask, RegressionTask
+from motet.metrics import METRICS, task_metrics, why_undefined
 
 Floats = NDArray[np.float64]
 BINARY, NUMBER = BinaryTask(label="y"), RegressionTask(label="y")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from motet.evaluation import METRICS, rank_users, top_items
+from motet.metrics import METRICS, rank_users, top_items
 
 
 def test_a_worked_case() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from motet.errors import DataError
-from motet.evaluation import render_report
+from motet.evaluation.report import render_report
 
 EVIL = "<script>alert('x')</script>\"&{{ 7*7 }}"
 _VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -368,7 +368,7 @@ _RGB = tuple[float, float, float]
 
 
 def _themes() -> list[dict[str, str]]:
-    style = files("motet.evaluation._report").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("motet.evaluation.report").joinpath("report.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root[^{,]*\{([^}]*)\}", style)
     return [dict(re.findall(r"--([a-z-]+):\s*([^;]+);", block)) for block in blocks]
 

@@ -128,8 +128,8 @@ def generate() -> None:
     """A packaged generator that answers by a JSON schema."""
     from pydantic import BaseModel  # noqa: PLC0415
 
-    from motet.language import GenerationSettings, Prompt, build_generator  # noqa: PLC0415
     from motet.schema import LanguageSettings  # noqa: PLC0415
+    from motet.text.generate import GenerationSettings, Prompt, build_generator  # noqa: PLC0415
 
     class Hat(BaseModel):
         is_hat: bool

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet import workflow
-from motet.bundle import load_bundle
 from motet.data import Batcher, build_dataset, inspect_directory
 from motet.errors import DataError, SchemaError
-from motet.evaluation import METRICS, Metric, register_metric, render_report, run_controls
+from motet.evaluation.report import render_report
 from motet.kinds import LabelledTask, NumericFeature, numbers_of, register_feature_kind, register_task_kind
+from motet.metrics import METRICS, Metric, register_metric
 from motet.models import build_model
+from motet.models.baselines import run_baselines
 from motet.recommend import Recommender
 from motet.schema import (
     FEATURE_KINDS,
@@ -39,6 +40,7 @@ from motet.schema import (
     Schema,
     TaskText,
 )
+from motet.training import load_bundle
 
 ROWS, USERS, ITEMS = 600, 40, 30
 
@@ -289,7 +291,7 @@ def test_a_bundle_says_what_it_lacks_where_its_kinds_are_not_registered(bundle: 
 
 
 def test_baselines_do_its_tasks(schema: Schema, world: Path) -> None:
-    found = run_controls(
+    found = run_baselines(
         build_dataset(schema, world), names=["popularity", "like_ratio", "linear", "lightgbm"]
     )
     for name, evaluation in found.items():

@@ -8,14 +8,9 @@ import torch
 
 from motet.data import Batcher, Dataset
 from motet.errors import ModelError
-from motet.models import (
-    LinearAdapter,
-    MixtureAdapter,
-    build_model,
-    check_architecture,
-    link,
-)
-from motet.schema import MulticlassTask, MultilabelTask
+from motet.kinds import MulticlassTask, MultilabelTask
+from motet.models import LinearAdapter, MixtureAdapter, build_model, link
+from motet.models.architectures import check_architecture
 from motet.testing import toy_dataset
 
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from motet.models import SEQUENCE_ENCODERS
+from motet.schema import SEQUENCE_ENCODERS
 
 
 def test_mean_by_hand() -> None:

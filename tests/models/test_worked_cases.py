@@ -10,13 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motet.models import ARCHITECTURES, Architecture, FactorisedLinear, Inputs, Shape, Widths
-from motet.models._blocks import ParallelLayers, ScenarioGate, Towers
-from motet.models.coupled import Coupled, CoupledOptions
-from motet.models.mmoe import Mmoe, MmoeOptions
-from motet.models.ple import Ple, PleOptions
-from motet.models.shared_bottom import SharedBottom, SharedBottomOptions
-from motet.models.single_task import SingleTask, SingleTaskOptions
+from motet.models import FactorisedLinear, Inputs, ParallelLayers, ScenarioGate, Towers, Widths
+from motet.models.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    Coupled,
+    CoupledOptions,
+    Mmoe,
+    MmoeOptions,
+    Ple,
+    PleOptions,
+    Shape,
+    SharedBottom,
+    SharedBottomOptions,
+    SingleTask,
+    SingleTaskOptions,
+)
 
 WIDTHS = Widths(user=3, item=4, context=2)
 USERS, ITEMS, B = 3, 4, 9
@@ -149,7 +158,7 @@ def expert(layers: ParallelLayers, e: int, x: Tensor) -> Tensor:
 
 
 def first_expert(model: Mmoe | Ple, first: object, e: int, x: Tensor) -> Tensor:
-    from motet.models._blocks import FirstExperts  # noqa: PLC0415
+    from motet.models import FirstExperts  # noqa: PLC0415
 
     assert isinstance(first, FirstExperts)
     width = first.first.weight.shape[0] // first.count

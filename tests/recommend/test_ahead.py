@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Batcher
-from motet.models import ARCHITECTURES, build_model
+from motet.models import build_model
+from motet.models.architectures import ARCHITECTURES
 from motet.recommend import Recommender
 from motet.testing import hashed_words_for_tests, toy_dataset
+from motet.training import load_bundle, save_bundle
 
 
 @pytest.mark.parametrize("sequences", [("mean",), ("target", "gru")], ids=["mean", "target attention"])
@@ -26,7 +27,7 @@ def test_items_ahead_equals_the_plain_path(
     save_bundle(tmp_path / "b", model=model, data=data, metrics={})
     recommender = Recommender(load_bundle(tmp_path / "b"), hashed_words_for_tests)
     known = recommender.bundle.data
-    ahead = recommender.items_ahead("search")
+    ahead = recommender.precomputed_items("search")
     items = np.arange(len(data.items), dtype=np.int32)
     context = (ahead.moment.table, ahead.moment.scenario)
     batcher = Batcher(ahead.moment.data)

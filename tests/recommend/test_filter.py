@@ -12,17 +12,7 @@ from pydantic import ValidationError
 
 from motet.data import Catalogue
 from motet.errors import RequestError
-from motet.recommend import (
-    AllOf,
-    AnyFilter,
-    AnyOf,
-    Compare,
-    Fields,
-    Not,
-    Query,
-    read_filter,
-    read_query,
-)
+from motet.recommend import AllOf, AnyFilter, AnyOf, Compare, Fields, Not, Query, read_filter, read_query
 
 FRAME = pl.DataFrame(
     {

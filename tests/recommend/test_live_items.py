@@ -11,25 +11,14 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import liking
 from motet.errors import DataError
 from motet.models import build_model
-from motet.recommend import (
-    Boost,
-    Bury,
-    Cap,
-    Explore,
-    Fresh,
-    LiveEvent,
-    LiveRecommender,
-    Objective,
-    Pin,
-    Query,
-    Recommender,
-    read_filter,
-)
+from motet.recommend import LiveRecommender, Objective, Query, Recommender, read_filter
+from motet.recommend.live import LiveEvent
+from motet.recommend.rerank import Boost, Bury, Cap, Explore, Fresh, Pin
 from motet.testing import hashed_words_for_tests, toy_dataset
+from motet.training import load_bundle, save_bundle
 
 
 @pytest.fixture(scope="module", params=["with words of the pair", "ahead"])
@@ -70,9 +59,9 @@ def test_rows_are_stable_and_moments_do_not_change(live: LiveRecommender) -> Non
     assert late.ids[late.row("n3")] == "n3"
     answer = live.rank(Query(user="u1"), ["10"])
     assert answer.items[0].row == rows["10"]
-    told = live.items.told("10")
-    assert told is not None
-    assert told["title"] == "told anew"
+    recorded = live.items.recorded("10")
+    assert recorded is not None
+    assert recorded["title"] == "told anew"
 
 
 def test_an_item_told_twice_comes_once_and_events_follow_it(live: LiveRecommender) -> None:
@@ -87,20 +76,20 @@ def test_an_item_told_twice_comes_once_and_events_follow_it(live: LiveRecommende
     assert "n" not in ids(live)  # seen
     live.upsert_items([{"item": "n", "title": "storm", "price": 8}])
     assert "n" not in ids(live)
-    assert "n" in ids(live, keep_seen=True)
+    assert "n" in ids(live, include_seen=True)
 
 
 def test_an_item_told_what_is_known_of_it_needs_no_row(live: LiveRecommender) -> None:
-    told = {"item": "n", "title": "storm", "price": 5}
-    live.upsert_items([told])
+    recorded = {"item": "n", "title": "storm", "price": 5}
+    live.upsert_items([recorded])
     before = live.items.now
-    assert live.upsert_items([told, {**told, "unheard": 1}]).replaced == 1
+    assert live.upsert_items([recorded, {**recorded, "unheard": 1}]).replaced == 1
     live.patch_items([{"item": "n", "price": 5}])
     assert live.items.now is before
     live.patch_items([{"item": "n", "price": 6}])
     live.upsert_items([{"item": "n", "price": 6}])  # now without a title
     assert live.items.now.outdated == before.outdated + 2
-    found = live.items.told("n")
+    found = live.items.recorded("n")
     assert found is not None
     assert (found["title"], found["price"]) == (None, 6)
     live.delete_items(["n"])
@@ -109,15 +98,15 @@ def test_an_item_told_what_is_known_of_it_needs_no_row(live: LiveRecommender) ->
 
 
 def test_hidden_and_deleted_items_and_their_return(live: LiveRecommender) -> None:
-    first = ids(live, keep_seen=True, duplicates=True)
+    first = ids(live, include_seen=True, duplicates=True)
     live.hide_items([first[0]])
     assert live.items.hidden(first[0])
-    assert sorted(ids(live, keep_seen=True, duplicates=True)) == sorted(first[1:])
+    assert sorted(ids(live, include_seen=True, duplicates=True)) == sorted(first[1:])
     assert live.rank(Query(user="u1"), [first[0]]).items  # known all the same
     live.hide_items([first[0]], hidden=False)
     assert live.delete_items([first[1], "nobody"]) == 1
     live.upsert_items([{"item": first[1], "title": "back"}])
-    assert sorted(ids(live, keep_seen=True, duplicates=True)) == sorted(first)
+    assert sorted(ids(live, include_seen=True, duplicates=True)) == sorted(first)
 
 
 def test_wrong_items_change_nothing(live: LiveRecommender) -> None:
@@ -203,7 +192,7 @@ def test_masks_grow_with_the_catalogue(live: LiveRecommender) -> None:
 
 
 def test_rules_say_what_they_did(live: LiveRecommender) -> None:
-    plain = ids(live, keep_seen=True)
+    plain = ids(live, include_seen=True)
     last, first = plain[-1], plain[0]
     only_first = read_filter({"field": "id", "op": "eq", "value": first})
     only_last = read_filter({"field": "id", "op": "eq", "value": last})
@@ -211,7 +200,7 @@ def test_rules_say_what_they_did(live: LiveRecommender) -> None:
         Query(
             user="u1",
             k=100,
-            keep_seen=True,
+            include_seen=True,
             trace=True,
             rules=(Pin(item=last, position=2), Bury(where=only_first)),
         )
@@ -222,9 +211,9 @@ def test_rules_say_what_they_did(live: LiveRecommender) -> None:
     steps = {item.item: item.steps for item in answer.items}
     assert [(s.name, s.before, s.reason) for s in steps[first]][:1] == [("bury", 1, "the rule buries it")]
     assert steps[last][-1].reason == "pinned by a rule"
-    assert ids(live, keep_seen=True, rules=[Boost(where=only_last, by=100)])[0] == last
+    assert ids(live, include_seen=True, rules=[Boost(where=only_last, by=100)])[0] == last
     # a pin does not bring back what may not come
-    assert last not in ids(live, keep_seen=True, rules=[Pin(item=last, position=1)], exclude=[last])
+    assert last not in ids(live, include_seen=True, rules=[Pin(item=last, position=1)], exclude=[last])
 
 
 def test_caps_count_values(live: LiveRecommender) -> None:
@@ -232,7 +221,7 @@ def test_caps_count_values(live: LiveRecommender) -> None:
         Query(
             user="u1",
             k=8,
-            keep_seen=True,
+            include_seen=True,
             rules=(Cap(field="genres", at_most=2), Cap(field="brand", value="ace", at_most=0)),
         )
     )
@@ -247,8 +236,8 @@ def test_caps_count_values(live: LiveRecommender) -> None:
 
 def test_freshness_brings_new_items_up(live: LiveRecommender) -> None:
     live.upsert_items([{"item": "n", "title": "x"}])
-    plain = ids(live, keep_seen=True).index("n")
-    fresh = ids(live, keep_seen=True, rules=[Fresh(weight=1000.0, half_life_days=1)])
+    plain = ids(live, include_seen=True).index("n")
+    fresh = ids(live, include_seen=True, rules=[Fresh(weight=1000.0, half_life_days=1)])
     assert fresh.index("n") == 0 <= plain
 
 
@@ -295,7 +284,7 @@ def test_objectives_move_the_order(live: LiveRecommender) -> None:
 
 
 def test_drawn_lists_can_be_drawn_again(live: LiveRecommender) -> None:
-    query = Query(user="u1", k=5, keep_seen=True, explore=Explore(temperature=1.0))
+    query = Query(user="u1", k=5, include_seen=True, explore=Explore(temperature=1.0))
     answer = live.recommend(query)
     again = live.recommend(query.model_copy(update={"seed": answer.seed}))
     assert [(i.item, i.propensity) for i in again.items] == [(i.item, i.propensity) for i in answer.items]
@@ -306,14 +295,14 @@ def test_drawn_lists_can_be_drawn_again(live: LiveRecommender) -> None:
 
 def test_users_told_while_serving(live: LiveRecommender) -> None:
     assert live.recommend(Query(user="stranger", k=3)).served_by == "popular"
-    told = (
+    recorded = (
         live.rank(Query(user="stranger", user_features={"age": 70, "job": "cook"}), ["10"])
         .items[0]
         .predictions
     )
     live.upsert_users([{"user": "stranger", "age": 70, "job": "cook"}])
     assert live.recommend(Query(user="stranger", k=3)).served_by == "personal"
-    assert live.rank(Query(user="stranger"), ["10"]).items[0].predictions == told
+    assert live.rank(Query(user="stranger"), ["10"]).items[0].predictions == recorded
     live.add_events([LiveEvent(user="other", item="10", at_s=1e9)])
     assert live.recommend(Query(user="other", k=3)).served_by == "personal"
     assert live.forget_user("other")
@@ -323,8 +312,8 @@ def test_users_told_while_serving(live: LiveRecommender) -> None:
 
 
 def test_events_without_a_time_are_the_latest(live: LiveRecommender) -> None:
-    told = [("70", 5e8), ("80", 0.0), ("90", 3e8), ("100", 0.0), ("110", 9e8)]
-    live.add_events([LiveEvent(user="new", item=item, type="click", at_s=at_s) for item, at_s in told])
+    recorded = [("70", 5e8), ("80", 0.0), ("90", 3e8), ("100", 0.0), ("110", 9e8)]
+    live.add_events([LiveEvent(user="new", item=item, type="click", at_s=at_s) for item, at_s in recorded])
     now = live.items.now
     past = live.history.of("new", now)
     assert [now.ids[row] for row in past.liked.rows] == ["90", "70", "80", "100", "110"]
@@ -351,8 +340,8 @@ def test_events_taken_back_and_users_erased(live: LiveRecommender) -> None:
     assert len({answer.items[0].value for answer in (before, both, one)}) == 3
     assert live.erase_user("u1")
     assert not live.erase_user("nobody")
-    nobody = live.rank(Query(user="never seen"), ["10", "20"])
-    assert live.rank(Query(user="u1"), ["10", "20"]).items == nobody.items
+    unknown_user = live.rank(Query(user="never seen"), ["10", "20"])
+    assert live.rank(Query(user="u1"), ["10", "20"]).items == unknown_user.items
     assert live.recommend(Query(user="u1", k=3)).served_by == "popular"
 
 
@@ -436,7 +425,7 @@ def test_many_read_while_one_writes(live: LiveRecommender) -> None:
     def read(user: int) -> None:
         while not stop.is_set():
             try:
-                answer = live.recommend(Query(user=f"u{user}", k=10, keep_seen=True))
+                answer = live.recommend(Query(user=f"u{user}", k=10, include_seen=True))
                 assert len(answer.items) == 10
                 assert len({item.item for item in answer.items}) == 10
                 time.sleep(0.005)  # so that the writer comes to its turn

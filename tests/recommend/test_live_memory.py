@@ -10,21 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset
 from motet.errors import DataError, RequestError, StoreUnavailableError
 from motet.models import build_model
-from motet.recommend import (
-    Eligible,
-    LiveEvent,
-    LiveRecommender,
-    Query,
-    Recommender,
-    read_filter,
-    read_query,
-)
-from motet.recommend._live._people import People, Person
+from motet.recommend import LiveRecommender, Query, Recommender, read_filter, read_query
+from motet.recommend.live import Eligible, EncodedUser, LiveEvent, UserEncoder
 from motet.testing import hashed_words_for_tests
+from motet.training import load_bundle, save_bundle
 
 
 @pytest.fixture(scope="module")
@@ -43,51 +35,51 @@ def live(recommender: Recommender) -> LiveRecommender:
 
 
 def test_features_of_requests_push_no_told_user_out(recommender: Recommender) -> None:
-    people = People(recommender.bundle, recommender._raw, kept=3, asked=2)
-    people.upsert([{"user": "told", "age": 30}])
+    user_encoder = UserEncoder(recommender.bundle, recommender._raw, kept=3, asked=2)
+    user_encoder.upsert([{"user": "told", "age": 30}])
     for age in range(10):
-        assert people.of(None, -1, {"age": age}).known
-    assert people.of("told", -1, {}).known
-    assert len(people._asked) == 2
-    assert people.of(None, -1, {"age": 9}) is people.of(None, -1, {"age": 9})
-    people.upsert([{"user": f"other {k}", "age": k} for k in range(3)])
-    assert not people.of("told", -1, {}).known
+        assert user_encoder.of(None, -1, {"age": age}).known
+    assert user_encoder.of("told", -1, {}).known
+    assert len(user_encoder._asked) == 2
+    assert user_encoder.of(None, -1, {"age": 9}) is user_encoder.of(None, -1, {"age": 9})
+    user_encoder.upsert([{"user": f"other {k}", "age": k} for k in range(3)])
+    assert not user_encoder.of("told", -1, {}).known
 
 
 def test_a_user_who_is_forgotten_is_forgotten_with_the_features_of_requests(live: LiveRecommender) -> None:
-    people = live.people
-    asked = people.of("zoe", -1, {"age": 44, "job": "cook"})
-    other = people.of("ann", -1, {"age": 44, "job": "cook"})
-    assert b"zoe" not in repr(list(people._asked)).encode()
-    assert people.of("zoe", -1, {"job": "cook", "age": 44}) is asked
+    user_encoder = live.user_encoder
+    asked = user_encoder.of("zoe", -1, {"age": 44, "job": "cook"})
+    other = user_encoder.of("ann", -1, {"age": 44, "job": "cook"})
+    assert b"zoe" not in repr(list(user_encoder._asked)).encode()
+    assert user_encoder.of("zoe", -1, {"job": "cook", "age": 44}) is asked
     assert live.forget_user("zoe")
     assert not live.forget_user("zoe")
-    assert len(people._asked) == 1
-    assert people.of("ann", -1, {"age": 44, "job": "cook"}) is other
-    assert people.of("zoe", -1, {"age": 44, "job": "cook"}) is not asked
+    assert len(user_encoder._asked) == 1
+    assert user_encoder.of("ann", -1, {"age": 44, "job": "cook"}) is other
+    assert user_encoder.of("zoe", -1, {"age": 44, "job": "cook"}) is not asked
 
 
 def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live: LiveRecommender) -> None:
-    people, before = live.people, live.people.of("u1", live.history.row("u1"), {})
-    same = people.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})
-    assert not people._asked
+    user_encoder, before = live.user_encoder, live.user_encoder.of("u1", live.history.row("u1"), {})
+    same = user_encoder.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})
+    assert not user_encoder._asked
     assert (same.table.codes == before.table.codes).all()
-    assert not people.of(None, -1, {"shoe size": 44}).known
-    first = people.of(None, -1, {"age": 44, "shoe size": 44})
-    assert people.of(None, -1, {"age": 44, "shoe size": 45}) is first
-    people.upsert([{"user": "x", "age": 44, "shoe size": 10**400}])
-    assert (people.of("x", -1, {}).table.numbers == first.table.numbers).all()
+    assert not user_encoder.of(None, -1, {"shoe size": 44}).known
+    first = user_encoder.of(None, -1, {"age": 44, "shoe size": 44})
+    assert user_encoder.of(None, -1, {"age": 44, "shoe size": 45}) is first
+    user_encoder.upsert([{"user": "x", "age": 44, "shoe size": 10**400}])
+    assert (user_encoder.of("x", -1, {}).table.numbers == first.table.numbers).all()
 
 
 def test_a_user_told_while_another_thread_asks_is_always_there(live: LiveRecommender) -> None:
     """Between a look whether a user is there and the look at it, another thread may have taken it out."""
 
-    class Flickering(dict[str, Person]):
+    class Flickering(dict[str, EncodedUser]):
         def __contains__(self, user: object) -> bool:
             return True
 
-    live.people._told = Flickering()  # type: ignore[assignment]
-    assert not live.people.of("z", -1, {}).known
+    live.user_encoder._recorded = Flickering()  # type: ignore[assignment]
+    assert not live.user_encoder.of("z", -1, {}).known
 
 
 # -- caches --------------------------------------------------------------------------------------
@@ -101,7 +93,7 @@ def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: Live
     live.recommend(Query(history=tuple(events), k=1))
     live.recommend(Query(context={"query": word}, k=1))
     live.recommend(Query(filter=read_filter({"field": "title", "op": "contains", "value": "word" * 100})))
-    kept = (live.history.reader._latest, live._scorer._moments, live.items._masks, live.items.now.masks)
+    kept = (live.history.reader._latest, live._scorer._context_rows, live.items._masks, live.items.now.masks)
     for cache in kept:
         assert cache
         assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)
@@ -109,10 +101,10 @@ def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: Live
 
 
 def test_a_moment_holds_the_texts_of_its_request_alone(live: LiveRecommender) -> None:
-    moments, _ = live._scorer.moment(None, {"query": "storm city"})
+    context_rows, _ = live._scorer.moment(None, {"query": "storm city"})
     names = live.bundle.data.encoder.layout("interaction").vectors
     assert names
-    assert all(len(moments.data.vectors[name]) <= 2 for name in names)
+    assert all(len(context_rows.data.vectors[name]) <= 2 for name in names)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +149,7 @@ class Database:
             raise StoreUnavailableError("the store cannot be reached", "try again")
         return list(self.events.get(user, ()))
 
-    def tell(self, live: LiveRecommender, *events: LiveEvent) -> None:
+    def ingest(self, live: LiveRecommender, *events: LiveEvent) -> None:
         live.add_events(events)
         for event in events:
             self.events.setdefault(event.user, []).append(event)
@@ -171,16 +163,16 @@ def live_events(live: LiveRecommender, user: str) -> int:
     return live.history.of(user, live.items.now).live
 
 
-def told(recommender: Recommender, users: int) -> tuple[LiveRecommender, Database]:
+def recorded(recommender: Recommender, users: int) -> tuple[LiveRecommender, Database]:
     database = Database()
     live = LiveRecommender(recommender, users=users, load=database.load)
     return live, database
 
 
 def test_nothing_is_loaded_while_memory_holds_everybody(recommender: Recommender) -> None:
-    live, database = told(recommender, users=3)
+    live, database = recorded(recommender, users=3)
     for user in ("a", "b", "c"):
-        database.tell(live, *liked(user, "10", "20"))
+        database.ingest(live, *liked(user, "10", "20"))
         assert live_events(live, user) == 2
     for user in ("u1", "nobody"):  # who has no live events takes nobody's place
         assert live_events(live, user) == 0
@@ -189,43 +181,43 @@ def test_nothing_is_loaded_while_memory_holds_everybody(recommender: Recommender
 
 
 def test_who_was_pushed_out_comes_back_even_when_there_is_room_again(recommender: Recommender) -> None:
-    live, database = told(recommender, users=3)
+    live, database = recorded(recommender, users=3)
     for user in ("a", "b", "c", "d", "e"):
-        database.tell(live, *liked(user, "10", "20"))
+        database.ingest(live, *liked(user, "10", "20"))
     live.forget_user("e")
     assert len(live.history) == 2
     assert live_events(live, "a") == 2
     assert live_events(live, "b") == 2
-    database.tell(live, *liked("c", "30"))
+    database.ingest(live, *liked("c", "30"))
     assert live_events(live, "c") == 3
 
 
 def test_a_batch_of_more_users_than_memory_holds_loses_nothing(recommender: Recommender) -> None:
-    live, database = told(recommender, users=2)
+    live, database = recorded(recommender, users=2)
     for items in (("10", "20"), ("30",), ("40",)):
-        database.tell(live, *[event for user in "abcde" for event in liked(user, *items)])
+        database.ingest(live, *[event for user in "abcde" for event in liked(user, *items)])
     assert [live_events(live, user) for user in "abcde"] == [4] * 5
 
 
 def test_a_past_that_could_not_be_loaded_is_not_kept(recommender: Recommender) -> None:
-    live, database = told(recommender, users=2)
+    live, database = recorded(recommender, users=2)
     for user in ("a", "b", "c", "u1", "u2", "u3"):
-        database.tell(live, *liked(user, "10", "20"))
+        database.ingest(live, *liked(user, "10", "20"))
     database.is_gone = True
     assert live_events(live, "a") == 0
     assert live.recommend(Query(user="a", k=3)).items
     bundle = len(live.history.of("u1", live.items.now).seen)
     assert bundle  # what the bundle knows is there all the same
-    database.tell(live, *liked("b", "30"))
+    database.ingest(live, *liked("b", "30"))
     database.is_gone = False
     assert [live_events(live, user) for user in ("a", "b", "c", "u1")] == [2, 3, 2, 2]
     assert len(live.history.of("u1", live.items.now).seen) == bundle + 2
 
 
 def test_what_was_loaded_before_a_user_was_forgotten_is_not_kept(recommender: Recommender) -> None:
-    live, database = told(recommender, users=2)
+    live, database = recorded(recommender, users=2)
     for user in ("a", "b", "c"):
-        database.tell(live, *liked(user, "10", "20"))
+        database.ingest(live, *liked(user, "10", "20"))
 
     def forgotten_meanwhile(load: Callable[[str], Sequence[LiveEvent]], user: str) -> Sequence[LiveEvent]:
         found = load(user)
@@ -242,12 +234,12 @@ def test_what_was_loaded_before_a_user_was_forgotten_is_not_kept(recommender: Re
 
 
 def test_a_stored_event_that_cannot_be_read_keeps_no_other_from_counting(recommender: Recommender) -> None:
-    live, database = told(recommender, users=1)
-    database.tell(live, *liked("a", "10", "20"))
+    live, database = recorded(recommender, users=1)
+    database.ingest(live, *liked("a", "10", "20"))
     database.events["a"].insert(1, LiveEvent(user="a", item="30", type="click", value="five", at_s=2e9))
     with pytest.raises(DataError):
         live.add_events([database.events["a"][1]])
-    database.tell(live, *liked("b", "10"))
+    database.ingest(live, *liked("b", "10"))
     assert live_events(live, "a") == 2
 
 

@@ -7,20 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset, Ragged, build_dataset
 from motet.errors import DataError, RequestError
+from motet.kinds import SequenceFeature
 from motet.models import build_model
-from motet.recommend import (
-    LiveEvent,
-    LiveRecommender,
-    Query,
-    Recommender,
-    read_filter,
-    read_query,
-)
-from motet.schema import SequenceFeature
+from motet.recommend import LiveRecommender, Query, Recommender, read_filter, read_query
+from motet.recommend.live import LiveEvent
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
+from motet.training import load_bundle, save_bundle
 
 CLOSE = 1e-5
 
@@ -155,7 +149,7 @@ def test_a_new_item_gets_the_same_numbers_as_in_a_prediction(
 
 def test_a_patch_changes_what_it_names_and_nothing_else(live: LiveRecommender) -> None:
     before = live.rank(Query(user="u2"), ["30"]).items[0]
-    live.patch_items([{"item": "30", "price": live.items.told("30")["price"]}])  # type: ignore[index]
+    live.patch_items([{"item": "30", "price": live.items.recorded("30")["price"]}])  # type: ignore[index]
     same = live.rank(Query(user="u2"), ["30"]).items[0]
     assert same.row == before.row
     for task, value in before.predictions.items():
@@ -163,12 +157,15 @@ def test_a_patch_changes_what_it_names_and_nothing_else(live: LiveRecommender) -
             pytest.approx(value, abs=CLOSE) if isinstance(value, float) else value
         )
     live.patch_items([{"item": "30", "genres": "nature"}])
-    told = live.items.told("30")
-    assert told is not None
-    assert told["genres"] == "nature"
+    recorded = live.items.recorded("30")
+    assert recorded is not None
+    assert recorded["genres"] == "nature"
     only = live.recommend(
         Query(
-            user="u2", k=100, keep_seen=True, filter=read_filter({"field": "id", "op": "eq", "value": "30"})
+            user="u2",
+            k=100,
+            include_seen=True,
+            filter=read_filter({"field": "id", "op": "eq", "value": "30"}),
         )
     )
     assert [item.item for item in only.items] == ["30"]
@@ -177,8 +174,8 @@ def test_a_patch_changes_what_it_names_and_nothing_else(live: LiveRecommender) -
 
 
 def test_a_session_moves_the_answer_and_is_not_kept(live: LiveRecommender) -> None:
-    nobody = live.recommend(Query(k=5))
-    assert nobody.served_by == "popular"
+    unknown_user = live.recommend(Query(k=5))
+    assert unknown_user.served_by == "popular"
     session = live.recommend(Query(k=5, history=("10", "20", "30")))
     assert session.served_by == "session"
     assert not {"10", "20", "30"} & {item.item for item in session.items}
@@ -228,8 +225,8 @@ def test_an_item_that_was_turned_down_is_seen_and_not_liked(recommender: Recomme
     """The types that every schema knows mean the same from Python as from the service."""
     live = LiveRecommender(recommender)
     events = [LiveEvent(user="none", item="10", type=type, at_s=2e9) for type in ("hide", "click", "view")]
-    meant = live.history.reader.read(events)
-    assert [(one.liked, one.refused) for one in meant] == [(False, True), (True, False), (None, False)]
+    parsed_event = live.history.reader.read(events)
+    assert [(one.liked, one.refused) for one in parsed_event] == [(False, True), (True, False), (None, False)]
     live.add_events([LiveEvent(user="somebody", item="10", type="dislike", at_s=2e9)])
     past = live.history.of("somebody", live.items.now)
     assert (len(past.seen), len(past.liked.rows)) == (1, 0)

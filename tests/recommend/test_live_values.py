@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset
 from motet.errors import DataError, RequestError
 from motet.models import build_model
-from motet.recommend import LiveEvent, LiveRecommender, Query, Recommender
+from motet.recommend import LiveRecommender, Query, Recommender
+from motet.recommend.live import LiveEvent
 from motet.testing import hashed_words_for_tests
+from motet.training import load_bundle, save_bundle
 
 ITEM_COLUMNS = ("title", "blurb", "price", "brand", "genres", "released", "picture", "stock", "unused")
 USER_COLUMNS = ("age", "job", "joined", "about", "plan", "worth", "churned", "hobbies", "unused")
@@ -52,9 +53,9 @@ def whole(live: LiveRecommender) -> bool:
     return len(answer.items) == len(ids) and all(np.isfinite(item.value) for item in answer.items)
 
 
-def refused(tell: Any, *said: Any) -> str:
+def refused(ingest: Any, *said: Any) -> str:
     try:
-        tell(*said)
+        ingest(*said)
     except DataError as error:
         return error.problem
     return ""
@@ -84,7 +85,7 @@ def test_whatever_is_told_of_users(live: LiveRecommender, column: str) -> None:
         for rows in several(column, value):
             refused(live.upsert_users, rows)
         try:
-            person = live.people.of(None, -1, {column: value})
+            person = live.user_encoder.of(None, -1, {column: value})
         except DataError:
             continue
         assert person.table.numbers.dtype == np.float32
@@ -97,12 +98,12 @@ def test_whatever_is_told_of_events_and_moments(live: LiveRecommender, column: s
     plain = [v for v in VALUES if v is None or isinstance(v, bool | int | float | str)]
     plain = [v for v in plain if not (isinstance(v, float) and not np.isfinite(v)) and v != "\ud800"]
     for value in plain:
-        told = [
+        recorded = [
             LiveEvent(user="v", item="10", columns={column: value}, at_s=1e9),
             LiveEvent(user="v", item="10", type=column, value=value),
             LiveEvent(user="v", item="20", columns={column: "y"}),
         ]
-        for some in ([told[0]], [told[1]], [told[0], told[2]]):
+        for some in ([recorded[0]], [recorded[1]], [recorded[0], recorded[2]]):
             refused(live.add_events, some)
             refused(live.rank, Query(history=tuple(some)), ["10"])
         with suppress(RequestError):  # a column that is no context
@@ -157,5 +158,5 @@ def test_whatever_is_drawn(live: LiveRecommender, items: list[dict[str, Any]], u
     refused(live.upsert_items, [{**row, "item": f"drawn {k}"} for k, row in enumerate(items)])
     refused(live.patch_items, [{**items[0], "item": "30"}])
     refused(live.upsert_users, [{**user, "user": "drawn"}])
-    refused(live.people.of, None, -1, user)
+    refused(live.user_encoder.of, None, -1, user)
     assert whole(live)

@@ -7,14 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset, build_dataset
 from motet.errors import DataError
 from motet.models import build_model
-from motet.recommend import LiveRecommender, Objective, Query, Recommender
-from motet.recommend._answers import task_columns
+from motet.recommend import LiveRecommender, Objective, Query, Recommender, task_columns
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset
+from motet.training import load_bundle, save_bundle
 
 ODD = ["a b", "x/y/../z", "🦊", str(2**63), "007", "7", "Ünï"]
 
@@ -97,7 +96,7 @@ def test_seen_items_are_left_out_and_the_rest_of_the_catalogue_is_ranked(by: str
         assert sorted(mine["what"]) == sorted(ODD[k + 1 :])
         assert mine["rank"].to_list() == list(range(1, len(ODD) - k))
         assert mine["score"].is_sorted(descending=True)
-    everything = recommender.recommend(ODD, k=100, by=by, keep_seen=True)
+    everything = recommender.recommend(ODD, k=100, by=by, include_seen=True)
     assert len(everything) == len(ODD) ** 2
     # leaving out does not change the order of what is left
     kept = everything.join(result, on=["who", "what"], how="semi")
@@ -175,8 +174,8 @@ def test_a_user_never_seen_gets_the_whole_catalogue(toy_recommender: Recommender
     assert not np.allclose(np.sort(scores[0]), np.sort(scores[1]))
     # the columns of a user whom the bundle knows change nothing
     known = toy_recommender.bundle.data.user_ids[0]
-    told = toy_recommender.recommend(pl.DataFrame({"user": [known], "age": [99]}))
-    assert told.equals(toy_recommender.recommend([known]))
+    recorded = toy_recommender.recommend(pl.DataFrame({"user": [known], "age": [99]}))
+    assert recorded.equals(toy_recommender.recommend([known]))
 
 
 def test_new_entities_do_not_change_the_answers_for_others(toy_recommender: Recommender) -> None:
@@ -250,7 +249,7 @@ def test_rankings_of_many_users_are_those_of_each(
 def test_scores_are_what_recommend_ranks_by(by: str, tmp_path: Path) -> None:
     recommender = served(odd_world(tmp_path), tmp_path)
     scores = recommender.scores(ODD[2], by=by)
-    ranked = recommender.recommend([ODD[2]], k=100, by=by, keep_seen=True)
+    ranked = recommender.recommend([ODD[2]], k=100, by=by, include_seen=True)
     ids = recommender.bundle.data.item_ids
     expected = ids.gather(np.argsort(-scores, kind="stable").astype(np.int64))
     if by == "click":  # a retrieval task without repeats leaves seen items out unless asked not to

@@ -10,10 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.recommend._rerank._diversity import determinantal, marginal_relevance
-from motet.recommend._rerank._explore import Explore, place_probabilities
-from motet.recommend._rerank._fill import Limit, fill
-from motet.recommend._rerank._trace import Step, Trace
+from motet.recommend.rerank import (
+    Explore,
+    ItemStep,
+    Trace,
+    ValueCap,
+    determinantal,
+    fill,
+    marginal_relevance,
+    place_probabilities,
+)
 
 values_of = st.lists(st.floats(-5, 5), min_size=1, max_size=6).map(
     lambda v: np.array(sorted(v, reverse=True))
@@ -44,7 +50,7 @@ def test_probabilities_of_a_place_sum_to_one(
 def test_propensities_are_the_shares_of_lists_that_are_drawn(explore: Explore, limited: bool) -> None:
     """Simulation: how often each list comes is the product of its propensities, and those products sum to 1."""
     values = np.array([1.2, 0.9, 0.3, -0.5])
-    limits = [Limit([["a"], ["a"], ["b"], ["b"]], 1, "kind")] if limited else []
+    limits = [ValueCap([["a"], ["a"], ["b"], ["b"]], 1, "kind")] if limited else []
     drawn: Counter[tuple[int, ...]] = Counter()
     probability: dict[tuple[int, ...], float] = {}
     draws = 20_000
@@ -90,7 +96,7 @@ def test_caps_and_pins_hold(data: st.DataObject) -> None:
     if len(set(pins.values())) < len(pins):
         return
     explore = data.draw(st.one_of(st.none(), explores))
-    filled = fill(np.linspace(1, 0, n), k, limits=[Limit(kinds, at_most, "kind")], pins=pins, explore=explore, rng=np.random.default_rng(0))  # fmt: skip
+    filled = fill(np.linspace(1, 0, n), k, limits=[ValueCap(kinds, at_most, "kind")], pins=pins, explore=explore, rng=np.random.default_rng(0))  # fmt: skip
     assert len(set(filled.places)) == len(filled.places) <= k
     pins = {place: one for place, one in pins.items() if place < k}
     pinned = set(pins.values())
@@ -164,6 +170,9 @@ def test_a_trace_says_who_moved_and_why() -> None:
     trace = Trace()
     trace.moved("bury", [7, 8, 9], [8, 9, 7], {7: "the rule buries it"}, "others moved")
     trace.moved("caps", [8, 9, 7], [8, 7], {9: "too many"}, "others went")
-    assert trace.of(7) == (Step("bury", 1, 3, "the rule buries it"), Step("caps", 3, 2, "others went"))
-    assert trace.of(9)[-1] == Step("caps", 2, None, "too many")
+    assert trace.of(7) == (
+        ItemStep("bury", 1, 3, "the rule buries it"),
+        ItemStep("caps", 3, 2, "others went"),
+    )
+    assert trace.of(9)[-1] == ItemStep("caps", 2, None, "too many")
     assert trace.of(4) == ()

@@ -10,12 +10,11 @@ import polars as pl
 import pytest
 import torch
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset, build_dataset, read_table
 from motet.models import build_model
 from motet.recommend import Recommender
 from motet.testing import hashed_words_for_tests, toy_schema, toy_tables
-from motet.training import ModelPredictor
+from motet.training import ModelPredictor, load_bundle, save_bundle
 
 CLOSE = 1e-5
 
@@ -139,7 +138,7 @@ def test_rankings_equal_predictions(retrieval_only: bool, tmp_path: Path) -> Non
     recommender, predictor = served(data, tmp_path)
     by = "next" if retrieval_only else "click"
     k = len(data.items)
-    result = recommender.recommend(data.user_ids[:5].to_list(), k, by=by, scenario="home", keep_seen=True)
+    result = recommender.recommend(data.user_ids[:5].to_list(), k, by=by, scenario="home", include_seen=True)
     assert len(result) == 5 * k
     pairs = result.select("user", "item").with_columns(place=pl.lit("home"))
     again = recommender.predict(pairs)

@@ -9,20 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motet.bundle import load_bundle, save_bundle
 from motet.data import Dataset
 from motet.errors import DataError
 from motet.models import build_model
-from motet.recommend import Ask, CandidateSource, Eligible, LiveRecommender, Query, Recommender, Retriever
-from motet.recommend._live._grown import Grown
-from motet.recommend._sources import _vector_index
-from motet.recommend._sources._item_item import together
-from motet.recommend._sources._live_index import LiveIndex
-from motet.recommend._sources._ordered import Ordered
-from motet.recommend._sources._popular import DecayedLikes
-from motet.recommend._sources._source import best_of
-from motet.recommend._sources._vector_index import VectorIndex
+from motet.recommend import LiveRecommender, Query, Recommender
+from motet.recommend.live import AppendOnlyArray, Eligible
+from motet.recommend.retrieve import (
+    CandidateQuery,
+    CandidateSource,
+    DecayedLikes,
+    LiveIndex,
+    Ordered,
+    Retriever,
+    VectorIndex,
+    _vector_index,
+    best_of,
+    together,
+)
 from motet.testing import hashed_words_for_tests
+from motet.training import load_bundle, save_bundle
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +39,21 @@ def live(toy: Dataset, tmp_path_factory: pytest.TempPathFactory) -> LiveRecommen
 
 def ask_for(
     live: LiveRecommender, excluded: tuple[int, ...] = (), mask: NDArray[np.bool_] | None = None
-) -> Ask:
+) -> CandidateQuery:
     now = live.items.now
     eligible = Eligible(np.ones(len(now), bool) if mask is None else mask)
-    return Ask(now, eligible, np.array(excluded, np.int64), None, np.array([3, 4], np.int64))
+    return CandidateQuery(now, eligible, np.array(excluded, np.int64), None, np.array([3, 4], np.int64))
 
 
 def test_every_source_keeps_to_what_may_come(live: LiveRecommender) -> None:
     mask = np.arange(len(live.items.now)) % 2 == 0
     now = live.items.now
-    user = live._scorer.asker(now, live.people.of("u1", 1, {}), live.history.of("u1", now), None, {})
-    ask = Ask(now, Eligible(mask), np.array([2, 8]), user.vector, np.array([3, 5]), "home", "night river")
+    user = live._scorer.user_context(
+        now, live.user_encoder.of("u1", 1, {}), live.history.of("u1", now), None, {}
+    )
+    ask = CandidateQuery(
+        now, Eligible(mask), np.array([2, 8]), user.vector, np.array([3, 5]), "home", "night river"
+    )
     given = 0
     for source in live.retriever.sources.values():
         assert isinstance(source, CandidateSource)
@@ -97,7 +106,7 @@ def test_without_faiss_the_search_is_exact_at_any_size(monkeypatch: pytest.Monke
 def test_rows_that_came_later_are_searched_too(
     live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from motet.recommend._sources import _live_index  # noqa: PLC0415
+    from motet.recommend.retrieve import _vector_index as _live_index  # noqa: PLC0415
 
     pytest.importorskip("faiss")
     monkeypatch.setattr(_vector_index, "FEW", 10)
@@ -143,7 +152,7 @@ def test_decayed_likes_order_items_as_the_definition_does(
 def test_the_head_of_an_order_is_right_and_what_lies_behind_is_found(
     live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from motet.recommend._sources import _ordered  # noqa: PLC0415
+    from motet.recommend.retrieve import _popular as _ordered  # noqa: PLC0415
 
     monkeypatch.setattr(_ordered, "_HEAD", 4)
     monkeypatch.setattr(_ordered, "_SORT_EVERY_S", -1.0)
@@ -182,7 +191,7 @@ class _Source:
         self.name, self.inline, self._rows, self._wait_s = name, inline, rows, wait_s
         self.calls = 0
 
-    def candidates(self, ask: Ask, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         self.calls += 1
         time.sleep(self._wait_s)
         if not self._rows:
@@ -253,9 +262,9 @@ def test_the_best_are_those_of_a_full_sort(scores: list[float], n: int) -> None:
 
 
 def test_views_of_grown_arrays_never_change() -> None:
-    grown = Grown(np.arange(3))
+    append_only = AppendOnlyArray(np.arange(3))
     views = []
     for k in range(50):
-        grown.append(np.array([k, k]))
-        views.append((grown.view, grown.view.copy()))
+        append_only.append(np.array([k, k]))
+        views.append((append_only.view, append_only.view.copy()))
     assert all((view == copy).all() for view, copy in views)

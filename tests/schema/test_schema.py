@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from motet.errors import SchemaError
-from motet.schema import LANGUAGES, Schema, are_years, article_first, is_chinese, nearest, split_article
-from motet.schema._yaml import read_yaml, write_yaml
+from motet.schema import (
+    LANGUAGES,
+    Schema,
+    are_years,
+    article_first,
+    is_chinese,
+    nearest,
+    read_yaml,
+    split_article,
+    write_yaml,
+)
 from motet.testing import toy_schema
 
 Clicks = Callable[..., dict[str, Any]]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.data import Dataset
-from motet.models import ARCHITECTURES, SEQUENCE_ENCODERS, Architecture, FactorisedLinear, Inputs, Shape
-from motet.objectives import BALANCERS, Balancer
-from motet.schema import Part
+from motet.models import FactorisedLinear, Inputs
+from motet.models.architectures import ARCHITECTURES, Architecture, Shape
+from motet.schema import SEQUENCE_ENCODERS, Part
 from motet.testing import (
     HashedWordsForTests,
     check_architecture,
@@ -26,7 +26,7 @@ from motet.testing import (
     check_text_encoder,
     toy_dataset,
 )
-from motet.training import ModelPredictor, train_model
+from motet.training import BALANCERS, Balancer, ModelPredictor, train_model
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "linear": [{}],

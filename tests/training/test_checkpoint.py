@@ -12,8 +12,7 @@ import torch
 from motet.data import Dataset
 from motet.errors import TrainingError
 from motet.testing import toy_dataset
-from motet.training import only_run, train_model
-from motet.training._checkpoint import load_checkpoint, save_checkpoint
+from motet.training import load_checkpoint, only_run, save_checkpoint, train_model
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(0)}
 
@@ -108,9 +107,9 @@ def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    told, state = done.stdout.strip().splitlines()
-    assert "cannot be written" in told
-    assert "Cure: free some space and say --resume." in told
+    recorded, state = done.stdout.strip().splitlines()
+    assert "cannot be written" in recorded
+    assert "Cure: free some space and say --resume." in recorded
     assert state == "1 ['c']"
 
 

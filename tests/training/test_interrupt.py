@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from motet.testing import toy_dataset
-from motet.training import train_model
-from motet.training._interrupt import held_interrupts
+from motet.training import held_interrupts, train_model
 
 
 def test_the_first_interrupt_waits_until_somebody_asks() -> None:

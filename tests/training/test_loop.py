@@ -16,12 +16,10 @@ import torch
 
 from motet.data import Dataset
 from motet.errors import MissingExtraError, MotetError, SchemaError, TrainingError
-from motet.models import Model
-from motet.objectives import BALANCERS
+from motet.models import MultiTaskModel
 from motet.schema import TrainingSettings
 from motet.testing import toy_dataset
-from motet.training import ModelPredictor, Trained, TrainingStep, train_model
-from motet.training._optimiser import learning_rate_at
+from motet.training import BALANCERS, ModelPredictor, Trained, TrainingStep, learning_rate_at, train_model
 
 Build = Callable[..., Dataset]
 Clicks = Callable[..., dict[str, Any]]
@@ -33,7 +31,7 @@ class InterruptedRunError(Exception):
     """What a user's Ctrl-C amounts to."""
 
 
-def weights(model: Model) -> dict[str, torch.Tensor]:
+def weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -44,7 +42,7 @@ def assert_same(one: Trained, two: Trained) -> None:
     assert one.history.rows == two.history.rows
     assert len(one.history.validations) == len(two.history.validations)
     for a, b in zip(one.history.validations, two.history.validations, strict=True):
-        assert (a.step, a.loss, a.headlines, a.score) == (b.step, b.loss, b.headlines, b.score)
+        assert (a.step, a.loss, a.primary_values, a.score) == (b.step, b.loss, b.primary_values, b.score)
 
 
 def run(data: Dataset, *overrides: str, **options: Any) -> Trained:
@@ -150,9 +148,9 @@ def test_the_best_weights_are_kept_whether_patience_fired_or_not(toy: Dataset) -
         assert history.best < len(scores) - 1, "the last look is the best: the test shows nothing"
         if stopped == "patience":
             assert len(scores) == history.best + 3
-        from motet.evaluation import headlines, score_of  # noqa: PLC0415
+        from motet.evaluation import primary_values, score_of  # noqa: PLC0415
 
-        found = headlines(toy, ModelPredictor(trained.model, toy, known="train"), "validation")
+        found = primary_values(toy, ModelPredictor(trained.model, toy, known="train"), "validation")
         assert score_of(toy.schema, found) == max(scores)
 
 
@@ -263,7 +261,7 @@ def test_every_balancer_trains_the_toy_world(toy: Dataset, name: str) -> None:
 def test_something_is_learnt() -> None:
     data = toy_dataset(rows=3000, sequences=("mean",))
     history = run(data, "training.epochs=6", "training.patience=6").history
-    best = history.validations[history.best].headlines
+    best = history.validations[history.best].primary_values
     assert best["click"] is not None
     assert best["click"] > 0.7
     assert best["stars"] is not None

@@ -8,7 +8,7 @@ from torch import nn
 
 from motet.models import EmbeddingTable
 from motet.schema import TrainingSettings
-from motet.training._optimiser import RowOptimiser
+from motet.training import RowOptimiser
 
 DENSE: dict[str, Any] = {
     "adam": lambda p, rate, l2: torch.optim.Adam(p, lr=rate, weight_decay=l2),

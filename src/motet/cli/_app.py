@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import motet
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
-from motet.cli._progress import progress_on_terminal
+from motet.cli._output import progress_on_terminal
 from motet.cli._serve import serve
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -22,7 +22,7 @@ from motet.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-    from motet.knowledge import KnowledgeReport
+    from motet.graph import KnowledgeReport
     from motet.recommend import Recommender
 
 __all__ = ["app"]
@@ -127,12 +127,7 @@ def inspect_command(
 @app.command()
 def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
     """Report on the data: types, ranges, missing values, cleaning, label rates, leaks."""
-    from motet.cli._tables import (  # noqa: PLC0415 (a command imports what it uses)
-        columns_tables,
-        graph_lines,
-        labels_table,
-        scenarios_table,
-    )
+    from motet.cli._output import columns_tables, graph_lines, labels_table, scenarios_table  # noqa: PLC0415 (a command imports what it uses)
     from motet.data import Dataset, check_data  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
 
@@ -141,7 +136,7 @@ def check(schema: SchemaFile, data: Data, as_json: Json = False) -> None:
 
     def graph_too(found: Dataset) -> None:
         if parsed.knowledge is not None:
-            from motet.knowledge import check_knowledge  # noqa: PLC0415 (reads labels with scikit-learn)
+            from motet.graph import check_knowledge  # noqa: PLC0415 (reads labels with scikit-learn)
 
             graphs.append(check_knowledge(data, found))
 
@@ -203,7 +198,7 @@ def train(
 
     parsed = Schema.load(schema, changes)
     from motet import workflow  # noqa: PLC0415 (after the schema, whose mistakes are told at once)
-    from motet.cli._tables import metrics_table, unmeasured  # noqa: PLC0415
+    from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
         bundle = workflow.train(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
@@ -232,12 +227,12 @@ def evaluate(
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task baselines if asked."""
     from motet import workflow  # noqa: PLC0415
-    from motet.cli._tables import metrics_table, unmeasured  # noqa: PLC0415
+    from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
         metrics = workflow.evaluate_bundle(
-            bundle, data, split=split, controls=baselines, seed=seed, progress=report
+            bundle, data, split=split, baselines=baselines, seed=seed, progress=report
         )
     if as_json:
         print_json(metrics)
@@ -310,7 +305,7 @@ def recommend(
         if key in wanted.columns:
             wanted = wanted.unique(subset=[key], keep="first", maintain_order=True)
         result = recommender.recommend(
-            wanted, k, scenario=scenario, by=by, keep_seen=include_seen, progress=report
+            wanted, k, scenario=scenario, by=by, include_seen=include_seen, progress=report
         )
     write(result)
     print_json({"rows": len(result), "out": str(out)}) if as_json else typer.echo(

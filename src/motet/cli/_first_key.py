@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from motet.errors import RequestError
-from motet.store import Store
+from motet.service.store import Store
 
 __all__ = ["make_first_key"]
 

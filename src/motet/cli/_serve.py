@@ -16,7 +16,7 @@ from motet.errors import RequestError, require_packages
 
 if TYPE_CHECKING:
     from motet.schema import LanguageSettings
-    from motet.serving import LoadPast, ModelParts, OpenModel
+    from motet.service.engine import LoadPast, ModelParts, OpenModel
 
 __all__ = ["serve"]
 
@@ -78,21 +78,10 @@ def serve(
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
     from motet.cli._first_key import make_first_key  # noqa: PLC0415
-    from motet.serving import (  # noqa: PLC0415
-        LOOPBACK,
-        Engine,
-        EngineSettings,
-        HttpSettings,
-        ModelDesk,
-        build_app,
-        few_arenas,
-        is_loopback,
-        listen,
-        log_as_json,
-        open_traces,
-        run_server,
-    )
-    from motet.store import Store  # noqa: PLC0415
+    from motet.service.api import LOOPBACK, build_app, is_loopback, listen, open_traces, run_server  # noqa: PLC0415
+    from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry, few_arenas  # noqa: PLC0415
+    from motet.service.monitor import log_as_json  # noqa: PLC0415
+    from motet.service.store import Store  # noqa: PLC0415
 
     few_arenas()
     words = language_settings(bundle, model, changes)
@@ -126,14 +115,14 @@ def serve(
         log_as_json()
         engine = Engine(opened, _opener(words), EngineSettings(kept_days=keep_days))
         try:
-            models = ModelDesk(engine)
+            models = ModelRegistry(engine)
             name = models.start(place)
             app = build_app(engine, settings, models=models, traces=traces)
             bound = sockets.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
             address = f"http://{shown}:{bound}"
-            if not no_pages and find_spec("motet.pages") is not None:
-                from motet import pages  # noqa: PLC0415
+            if not no_pages and find_spec("motet.service.web") is not None:
+                from motet.service import web as pages  # noqa: PLC0415
 
                 pages.mount(app, address, relay=settings.relay)
 
@@ -152,10 +141,10 @@ def serve(
 def _opener(words: LanguageSettings | None) -> OpenModel:
     """Opens bundles as the service needs them."""
     from motet import workflow  # noqa: PLC0415
-    from motet.explain import Profiler  # noqa: PLC0415
-    from motet.language import PrivateCaches  # noqa: PLC0415
+    from motet.assistant.explain import Profiler  # noqa: PLC0415
     from motet.recommend import LiveRecommender  # noqa: PLC0415
-    from motet.serving import ModelParts  # noqa: PLC0415
+    from motet.service.engine import ModelParts  # noqa: PLC0415
+    from motet.text.generate import PrivateCaches  # noqa: PLC0415
 
     private = PrivateCaches()  # one for all versions
 

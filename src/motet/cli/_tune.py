@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from motet.cli._options import Data, Json, SchemaFile, Threads, print_json
-from motet.cli._progress import progress_on_terminal
+from motet.cli._output import progress_on_terminal
 from motet.errors import SchemaError
 
 __all__ = ["tune"]
@@ -53,8 +53,8 @@ def tune(
     changes += [] if seed is None else [f"training.seed={seed}"]
     parsed = Schema.load(schema, changes)
     from motet import workflow  # noqa: PLC0415
-    from motet.tuning import check_before, read_settings  # noqa: PLC0415
-    from motet.tuning import tune as run  # noqa: PLC0415
+    from motet.training.tuning import check_before, read_settings  # noqa: PLC0415
+    from motet.training.tuning import tune as run  # noqa: PLC0415
 
     settings = read_settings(kind, own, method=method, device=device, seed=seed)
     check_before(parsed, out, settings, resume=resume, overwrite=overwrite)

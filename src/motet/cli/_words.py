@@ -11,17 +11,17 @@ import typer
 from rich.markup import escape
 
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
-from motet.cli._progress import progress_on_terminal
+from motet.cli._output import progress_on_terminal
 from motet.cli._said import said
 from motet.errors import BundleError, SchemaError, require_packages
 
 if TYPE_CHECKING:
     from rich.padding import Padding
 
-    from motet.assist import Answer, Assistant, ListAnswer
+    from motet.assistant import Answer, Assistant, ListAnswer
+    from motet.assistant.explain import Description, Explainer, Reason
+    from motet.assistant.understand import Request, Tag
     from motet.data import Catalogue
-    from motet.explain import Description, Explainer, Reason
-    from motet.requests import Request, Tag
     from motet.schema import LanguageSettings, Task
 
 __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "profile"]
@@ -50,7 +50,7 @@ def ask(
     """Recommend what was asked for: what was understood, items with every task's prediction, and a reason each."""
     require_packages("language", "rapidfuzz", "phonenumbers", "stdnum")
     from motet import workflow  # noqa: PLC0415
-    from motet.assist import Conversation  # noqa: PLC0415
+    from motet.assistant import Conversation  # noqa: PLC0415
 
     words = language_settings(bundle, model, changes)
     so_far = Conversation(user=user)
@@ -223,8 +223,8 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Say what a user likes and avoids: weights, what they rest on, and how sure."""
-    from motet.bundle import load_bundle  # noqa: PLC0415
-    from motet.explain import Profiler, profile_sentences  # noqa: PLC0415
+    from motet.assistant.explain import Profiler, profile_sentences  # noqa: PLC0415
+    from motet.training import load_bundle  # noqa: PLC0415
 
     found = Profiler.of_bundle(load_bundle(bundle)).profile(user)
     if as_json:
@@ -252,8 +252,8 @@ def describe(
     if as_json:
         print_json(asdict(found))
         return
-    told = found.text or said("The catalogue and the graph say nothing more of it.", language)
-    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(told)}")
+    recorded = found.text or said("The catalogue and the graph say nothing more of it.", language)
+    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(recorded)}")
     _print_writer(found, model, language)
 
 
@@ -332,5 +332,5 @@ def _print_writer(reason: Reason | Description, model: bool, language: str) -> N
     elif reason.fallback:
         kept = f"{reason.fallback} of {len(reason.sentences)} sentences by templates"
     writer = f"{said('written by', language)} {said(reason.written_by, language)}"
-    told = ": ".join(part for part in (writer, reason.note or kept) if part)
-    out_console.print(f"[dim]{escape(told)}[/dim]")
+    recorded = ": ".join(part for part in (writer, reason.note or kept) if part)
+    out_console.print(f"[dim]{escape(recorded)}[/dim]")

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data._containers import Ragged
 from motet.data._dataset import Dataset
+from motet.data._labels import SPLIT_CODES
 from motet.data._prepare import used_columns
-from motet.data._ragged import Ragged
-from motet.data._split import SPLIT_CODES
 from motet.schema import Schema
 
 __all__ = ["NEGATIVE_EVENTS", "Behaviour", "EventMeaning", "EventMeanings", "behaviour_of", "liking"]

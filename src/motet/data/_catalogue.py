@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from motet.data._index import as_words
-from motet.data._ragged import split_words
+from motet.data._containers import as_words, split_words
 from motet.schema import Schema
 
 __all__ = ["Catalogue", "build_catalogue", "catalogue_columns", "catalogue_of"]

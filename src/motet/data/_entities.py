@@ -8,15 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data._account import Account
+from motet.data._containers import IdIndex
 from motet.data._dataset import EntityLabels
 from motet.data._encoder import Encoder
-from motet.data._index import WordIndex
-from motet.data._labels import LabelReader
-from motet.data._prepare import Preparer, text_columns, used_columns
+from motet.data._labels import SPLIT_CODES, LabelReader, draw_split
+from motet.data._prepare import CleaningReport, Preparer, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import Frames, iterate, open_table, require_columns
-from motet.data._split import SPLIT_CODES, draw_split
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Schema, table_of
 
@@ -32,7 +30,7 @@ class Entities:
         schema: What the files are.
         directory: Where they are.
         preparer: Prepares their rows.
-        account: Takes note of what is done.
+        cleaning_report: Takes note of what is done.
 
     Attributes:
         frames: Prepared rows per entity; after :meth:`read` also those that only interactions know.
@@ -43,11 +41,16 @@ class Entities:
     """
 
     def __init__(
-        self, schema: Schema, directory: Path | Frames, preparer: Preparer, account: Account
+        self, schema: Schema, directory: Path | Frames, preparer: Preparer, cleaning_report: CleaningReport
     ) -> None:
-        self.schema, self.directory, self.preparer, self.account = schema, directory, preparer, account
+        self.schema, self.directory, self.preparer, self.cleaning_report = (
+            schema,
+            directory,
+            preparer,
+            cleaning_report,
+        )
         self.frames: dict[Entity, pl.DataFrame] = {}
-        self.indices: dict[Entity, WordIndex] = {}
+        self.indices: dict[Entity, IdIndex] = {}
         for entity in TABLED:
             self._open(entity)
 
@@ -74,7 +77,7 @@ class Entities:
             self.frames[entity] = self._unique_keys(
                 read_entity(self.schema, entity, self.directory, name, self.preparer), key, name
             )
-        self.indices[entity] = WordIndex(self.frames[entity][key])
+        self.indices[entity] = IdIndex(self.frames[entity][key])
 
     def _unique_keys(self, frame: pl.DataFrame, key: str, source: str) -> pl.DataFrame:
         repeated = frame.filter(pl.col(key).is_duplicated())
@@ -87,7 +90,7 @@ class Entities:
                 f"({repeated[key].n_unique():,} such keys)",
                 "leave one row a key, or set 'clean: {duplicate_keys: first}' (or last)",
             )
-        self.account.note(
+        self.cleaning_report.note(
             source,
             key,
             "a key seen before",
@@ -105,7 +108,7 @@ class Entities:
         source = getattr(self.schema.tables, table_of(entity)) or self.schema.tables.interactions
         new = len(words) - len(frame)
         if getattr(self.schema.tables, table_of(entity)) is not None:
-            self.account.note(
+            self.cleaning_report.note(
                 source, key, f"{entity}s seen in interactions only", "features taken as missing", new
             )
         full = pl.concat([frame, pl.DataFrame({key: words[len(frame) :]})], how="diagonal")
@@ -127,13 +130,13 @@ class Entities:
         if not tasks:
             return {}
         source = getattr(self.schema.tables, table_of(entity)) or self.schema.tables.interactions
-        reader = LabelReader(self.schema, entity, source, self.account)
+        reader = LabelReader(self.schema, entity, source, self.cleaning_report)
         reader.add(self.frames[entity])
         raw = reader.finish()
         split = draw_split(len(self.frames[entity]), self.schema.split, stream=ENTITIES.index(entity) + 1)
         if fit:
             raw.fit(encoder, split == SPLIT_CODES["train"])
-        values, sets = raw.encode(encoder, self.account, source)
+        values, sets = raw.encode(encoder, self.cleaning_report, source)
         labels = {}
         for column, name in enumerate(tasks):
             dense = values[:, column]

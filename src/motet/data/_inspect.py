@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from motet.data._containers import as_words
 from motet.data._guesses import (
     ITEM_WORDS,
     LABEL_WORDS,
@@ -22,7 +23,6 @@ from motet.data._guesses import (
     quoted,
     text_kind,
 )
-from motet.data._index import as_words
 from motet.data._read import Frames, guess_encoding, open_table, plain_quotes_help, unreadable
 from motet.errors import DataError
 from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables, TrainingSettings

@@ -1,4 +1,4 @@
-"""Labels: evaluated from the schema's expressions, masked where they are missing or not defined."""
+"""Labels, and which rows are for training, validation and test."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data._account import Account
-from motet.data._columns import ColumnWriter, Spill, release
+from motet.data._containers import ColumnWriter, IdIndex, Ragged, Spill, as_words, release
 from motet.data._encoder import Encoder
-from motet.data._index import WordIndex, as_words
-from motet.data._prepare import evaluate
-from motet.data._ragged import Ragged
-from motet.schema import Entity, Schema, Task
+from motet.data._prepare import CleaningReport, evaluate
+from motet.errors import DataError
+from motet.schema import Entity, Schema, SplitSettings, Task
 
-__all__ = ["LabelReader", "RawLabels"]
+__all__ = ["SPLIT_CODES", "LabelReader", "RawLabels", "draw_split", "split_rows"]
+
+# Labels: evaluated from the schema's expressions, masked where they are missing or not defined.
 
 _BLOCK_ROWS = 1_000_000
 
@@ -34,7 +34,7 @@ class RawLabels:
     """
 
     values: Mapping[str, NDArray[np.float32]]
-    words: Mapping[str, WordIndex]
+    words: Mapping[str, IdIndex]
     sets: Mapping[str, Ragged] = field(default_factory=dict)
 
     def take(self, rows: NDArray[np.int64]) -> RawLabels:
@@ -65,7 +65,7 @@ class RawLabels:
             encoder.classes[name] = tuple(sorted(w for w, n in zip(words, count, strict=True) if n > 0))
 
     def encode(
-        self, encoder: Encoder, account: Account, source: str, spill: Spill | None = None
+        self, encoder: Encoder, cleaning_report: CleaningReport, source: str, spill: Spill | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Ragged]]:
         """Labels as numbers: columns [n, T], and label codes per multi-label task.
 
@@ -74,7 +74,7 @@ class RawLabels:
         columns, sets = [], {}
         for name, column in self.values.items():
             if name in self.words:
-                known = WordIndex(pl.Series(encoder.classes[name], dtype=pl.String))
+                known = IdIndex(pl.Series(encoder.classes[name], dtype=pl.String))
                 codes = known.rows(self.words[name].words)
             if name in self.sets:
                 lists = self.sets[name]
@@ -83,13 +83,17 @@ class RawLabels:
                 lengths = np.bincount(owner, minlength=len(lists)).astype(np.int64)
                 sets[name] = Ragged.from_lengths(mapped[mapped >= 0], lengths)
                 unknown = int((mapped < 0).sum())
-                account.note(source, name, "a label that no training row has", "label left out", unknown)
+                cleaning_report.note(
+                    source, name, "a label that no training row has", "label left out", unknown
+                )
             elif name in self.words:
                 present = ~np.isnan(column)
                 mapped = np.full(len(column), -1, np.int64)
                 mapped[present] = codes[column[present].astype(np.int64)]
                 unknown = int((present & (mapped < 0)).sum())
-                account.note(source, name, "a class that no training row has", "label masked", unknown)
+                cleaning_report.note(
+                    source, name, "a class that no training row has", "label masked", unknown
+                )
                 column = np.where(mapped >= 0, mapped, np.nan).astype(np.float32)  # noqa: PLW2901
             columns.append(column)
         n = len(columns[0]) if columns else 0
@@ -104,15 +108,20 @@ class LabelReader:
     """Reads the labels of the tasks on one entity from prepared chunks."""
 
     def __init__(
-        self, schema: Schema, entity: Entity, source: str, account: Account, spill: Spill | None = None
+        self,
+        schema: Schema,
+        entity: Entity,
+        source: str,
+        cleaning_report: CleaningReport,
+        spill: Spill | None = None,
     ) -> None:
         self._tasks: dict[str, Task] = {
             name: task for name, task in schema.tasks.items() if task.on == entity
         }
-        self._source, self._account = source, account
+        self._source, self._cleaning_report = source, cleaning_report
         spill = spill or Spill()
         self._columns = {name: spill.writer(np.float32) for name in self._tasks}
-        self._words = {name: WordIndex() for name, task in self._tasks.items() if task.has_classes}
+        self._words = {name: IdIndex() for name, task in self._tasks.items() if task.has_classes}
         self._sets: dict[str, tuple[ColumnWriter, ColumnWriter]] = {
             name: (spill.writer(np.int32), spill.writer(np.int64))
             for name, task in self._tasks.items()
@@ -159,7 +168,7 @@ class LabelReader:
 
     def note(self, name: str, found: str, done: str, rows: int) -> None:
         """Note what was done to some labels of a task."""
-        self._account.note(self._source, f"tasks.{name}", found, done, rows)
+        self._cleaning_report.note(self._source, f"tasks.{name}", found, done, rows)
 
     def place(self, name: str, task: Task) -> str:
         """Where the labels of a task are from."""
@@ -186,3 +195,90 @@ class _Sink:
 
     def sets(self, lists: pl.Series) -> None:
         self.reader.sets(self.name, lists)
+
+
+# Splits: which rows are for training, validation and test.
+
+SPLIT_CODES = {"train": 0, "validation": 1, "test": 2, "unused": 3}
+
+
+def split_rows(
+    settings: SplitSettings,
+    user_row: NDArray[np.int32],
+    item_row: NDArray[np.int32],
+    time: NDArray[np.int64],
+    item_order: NDArray[np.int64],
+    column: pl.Series | None,
+) -> NDArray[np.uint8]:
+    """Assign every interaction to a split.
+
+    A row of rank r (from 0) among n falls in training if (r + 1) / n ≤ train, and in validation if
+    (r + 1) / n ≤ train + validation. Ties in time are ordered by item.
+
+    Args:
+        settings: How to split.
+        user_row: int32 [N].
+        item_row: int32 [N].
+        time: Microseconds, int64 [N].
+        item_order: Rank of each item's id in natural order, [I], which breaks ties.
+        column: The named column, for ``by: column``.
+
+    Returns:
+        Codes of :data:`SPLIT_CODES`, uint8 [N].
+
+    Raises:
+        DataError: If the column holds another word than train, validation, test or unused.
+    """
+    n = len(user_row)
+    if settings.by == "column":
+        assert column is not None  # noqa: S101 (the schema demands it)
+        split = _from_words(column, str(settings.column))
+    elif settings.by == "random":
+        split = draw_split(n, settings)
+    else:
+        by_item = item_order[item_row] if len(item_order) else item_row
+        if settings.by == "time":
+            order = np.lexsort((by_item, time))
+            rank, size = np.empty(n, np.int64), np.array([n])
+            rank[order] = np.arange(n)
+        else:
+            order = np.lexsort((by_item, time, user_row))
+            counts = np.bincount(user_row, minlength=int(user_row.max(initial=-1)) + 1)
+            starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            rank = np.empty(n, np.int64)
+            rank[order] = np.arange(n) - np.repeat(starts, counts)
+            size = counts[user_row]
+        split = _cut(rank, size, settings)
+    if settings.hold_out_items:
+        items = np.unique(item_row)
+        chosen = np.random.default_rng([settings.seed, 1]).permutation(items)
+        held = np.isin(item_row, chosen[: round(settings.hold_out_items * len(items))])
+        split[held & (split != SPLIT_CODES["test"])] = SPLIT_CODES["unused"]
+    return split
+
+
+def draw_split(n: int, settings: SplitSettings, stream: int = 0) -> NDArray[np.uint8]:
+    """Split n rows at random with the settings' seed; ``stream`` tells draws apart."""
+    rank = np.empty(n, np.int64)
+    rank[np.random.default_rng([settings.seed, 0, stream]).permutation(n)] = np.arange(n)
+    return _cut(rank, np.full(n, n), settings)
+
+
+def _cut(rank: NDArray[np.int64], size: NDArray[np.int64], settings: SplitSettings) -> NDArray[np.uint8]:
+    share = (rank + 1) / np.maximum(size, 1)
+    tolerance = 1e-9  # 0.8 + 0.1 is a little more than 0.9
+    split = np.full(len(rank), SPLIT_CODES["test"], np.uint8)
+    split[share <= settings.train + settings.validation + tolerance] = SPLIT_CODES["validation"]
+    split[share <= settings.train + tolerance] = SPLIT_CODES["train"]
+    return split
+
+
+def _from_words(column: pl.Series, name: str) -> NDArray[np.uint8]:
+    words = column.cast(pl.String).str.to_lowercase().str.replace("^valid$|^val$|^dev$", "validation")
+    unknown = words.filter(~words.is_in(list(SPLIT_CODES)) | words.is_null())
+    if len(unknown):
+        raise DataError(
+            f"split.column '{name}' holds {unknown[0]!r}", "use only train, validation, test and unused"
+        )
+    codes: NDArray[np.uint8] = words.replace_strict(SPLIT_CODES, return_dtype=pl.UInt8).to_numpy()
+    return codes.copy()

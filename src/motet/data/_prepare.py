@@ -1,25 +1,84 @@
-"""From a table as it is to a table as the schema means it: times, numbers, derived columns, keys."""
+"""The written account of cleaning: what was found, in how many rows, and what was done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from motet.data._account import Account
-from motet.data._index import as_words
+from motet.data._containers import as_words
 from motet.errors import DataError
-from motet.schema import (
-    Cells,
-    Entity,
-    Schema,
-    expression_columns,
-    nearest,
-    parse_expression,
-    table_of,
-)
+from motet.schema import Cells, Entity, Schema, expression_columns, nearest, parse_expression, table_of
 
-__all__ = ["Preparer", "looks_like_time", "quoted_text", "text_columns", "used_columns"]
+__all__ = [
+    "CleaningReport",
+    "Finding",
+    "Preparer",
+    "looks_like_time",
+    "quoted_text",
+    "text_columns",
+    "used_columns",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of flaw in one column.
+
+    Attributes:
+        table: File or table it was found in.
+        column: Column, or "" for the row as a whole.
+        found: What was found, with an example where that helps.
+        action: What was done.
+        rows: In how many rows.
+    """
+
+    table: str
+    column: str
+    found: str
+    action: str
+    rows: int
+
+    def __str__(self) -> str:
+        place = f"{self.table}.{self.column}" if self.column else self.table
+        return f"{place}: {self.found} in {self.rows:,} rows: {self.action}"
+
+
+class CleaningReport:
+    """Collects findings; the same flaw found in several chunks is one finding.
+
+    Example:
+        >>> account = Account()
+        >>> account.note("ratings", "rating", "outside 1 to 5", "taken as missing", 2)
+        >>> account.note("ratings", "rating", "outside 1 to 5", "taken as missing", 1)
+        >>> [str(finding) for finding in account]
+        ['ratings.rating: outside 1 to 5 in 3 rows: taken as missing']
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, str, str], int] = {}
+        self._closed = False
+
+    def note(self, table: str, column: str, found: str, action: str, rows: int) -> None:
+        """Add a finding; nothing is noted for no rows, or after :meth:`close`."""
+        if rows and not self._closed:
+            key = (table, column, found, action)
+            self._rows[key] = self._rows.get(key, 0) + int(rows)
+
+    def close(self) -> None:
+        """Stop noting: later passes read the same rows again."""
+        self._closed = True
+
+    def __iter__(self) -> Iterator[Finding]:
+        for (table, column, found, action), rows in self._rows.items():
+            yield Finding(table, column, found, action, rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+# From a table as it is to a table as the schema means it: times, numbers, derived columns, keys.
 
 _NO_VALUE = (
     "",
@@ -101,14 +160,14 @@ class Preparer:
 
     Args:
         schema: The schema.
-        account: Takes note of what was changed.
+        cleaning_report: Takes note of what was changed.
         lenient: Rows to predict for may lack columns: what is derived from columns that hold
             nothing is missing too.
     """
 
-    def __init__(self, schema: Schema, account: Account, *, lenient: bool = False) -> None:
+    def __init__(self, schema: Schema, cleaning_report: CleaningReport, *, lenient: bool = False) -> None:
         self.schema = schema
-        self.account = account
+        self.cleaning_report = cleaning_report
         self.lenient = lenient
         self._numeric: dict[Entity, list[str]] = {}
 
@@ -201,7 +260,7 @@ class Preparer:
                     f"is not {kind} ({int(wrong.sum()):,} such cells)",
                     "fix the cells, or set 'clean: {unparseable: null}' to take them as missing",
                 )
-            self.account.note(source, cells.name, f"not {kind}", "taken as missing", int(wrong.sum()))
+            self.cleaning_report.note(source, cells.name, f"not {kind}", "taken as missing", int(wrong.sum()))
         return parsed.alias(cells.name)
 
     def _derived(self, frame: pl.DataFrame, entity: Entity, source: str) -> pl.DataFrame:
@@ -235,13 +294,15 @@ class Preparer:
                 )
             values = frame[column].cast(pl.Float64)
             infinite = values.is_infinite() | values.is_nan()
-            self.account.note(source, column, "not finite", "taken as missing", int(infinite.sum() or 0))
+            self.cleaning_report.note(
+                source, column, "not finite", "taken as missing", int(infinite.sum() or 0)
+            )
             frame = frame.with_columns(pl.when(~infinite).then(values).alias(column))
             valid = feature.valid_range(column)
             if valid is not None:
                 low, high = valid
                 inside = frame[column].is_between(low, high)
-                self.account.note(
+                self.cleaning_report.note(
                     source,
                     column,
                     f"outside {low:g} to {high:g}",
@@ -269,7 +330,7 @@ class Preparer:
         for name in names if not self.lenient else []:
             if name is not None and name in frame.columns:
                 missing = frame[name].null_count()
-                self.account.note(source, name, "no key", "row left out", missing)
+                self.cleaning_report.note(source, name, "no key", "row left out", missing)
                 if missing:
                     frame = frame.filter(pl.col(name).is_not_null())
         return frame
@@ -281,7 +342,9 @@ class Preparer:
             return cells
         counts = cells.filter(wrong).value_counts(sort=True)
         for word, rows in counts.iter_rows():
-            self.account.note(source, cells.name, f"{word!r} in place of an id", "taken as missing", rows)
+            self.cleaning_report.note(
+                source, cells.name, f"{word!r} in place of an id", "taken as missing", rows
+            )
         return cells.to_frame().select(pl.when(~wrong).then(pl.col(cells.name))).to_series()
 
 

@@ -1,4 +1,4 @@
-"""An entity's columns before encoding: words are numbered, numbers are as they are."""
+"""Columns of users and items that texts of the interaction name, such as ``{item.title}``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,37 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data._columns import Spill
-from motet.data._index import WordIndex, as_words
-from motet.data._ragged import Ragged
+from motet.data._containers import IdIndex, Ragged, Spill, as_words
 from motet.errors import DataError
 from motet.schema import Entity, Schema, nearest, template_fields
 
-__all__ = ["RawReader", "RawTable", "render"]
+__all__ = ["RawReader", "RawTable", "render", "side_columns", "side_fields"]
+
+
+def side_fields(schema: Schema, entity: Entity) -> list[str]:
+    """Fields such as ``user.about`` that templates of the interaction take from another entity."""
+    return sorted(
+        {
+            field
+            for feature in schema.features.interaction.values()
+            for field in feature.side_fields
+            if field.startswith(f"{entity}.")
+        }
+    )
+
+
+def side_columns(schema: Schema, entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of :func:`side_fields` of an entity's prepared rows, as text."""
+    columns = []
+    for field in side_fields(schema, entity):
+        name = field.partition(".")[2]
+        cells = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), pl.String)
+        cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_words(cells)
+        columns.append(cells.alias(field))
+    return pl.DataFrame(columns)
+
+
+# An entity's columns before encoding: words are numbered, numbers are as they are.
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +57,10 @@ class RawTable:
     """
 
     rows: int
-    words: Mapping[str, tuple[WordIndex, NDArray[np.int32]]]
+    words: Mapping[str, tuple[IdIndex, NDArray[np.int32]]]
     numbers: Mapping[str, NDArray[np.float32]]
-    tags: Mapping[str, tuple[WordIndex, Ragged]]
-    texts: Mapping[str, tuple[WordIndex, NDArray[np.int32]]]
+    tags: Mapping[str, tuple[IdIndex, Ragged]]
+    texts: Mapping[str, tuple[IdIndex, NDArray[np.int32]]]
     vectors: Mapping[str, NDArray[np.float32]]
 
     def take(self, rows: NDArray[np.int64]) -> RawTable:
@@ -82,8 +106,8 @@ class RawReader:
         if self._scenario is not None:
             words.append("scenario")
         self._rows = 0
-        self._indices = {name: WordIndex() for name in [*words, *tags]}
-        self._indices |= {name: WordIndex(pl.Series([""])) for name in texts}
+        self._indices = {name: IdIndex() for name in [*words, *tags]}
+        self._indices |= {name: IdIndex(pl.Series([""])) for name in texts}
         self._words = {name: spill.writer(np.int32) for name in words}
         self._texts = {name: spill.writer(np.int32) for name in texts}
         self._numbers = {part: spill.writer(np.float32) for given in parts for part in given.numbers}

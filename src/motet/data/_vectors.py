@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from motet.data._containers import IdIndex
 from motet.data._dataset import Dataset
-from motet.data._encoder import Encoder
-from motet.data._index import WordIndex
+from motet.data._encoder import Encoder, Whitening
 from motet.data._raw import RawTable
-from motet.data._scale import Whitening
 from motet.errors import DataError
 from motet.schema import ENTITIES, Entity, Schema
 
@@ -57,7 +56,7 @@ def known_items(data: Dataset) -> ItemsToVectors:
     name = next(name for name in columns if name in graph_features(data.schema))
     matrix = data.vectors[name]
     at = data.items.vector_rows[:, columns.index(name)]
-    index = WordIndex(data.item_ids)
+    index = IdIndex(data.item_ids)
 
     def look_up(
         keys: pl.Series, user_row: NDArray[np.int32], item_row: NDArray[np.int32]

@@ -1,9 +1,5 @@
-"""Real data sets one call away, and synthetic worlds whose truth is known."""
+"""Real data sets one call away, synthetic worlds whose truth is known, and files fetched by hash."""
 
-from motet.datasets._generate import generate
-from motet.datasets._source import DatasetSource
-from motet.datasets._table import DATASETS, LoadedDataset, fetch, load
-from motet.datasets._truth import Truth
-from motet.datasets._world import World
+import lazy_loader
 
-__all__ = ["DATASETS", "DatasetSource", "LoadedDataset", "Truth", "World", "fetch", "generate", "load"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

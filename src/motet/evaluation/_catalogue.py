@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.errors import DataError
-from motet.evaluation._bootstrap import bootstrap_means
-from motet.evaluation._ranking import RankedUsers, rank_users
+from motet.metrics import RankedUsers, bootstrap_means, rank_users
 from motet.schema import Predictor
 
 __all__ = ["CatalogueTask", "catalogue_task", "rank_catalogue", "ranking_metrics"]

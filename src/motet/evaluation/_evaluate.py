@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from motet.data import SPLIT_CODES, Dataset
 from motet.errors import DataError
-from motet.evaluation._bootstrap import bootstrap
 from motet.evaluation._catalogue import ranking_metrics
-from motet.evaluation._metrics import metrics_of, task_metrics, why_undefined
-from motet.evaluation._statistic import Floats, Users
+from motet.metrics import Floats, Users, bootstrap, metrics_of, task_metrics, why_undefined
 from motet.schema import EntityPredictor, Predictor, Task, require_known
 
 __all__ = ["Evaluation", "evaluate", "training_deviation"]

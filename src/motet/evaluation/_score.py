@@ -11,10 +11,10 @@ from motet.data import SPLIT_CODES, Dataset
 from motet.errors import DataError
 from motet.evaluation._catalogue import catalogue_task, rank_catalogue
 from motet.evaluation._evaluate import skills_of, training_deviation
-from motet.evaluation._metrics import prepare
+from motet.metrics import prepare
 from motet.schema import EntityPredictor, Predictor, Schema
 
-__all__ = ["headlines", "headlines_of", "score_of", "validation_score"]
+__all__ = ["primary_values", "primary_values_of", "score_of", "validation_score"]
 
 
 def validation_score(schema: Schema, metrics: Mapping[str, Any]) -> float:
@@ -32,10 +32,10 @@ def validation_score(schema: Schema, metrics: Mapping[str, Any]) -> float:
     Raises:
         DataError: If no task with a weight has a headline.
     """
-    return score_of(schema, headlines_of(schema, metrics))
+    return score_of(schema, primary_values_of(schema, metrics))
 
 
-def headlines_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, float | None]:
+def primary_values_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, float | None]:
     """The headline of each task of an evaluation, by task, in schema order."""
     ranked = False
     values: dict[str, float | None] = {}
@@ -51,7 +51,9 @@ def headlines_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, float 
     return values
 
 
-def headlines(dataset: Dataset, predictor: Predictor, split: str = "validation") -> dict[str, float | None]:
+def primary_values(
+    dataset: Dataset, predictor: Predictor, split: str = "validation"
+) -> dict[str, float | None]:
     """Only the headline of each task, cheaply: what training asks for after an epoch.
 
     The values equal those of :func:`~motet.evaluation.evaluate`.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelledTask", "numbers_of", "yes_no_of"]
 
-
 _NO_STATISTICS = LabelStatistics()
 
 

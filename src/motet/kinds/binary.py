@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from motet.kinds._labelled import LabelledTask, yes_no_of
-from motet.kinds._words import interval_of, is_number, percent
+from motet.metrics import interval_of, is_number, percent
 from motet.schema import LabelSink, LabelStatistics, TaskText
 
 if TYPE_CHECKING:

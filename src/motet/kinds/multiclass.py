@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from motet.kinds._labelled import LabelledTask
-from motet.kinds._words import number, percent
+from motet.metrics import number, percent
 from motet.schema import LabelSink, LabelStatistics, TaskText
 
 if TYPE_CHECKING:

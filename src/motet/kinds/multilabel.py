@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from motet.kinds._labelled import LabelledTask
-from motet.kinds._words import number, percent
+from motet.metrics import number, percent
 from motet.schema import LabelSink, LabelStatistics, TaskText
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from motet.kinds._labelled import LabelledTask, numbers_of
-from motet.kinds._words import figure, is_number, number, percent
+from motet.metrics import figure, is_number, number, percent
 from motet.schema import LabelSink, LabelStatistics, TaskText, in_order
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from motet.errors import SchemaError
 from motet.kinds._labelled import yes_no_of
-from motet.kinds._words import count, is_number, number, percent
+from motet.metrics import count, is_number, number, percent
 from motet.schema import LabelSink, LabelStatistics, Schema, Task, TaskText, check_expression
 
 if TYPE_CHECKING:
@@ -126,11 +126,11 @@ class RetrievalTask(Task):
         items = (metrics.get("data") or {}).get("items")
         catalogue = f" out of {count(items)}" if is_number(items) else ""
         hit, users = values.get("hit@10"), values.get("users")
-        people = f"the {count(users)} users" if is_number(users) else "the users"
+        user_encoder = f"the {count(users)} users" if is_number(users) else "the users"
         return TaskText(
             percent(hit),
             "find something",
-            f"Shown ten items{catalogue}, {percent(hit)} of {people} with something to find (“{name}”) see at "
+            f"Shown ten items{catalogue}, {percent(hit)} of {user_encoder} with something to find (“{name}”) see at "
             f"least one of them. The lists reach {number(value)} of an ideal list's gain (NDCG@10).",
         )
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from motet.models._dropout import Dropout
 from motet.models._features import FactorisedLinear, Inputs, Widths
+from motet.models._sequences import Dropout
 
 __all__ = ["FirstExperts", "ParallelLayers", "ScenarioGate", "Towers", "mixture_weights"]
 

@@ -1,27 +1,140 @@
-"""The feature layer: a batch → input vectors of its users, items and rows.
-
-Legend of shapes: B rows, U unique users, I unique items, R embedding rows of the batch, d width of
-an embedding, H width of a first layer.
-"""
+"""One embedding table for every id, category, tag and event."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motet.data import Batch, Encoder, Events, Layout, Side
+from motet.data import Batch, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
-from motet.models._embedding import EmbeddingTable
-from motet.models._named import NamedModules
-from motet.models._sequence import MeanSequence
+from motet.models._sequences import MeanSequence
 from motet.schema import ENTITIES, Entity
 
-__all__ = ["FactorisedLinear", "FeatureLayer", "Inputs", "Widths"]
+__all__ = [
+    "ADAPTERS",
+    "EmbeddingTable",
+    "FactorisedLinear",
+    "FeatureLayer",
+    "Inputs",
+    "LinearAdapter",
+    "MixtureAdapter",
+    "NamedModules",
+    "Widths",
+]
 
+
+class EmbeddingTable(nn.Module):
+    """All embeddings of a model in one table, gathered once a batch.
+
+    The rows a batch needs become a small leaf of the graph; an optimiser updates those rows and
+    writes them back, so that a step costs the same with a thousand ids or a hundred million.
+
+    Args:
+        rows: Rows of the table.
+        width: Width d of an embedding.
+        std: Standard deviation of the first values.
+
+    Shapes:
+        ids [R] → [R, d].
+    """
+
+    def __init__(self, *, rows: int, width: int, std: float = 0.05) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(max(rows, 1), width))
+        nn.init.normal_(self.weight, std=std)
+        self.leaf: Tensor | None = None
+        self.leaf_ids: Tensor | None = None
+
+    @property
+    def width(self) -> int:
+        """Width d of an embedding."""
+        return self.weight.shape[1]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Gather rows; with gradients on, they are the leaf that gradients stop at."""
+        rows = self.weight.detach().index_select(0, ids)
+        if torch.is_grad_enabled():
+            self.leaf, self.leaf_ids = rows.requires_grad_(), ids
+        return rows
+
+
+# Adapters: from the vectors of a frozen language model to the width a recommender wants.
+
+
+class LinearAdapter(nn.Module):
+    """One linear projection. Shapes: [n, D] → [n, width]."""
+
+    def __init__(self, *, inputs: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.project(x)
+        return projected
+
+
+class MixtureAdapter(nn.Module):
+    """A gated mixture of projections (UniSRec, Hou et al. 2022, eq. 2–3). Shapes: [n, D] → [n, width]."""
+
+    def __init__(self, *, inputs: int, width: int, experts: int = 4) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, experts * width)
+        self.gate = nn.Linear(inputs, experts)
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.project(x).view(len(x), self.gate.out_features, self.width)
+        return torch.einsum("ne,new->nw", self.gate(x).softmax(1), parts)
+
+
+ADAPTERS: dict[str, type[nn.Module]] = {"linear": LinearAdapter, "mixture": MixtureAdapter}
+
+
+# Modules by the names that a schema gives them.
+
+
+class NamedModules(nn.Module):
+    """A mapping from names to modules where every name goes, ``type`` and ``keys`` too.
+
+    PyTorch's own mapping makes an attribute of each name, and refuses those that a module has.
+
+    Example:
+        >>> modules = NamedModules()
+        >>> modules["type"] = nn.Linear(2, 3)
+        >>> list(modules), list(modules.state_dict())
+        (['type'], ['@type.weight', '@type.bias'])
+    """
+
+    def __setitem__(self, name: str, module: nn.Module) -> None:
+        self.add_module(f"@{name}", module)
+
+    def __getitem__(self, name: str) -> nn.Module:
+        module = self._modules[f"@{name}"]
+        assert module is not None  # noqa: S101 (only __setitem__ puts modules here)
+        return module
+
+    def __contains__(self, name: str) -> bool:
+        return f"@{name}" in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix("@") for name in self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def items(self) -> Iterator[tuple[str, nn.Module]]:
+        """Names and modules, in order."""
+        return ((name, self[name]) for name in self)
+
+
+# The feature layer: a batch → input vectors of its users, items and rows.
+#
+# Legend of shapes: B rows, U unique users, I unique items, R embedding rows of the batch, d width of
+# an embedding, H width of a first layer.
 
 _GATHER_COLUMNS = 100  # gathering a wide product and scattering its gradient costs as much as so many inputs
 
@@ -305,7 +418,7 @@ class FeatureLayer(nn.Module):
         layout = self._layouts[entity]
         return dict(zip(layout.numbers, layout.number_features, strict=True)).get(block, block)
 
-    def _summary(self, name: str, events: Events, rows: Tensor) -> Tensor:
+    def _summary(self, name: str, events: EventSequences, rows: Tensor) -> Tensor:
         encoder = self.sequences[name]
         if isinstance(encoder, MeanSequence):
             return encoder.pool(rows, events.positions, events.lengths)

@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
-from motet.models._architecture import Architecture, Shape
-from motet.models._dropout import Dropout
-from motet.models._features import FeatureLayer, Inputs, Widths
-from motet.models._named import NamedModules
-from motet.models._table import build_architecture, check_architecture
+from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
+from motet.models._sequences import Dropout
+from motet.models.architectures import Architecture, Shape, build_architecture, check_architecture
 from motet.schema import Schema
 
-__all__ = ["Model", "Outputs", "build_model", "link"]
+__all__ = ["MultiTaskModel", "Outputs", "build_model", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Outputs:
     inputs: Inputs
 
 
-class Model(nn.Module):
+class MultiTaskModel(nn.Module):
     """One model for every task.
 
     Args:
@@ -132,7 +130,7 @@ class TwoTowers(nn.Module):
         return y[:, :-1], y[:, -1]
 
 
-def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0) -> Model:
+def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0) -> MultiTaskModel:
     """Build the model that a schema describes, with weights drawn from a seed.
 
     Raises:
@@ -148,7 +146,7 @@ def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
     return max(1, len(encoder.classes[task])) if task in encoder.classes else 1
 
 
-def _build(schema: Schema, encoder: Encoder) -> Model:
+def _build(schema: Schema, encoder: Encoder) -> MultiTaskModel:
     settings = schema.model
     features = FeatureLayer(encoder=encoder, width=settings.width, vector_width=settings.vector_width)
     towers = [name for name, t in schema.tasks.items() if t.on == "interaction" and not t.ranks_catalogue]
@@ -180,7 +178,7 @@ def _build(schema: Schema, encoder: Encoder) -> Model:
         retrieval = TwoTowers(
             widths=features.widths, width=settings.retrieval_width, dropout=settings.dropout
         )
-    return Model(
+    return MultiTaskModel(
         features=features,
         architecture=architecture,
         outputs=outputs,

@@ -11,23 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import DataError, ModelError, RequestError
-from motet.knowledge import KnowledgeGraph
+from motet.graph import KnowledgeGraph
 from motet.recommend._filter import AnyFilter
-from motet.recommend._live._answer import told
-from motet.recommend._live._event import LiveEvent
-from motet.recommend._live._event_reader import EventReader
-from motet.recommend._live._history import Added, LiveHistory
-from motet.recommend._live._items import LiveItems, Upserted
-from motet.recommend._live._people import People
-from motet.recommend._live._request import Clock
-from motet.recommend._live._scorer import Scorer, plain_predictions
-from motet.recommend._live._stages import Stages, is_known
-from motet.recommend._query import Query
-from motet.recommend._ranked import Ranked, Similar
+from motet.recommend._query import Query, Ranked, SimilarToItem
 from motet.recommend._recommender import Recommender
-from motet.recommend._retrieve import Retrieved, Retriever
-from motet.recommend._sources._source import Ask, CandidateSource
-from motet.recommend._sources._standard import CHAIN, QUOTAS, StandardSources
+from motet.recommend.live import (
+    Added,
+    Clock,
+    EventReader,
+    LiveEvent,
+    LiveHistory,
+    LiveItems,
+    Scorer,
+    Stages,
+    Upserted,
+    UserEncoder,
+    is_known,
+    plain_predictions,
+    recorded,
+)
+from motet.recommend.retrieve import (
+    CHAIN,
+    QUOTAS,
+    CandidateQuery,
+    CandidateSource,
+    Retrieved,
+    Retriever,
+    StandardSources,
+)
 
 __all__ = ["LiveRecommender"]
 
@@ -75,9 +86,9 @@ class LiveRecommender:
         raw = recommender._raw
         self._scorer = Scorer(recommender, raw)
         self.items = LiveItems(bundle, raw, self._scorer.moment(None, {})[0])
-        self.people = People(bundle, raw)
+        self.user_encoder = UserEncoder(bundle, raw)
         self.history = LiveHistory(bundle, EventReader(bundle, raw), users=users, load=load)
-        self._scorer.measure(self.items.now, self.people)
+        self._scorer.measure(self.items.now, self.user_encoder)
         self._own = StandardSources(
             bundle, self.items.now, graph=graph, encode_text=raw.encode_private, options=index or {}
         )
@@ -87,7 +98,7 @@ class LiveRecommender:
         self.retriever = Retriever(there, {**shares, **(quotas or {})})
         self._stages = Stages(
             items=self.items,
-            people=self.people,
+            user_encoder=self.user_encoder,
             history=self.history,
             scorer=self._scorer,
             sources=self._own,
@@ -105,7 +116,7 @@ class LiveRecommender:
         is unknown until something new is recorded.
         """
         row = self.history.row(user)
-        return is_known(row, self.history.of(user, self.items.now), self.people.of(user, row, {}))
+        return is_known(row, self.history.of(user, self.items.now), self.user_encoder.of(user, row, {}))
 
     def recommend(self, query: Query) -> Ranked:
         """The best items for a user or a session.
@@ -133,7 +144,7 @@ class LiveRecommender:
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)
         rows = found.rows[at]
-        items = told(
+        items = recorded(
             self._scorer,
             request.now,
             rows,
@@ -173,17 +184,17 @@ class LiveRecommender:
         clock = Clock()
         request = self._stages.read(query.model_copy(update={"filter": None, "exclude": ()}))
         clock.stage("read")
-        if request.asker is None:
+        if request.user_context is None:
             raise ModelError(f"the model {request.failure}", "load another bundle")
         known = dict.fromkeys(candidates)
         all_rows = request.now.rows(list(known))
         unknown = tuple(item for item, row in zip(known, all_rows.tolist(), strict=True) if row < 0)
         rows = all_rows[all_rows >= 0]
-        raw = self._scorer.score(request.asker, rows) if len(rows) else {}
+        raw = self._scorer.score(request.user_context, rows) if len(rows) else {}
         clock.stage("rank")
         values = self._stages.values(request.objective, raw) if raw else np.zeros(0)
         order = np.lexsort((rows, -values))
-        items = told(
+        items = recorded(
             self._scorer, request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
         )
         clock.stage("answer")
@@ -208,9 +219,9 @@ class LiveRecommender:
             ModelError: If the model fails.
         """
         request = self._stages.read(query)
-        if request.asker is None:
+        if request.user_context is None:
             raise ModelError(f"the model {request.failure}", "load another bundle")
-        return self._scorer.score(request.asker, rows)
+        return self._scorer.score(request.user_context, rows)
 
     def predictions(self, raw: Mapping[str, NDArray[np.float32]]) -> list[dict[str, Any]]:
         """What :meth:`score_rows` says as plain values on the labels' own scale, one a row."""
@@ -218,7 +229,7 @@ class LiveRecommender:
         columns = [plain_predictions(self._scorer, task, y) for task, y in labels.items()]
         return [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
-    def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> list[Similar]:
+    def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> list[SimilarToItem]:
         """Items like another, by all that can compare them: Σ 1/(60 + rank) (Cormack et al. 2009).
 
         Args:
@@ -234,7 +245,7 @@ class LiveRecommender:
         if row < 0:
             raise RequestError(f"the item '{item[:80]}' is not known", "name an item of the catalogue")
         here = np.array([row], np.int64)
-        ask = Ask(now, self.items.eligible(now, wanted), here, None, here)
+        ask = CandidateQuery(now, self.items.eligible(now, wanted), here, None, here)
         ranks = self._own.like(row, ask, 4 * k + 20)
         by: dict[int, dict[str, int]] = {}
         for name, rows in ranks.items():
@@ -244,7 +255,7 @@ class LiveRecommender:
             other: sum(1 / (_RECIPROCAL + rank) for rank in found.values()) for other, found in by.items()
         }
         best = sorted(scores, key=lambda other: (-scores[other], other))[:k]
-        return [Similar(now.ids[o], int(now.origin[o]), scores[o], by[o]) for o in best]
+        return [SimilarToItem(now.ids[o], int(now.origin[o]), scores[o], by[o]) for o in best]
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -277,8 +288,8 @@ class LiveRecommender:
         return self.items.hide(items, hidden)
 
     def upsert_users(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """See :meth:`People.upsert`."""
-        return self.people.upsert(rows)
+        """See :meth:`UserEncoder.upsert`."""
+        return self.user_encoder.upsert(rows)
 
     def add_events(self, events: Sequence[LiveEvent]) -> Added:
         """Take events into account from the next request on: in pasts, and in what is popular.
@@ -289,12 +300,14 @@ class LiveRecommender:
         if any(not event.user for event in events):
             raise DataError("an event has no user", "name the user of each event")
         added = self.history.add(events, self.items.now)
-        liked = [(meant, row) for meant, row in added.meant if meant.liked is not False]
+        liked = [
+            (parsed_event, row) for parsed_event, row in added.parsed_event if parsed_event.liked is not False
+        ]
         if liked:
             rows = np.array([row for _, row in liked], np.int64)
             now_s = time.time()  # a clock that is ahead must not make all else look old
-            time_s = np.array([min(meant.event.at_s or now_s, now_s) for meant, _ in liked])
-            places = [meant.scenario for meant, _ in liked]
+            time_s = np.array([min(parsed_event.event.at_s or now_s, now_s) for parsed_event, _ in liked])
+            places = [parsed_event.scenario for parsed_event, _ in liked]
             self._own.liked(rows, time_s, places)
         return added
 
@@ -312,10 +325,10 @@ class LiveRecommender:
         From then on the user is one never seen, until something is told anew. The bundle on disk is as it was:
         leave the user out of the next training.
         """
-        erased, features = self.history.erase(user), self.people.forget(user)
+        erased, features = self.history.erase(user), self.user_encoder.forget(user)
         return erased or features
 
     def forget_user(self, user: str) -> bool:
         """Drop what was told of a user while serving; returns whether there was anything."""
-        events, features = self.history.forget(user), self.people.forget(user)
+        events, features = self.history.forget(user), self.user_encoder.forget(user)
         return events or features

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from motet.data import Catalogue, Dataset, TextToVectors, Whitening
 from motet.errors import DataError
-from motet.language import clean_text
+from motet.text.safety import clean_text
 
 __all__ = ["MeaningIndex", "item_texts"]
 

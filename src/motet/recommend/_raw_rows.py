@@ -12,17 +12,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.data import (
-    Account,
     Catalogue,
+    CleaningReport,
     Dataset,
     EntityTable,
     History,
+    IdIndex,
     Preparer,
     Ragged,
     RawReader,
     RawTable,
     TextToVectors,
-    WordIndex,
     build_catalogue,
     side_columns,
     used_columns,
@@ -30,7 +30,7 @@ from motet.data import (
 from motet.errors import DataError
 from motet.schema import Entity
 
-__all__ = ["NOT_OF_KIND", "Moments", "RawRows", "naming_column"]
+__all__ = ["NOT_OF_KIND", "ContextRows", "RawRows", "naming_column"]
 
 _Made = TypeVar("_Made")
 
@@ -67,7 +67,7 @@ def naming_column(make: Callable[[pl.DataFrame], _Made], frame: pl.DataFrame, wh
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class ContextRows:
     """The context of some rows.
 
     Attributes:
@@ -101,9 +101,9 @@ class RawRows:
 
     def extended(
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
-    ) -> tuple[Dataset, WordIndex]:
+    ) -> tuple[Dataset, IdIndex]:
         """The data set with further users or items at the end."""
-        raw, side, told = naming_column(partial(self._told, data, entity), frame, "the given rows")
+        raw, side, recorded = naming_column(partial(self._recorded, data, entity), frame, "the given rows")
         table, vectors = self._encoded(data, entity, raw)
         old = data.table(entity)
         tags = {name: _append(lists, table.tags[name]) for name, lists in old.tags.items()}
@@ -131,14 +131,14 @@ class RawRows:
             data = replace(data, users=joined, vectors=vectors, histories=histories, user_ids=ids)
         else:
             catalogue = data.catalogue
-            if catalogue is not None and told is not None:
-                catalogue = replace(catalogue, frame=told)
+            if catalogue is not None and recorded is not None:
+                catalogue = replace(catalogue, frame=recorded)
             data = replace(data, items=joined, vectors=vectors, item_ids=ids, catalogue=catalogue)
-        return data, WordIndex(ids)
+        return data, IdIndex(ids)
 
-    def moments(
+    def context_rows(
         self, data: Dataset, frame: pl.DataFrame, rows: Mapping[Entity, NDArray[np.int32]] | None = None
-    ) -> Moments:
+    ) -> ContextRows:
         """The context of each given row, with the data set that holds its vectors.
 
         Args:
@@ -155,7 +155,7 @@ class RawRows:
         if self.schema.keys.scenario is not None:
             offset = self.encoder.vocabularies["scenario"].offset
             scenario = (table.codes[:, -1] - offset).astype(np.int16)
-        return Moments(replace(data, vectors=vectors), table, scenario)
+        return ContextRows(replace(data, vectors=vectors), table, scenario)
 
     def prepared(self, entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
         """Raw rows as the schema means them; columns that are not there are missing."""
@@ -166,9 +166,9 @@ class RawRows:
             elif column not in frame.columns:
                 kind = pl.Datetime("us") if column == schema.keys.time else pl.String
                 frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
-        return Preparer(schema, Account(), lenient=True).prepare(frame, entity, "the given rows")
+        return Preparer(schema, CleaningReport(), lenient=True).prepare(frame, entity, "the given rows")
 
-    def _told(
+    def _recorded(
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
     ) -> tuple[RawTable, pl.DataFrame | None, pl.DataFrame | None]:
         """Raw rows read, with the words for templates and the catalogue of a data set that ends with them."""

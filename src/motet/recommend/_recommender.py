@@ -13,14 +13,14 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.bundle import Bundle
-from motet.data import Batcher, Dataset, TextToVectors, WordIndex, as_words, text_columns, used_columns
+from motet.data import Batcher, Dataset, IdIndex, TextToVectors, as_words, text_columns, used_columns
 from motet.errors import DataError
 from motet.models import link
-from motet.recommend._ahead import ItemsAhead
-from motet.recommend._answers import task_columns
+from motet.recommend._precomputed import PrecomputedItems
+from motet.recommend._query import task_columns
 from motet.recommend._raw_rows import RawRows
 from motet.schema import ENTITIES, Entity, Progress, require_known, silent
+from motet.training import Bundle
 
 __all__ = ["Recommender"]
 
@@ -49,8 +49,8 @@ class Recommender:
         self.bundle = bundle
         self.schema = bundle.schema
         self._raw = RawRows(bundle.data, encode_text, encode_private)
-        self._ahead: dict[str | None, ItemsAhead] = {}
-        self._known = {"user": WordIndex(bundle.data.user_ids), "item": WordIndex(bundle.data.item_ids)}
+        self._ahead: dict[str | None, PrecomputedItems] = {}
+        self._known = {"user": IdIndex(bundle.data.user_ids), "item": IdIndex(bundle.data.item_ids)}
 
     @property
     def columns(self) -> frozenset[str]:
@@ -98,7 +98,7 @@ class Recommender:
         *,
         scenario: str | None = None,
         by: str | None = None,
-        keep_seen: bool = False,
+        include_seen: bool = False,
         progress: Progress = silent,
     ) -> pl.DataFrame:
         """Rank the whole catalogue for users.
@@ -109,7 +109,7 @@ class Recommender:
             k: Items a user, ≥ 1; fewer come where the catalogue ends.
             scenario: Where they are shown; unknown when left out.
             by: Task to rank by; the retrieval task when left out, else the first one.
-            keep_seen: Whether items that a user had interactions with may come back; they do anyway
+            include_seen: Whether items that a user had interactions with may come back; they do anyway
                 for a retrieval task with ``repeats``.
             progress: Called with the users done and the users in all.
 
@@ -126,7 +126,7 @@ class Recommender:
         if k < 1:
             raise DataError(f"k is {k}", "ask for at least one item")
         by = self._ranking_task(by)
-        keep_seen = keep_seen or self.schema.tasks[by].offers_again
+        include_seen = include_seen or self.schema.tasks[by].offers_again
         if not isinstance(users, pl.DataFrame):
             users = pl.DataFrame(
                 {user_key: pl.Series([None if u is None else str(u) for u in users], dtype=pl.String)}
@@ -135,7 +135,7 @@ class Recommender:
         parts = []
         progress("recommend", 0, len(users))
         for done, (chosen, rank, items, scores) in self._ranked(
-            data, of_frame, k, by, scenario, None if keep_seen else self.bundle
+            data, of_frame, k, by, scenario, None if include_seen else self.bundle
         ):
             part = pl.DataFrame(
                 {
@@ -175,7 +175,9 @@ class Recommender:
         if isinstance(user, str):
             user = pl.DataFrame({user_key: [user]})
         data, row, _ = self._with_users(user, user_key)
-        scores: NDArray[np.float32] = self._scores(self.items_ahead(scenario), data, row[:1], by, scenario)[0]
+        scores: NDArray[np.float32] = self._scores(
+            self.precomputed_items(scenario), data, row[:1], by, scenario
+        )[0]
         return scores
 
     def seen(self, user: str) -> NDArray[np.int32]:
@@ -186,13 +188,13 @@ class Recommender:
         seen = self.bundle.seen
         return seen.values[seen.offsets[row] : seen.offsets[row + 1]]
 
-    def items_ahead(self, scenario: str | None = None) -> ItemsAhead:
+    def precomputed_items(self, scenario: str | None = None) -> PrecomputedItems:
         """The catalogue's side of the model, computed once ahead of all requests from one scenario."""
         if scenario not in self._ahead:
             key = self.schema.keys.scenario
             moment = pl.DataFrame({key: [scenario]}) if key is not None else pl.DataFrame({"": [None]})
-            moments = self._raw.moments(self.bundle.data, moment)
-            self._ahead[scenario] = ItemsAhead(self.bundle.model, self.bundle.data, moments)
+            context_rows = self._raw.context_rows(self.bundle.data, moment)
+            self._ahead[scenario] = PrecomputedItems(self.bundle.model, self.bundle.data, context_rows)
         return self._ahead[scenario]
 
     # -- who and what --------------------------------------------------------------------------
@@ -250,15 +252,15 @@ class Recommender:
         linked: bool = True,
     ) -> dict[str, NDArray[np.float32]]:
         """Every task for pairs, on the label's own scale, or before the link function."""
-        moments = self._raw.moments(data, frame, rows)
+        context_rows = self._raw.context_rows(data, frame, rows)
         columns: dict[str, list[NDArray[np.float32]]] = {}
-        batcher = Batcher(moments.data)
+        batcher = Batcher(context_rows.data)
         for start in range(0, len(frame), _PAIR_ROWS):
             at = np.arange(start, min(start + _PAIR_ROWS, len(frame)), dtype=np.int64)
             users = rows["user"][at]
             before = {name: history.known[users] for name, history in data.histories.items()}
             batch = batcher.assemble(
-                users, rows["item"][at], before, at, context=(moments.table, moments.scenario)
+                users, rows["item"][at], before, at, context=(context_rows.table, context_rows.scenario)
             )
             with torch.no_grad():
                 outputs = self.bundle.model(batch)
@@ -316,7 +318,7 @@ class Recommender:
     ) -> Iterator[tuple[int, _Ranking]]:
         """For some users at a time: the users done, and place of the user, rank, item and score of each choice."""
         items = len(self.bundle.data.items)
-        ahead = self.items_ahead(scenario)
+        ahead = self.precomputed_items(scenario)
         step = min(max(1, _SCORES // max(items, 1)), _USERS)
         for start in range(0, len(users), step):
             part = users[start : start + step]
@@ -332,7 +334,7 @@ class Recommender:
             yield start + len(part), (start + user, rank + 1, best[real], found[real])
 
     def _scores(
-        self, ahead: ItemsAhead, data: Dataset, users: NDArray[np.int32], by: str, scenario: str | None
+        self, ahead: PrecomputedItems, data: Dataset, users: NDArray[np.int32], by: str, scenario: str | None
     ) -> NDArray[np.float32]:
         """Score of every item of the bundle for each user, [U, I]."""
         items = np.arange(len(self.bundle.data.items), dtype=np.int32)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from motet.schema._base import Part
-from motet.schema._registry import FEATURE_KINDS, part_of_kind
+from motet.schema._base import FEATURE_KINDS, Part, part_of_kind
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,20 +12,23 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.errors import SchemaError
-from motet.schema._base import Part, nearest, require_known
-from motet.schema._catalogue import CatalogueSettings
-from motet.schema._explain import ExplainSettings
-from motet.schema._expressions import check_expression, expression_columns
-from motet.schema._features import (
-    AnyFeature,
-    Feature,
-    expand_short_form,
+from motet.schema._base import (
+    Part,
+    check_expression,
+    expression_columns,
+    mistake,
+    nearest,
+    override,
+    read_yaml,
+    require_known,
+    write_yaml,
 )
-from motet.schema._knowledge import KnowledgeSettings
-from motet.schema._mistakes import mistake
-from motet.schema._overrides import override
+from motet.schema._features import AnyFeature, Feature, expand_short_form
 from motet.schema._settings import (
+    CatalogueSettings,
     CleanSettings,
+    ExplainSettings,
+    KnowledgeSettings,
     LanguageSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -33,7 +36,6 @@ from motet.schema._settings import (
     TrainingSettings,
 )
 from motet.schema._tasks import AnyTask, Task
-from motet.schema._yaml import read_yaml, write_yaml
 
 __all__ = ["ENTITIES", "Entity", "Features", "Keys", "Schema", "Tables", "table_of"]
 

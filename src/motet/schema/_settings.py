@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias, get_args
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field, field_validator, model_validator
 
-from motet.schema._base import Part, nearest
-from motet.schema._registry import TEXT_ENCODERS
+from motet.schema._base import TEXT_ENCODERS, Part, nearest
 
 __all__ = [
+    "LANGUAGES",
+    "CatalogueSettings",
     "CleanSettings",
+    "ExplainSettings",
+    "KnowledgeSettings",
+    "Language",
     "LanguageSettings",
     "ModelSettings",
     "ObjectiveSettings",
     "SplitSettings",
     "TrainingSettings",
+    "are_years",
+    "article_first",
+    "is_chinese",
+    "split_article",
 ]
 
 
@@ -221,3 +232,165 @@ class TrainingSettings(Part):
     time_limit_s: float = Field(0.0, ge=0)
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)
+
+
+# What people call the things in the catalogue, in which languages; titles with their articles, years.
+
+Language: TypeAlias = Literal["en", "zh"]
+"""A language that motet reads and writes."""
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+"""All of them, the default first."""
+
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_ARTICLES: Final = "The|A|An|Il|La|Le|Les|L'|Lo|I|Gli|El|Los|Las|Der|Die|Das|Un|Une|En|Det|Den|De|Het|O|Os|As"
+_ARTICLE_LAST: Final = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$", re.IGNORECASE)
+_FIRST_YEAR, _LAST_YEAR = 1800, 2100
+
+
+class CatalogueSettings(Part):
+    """The words for items, their columns and their values, for requests and reasons.
+
+    Attributes:
+        title: Column of the items table that names an item; found by its name, or as the first
+            column of the first text feature, when left out.
+        columns: What a column of the items table is called, by language:
+            ``{year: {en: year of release, zh: 上映年份}}``. Columns that no feature uses may be
+            named too: requests can then ask for them, though no model sees them.
+        words: Other ways to say a tag or category, by language:
+            ``{Comedy: {en: [funny, comedies], zh: [喜剧, 搞笑]}}``. The first of a language is
+            used to say it.
+    """
+
+    title: str | None = None
+    columns: dict[str, dict[str, str]] = Field(default_factory=dict)
+    words: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text is to be read and answered in Chinese: it holds a Chinese character.
+
+    Example:
+        >>> is_chinese("来一部轻松的 comedy"), is_chinese("une comédie")
+        (True, False)
+    """
+    return _HAN.search(text) is not None
+
+
+def split_article(title: str) -> tuple[str, str] | None:
+    """The article that a catalogue writes behind a title, and the title without it; None where it writes none there.
+
+    Example:
+        >>> split_article("Usual Suspects, The"), split_article("Heat")
+        (('The', 'Usual Suspects'), None)
+    """
+    found = _ARTICLE_LAST.match(title)
+    return None if found is None else (found["article"], found["rest"])
+
+
+def article_first(title: str) -> str:
+    """A title with its article in front, as people say it.
+
+    Example:
+        >>> article_first("Usual Suspects, The"), article_first("Avventura, L'"), article_first("Me, Myself & Irene")
+        ('The Usual Suspects', "L'Avventura", 'Me, Myself & Irene')
+    """
+    parts = split_article(title)
+    if parts is None:
+        return title
+    return parts[0] + ("" if parts[0].endswith("'") else " ") + parts[1]
+
+
+def are_years(numbers: ArrayLike) -> bool:
+    """Whether the known numbers of a column are years: whole, from 1800 to 2100, and not all the same.
+
+    Example:
+        >>> are_years([1994, 1995, None]), are_years([4.5, 1995]), are_years([90, 110]), are_years([2000, 2000])
+        (True, False, False, False)
+    """
+    values = np.asarray(numbers, np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values) or (values != values.round()).any():
+        return False
+    return bool(_FIRST_YEAR <= values.min() < values.max() <= _LAST_YEAR)
+
+
+# How reasons speak: what an item is called, what users do with it, and what may be said of them.
+
+
+class ExplainSettings(Part):
+    """The words of reasons, and what they may mention.
+
+    Attributes:
+        noun: What an item is, by language: one and several, ``{en: [film, films]}``; in Chinese the
+            measure word and the noun, ``{zh: [部, 电影]}``;
+            "item" and 件商品 when left out.
+        liked: What users did who liked an item, by language, in the past: ``{en: bought, zh: 买过}``;
+            by the name of the task when left out.
+        had: What they did with an item whatever came of it: ``{en: rated, zh: 评过分}``;
+            "tried" and 试过 when left out.
+        mention: Categories of users that reasons may speak of, such as ``occupation``; no reason
+            says anything of a user's features when left out.
+    """
+
+    noun: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    liked: dict[str, str] = Field(default_factory=dict)
+    had: dict[str, str] = Field(default_factory=dict)
+    mention: tuple[str, ...] = ()
+
+
+# Settings of a knowledge graph: which files hold it, how its relations are said, and what it becomes.
+
+
+class KnowledgeSettings(Part):
+    """Facts about items, from a table of triples.
+
+    Attributes:
+        triples: Table with the columns ``head``, ``relation`` and ``tail``; CSV, TSV or Parquet.
+        links: Table with the item key column and ``entity``: which entity an item is. Without it, an
+            item's key is its entity.
+        names: Table with the columns ``entity`` and ``name``; entities without one stay unnamed.
+        relations: Words of a relation, per language: ``directed_by: {en: directed by, zh: 导演}``.
+        inverses: Relations that say the same as another from the other side; those whose reversed
+            pairs equal another's are found without being named.
+        hide: Per task, the relations that give its label away; the graph's vectors are made without
+            them, unless the task hides the vectors as a whole.
+        vectors: How items get vectors from the graph: ``transe`` (Bordes et al. 2013), ``distmult``
+            (Yang et al. 2015), ``lightgcn`` (He et al. 2020; over the training rows and the graph),
+            ``gat`` (Veličković et al. 2018), or not at all.
+        width: Width of these vectors.
+        epochs: Passes over the facts (for ``lightgcn`` over the training rows too).
+        seed: Seed of the vectors; the training seed does not change them.
+    """
+
+    triples: str
+    links: str | None = None
+    names: str | None = None
+    relations: dict[str, dict[str, str]] = Field(default_factory=dict)
+    inverses: dict[str, str] = Field(default_factory=dict)
+    hide: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    vectors: Literal["none", "transe", "distmult", "lightgcn", "gat"] = "none"
+    width: int = Field(32, ge=2, le=1024)
+    epochs: int = Field(30, ge=1)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("relations")
+    @classmethod
+    def _words_are_there(cls, value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for relation, words in value.items():
+            for language, text in words.items():
+                if not text.strip():
+                    raise ValueError(
+                        f"'{relation}' has no words in '{language}'. Cure: write them, or leave the language out"
+                    )
+        return value
+
+    @field_validator("inverses")
+    @classmethod
+    def _no_chains(cls, value: dict[str, str]) -> dict[str, str]:
+        for relation, other in value.items():
+            if other in value and other != relation:
+                raise ValueError(
+                    f"'{relation}' is the inverse of '{other}', which is an inverse itself. "
+                    "Cure: name each pair once"
+                )
+        return value

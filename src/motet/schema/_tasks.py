@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from motet.schema._base import Part
-from motet.schema._registry import TASK_KINDS, part_of_kind
+from motet.schema._base import TASK_KINDS, Part, part_of_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +116,7 @@ class Task(Part, ABC):
     display: ClassVar[Literal["chance", "number", "order", "names"]] = "number"
     """How pages show a prediction: as a share, as a number, by the order of items alone, or as names."""
     metrics: ClassVar[tuple[str, ...]]
-    """Names of its metrics in :data:`motet.evaluation.METRICS`, in the order of a report."""
+    """Names of its metrics in :data:`motet.metrics.METRICS`, in the order of a report."""
     primary_metric: ClassVar[str]
     """The one of them that the overall score takes; higher is better."""
     dimensions: ClassVar[tuple[int, int]] = (1, 1)
@@ -166,7 +165,7 @@ class Task(Part, ABC):
         Args:
             name: Of the task.
             batch: A :class:`~motet.data.Batch`.
-            outputs: What a :class:`~motet.models.Model` computes for it.
+            outputs: What a :class:`~motet.models.MultiTaskModel` computes for it.
             statistics: Of the training labels.
         """
 

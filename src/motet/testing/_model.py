@@ -12,15 +12,16 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from motet.data import Batch, Batcher, Dataset
-from motet.models import Architecture, Model, Outputs, Shape, build_model
+from motet.models import MultiTaskModel, Outputs, build_model
+from motet.models.architectures import Architecture, Shape
 from motet.schema import Part
-from motet.testing._asserts import assert_close, assert_on_scale
+from motet.testing._suites import assert_close, assert_on_scale
 from motet.testing._toy import toy_dataset
 from motet.training import ModelPredictor, task_losses
 
 __all__ = ["check_architecture", "check_model"]
 
-BuildModel = Callable[[int], Model]
+BuildModel = Callable[[int], MultiTaskModel]
 
 
 def check_architecture(
@@ -37,13 +38,13 @@ def check_architecture(
         AssertionError: If it does not keep a promise; the text says which.
 
     Example:
-        >>> from motet.models import ARCHITECTURES
+        >>> from motet.models.architectures import ARCHITECTURES
         >>> kind, options = ARCHITECTURES["linear"]
         >>> check_architecture(kind, options(), data=toy_dataset(rows=120, users=False))
     """
     data = data or toy_dataset()
 
-    def build(seed: int) -> Model:
+    def build(seed: int) -> MultiTaskModel:
         model = build_model(data.schema, data.encoder, seed=seed)
         shape = Shape(
             widths=model.features.widths,
@@ -88,7 +89,7 @@ def check_model(data: Dataset, *, build: BuildModel | None = None) -> None:
     _masked_labels_leave_no_gradient(build(0), data, rows)
 
 
-def _evaluate(model: Model, batch: Batch) -> Outputs:
+def _evaluate(model: MultiTaskModel, batch: Batch) -> Outputs:
     model.eval()
     with torch.no_grad():
         outputs: Outputs = model(batch)
@@ -105,7 +106,7 @@ def _seeds_repeat(build: BuildModel) -> None:
     )
 
 
-def _outputs_are_right(model: Model, data: Dataset, rows: NDArray[np.int64]) -> None:
+def _outputs_are_right(model: MultiTaskModel, data: Dataset, rows: NDArray[np.int64]) -> None:
     schema, classes = data.schema, data.encoder.classes
     predictor = ModelPredictor(model, data)
     predictions = predictor.predict(rows)
@@ -122,7 +123,7 @@ def _outputs_are_right(model: Model, data: Dataset, rows: NDArray[np.int64]) -> 
         assert np.array_equal(values, again[name]), f"two predictions of {name!r} differ: is dropout on?"
 
 
-def _rows_stand_alone(model: Model, data: Dataset, rows: NDArray[np.int64]) -> None:
+def _rows_stand_alone(model: MultiTaskModel, data: Dataset, rows: NDArray[np.int64]) -> None:
     predictor = ModelPredictor(model, data)
     whole = predictor.predict(rows)
     order = np.random.default_rng(0).permutation(len(rows))
@@ -138,7 +139,7 @@ def _rows_stand_alone(model: Model, data: Dataset, rows: NDArray[np.int64]) -> N
         )
 
 
-def _unknown_ids_work(model: Model, data: Dataset, rows: NDArray[np.int64]) -> None:
+def _unknown_ids_work(model: MultiTaskModel, data: Dataset, rows: NDArray[np.int64]) -> None:
     batch = Batcher(data, id_dropout=1.0).batch(rows, rng=np.random.default_rng(0))
     batch = replace(batch, scenario=torch.zeros_like(batch.scenario))
     outputs = _evaluate(model, batch)
@@ -168,7 +169,7 @@ def _gradients_reach_every_weight(build: BuildModel, data: Dataset, rows: NDArra
     assert not still_zero, f"the gradient of {min(still_zero or {''})!r} is zero everywhere"
 
 
-def _gradients(model: Model, batch: Batch) -> dict[str, Tensor]:
+def _gradients(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     """Gradients of a random mixture of all outputs, by weight, embedding rows included."""
     model.train()
     outputs = model(batch)
@@ -191,7 +192,7 @@ def _gradients(model: Model, batch: Batch) -> dict[str, Tensor]:
     return gradients
 
 
-def _masked_labels_leave_no_gradient(model: Model, data: Dataset, rows: NDArray[np.int64]) -> None:
+def _masked_labels_leave_no_gradient(model: MultiTaskModel, data: Dataset, rows: NDArray[np.int64]) -> None:
     batch = Batcher(data).batch(rows, rng=np.random.default_rng(0))  # labels of items: training only
     for masked in [*data.schema.tasks, None]:
         task = "every task" if masked is None else f"task {masked!r}"

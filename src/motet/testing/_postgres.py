@@ -22,7 +22,7 @@ _PATIENCE_S: Final = 60.0
 class PostgresServer:
     """A PostgreSQL server in a temporary directory, on a free port of the loopback interface.
 
-    PostgreSQL refuses to run as root: started by root it runs as ``postgres`` or ``nobody``. It is stopped by its
+    PostgreSQL refuses to run as root: started by root it runs as ``postgres`` or ``unknown_user``. It is stopped by its
     process id, and its directory is deleted.
 
     Attributes:

@@ -1,20 +1,85 @@
-"""A tiny world in files: every kind of feature and task, gaps, rare ids and scenarios."""
+"""A text encoder without a language model, so that tests need no weights."""
 
 from __future__ import annotations
 
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from motet.data import Account, Dataset, build_dataset
+from motet.data import CleaningReport, Dataset, build_dataset
 from motet.schema import Schema
-from motet.testing._text import hashed_words_for_tests
 
-__all__ = ["TOY_SEQUENCES", "toy_dataset", "toy_schema", "toy_tables"]
+__all__ = [
+    "TOY_SEQUENCES",
+    "HashedWordsForTests",
+    "hashed_words_for_tests",
+    "toy_dataset",
+    "toy_schema",
+    "toy_tables",
+]
+
+
+def hashed_words_for_tests(texts: Sequence[str], width: int = 12) -> NDArray[np.float32]:
+    """Turn texts into the mean of one random direction a word: for tests only, it understands nothing.
+
+    Args:
+        texts: n texts.
+        width: D, length of a vector, > 0.
+
+    Returns:
+        Shape [n, D]; an empty text is zeros. The same text gives the same vector everywhere.
+
+    Example:
+        >>> one, two = hashed_words_for_tests(["red wine", "wine red"])
+        >>> bool(np.allclose(one, two))
+        True
+    """
+    vectors = np.zeros((len(texts), width), np.float32)
+    for row, text in enumerate(texts):
+        words = text.lower().split()
+        for word in words:
+            direction = np.random.default_rng(zlib.crc32(word.encode())).standard_normal(width)
+            vectors[row] += direction.astype(np.float32) / len(words)
+    return vectors
+
+
+class HashedWordsForTests:
+    """:func:`hashed_words_for_tests` as a text encoder, for tests of whatever takes one.
+
+    Args:
+        width: Length of a vector.
+    """
+
+    def __init__(self, *, width: int = 12) -> None:
+        self._width = width
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return "hashed words, for tests"
+
+    @property
+    def settings_key(self) -> str:
+        """Hash of everything that changes the output."""
+        return f"{zlib.crc32(self.name.encode()):08x}-{self._width}"
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return self._width
+
+    def encode(self, texts: Sequence[str], progress: object = None) -> NDArray[np.float32]:
+        """Encode n texts, shape [n, D]."""
+        return hashed_words_for_tests(texts, self._width)
+
+
+# A tiny world in files: every kind of feature and task, gaps, rare ids and scenarios.
 
 TOY_SEQUENCES = ("mean", "gru", "lstm", "cnn", "attention", "target")
 
@@ -211,7 +276,7 @@ def toy_dataset(
     sequences: Sequence[str] = TOY_SEQUENCES,
     overrides: Sequence[str] = (),
     directory: Path | None = None,
-    account: Account | None = None,
+    cleaning_report: CleaningReport | None = None,
 ) -> Dataset:
     """Write the toy world to files and build its data set from them.
 
@@ -228,7 +293,7 @@ def toy_dataset(
         sequences: Encoders that get a history feature each.
         overrides: ``a.b=c`` changes of the schema.
         directory: Where the files go; a temporary directory, removed afterwards, when left out.
-        account: Takes note of what cleaning did.
+        cleaning_report: Takes note of what cleaning did.
 
     Example:
         >>> len(toy_dataset(rows=120, users=False))
@@ -251,4 +316,6 @@ def toy_dataset(
                 table.drop("picture", strict=False).write_csv(place / f"{name}.csv")
             else:
                 table.write_parquet(place / f"{name}.parquet")
-        return build_dataset(schema, place, encode_text=hashed_words_for_tests, account=account)
+        return build_dataset(
+            schema, place, encode_text=hashed_words_for_tests, cleaning_report=cleaning_report
+        )

@@ -6,9 +6,12 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -17,7 +20,14 @@ from torch import Tensor
 
 from motet.errors import TrainingError
 
-__all__ = ["load_checkpoint", "load_optimiser", "only_run", "optimiser_tensors", "save_checkpoint"]
+__all__ = [
+    "held_interrupts",
+    "load_checkpoint",
+    "load_optimiser",
+    "only_run",
+    "optimiser_tensors",
+    "save_checkpoint",
+]
 
 _FORMAT = 1
 
@@ -151,3 +161,35 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
         index, _, key = name.partition(".")
         content["state"].setdefault(int(index), {})[key] = value
     optimiser.load_state_dict(content)
+
+
+# Ctrl-C between two steps instead of within one.
+
+
+@contextmanager
+def held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Hold back the first Ctrl-C until the block asks for it; a second one interrupts at once.
+
+    Yields:
+        A function that says whether there was one. Whoever asks saves its work and raises
+        ``KeyboardInterrupt``. An interrupt that nobody asked for is raised when the block ends.
+
+    Outside the main thread, where Python delivers no signals, it never says so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    held = False
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        nonlocal held
+        held = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield lambda: held
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt

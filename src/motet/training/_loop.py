@@ -14,17 +14,14 @@ from torch import Tensor
 
 from motet.data import Dataset
 from motet.errors import DataError, TrainingError
-from motet.evaluation import headlines, score_of
-from motet.models import Model
+from motet.evaluation import primary_values, score_of
+from motet.models import MultiTaskModel
 from motet.schema import Progress, Schema, silent
-from motet.training._checkpoint import load_checkpoint, save_checkpoint
-from motet.training._interrupt import held_interrupts
-from motet.training._optimiser import learning_rate_at
+from motet.training._checkpoint import held_interrupts, load_checkpoint, save_checkpoint
 from motet.training._predictor import ModelPredictor
-from motet.training._step import Step, TrainingStep
+from motet.training._step import StandardStep, TrainingStep, learning_rate_at
 
 __all__ = ["Trained", "TrainingHistory", "Validation", "train_model"]
-
 
 _RESERVED = 0.25  # share of the time that is kept for validating and measuring before one was timed
 # Measured with 1,600 and 8,000 test rows: 1.0 and 1.1 s where a validation took 0.1 and 0.2 s.
@@ -40,7 +37,7 @@ class Validation:
         step: Steps done.
         epoch: Epochs done, with their part.
         loss: Mean training loss per task since the last look.
-        headlines: Validation headline per task, None where undefined.
+        primary_values: Validation headline per task, None where undefined.
         score: The schema's weighting of the headlines.
         elapsed_s: Training seconds so far.
     """
@@ -48,7 +45,7 @@ class Validation:
     step: int
     epoch: float
     loss: dict[str, float]
-    headlines: dict[str, float | None]
+    primary_values: dict[str, float | None]
     score: float
     elapsed_s: float
 
@@ -85,7 +82,7 @@ class TrainingHistory:
 class Trained:
     """A trained model with its history."""
 
-    model: Model
+    model: MultiTaskModel
     history: TrainingHistory
 
 
@@ -97,7 +94,7 @@ def train_model(
     resume: bool = False,
     deadline_s: float | None = None,
     progress: Progress | None = None,
-    step: Callable[[Dataset, Schema], Step] = TrainingStep,
+    step: Callable[[Dataset, Schema], StandardStep] = TrainingStep,
 ) -> Trained:
     """Train the model of a schema, keep the weights of the best validation score.
 
@@ -129,7 +126,7 @@ class _Run:
         schema: Schema,
         checkpoint: Path | None,
         progress: Progress | None,
-        step: Callable[[Dataset, Schema], Step],
+        step: Callable[[Dataset, Schema], StandardStep],
         deadline_s: float | None,
     ) -> None:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
@@ -205,7 +202,7 @@ class _Run:
         """Measure the validation rows; True if patience is over."""
         began_s = time.monotonic()
         try:
-            found = headlines(self.data, self.predictor, "validation")
+            found = primary_values(self.data, self.predictor, "validation")
         except DataError as error:
             if "not finite" not in error.problem:
                 raise
@@ -223,7 +220,7 @@ class _Run:
                 step=self.step,
                 epoch=self.step / self.steps_per_epoch,
                 loss={name: float(v) for name, v in zip(self.schema.tasks, mean_loss, strict=True)},
-                headlines=found,
+                primary_values=found,
                 score=score,
                 elapsed_s=self.history.elapsed_s,
             )

@@ -1,33 +1,193 @@
-"""Everything that a bundle says of a freshly trained model."""
+"""What each task costs, and how the gradients of the tasks agree, on a trained model."""
 
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 import motet
-from motet.data import Account, Dataset
+from motet.data import Batcher, CleaningReport, Dataset
 from motet.errors import DataError
-from motet.evaluation import calibration_curve, evaluate, task_relations, validation_score
-from motet.schema import Progress, silent
-from motet.training._diagnostics import diagnose
-from motet.training._loop import Trained
+from motet.evaluation import evaluate, negative_transfer, paired_intervals, task_relations, validation_score
+from motet.metrics import calibration_curve
+from motet.models import MultiTaskModel
+from motet.schema import Predictor, Progress, Schema, silent
+from motet.training._loop import Trained, train_model
 from motet.training._predictor import ModelPredictor
+from motet.training._step import task_losses
 
-__all__ = ["follows_from", "measure_trained"]
+__all__ = ["Diagnosis", "diagnose", "follows_from", "measure_trained", "single_task_baseline"]
+
+_BATCHES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Measured on a few training batches.
+
+    Attributes:
+        cosine: Mean cosine between the gradients of each two tasks on the shared representation
+            (the input vectors of users, items and rows), [T, T] in schema order; NaN where one is zero.
+        time_share: Per task, its share of the time of all backward passes.
+        parameters: Per task, the dense weights that its loss reaches.
+        own_parameters: Per task, the dense weights that only its loss reaches.
+    """
+
+    cosine: NDArray[np.float64]
+    time_share: dict[str, float]
+    parameters: dict[str, int]
+    own_parameters: dict[str, int]
+
+
+def diagnose(model: MultiTaskModel, data: Dataset, *, batch_size: int = 2048, seed: int = 0) -> Diagnosis:
+    """Differentiate each task's loss alone on a few batches of training rows.
+
+    Args:
+        model: The trained model; its weights are not changed.
+        data: The data set it was trained on.
+        batch_size: Rows a batch.
+        seed: Seed of the choice of rows.
+    """
+    schema = data.schema
+    names = list(schema.tasks)
+    negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
+    batcher = Batcher(data, negatives=negatives)
+    dense = [p for name, p in model.named_parameters() if name != "features.table.weight"]
+    cosines, seconds = [], np.zeros(len(names))
+    reached = np.zeros((len(names), len(dense)), bool)
+    model.eval()
+    batches = batcher.epoch(data.rows("train"), batch_size, (seed, 1))
+    for batch, _ in zip(batches, range(_BATCHES), strict=False):
+        outputs = model(batch)
+        inputs = outputs.inputs
+        shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad and x.numel()]
+        losses = task_losses(model, data, schema, batch, outputs)
+        rows = []
+        for place, loss in enumerate(losses.values()):
+            began = time.perf_counter()
+            grads = torch.autograd.grad(loss, [*shared, *dense], retain_graph=True, allow_unused=True)
+            seconds[place] += time.perf_counter() - began
+            on_shared = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, shared, strict=False)]
+            rows.append(torch.cat([g.flatten() for g in on_shared]))
+            reached[place] |= [g is not None and bool((g != 0).any()) for g in grads[len(shared) :]]
+        jacobian = torch.stack(rows)
+        jacobian = jacobian / jacobian.norm(dim=1, keepdim=True)  # a task without labels here gives NaN
+        cosines.append((jacobian @ jacobian.T).double().numpy())
+    sizes = np.asarray([p.numel() for p in dense])
+    alone = reached & (reached.sum(0) == 1)
+    share = seconds / max(seconds.sum(), 1e-12)
+    stacked = np.stack(cosines)
+    known = ~np.isnan(stacked)
+    mean = np.where(known, stacked, 0).sum(0) / np.maximum(known.sum(0), 1)
+    mean[~known.any(0)] = np.nan
+    return Diagnosis(
+        cosine=mean,
+        time_share={name: float(s) for name, s in zip(names, share, strict=True)},
+        parameters={name: int(sizes[row].sum()) for name, row in zip(names, reached, strict=True)},
+        own_parameters={name: int(sizes[row].sum()) for name, row in zip(names, alone, strict=True)},
+    )
+
+
+# The control that asks whether tasks help each other: the same model, trained on each task alone.
+
+
+def single_task_baseline(
+    data: Dataset,
+    predictor: Predictor,
+    evaluation: Mapping[str, Any],
+    split: str,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train the schema's architecture on each task alone, and compare.
+
+    Args:
+        data: The data set.
+        predictor: The joint model.
+        evaluation: Its evaluation on the split.
+        split: Which rows.
+        seed: Seed of training and of intervals.
+        progress: Called with what is going on.
+
+    Returns:
+        The evaluation of the separate models together, and the comparison by task of
+        :func:`~motet.evaluation.negative_transfer`.
+    """
+    progress = progress or silent
+    alone: dict[str, ModelPredictor] = {}
+    for place, name in enumerate(data.schema.tasks):
+        schema = _only(data.schema, name, seed)
+
+        def report(what: str, done: int, total: int, place: int = place, name: str = name) -> None:
+            progress(f"{name} alone: {what}", place * total + done, total * len(data.schema.tasks))
+
+        trained = train_model(data, schema=schema, progress=report)
+        known: Literal["train", "validation"] = "train" if split == "validation" else "validation"
+        alone[name] = ModelPredictor(trained.model, data, known=known)
+    together = _Together(alone)
+    result = evaluate(data, together, split, seed=seed)
+    intervals = paired_intervals(data, predictor, together, split, seed=seed)
+    return result, negative_transfer(data.schema, evaluation, result, intervals)
+
+
+class _Together:
+    """Separate models as one predictor, each answering for its own task."""
+
+    def __init__(self, alone: Mapping[str, ModelPredictor]) -> None:
+        self._alone = alone
+
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        found: dict[str, NDArray[np.float32]] = {}
+        for name, predictor in self._alone.items():
+            predictions = predictor.predict(rows)
+            if name in predictions:
+                found[name] = predictions[name]
+        return found
+
+    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        for predictor in self._alone.values():
+            scores = predictor.score_items(users)
+            if scores is not None:
+                return scores
+        return None
+
+    def predict_entities(self, entity: Literal["user", "item"]) -> Mapping[str, NDArray[np.float32]]:
+        found: dict[str, NDArray[np.float32]] = {}
+        for predictor in self._alone.values():
+            found |= predictor.predict_entities(entity)
+        return found
+
+
+def _only(schema: Schema, task: str, seed: int) -> Schema:
+    """The schema with one task; a label that is masked by another task stays masked in the data."""
+    alone = schema.tasks[task].model_copy(update={"after": None})
+    training = schema.training.model_copy(update={"seed": seed})
+    options = {key: value for key, value in schema.model.options.items() if key != "preference"}
+    model = schema.model.model_copy(update={"options": options})
+    return schema.model_copy(update={"tasks": {task: alone}, "training": training, "model": model})
+
+
+# Everything that a bundle says of a freshly trained model.
 
 
 def measure_trained(
-    trained: Trained, data: Dataset, account: Account, progress: Progress = silent
+    trained: Trained, data: Dataset, cleaning_report: CleaningReport, progress: Progress = silent
 ) -> dict[str, Any]:
     """Measure a freshly trained model on the test rows.
 
     Args:
         trained: The model, and how it was trained.
         data: What it was trained with.
-        account: Of the cleaning.
+        cleaning_report: Of the cleaning.
         progress: Called with what is going on.
 
     Returns:
@@ -69,7 +229,7 @@ def measure_trained(
             "rows": {split: len(data.rows(split)) for split in ("train", "validation", "test")},
             "users": len(data.users) if schema.keys.user else 0,
             "items": len(data.items) if schema.keys.item else 0,
-            "cleaning": [str(finding) for finding in account],
+            "cleaning": [str(finding) for finding in cleaning_report],
         },
     }
 

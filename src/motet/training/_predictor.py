@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from motet.data import Batch, Batcher, Dataset
-from motet.models import Model, Outputs, link
+from motet.models import MultiTaskModel, Outputs, link
 
 __all__ = ["ModelPredictor"]
 
@@ -29,7 +29,7 @@ class ModelPredictor:
     """
 
     def __init__(
-        self, model: Model, data: Dataset, *, known: Literal["train", "validation"] = "validation"
+        self, model: MultiTaskModel, data: Dataset, *, known: Literal["train", "validation"] = "validation"
     ) -> None:
         self.model, self.data, self.known = model, data, known
         self.batcher = Batcher(data)

@@ -1,27 +1,180 @@
-"""One training step: forward, losses, balance, backward, update."""
+"""How exact matrix products are while training."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import ctypes
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.data import Batch, Batcher, Dataset
 from motet.errors import TrainingError
-from motet.models import Model, Outputs, build_model
-from motet.objectives import build_balancer
-from motet.schema import Schema
+from motet.models import EmbeddingTable, MultiTaskModel, Outputs, build_model
+from motet.schema import Schema, TrainingSettings
+from motet.training._balance import build_balancer
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
-from motet.training._matmul import matrix_products
-from motet.training._memory import keep_freed_memory
-from motet.training._optimiser import RowOptimiser, dense_optimiser
 
-__all__ = ["Step", "TrainingStep", "task_losses"]
+__all__ = [
+    "RowOptimiser",
+    "StandardStep",
+    "TrainingStep",
+    "dense_optimiser",
+    "keep_freed_memory",
+    "learning_rate_at",
+    "matrix_products",
+    "task_losses",
+]
 
 
-class Step(Protocol):
+@contextmanager
+def matrix_products(precision: Literal["float32", "bf16"]) -> Iterator[None]:
+    """Do matrix products within the block in the given precision; inputs and results stay float32.
+
+    Args:
+        precision: ``bf16`` rounds the factors to 8 bits of mantissa and sums in float32.
+    """
+    backend = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = backend.fp32_precision
+    backend.fp32_precision = "bf16" if precision == "bf16" else "ieee"
+    try:
+        yield
+    finally:
+        backend.fp32_precision = before
+
+
+# Keep freed memory in the process: a training step allocates the same large tensors again and again.
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_BYTES = 32 << 20  # the most that glibc takes
+_TRIM_BYTES = 1 << 30
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library to keep freed blocks of up to 32 MiB, and up to 1 GiB of them.
+
+    By default it maps each large tensor anew and the kernel clears its pages, which on some virtual
+    machines takes longer than the arithmetic. Only Linux with glibc has the call; elsewhere nothing
+    is done.
+
+    Returns:
+        Whether it took effect.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    # each call returns 1 if it took effect
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) & mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
+
+
+# Optimisers: the usual ones for dense weights, the same rules row by row for embeddings.
+
+_BETAS = (0.9, 0.999)
+_EPS = 1e-8
+
+
+def dense_optimiser(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimiser of all weights but the embedding table."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(parameters, lr=rate, weight_decay=decay)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=rate, betas=_BETAS, eps=_EPS, weight_decay=decay, fused=True)
+
+
+class RowOptimiser:
+    """Adam or Adagrad on the embedding rows of a batch only.
+
+    The moments of a row change when the row is in a batch ("lazy" Adam), so that a step costs the
+    same whatever the size of the table.
+
+    Args:
+        table: The embedding table.
+        settings: Rule, rates and L2.
+    """
+
+    def __init__(self, table: EmbeddingTable, settings: TrainingSettings) -> None:
+        self.table = table
+        self.rule = settings.optimizer
+        self.l2 = settings.embedding_l2
+        self.steps = 0
+        # filled, not only reserved: else a step pays for the first touch of every page it meets
+        self.second = torch.full_like(table.weight, 0.0, requires_grad=False)
+        self.first = torch.full_like(self.second, 0.0) if self.rule != "adagrad" else self.second[:0]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update the rows that the last batch gathered.
+
+        Args:
+            rate: Learning rate, > 0.
+        """
+        leaf, ids = self.table.leaf, self.table.leaf_ids
+        self.steps += 1
+        if leaf is None or ids is None or leaf.grad is None:
+            return
+        grad = leaf.grad
+        rows = leaf.detach()
+        if self.l2:
+            grad = grad + self.l2 * rows
+        second = self.second.index_select(0, ids)
+        if self.rule == "adagrad":
+            second.addcmul_(grad, grad)
+            update = grad / (second.sqrt() + _EPS)
+        else:
+            first = self.first.index_select(0, ids).lerp_(grad, 1 - _BETAS[0])
+            second.mul_(_BETAS[1]).addcmul_(grad, grad, value=1 - _BETAS[1])
+            self.first.index_copy_(0, ids, first)
+            scale = (1 - _BETAS[1] ** self.steps) ** 0.5 / (1 - _BETAS[0] ** self.steps)
+            update = first.mul_(scale).div_(second.sqrt().add_(_EPS))
+        self.second.index_copy_(0, ids, second)
+        self.table.weight.data.index_copy_(0, ids, rows.sub_(update, alpha=rate))
+        self.table.leaf = self.table.leaf_ids = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to save."""
+        return {"first": self.first, "second": self.second, "steps": torch.tensor(self.steps)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.first, self.second, self.steps = state["first"], state["second"], int(state["steps"])
+
+
+def learning_rate_at(step: int, total: int, settings: TrainingSettings) -> float:
+    """Learning rate of a step.
+
+    Args:
+        step: From 0.
+        total: Steps of all epochs.
+        settings: Highest rate, schedule and warm-up.
+
+    Example:
+        >>> settings = TrainingSettings(learning_rate=1.0, schedule="linear", warmup=0.2)
+        >>> [learning_rate_at(step, 10, settings) for step in (0, 1, 2, 6)]
+        [0.5, 1.0, 1.0, 0.5]
+    """
+    warm = round(settings.warmup * total)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    share = (step - warm) / max(1, total - warm)
+    if settings.schedule == "linear":
+        return settings.learning_rate * (1 - share)
+    if settings.schedule == "cosine":
+        return settings.learning_rate * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * share))))
+    return settings.learning_rate
+
+
+# One training step: forward, losses, balance, backward, update.
+
+
+class StandardStep(Protocol):
     """A model in training that takes one step a call: :class:`TrainingStep`, or what is built around one.
 
     Attributes:
@@ -30,7 +183,7 @@ class Step(Protocol):
     """
 
     @property
-    def model(self) -> Model:
+    def model(self) -> MultiTaskModel:
         """The model in training."""
         ...
 
@@ -155,7 +308,7 @@ class TrainingStep:
 
 
 def task_losses(
-    model: Model, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
+    model: MultiTaskModel, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
 ) -> dict[str, Tensor]:
     """The loss of every task on a batch, in schema order."""
     return {

@@ -1,0 +1,66 @@
+from ._batch import Batch, Batcher, EventSequences, Side
+from ._behaviour import NEGATIVE_EVENTS, Behaviour, EventMeaning, EventMeanings, behaviour_of, liking
+from ._build import build_dataset
+from ._catalogue import Catalogue, build_catalogue, catalogue_of
+from ._check import DataReport, check_data
+from ._containers import IdIndex, Ragged, as_words, split_words
+from ._dataset import Dataset, EntityTable, History, build_history
+from ._encoder import Encoder, Layout, Scale, Vocabulary, Whitening
+from ._inspect import inspect_directory
+from ._labels import SPLIT_CODES
+from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
+from ._raw import RawReader, RawTable, render, side_columns
+from ._read import Frames, as_frame, as_tables, iterate, read_table
+from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
+
+__all__ = [
+    "NEGATIVE_EVENTS",
+    "SPLIT_CODES",
+    "Batch",
+    "Batcher",
+    "Behaviour",
+    "Catalogue",
+    "CleaningReport",
+    "DataReport",
+    "Dataset",
+    "Encoder",
+    "EntityTable",
+    "EventMeaning",
+    "EventMeanings",
+    "EventSequences",
+    "Frames",
+    "History",
+    "IdIndex",
+    "ItemsToVectors",
+    "Layout",
+    "Preparer",
+    "Ragged",
+    "RawReader",
+    "RawTable",
+    "Scale",
+    "Side",
+    "TextToVectors",
+    "Vocabulary",
+    "Whitening",
+    "as_frame",
+    "as_tables",
+    "as_words",
+    "behaviour_of",
+    "build_catalogue",
+    "build_dataset",
+    "build_history",
+    "catalogue_of",
+    "check_data",
+    "graph_features",
+    "inspect_directory",
+    "iterate",
+    "known_items",
+    "liking",
+    "quoted_text",
+    "read_table",
+    "render",
+    "side_columns",
+    "split_words",
+    "text_columns",
+    "used_columns",
+]

@@ -1,0 +1,5 @@
+"""The report: one self-contained page, drawn from metrics.json alone."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,0 @@
-"""Safety of text: made into data, searched for orders, freed of personal data."""

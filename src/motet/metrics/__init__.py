@@ -1,0 +1,5 @@
+"""Metrics of every task kind and of ranked lists, with intervals; arrays only."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

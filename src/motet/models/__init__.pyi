@@ -1,0 +1,30 @@
+from ._blocks import FirstExperts, ParallelLayers, ScenarioGate, Towers, mixture_weights
+from ._features import (
+    ADAPTERS,
+    EmbeddingTable,
+    FactorisedLinear,
+    Inputs,
+    LinearAdapter,
+    MixtureAdapter,
+    Widths,
+)
+from ._model import MultiTaskModel, Outputs, build_model, link
+
+__all__ = [
+    "ADAPTERS",
+    "EmbeddingTable",
+    "FactorisedLinear",
+    "FirstExperts",
+    "Inputs",
+    "LinearAdapter",
+    "MixtureAdapter",
+    "MultiTaskModel",
+    "Outputs",
+    "ParallelLayers",
+    "ScenarioGate",
+    "Towers",
+    "Widths",
+    "build_model",
+    "link",
+    "mixture_weights",
+]

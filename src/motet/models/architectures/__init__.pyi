@@ -1,0 +1,33 @@
+from ._architecture import Architecture, Shape
+from ._table import (
+    ARCHITECTURES,
+    build_architecture,
+    check_architecture,
+    register_architecture,
+    register_sequence_encoder,
+)
+from .coupled import Coupled, CoupledOptions
+from .mmoe import Mmoe, MmoeOptions
+from .ple import Ple, PleOptions
+from .shared_bottom import SharedBottom, SharedBottomOptions
+from .single_task import SingleTask, SingleTaskOptions
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Coupled",
+    "CoupledOptions",
+    "Mmoe",
+    "MmoeOptions",
+    "Ple",
+    "PleOptions",
+    "Shape",
+    "SharedBottom",
+    "SharedBottomOptions",
+    "SingleTask",
+    "SingleTaskOptions",
+    "build_architecture",
+    "check_architecture",
+    "register_architecture",
+    "register_sequence_encoder",
+]

@@ -1,0 +1,108 @@
+"""The table of architectures, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import ValidationError
+
+from motet.errors import ModelError
+from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures.coupled import Coupled, CoupledOptions
+from motet.models.architectures.linear import Linear, LinearOptions
+from motet.models.architectures.mlp import Mlp, MlpOptions
+from motet.models.architectures.mmoe import Mmoe, MmoeOptions
+from motet.models.architectures.ple import Ple, PleOptions
+from motet.models.architectures.shared_bottom import SharedBottom, SharedBottomOptions
+from motet.models.architectures.single_task import SingleTask, SingleTaskOptions
+from motet.schema import SEQUENCE_ENCODERS, Part, Registry, nearest, require_known
+
+__all__ = [
+    "ARCHITECTURES",
+    "build_architecture",
+    "check_architecture",
+    "register_architecture",
+    "register_sequence_encoder",
+]
+
+A = TypeVar("A", bound=type[Any])
+E = TypeVar("E", bound=type[Any])
+
+ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
+    "architecture",
+    {
+        "linear": (Linear, LinearOptions),
+        "mlp": (Mlp, MlpOptions),
+        "single_task": (SingleTask, SingleTaskOptions),
+        "shared_bottom": (SharedBottom, SharedBottomOptions),
+        "mmoe": (Mmoe, MmoeOptions),
+        "ple": (Ple, PleOptions),
+        "coupled": (Coupled, CoupledOptions),
+    },
+    error=ModelError,
+)
+"""Every architecture by name, with the class of its options."""
+
+
+def register_architecture(name: str, options: type[Part]) -> Callable[[A], A]:
+    """Add an architecture; a decorator of its class.
+
+    Args:
+        name: What ``model.architecture`` calls it.
+        options: What ``model.options`` may say.
+
+    Raises:
+        ModelError: If another architecture has the name.
+    """
+
+    def add(architecture: A) -> A:
+        ARCHITECTURES.register(name, (architecture, options))
+        return architecture
+
+    return add
+
+
+def register_sequence_encoder(name: str) -> Callable[[E], E]:
+    """Add a sequence encoder, which features of kind ``sequence`` may name; a decorator of its class.
+
+    The class is made with ``width`` and ``last``, and takes events [n, L, d] and lengths [n] to [n, d];
+    with ``sees_item = True`` also the scored items [B, d] and each row's place in n [B], to [B, d].
+
+    Raises:
+        SchemaError: If another encoder has the name.
+    """
+    return cast("Callable[[E], E]", SEQUENCE_ENCODERS.adder(name))
+
+
+def check_architecture(name: str, options: dict[str, Any]) -> Part:
+    """Validate the options of an architecture, before any long work.
+
+    Raises:
+        ModelError: If the name or an option is not known; the nearest right one is named.
+
+    Example:
+        >>> check_architecture("mmoe", {"experts": 4}).experts
+        4
+    """
+    require_known(name, ARCHITECTURES, "model.architecture", ModelError)
+    kind = ARCHITECTURES[name][1]
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = ".".join(str(step) for step in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ModelError(
+                f"model.options.{option} is not an option of {name}", nearest(option, kind.model_fields)
+            ) from None
+        raise ModelError(
+            f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
+        ) from None
+
+
+def build_architecture(name: str, shape: Shape, options: dict[str, Any]) -> Architecture:
+    """Build an architecture from the table."""
+    checked = check_architecture(name, options)
+    architecture: Architecture = ARCHITECTURES[name][0](shape=shape, options=checked)
+    return architecture

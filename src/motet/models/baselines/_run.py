@@ -1,0 +1,92 @@
+"""The table of controls, and all of them on one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any, Final, TypeVar, cast
+
+from motet.data import Dataset
+from motet.errors import DataError
+from motet.evaluation import evaluate
+from motet.models.baselines._control import Baseline
+from motet.models.baselines._ease import Ease
+from motet.models.baselines._item_item import ItemItem
+from motet.models.baselines._lightgbm import LightGBM
+from motet.models.baselines._like_ratio import LikeRatio
+from motet.models.baselines._linear import LinearBaseline, Tfidf
+from motet.models.baselines._popularity import Popularity
+from motet.schema import Registry, require_known
+
+__all__ = ["BASELINES", "register_baseline", "run_baselines"]
+
+C = TypeVar("C", bound=type[Baseline])
+
+BASELINES: Final[Registry[type[Baseline]]] = Registry(
+    "baseline",
+    {
+        "popularity": Popularity,
+        "like_ratio": LikeRatio,
+        "item_item": ItemItem,
+        "ease": Ease,
+        "linear": LinearBaseline,
+        "tfidf": Tfidf,
+        "lightgbm": LightGBM,
+    },
+    error=DataError,
+)
+"""Every control by name, plainest first."""
+
+
+def register_baseline(name: str) -> Callable[[C], C]:
+    """Add a baseline, which evaluations then measure like those of motet; a decorator of its class.
+
+    Raises:
+        DataError: If another baseline has the name.
+    """
+    return cast("Callable[[C], C]", BASELINES.adder(name))
+
+
+def run_baselines(
+    dataset: Dataset,
+    split: str = "test",
+    names: Iterable[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Fit controls on training rows and evaluate each as the model is evaluated.
+
+    Args:
+        dataset: The data set.
+        split: Rows to measure on.
+        names: Which controls; all of :data:`BASELINES` when left out.
+        seed: Seed of folds, samples and intervals.
+        progress: Called with a control's name and the share of controls that are done.
+
+    Returns:
+        By control, what :func:`~motet.evaluation.evaluate` gives, with ``elapsed_s``; or
+        ``{"skipped": why}`` for one that has nothing to say here.
+
+    Raises:
+        DataError: If a name is not known.
+    """
+    wanted = list(BASELINES) if names is None else list(names)
+    for name in wanted:
+        require_known(name, BASELINES, "the control", DataError)
+    results: dict[str, dict[str, Any]] = {}
+    for done, name in enumerate(wanted):
+        if progress is not None:
+            progress(name, done / len(wanted))
+        reason = BASELINES[name].steps_aside(dataset)
+        if reason is not None:
+            results[name] = {"skipped": reason}
+            continue
+        started = perf_counter()
+        control = BASELINES[name].fit(
+            dataset, known="train" if split == "validation" else "validation", seed=seed
+        )
+        results[name] = evaluate(dataset, control, split, seed=seed)
+        results[name]["elapsed_s"] = perf_counter() - started
+    if progress is not None:
+        progress("controls", 1.0)
+    return results

@@ -1,1 +1,0 @@
-"""What a service learns while it runs: new items, and what users did a second ago."""

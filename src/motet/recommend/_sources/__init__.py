@@ -1,1 +1,0 @@
-"""Where candidates come from; one source a file."""

@@ -1,0 +1,32 @@
+from ._events import Cells, EventReader, Features, LiveEvent, ParsedEvent
+from ._history import Added, LiveHistory
+from ._item_table import AppendOnlyArray
+from ._items import LiveItems, Upserted
+from ._scorer import Scorer, plain_predictions
+from ._snapshot import CatalogueSnapshot, DistinctItems, Eligible
+from ._stages import Clock, Stages, is_known, recorded
+from ._users import EncodedUser, UserEncoder
+
+__all__ = [
+    "Added",
+    "AppendOnlyArray",
+    "CatalogueSnapshot",
+    "Cells",
+    "Clock",
+    "DistinctItems",
+    "Eligible",
+    "EncodedUser",
+    "EventReader",
+    "Features",
+    "LiveEvent",
+    "LiveHistory",
+    "LiveItems",
+    "ParsedEvent",
+    "Scorer",
+    "Stages",
+    "Upserted",
+    "UserEncoder",
+    "is_known",
+    "plain_predictions",
+    "recorded",
+]

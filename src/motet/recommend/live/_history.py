@@ -1,0 +1,306 @@
+"""What one user did, as far as a request needs it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.errors import DataError, StoreUnavailableError
+from motet.recommend.live._events import EventReader, LiveEvent, ParsedEvent
+from motet.recommend.live._snapshot import CatalogueSnapshot
+from motet.training import Bundle
+
+__all__ = ["NO_PAST", "Added", "LiveHistory", "Recent", "UserHistory"]
+
+RECENT: Final = 50
+_MOST_SEEN: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The latest events of one kind, oldest first.
+
+    Attributes:
+        rows: First rows of the items, int32 [n].
+        time_s: Seconds since 1970; −∞ for what the bundle knows, [n].
+        total: How many there were in all, ≥ n.
+    """
+
+    rows: NDArray[np.int32]
+    time_s: NDArray[np.float64]
+    total: int
+
+    def with_event(self, row: int, time_s: float, last: int) -> Recent:
+        """One event more, in its place by time, and the latest ``last`` kept; one at 0 is the latest of all."""
+        if not time_s:
+            time_s = float(self.time_s[-1]) if len(self.time_s) else -np.inf
+        place = int(np.searchsorted(self.time_s, time_s, side="right"))
+        rows = np.insert(self.rows, place, row)[-last:]
+        times = np.insert(self.time_s, place, time_s)[-last:]
+        return Recent(rows.astype(np.int32), times, self.total + 1)
+
+
+NOTHING: Final = Recent(np.zeros(0, np.int32), np.zeros(0), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """What one user did; never changed, a further event makes a new one.
+
+    Attributes:
+        sequences: Per sequence feature.
+        liked: The latest items that the user liked, or had anything to do with where nothing says more.
+        seen: First rows of items that the user had interactions with, int32 [n].
+        live: Events told while serving.
+    """
+
+    sequences: Mapping[str, Recent]
+    liked: Recent
+    seen: NDArray[np.int32]
+    live: int = 0
+
+    def with_events(self, events: Sequence[tuple[ParsedEvent, int]], last: Mapping[str, int]) -> UserHistory:
+        """Further events with the first rows of their items.
+
+        Args:
+            events: In any order.
+            last: How many events each sequence keeps.
+        """
+        sequences, liked = dict(self.sequences), self.liked
+        for parsed_event, row in events:
+            at_s = parsed_event.event.at_s
+            for name in parsed_event.held:
+                sequences[name] = sequences.get(name, NOTHING).with_event(row, at_s, last[name])
+            if parsed_event.liked is not False:
+                liked = liked.with_event(row, at_s, RECENT)
+        rows = np.array([row for _, row in events], np.int32)
+        seen = np.concatenate([self.seen, rows])[-_MOST_SEEN:]
+        return UserHistory(sequences, liked, seen, self.live + len(events))
+
+    def __bool__(self) -> bool:
+        return bool(len(self.seen))
+
+
+NO_PAST: Final = UserHistory({}, NOTHING, np.zeros(0, np.int32))
+
+
+# What users did a second ago, on top of what the bundle knows of them.
+
+_USERS: Final = 100_000
+_SLACK_S: Final = 1e-3  # times are read in microseconds, and told as fractions of seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of some events.
+
+    Attributes:
+        events: How many count from now on.
+        unknown_items: Items that are not in the catalogue; their events count for nothing.
+        parsed_event: What each event that counts means, with the first row of its item.
+    """
+
+    events: int
+    unknown_items: tuple[str, ...]
+    parsed_event: tuple[tuple[ParsedEvent, int], ...]
+
+
+class LiveHistory:
+    """The pasts of users while they go on.
+
+    Live events follow what the bundle knows, in the order of their times. Memory is bounded: of each user
+    the latest events are kept, and users beyond the limit are pushed out, those first of whom nothing was
+    heard or asked for the longest time. ``load`` brings one back who was pushed out; it is not called while memory
+    holds everybody. An event that the bundle :meth:`holds` counts once.
+
+    Args:
+        bundle: Whose users have a past already.
+        reader: Says what events mean.
+        users: Users with live events that are kept, ≥ 1.
+        load: Gives all live events of a user who is not kept, but those that are just being added, such as from
+            a database. It may raise StoreUnavailableError: until it gives an answer, such a user's past is what
+            the bundle knows.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        reader: EventReader,
+        *,
+        users: int = _USERS,
+        load: Callable[[str], Sequence[LiveEvent]] | None = None,
+    ) -> None:
+        self._bundle, self.reader, self._most, self._load = bundle, reader, users, load
+        self._rows = {user: row for row, user in enumerate(bundle.data.user_ids.to_list())}
+        timed = len(bundle.behaviour.time) and bundle.schema.keys.time is not None
+        self._until_s = float(bundle.behaviour.time.max()) / 1e6 + _SLACK_S if timed else -np.inf
+        features = bundle.schema.features.user
+        self._last = {n: f.history.last for n, f in features.items() if f.history is not None}
+        self._pasts: OrderedDict[str, UserHistory] = OrderedDict()
+        self._erased: set[str] = set()
+        self._holds_all = True  # until a user is pushed out
+        self._changes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Users that are kept."""
+        return len(self._pasts)
+
+    def users(self) -> list[str]:
+        """Users that are kept."""
+        with self._lock:
+            return list(self._pasts)
+
+    def row(self, user: str) -> int:
+        """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
+        return -1 if user in self._erased else self._rows.get(user, -1)
+
+    def holds(self, event: LiveEvent, now: CatalogueSnapshot) -> bool:
+        """Whether the bundle was trained with an event: not later than its last, of a user and an item it saw together.
+
+        So a model that was trained on what a store holds counts none of it twice when it is told all of it.
+        """
+        if not 0 < event.at_s <= self._until_s:
+            return False
+        row, item, seen = self.row(event.user), now.first_rows.get(event.item, -1), self._bundle.seen
+        return row >= 0 and item in seen.values[seen.offsets[row] : seen.offsets[row + 1]]
+
+    def add(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> Added:
+        """Take events into account from the next request on.
+
+        Args:
+            events: With their users.
+            now: The catalogue.
+
+        Raises:
+            DataError: If a cell is not of its column's kind. Nothing is changed then.
+        """
+        parsed_event, unknown = self._placed(self._new(events, now), now)
+        by_user: dict[str, list[tuple[ParsedEvent, int]]] = {}
+        for one in parsed_event:
+            by_user.setdefault(one[0].event.user, []).append(one)
+        # before any is kept, as those of one batch may push each other out
+        pasts = {user: self._found(user, now) for user in by_user}
+        with self._lock:
+            for user, theirs in by_user.items():
+                past = self._pasts.get(user, pasts[user])
+                if past is not None:  # who cannot be loaded now is loaded later, with these events
+                    self._keep(user, past.with_events(theirs, self._last))
+            self._changes += 1
+        return Added(len(parsed_event), unknown, tuple(parsed_event))
+
+    def of(self, user: str, now: CatalogueSnapshot) -> UserHistory:
+        """The past of a user, empty for one of whom nothing is known."""
+        with self._lock:
+            past = self._pasts.get(user)
+            if past is not None:
+                self._pasts.move_to_end(user)
+                return past
+            elsewhere, changes = self._load is not None and not self._holds_all, self._changes
+        past = self._found(user, now)
+        if past is None:
+            return self._of_bundle(user)
+        with self._lock:
+            if elsewhere and changes == self._changes:  # else what was loaded may be out of date
+                self._keep(user, past)
+        return past
+
+    def after(self, past: UserHistory, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> UserHistory:
+        """A past with the further events of a session, which are not kept."""
+        if not events:
+            return past
+        return past.with_events(self._placed(events, now)[0], self._last)
+
+    def forget(self, user: str) -> bool:
+        """Drop the live events of a user; returns whether there were any."""
+        with self._lock:
+            self._changes += 1
+            return self._pasts.pop(user, None) is not None
+
+    def erase(self, user: str) -> bool:
+        """Drop all that is known of a user, by the bundle too; returns whether there was anything."""
+        with self._lock:
+            known = self.row(user) >= 0 or user in self._pasts
+            self._changes += 1
+            self._erased.add(user)
+            self._pasts.pop(user, None)
+            return known
+
+    def replace(self, user: str, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> Added:
+        """Put other live events in the place of those that a user has, such as after some were taken back.
+
+        Raises:
+            DataError: As :meth:`add`.
+        """
+        parsed_event, unknown = self._placed(self._new(events, now), now)
+        with self._lock:
+            self._changes += 1
+            self._keep(user, self._of_bundle(user).with_events(parsed_event, self._last))
+        return Added(len(parsed_event), unknown, tuple(parsed_event))
+
+    def _found(self, user: str, now: CatalogueSnapshot) -> UserHistory | None:
+        """The past of a user: kept, loaded, or the bundle's; None where it cannot be loaded now."""
+        with self._lock:
+            past, holds_all = self._pasts.get(user), self._holds_all
+        if past is not None:
+            return past
+        past = self._of_bundle(user)
+        if self._load is None or holds_all:
+            return past
+        try:
+            loaded = self._new(self._load(user), now)
+        except StoreUnavailableError:
+            return None
+        return past.with_events(self._readable(loaded, now), self._last)
+
+    def _readable(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> list[tuple[ParsedEvent, int]]:
+        """What loaded events mean; one that cannot be read must not keep the others from counting."""
+        try:
+            return self._placed(events, now)[0]
+        except DataError:
+            if len(events) == 1:
+                return []
+            return [parsed_event for event in events for parsed_event in self._readable([event], now)]
+
+    def _keep(self, user: str, past: UserHistory) -> None:
+        """Take a past into memory; with the lock held."""
+        self._pasts[user] = past
+        self._pasts.move_to_end(user)
+        while len(self._pasts) > self._most:
+            self._pasts.popitem(last=False)
+            self._holds_all = False
+
+    def _new(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> list[LiveEvent]:
+        return [one for one in events if not self.holds(one, now)]
+
+    def _placed(
+        self, events: Sequence[LiveEvent], now: CatalogueSnapshot
+    ) -> tuple[list[tuple[ParsedEvent, int]], tuple[str, ...]]:
+        known = [(event, now.first_rows.get(event.item, -1)) for event in events]
+        unknown = tuple(dict.fromkeys(event.item for event, row in known if not 0 <= row < len(now)))
+        there = [(event, row) for event, row in known if 0 <= row < len(now)]
+        parsed_event = self.reader.read([event for event, _ in there])
+        return [(one, row) for one, (_, row) in zip(parsed_event, there, strict=True)], unknown
+
+    def _of_bundle(self, user: str) -> UserHistory:
+        row = self.row(user)
+        if row < 0:
+            return NO_PAST
+        bundle, sequences = self._bundle, {}
+        for name, history in bundle.data.histories.items():
+            start, stop = history.items.offsets[row : row + 2].tolist()
+            kept = history.items.values[max(start, stop - self._last[name]) : stop]
+            sequences[name] = Recent(kept, np.full(len(kept), -np.inf), stop - start)
+        behaviour, at = bundle.behaviour, bundle.behaviour.events(row)
+        liked = behaviour.items.values[at]
+        if self.reader.liking is not None:
+            liked = liked[behaviour.label(self.reader.liking)[at] > 0]
+        liked = liked[-RECENT:]
+        seen = bundle.seen.values[bundle.seen.offsets[row] : bundle.seen.offsets[row + 1]]
+        return UserHistory(sequences, Recent(liked, np.full(len(liked), -np.inf), len(liked)), seen)

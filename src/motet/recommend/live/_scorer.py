@@ -1,0 +1,184 @@
+"""The bundle's model over live users and live items.
+
+Legend of shapes: n candidates, K classes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from motet.data import Dataset, used_columns
+from motet.errors import RequestError
+from motet.models import Inputs, link
+from motet.recommend import ContextRows, PrecomputedItems, RawRows, Recommender, Spread
+from motet.recommend.live._events import key_of
+from motet.recommend.live._history import NO_PAST, NOTHING, UserHistory
+from motet.recommend.live._item_table import frame_of
+from motet.recommend.live._snapshot import CatalogueSnapshot
+from motet.recommend.live._users import EncodedUser, UserEncoder, of_one_user
+from motet.schema import Entity, require_known
+
+__all__ = ["Scorer", "UserContext", "plain_predictions"]
+
+_MOMENTS: Final = 1000
+_SPREAD_USERS: Final = 48
+_SPREAD_ITEMS: Final = 256
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class UserContext:
+    """Who asks, as the model sees it.
+
+    Attributes:
+        data: A data set of this user alone, with the live items.
+        ahead: The items' side, in the moment of the request.
+        inputs: The user's side.
+        vector: Of retrieval; None without such a task.
+        frame: The moment as one raw row.
+    """
+
+    data: Dataset
+    ahead: PrecomputedItems
+    inputs: Inputs | None
+    vector: Floats | None
+    frame: pl.DataFrame
+
+
+class Scorer:
+    """Predicts every task for live users and items.
+
+    Args:
+        recommender: Of the bundle.
+        raw: Encodes rows as in training.
+    """
+
+    def __init__(self, recommender: Recommender, raw: RawRows) -> None:
+        self.bundle, self.schema = recommender.bundle, recommender.schema
+        self._recommender, self._raw = recommender, raw
+        self._context_rows: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
+        self._lock = threading.Lock()
+        data = (
+            self.bundle.data
+        )  # a moment holds the vectors of its own texts alone, not those of all of training
+        missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
+        self._none = replace(data, sides={}, vectors={**data.vectors, **missing})
+        keys = self.schema.keys
+        recorded = {keys.user, keys.item, keys.scenario}
+        self._columns = [c for c in used_columns(self.schema, "interaction") if c not in recorded]
+        self.spreads: Mapping[str, Spread] = {}
+
+    def check_scenario(self, scenario: str | None) -> None:
+        """Raise unless a scenario is known, or none is named."""
+        if scenario is None:
+            return
+        if self.schema.keys.scenario is None:
+            raise RequestError(f"the schema '{self.schema.name}' has no scenarios", "leave the scenario out")
+        require_known(scenario, self.bundle.data.encoder.scenarios[1:], "the scenario", RequestError)
+
+    def moment(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[ContextRows, pl.DataFrame]:
+        """The moment of a request, encoded and as one raw row; the latest ones are kept.
+
+        Raises:
+            RequestError: If the scenario or a column is not known.
+        """
+        self.check_scenario(scenario)
+        for column in context:
+            require_known(column, self._columns, "the column of the context", RequestError)
+        key = key_of([scenario, context])
+        with self._lock:
+            found = self._context_rows.get(key)
+            if found is not None:
+                self._context_rows.move_to_end(key)
+                return found
+        found = self._encoded(scenario, context)
+        with self._lock:
+            self._context_rows[key] = found
+            while len(self._context_rows) > _MOMENTS:
+                self._context_rows.popitem(last=False)
+        return found
+
+    def user_context(
+        self,
+        now: CatalogueSnapshot,
+        person: EncodedUser,
+        past: UserHistory,
+        scenario: str | None,
+        context: Mapping[str, Any],
+    ) -> UserContext:
+        """Who asks, in the moment of the request."""
+        context_rows, frame = self.moment(scenario, context)
+        latest = {
+            name: now.now(past.sequences.get(name, NOTHING).rows).astype(np.int32)
+            for name in self.bundle.data.histories
+        }
+        data = of_one_user(self.bundle.data, person, past, now.view, latest)
+        ahead = PrecomputedItems(self.bundle.model, data, context_rows, now.side)
+        inputs = ahead.inputs_of_user(data, 0)
+        return UserContext(data, ahead, inputs, ahead.user_vector(data, 0, inputs), frame)
+
+    def score(self, user_context: UserContext, rows: NDArray[np.int64]) -> dict[str, Floats]:
+        """Every task for some items, before the link function, [n] or [n, K]."""
+        if user_context.data.sides:  # the words of the moment depend on the pair: nothing can be done ahead
+            pairs: dict[Entity, NDArray[np.int32]] = {
+                "user": np.zeros(len(rows), np.int32),
+                "item": rows.astype(np.int32),
+            }
+            frame = user_context.frame[np.zeros(len(rows), np.int64)]
+            return self._recommender._predicted(user_context.data, pairs, frame, linked=False)
+        found = user_context.ahead.every_task(user_context.data, 0, rows, user_context.inputs)
+        return {task: values.numpy() for task, values in found.items()}
+
+    def labels(self, raw: Mapping[str, Floats]) -> dict[str, Floats]:
+        """The same on the labels' own scale, in schema order."""
+        encoder, found = self.bundle.data.encoder, {}
+        for task, kind in self.schema.tasks.items():
+            if task in raw:
+                values = raw[task]
+                if not kind.ranks_catalogue:
+                    values = link(self.schema, encoder, task, torch.from_numpy(values)).numpy()
+                found[task] = values
+        return found
+
+    def measure(self, now: CatalogueSnapshot, user_encoder: UserEncoder) -> None:
+        """Measure how much each task varies over users and items of the bundle, seeded."""
+        users, items = len(self.bundle.data.users), len(now)
+        if self.bundle.data.sides or not users or not items:
+            self.spreads = {task: Spread(0.0, 1.0) for task in self.schema.tasks}
+            return
+        rng = np.random.default_rng(0)
+        rows = np.sort(rng.choice(items, min(items, _SPREAD_ITEMS), replace=False)).astype(np.int64)
+        parts: dict[str, list[Floats]] = {}
+        for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
+            user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_PAST, None, {})
+            for task, values in self.score(user_context, rows).items():
+                parts.setdefault(task, []).append(values)
+        self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}
+
+    def _encoded(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[ContextRows, pl.DataFrame]:
+        key = self.schema.keys.scenario
+        frame = frame_of([{key or "": scenario, **context}], "the context")
+        if scenario is None:
+            frame = frame.with_columns(pl.col(key or "").cast(pl.String))
+        context_rows = self._raw.context_rows(self._none, frame)
+        if scenario is not None:  # what the request says stands above what is derived
+            code = self.bundle.data.encoder.scenarios.index(scenario)
+            offset = self.bundle.data.encoder.vocabularies["scenario"].offset
+            context_rows.table.codes[:, -1] = offset + code
+            context_rows.scenario[:] = code
+        return context_rows, frame
+
+
+def plain_predictions(scorer: Scorer, task: str, values: Floats) -> list[Any]:
+    """Predictions of one task as plain values: numbers, classes with their probabilities, or labels."""
+    return scorer.schema.tasks[task].answers(values, scorer.bundle.data.encoder.classes.get(task, ()))

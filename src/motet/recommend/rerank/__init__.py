@@ -1,0 +1,5 @@
+"""From the order of the model to the order that is shown."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+"""The service: answers over HTTP, from one model and a durable store."""

@@ -1,0 +1,5 @@
+"""motet's own HTTP API: routes, keys, limits, errors, the server."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,23 @@
+from ._app import build_app
+from ._bodies import BodyRoute
+from ._context import METHODS, keep_ids, whole_id
+from ._problems import public_problem
+from ._server import LOOPBACK, is_loopback, listen, run_server
+from ._traces import open_traces
+from ._work import Kind, Work
+
+__all__ = [
+    "LOOPBACK",
+    "METHODS",
+    "BodyRoute",
+    "Kind",
+    "Work",
+    "build_app",
+    "is_loopback",
+    "keep_ids",
+    "listen",
+    "open_traces",
+    "public_problem",
+    "run_server",
+    "whole_id",
+]

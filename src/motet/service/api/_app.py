@@ -1,0 +1,111 @@
+"""The service as an application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+import motet
+from motet.service.api._authenticator import Authenticator
+from motet.service.api._context import Context
+from motet.service.api._docs import describe_whole, docs_routes
+from motet.service.api._middleware import RequestMiddleware
+from motet.service.api._problems import install_problems
+from motet.service.api._routes_answers import answer_routes, list_routes
+from motet.service.api._routes_operate import health_routes, operate_routes
+from motet.service.api._routes_records import record_routes
+from motet.service.api._stats import Stats
+from motet.service.api._traces import Traces
+from motet.service.api._work import Work
+from motet.service.engine import Engine, HttpSettings, ModelRegistry
+from motet.service.gorse import gorse_router
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+__all__ = ["build_app"]
+
+_ABOUT = (
+    "Recommendations with every behaviour predicted, objectives chosen per request, and reasons. "
+    "Errors are problem details (RFC 9457). Keys go into `X-API-Key` or `Authorization: Bearer`."
+)
+
+
+def build_app(
+    engine: Engine,
+    settings: HttpSettings | None = None,
+    *,
+    models: ModelRegistry | None = None,
+    traces: TracerProvider | None = None,
+) -> FastAPI:
+    """The application that answers from an engine.
+
+    Args:
+        engine: With an active model, now or soon.
+        settings: Limits.
+        models: Model versions of the engine; made where left out.
+        traces: Where spans of requests go; closed with the application.
+    """
+    settings = settings or HttpSettings()
+    work = Work(settings.workers, settings.waiting, settings.request_s)
+    door = Authenticator(engine.store.keys, settings)
+    models = models or ModelRegistry(engine)
+    context = Context(engine, work, settings, models, door, Stats(engine, work))
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        work.close()
+        if traces is not None:
+            traces.shutdown()
+
+    app = FastAPI(
+        title="motet",
+        version=motet.__version__,
+        description=_ABOUT,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    install_problems(app)
+    describe_whole(app)
+    app.include_router(answer_routes(context))
+    app.include_router(record_routes(context))
+    app.include_router(list_routes(context))
+    app.include_router(operate_routes(context))
+    app.include_router(health_routes(context))
+    app.include_router(gorse_router(engine, work))
+    app.include_router(docs_routes(app))
+    if traces is not None:
+        app.add_middleware(Traces, provider=traces)
+    app.add_middleware(
+        RequestMiddleware,
+        door=door,
+        watch=engine.watch,
+        settings=settings,
+        work=work,
+        is_ending=lambda: engine.is_ending,
+    )
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=[
+                "X-API-Key",
+                "X-API-Version",
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-Request-Id",
+                "traceparent",
+                "tracestate",
+            ],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
+    return app

@@ -1,0 +1,163 @@
+"""Other methods than those of a path are answered with those it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from urllib.parse import unquote
+
+from fastapi import APIRouter, HTTPException, Path
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import Scope
+
+from motet.service.api._authenticator import Authenticator
+from motet.service.api._problems import Problem
+from motet.service.api._stats import Stats
+from motet.service.api._work import Kind, Work
+from motet.service.engine import Engine, HttpSettings, ModelRegistry
+
+__all__ = [
+    "METHODS",
+    "PROBLEMS",
+    "Context",
+    "ItemId",
+    "Name",
+    "UserId",
+    "json_bytes",
+    "keep_ids",
+    "refuse_other_methods",
+    "whole_id",
+]
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
+"""Every method that anybody uses."""
+
+
+def refuse_other_methods(routes: APIRouter) -> None:
+    """Let each path say all methods that it takes, where another is used; to be called when all are added.
+
+    A path with several methods is several routes, and the framework names those of the first alone.
+
+    Args:
+        routes: With a prefix or without.
+    """
+    taken: dict[str, set[str]] = {}
+    for route in routes.routes:
+        if isinstance(route, APIRoute):
+            taken.setdefault(route.path.removeprefix(routes.prefix), set()).update(route.methods or ())
+    for path, methods in taken.items():
+        others = sorted(METHODS - methods)
+        routes.add_api_route(path, _refusal(methods), methods=others, include_in_schema=False)
+
+
+def _refusal(methods: set[str]) -> Callable[[], Response]:
+    allowed = ", ".join(sorted(methods))
+
+    def refuse() -> Response:
+        raise HTTPException(405, f"this takes {allowed}", {"Allow": allowed})
+
+    return refuse
+
+
+# Ids in an address: anything may be in them, also a slash.
+
+_OF_IDS: Final = ("/v1/items/", "/v1/users/")
+# no address can hold these: what a server decodes has no half characters
+_SLASH: Final = "\udc2f"
+_LINE: Final = "\udc0a"
+
+
+def keep_ids(scope: Scope) -> Scope:
+    """Tell the slashes that are part of an id from those between the parts of an address, and keep its line breaks.
+
+    A server decodes an address before anybody can look at it, so that ``/v1/items/a%2Fsimilar``, the item ``a/similar``,
+    and ``/v1/items/a/similar``, what is like the item ``a``, become the same. Where an encoded slash stands behind the name
+    of a collection, the path is decoded anew, part by part. The framework's routes end before a line break at the end.
+
+    Args:
+        scope: Of a request; the server's own, which stays as it is.
+
+    Returns:
+        The same, or one with another path.
+    """
+    path, raw = scope["path"], scope.get("raw_path") or b""
+    if path.startswith(_OF_IDS) and b"%2f" in raw.lower():
+        parts = raw.partition(b"?")[0].decode("latin-1").split("/")
+        path = "/".join(unquote(part).replace("/", _SLASH) for part in parts)
+    path = path.replace("\n", _LINE)
+    return scope if path == scope["path"] else {**scope, "path": path}
+
+
+def whole_id(said: object) -> object:
+    """An id out of an address, with its slashes and line breaks."""
+    return said.replace(_SLASH, "/").replace(_LINE, "\n") if isinstance(said, str) else said
+
+
+_SLASHES: Final = "Anything; a slash in it is best written %2F."
+ItemId = Annotated[
+    str, BeforeValidator(whole_id), Path(min_length=1, max_length=512, description=_SLASHES, examples=["50"])
+]
+"""The id of an item in the address."""
+UserId = Annotated[
+    str, BeforeValidator(whole_id), Path(min_length=1, max_length=512, description=_SLASHES, examples=["42"])
+]
+"""The id of a user in the address."""
+Name = Annotated[str, BeforeValidator(whole_id), Path(min_length=1, max_length=512)]
+"""Another name in the address; it has no slash."""
+
+
+# What the routes share.
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": what, "content": {"application/problem+json": {}}}
+    for status, what in {
+        400: "The request cannot be read.",
+        401: "A key is needed.",
+        403: "The key does not allow this.",
+        404: "There is no such thing.",
+        408: "The body took too long to arrive.",
+        409: "This does not fit the present state.",
+        413: "The request is too large.",
+        415: "The content is no JSON.",
+        422: "The request is wrong.",
+        429: "Too many requests.",
+        503: "Not possible just now; Retry-After says when to try again.",
+    }.items()
+}
+
+
+def json_bytes(answer: Any) -> bytes:
+    """An answer as JSON."""
+    return answer.model_dump_json().encode() if isinstance(answer, BaseModel) else to_json(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the routes share.
+
+    Attributes:
+        engine: Answers.
+        work: Does so off the event loop.
+        settings: Limits.
+        models: Model versions.
+        door: Looks at keys.
+        stats: Numbers.
+    """
+
+    engine: Engine
+    work: Work
+    settings: HttpSettings
+    models: ModelRegistry
+    door: Authenticator
+    stats: Stats
+
+    async def answer(
+        self, kind: Kind, call: Callable[[], Any], *, status: int = 200, limit_s: float | None = None
+    ) -> Response:
+        """What a call answers, written as JSON in the same thread."""
+        content = await self.work.run(kind, lambda: json_bytes(call()), limit_s=limit_s)
+        return Response(content, status, media_type="application/json")

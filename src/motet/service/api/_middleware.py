@@ -1,0 +1,245 @@
+"""What every request passes: an id, a look at its key, its body counted, its answer noted."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from motet.service.api._authenticator import AccessRefused, Authenticator, Proxies
+from motet.service.api._bodies import LARGE_BYTES, WORK, BodyError, json_shape, read_body
+from motet.service.api._context import METHODS, keep_ids
+from motet.service.api._problems import failed_response, problem_response
+from motet.service.api._work import LateWorkError, OverloadedError, Work
+from motet.service.engine import HttpSettings
+from motet.service.monitor import Watch
+
+__all__ = ["RequestMiddleware", "method_of", "route_of"]
+
+_log: Final = logging.getLogger("motet.access")
+_SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_CLIENT_LEFT: Final = 499
+_ASKS_BROWSERS: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
+_STREAMS: Final = "/v1/import/"
+_FORMS: Final = "/pages/"
+_FORM: Final = "application/x-www-form-urlencoded"
+_PAGES: Final = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'; object-src 'none'"
+)
+_DOCS: Final = (
+    "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_REPORT: Final = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+class RequestMiddleware:
+    """Stands before an application.
+
+    Args:
+        app: The application.
+        door: Looks at keys.
+        watch: Counts.
+        settings: Limits.
+        work: Reads large bodies.
+        is_ending: Whether each answer is the last of its connection.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        door: Authenticator,
+        watch: Watch,
+        settings: HttpSettings,
+        work: Work,
+        is_ending: Callable[[], bool],
+    ) -> None:
+        self._app, self._door, self._watch, self._settings = app, door, watch, settings
+        self._work, self._is_ending = work, is_ending
+        self._proxies = Proxies(settings.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or say why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        scope = keep_ids(scope)
+        headers = Headers(scope=scope)
+        said = headers.get("x-request-id", "")
+        scope = {**scope, "client": self._proxies.client(scope.get("client"), headers), WORK: self._work}
+        scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
+        status, has_begun = 500, False
+
+        async def send_on(message: Message) -> None:
+            nonlocal status, has_begun
+            if message["type"] == "http.response.start":
+                status, has_begun = message["status"], True
+                self._dress(scope, MutableHeaders(scope=message))
+            await send(message)
+
+        key: str | None = None
+        try:
+            found = await self._door.look(scope)
+            if isinstance(found, AccessRefused):
+                await self._refuse(scope, receive, send_on, found)
+                return
+            key = found
+            inner = await self._body(scope, receive, headers)
+            if isinstance(inner, AccessRefused):
+                await self._refuse(scope, receive, send_on, inner)
+            elif inner is not None:
+                await self._app(scope, inner, send_on)
+            else:
+                status = _CLIENT_LEFT
+        except Exception as error:
+            if has_begun:
+                raise
+            await failed_response(scope, error)(scope, receive, send_on)
+        finally:
+            self._note(scope, status, (time.perf_counter() - began_s) * 1e3, key)
+
+    async def _body(self, scope: Scope, receive: Receive, headers: Headers) -> Receive | AccessRefused | None:
+        if scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"].startswith(_STREAMS):
+            return receive
+        recorded = headers.get("content-length", "")
+        settings = self._settings
+        try:
+            body = await read_body(
+                receive,
+                told_bytes=int(recorded) if recorded.isascii() and recorded.isdigit() else None,
+                most_bytes=settings.most_body_bytes,
+                limit_s=settings.body_s,
+            )
+        except BodyError as error:
+            return AccessRefused(error.status, error.detail, error.cure)
+        if body is None:
+            return None
+        if body:
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == _FORM and scope["path"].startswith(_FORMS):
+                return _replayed(body, receive)
+            if kind != "application/json" and not kind.endswith("+json"):
+                return AccessRefused(
+                    415, f"the content is {kind[:80] or 'of no kind'!a}", "send application/json"
+                )
+            if refused := await self._costly(body):
+                return refused
+        return _replayed(body, receive)
+
+    async def _costly(self, body: bytes) -> AccessRefused | None:
+        """Whether a body would cost more than its length says."""
+        settings = self._settings
+        if len(body) <= LARGE_BYTES:
+            shape = json_shape(body)
+        else:
+            try:
+                shape = await self._work.run("body", partial(json_shape, body))
+            except (OverloadedError, LateWorkError):
+                return AccessRefused(
+                    503, "too many large requests wait already", "send it again a little later", 1
+                )
+        if shape.depth > settings.most_depth:
+            return AccessRefused(
+                422, f"the JSON is {shape.depth} levels deep", f"send at most {settings.most_depth}"
+            )
+        for n, most, what in (
+            (shape.containers, settings.most_containers, "lists and objects"),
+            (shape.strings, settings.most_strings, "texts and names"),
+            (shape.members, settings.most_members, "members of one object"),
+            (shape.values, settings.most_values, "values"),
+        ):
+            if n > most:
+                return AccessRefused(422, f"the JSON holds {n:,} {what}, at most {most:,} are taken", "send it in several requests")  # fmt: skip
+        return _too_deep(shape.depth, settings.most_depth)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: AccessRefused) -> None:
+        asks = _ASKS_BROWSERS if scope["path"].startswith("/docs") else "Bearer"
+        headers = {"WWW-Authenticate": asks} if refused.status == 401 else {}
+        if refused.status in (408, 413):
+            headers["Connection"] = "close"  # what still comes of the body is not read
+        response = problem_response(
+            refused.status,
+            refused.detail,
+            refused.cure,
+            request_id=scope["motet.request_id"],
+            path=scope["path"],
+            retry_s=refused.retry_s,
+            headers=headers,
+        )
+        await response(scope, receive, send)
+
+    def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
+        path = scope["path"]
+        headers["X-Request-Id"] = scope["motet.request_id"]
+        if self._is_ending():
+            headers["Connection"] = "close"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault("X-Frame-Options", "SAMEORIGIN" if path.endswith("/report") else "DENY")
+        if path.startswith(("/v1/", "/api/")):
+            headers.setdefault("Cache-Control", "no-store")
+        policy = _DOCS if path.startswith("/docs") else _REPORT if path.endswith("/report") else _PAGES
+        headers.setdefault("Content-Security-Policy", policy)
+
+    def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
+        route, method = route_of(scope), method_of(scope)
+        self._watch.request(method, route, status, elapsed_ms)
+        recorded = {
+            "request_id": scope["motet.request_id"],
+            "method": method,
+            "route": route,
+            "status": status,
+            "elapsed_ms": round(elapsed_ms, 2),
+            "key": key,
+        }
+        level = logging.INFO if status < 500 else logging.WARNING
+        _log.log(level, "request", extra=recorded)
+
+
+def method_of(scope: Scope) -> str:
+    """The method of a request; one that nobody uses has no name: there is no end to what can be made up."""
+    method: str = scope["method"]
+    return method if method in METHODS else "other"
+
+
+def route_of(scope: Scope) -> str:
+    """The route as it is written in the table, so that no id of anybody stands in a log."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    if isinstance(path, str) and path:
+        return path
+    return "page" if not scope["path"].startswith(("/v1", "/api")) else "none"
+
+
+def _too_deep(depth: int, most: int) -> AccessRefused | None:
+    return (
+        AccessRefused(422, f"the JSON is {depth} levels deep", f"send at most {most}")
+        if depth > most
+        else None
+    )
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives a body that was read already, and then what comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,178 @@
+"""Errors over HTTP: RFC 9457 problem details, each with a cure."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
+
+from motet.errors import MotetError, StoreError, StoreUnavailableError
+from motet.service.api._work import LateWorkError, OverloadedError
+from motet.service.engine import ConflictError, NoModelError, NotFoundError
+
+__all__ = [
+    "NotFoundError",
+    "Problem",
+    "failed_response",
+    "install_problems",
+    "problem_response",
+    "public_problem",
+]
+
+_log: Final = logging.getLogger("motet.service.engine")
+
+_TITLES: Final = {
+    400: "the request cannot be read",
+    401: "a key is needed",
+    403: "the key does not allow this",
+    404: "there is no such thing",
+    405: "the method does not fit the place",
+    408: "the request took too long to arrive",
+    409: "this does not fit the present state",
+    413: "the request is too large",
+    415: "the content is of another kind",
+    422: "the request is wrong",
+    429: "too many requests",
+    500: "something went wrong here",
+    503: "not possible just now",
+    507: "the store cannot write",
+}
+_CURES: Final = {
+    404: "look at /docs for what is there",
+    405: "look at /docs for the methods",
+    415: "send application/json",
+    500: "send it again; name the request id to whoever runs the service",
+}
+
+
+class Fault(BaseModel):
+    """One part of a request that is wrong."""
+
+    where: str = Field(examples=["k"])
+    problem: str = Field(examples=["Input should be less than or equal to 200"])
+
+
+class Problem(BaseModel):
+    """What went wrong, and what to do about it (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["the request is wrong"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["'k' is wrong: Input should be less than or equal to 200"])
+    cure: str = Field("", examples=["mend that part"])
+    request_id: str = ""
+    errors: list[Fault] | None = None
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    cure: str = "",
+    *,
+    request_id: str = "",
+    path: str = "",
+    errors: list[Fault] | None = None,
+    retry_s: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """A problem as a response; plain text for clients of the other API, who expect that."""
+    headers = dict(headers or {})
+    if retry_s is not None:
+        headers["Retry-After"] = str(retry_s)
+    if path.startswith("/api/"):
+        return PlainTextResponse(detail, status, headers)
+    problem = Problem(
+        type="about:blank",
+        title=_TITLES.get(status, "the request failed"),
+        status=status,
+        detail=detail,
+        cure=cure or _CURES.get(status, ""),
+        request_id=request_id,
+        errors=errors,
+    )
+    content = to_json(problem.model_dump(exclude_none=True))
+    return Response(content, status, headers, media_type="application/problem+json")
+
+
+def failed_response(scope: Scope, error: Exception) -> Response:
+    """What is answered where something went wrong that nobody foresaw; it is logged, without its words."""
+    request_id = scope.get("motet.request_id", "")
+    _log.error("a request failed", exc_info=error, extra={"request_id": request_id})
+    detail = f"an error that was not foreseen ({type(error).__name__})"
+    return problem_response(500, detail, request_id=request_id, path=scope["path"])
+
+
+def _status_of(error: MotetError) -> int:
+    if isinstance(error, NotFoundError):
+        return 404
+    if isinstance(error, StoreUnavailableError | NoModelError):
+        return 503
+    return 409 if isinstance(error, ConflictError) else 422
+
+
+def public_problem(error: MotetError) -> str:
+    """What is said of an error to whoever asks; where it is of the store, the whole of it is logged."""
+    if not isinstance(error, StoreError):
+        return error.problem
+    if error.public != error.problem:
+        _log.warning("the store: %s", error.problem)
+    return error.public
+
+
+def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
+    """Each part of a request that is wrong; what was sent is not repeated."""
+    faults = []
+    for one in error.errors()[:20]:
+        where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
+        faults.append(Fault(where=where[:200], problem=str(one["msg"])[:300]))
+    return faults
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every error of an application as a problem."""
+
+    def respond(request: Request, status: int, detail: str, cure: str = "", **more: Any) -> Response:
+        request_id = request.scope.get("motet.request_id", "")
+        return problem_response(
+            status, detail, cure, request_id=request_id, path=request.scope["path"], **more
+        )
+
+    async def wrong(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError | ValidationError)  # noqa: S101 (as registered)
+        faults = faults_of(error)
+        first = faults[0] if faults else Fault(where="", problem="it cannot be read")
+        detail = f"'{first.where}' is wrong: {first.problem}" if first.where else first.problem
+        return respond(request, 422, detail, "mend that part", errors=faults)
+
+    async def recorded(request: Request, error: Exception) -> Response:
+        assert isinstance(error, MotetError)  # noqa: S101 (as registered)
+        status = _status_of(error)
+        retry_s = 1 if status == 503 else None
+        return respond(request, status, public_problem(error), error.cure, retry_s=retry_s)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
+        headers = dict(error.headers or {})
+        return respond(request, error.status_code, str(error.detail), headers=headers)
+
+    async def busy(request: Request, error: Exception) -> Response:
+        return respond(
+            request, 503, "too many requests wait already", "send it again a little later", retry_s=1
+        )
+
+    async def late(request: Request, error: Exception) -> Response:
+        return respond(request, 503, "the answer took too long", "ask for less, or send it again", retry_s=2)
+
+    app.add_exception_handler(RequestValidationError, wrong)
+    app.add_exception_handler(ValidationError, wrong)
+    app.add_exception_handler(MotetError, recorded)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(OverloadedError, busy)
+    app.add_exception_handler(LateWorkError, late)

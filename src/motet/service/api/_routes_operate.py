@@ -1,0 +1,237 @@
+"""Routes for whoever runs it: models, keys, health, numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field, Strict
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from motet.recommend import RequestPart
+from motet.service.api._bodies import BodyRoute
+from motet.service.api._context import PROBLEMS, Context, Name, refuse_other_methods
+from motet.service.api._stats import StatsAnswer
+from motet.service.api._wire import Done
+from motet.service.engine import ConflictError, ModelView, NotFoundError, SchemaView, schema_view
+from motet.service.store import Key
+
+__all__ = ["health_routes", "operate_routes"]
+
+_LOADING_S = 600.0
+
+
+class LoadIn(RequestPart):
+    """Which bundle to load."""
+
+    path: str = Field(min_length=1, max_length=4096, description="Its directory on the service's machine.")
+    activate: Annotated[bool, Strict()] = Field(
+        False, description="Whether it answers as soon as it is checked."
+    )
+
+
+class NameView(BaseModel):
+    """The version that was meant."""
+
+    name: str
+    state: Literal["active", "loaded"]
+
+
+class KeyIn(RequestPart):
+    """A key to be made."""
+
+    name: str = Field("", max_length=512, description="Whose it is, in words.")
+    scopes: tuple[Literal["read", "write", "admin"], ...] = Field(min_length=1, max_length=3, fail_fast=True)
+
+
+class KeyView(BaseModel):
+    """What is known of a key."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created: datetime
+    revoked: datetime | None
+
+    @classmethod
+    def of(cls, key: Key) -> KeyView:
+        """A key of the store."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            scopes=tuple(sorted(key.scopes)),
+            created=key.created,
+            revoked=key.revoked,
+        )
+
+
+class NewKey(KeyView):
+    """A new key; this is the only time that it is told."""
+
+    key: str
+
+
+class Health(BaseModel):
+    """Whether the service is up."""
+
+    live: bool
+    ready: bool
+    model: str | None = None
+
+
+def operate_routes(context: Context) -> APIRouter:
+    """Routes for whoever runs it."""
+    engine, models, door = context.engine, context.models, context.door
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
+
+    @routes.get("/schema", response_model=SchemaView, tags=["operate"])
+    async def schema() -> Response:
+        """What the active model was trained for: tasks, scenarios, fields to filter by."""
+        return await context.answer("fast", lambda: schema_view(engine.active))
+
+    @routes.get("/models", response_model=list[ModelView], tags=["models"])
+    async def all_models() -> Response:
+        """Every version, newest first."""
+        return await context.answer("fast", lambda: [one.model_dump(mode="json") for one in models.all()])
+
+    @routes.post("/models", response_model=NameView, tags=["models"], status_code=201)
+    async def load(body: LoadIn) -> Response:
+        """Load a bundle beside the one that answers, and check it on golden requests."""
+
+        def call() -> NameView:
+            name = models.load(Path(body.path))
+            if body.activate:
+                models.activate(name)
+            return NameView(name=name, state="active" if body.activate else "loaded")
+
+        return await context.answer("long", call, status=201, limit_s=_LOADING_S)
+
+    @routes.post("/models/rollback", response_model=NameView, tags=["models"])
+    async def roll_back() -> Response:
+        """Answer with the version before."""
+        return await context.answer(
+            "long", lambda: NameView(name=models.roll_back(), state="active"), limit_s=_LOADING_S
+        )
+
+    @routes.post("/models/{name}/activate", response_model=NameView, tags=["models"])
+    async def activate(name: Name) -> Response:
+        """Answer with a version from now on; no request fails for it."""
+
+        def call() -> NameView:
+            _known(name)
+            models.activate(name)
+            return NameView(name=name, state="active")
+
+        return await context.answer("long", call, limit_s=_LOADING_S)
+
+    @routes.get("/models/{name}/report", response_class=HTMLResponse, tags=["models"])
+    async def report(name: Name) -> Response:
+        """The evaluation report of a version."""
+
+        def call() -> str:
+            _known(name)
+            found = models.report(name)
+            if found is None:
+                raise NotFoundError(f"the model {name[:80]!r} has no report", "draw it: motet report")
+            return found
+
+        return HTMLResponse(await context.work.run("fast", call))
+
+    @routes.get("/models/{name}/metrics", response_model=dict[str, Any], tags=["models"])
+    async def metrics(name: Name) -> Response:
+        """Everything that was measured of a version."""
+
+        def call() -> dict[str, Any]:
+            _known(name)
+            return dict(models.metrics(name))
+
+        return await context.answer("fast", call)
+
+    # -- keys ----------------------------------------------------------------------------------
+
+    @routes.get("/keys", response_model=list[KeyView], tags=["keys"])
+    async def keys() -> Response:
+        """Every key, without what makes it a key."""
+        return await context.answer(
+            "fast", lambda: [KeyView.of(one).model_dump(mode="json") for one in engine.store.keys.all()]
+        )
+
+    @routes.post("/keys", response_model=NewKey, tags=["keys"], status_code=201)
+    async def make_key(body: KeyIn) -> Response:
+        """Make a key; it is told this once. With the first one, every request needs one."""
+
+        def call() -> NewKey:
+            if "admin" not in body.scopes and not engine.store.keys.any():
+                raise ConflictError(
+                    "the first key must have the scope admin", "add admin: nobody could make another"
+                )
+            key, kept = engine.store.keys.create(set(body.scopes), body.name)
+            return NewKey(key=key, **KeyView.of(kept).model_dump())
+
+        answer = await context.answer("write", call, status=201)
+        door.forget()
+        return answer
+
+    @routes.delete("/keys/{id}", response_model=Done, tags=["keys"])
+    async def revoke(id: Name) -> Response:
+        """Make a key work no more."""
+
+        def call() -> Done:
+            working = [one for one in engine.store.keys.all() if one.revoked is None]
+            admins = [one.id for one in working if "admin" in one.scopes]
+            if admins == [id]:
+                raise ConflictError("this is the last key with the scope admin", "make another one first")
+            if not engine.store.keys.revoke(id):
+                raise NotFoundError(f"there is no key {id[:40]!r} that works", "look at /v1/keys")
+            return Done()
+
+        answer = await context.answer("write", call)
+        door.forget()
+        return answer
+
+    @routes.get("/stats", response_model=StatsAnswer, tags=["operate"])
+    async def stats(minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> Response:
+        """Traffic, times, errors, feedback, drift, quality and shadow evaluation."""
+        return await context.answer("slow", lambda: context.stats.summary(minutes))
+
+    def _known(name: str) -> None:
+        if all(one.name != name for one in engine.store.models.all()):
+            raise NotFoundError(f"there is no model {name[:80]!r}", "look at /v1/models")
+
+    refuse_other_methods(routes)
+    return routes
+
+
+def health_routes(context: Context) -> APIRouter:
+    """Routes that say whether the service is up, and Prometheus' numbers."""
+    engine = context.engine
+    routes = APIRouter()
+
+    @routes.get("/v1/health/live", response_model=Health, tags=["health"])
+    async def live() -> Response:
+        """Whether the process answers."""
+        return JSONResponse({"live": True, "ready": engine.model.is_there, "model": engine.model.name})
+
+    @routes.get(
+        "/v1/health/ready", response_model=Health, responses={503: {"model": Health}}, tags=["health"]
+    )
+    async def ready() -> Response:
+        """Whether a model answers and the store can be read."""
+        try:
+            there = await asyncio.wait_for(asyncio.to_thread(lambda: engine.is_ready), 5.0)
+        except TimeoutError:
+            there = False
+        recorded = {"live": True, "ready": there, "model": engine.model.name}
+        return JSONResponse(recorded) if there else JSONResponse(recorded, 503, {"Retry-After": "1"})
+
+    @routes.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS, tags=["health"])
+    async def prometheus() -> Response:
+        """Everything as Prometheus reads it."""
+        content = await context.work.run("fast", context.stats.prometheus)
+        return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    refuse_other_methods(routes)
+    return routes

@@ -1,0 +1,169 @@
+"""Routes that tell, and show what was told: events, items, users."""
+
+from __future__ import annotations
+
+from typing import Annotated, NoReturn, TypeVar
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from motet.service.api._bodies import BodyRoute
+from motet.service.api._context import PROBLEMS, Context, ItemId, UserId, refuse_other_methods
+from motet.service.api._wire import (
+    Done,
+    EventsIn,
+    ItemBody,
+    ItemPatch,
+    ItemsIn,
+    Put,
+    UserBody,
+    UserPatch,
+    UsersIn,
+)
+from motet.service.engine import EventsAnswer, ItemsPage, ItemView, NotFoundError, UsersPage, UserView
+from motet.service.store import Item
+
+__all__ = ["record_routes"]
+
+T = TypeVar("T")
+
+Size = Annotated[int, Query(ge=1, le=1000, description="Most rows.")]
+Cursor = Annotated[str, Query(max_length=512, description="From the page before; empty for the first.")]
+Words = Annotated[str, Query(max_length=200, description="Only rows with this text.")]
+
+
+def record_routes(context: Context) -> APIRouter:
+    """Routes that tell, and show what was told."""
+    engine = context.engine
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
+
+    @routes.post("/events", response_model=EventsAnswer, tags=["events"])
+    async def add_events(body: EventsIn) -> Response:
+        """Store events; they are on disk before the answer, and in the features of the next request."""
+        return await context.answer("write", lambda: engine.add_events([one.event() for one in body.events]))
+
+    # -- items ---------------------------------------------------------------------------------
+
+    @routes.get("/items", response_model=ItemsPage, tags=["items"])
+    async def items(n: Size = 20, cursor: Cursor = "", q: Words = "") -> Response:
+        """Some items of the live catalogue, ordered by id."""
+        return await context.answer("fast", lambda: engine.items.page(n, cursor, q))
+
+    @routes.post("/items", response_model=Put, tags=["items"])
+    async def put_items(body: ItemsIn) -> Response:
+        """Tell items, new or anew; they can be recommended from the next request on."""
+
+        def call() -> Put:
+            items = [one.item(one.id) for one in body.items]
+            engine.items.check(items)
+            new = sum(engine.items.put(items))
+            return Put(new=new, replaced=len(items) - new)
+
+        return await context.answer("write", call)
+
+    @routes.get("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def item(id: ItemId) -> Response:
+        """An item of the live catalogue."""
+        return await context.answer("fast", lambda: _there(engine.items.get(id), "item", id))
+
+    @routes.put("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def put_item(id: ItemId, body: ItemBody) -> Response:
+        """Tell an item, new or anew."""
+
+        def call() -> ItemView:
+            engine.items.check([body.item(id)])
+            engine.items.put([body.item(id)])
+            return _there(engine.items.get(id), "item", id)
+
+        return await context.answer("write", call)
+
+    @routes.patch("/items/{id:path}", response_model=ItemView, tags=["items"])
+    async def patch_item(id: ItemId, body: ItemPatch) -> Response:
+        """Change some of an item; what is left out stays."""
+
+        def call() -> ItemView:
+            engine.items.check([Item(id, fields=body.fields or {})])
+            if not engine.items.patch(id, **body.changes()):
+                _missing("item", id)
+            return _there(engine.items.get(id), "item", id)
+
+        return await context.answer("write", call)
+
+    @routes.delete("/items/{id:path}", response_model=Done, tags=["items"])
+    async def delete_item(id: ItemId) -> Response:
+        """Take an item out of the catalogue."""
+
+        def call() -> Done:
+            if not engine.items.delete(id):
+                _missing("item", id)
+            return Done()
+
+        return await context.answer("write", call)
+
+    # -- users ---------------------------------------------------------------------------------
+
+    @routes.get("/users", response_model=UsersPage, tags=["users"])
+    async def users(n: Size = 20, cursor: Cursor = "", q: Words = "") -> Response:
+        """Some users, ordered by id."""
+        return await context.answer("fast", lambda: engine.users.page(n, cursor, q))
+
+    @routes.post("/users", response_model=Put, tags=["users"])
+    async def put_users(body: UsersIn) -> Response:
+        """Tell users, new or anew."""
+
+        def call() -> Put:
+            new = sum(engine.users.put([one.user(one.id) for one in body.users]))
+            return Put(new=new, replaced=len(body.users) - new)
+
+        return await context.answer("write", call)
+
+    @routes.get("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def user(id: UserId) -> Response:
+        """A user."""
+        return await context.answer("fast", lambda: _there(engine.users.get(id), "user", id))
+
+    @routes.put("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def put_user(id: UserId, body: UserBody) -> Response:
+        """Tell a user, new or anew."""
+
+        def call() -> UserView:
+            engine.users.put([body.user(id)])
+            return _there(engine.users.get(id), "user", id)
+
+        return await context.answer("write", call)
+
+    @routes.patch("/users/{id:path}", response_model=UserView, tags=["users"])
+    async def patch_user(id: UserId, body: UserPatch) -> Response:
+        """Change some of a user; what is left out stays."""
+
+        def call() -> UserView:
+            if not engine.users.patch(id, labels=body.labels, comment=body.comment):
+                _missing("user", id)
+            return _there(engine.users.get(id), "user", id)
+
+        return await context.answer("write", call)
+
+    @routes.delete("/users/{id:path}", response_model=Done, tags=["users"])
+    async def delete_user(id: UserId) -> Response:
+        """Delete everything of a user: row, events, history, lists, conversations; also what the model knew."""
+
+        def call() -> Done:
+            known = engine.users.get(id) is not None
+            if not engine.delete_user(id) and not known:
+                _missing("user", id)
+            return Done()
+
+        return await context.answer("write", call)
+
+    refuse_other_methods(routes)
+    return routes
+
+
+def _there(found: T | None, what: str, id: str) -> T:
+    if found is None:
+        _missing(what, id)
+    return found
+
+
+def _missing(what: str, id: str) -> NoReturn:
+    raise NotFoundError(f"there is no {what} {id[:80]!r}", f"look at /v1/{what}s for those there are")

@@ -1,0 +1,72 @@
+from ._engine import Engine
+from ._live_context import LiveAnswerContext
+from ._memory import few_arenas, quiet_memory
+from ._models import ModelRegistry, ModelView
+from ._schema_view import SchemaView, schema_view
+from ._served import ServedModel
+from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
+from ._shown_log import ShownLog
+from ._types import (
+    AskAnswer,
+    AskRequest,
+    ConflictError,
+    Described,
+    EventsAnswer,
+    Explained,
+    HistoryAnswer,
+    ItemAnswer,
+    ItemsPage,
+    ItemView,
+    ListRequest,
+    NoModelError,
+    NotFoundError,
+    Profiled,
+    RankAnswer,
+    RankRequest,
+    RecommendAnswer,
+    RecommendRequest,
+    SimilarAnswer,
+    Tone,
+    UsersPage,
+    UserView,
+)
+
+__all__ = [
+    "AskAnswer",
+    "AskRequest",
+    "ConflictError",
+    "Described",
+    "Engine",
+    "EngineSettings",
+    "EventsAnswer",
+    "Explained",
+    "HistoryAnswer",
+    "HttpSettings",
+    "ItemAnswer",
+    "ItemView",
+    "ItemsPage",
+    "ListRequest",
+    "LiveAnswerContext",
+    "LoadPast",
+    "ModelParts",
+    "ModelRegistry",
+    "ModelView",
+    "NoModelError",
+    "NotFoundError",
+    "OpenModel",
+    "Profiled",
+    "RankAnswer",
+    "RankRequest",
+    "RecommendAnswer",
+    "RecommendRequest",
+    "SchemaView",
+    "ServedModel",
+    "ShownLog",
+    "SimilarAnswer",
+    "Tone",
+    "UserView",
+    "UsersPage",
+    "few_arenas",
+    "quiet_memory",
+    "schema_view",
+]

@@ -1,0 +1,356 @@
+"""One answer from all of it: the model, the words, the store."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from motet.errors import MotetError
+from motet.recommend import AnyFilter, Query, Ranked, RankedItem, SimilarToItem
+from motet.recommend.live import LiveEvent
+from motet.service.engine._active import ActiveModel
+from motet.service.engine._catalogue import CatalogueView, LiveCatalogue
+from motet.service.engine._language import LanguageService
+from motet.service.engine._live_context import LiveAnswerContext
+from motet.service.engine._served import ServedModel
+from motet.service.engine._settings import EngineSettings, OpenModel
+from motet.service.engine._shown_log import Retention, ShownLog
+from motet.service.engine._types import (
+    EventsAnswer,
+    ItemAnswer,
+    RankAnswer,
+    RankedOne,
+    RankRequest,
+    RecommendAnswer,
+    RecommendRequest,
+    SimilarAnswer,
+    SimilarOne,
+    TraceStep,
+)
+from motet.service.engine._users import LiveUsers
+from motet.service.monitor import Drift, Shadow, Watch
+from motet.service.store import Event, Store
+
+__all__ = ["Engine"]
+
+_log: Final = logging.getLogger("motet.service.engine")
+_MOST_TYPES: Final = 50
+_MOST_SHOWN: Final = 1_000
+
+
+class Engine:
+    """Answers from one active model, and keeps it up with the store.
+
+    Many threads may ask and tell at once. Everything told is in the store before it is acknowledged, and in the
+    features of the next request.
+
+    Args:
+        store: What was told and shown.
+        open_model: Opens a bundle.
+        settings: How to wait.
+
+    Attributes:
+        store: As given.
+        model: The model that answers, and how another takes its place.
+        items: The live catalogue.
+        users: Users, and what they did.
+        words: Everything in words.
+        shown_log: Records shown lists.
+        watch: Counts what is asked and told.
+        drift: Compares who asks with whom the model was trained.
+        shadow: Compares predictions with outcomes.
+        is_ending: Whether the process is about to end: it still answers, but is not ready for more.
+    """
+
+    def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
+        self.store = store
+        self.settings = settings or EngineSettings()
+        self.shown_log = ShownLog(store, self.settings.shown_waiting)
+        self.watch, self.drift, self.shadow = Watch(), Drift(), Shadow(store)
+        self.model = ActiveModel(store, open_model, self.settings, self.shadow)
+        self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
+        self.words = LanguageService(store, self.model, self.shown_log)
+        self._retention = Retention(store, self.settings.kept_days)
+        self.is_ending = False
+        self._types: set[str] = set()
+        self._reasons = ThreadPoolExecutor(2, "motet-reasons")
+
+    @property
+    def active(self) -> ServedModel:
+        """The model that answers.
+
+        Raises:
+            NoModelError: If none does.
+        """
+        return self.model.served
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model answers, the store can be read, and the process is not about to end."""
+        return not self.is_ending and self.model.is_there and self.store.can_read()
+
+    def close(self) -> None:
+        """Store what waits, and stop; the store stays open."""
+        self.model.close()
+        self._retention.close()
+        self.shown_log.close()
+        self._reasons.shutdown(wait=False, cancel_futures=True)
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def recommend(self, request: RecommendRequest) -> RecommendAnswer:
+        """Recommend, with reasons if asked.
+
+        Raises:
+            RequestError: If the request names what is not known.
+            DataError: If a value of it is wrong.
+        """
+        served, began = self.active, datetime.now(UTC)
+        query = self._query(served, request)
+        ranked, notes = self._ranked(served, query)
+        self.note_asking(served, query, ranked)
+        view = CatalogueView(served)
+        read = view.read([item.item for item in ranked.items])
+        reasons: dict[str, str] = {}
+        timings = dict(ranked.timings_ms)
+        if request.explain and ranked.items:
+            began_s = time.perf_counter()
+            reasons, more = self.reasons(
+                served,
+                request.user,
+                [item.item for item in ranked.items],
+                language=request.language,
+                tone=request.tone,
+                session=request.history,
+            )
+            notes += more
+            timings["reasons"] = (time.perf_counter() - began_s) * 1e3
+        items = tuple(
+            _item(item, title, fields, reasons.get(item.item), request.trace)
+            for item, (title, fields) in zip(ranked.items, read, strict=True)
+        )
+        objective = request.objective.weights if request.objective else served.schema.default_objective()
+        list_id = self.shown_log.record(
+            items, user=request.user, scenario=request.scenario, model=served.name, began=began
+        )
+        return RecommendAnswer(
+            list_id=list_id,
+            served_by=ranked.served_by,
+            model=served.name,
+            scenario=request.scenario,
+            objective=objective,
+            items=items,
+            notes=tuple(notes),
+            timings_ms={name: round(ms, 3) for name, ms in timings.items()},
+        )
+
+    def rank(self, request: RankRequest) -> RankAnswer:
+        """Put given candidates in order.
+
+        Raises:
+            RequestError: If the request names what is not known.
+        """
+        served, began = self.active, datetime.now(UTC)
+        query = Query(
+            user=served.known_as(request.user) if request.user is not None else None,
+            history=request.history,
+            scenario=request.scenario,
+            objective=request.objective,
+        )
+        ranked = served.parts.live.rank(query, request.candidates)
+        list_id = None
+        if request.record:
+            shown = [_item(one, "", {}, None, traced=False) for one in ranked.items[:_MOST_SHOWN]]
+            list_id = self.shown_log.record(
+                shown, user=request.user, scenario=request.scenario, model=served.name, began=began
+            )
+        return RankAnswer(
+            list_id=list_id,
+            model=served.name,
+            items=tuple(RankedOne(one.item, one.rank, one.value, one.predictions) for one in ranked.items),
+            unknown=ranked.unknown,
+            timings_ms={name: round(ms, 3) for name, ms in ranked.timings_ms.items()},
+        )
+
+    def similar(self, item: str, k: int = 10, *, wanted: AnyFilter | None = None) -> SimilarAnswer:
+        """Items like another.
+
+        Raises:
+            RequestError: If the item is not known.
+        """
+        served = self.active
+        found: Sequence[SimilarToItem] = served.parts.live.similar(item, k, wanted=wanted)
+        titles = CatalogueView(served).titles([one.item for one in found])
+        return SimilarAnswer(
+            items=tuple(
+                SimilarOne(id=one.item, title=title, score=one.score, by=dict(one.by))
+                for one, title in zip(found, titles, strict=True)
+            )
+        )
+
+    def reasons(
+        self,
+        served: ServedModel,
+        user: str | None,
+        items: Sequence[str],
+        *,
+        language: str,
+        tone: str,
+        session: Sequence[LiveEvent | str] = (),
+    ) -> tuple[dict[str, str], list[str]]:
+        """A reason for each item that one can be given for, and what went wrong.
+
+        Args:
+            served: The model.
+            user: Whom they are shown to.
+            items: In the order of the list.
+            language: ``en`` or ``zh``.
+            tone: ``plain``, ``warm`` or ``brief``.
+            session: What the request says that its user did.
+        """
+        who = served.known_as(user) if user is not None else LiveAnswerContext.no_user
+        done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
+
+        def work() -> dict[str, str]:
+            world = LiveAnswerContext(served, user, done)
+            there = [item for item in items if world.words.items.place(item) >= 0]
+            found = world.explainer(who).reason(who, there, language=language, tone=tone)  # type: ignore[arg-type]
+            return {reason.item: reason.text for reason in found if reason.text}
+
+        task = self._reasons.submit(work)
+        try:
+            reasons = task.result(self.settings.reasons_s)
+        except LateError:
+            task.cancel()
+            return {}, [f"reasons: not ready after {self.settings.reasons_s:g} s"]
+        except Exception as error:
+            _log.warning("reasons failed", exc_info=error)
+            return {}, [f"reasons: failed ({type(error).__name__})"]
+        return reasons, []
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def add_events(self, events: Sequence[Event]) -> EventsAnswer:
+        """Store events, and take them into account from the next request on.
+
+        Raises:
+            DataError: If a value is not of its column's kind; nothing is stored then.
+            StoreError: If an event cannot be stored.
+            StoreUnavailableError: If they are not known to be on disk; the same may be sent again.
+        """
+        served = self.active
+        try:
+            served.check(events)
+        except MotetError:
+            self.watch.say("rejected", "event", len(events))
+            raise
+        new = self.store.events.add(events)
+        self.note_ingest(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
+        self.watch.say("repeated", "event", len(new) - sum(new))
+        self.model.follow_now()
+        accepted = sum(new)
+        return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
+
+    def delete_user(self, user: str) -> bool:
+        """Delete everything of a user, in the store and in the live state.
+
+        Returns:
+            Whether there was anything in the store.
+        """
+        try:  # a list that still waits to be stored began before this, and is not kept
+            return self.store.users.delete(user)
+        finally:
+            self.model.forget(user)
+
+    # -- stages --------------------------------------------------------------------------------
+
+    def _query(self, served: ServedModel, request: RecommendRequest) -> Query:
+        changes: dict[str, Any] = {}
+        if request.user is not None and (known := served.known_as(request.user)) != request.user:
+            changes["user"] = known
+        own, given = self.settings.budget, request.budget
+        changes["budget"] = own.model_copy(update=given.model_dump(exclude_none=True))
+        return request.model_copy(update=changes)
+
+    def note_asking(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
+        """Count what served a list, and whom."""
+        self.watch.say("served_by", ranked.served_by)
+        live = served.parts.live
+        row = -1 if query.user is None else live.history.row(query.user)
+        person = live.user_encoder.of(query.user, row, query.user_features)
+        known = "none" if query.user is None else "known" if row >= 0 or person.known else "unknown"
+        self.watch.say("user", known)
+        if person.known:
+            self.drift.note(served, "user", person.table, 0)
+
+    def note_ingest(self, served: ServedModel, events: Sequence[Event]) -> None:
+        """Count events that are new, and whether their items are known."""
+        now = served.parts.live.items.now
+        known = 0
+        for one in events:
+            if one.type not in self._types and len(self._types) < _MOST_TYPES:
+                self._types.add(one.type)
+            self.watch.say("event", one.type if one.type in self._types else "others")
+            row = now.row(one.item)
+            if row >= 0:
+                known += 1
+                self.drift.note(served, "item", now.view.table, row)
+        self.watch.say("item", "known", known)
+        self.watch.say("item", "unknown", len(events) - known)
+
+    def _ranked(self, served: ServedModel, query: Query) -> tuple[Ranked, list[str]]:
+        try:
+            ranked = served.parts.live.recommend(query)
+        except MotetError:
+            raise
+        except Exception as error:
+            _log.exception("recommending failed; the list is by popularity")
+            ranked = _by_popularity(served, query)
+            return ranked, [f"recommending failed ({type(error).__name__}); these are popular items"]
+        return ranked, [f"{what}: {why}" for what, why in ranked.left_out.items()]
+
+
+def _by_popularity(served: ServedModel, query: Query) -> Ranked:
+    """What remains when everything else fails: items that many had something to do with."""
+    live = served.parts.live
+    now = live.items.now
+    mask = now.shown if query.filter is None else live.items.eligible(now, query.filter).mask
+    counts = np.zeros(len(now), np.int64)
+    events = np.bincount(served.bundle.behaviour.items.values, minlength=len(served.bundle.data.items))
+    counts[: len(events)] = events[: len(now)]
+    out = set(query.exclude)
+    order = np.argsort(-counts[now.origin], kind="stable")
+    items: list[RankedItem] = []
+    for row in order.tolist():
+        if len(items) == query.k:
+            break
+        item = now.ids[row]
+        if mask[row] and item not in out:
+            one = RankedItem(item, int(now.origin[row]), len(items) + 1, float(counts[now.origin[row]]), {}, (), "popular", 1.0)  # fmt: skip
+            items.append(one)
+    return Ranked(tuple(items), served_by="popular" if items else "nothing", version=now.version)
+
+
+def _item(
+    item: RankedItem, title: str, fields: dict[str, Any], reason: str | None, traced: bool
+) -> ItemAnswer:
+    steps = tuple(TraceStep(step=s.name, before=s.before, after=s.after, why=s.reason) for s in item.steps)
+    return ItemAnswer(
+        id=item.item,
+        title=title,
+        rank=item.rank,
+        value=item.value,
+        predictions=dict(item.predictions),
+        sources=item.sources,
+        propensity=item.propensity,
+        reason=reason,
+        trace=steps if traced else None,
+        fields=fields,
+    )

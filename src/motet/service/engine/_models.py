@@ -1,0 +1,258 @@
+"""Model versions: loaded beside the one that answers, checked, swapped, rolled back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.service.engine._active import check_golden
+from motet.service.engine._engine import Engine
+from motet.service.engine._memory import quiet_memory_again
+from motet.service.engine._served import ServedModel
+from motet.service.engine._types import ConflictError
+from motet.service.store import ModelVersion
+from motet.training import read_manifest
+
+__all__ = ["ModelRegistry", "ModelView", "version_name"]
+
+_log: Final = logging.getLogger("motet.service.engine")
+_KEPT: Final = 3
+
+
+class ModelView(BaseModel):
+    """A model version."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="The bundle's directory and the beginning of its weights' hash.")
+    path: str
+    state: Literal["active", "previous", "loaded", "refused"]
+    reason: str = Field(description="Why it was refused.")
+    created: datetime
+    in_memory: bool = Field(description="Whether it can be activated at once.")
+    metrics: dict[str, Any] = Field(description="Plain numbers of its evaluation: score, per task, ranking.")
+
+
+def version_name(path: Path) -> str:
+    """The name of the version in a directory: the same weights have the same name.
+
+    Raises:
+        BundleError: If there is no bundle.
+    """
+    weights = read_manifest(path)["files"]["weights.safetensors"]["sha256"]
+    return f"{path.name}-{str(weights)[:8]}"
+
+
+class ModelRegistry:
+    """Loads, checks, activates and rolls back models.
+
+    Args:
+        engine: Answers with the active one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._store = engine, engine.store
+        self._held: dict[str, ServedModel] = {}
+        self._lock = threading.RLock()
+        engine.model.when_untidy = self.tidy
+
+    def start(self, bundle: Path) -> str:
+        """Begin to answer: with the version that was active before, unless the bundle is one the store never saw.
+
+        Returns:
+            The name of the version.
+
+        Raises:
+            BundleError: If neither can be used.
+        """
+        active = self._store.models.in_state("active")
+        name = version_name(bundle)
+        known = {one.name for one in self._store.models.all()}
+        if active is not None and name in known and active.name != name:
+            try:
+                self.load(Path(active.path), wanted=active.name)
+                self.activate(active.name)
+                return active.name
+            except MotetError as error:
+                _log.warning("the version that was active cannot be used: %s", error.problem)
+        loaded = self.load(bundle)
+        self.activate(loaded)
+        return loaded
+
+    def load(self, path: Path, *, wanted: str | None = None) -> str:
+        """Load a bundle beside the one that answers, and check it; it does not answer yet.
+
+        Args:
+            path: Its directory.
+            wanted: The name it must have.
+
+        Returns:
+            Its name.
+
+        Raises:
+            BundleError: Why it was refused; the list of models says so too.
+        """
+        path = path.absolute()
+        try:
+            name = version_name(path)
+        except (KeyError, TypeError, ValueError, OSError):
+            raise BundleError(
+                f"{str(path)[:200]} has no manifest that can be read",
+                "copy the bundle again, or name where it is",
+            ) from None
+        if wanted is not None and name != wanted:
+            raise BundleError(f"{path} holds another model now ({name})", "load that one")
+        with self._lock:
+            if name in self._held:
+                return name
+            self._drop_others()
+            try:
+                served = self._engine.model.open(name, path)
+                check_golden(served)
+            except StoreUnavailableError:
+                raise  # nothing is wrong with the bundle
+            except Exception as error:
+                problem = error.problem if isinstance(error, MotetError) else f"it fails to load ({type(error).__name__}: {str(error)[:200]})"  # fmt: skip
+                self._store.models.put(ModelVersion(name, str(path), "refused", problem))
+                cure = error.cure if isinstance(error, MotetError) else "copy the bundle again, or train anew"
+                raise BundleError(f"the bundle {path.name} was refused: {problem}", cure) from error
+            self._held[name] = served
+            quiet_memory_again()
+            if all(one.name != name or one.state == "refused" for one in self._store.models.all()):
+                self._store.models.put(ModelVersion(name, str(path)))
+            return name
+
+    def activate(self, name: str) -> None:
+        """Answer with a version from now on; requests under way end with the one before.
+
+        Raises:
+            BundleError: If there is no such version, or its bundle cannot be used any more.
+        """
+        version = self._version(name)
+        with self._lock:  # no other load may drop it in between
+            if name not in self._held:
+                self.load(Path(version.path), wanted=name)
+            self._store.models.activate(name)
+            self._engine.model.use(self._held[name])
+
+    def roll_back(self) -> str:
+        """Answer with the version before; returns its name.
+
+        Raises:
+            ConflictError: If there is none.
+        """
+        previous = self._store.models.in_state("previous")
+        if previous is None:
+            raise ConflictError("no version was active before", "activate another by its name")
+        self.activate(previous.name)
+        return previous.name
+
+    def tidy(self) -> None:
+        """Open the active version anew, and let go of the rows of its live catalogue that no longer count."""
+        with self._lock:
+            served = self._engine.model.served
+            served.settle()  # where it cannot be opened, it is tried again after as many rows more
+            try:
+                if version_name(served.path) != served.name:
+                    raise BundleError(f"{served.path} holds another model now", "load that one")
+                fresh = self._engine.model.open(served.name, served.path)
+            except Exception as error:
+                _log.warning(
+                    "the live catalogue cannot be tidied: %s", getattr(error, "problem", type(error).__name__)
+                )
+                return
+            self._held[served.name] = fresh
+            self._engine.model.use(fresh)
+            _log.info("the live catalogue was tidied")
+        quiet_memory_again()
+
+    def all(self) -> list[ModelView]:
+        """Every version, newest first."""
+        views = []
+        for one in self._store.models.all():
+            held = self._held.get(one.name)
+            metrics = (
+                dict(held.bundle.metrics) if held is not None else _read_metrics(Path(one.path), one.name)
+            )
+            views.append(
+                ModelView(
+                    name=one.name,
+                    path=one.path,
+                    state=one.state,
+                    reason=one.reason,
+                    created=one.created,
+                    in_memory=held is not None,
+                    metrics=_plain(metrics),
+                )
+            )
+        return views
+
+    def metrics(self, name: str) -> Mapping[str, Any]:
+        """What was measured of a version.
+
+        Raises:
+            BundleError: If there is no such version.
+        """
+        version = self._version(name)
+        held = self._held.get(name)
+        return held.bundle.metrics if held is not None else _read_metrics(Path(version.path), name)
+
+    def report(self, name: str) -> str | None:
+        """The report of a version as HTML; None where it has none.
+
+        Raises:
+            BundleError: If there is no such version.
+        """
+        path = Path(self._version(name).path) / "report.html"
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def _version(self, name: str) -> ModelVersion:
+        for one in self._store.models.all():
+            if one.name == name:
+                return one
+        raise BundleError(f"there is no model {name[:80]!r}", "load it first")
+
+    def _drop_others(self) -> None:
+        """Make room for one more: held are the active version, the previous one, and the one that is loaded now."""
+        kept = {one.name for state in ("active", "previous") if (one := self._store.models.in_state(state))}
+        for name in list(self._held):
+            if len(self._held) < _KEPT:
+                return
+            if name not in kept:
+                del self._held[name]
+
+
+def _read_metrics(path: Path, name: str) -> dict[str, Any]:
+    try:
+        if version_name(path) != name:
+            return {}
+        found = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, MotetError, KeyError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of an evaluation that fit into a table."""
+
+    def numbers(found: Any) -> dict[str, float]:
+        return {k: v for k, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+    tasks = metrics.get("tasks")
+    ranking = metrics.get("ranking")
+    return {
+        "score": metrics.get("score"),
+        "tasks": {name: numbers(found) for name, found in tasks.items()} if isinstance(tasks, dict) else {},
+        "ranking": numbers(ranking) if isinstance(ranking, dict) else {},
+    }

@@ -1,0 +1,367 @@
+"""What the engine is asked and what it answers; also what goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+from motet.assistant.understand import Request
+from motet.errors import MotetError
+from motet.recommend import Objective, Query, RequestPart
+from motet.recommend.live import LiveEvent
+from motet.schema import Language
+
+__all__ = [
+    "AskAnswer",
+    "AskRequest",
+    "ConflictError",
+    "Described",
+    "EventsAnswer",
+    "Evidence",
+    "Explained",
+    "HistoryAnswer",
+    "HistoryEvent",
+    "ItemAnswer",
+    "ItemView",
+    "ItemsPage",
+    "ListRequest",
+    "NoModelError",
+    "NotFoundError",
+    "Profiled",
+    "RankAnswer",
+    "RankRequest",
+    "RankedOne",
+    "RecommendAnswer",
+    "RecommendRequest",
+    "SentenceAnswer",
+    "SimilarAnswer",
+    "SimilarOne",
+    "TraceStep",
+    "UserView",
+    "UsersPage",
+]
+
+# What can be wrong with a request beyond its content.
+
+
+class NotFoundError(MotetError):
+    """What was named in the address is not there."""
+
+
+class ConflictError(MotetError):
+    """What was asked for does not fit the present state."""
+
+
+class NoModelError(MotetError):
+    """No model answers yet."""
+
+
+# What is asked of the engine: the requests of the API.
+
+Tone = Literal["plain", "warm", "brief"]
+
+
+class RecommendRequest(Query):
+    """A request for recommendations, with or without reasons."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [
+                {"user": "42", "k": 5, "explain": True},
+                {
+                    "history": ["50", "181"],
+                    "k": 5,
+                    "filter": {"field": "year", "op": "ge", "value": 1990},
+                    "objective": {"weights": {"like": 1.0, "next": 0.5}},
+                    "diversity": {"strength": 0.3},
+                },
+            ]
+        },
+    )
+
+    k: Annotated[int, Strict()] = Field(10, ge=1, le=200, description="Items wanted.")
+    explain: Annotated[bool, Strict()] = Field(False, description="Whether each item comes with a reason.")
+    language: Language = Field("en", description="Of the reasons.")
+    tone: Tone = Field("plain", description="Of the reasons.")
+
+
+class AskRequest(RequestPart):
+    """A request in words, or what follows on the one before."""
+
+    text: str = Field(min_length=1, max_length=2000, examples=["a funny space adventure, no horror"])
+    user: str | None = Field(None, min_length=1, max_length=512, examples=["42"])
+    conversation: str | None = Field(
+        None, min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_-]+$", description="From the answer before."
+    )
+    k: Annotated[int, Strict()] = Field(5, ge=1, le=100)
+    scenario: str | None = Field(None, max_length=512)
+    language: Language | None = Field(None, description="Of the answer; that of the request when left out.")
+
+
+class ListRequest(RequestPart):
+    """A request for a list that keeps every limit."""
+
+    text: str = Field(min_length=1, max_length=2000, examples=["five comedies from the nineties, no horror"])
+    user: str | None = Field(None, min_length=1, max_length=512)
+    scenario: str | None = Field(None, max_length=512)
+    seconds: Annotated[float, Strict()] = Field(3.0, gt=0, le=10, description="Time for the choice.")
+
+
+class RankRequest(RequestPart):
+    """Given candidates, to be put in order."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"user": "42", "candidates": ["50", "181", "1"]}]},
+    )
+
+    candidates: tuple[str, ...] = Field(
+        min_length=1, max_length=10_000, fail_fast=True, description="Ids of items."
+    )
+    record: bool = Field(
+        False, description="Whether this list is shown: then it has an id that events may name."
+    )
+    user: str | None = Field(None, min_length=1, max_length=512)
+    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000, fail_fast=True)
+    scenario: str | None = Field(None, max_length=512)
+    objective: Objective | None = None
+
+
+# What the engine answers; also what goes over the wire.
+
+_FILM = {"id": "50", "title": "Star Wars (1977)"}
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TraceStep(_Answer):
+    """What one step of re-ranking did to an item."""
+
+    step: str = Field(description="Name of the step.")
+    before: int | None = Field(description="Rank before it; null where the item came in by this step.")
+    after: int | None = Field(description="Rank after it; null where the item went out by it.")
+    why: str = Field(description="Why, in a few words.")
+
+
+class ItemAnswer(_Answer):
+    """One item of a list."""
+
+    id: str = Field(description="Its id.", examples=["50"])
+    title: str = Field(description="What it is called.", examples=["Star Wars (1977)"])
+    rank: int = Field(description="From 1.", examples=[1])
+    value: float = Field(description="What it was ranked by.", examples=[1.7])
+    predictions: dict[str, Any] = Field(
+        description="Every task's prediction on the label's own scale.",
+        examples=[{"like": 0.81, "rating": 4.2, "next": 0.01}],
+    )
+    sources: tuple[str, ...] = Field(description="What proposed it.", examples=[["model", "together"]])
+    propensity: float = Field(description="Probability to stand at its rank; 1 where nothing was drawn.")
+    reason: str | None = Field(None, description="Why it is shown, where that was asked for and can be said.")
+    misses: tuple[str, ...] = Field((), description="Parts of a request in words that it does not meet.")
+    trace: tuple[TraceStep, ...] | None = Field(None, description="What each step did to it, if asked for.")
+    fields: dict[str, Any] = Field(
+        description="Columns of the catalogue.", examples=[{"year": 1977.0, "genres": ["Action", "Sci-Fi"]}]
+    )
+
+
+class RecommendAnswer(_Answer):
+    """A list of recommendations."""
+
+    list_id: str = Field(description="Name it in the events that follow from this list.")
+    served_by: str = Field(
+        description="What served it: personal, session, scenario_popular, popular, newest, again, or nothing.",
+        examples=["personal"],
+    )
+    model: str = Field(description="Name of the model version.")
+    scenario: str | None
+    objective: dict[str, float] = Field(
+        description="Weights that it was ranked by.", examples=[{"next": 1.0}]
+    )
+    items: tuple[ItemAnswer, ...]
+    notes: tuple[str, ...] = Field(description="What was left out, or went wrong, in words.")
+    timings_ms: dict[str, float] = Field(description="Milliseconds per stage.")
+
+
+class AskAnswer(_Answer):
+    """An answer to a request in words."""
+
+    conversation: str = Field(description="Name it in the next request to go on.")
+    understood: Request = Field(description="What was understood.")
+    items: tuple[ItemAnswer, ...]
+    notes: tuple[str, ...]
+    read_by: str = Field(description="Who read the request: rules, or a language model.")
+    written_by: str = Field(description="Who wrote the reasons: templates, or a language model.")
+    elapsed_ms: float
+    list_id: str
+    model: str
+
+
+@dataclass(slots=True)
+class RankedOne:
+    """One of the given candidates."""  # there may be thousands in an answer: a plain class is made far faster
+
+    id: str
+    rank: int
+    value: float
+    predictions: Mapping[str, Any]
+
+
+class RankAnswer(_Answer):
+    """Given candidates in order."""
+
+    list_id: str | None = Field(description="Of a recorded list; null where the request did not say so.")
+    model: str
+    items: tuple[RankedOne, ...]
+    unknown: tuple[str, ...] = Field(description="Candidates that are not known.")
+    timings_ms: dict[str, float]
+
+
+class SimilarOne(_Answer):
+    """An item like another."""
+
+    id: str
+    title: str
+    score: float = Field(description="Larger is more alike.")
+    by: dict[str, int] = Field(description="What compared them, with the rank each gave.")
+
+
+class SimilarAnswer(_Answer):
+    """Items like another."""
+
+    items: tuple[SimilarOne, ...]
+
+
+class SentenceAnswer(_Answer):
+    """A sentence, and the kind of claim behind it."""
+
+    text: str
+    claim: str = Field(examples=["tags"])
+
+
+class Evidence(_Answer):
+    """One thing found about a user and an item."""
+
+    text: str
+    kind: str
+    strength: float
+
+
+class Explained(_Answer):
+    """Why an item is, or is not, for a user."""
+
+    user: str
+    item: str
+    title: str
+    reason: str
+    sentences: tuple[SentenceAnswer, ...]
+    evidence: tuple[Evidence, ...]
+    attribution: dict[str, Any] | None = Field(description="What moved the score, where it can be computed.")
+    predictions: dict[str, Any]
+    written_by: str
+    model: str
+
+
+class Described(_Answer):
+    """What an item is."""
+
+    id: str
+    title: str
+    text: str
+    sentences: tuple[SentenceAnswer, ...]
+    written_by: str
+
+
+class Profiled(_Answer):
+    """What is known of a user."""
+
+    user: str
+    known: bool
+    sentences: tuple[str, ...]
+    interests: tuple[dict[str, Any], ...]
+    liked: tuple[dict[str, Any], ...]
+    events: int
+    likes: int
+    live_events: int = Field(
+        description="Events told since the model was trained; the sentences rest on the others."
+    )
+
+
+class HistoryEvent(_Answer):
+    """Something that a user did."""
+
+    type: str
+    item: str
+    title: str
+    value: float | None
+    time: datetime | None
+    scenario: str | None = None
+    id: str | None = None
+    labels: dict[str, float] | None = Field(
+        None, description="Labels per task, of what the model was trained with."
+    )
+    source: Literal["store", "bundle"]
+
+
+class HistoryAnswer(_Answer):
+    """What a user did, newest first."""
+
+    user: str
+    events: tuple[HistoryEvent, ...]
+    cursor: str = Field(description="Hand it in for what came before; empty at the end.")
+
+
+class EventsAnswer(_Answer):
+    """What became of some events."""
+
+    accepted: int = Field(description="Events that were new; they are on disk.", examples=[2])
+    repeated: int = Field(description="Events whose ids were known; they count once.", examples=[0])
+    seq: int = Field(description="Place of the latest event that is taken into account.", examples=[17])
+
+
+class ItemView(_Answer):
+    """An item of the live catalogue."""
+
+    id: str
+    title: str
+    is_hidden: bool
+    categories: tuple[str, ...]
+    timestamp: datetime | None
+    labels: Any
+    comment: str
+    fields: dict[str, Any]
+    known: bool = Field(description="Whether the model was trained with it.")
+
+
+class ItemsPage(_Answer):
+    """Some items, ordered by id."""
+
+    items: tuple[ItemView, ...]
+    cursor: str
+
+
+class UserView(_Answer):
+    """A user."""
+
+    id: str
+    labels: Any
+    comment: str
+    time: datetime | None
+    known: bool = Field(description="Whether the model was trained with it.")
+
+
+class UsersPage(_Answer):
+    """Some users, ordered by id."""
+
+    users: tuple[UserView, ...]
+    cursor: str

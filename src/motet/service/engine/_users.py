@@ -1,0 +1,177 @@
+"""Users, and what they did."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from motet.errors import RequestError
+from motet.service.engine._active import ActiveModel
+from motet.service.engine._catalogue import CatalogueView
+from motet.service.engine._served import ServedModel
+from motet.service.engine._types import HistoryAnswer, HistoryEvent, UsersPage, UserView
+from motet.service.store import Store, User
+
+__all__ = ["LiveUsers"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_EVENTS = 10_000
+
+
+class LiveUsers:
+    """Users: those of the bundle, and those told since.
+
+    Args:
+        store: What was told of them.
+        model: What the bundle knows of them.
+    """
+
+    def __init__(self, store: Store, model: ActiveModel) -> None:
+        self._store, self._model = store, model
+        self._sorted: WeakKeyDictionary[ServedModel, list[str]] = WeakKeyDictionary()
+
+    def put(self, users: Sequence[User]) -> list[bool]:
+        """Tell users, new or anew; of each whether it was new to the store."""
+        new = self._store.users.put(users)
+        self._model.follow_now()
+        return new
+
+    def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
+        """Change what is given of a user; whether there is one."""
+        if not self._store.users.patch(id, labels=labels, comment=comment):
+            if not self._model.served.is_of_bundle(id):
+                return False
+            self._store.users.put([User(id, labels, comment or "")])
+        self._model.follow_now()
+        return True
+
+    def get(self, id: str) -> UserView | None:
+        """A user; None for one not known."""
+        stored = self._store.users.get(id)
+        served = self._model.served
+        if stored is None and not served.is_of_bundle(id):
+            return None
+        return _view(served, id, stored)
+
+    def page(self, n: int = 20, after: str = "", text: str = "") -> UsersPage:
+        """Some users, ordered by id.
+
+        Args:
+            n: Most users.
+            after: The last id of the page before; empty for the first page.
+            text: Only users with it in their id, labels or comment.
+        """
+        served = self._model.served
+        wanted = text.strip().lower()
+        own = self._ids(served)
+        start = bisect_right(own, after) if after else 0
+        ids: list[str] = []
+        for id in own[start:]:
+            if served.is_of_bundle(id) and wanted in id.lower():
+                ids.append(id)
+                if len(ids) > n:
+                    break
+        stored = self._stored(after, n, text)
+        ids = sorted({*ids, *stored})
+        some, more = ids[:n], len(ids) > n
+        found = self._store.users.get_many(some)
+        users = tuple(_view(served, id, found.get(id)) for id in some)
+        return UsersPage(users=users, cursor=some[-1] if more else "")
+
+    def history(self, user: str, n: int = 20, cursor: str = "") -> HistoryAnswer:
+        """What a user did, newest first: what was told while serving, then what the model was trained with.
+
+        Raises:
+            RequestError: If the cursor is none of ours.
+        """
+        skip = _read_cursor(cursor)
+        served = self._model.served
+        recorded = [one for one in self._store.events.of_user(user, _MOST_EVENTS) if not served.holds(one)]
+        stored = recorded[skip : skip + n + 1]
+        events = [
+            HistoryEvent(
+                type=one.type,
+                item=one.item,
+                title=one.item,
+                value=one.value,
+                time=one.time,
+                scenario=one.scenario,
+                id=one.id,
+                source="store",
+            )
+            for one in stored
+        ]
+        if len(events) <= n and served.is_of_bundle(user):
+            events += _of_bundle(served, user, max(0, skip - len(recorded)), n + 1 - len(events))
+        titles = CatalogueView(served).titles([one.item for one in events])
+        events = [one.model_copy(update={"title": title}) for one, title in zip(events, titles, strict=True)]
+        more = _write_cursor(skip + n) if len(events) > n else ""
+        return HistoryAnswer(user=user, events=tuple(events[:n]), cursor=more)
+
+    def _ids(self, served: ServedModel) -> list[str]:
+        if served not in self._sorted:
+            self._sorted[served] = sorted(served.bundle.data.user_ids.to_list())
+        return self._sorted[served]
+
+    def _stored(self, after: str, n: int, text: str) -> list[str]:
+        users = self._store.users
+        found: list[str] = []
+        cursor = users.after(after) if after else ""
+        page = users.search(text.strip(), n + 1, cursor) if text.strip() else users.page(n + 1, cursor)
+        found += [one.id for one in page.rows]
+        return found
+
+
+def _view(served: ServedModel, id: str, stored: User | None) -> UserView:
+    return UserView(
+        id=id,
+        labels=stored.labels if stored is not None else None,
+        comment=stored.comment if stored is not None else "",
+        time=stored.time if stored is not None else None,
+        known=served.is_of_bundle(id),
+    )
+
+
+def _of_bundle(served: ServedModel, user: str, skip: int, n: int) -> list[HistoryEvent]:
+    """The latest events of a user that the bundle knows, newest first."""
+    bundle = served.bundle
+    behaviour = bundle.behaviour
+    at = behaviour.events(served.row_of_user(user))
+    rows = np.arange(at.start, at.stop)[::-1][skip : skip + n]
+    ids = bundle.data.item_ids
+    timed = bundle.schema.keys.time is not None
+    events = []
+    for row in rows.tolist():
+        labels = {
+            task: float(label)
+            for task, label in zip(behaviour.tasks, behaviour.labels[row].tolist(), strict=True)
+            if not math.isnan(label)
+        }
+        item = str(ids[int(behaviour.items.values[row])])
+        time = _EPOCH + timedelta(microseconds=int(behaviour.time[row])) if timed else None
+        events.append(
+            HistoryEvent(
+                type="", item=item, title=item, value=None, time=time, labels=labels, source="bundle"
+            )
+        )
+    return events
+
+
+def _write_cursor(skip: int) -> str:
+    return str(skip)
+
+
+def _read_cursor(cursor: str) -> int:
+    if not cursor:
+        return 0
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
+        raise RequestError(
+            f"the cursor {cursor[:40]!a} is none of a history", "hand in a cursor as it was answered"
+        )
+    return int(cursor)

@@ -1,0 +1,372 @@
+"""What is refused before anything is done."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from pydantic import AfterValidator, BeforeValidator, ValidationError
+from pydantic_core import to_json
+
+from motet.errors import BundleError, MotetError, StoreUnavailableError
+from motet.service.api import METHODS, BodyRoute, Kind, Work, public_problem, whole_id
+from motet.service.engine import Engine, NoModelError, NotFoundError
+from motet.service.gorse._ranks import Ranks
+from motet.service.store import Event, Feedback, Item, KeyStore
+
+__all__ = [
+    "MOST",
+    "Adder",
+    "Count",
+    "GorseRoute",
+    "Id",
+    "Needs",
+    "Offset",
+    "Words",
+    "problem_of",
+    "require_write",
+]
+
+
+def require_write(request: Request, keys: KeyStore) -> None:
+    """Refuse a key that only reads where what is asked also writes.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if not keys.any():
+        return
+    said = (
+        request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2].strip()
+    )
+    key = keys.verify(said)
+    if key is None or not key.scopes & {"write", "admin"}:
+        raise HTTPException(403, "the key does not allow to write back: it needs the scope write")
+
+
+# What Gorse's routes need of the engine.
+
+
+class Needs:
+    """The engine, as Gorse's routes use it.
+
+    Args:
+        engine: What answers.
+
+    Attributes:
+        store: What was told.
+        items: The live catalogue.
+        users: Users.
+        ranks: Lists.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.store, self.items, self.users = engine.store, engine.items, engine.users
+        self.ranks = Ranks(engine)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model answers."""
+        return self._engine.model.is_there
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the process is about to end."""
+        return self._engine.is_ending
+
+    def ingest(
+        self, rows: Sequence[Feedback], mode: Literal["add", "put"], ids: Sequence[str] | None
+    ) -> None:
+        """Store feedback, and take it into account from the next request on.
+
+        Args:
+            rows: The feedback.
+            mode: Whether values are added, or overwrite.
+            ids: An id for each, by which it counts once.
+
+        Raises:
+            DataError: If a value is not of its column's kind; nothing is stored then.
+        """
+        served, watch = self._engine.active, self._engine.watch
+        events = [Event(one.type, one.user, one.item, one.value, one.time) for one in rows]
+        try:
+            served.check(events)
+        except MotetError:
+            watch.say("rejected", "event", len(events))
+            raise
+        write = self.store.feedback.add if mode == "add" else self.store.feedback.put
+        write(rows, ids=ids, insert_missing=True)
+        self._engine.note_ingest(served, events)
+        self._engine.model.follow_now()
+
+    def meant_value(self, type: str, value: float) -> float:
+        """The value that feedback means.
+
+        In Gorse 0 means that there is none; of a type that is a task of the schema, 0 would mean the opposite of what
+        was told, and so becomes 1.
+        """
+        meanings = self._engine.active.parts.live.history.reader.meanings
+        return meanings.value_of_none(type) if value == 0 else value
+
+    def item(self, id: str) -> Item | None:
+        """An item that was told, or one that only the model knows, as a client would have told it."""
+        found = self.store.items.get(id)
+        return self._item_of_bundle(id) if found is None else found
+
+    def item_page(self, n: int, after: str, words: str) -> tuple[list[Item], str]:
+        """Items ordered by id, and the id after which the next page begins.
+
+        Args:
+            n: Most items, ≥ 1.
+            after: Where the page before ended.
+            words: Only items that hold them.
+        """
+        page = self.items.page(n, after, words)
+        ids = [one.id for one in page.items]
+        more = bool(page.cursor)
+        if words:  # of what was told, labels and comments are searched too
+            items = self.store.items
+            recorded = items.search(words, n + 1, items.after(after) if after else "")
+            both = sorted({*ids, *(one.id for one in recorded.rows)})
+            ids, more = both[:n], more or len(both) > n
+        stored = self.store.items.get_many(ids)
+        found = [stored.get(id) or self._item_of_bundle(id) for id in ids]
+        return [one for one in found if one is not None], ids[-1] if more else ""
+
+    def here(self, id: str) -> bool:
+        """Let an item that only the model knows stand in the store; whether there is such an item."""
+        if self.store.items.get(id) is None:
+            found = self._item_of_bundle(id)
+            if found is None:
+                return False
+            self.items.put([found])
+        return True
+
+    def edited(self) -> None:
+        """Take into account what was stored, from the next request on."""
+        self._engine.model.follow_now()
+
+    def _item_of_bundle(self, id: str) -> Item | None:
+        live = self._engine.active.parts.live
+        row = live.items.recorded(id)
+        if row is None:
+            return None
+        catalogue = live.items.catalogue
+        row.pop(live.items.key, None)
+        title = row.pop(catalogue.title, None) if catalogue.title is not None else None
+        tags = row.pop(catalogue.tags[0], None) if catalogue.tags else None
+        labels = {name: value for name, value in row.items() if _is_plain(value)}
+        categories = tuple(dict.fromkeys(str(tag) for tag in tags or () if tag))
+        return Item(id, live.items.hidden(id), categories, None, labels or None, str(title or "")[:2000])
+
+    def forget_user(self, id: str) -> bool:
+        """Delete all that is kept of a user; whether there was anything."""
+        known = self._engine.active.is_of_bundle(id)
+        return self._engine.delete_user(id) or known
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, float):
+        return abs(value) < float("inf")
+    return isinstance(value, bool | int | str) or (isinstance(value, list) and all(map(_is_plain, value)))
+
+
+# Routes that answer as Gorse does: with and without a slash at the end, and errors as plain text.
+
+MOST: Final = 10_000
+"""Most rows of a page, and most ranks of a list; more may be asked for."""
+
+_PLAIN: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": said, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    for status, said in {
+        400: "The request is wrong.",
+        401: "The key is missing or wrong.",
+        403: "The key does not allow this.",
+        404: "There is no such thing.",
+        408: "The body took too long to arrive.",
+        413: "The body is too large.",
+        415: "The content is no JSON.",
+        422: "The request is wrong.",
+        429: "Too many requests.",
+        503: "Not possible now; the same request may be sent again.",
+    }.items()
+}
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+
+def _default(fallback: int) -> Any:
+    """An empty number is the default, as where Go reads it."""
+    return BeforeValidator(lambda said: fallback if said == "" else said)
+
+
+Count = Annotated[int, _default(10), Query(ge=0, description="How many")]
+"""How many rows are wanted."""
+
+Offset = Annotated[int, _default(0), Query(ge=0, description="How many are passed over")]
+"""How many are passed over."""
+
+
+def _no_nul(said: str) -> str:
+    if "\0" in said:
+        raise ValueError("there is a NUL character in it")
+    return said
+
+
+Words = Annotated[str, AfterValidator(_no_nul)]
+"""A text in the address that every database can hold."""
+
+Id = Annotated[Words, BeforeValidator(whole_id), Path(min_length=1, max_length=512)]
+"""An id in the address; there is no slash in it."""
+
+
+class GorseRoute(BodyRoute):
+    """A route of which every error is told as plain text."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with errors told."""
+        handler = super().get_route_handler()
+
+        async def recorded(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (MotetError, HTTPException, RequestValidationError, ValidationError) as error:
+                status, said, headers = problem_of(error)
+                return PlainTextResponse(said.encode("utf-8", "replace"), status, headers)
+
+        return recorded
+
+
+def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, text and headers of an error.
+
+    Example:
+        >>> problem_of(NotFoundError("user 1000 not found"))[:2]
+        (404, 'user 1000 not found')
+    """
+    if isinstance(error, RequestValidationError | ValidationError):
+        return 400, _said(error), {}
+    if isinstance(error, HTTPException):
+        return error.status_code, str(error.detail), dict(error.headers or {})
+    if isinstance(error, NotFoundError):
+        return 404, error.problem, {}
+    if isinstance(error, StoreUnavailableError | BundleError | NoModelError):
+        return 503, public_problem(error), {"Retry-After": "1"}
+    if isinstance(error, MotetError):
+        return 400, public_problem(error), {}
+    raise error
+
+
+def _said(error: RequestValidationError | ValidationError) -> str:
+    first = error.errors()[0]
+    place, *path = first["loc"] or ("request",)
+    name = ".".join(str(part) for part in path)
+    if place == "query" and first["type"] == "int_parsing":
+        return f'strconv.Atoi: parsing "{str(first["input"])[:64]}": invalid syntax'
+    if first["type"] == "string_pattern_mismatch":
+        return f"{name} contains a slash or a NUL character"
+    if first["type"] == "json_invalid":
+        return "the body is no JSON"
+    return f"{name or place}: {first['msg']}"[:500]
+
+
+class Adder:
+    """Adds routes, each with and without a slash at its end; only the latter stands in the description.
+
+    Args:
+        router: Where to.
+        work: Does the work off the event loop; threads of the framework where it is left out.
+    """
+
+    def __init__(self, router: APIRouter, work: Work | None) -> None:
+        self._router, self._work = router, work
+        self._methods: dict[str, set[str]] = {}
+
+    def refuse_other_methods(self) -> None:
+        """Let each path say which methods it takes, where another is used; to be called when all are added."""
+        for path, methods in self._methods.items():
+            for same in (path, path + "/"):
+                others = sorted(METHODS - methods)
+                self._router.add_api_route(same, _refusal(methods), methods=others, include_in_schema=False)
+
+    def get(self, path: str, summary: str, **options: Any) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that is asked."""
+        return self._add("GET", path, summary, "fast", **options)
+
+    def get_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that the model is asked."""
+        return self._add("GET", path, summary, "model")
+
+    def post_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that the model is asked with a body."""
+        return self._add("POST", path, summary, "model")
+
+    def post(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that is told."""
+        return self._add("POST", path, summary, "write")
+
+    def put(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that is told, whatever was told before."""
+        return self._add("PUT", path, summary, "write")
+
+    def patch(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that is changed."""
+        return self._add("PATCH", path, summary, "write")
+
+    def delete(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Add something that is deleted."""
+        return self._add("DELETE", path, summary, "write")
+
+    def _add(
+        self, method: str, path: str, summary: str, kind: Kind, **options: Any
+    ) -> Callable[[_Endpoint], _Endpoint]:
+        def added(endpoint: _Endpoint) -> _Endpoint:
+            said = re.sub(r"\W+", "_", path).strip("_")
+            name = f"gorse_{method.lower()}_{said}"
+            shared = {
+                "methods": [method],
+                "name": name,
+                "operation_id": name,
+                "summary": summary,
+                "responses": _PLAIN,
+                **options,
+            }
+            worked = self._worked(endpoint, kind)
+            self._methods.setdefault(path, set()).add(method)
+            self._router.add_api_route(path, worked, **shared)
+            self._router.add_api_route(path + "/", worked, include_in_schema=False, **shared)
+            return endpoint
+
+        return added
+
+    def _worked(self, endpoint: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+        work = self._work
+        if work is None or inspect.iscoroutinefunction(endpoint):
+            return endpoint
+
+        @functools.wraps(endpoint)
+        async def worked(**values: Any) -> Response:
+            return await work.run(kind, lambda: _response(endpoint(**values)))
+
+        return worked
+
+
+def _refusal(methods: set[str]) -> Callable[[], Response]:
+    allowed = ", ".join(sorted(methods))
+
+    def refuse() -> Response:
+        return PlainTextResponse("Method Not Allowed", 405, {"Allow": allowed})
+
+    return refuse
+
+
+def _response(answer: Any) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    return Response(to_json(answer, by_alias=True), media_type="application/json")

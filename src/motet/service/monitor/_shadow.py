@@ -1,0 +1,199 @@
+"""Shadow evaluation: what was foretold of shown items, against what people then did."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import roc_auc_score
+
+from motet.data import EventMeanings
+from motet.errors import MotetError
+from motet.schema import Schema, expression_columns, parse_expression
+from motet.service.store import Event, Shown, Store
+
+__all__ = ["Outcomes", "Shadow", "labels_of"]
+
+_log: Final = logging.getLogger("motet.service.engine")
+_MOST_LISTS: Final = 20_000
+_MOST_ITEMS: Final = 1_000  # of one list
+_FEWEST: Final = 2
+
+
+def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]:
+    """Labels per task that each event says.
+
+    An event of a task's own name says that task's label; one that names a column of the interactions says the labels
+    of all tasks that follow from its columns.
+
+    Args:
+        schema: With the expressions of the labels.
+        events: As stored.
+    """
+    found: list[dict[str, float]] = [{} for _ in events]
+    tasks = {name: schema.tasks[name] for name in _compared(schema)}
+    # What turns an item down is no label here: one hidden item would end that silence counts as no in a list of likes.
+    meanings = EventMeanings(schema)
+    said = [meanings.of(one.type, one.value) for one in events]
+    cells = [{**dict(one.context), one.type: one.value} for one in events]
+    for name, task in tasks.items():
+        columns = expression_columns(task.label) if task.label else []
+        for at, one in enumerate(events):
+            if said[at].task == name and not said[at].is_negative and name not in columns:
+                found[at][name] = one.value if task.is_number else float(bool(said[at].is_positive))
+        recorded = [
+            at for at, row in enumerate(cells) if columns and all(row.get(c) is not None for c in columns)
+        ]
+        if not recorded:
+            continue
+        try:
+            frame = pl.DataFrame(
+                {c: pl.Series(c, [cells[at][c] for at in recorded], strict=False) for c in columns}
+            )
+            truth = frame.select(parse_expression(task.label, "the schema").cast(pl.Float64).alias("y"))["y"]
+        except (pl.exceptions.PolarsError, MotetError, TypeError):
+            continue
+        for at, y in zip(recorded, truth.to_list(), strict=False):
+            if y is not None and math.isfinite(y) and (task.is_number or y in (0, 1)):
+                found[at][name] = float(y)
+    return found
+
+
+class Outcomes:
+    """What was done with shown lists, of the lists that something was done with last.
+
+    Kept are the ids of lists and items and the labels: no id of a user, and nothing else that an event says. Whose a
+    list is, only the store knows; where a user was deleted, it knows the list no more, and :meth:`drop` lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self._lists: OrderedDict[str, dict[str, dict[str, float]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, schema: Schema, events: Sequence[Event]) -> None:
+        """Take note of events that name a list, of at most 1,000 items for each."""
+        named = [one for one in events if one.list_id is not None]
+        if not named:
+            return
+        with self._lock:
+            for one, labels in zip(named, labels_of(schema, named), strict=True):
+                if labels:
+                    items = self._lists.pop(str(one.list_id), {})
+                    if one.item in items or len(items) < _MOST_ITEMS:
+                        items.setdefault(one.item, {}).update(labels)
+                    self._lists[str(one.list_id)] = items
+            while len(self._lists) > _MOST_LISTS:
+                self._lists.popitem(last=False)
+
+    def drop(self, lists: Iterable[str]) -> None:
+        """Let go of lists."""
+        with self._lock:
+            for id in lists:
+                self._lists.pop(id, None)
+
+    def copy(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By list and item, the label of each task."""
+        with self._lock:
+            return {
+                id: {item: dict(labels) for item, labels in items.items()}
+                for id, items in self._lists.items()
+            }
+
+
+class Shadow:
+    """Compares logged predictions with outcomes, by day, task and scenario.
+
+    A binary task that people only ever say yes to, by events of its own name, counts the other items of the same
+    list as no.
+
+    Args:
+        store: Holds the shown lists.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.outcomes = Outcomes()
+        self._report: list[dict[str, Any]] = []
+
+    def report(self) -> list[dict[str, Any]]:
+        """What was found last."""
+        return self._report
+
+    def compute(self, schema: Schema) -> list[dict[str, Any]]:
+        """Compare anew; what the store does not hold any more, such as lists of deleted users, is let go of.
+
+        Args:
+            schema: With the tasks; what a model of other tasks was told is left out.
+        """
+        outcomes = self.outcomes.copy()
+        shown = self._store.shown.get_many(list(outcomes))
+        self.outcomes.drop(outcomes.keys() - shown.keys())
+        pairs: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
+        for id, one in shown.items():
+            for task, scored in _scored(schema, one, outcomes[id]).items():
+                day = str(one.time.date())
+                pairs[day, task, one.scenario or ""] += scored
+        found = []
+        for (day, task, scenario), scored in sorted(pairs.items()):
+            p = np.array([prediction for prediction, _ in scored])
+            y = np.array([label for _, label in scored])
+            found.append(
+                {"day": day, "task": task, "scenario": scenario, "n": len(y), **_measured(schema, task, p, y)}
+            )
+        self._report = found
+        return found
+
+
+def _scored(
+    schema: Schema, shown: Shown, outcomes: Mapping[str, Mapping[str, float]]
+) -> dict[str, list[tuple[float, float]]]:
+    """Predictions and labels per task, of the items of one list."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    there = [outcomes[one.item] for one in shown.items if one.item in outcomes]
+    recorded = {task for labels in there for task in labels}
+    for task in recorded & _compared(schema):
+        said = [labels[task] for labels in there if task in labels]
+        only_yes = schema.tasks[task].is_chance and all(label > 0 for label in said)
+        columns = expression_columns(schema.tasks[task].label)
+        implied = only_yes and task not in columns and _own_name(schema, task)
+        scored = []
+        for item in shown.items:
+            prediction = item.predictions.get(task)
+            label = outcomes.get(item.item, {}).get(task, 0.0 if implied else None)
+            if isinstance(prediction, int | float) and label is not None:
+                scored.append((float(prediction), float(label)))
+        found[task] = scored
+    return found
+
+
+def _compared(schema: Schema) -> set[str]:
+    """The tasks whose predictions can be compared with what people did."""
+    return {
+        name
+        for name, task in schema.tasks.items()
+        if task.on == "interaction" and task.ranks and not task.ranks_catalogue
+    }
+
+
+def _own_name(schema: Schema, task: str) -> bool:
+    """Whether a task's label is a column that says yes or no, so that what is not said is no."""
+    label = schema.tasks[task].label.strip()
+    return label.isidentifier() or label.endswith("= 1")
+
+
+def _measured(schema: Schema, task: str, p: Any, y: Any) -> dict[str, Any]:
+    if schema.tasks[task].is_number:
+        return {"auc": None, "calibration": _ratio(p, y), "rmse": float(np.sqrt(np.mean((p - y) ** 2))) if len(y) else None}  # fmt: skip
+    both = len(y) >= _FEWEST and 0 < y.sum() < len(y)
+    return {"auc": float(roc_auc_score(y, p)) if both else None, "calibration": _ratio(p, y)}
+
+
+def _ratio(p: Any, y: Any) -> float | None:
+    """Mean prediction over mean outcome: above 1 where too much was promised."""
+    return float(p.mean() / y.mean()) if len(y) and y.mean() > 0 else None

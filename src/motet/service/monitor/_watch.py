@@ -1,0 +1,186 @@
+"""What goes on: counts and times per route and minute, and logs as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import Counter as Total
+
+__all__ = ["JsonLines", "Watch", "log_as_json"]
+
+# Logs as lines of JSON, without keys and without anybody's words.
+
+_TOLD: Final = ("request_id", "method", "route", "status", "elapsed_ms", "key")
+
+
+class JsonLines(logging.Formatter):
+    """One line of JSON a record.
+
+    Of an error it says the type and where it came from, never its message: a message may hold what a user sent.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as a line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        line |= {name: getattr(record, name) for name in _TOLD if getattr(record, name, None) is not None}
+        if record.exc_info and record.exc_info[0] is not None:
+            frames = traceback.extract_tb(record.exc_info[2])[-8:]
+            line["error"] = record.exc_info[0].__name__
+            line["at"] = [
+                f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames
+            ]
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_as_json(level: int = logging.INFO) -> None:
+    """Write motet's and the server's logs to standard error as lines of JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("motet", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+# What goes on: counts and times per route and minute, and the same for Prometheus.
+
+_MINUTES: Final = 1_440
+_FIRST_MS: Final = 0.1
+_STEP: Final = 1.1
+_BUCKETS: Final = 140  # up to 0.1 · 1.1¹³⁹ ms, about a minute
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class _Minute:
+    counts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    times: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    said: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class Watch:
+    """Counts requests and what they were answered with, for a day in memory and for Prometheus.
+
+    Times are kept in buckets of 10 %, so a quantile is right to 5 %.
+    """
+
+    def __init__(self) -> None:
+        self._minutes: OrderedDict[int, _Minute] = OrderedDict()
+        self._lock = threading.Lock()
+        self.registry = CollectorRegistry()
+        self._requests = Total("motet_requests", "Requests by route and status.", ["method", "route", "status"], registry=self.registry)  # fmt: skip
+        self._seconds = Histogram("motet_request_seconds", "Time of an answer.", ["route"], buckets=_SECONDS, registry=self.registry)  # fmt: skip
+        self._said = Total("motet_said", "What was told and answered, by kind.", ["kind", "what"], registry=self.registry)  # fmt: skip
+        self._gauges = {
+            name: Gauge(f"motet_{name}", what, registry=self.registry)
+            for name, what in {
+                "store_transactions": "Transactions on disk since the start.",
+                "store_rows": "Rows in them.",
+                "store_failed": "Writes that failed.",
+                "store_refused": "Writes that were refused because too many waited.",
+                "store_waiting": "Rows that wait to be written.",
+                "shown_waiting": "Shown lists that wait to be recorded.",
+                "shown_lost": "Shown lists that were not recorded.",
+                "work_waiting": "Requests that are worked on or wait.",
+                "ready": "1 where a model answers and the store can be read.",
+            }.items()
+        }
+
+    def request(self, method: str, route: str, status: int, elapsed_ms: float) -> None:
+        """Note a request that was answered."""
+        bucket = int(np.clip(np.log(max(elapsed_ms, _FIRST_MS) / _FIRST_MS) / np.log(_STEP), 0, _BUCKETS - 1))
+        with self._lock:
+            minute = self._minute()
+            minute.counts[route, status] += 1
+            if route not in minute.times:
+                minute.times[route] = np.zeros(_BUCKETS, np.int64)
+            minute.times[route][bucket] += 1
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(elapsed_ms / 1e3)
+
+    def say(self, kind: str, what: str, n: int = 1) -> None:
+        """Note something told or answered, such as what served a list.
+
+        Args:
+            kind: ``served_by``, ``event``, ``rejected``, ``user`` or ``item``.
+            what: One of few words.
+            n: How often.
+        """
+        if n <= 0:
+            return
+        with self._lock:
+            self._minute().said[kind, what] += n
+        self._said.labels(kind, what).inc(n)
+
+    def metrics(self, values: dict[str, float]) -> bytes:
+        """Everything as Prometheus reads it.
+
+        Args:
+            values: Of the gauges, now.
+        """
+        for name, value in values.items():
+            self._gauges[name].set(value)
+        return generate_latest(self.registry)
+
+    def summary(self, minutes: int) -> dict[str, Any]:
+        """Traffic, times, errors and what was said, of the last minutes."""
+        now = int(time.time() // 60)
+        with self._lock:
+            kept = [(at, one) for at, one in self._minutes.items() if at > now - minutes]
+            traffic = []
+            times: dict[str, NDArray[np.int64]] = {}
+            errors: Counter[str] = Counter()
+            said: Counter[tuple[str, str]] = Counter()
+            for at, one in kept:
+                by_route: Counter[str] = Counter()
+                for (route, status), n in one.counts.items():
+                    by_route[route] += n
+                    if status >= 400:
+                        errors[str(status)] += n
+                traffic.append({"minute": at * 60, "routes": dict(by_route)})
+                for route, counts in one.times.items():
+                    times[route] = times.get(route, 0) + counts
+                said.update(one.said)
+        return {
+            "traffic": traffic,
+            "latency_ms": {route: _quantiles(counts) for route, counts in sorted(times.items())},
+            "errors": dict(sorted(errors.items())),
+            "said": {
+                kind: {what: n for (k, what), n in sorted(said.items()) if k == kind}
+                for kind in {kind for kind, _ in said}
+            },
+        }
+
+    def _minute(self) -> _Minute:
+        at = int(time.time() // 60)
+        if at not in self._minutes:
+            self._minutes[at] = _Minute()
+            while len(self._minutes) > _MINUTES:
+                self._minutes.popitem(last=False)
+        return self._minutes[at]
+
+
+def _quantiles(counts: NDArray[np.int64]) -> dict[str, float]:
+    below = np.cumsum(counts)
+    total = int(below[-1])
+    found: dict[str, float] = {"n": total}
+    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        bucket = int(np.searchsorted(below, share * total))
+        found[name] = round(_FIRST_MS * _STEP ** (bucket + 0.5), 3)
+    return found

@@ -1,0 +1,38 @@
+from ._database import StoreSettings
+from ._entities import Items
+from ._events import said_of
+from ._queries import read_cursor, write_cursor
+from ._records import Change, Event, Feedback, Item, Page, User
+from ._service import Key, KeyStore, ModelVersion, Scope
+from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
+from ._store import Store
+from ._tables import METADATA
+from ._transfer import Imported, Kind
+
+__all__ = [
+    "METADATA",
+    "Change",
+    "DayCount",
+    "Event",
+    "Feedback",
+    "Forgotten",
+    "Imported",
+    "Item",
+    "Items",
+    "Key",
+    "KeyStore",
+    "Kind",
+    "ModelVersion",
+    "Page",
+    "Scope",
+    "Shown",
+    "ShownItem",
+    "State",
+    "Store",
+    "StoreSettings",
+    "SurveyAnswer",
+    "User",
+    "read_cursor",
+    "said_of",
+    "write_cursor",
+]

@@ -1,0 +1,412 @@
+"""Events, each written once and folded into feedback in the same transaction, and what is left of deleted users."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
+from motet.errors import StoreError
+from motet.service.store._database import Database
+from motet.service.store._queries import (
+    check_limit,
+    chunks,
+    insert_missing,
+    known,
+    note_changes,
+    upsert,
+    words_of,
+)
+from motet.service.store._records import (
+    LATEST,
+    LONGEST_TYPE,
+    MOST_CELLS,
+    MOST_SUM,
+    MOST_VALUE,
+    Event,
+    check_json,
+    from_us,
+    is_cell,
+    now,
+    read_json,
+    to_us,
+    within,
+)
+from motet.service.store._tables import EVENTS, FEEDBACK, ITEMS, META, TOMBSTONES, USERS
+from motet.service.store._writer import Writer
+
+__all__ = [
+    "EventStore",
+    "EventWriter",
+    "Mode",
+    "Said",
+    "Tombstones",
+    "check_context",
+    "event_of",
+    "fold_feedback",
+    "said_of",
+]
+
+
+class Tombstones:
+    """Who was deleted, without saying who.
+
+    Of a deleted user the HMAC-SHA256 of the id under the store's own salt is kept, and when. Whoever holds the
+    store can try ids against it; nobody can without it.
+
+    Args:
+        salt: The store's salt.
+    """
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+
+    @classmethod
+    def of(cls, connection: Connection) -> Tombstones:
+        """Those of a store."""
+        text = connection.execute(select(META.c.value).where(META.c.key == "salt")).scalar_one()
+        return cls(bytes.fromhex(text))
+
+    def digest(self, user: str) -> bytes:
+        """The hash of an id."""
+        return hmac.digest(self._salt, user.encode(), hashlib.sha256)
+
+    def put(self, connection: Connection, user: str, time_us: int) -> None:
+        """Note that a user is deleted."""
+        upsert(connection, TOMBSTONES, [{"digest": self.digest(user), "time": time_us, "returned": False}])
+
+    def lift(self, connection: Connection, users: Iterable[str]) -> None:
+        """Note that users were put again: what somebody tells of them now is taken, whatever time it bears."""
+        for some in chunks({self.digest(user) for user in users}):
+            lifted = TOMBSTONES.update().where(TOMBSTONES.c.digest.in_(some)).values(returned=True)
+            connection.execute(lifted)
+
+    def times(self, connection: Connection, users: Iterable[str]) -> dict[str, int]:
+        """When users were deleted, in microseconds, for those that ever were."""
+        return {user: time for user, (time, _) in self._found(connection, users).items()}
+
+    def late(
+        self, connection: Connection, dated: Sequence[tuple[str | None, int | None]], *, ever: bool = False
+    ) -> list[bool]:
+        """Of each user and time, whether that is from before the user's deletion.
+
+        Args:
+            connection: Where to look.
+            dated: Users and times in microseconds; without a time it is as old as can be, but only while the user was
+                not put again.
+            ever: Whether this holds also for users who were put again since: nobody tells of them now, it comes from
+                before by itself.
+        """
+        found = self._found(connection, {user for user, _ in dated if user is not None})
+
+        def is_late(user: str | None, time: int | None) -> bool:
+            if user is None or user not in found:
+                return False
+            deleted, returned = found[user]
+            if time is None:
+                return not returned
+            return time <= deleted and (ever or not returned)
+
+        return [is_late(user, time) for user, time in dated]
+
+    def _found(self, connection: Connection, users: Iterable[str]) -> dict[str, tuple[int, bool]]:
+        by_digest = {self.digest(user): user for user in users}
+        found = {}
+        for some in chunks(by_digest):
+            rows = connection.execute(select(TOMBSTONES).where(TOMBSTONES.c.digest.in_(some)))
+            found.update({by_digest[bytes(row.digest)]: (int(row.time), row.returned) for row in rows})
+        return found
+
+
+Mode: TypeAlias = Literal["add", "overwrite", "none"]
+
+LONGEST_CONTEXT: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A row of events, and what it does to feedback.
+
+    Attributes:
+        row: Values of the columns of ``events``.
+        mode: Whether its value is added to the feedback, overwrites it, or leaves it alone.
+        labels: Labels of the feedback as JSON; None leaves them, or empties them where it overwrites.
+        comment: Comment of the feedback, likewise.
+        creates: Whether an unknown user or item is made.
+    """
+
+    row: dict[str, Any]
+    mode: Mode
+    labels: str | None = None
+    comment: str = ""
+    creates: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The feedback that it belongs to."""
+        return self.row["type"], self.row["user_id"], self.row["item_id"]
+
+
+def check_context(event: Event) -> str:
+    """The context of an event as JSON.
+
+    Raises:
+        StoreError: If it is too long.
+    """
+    return check_json(dict(event.context), "event.context", longest=LONGEST_CONTEXT)
+
+
+def said_of(
+    event: Event, mode: Mode, *, labels: Any = None, comment: str = "", creates: bool = False
+) -> Said:
+    """An event as it is written."""
+    row = {
+        "id": event.id,
+        "type": event.type,
+        "user_id": event.user,
+        "item_id": event.item,
+        "value": event.value,
+        "time": to_us(event.time),
+        "scenario": event.scenario,
+        "context": check_context(event),
+        "list_id": event.list_id,
+        "propensity": event.propensity,
+    }
+    return Said(row, mode, check_json(labels, "feedback.labels", none=True), comment, creates)
+
+
+class EventWriter:
+    """Writes events that are new, and their feedback.
+
+    An event whose id is known, or came twice in the same call, is left out. So is one from before its user was
+    deleted: what was forgotten does not come back by a late sender, unless the user was put again, and never by an old
+    export.
+
+    Args:
+        tombstones: Who was deleted.
+    """
+
+    def __init__(self, tombstones: Tombstones) -> None:
+        self._tombstones = tombstones
+
+    def write(self, connection: Connection, rows: list[Said]) -> list[bool]:
+        """Write them; of each, whether it was new."""
+        return self._write(connection, rows, ever=False)
+
+    def restore(self, connection: Connection, rows: list[Said]) -> list[bool]:
+        """Write those of an export; of each, whether it was new."""
+        return self._write(connection, rows, ever=True)
+
+    def _write(self, connection: Connection, rows: list[Said], *, ever: bool) -> list[bool]:
+        seen = known(connection, EVENTS.c.id, (said.row["id"] for said in rows))
+        dated = [(said.row["user_id"], said.row["time"]) for said in rows]
+        late_ones = self._tombstones.late(connection, dated, ever=ever)
+        fresh = []
+        answers = []
+        for said, late in zip(rows, late_ones, strict=True):
+            new = not late and said.row["id"] not in seen
+            answers.append(new)
+            if new:
+                seen.add(said.row["id"])
+                fresh.append(said)
+        if fresh:
+            connection.execute(EVENTS.insert(), [said.row for said in fresh])
+            fold_feedback(connection, fresh)
+            _create(connection, fresh)
+        return answers
+
+    def restore_feedback(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        """Overwrite rows of feedback with no event, but for those from before their user was deleted."""
+        dated = [(row["user_id"], row["updated"]) for row in rows]
+        late = self._tombstones.late(connection, dated, ever=True)
+        kept = [not one for one in late]
+        upsert(connection, FEEDBACK, [row for row, keep in zip(rows, kept, strict=True) if keep])
+        return kept
+
+
+def fold_feedback(connection: Connection, said: Iterable[Said]) -> None:
+    """Add to feedback, or overwrite it, in the order in which it was said."""
+    by_key: dict[tuple[str, str, str], Said] = {}
+    updated: dict[tuple[str, str, str], int] = {}
+    for one in said:
+        if one.mode == "none":
+            continue
+        before = by_key.get(one.key)
+        if before is None or one.mode == "overwrite":
+            by_key[one.key] = one
+            updated[one.key] = one.row["time"]
+            continue
+        sum_row = {**before.row, "value": before.row["value"] + one.row["value"]}
+        labels = before.labels if one.labels is None else one.labels
+        by_key[one.key] = replace(before, row=sum_row, labels=labels, comment=one.comment or before.comment)
+        updated[one.key] = max(updated[one.key], one.row["time"])
+    rows: dict[str, list[dict[str, Any]]] = {"add": [], "overwrite": []}
+    for key, one in by_key.items():
+        row = {name: one.row[name] for name in ("type", "user_id", "item_id", "value", "time")}
+        row |= {"updated": updated[key], "labels": one.labels, "comment": one.comment}
+        rows[one.mode].append(row)
+    upsert(connection, FEEDBACK, rows["overwrite"])
+    # The larger and the smaller of two: functions of other names in PostgreSQL than in SQLite.
+    is_sqlite = connection.dialect.name == "sqlite"
+    larger, smaller = (func.max, func.min) if is_sqlite else (func.greatest, func.least)
+    upsert(connection, FEEDBACK, rows["add"], lambda new: _sum(new, larger, smaller))
+
+
+def _sum(
+    new: Any, larger: Callable[..., ColumnElement[Any]], smaller: Callable[..., ColumnElement[Any]]
+) -> dict[str, Any]:
+    return {
+        "value": smaller(MOST_SUM, larger(-MOST_SUM, FEEDBACK.c.value + new.value)),
+        "updated": larger(FEEDBACK.c.updated, new.updated),
+        "labels": func.coalesce(new.labels, FEEDBACK.c.labels),
+        "comment": case((new.comment == "", FEEDBACK.c.comment), else_=new.comment),
+    }
+
+
+def _create(connection: Connection, said: list[Said]) -> None:
+    request_handler = [one for one in said if one.creates]
+    users = {one.row["user_id"] for one in request_handler}
+    items = {one.row["item_id"] for one in request_handler}
+    if users := users - known(connection, USERS.c.id, users):
+        time = to_us(now())
+        rows = [
+            {"id": id, "labels": None, "comment": "", "time": time, "words": words_of(id)} for id in users
+        ]
+        insert_missing(connection, USERS, rows)
+        note_changes(connection, "user", sorted(users))
+    if items := items - known(connection, ITEMS.c.id, items):
+        plain = {
+            "is_hidden": False,
+            "categories": "[]",
+            "time": None,
+            "labels": None,
+            "comment": "",
+            "fields": "{}",
+        }
+        insert_missing(connection, ITEMS, [{"id": id, **plain, "words": words_of(id)} for id in items])
+        note_changes(connection, "item", sorted(items))
+
+
+def event_of(row: Any) -> Event:
+    """A row of the table as an event; of one that is refused today, but was not once, what is within the limits."""
+    found = {
+        "type": row.type,
+        "user": row.user_id,
+        "item": row.item_id,
+        "value": row.value,
+        "time": from_us(row.time),
+        "id": row.id,
+        "scenario": row.scenario,
+        "context": read_json(row.context),
+        "list_id": row.list_id,
+        "propensity": row.propensity,
+        "seq": row.seq,
+    }
+    try:
+        return Event(**found)
+    except StoreError:
+        cells = ((name, cell) for name, cell in found["context"].items() if is_cell(cell))
+        limited = {
+            "type": row.type[:LONGEST_TYPE],
+            "value": within(row.value, MOST_VALUE),
+            "time": min(found["time"], LATEST),
+            "context": dict(islice(cells, MOST_CELLS)),
+        }
+        return Event(**{**found, **limited})
+
+
+class EventStore:
+    """The events of a store: only ever added to, but for the events of a deleted user.
+
+    Args:
+        database: The store's connections.
+        writer: What writes.
+        event_writer: Writes events with their feedback.
+    """
+
+    def __init__(self, database: Database, writer: Writer, event_writer: EventWriter) -> None:
+        self._database = database
+        self._writer = writer
+        self._event_writer = event_writer
+
+    def add(
+        self, events: Iterable[Event], *, feedback: Mode = "add", insert_missing: bool = False
+    ) -> list[bool]:
+        """Write events; when this returns they are on disk.
+
+        Args:
+            events: At most the settings' most_rows.
+            feedback: Whether each is added to its feedback, overwrites it, or leaves it alone (``none``).
+            insert_missing: Whether users and items that are not known are made.
+
+        Returns:
+            Of each whether it was new: False where its id is known, or where it is from before the deletion of its
+            user, who was not put again.
+
+        Raises:
+            StoreError: If a context has more than 8,192 characters as JSON, or these are too many.
+            StoreUnavailableError: If they are not known to be on disk; the same call may be sent again.
+        """
+        said = [said_of(event, feedback, creates=insert_missing) for event in events]
+        return self._writer.write(self._event_writer.write, said) if said else []
+
+    def restore(self, events: Iterable[Event], *, feedback: Mode = "add") -> list[bool]:
+        """Put events of an export back, but for those from before their user's deletion, whoever came back since.
+
+        Args:
+            events: As for :meth:`add`.
+            feedback: As for :meth:`add`.
+
+        Returns:
+            Of each whether it was new and is kept.
+        """
+        said = [said_of(event, feedback) for event in events]
+        return self._writer.write(self._event_writer.restore, said) if said else []
+
+    def after(self, seq: int, limit: int = 1000, *, types: Sequence[str] | None = None) -> list[Event]:
+        """The events after a place in their order, oldest first.
+
+        No event ever appears before a place that was read already, whoever writes.
+
+        Args:
+            seq: The place: 0 for the beginning, else the ``seq`` of the last event read.
+            limit: Most of them, up to 10,000.
+            types: Which types; all by default.
+        """
+        check_limit(limit)
+        query = select(EVENTS).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
+        if types is not None:
+            query = query.where(EVENTS.c.type.in_(types))
+        with self._database.reading() as connection:
+            return [event_of(row) for row in connection.execute(query)]
+
+    def of_user(self, user: str, limit: int = 100, *, types: Sequence[str] | None = None) -> list[Event]:
+        """A user's newest events, newest first.
+
+        Args:
+            user: Id of the user.
+            limit: Most of them, up to 10,000.
+            types: Which types; all by default.
+        """
+        check_limit(limit)
+        query = select(EVENTS).where(EVENTS.c.user_id == user).order_by(EVENTS.c.seq.desc()).limit(limit)
+        if types is not None:
+            query = query.where(EVENTS.c.type.in_(types))
+        with self._database.reading() as connection:
+            return [event_of(row) for row in connection.execute(query)]
+
+    def get(self, id: str) -> Event | None:
+        """The event of an id, if there is one."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(EVENTS).where(EVENTS.c.id == id)).first()
+        return None if row is None else event_of(row)
+
+    def last(self) -> int:
+        """The place of the newest event, 0 where there is none."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(EVENTS.c.seq), 0))).scalar_one())

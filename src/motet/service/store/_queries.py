@@ -1,0 +1,251 @@
+"""What all tables share: rows written over others, pages with cursors, search, and the counter of changes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal, or_, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from motet.errors import StoreError
+from motet.service.store._database import Database
+from motet.service.store._records import Change, Page, check_text
+from motet.service.store._tables import CHANGES
+
+__all__ = [
+    "Changes",
+    "chunks",
+    "forget_changes",
+    "insert_missing",
+    "known",
+    "matching",
+    "note_changes",
+    "page",
+    "read_cursor",
+    "upsert",
+    "words_of",
+    "write_cursor",
+]
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 500
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Values in parts that a statement can name."""
+    every = list(values)
+    for start in range(0, len(every), _AT_ONCE):
+        yield every[start : start + _AT_ONCE]
+
+
+def known(connection: Connection, column: Column[T], values: Iterable[T]) -> set[T]:
+    """Which of some values a column holds."""
+    found: set[T] = set()
+    for some in chunks(dict.fromkeys(values)):
+        found.update(connection.execute(select(column).where(column.in_(some))).scalars())
+    return found
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    # The two have no common ancestor that knows on_conflict.
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    merge: Callable[[Any], dict[str, Any]] | None = None,
+) -> None:
+    """Insert rows, and where their primary key is there already, replace.
+
+    Args:
+        connection: Where.
+        table: Into what.
+        rows: Of one and the same set of columns.
+        merge: From the new row to what replaces each column; by default its every value.
+    """
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    keys = [column.name for column in table.primary_key.columns]
+    new = statement.excluded
+    values = merge(new) if merge else {name: new[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), list(rows))
+
+
+def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, but for those whose key is there already."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+MOST: Final = 10_000
+
+
+def write_cursor(of: str, key: Sequence[str]) -> str:
+    """Write the key of the last row of a page.
+
+    Example:
+        >>> read_cursor("users", write_cursor("users", ["ann"]), 1)
+        ['ann']
+    """
+    text = json.dumps([of, *key], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(of: str, cursor: str, length: int) -> list[str]:
+    """Read what :func:`write_cursor` wrote.
+
+    Raises:
+        StoreError: If it is no cursor, or one of another list.
+    """
+    wrong = StoreError(f"the cursor {cursor[:80]!a} is none of {of}", "hand in a cursor as it was answered")
+    try:
+        found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        raise wrong from None
+    if not isinstance(found, list) or len(found) != length + 1 or found[0] != of:
+        raise wrong
+    if not all(isinstance(part, str) and "\0" not in part for part in found):
+        raise wrong
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError:
+        raise wrong from None
+    return [str(part) for part in found[1:]]
+
+
+def check_limit(n: int) -> int:
+    """Refuse a length of a page that is none.
+
+    Raises:
+        StoreError: If it is below 1 or above 10,000.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST:
+        raise StoreError(f"a page of {n!r} rows was asked for", f"ask for 1 to {MOST}")
+    return n
+
+
+def page(
+    connection: Connection,
+    query: Select[Any],
+    key: Sequence[ColumnElement[str]],
+    make: Callable[[Any], T],
+    of: str,
+    n: int,
+    cursor: str,
+) -> Page[T]:
+    """Read a page of a list in the order of a key: what is stored meanwhile neither repeats nor skips a row.
+
+    Args:
+        connection: Where from.
+        query: The rows, in no order.
+        key: Columns that order them, together unique.
+        make: From a row to a record.
+        of: The name of the list.
+        n: Most rows.
+        cursor: Where the page before ended; empty for the first.
+
+    Raises:
+        StoreError: If cursor or n is wrong.
+    """
+    check_limit(n)
+    if cursor:
+        after = read_cursor(of, cursor, len(key))
+        if len(key) == 1:
+            query = query.where(key[0] > after[0])
+        else:
+            query = query.where(tuple_(*key) > tuple_(*[literal(part) for part in after]))
+    rows = connection.execute(query.order_by(*key).limit(n + 1)).all()
+    if len(rows) <= n:
+        return Page(tuple(make(row) for row in rows), "")
+    last = rows[n - 1]._mapping
+    return Page(tuple(make(row) for row in rows[:n]), write_cursor(of, [last[part.name] for part in key]))
+
+
+_LONGEST: Final = 20_000
+_LONGEST_QUERY: Final = 256
+
+
+def words_of(*values: Any) -> str:
+    r"""Every text in some values, each on a line of its own, as it is searched: without case.
+
+    Example:
+        >>> words_of("p1", {"title": "Green TEA", "tags": ["hot"]}, "")
+        'p1\ngreen tea\nhot'
+    """
+    found: list[str] = []
+    todo = list(reversed(values))
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            if value:
+                found.append(" ".join(value.casefold().split()))
+        elif isinstance(value, dict):
+            todo += reversed(list(value.values()))
+        elif isinstance(value, list | tuple):
+            todo += reversed(value)
+    return "\n".join(found)[:_LONGEST].replace("\0", "")
+
+
+def matching(words: Column[str], text: str, *, prefix: bool = False) -> ColumnElement[bool]:
+    """Whether a row's words hold a text: anywhere, or as the beginning of its id or of any text of it.
+
+    Args:
+        words: The column that :func:`words_of` filled.
+        text: What is looked for, taken literally: ``%`` and ``_`` mean themselves.
+        prefix: Whether only beginnings count.
+
+    Raises:
+        StoreError: If the text is empty or longer than 256 characters.
+    """
+    check_text(text, "the searched text", longest=_LONGEST_QUERY)
+    sought = " ".join(text.casefold().split())
+    if not prefix:
+        return words.contains(sought, autoescape=True)
+    return or_(words.startswith(sought, autoescape=True), words.contains("\n" + sought, autoescape=True))
+
+
+def note_changes(connection: Connection, what: str, keys: Iterable[str], *, deleted: bool = False) -> None:
+    """Note that users or items were changed, in the transaction that changes them; the newest note replaces others."""
+    for some in chunks(dict.fromkeys(keys)):
+        forget_changes(connection, what, some)
+        connection.execute(CHANGES.insert(), [{"what": what, "key": key, "deleted": deleted} for key in some])
+
+
+def forget_changes(connection: Connection, what: str, keys: list[str]) -> None:
+    """Take out what was noted of some users or items."""
+    connection.execute(CHANGES.delete().where(CHANGES.c.what == what, CHANGES.c.key.in_(keys)))
+
+
+class Changes:
+    """What was changed, in order.
+
+    Args:
+        database: The store's connections.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, seq: int, limit: int = 1000) -> list[Change]:
+        """The changes after a place in their order, oldest first.
+
+        Args:
+            seq: The place; 0 for the beginning.
+            limit: Most of them, up to 10,000.
+        """
+        check_limit(limit)
+        query = select(CHANGES).where(CHANGES.c.seq > seq).order_by(CHANGES.c.seq).limit(limit)
+        with self._database.reading() as connection:
+            return [Change(row.seq, row.what, row.key, row.deleted) for row in connection.execute(query)]
+
+    def last(self) -> int:
+        """The place of the newest change, 0 where there is none."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(CHANGES.c.seq), 0))).scalar_one())

@@ -1,0 +1,5 @@
+"""The pages for shoppers, operators and analysts; they use the public API only."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

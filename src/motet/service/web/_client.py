@@ -1,0 +1,227 @@
+"""The public API, as anybody would call it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from motet.service.web._words import say
+
+__all__ = ["PAGE_HEADERS", "REPORT_HEADERS", "Api", "ApiError", "Caller", "path"]
+
+_SCOPE: Final = re.compile(r"needs the scope (\w+)$")
+_SCHEMA_S: Final = 5.0  # how long what the service is made for is kept; a model may be swapped meanwhile
+
+
+class ApiError(Exception):
+    """The service refused, failed, or could not be reached.
+
+    Not an error of motet's own tree: it is what the service said, to be shown as it is.
+
+    Attributes:
+        status: Of HTTP; 503 where the service did not answer.
+        detail: What is wrong, in the service's words; in the visitor's language where the pages have words for it.
+        cure: What to do, in the service's words.
+    """
+
+    def __init__(self, status: int, detail: str, cure: str = "") -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.cure = status, detail, cure
+
+
+def path(*parts: str) -> str:
+    """A path whose parts may hold anything.
+
+    Example:
+        >>> path("v1", "items", "a/b")
+        '/v1/items/a%2Fb'
+    """
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Api:
+    """The connections to the service.
+
+    Args:
+        base_url: Where it listens.
+        key: Sent with every call; the visitor's own where left out.
+        relay: Proves to the service that the visitor's address is told by its own pages.
+    """
+
+    def __init__(self, base_url: str, key: str | None = None, relay: str = "") -> None:
+        self._key, self._relay = key, relay
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            trust_env=False,  # the service is never behind a proxy of the environment
+        )
+        self._schemas: dict[str | None, tuple[float, dict[str, Any]]] = {}
+
+    @property
+    def has_key(self) -> bool:
+        """Whether calls carry a key of the pages' own."""
+        return self._key is not None
+
+    def caller(self, key: str | None, address: str = "", language: str = "en") -> Caller:
+        """Calls for one visitor.
+
+        Args:
+            key: The visitor's; taken where the pages have none.
+            address: Where the visitor comes from: each has a rate of calls of their own.
+            language: Of what the pages say of a failure.
+        """
+        headers = (
+            {"X-Motet-Relay": self._relay, "X-Motet-Visitor": address} if self._relay and address else {}
+        )
+        return Caller(self._http, self._key or key, self._schemas, headers, language)
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._http.aclose()
+
+
+class Caller:
+    """Calls for one visitor.
+
+    Args:
+        http: The connections.
+        key: Sent along, if there is one.
+        schemas: What was read a moment ago, by key.
+        headers: Sent along too.
+        language: Of what the pages say of a failure.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        key: str | None,
+        schemas: dict[str | None, tuple[float, dict[str, Any]]],
+        headers: Mapping[str, str] | None = None,
+        language: str = "en",
+    ) -> None:
+        self._http, self._key, self._schemas = http, key, schemas
+        self._headers, self._language = dict(headers or {}), language
+
+    async def get(self, where: str, **query: str | int | None) -> Any:
+        """What is there, as plain values.
+
+        Raises:
+            ApiError: If the service refuses or fails.
+        """
+        return (await self.raw("GET", where, query=query)).json()
+
+    async def post(self, where: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What comes of a body, as plain values; None where nothing comes.
+
+        Raises:
+            ApiError: If the service refuses or fails.
+        """
+        answer = await self.raw("POST", where, body=body or {})
+        return answer.json() if answer.content else None
+
+    async def maybe(self, where: str, **query: str | int | None) -> Any:
+        """What is there; None where the service refuses or fails, for parts that a page can do without."""
+        try:
+            return await self.get(where, **query)
+        except ApiError:
+            return None
+
+    async def has(self, where: str) -> bool:
+        """Whether something is there."""
+        try:
+            await self.raw("GET", where)
+        except ApiError as error:
+            return error.status != 404
+        return True
+
+    async def schema(self) -> dict[str, Any]:
+        """What the service is made for.
+
+        Raises:
+            ApiError: If the service refuses or fails.
+        """
+        kept = self._schemas.get(self._key)
+        if kept is None or time.monotonic() - kept[0] > _SCHEMA_S:
+            found = await self.get("/v1/schema")
+            self._schemas.clear()
+            kept = self._schemas[self._key] = (time.monotonic(), found)
+        return kept[1]
+
+    def forget_schema(self) -> None:
+        """Read it anew next time."""
+        self._schemas.clear()
+
+    async def raw(
+        self,
+        method: str,
+        where: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> httpx.Response:
+        """The answer as it came.
+
+        Raises:
+            ApiError: If the service refuses or fails.
+        """
+        headers = {**self._headers, **({"X-API-Key": self._key} if self._key else {})}
+        said = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            answer = await self._http.request(method, where, json=body, params=said, headers=headers)
+        except (TimeoutError, httpx.HTTPError):
+            raise ApiError(503, say("away", self._language)) from None
+        if answer.is_success:
+            return answer
+        raise _refusal(answer, self._language)
+
+
+def _refusal(answer: httpx.Response, language: str) -> ApiError:
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, Mapping):
+        return ApiError(answer.status_code, say("refused", language, status=answer.status_code))
+    detail = str(said.get("detail") or said.get("title") or answer.reason_phrase)
+    if answer.status_code == 403 and (missing := _SCOPE.search(detail)):
+        return ApiError(403, say("key_scope", language, scope=missing[1]))
+    return ApiError(answer.status_code, detail, str(said.get("cure") or ""))
+
+
+# What a browser may do with a page.
+
+_COMMON: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "Cache-Control": "no-store",
+}
+
+PAGE_HEADERS: Final = {
+    **_COMMON,
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+"""Only our own files, nothing inline, no other host."""
+
+REPORT_HEADERS: Final = {
+    **_COMMON,
+    "X-Frame-Options": "SAMEORIGIN",
+    # a report is one file with its style and script inside; its own policy names the script by its hash
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts"
+    ),
+}
+"""A report is shown in a frame, as if it came from nowhere: it reaches neither the page nor its cookies."""

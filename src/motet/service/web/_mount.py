@@ -1,0 +1,216 @@
+"""Puts the pages beside the API of a running service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
+from motet.service.web._detail import item_page, user_page
+from motet.service.web._operate import judge, operate
+from motet.service.web._shop import recorded, shop
+from motet.service.web._shown import (
+    bars,
+    facts,
+    field_name,
+    labels_shown,
+    name_of,
+    number,
+    task_label,
+    task_name,
+    value_name,
+)
+from motet.service.web._visit import COOKIE_KEY, COOKIE_LANGUAGE, PageRefused, Visit, read_form, visit_of
+
+__all__ = ["mount"]
+
+_HERE = Path(__file__).parent
+_YEAR_S = 365 * 86_400
+Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
+
+
+def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
+    """Add the pages to an application.
+
+    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate`` and ``/judge``; what belongs to them lies under
+    ``/pages``. All they know comes from the public API.
+
+    Args:
+        app: The application; a FastAPI one keeps its own description free of the pages.
+        base_url: Where its API answers, such as ``http://127.0.0.1:8000``.
+        key: Sent with every call of the pages, whoever visits, so that they must be guarded otherwise; left out,
+            a visitor is asked for a key where the service wants one.
+        relay: The same as in the settings of the service, so that each visitor has a rate of their own; without it
+            all share that of this machine.
+    """
+    site = Site(Api(base_url, key, relay))
+    for where, handler, method in site.routes():
+        app.add_route(where, handler, methods=[method], include_in_schema=False)
+    app.mount("/pages/static", StaticFiles(directory=_HERE / "static"), name="pages-static")
+    before = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(inner: Any) -> AsyncIterator[Any]:
+        async with before(inner) as state:
+            try:
+                yield state
+            finally:
+                await site.api.close()
+
+    app.router.lifespan_context = lifespan
+
+
+class Site:
+    """The pages.
+
+    Args:
+        api: Where they get everything from.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self._words = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._words.filters["title_of"] = lambda item, titles: titles.get(item, item)
+        self._words.globals |= {
+            "bars": bars, "facts": facts, "name_of": name_of, "number": number, "path": path,
+            "field_name": field_name, "labels_told": labels_shown, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
+        }  # fmt: skip
+
+    def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Response]], str]]:
+        """Where, what, and by which method."""
+        return [
+            ("/", self._page("shop", shop), "GET"),
+            ("/item/{id:path}", self._page("item", item_page), "GET"),
+            ("/user/{id:path}", self._page("user", user_page), "GET"),
+            ("/operate", self._page("operate", operate), "GET"),
+            ("/judge", self._page("judge", judge), "GET"),
+            ("/pages/report/{name:path}", self._report, "GET"),
+            ("/pages/act", self._form(self._act), "POST"),
+            ("/pages/rate", self._form(self._rate), "POST"),
+            ("/pages/model", self._form(self._model), "POST"),
+            ("/pages/key", self._key_page, "GET"),
+            ("/pages/key", self._form(self._key), "POST"),
+        ]
+
+    def _render(
+        self, visit: Visit, template: str, content: dict[str, Any], status: int = 200, page: str = ""
+    ) -> HTMLResponse:
+        name = f"{template}_part.html" if visit.is_part else f"{template}.html"
+        text = self._words.get_template(name).render(
+            visit=visit, t=visit.t, lang=visit.language, page=page or template, **content
+        )
+        answer = HTMLResponse(text, status, headers=dict(PAGE_HEADERS))
+        if visit.one("lang") == visit.language:
+            answer.set_cookie(COOKIE_LANGUAGE, visit.language, max_age=_YEAR_S, samesite="lax", httponly=True)
+        return answer
+
+    def _page(self, template: str, show: Show) -> Callable[[Request], Awaitable[Response]]:
+        async def handler(request: Request) -> Response:
+            visit = visit_of(request)
+            try:
+                return self._render(visit, template, await show(visit, self._caller(visit)))
+            except ApiError as error:
+                return self._failed(visit, error, template)
+
+        return handler
+
+    def _failed(self, visit: Visit, error: ApiError, page: str) -> Response:
+        wants_key = error.status in (401, 403) and not self.api.has_key
+        refused = error.detail if error.status == 403 else ""
+        if error.status == 401 and (visit.key or visit.path == "/pages/key"):
+            refused = visit.t("key_wrong")
+        content = {"error": error, "wants_key": wants_key, "refused": refused}
+        return self._render(visit, "problem", content, error.status, page)
+
+    def _caller(self, visit: Visit) -> Caller:
+        return self.api.caller(visit.key, visit.address, visit.language)
+
+    def _form(
+        self, do: Callable[[Visit, Caller], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def handler(request: Request) -> Response:
+            visit = visit_of(request)
+            try:
+                visit = visit_of(request, await read_form(request))
+                return await do(visit, self._caller(visit))
+            except PageRefused:
+                return self._failed(visit, ApiError(400, visit.t("elsewhere")), "shop")
+            except ApiError as error:
+                return self._failed(visit, error, "shop")
+
+        return handler
+
+    async def _act(self, visit: Visit, caller: Caller) -> Response:
+        visit, message = await recorded(visit, caller)
+        if visit.is_part:
+            return self._render(visit, "shop", await shop(visit, caller, message))
+        return _go(visit, visit.here())
+
+    async def _rate(self, visit: Visit, caller: Caller) -> Response:
+        stars = visit.one("stars")
+        if stars not in ("1", "2", "3", "4", "5"):
+            raise ApiError(422, visit.t("bad_stars"))
+        await caller.post(path("v1", "lists", visit.one("list_id"), "satisfaction"), {"stars": int(stars)})
+        if visit.is_part:
+            return self._render(visit, "thanks", {})
+        return _go(visit, Visit("/", visit.said).here(stars=None, list_id=None))
+
+    async def _model(self, visit: Visit, caller: Caller) -> Response:
+        kind, _, name = visit.one("do").partition(":")
+        if kind == "activate":
+            await caller.post(path("v1", "models", name, "activate"))
+        elif kind == "rollback":
+            await caller.post("/v1/models/rollback")
+        elif kind == "load":
+            await caller.post("/v1/models", {"path": visit.one("path").strip()})
+        else:
+            raise ApiError(422, visit.t("bad_act", act=kind[:20]))
+        caller.forget_schema()
+        return _go(visit, "/operate?" + urlencode({"done": kind}))
+
+    async def _key_page(self, request: Request) -> Response:
+        content = {"error": None, "wants_key": True, "refused": ""}
+        return self._render(visit_of(request), "problem", content)
+
+    async def _key(self, visit: Visit, caller: Caller) -> Response:
+        answer = _go(visit, "/")
+        if visit.has("out"):
+            answer.delete_cookie(COOKIE_KEY)
+            return answer
+        key = visit.one("key").strip()
+        if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 500:
+            raise ApiError(401, visit.t("key_wrong"))
+        await self.api.caller(key, visit.address, visit.language).get("/v1/schema")
+        answer.set_cookie(COOKIE_KEY, key, samesite="strict", httponly=True, secure=visit.is_secure)
+        return answer
+
+    async def _report(self, request: Request) -> Response:
+        visit = visit_of(request)
+        try:
+            where = path("v1", "models", visit.id.removeprefix("report/"), "report")
+            found = await self._caller(visit).raw("GET", where)
+        except ApiError as error:
+            return self._failed(visit, error, "judge")
+        return HTMLResponse(found.content, headers=dict(REPORT_HEADERS))
+
+
+def _go(visit: Visit, where: str) -> Response:
+    """Onward to a page: our script is told where, a browser without it is sent."""
+    if visit.is_part:
+        return Response(status_code=204, headers={**PAGE_HEADERS, "X-Go": where})
+    return RedirectResponse(where, 303)

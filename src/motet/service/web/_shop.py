@@ -1,0 +1,368 @@
+"""What the shop's controls say: for whom, where, by what, and which items."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from motet.service.web._client import ApiError, Caller, path
+from motet.service.web._shown import rankable, understood, value_name
+from motet.service.web._visit import Visit
+from motet.service.web._words import say
+
+__all__ = ["Wishes", "recorded", "shop", "wishes_of"]
+
+_MOST_TURNS: Final = 8
+_MOST_IDS: Final = 100
+_LONGEST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked of the shop.
+
+    Attributes:
+        user: Id of the user; empty for somebody new.
+        me: How somebody new describes themselves.
+        scenario: Where; empty for anywhere.
+        turns: What was said, oldest first; empty where nothing was.
+        is_list: Whether a list is to be built of what was said.
+        weights: Of each task that can be weighed, 0 to 1, as the sliders stand.
+        is_usual: Whether they stand as the schema has them.
+        fields: Wanted values by column: words, or lowest and highest as texts.
+        liked: Ids that somebody new liked.
+        hidden: Ids that somebody new hid.
+    """
+
+    user: str
+    me: str
+    scenario: str
+    turns: tuple[str, ...]
+    is_list: bool
+    weights: Mapping[str, float]
+    is_usual: bool
+    fields: Mapping[str, tuple[str, ...]]
+    liked: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+    @property
+    def objective(self) -> dict[str, Any] | None:
+        """For the API; None for the usual one, and where nothing is weighed."""
+        weighed = {task: weight for task, weight in self.weights.items() if weight > 0}
+        return None if self.is_usual or not weighed else {"weights": weighed}
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every slider is at zero."""
+        return not any(self.weights.values())
+
+    def filter(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Which items may come, as the API wants it; None for all."""
+        parts: list[dict[str, Any]] = []
+        for field in schema.get("fields", ()):
+            wanted = self.fields.get(field["name"], ())
+            if field["kind"] == "number":
+                low, high = (_number(text) for text in wanted) if len(wanted) == 2 else (None, None)
+                if low is not None:
+                    parts.append({"field": field["name"], "op": "ge", "value": low})
+                if high is not None:
+                    parts.append({"field": field["name"], "op": "le", "value": high})
+            elif field["kind"] == "tags" and wanted:
+                parts.append({"any": [{"field": field["name"], "op": "has", "value": one} for one in wanted]})
+            elif field["kind"] == "category" and wanted:
+                parts.append({"field": field["name"], "op": "in", "value": list(wanted)})
+            elif field["kind"] == "text" and wanted:
+                parts.append({"field": field["name"], "op": "contains", "value": wanted[0]})
+        return {"all": parts} if parts else None
+
+    def query(self, schema: Mapping[str, Any], k: int) -> dict[str, Any]:
+        """The body of a recommendation."""
+        body: dict[str, Any] = {"k": k}
+        if self.user:
+            body["user"] = self.user
+        else:
+            body["history"] = list(self.liked)
+            body["exclude"] = [*self.hidden, *self.liked]
+            if self.me:
+                body["text"] = self.me
+        if self.scenario:
+            body["scenario"] = self.scenario
+        if (objective := self.objective) is not None:
+            body["objective"] = objective
+        if (wanted := self.filter(schema)) is not None:
+            body["filter"] = wanted
+        return {name: value for name, value in body.items() if value != []}
+
+
+def wishes_of(visit: Visit, schema: Mapping[str, Any], users: Sequence[str]) -> Wishes:
+    """Read the controls.
+
+    Args:
+        visit: Its address or form.
+        schema: Names tasks, scenarios and columns.
+        users: Some users; the first is taken where nobody is named.
+    """
+    usual = {name: float(weight) for name, weight in (schema.get("objective") or {}).items()}
+    top = max((abs(weight) for weight in usual.values()), default=1.0) or 1.0
+    start = {
+        task["name"]: round(max(0.0, usual.get(task["name"], 0.0)) / top, 2) for task in rankable(schema)
+    }
+    weights = {task: _weight(visit.one(f"w.{task}"), weight) for task, weight in start.items()}
+    default = users[0] if users else ""
+    user = (visit.one("other").strip() or visit.one("user", default)).strip()[:_LONGEST]
+    turns = [turn[:_LONGEST] for turn in visit.all("t")]
+    if text := visit.one("text").strip():
+        turns.append(text[:_LONGEST])
+    if visit.has("over"):
+        turns = []
+    return Wishes(
+        user=user,
+        me="" if user else visit.one("me").strip()[:_LONGEST],
+        scenario=visit.one("scenario")[:_LONGEST],
+        turns=tuple(turns[-_MOST_TURNS:]),
+        is_list=(visit.one("do") or visit.one("mode")) in ("build", "list") and bool(turns),
+        weights=start if visit.has("usual") else weights,
+        is_usual=visit.has("usual") or weights == start,
+        fields={
+            field["name"]: wanted
+            for field in schema.get("fields", ())
+            if (wanted := _wanted(visit, field["name"], field["kind"]))
+        },
+        liked=tuple(dict.fromkeys(visit.all("h")))[-_MOST_IDS:],
+        hidden=tuple(dict.fromkeys(visit.all("x")))[-_MOST_IDS:],
+    )
+
+
+def _wanted(visit: Visit, name: str, kind: str) -> tuple[str, ...]:
+    if kind == "number":
+        low, high = visit.one(f"f.{name}.low").strip(), visit.one(f"f.{name}.high").strip()
+        return (low, high) if low or high else ()
+    return tuple(one.strip()[:_LONGEST] for one in visit.all(f"f.{name}") if one.strip())[:_MOST_IDS]
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _weight(text: str, usual: float) -> float:
+    value = _number(text)
+    return usual if value is None else round(min(1.0, max(0.0, value)), 2)
+
+
+# The shop: be somebody, ask, weigh, like, and see the list follow.
+
+_SHOWN: Final = 10
+_OFFERED: Final = 5
+
+
+async def offered_users(caller: Caller) -> list[str]:
+    """Ids of some users whom a visitor may be."""
+    page = await caller.maybe("/v1/users", n=_OFFERED)
+    return [user["id"] for user in (page or {}).get("users", ())][:_OFFERED]
+
+
+async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any]:
+    """What the shop shows.
+
+    Args:
+        visit: What its controls say.
+        caller: The API.
+        message: What was just done.
+
+    Raises:
+        ApiError: If the service refuses or fails.
+    """
+    schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
+    wishes = wishes_of(visit, schema, users)
+    shown: dict[str, Any]
+    if wishes.turns and wishes.is_list:
+        shown = await _built(visit, caller, wishes)
+    elif wishes.turns:
+        shown = await _asked(visit, caller, schema, wishes)
+    else:
+        shown = await _recommended(visit, caller, schema, wishes)
+    notes = [visit.t("zero")] if wishes.is_nothing else []
+    if wishes.turns and wishes.filter(schema) is not None:
+        notes.append(visit.t("filters_idle"))
+    if wishes.turns and not wishes.user and (wishes.me or wishes.liked):
+        notes.append(visit.t("new_idle"))
+    return {
+        "schema": schema,
+        "users": users,
+        "wishes": wishes,
+        "tasks": rankable(schema),
+        "message": message,
+        "tries": tries(schema, visit.language),
+        **shown,
+        "notes": notes + list(shown.get("notes") or ()),
+    }
+
+
+def tries(schema: Mapping[str, Any], language: str) -> list[str]:
+    """Requests that the catalogue can answer, made of its own words.
+
+    Example:
+        >>> tries({"fields": [{"name": "year", "kind": "number", "low": 1922, "high": 1998},
+        ...                   {"name": "genres", "kind": "tags", "values": ["Comedy", "War"]}]}, "en")
+        ['Comedy after 1988', 'Comedy but not War', 'something new']
+    """
+    tags = [
+        name
+        for field in schema.get("fields", ())
+        if field["kind"] in ("tags", "category")
+        for value in field.get("values") or ()
+        if (name := value_name(field, value, language)).isalpha()
+    ]
+    year = next((f for f in schema.get("fields", ()) if f["name"] == "year" and f.get("high")), None)
+    found = []
+    if tags and year is not None:
+        found.append(say("try.after", language, tag=tags[0], year=int(year["high"]) - 10))
+    if len(tags) > 1:
+        found.append(say("try.without", language, tag=tags[0], other=tags[1]))
+    return [*found, say("try.new", language)]
+
+
+async def _recommended(
+    visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes: Wishes
+) -> dict[str, Any]:
+    body = wishes.query(schema, _SHOWN) | {"explain": True, "language": visit.language}
+    answer = await caller.post("/v1/recommend", body)
+    return {"answer": answer, "items": answer["items"], "notes": answer.get("notes")}
+
+
+async def _asked(visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
+    """Say everything again in order, so that an address alone gives the answer.
+
+    A further turn alone is said where the conversation so far is still known.
+    """
+    conversation, turns = visit.one("c"), list(wishes.turns)
+    known = tuple(visit.all("t")) == wishes.turns[:-1] and bool(visit.one("text").strip())
+    answer: dict[str, Any] | None = None
+    if conversation and known:
+        try:
+            answer = await _say(visit, caller, wishes, turns[-1], conversation)
+        except ApiError as error:
+            if error.status not in (404, 410, 422):
+                raise
+    if answer is None:
+        conversation = ""
+        for turn in turns:
+            answer = await _say(visit, caller, wishes, turn, conversation)
+            conversation = answer["conversation"]
+    assert answer is not None  # noqa: S101 (there is at least one turn)
+    items = [item for item in answer["items"] if item["id"] not in wishes.hidden]
+    if (objective := wishes.objective) is not None and items:
+        items = await _weighed(caller, wishes, items, objective)
+    return {
+        "answer": {**answer, "served_by": None, "timings_ms": {"all": answer.get("elapsed_ms", 0)}},
+        "items": items,
+        "notes": answer.get("notes"),
+        "conversation": answer["conversation"],
+        "understood": await understood(answer["understood"], visit, caller, schema),
+    }
+
+
+async def _say(visit: Visit, caller: Caller, wishes: Wishes, text: str, conversation: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"text": text, "k": _SHOWN, "language": visit.language}
+    if wishes.user:
+        body["user"] = wishes.user
+    if wishes.scenario:
+        body["scenario"] = wishes.scenario
+    if conversation:
+        body["conversation"] = conversation
+    answer: dict[str, Any] = await caller.post("/v1/ask", body)
+    return answer
+
+
+async def _weighed(
+    caller: Caller, wishes: Wishes, items: list[dict[str, Any]], objective: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The same items by the sliders."""
+    body: dict[str, Any] = {"candidates": [item["id"] for item in items], "objective": objective}
+    body |= {"user": wishes.user} if wishes.user else {"history": list(wishes.liked)}
+    if wishes.scenario:
+        body["scenario"] = wishes.scenario
+    ranked = await caller.post("/v1/rank", body)
+    places = {one["id"]: one["rank"] for one in ranked["items"]}
+    ordered = sorted(items, key=lambda item: places.get(item["id"], len(places) + item["rank"]))
+    return [{**item, "rank": rank} for rank, item in enumerate(ordered, 1)]
+
+
+async def _built(visit: Visit, caller: Caller, wishes: Wishes) -> dict[str, Any]:
+    body: dict[str, Any] = {"text": " ".join(wishes.turns)}
+    if wishes.user:
+        body["user"] = wishes.user
+    if wishes.scenario:
+        body["scenario"] = wishes.scenario
+    said = await caller.post("/v1/lists", body)
+    listed = said.get("answer", said)
+    titles = {item["id"]: item.get("name") or item.get("title") for item in listed.get("items", ())}
+    return {"answer": said, "items": [], "listed": listed, "titles": titles}
+
+
+def liking_type(schema: Mapping[str, Any]) -> str:
+    """Type of the event that says that somebody likes an item: the first yes-or-no task, else what all know."""
+    binary = [
+        task["name"] for task in schema["tasks"] if task["display"] == "chance" and task.get("on") != "user"
+    ]
+    return "like" if "like" in binary or not binary else str(binary[0])
+
+
+async def recorded(visit: Visit, caller: Caller) -> tuple[Visit, str]:
+    """Tell the service what was done with an item.
+
+    Somebody new has no id to tell it of: the visit itself carries what was liked and hidden.
+
+    Args:
+        visit: A form with ``act``: what was done, and the item.
+        caller: The API.
+
+    Returns:
+        The visit as it goes on, and what to say.
+
+    Raises:
+        ApiError: If the service refuses or fails.
+    """
+    kind, _, item = visit.one("act").partition(":")
+    if kind not in ("like", "hide") or not item:
+        raise ApiError(422, visit.t("bad_act", act=kind[:20]))
+    schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
+    wishes = wishes_of(visit, schema, users)
+    said = tuple(
+        (name, value)
+        for name, value in visit.said
+        if name not in ("act", "message") and not name.startswith("title:")
+    )
+    if wishes.user:
+        event: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "type": liking_type(schema) if kind == "like" else "hide",
+            "user": wishes.user,
+            "item": item,
+        }
+        if kind == "like":
+            event["value"] = 1
+        if wishes.scenario:
+            event["scenario"] = wishes.scenario
+        if shown_in := visit.one("list_id"):
+            event["list_id"] = shown_in
+        await caller.post("/v1/events", {"events": [event]})
+    else:
+        said += (("h" if kind == "like" else "x", item),)
+    if kind == "hide" and wishes.user and wishes.turns:
+        said += (("x", item),)
+    title = next(
+        (value for name, value in visit.said if name == f"title:{item}"),
+        None,
+    ) or ((await caller.maybe(path("v1", "items", item))) or {}).get("title", item)
+    is_followed = kind == "hide" or wishes.user or not wishes.turns
+    words = f"told_{kind}" if is_followed else "told_alone"
+    return replace(visit, path="/", said=said), visit.t(words, title=title)

@@ -1,0 +1,340 @@
+"""Small charts: numbers to points of an inline picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from motet.service.web._client import Caller, path
+from motet.service.web._visit import Visit
+from motet.service.web._words import WORDS, say
+
+__all__ = [
+    "Area",
+    "Bar",
+    "DisplayedFact",
+    "area",
+    "bars",
+    "facts",
+    "field_name",
+    "labels_shown",
+    "name_of",
+    "number",
+    "rankable",
+    "task_label",
+    "task_name",
+    "understood",
+    "value_name",
+]
+
+WIDTH: Final = 240
+HEIGHT: Final = 48
+_MARGIN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A line with the area below it, as attributes of an SVG picture of 240 by 48.
+
+    Attributes:
+        line: Points of the line; empty where there is nothing to draw.
+        fill: The same, closed at the foot.
+        top: The largest value.
+        last: The latest value.
+    """
+
+    line: str
+    fill: str
+    top: float
+    last: float
+
+
+def area(values: Sequence[float], *, top: float | None = None) -> Area:
+    """A chart of some values, oldest first.
+
+    Args:
+        values: Not negative.
+        top: Value at the upper edge; the largest of them where left out.
+
+    Example:
+        >>> area([0, 2]).line
+        '0.0,46.0 240.0,2.0'
+    """
+    if len(values) < 2:
+        return Area("", "", max(values, default=0), values[-1] if values else 0)
+    high = max(top if top is not None else 0, *values) or 1
+    step = WIDTH / (len(values) - 1)
+    points = [
+        f"{place * step:.1f},{HEIGHT - _MARGIN - value / high * (HEIGHT - 2 * _MARGIN):.1f}"
+        for place, value in enumerate(values)
+    ]
+    line = " ".join(points)
+    return Area(line, f"0,{HEIGHT} {line} {WIDTH},{HEIGHT}", max(values), values[-1])
+
+
+# From what the API says to what is shown: names, numbers, bars.
+
+_LONGEST_TEXT: Final = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One prediction as a labelled bar.
+
+    Attributes:
+        task: Its name in the schema.
+        label: As people call it.
+        share: Length of the bar, 0 to 1.
+        text: The prediction in figures.
+        voice: Place of the task in the schema, which gives its colour.
+    """
+
+    task: str
+    label: str
+    share: float
+    text: str
+    voice: int
+
+
+def number(value: Any) -> str:
+    """A number as people write it.
+
+    Example:
+        >>> number(1977.0), number(4.2567), number(12000)
+        ('1977', '4.26', '12,000')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value)}" if 1000 <= abs(value) < 10_000 else f"{int(value):,}"  # years have no comma
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}"
+
+
+def name_of(kind: str, name: str, language: str) -> str:
+    """What a column or source is called: in words where we have them, else as it is, made readable.
+
+    Example:
+        >>> name_of("field", "release_year", "en"), name_of("field", "year", "zh")
+        ('Release year', '年份')
+    """
+    if f"{kind}.{name}" in WORDS:
+        return say(f"{kind}.{name}", language)
+    words = name.replace("_", " ").strip() or name
+    return words[:1].upper() + words[1:]
+
+
+def field_name(field: Mapping[str, Any], language: str) -> str:
+    """What a column is called: as the schema says, else as we do."""
+    said = (field.get("title") or {}).get(language)
+    if not said or said == field["name"]:
+        return name_of("field", field["name"], language)
+    return str(said)[:1].upper() + str(said)[1:]
+
+
+def value_name(field: Mapping[str, Any], value: object, language: str) -> str:
+    """What a value of a column is called in a language, where the schema says it."""
+    return str(((field.get("words") or {}).get(str(value)) or {}).get(language, value))
+
+
+def rankable(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Tasks that say one number of an item, which can be weighed."""
+    known = schema.get("objective") or {}
+    found = [task for task in schema["tasks"] if task.get("in_objective", task["display"] != "names")]
+    return sorted(found, key=lambda task: task["name"] not in known)
+
+
+def task_label(task: Mapping[str, Any], language: str, schema: Mapping[str, Any]) -> str:
+    """What a task is called: what it predicts, or that it is about the best match."""
+    if task["display"] == "order" and sum(one["display"] == "order" for one in schema["tasks"]) == 1:
+        return say("task.match", language)
+    return name_of("task", task["name"], language)
+
+
+def task_name(name: str, language: str, schema: Mapping[str, Any]) -> str:
+    """The same by the task's name; one that the schema does not know keeps its own."""
+    found = next((task for task in schema["tasks"] if task["name"] == name), None)
+    return task_label(found, language, schema) if found is not None else name_of("task", name, language)
+
+
+def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language: str) -> list[list[Bar]]:
+    """Bars of each item of a list.
+
+    A probability fills the bar as it is, a number by its range, and what has no range by the best of the list.
+
+    Args:
+        items: With ``predictions``.
+        schema: Names the tasks.
+        language: Of the labels.
+    """
+    made: list[list[Bar]] = [[] for _ in items]
+    for voice, task in enumerate(schema["tasks"]):
+        name, display = task["name"], task["display"]
+        values = [item.get("predictions", {}).get(name) for item in items]
+        if display == "names":
+            continue
+        numbers = [float(v) for v in values if isinstance(v, int | float)]
+        is_scaled = (display == "number" and task.get("range") is not None) or display == "chance"
+        if not numbers or (len(items) == 1 and not is_scaled):
+            continue  # one number without a scale says nothing
+        low, high = _span(display, task.get("range"), numbers)
+        for row, value in zip(made, values, strict=True):
+            if isinstance(value, int | float):
+                share = min(1.0, max(0.0, (float(value) - low) / (high - low)))
+                is_share = display != "number" and low >= 0 and high <= 1
+                text = (
+                    f"{100 * value:.0f} %"
+                    if display == "chance" and is_share
+                    else number(round(float(value), 2))
+                )
+                if display == "order":
+                    text = ""  # its number says nothing by itself: only the order does
+                row.append(Bar(name, task_label(task, language, schema), share, text, voice % 6))
+    return made
+
+
+def labels_shown(labels: Mapping[str, float] | None, schema: Mapping[str, Any], language: str) -> list[str]:
+    """Outcomes of an event in few words: numbers as they are, what is yes or no only where it is yes.
+
+    Example:
+        >>> tasks = [{"name": "like", "display": "chance"}, {"name": "rating", "display": "number"}]
+        >>> labels_told({"like": 0.0, "rating": 2.0}, {"tasks": tasks}, "en")
+        ['Rating 2']
+    """
+    found = []
+    for task in schema["tasks"]:
+        value = (labels or {}).get(task["name"])
+        if value is None or task["display"] not in ("chance", "number"):
+            continue
+        if task["display"] == "number":
+            found.append(f"{task_label(task, language, schema)} {number(value)}")
+        elif value > 0:
+            found.append(task_label(task, language, schema))
+    return found
+
+
+def _span(display: str, given: Sequence[float] | None, numbers: Sequence[float]) -> tuple[float, float]:
+    if given is not None and len(given) == 2 and given[0] < given[1]:
+        return float(given[0]), float(given[1])
+    if display == "chance" and min(numbers) >= 0 and max(numbers) <= 1:
+        return 0.0, 1.0
+    low, high = min(numbers), max(numbers)
+    if high - low < 1e-12:
+        return low - 1.0, high
+    return low - 0.15 * (high - low), high  # the last of a list has a bar too
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayedFact:
+    """One column of an item.
+
+    Attributes:
+        name: What it is called.
+        field: Its name in the catalogue.
+        kind: ``number``, ``tags`` or ``text``.
+        values: In words.
+    """
+
+    name: str
+    field: str
+    kind: str
+    values: tuple[str, ...]
+
+
+def facts(
+    item: Mapping[str, Any], language: str, schema: Mapping[str, Any], *, whole: bool = False
+) -> list[DisplayedFact]:
+    """What is known of an item, short things first.
+
+    Args:
+        item: With ``fields`` and ``title``.
+        language: Of the names.
+        schema: Names the columns.
+        whole: Whether long texts are shown in full.
+    """
+    fields = {field["name"]: field for field in schema.get("fields", ())}
+    found: list[DisplayedFact] = []
+    for name, value in (item.get("fields") or {}).items():
+        if value is None or value in ([], "") or value == item.get("title"):
+            continue
+        field = fields.get(name, {"name": name})
+        title = field_name(field, language)
+        if isinstance(value, list):
+            found.append(
+                DisplayedFact(title, name, "tags", tuple(value_name(field, one, language) for one in value))
+            )
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            text = str(value)
+            if field.get("kind") == "category":
+                text = value_name(field, text, language)
+            short = (
+                text if whole or len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT].rsplit(" ", 1)[0] + "…"
+            )
+            found.append(DisplayedFact(title, name, "text" if len(text) > 40 else "tags", (short,)))
+        else:
+            found.append(DisplayedFact(title, name, "number", (number(value),)))
+    return sorted(found, key=lambda fact: ("number", "tags", "text").index(fact.kind))
+
+
+# A request as it was understood, in a few words each.
+
+
+async def understood(
+    request: Mapping[str, Any], visit: Visit, caller: Caller, schema: Mapping[str, Any]
+) -> list[str]:
+    """What was understood, as short sayings.
+
+    Args:
+        request: As the API tells it.
+        visit: Its language.
+        caller: Knows the titles of items.
+        schema: Names columns and their values.
+    """
+    t = visit.t
+    fields = {field["name"]: field for field in schema.get("fields", ())}
+
+    def value(tag: Mapping[str, Any]) -> str:
+        return value_name(fields.get(tag["column"], {}), tag["value"], visit.language)
+
+    found = [value(tag) for tag in (*request.get("must", ()), *request.get("prefer", ()))]
+    found += [t("not_tag", value=value(tag)) for tag in request.get("must_not", ())]
+    found += [str(fact.get("words") or fact["entity"]) for fact in request.get("facts", ())]
+    found += [
+        t("not_tag", value=fact.get("words") or fact["entity"]) for fact in request.get("facts_not", ())
+    ]
+    found += [_range(one, visit) for one in request.get("ranges", ())]
+    found += [_total(one, visit) for one in request.get("total", ())]
+    if alike := list(request.get("like", ()))[:5]:
+        views = await asyncio.gather(*(caller.maybe(path("v1", "items", item)) for item in alike))
+        found += [
+            t("like_this", title=(view or {}).get("title", item))
+            for item, view in zip(alike, views, strict=True)
+        ]
+    if words := request.get("wants"):
+        found.append(t("about", words=words))
+    if count := request.get("count"):
+        found.append(t("count_of", n=count))
+    if request.get("scenario"):
+        found.append(name_of("scenario", request["scenario"], visit.language))
+    found += [t("cannot", words=words) for words in request.get("unmet", ())]
+    return list(dict.fromkeys(found))
+
+
+def _range(one: Mapping[str, Any], visit: Visit) -> str:
+    name = name_of("field", one["column"], visit.language)
+    low, high = one.get("low"), one.get("high")
+    if low is None:
+        return visit.t("range_to", name=name, high=number(high))
+    if high is None:
+        return visit.t("range_from", name=name, low=number(low))
+    if low == high:
+        return f"{name} {number(low)}"
+    return visit.t("range", name=name, low=number(low), high=number(high))
+
+
+def _total(one: Mapping[str, Any], visit: Visit) -> str:
+    name, high = name_of("field", one["column"], visit.language), one.get("high")
+    if high is not None:
+        return visit.t("total_to", name=name, high=number(high))
+    return visit.t("total_from", name=name, low=number(one.get("low")))

@@ -1,0 +1,1 @@
+"""Text to vectors, and text to text, each by one protocol; what was computed once is kept."""

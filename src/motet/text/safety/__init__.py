@@ -1,0 +1,5 @@
+"""Safety of text: made into data, searched for orders, freed of personal data."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

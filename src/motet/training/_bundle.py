@@ -1,0 +1,399 @@
+"""A fitted encoder on disk: words in Parquet, numbers in JSON, matrices in safetensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
+
+from motet.data import (
+    Behaviour,
+    Catalogue,
+    Dataset,
+    Encoder,
+    EntityTable,
+    History,
+    IdIndex,
+    Ragged,
+    Scale,
+    Vocabulary,
+    Whitening,
+    behaviour_of,
+    catalogue_of,
+)
+from motet.errors import BundleError, MotetError
+from motet.models import MultiTaskModel, build_model
+from motet.schema import Schema
+from motet.training._manifest import replace_part, verify, write_manifest
+
+__all__ = [
+    "Bundle",
+    "load_bundle",
+    "read_behaviour",
+    "read_catalogue",
+    "read_encoder",
+    "save_bundle",
+    "write_behaviour",
+    "write_catalogue",
+    "write_encoder",
+    "write_metrics",
+]
+
+
+def write_encoder(directory: Path, encoder: Encoder) -> None:
+    """Write an encoder's files."""
+    words = [
+        pl.DataFrame({"feature": pl.Series([name] * len(v.words), dtype=pl.String), "word": v.words.words})
+        for name, v in encoder.vocabularies.items()
+    ]
+    empty = pl.DataFrame({"feature": pl.Series([], dtype=pl.String), "word": pl.Series([], dtype=pl.String)})
+    pl.concat([empty, *words]).write_parquet(directory / "vocabularies.parquet")
+    content = {
+        "offsets": {name: v.offset for name, v in encoder.vocabularies.items()},
+        "scales": {name: scale.to_json() for name, scale in encoder.scales.items()},
+        "missing": encoder.missing,
+        "vector_widths": encoder.vector_widths,
+        "classes": {name: list(words) for name, words in encoder.classes.items()},
+        "label_mean": encoder.label_mean,
+        "label_std": encoder.label_std,
+        "table_rows": encoder.table_rows,
+    }
+    (directory / "encoder.json").write_text(
+        json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    matrices = {f"{name}.mean": w.mean for name, w in encoder.whitenings.items()}
+    matrices |= {f"{name}.matrix": np.ascontiguousarray(w.matrix) for name, w in encoder.whitenings.items()}
+    save_file(matrices, str(directory / "whitening.safetensors"))
+
+
+def read_encoder(directory: Path, schema: Schema) -> Encoder:
+    """Read what :func:`write_encoder` wrote."""
+    content = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
+    words = pl.read_parquet(directory / "vocabularies.parquet").partition_by("feature", as_dict=True)
+    none = pl.DataFrame({"word": pl.Series([], dtype=pl.String)})
+    matrices = load_file(str(directory / "whitening.safetensors"))
+    names = {name.rpartition(".")[0] for name in matrices}
+    return Encoder(
+        schema=schema,
+        vocabularies={
+            name: Vocabulary(IdIndex(words.get((name,), none)["word"]), offset)
+            for name, offset in content["offsets"].items()
+        },
+        scales={name: Scale.from_json(scale) for name, scale in content["scales"].items()},
+        missing=list(content["missing"]),
+        whitenings={name: Whitening(matrices[f"{name}.mean"], matrices[f"{name}.matrix"]) for name in names},
+        vector_widths=dict(content["vector_widths"]),
+        classes={name: tuple(found) for name, found in content["classes"].items()},
+        label_mean=dict(content["label_mean"]),
+        label_std=dict(content["label_std"]),
+        table_rows=int(content["table_rows"]),
+    )
+
+
+# Files of a bundle about the catalogue and about what users did.
+
+
+def write_catalogue(directory: Path, catalogue: Catalogue | None) -> None:
+    """Write ``catalogue.parquet`` and ``catalogue.json``."""
+    kinds: dict[str, str] = {}
+    if catalogue is not None:
+        kinds |= dict.fromkeys(catalogue.tags, "tags") | dict.fromkeys(catalogue.categories, "category")
+        kinds |= dict.fromkeys(catalogue.numbers, "number") | dict.fromkeys(catalogue.texts, "text")
+    title = None if catalogue is None else catalogue.title
+    frame = pl.DataFrame({"id": pl.Series([], dtype=pl.String)}) if catalogue is None else catalogue.frame
+    frame.write_parquet(directory / "catalogue.parquet")
+    content = json.dumps({"title": title, "kinds": kinds}, ensure_ascii=False)
+    (directory / "catalogue.json").write_text(content, encoding="utf-8")
+
+
+def read_catalogue(directory: Path, schema: Schema) -> Catalogue | None:
+    """Read what :func:`write_catalogue` wrote; None where the schema has no items."""
+    if schema.keys.item is None:
+        return None
+    content = json.loads((directory / "catalogue.json").read_text(encoding="utf-8"))
+    frame = pl.read_parquet(directory / "catalogue.parquet")
+    return catalogue_of(schema, frame, content["title"], content["kinds"])
+
+
+def write_behaviour(directory: Path, data: Dataset) -> None:
+    """Write ``behaviour.safetensors``: the latest events of each user, with their labels."""
+    behaviour = behaviour_of(data)
+    columns: dict[str, NDArray[Any]] = {
+        "items.values": behaviour.items.values,
+        "items.offsets": behaviour.items.offsets,
+        "time": behaviour.time,
+        "labels": behaviour.labels,
+    }
+    if behaviour.scenario is not None:
+        columns["scenario"] = behaviour.scenario
+    arrays: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(a) for name, a in columns.items()}
+    save_file(arrays, str(directory / "behaviour.safetensors"))
+
+
+def read_behaviour(directory: Path, encoder: Encoder) -> Behaviour:
+    """Read what :func:`write_behaviour` wrote; bundles of before it kept scenarios have none."""
+    arrays = load_file(str(directory / "behaviour.safetensors"))
+    items = Ragged(arrays["items.values"], arrays["items.offsets"])
+    tasks = tuple(encoder.interaction_tasks)
+    return Behaviour(items, arrays["time"], arrays["labels"], tasks, arrays.get("scenario"))
+
+
+# The trained thing on disk: everything that serving needs, and nothing that runs code.
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained model with the entities it knows.
+
+    Attributes:
+        directory: Where it lies.
+        schema: What it was trained for.
+        model: In evaluation mode.
+        data: Its users, items, vectors and whole histories; a data set without interactions.
+        seen: Items that each user had interactions with, [U].
+        behaviour: The latest events of each user, with their labels.
+        metrics: What was measured; empty before the first evaluation.
+        manifest: Version, time and hashes.
+    """
+
+    directory: Path
+    schema: Schema
+    model: MultiTaskModel
+    data: Dataset
+    seen: Ragged
+    behaviour: Behaviour
+    metrics: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
+def save_bundle(
+    directory: Path,
+    *,
+    model: MultiTaskModel,
+    data: Dataset,
+    metrics: Mapping[str, Any],
+    overwrite: bool = False,
+    write_more: Callable[[Path], None] | None = None,
+) -> None:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        directory: Where it goes.
+        model: The trained model.
+        data: The data set it was trained on; its users, items and histories go with the model.
+        metrics: What was measured, plain values.
+        overwrite: Replace a bundle that is there already; nothing but a bundle is ever replaced.
+        write_more: Writes the optional parts into the directory it is given.
+
+    Raises:
+        BundleError: If something else is there, or it cannot be written.
+    """
+    check_place(directory, overwrite)
+    temporary = directory.with_name(directory.name + ".new")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        (temporary / "schema.yaml").write_text(data.schema.to_yaml(), encoding="utf-8")
+        write_encoder(temporary, data.encoder)
+        save_tensors(
+            {name: t.contiguous() for name, t in model.state_dict().items()},
+            str(temporary / "weights.safetensors"),
+        )
+        for name, table, ids in (("users", data.users, data.user_ids), ("items", data.items, data.item_ids)):
+            save_file(_table_arrays(table), str(temporary / f"{name}.safetensors"))
+            side = data.sides.get(name.removesuffix("s"), pl.DataFrame())
+            pl.DataFrame([ids.alias("id"), *side]).write_parquet(temporary / f"{name}.parquet")
+        entity_vectors = [name for entity in ("user", "item") for name in data.encoder.layout(entity).vectors]
+        save_file(
+            {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors},
+            str(temporary / "vectors.safetensors"),
+        )
+        save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
+        write_catalogue(temporary, data.catalogue)
+        write_behaviour(temporary, data)
+        if write_more is not None:
+            write_more(temporary)
+        (temporary / "metrics.json").write_text(_json(metrics), encoding="utf-8")
+        write_manifest(temporary)
+        _put_in_place(temporary, directory)
+    except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
+        raise BundleError(
+            f"the bundle {directory} cannot be written ({error})",
+            "free some space, or choose another directory",
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(new: Path, directory: Path) -> None:
+    old = directory.with_name(directory.name + ".old")
+    if directory.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        directory.rename(old)
+    try:
+        new.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_place(directory: Path, overwrite: bool) -> None:
+    """Raise unless a bundle may be written here; called before any long work."""
+    home = next(p for p in directory.absolute().parents if p.exists())
+    if not home.is_dir():
+        raise BundleError(f"{directory} cannot be made: {home} is a file", "name another directory")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise BundleError(f"{directory} cannot be made: {home} is not writable", "name another directory")
+    if directory.exists() and not directory.is_dir():
+        raise BundleError(f"{directory} is a file", "name a directory")
+    if directory.is_dir() and any(directory.iterdir()):
+        if not (directory / "manifest.json").exists():
+            raise BundleError(f"{directory} is not empty and is not a bundle", "name a new directory")
+        if not overwrite:
+            raise BundleError(
+                f"{directory} holds a bundle already", "name a new directory, or say --overwrite"
+            )
+
+
+def load_bundle(directory: str | Path) -> Bundle:
+    """Load a bundle after checking every file against the manifest.
+
+    Raises:
+        BundleError: If it is not a bundle, is damaged, or is of a format this version cannot read.
+    """
+    directory = Path(directory)
+    manifest = verify(directory)
+    try:
+        schema = Schema.load(directory / "schema.yaml")
+        encoder = read_encoder(directory, schema)
+        model = build_model(schema, encoder)
+        model.load_state_dict(load_tensors(str(directory / "weights.safetensors")))
+        model.eval()
+        data, seen = _read_entities(directory, schema, encoder)
+        behaviour = read_behaviour(directory, encoder)
+        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    except MotetError:
+        raise
+    except Exception as error:  # every part has its own kinds of error; each means that it cannot be read
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise BundleError(
+            f"{directory} cannot be loaded ({type(error).__name__}: {reason})",
+            "train again with this version",
+        ) from None
+    return Bundle(directory, schema, model, data, seen, behaviour, metrics, manifest)
+
+
+def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
+    """Replace the metrics of a bundle, and its manifest with them."""
+    replace_part(directory, "metrics.json", _json(metrics))
+
+
+def _json(metrics: Mapping[str, Any]) -> str:
+    """Metrics as JSON; what is not finite is null, for JSON knows no NaN and a long run must not end on one."""
+    return json.dumps(_finite(metrics), indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table_arrays(table: EntityTable) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "codes": table.codes,
+        "numbers": table.numbers,
+        "vector_rows": table.vector_rows,
+    }
+    for name, lists in table.tags.items():
+        arrays |= {f"tags.{name}.values": lists.values, f"tags.{name}.offsets": lists.offsets}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _history_arrays(data: Dataset) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, history in data.histories.items():
+        arrays |= {f"{name}.values": history.items.values, f"{name}.offsets": history.items.offsets}
+    pairs = np.unique(np.stack([data.user_row, data.item_row]).astype(np.int64), axis=1)
+    lengths = np.bincount(pairs[0], minlength=len(data.users))
+    seen = Ragged.from_lengths(pairs[1].astype(np.int32), lengths)
+    arrays |= {"seen.values": seen.values, "seen.offsets": seen.offsets}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _read_entities(directory: Path, schema: Schema, encoder: Encoder) -> tuple[Dataset, Ragged]:
+    tables = []
+    for name in ("users", "items"):
+        arrays = load_file(str(directory / f"{name}.safetensors"))
+        tags = {
+            key.removeprefix("tags.").removesuffix(".values"): Ragged(
+                arrays[key], arrays[key.removesuffix("values") + "offsets"]
+            )
+            for key in arrays
+            if key.startswith("tags.") and key.endswith(".values")
+        }
+        tables.append(EntityTable(arrays["codes"], arrays["numbers"], tags, arrays["vector_rows"]))
+    events = load_file(str(directory / "histories.safetensors"))
+    lists = {
+        key.removesuffix(".values"): Ragged(events[key], events[key.removesuffix("values") + "offsets"])
+        for key in events
+        if key.endswith(".values")
+    }
+    seen = lists.pop("seen")
+    vectors = load_file(str(directory / "vectors.safetensors"))
+    layout = encoder.layout("interaction")
+    vectors |= {name: np.zeros((1, encoder.vector_widths[name]), np.float32) for name in layout.vectors}
+    histories = {
+        name: History(
+            items, np.zeros(0, np.int32), items.lengths().astype(np.int32), items.lengths().astype(np.int32)
+        )
+        for name, items in lists.items()
+    }
+    context = EntityTable(
+        np.zeros((0, len(layout.codes)), np.int32),
+        np.zeros((0, len(layout.numbers)), np.float32),
+        {name: Ragged.empty(0) for name in layout.tags},
+        np.zeros((0, len(layout.vectors)), np.int32),
+    )
+    nothing = np.zeros(0, np.int32)
+    words = {name: pl.read_parquet(directory / f"{name}s.parquet") for name in ("user", "item")}
+    data = Dataset(
+        schema=schema,
+        encoder=encoder,
+        users=tables[0],
+        items=tables[1],
+        context=context,
+        vectors=vectors,
+        texts={},
+        histories=histories,
+        user_row=nothing,
+        item_row=nothing,
+        scenario=nothing.astype(np.int16),
+        time=nothing.astype(np.int64),
+        labels=np.zeros((0, len(encoder.interaction_tasks)), np.float32),
+        label_sets={},
+        entity_labels={},
+        split=nothing.astype(np.uint8),
+        user_ids=words["user"]["id"],
+        item_ids=words["item"]["id"],
+        sides={name: frame.drop("id") for name, frame in words.items() if frame.width > 1},
+        catalogue=read_catalogue(directory, schema),
+    )
+    return data, seen
