@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
@@ -22,7 +23,6 @@ from motet.recommend.retrieve import (
     Ordered,
     Retriever,
     VectorIndex,
-    _vector_index,
     best_of,
     together,
 )
@@ -69,14 +69,13 @@ def test_every_source_keeps_to_what_may_come(live: LiveRecommender) -> None:
 
 
 @pytest.mark.parametrize("approximate_from", [10**9, 1000], ids=["exact", "approximate"])
-def test_searches_agree_with_the_definition(approximate_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searches_agree_with_the_definition(approximate_from: int) -> None:
     pytest.importorskip("faiss")
     rng = np.random.default_rng(0)
     vectors, bias = rng.normal(size=(3000, 8)).astype(np.float32), rng.normal(size=3000).astype(np.float32)
     plain = VectorIndex(vectors, bias)
-    monkeypatch.setattr(_vector_index, "FEW", 100)
     index = VectorIndex(
-        vectors, bias, approximate_from=approximate_from, probes=10**6
+        vectors, bias, approximate_from=approximate_from, probes=10**6, few=100
     )  # every cell is looked at
     assert plain.kind == "numpy"
     assert index.kind == ("exact" if approximate_from > 3000 else "approximate")
@@ -93,36 +92,28 @@ def test_searches_agree_with_the_definition(approximate_from: int, monkeypatch: 
 
 
 def test_without_faiss_the_search_is_exact_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_vector_index, "FEW", 100)
-    monkeypatch.setattr(_vector_index, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "faiss", None)
     rng = np.random.default_rng(0)
     vectors, query = rng.normal(size=(500, 8)).astype(np.float32), rng.normal(size=8).astype(np.float32)
-    index = VectorIndex(vectors, approximate_from=200)
+    index = VectorIndex(vectors, approximate_from=200, few=100)
     assert index.kind == "numpy"
     rows, _ = index.search(query, 7, Eligible(np.ones(500, bool)))
     assert rows.tolist() == np.argsort(-(vectors @ query), kind="stable")[:7].tolist()
 
 
-def test_rows_that_came_later_are_searched_too(
-    live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from motet.recommend.retrieve import _vector_index as _live_index  # noqa: PLC0415
-
+def test_rows_that_came_later_are_searched_too(live: LiveRecommender) -> None:
     pytest.importorskip("faiss")
-    monkeypatch.setattr(_vector_index, "FEW", 10)
-    monkeypatch.setattr(_live_index, "FEW", 10)
-    monkeypatch.setattr(_live_index, "_FEW_LATE", 2)
     rng = np.random.default_rng(0)
     n = len(live.items.now)
     vectors = rng.normal(size=(n, 6)).astype(np.float32)
-    index = LiveIndex(vectors[: n - 5])
+    index = LiveIndex(vectors[: n - 5], few=10, few_late=2)
     ask = ask_for(live, excluded=(1,))
     for _ in range(50):
         query = rng.normal(size=6).astype(np.float32)
         order = [row for row in np.argsort(-(vectors @ query)).tolist() if row != 1][:4]
         assert index.search(query, 4, ask, vectors)[0].tolist() == order
         time.sleep(0.002)
-        if len(index._index) == n:  # built anew meanwhile
+        if len(index._index) == n:  # rebuilt meanwhile
             break
     assert len(index._index) == n
 
@@ -149,17 +140,11 @@ def test_decayed_likes_order_items_as_the_definition_does(
     np.testing.assert_allclose(found * scale, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_the_head_of_an_order_is_right_and_what_lies_behind_is_found(
-    live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from motet.recommend.retrieve import _popular as _ordered  # noqa: PLC0415
-
-    monkeypatch.setattr(_ordered, "_HEAD", 4)
-    monkeypatch.setattr(_ordered, "_SORT_EVERY_S", -1.0)
+def test_the_head_of_an_order_is_right_and_what_is_behind_it_is_found(live: LiveRecommender) -> None:
     n = len(live.items.now)
     rng = np.random.default_rng(0)
     scores = rng.random(n)
-    order = Ordered(scores)
+    order = Ordered(scores, head=4, sort_every_s=-1.0)
     for _ in range(30):
         rows = rng.choice(n, 2, replace=False)
         gains = rng.random(2)

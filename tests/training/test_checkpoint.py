@@ -84,7 +84,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from motet.errors import TrainingError
-from motet.training._checkpoint import load_checkpoint, save_checkpoint
+from motet.training import load_checkpoint, save_checkpoint
 
 place = Path(sys.argv[1])
 save_checkpoint(place, {"a": torch.ones(10)}, {"step": 1})

@@ -77,7 +77,6 @@ def serve(
     require_packages("serve", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "rapidfuzz")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
-    from motet.cli._first_key import make_first_key  # noqa: PLC0415
     from motet.service.api import LOOPBACK, build_app, is_loopback, listen, open_traces, run_server  # noqa: PLC0415
     from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry, few_arenas  # noqa: PLC0415
     from motet.service.monitor import log_as_json  # noqa: PLC0415
@@ -92,7 +91,7 @@ def serve(
         if new_key:
             key, _ = opened.keys.create({"read", "write", "admin"}, "made by motet serve")
             typer.echo(f"key: {key}")
-        if first_key is not None and make_first_key(opened, first_key):
+        if first_key is not None and opened.keys.make_first(first_key):
             typer.echo(f"the first key is in {first_key}")
         are_keys = opened.keys.any()
         if not are_keys and not is_loopback(host):

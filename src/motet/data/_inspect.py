@@ -23,7 +23,8 @@ from motet.data._guesses import (
     quoted,
     text_kind,
 )
-from motet.data._read import Frames, guess_encoding, open_table, plain_quotes_help, unreadable
+from motet.data._read import Frames, open_table, unreadable
+from motet.data._text_files import guess_encoding, plain_quotes_help
 from motet.errors import DataError
 from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables, TrainingSettings
 

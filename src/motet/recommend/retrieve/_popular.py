@@ -35,6 +35,8 @@ class Ordered:
 
     Args:
         scores: float64 [I]; −∞ for an item that has no place in the order.
+        head: Items whose order is kept, ≥ 1.
+        sort_every_s: Seconds between two sorts of a long head.
 
     Example:
         >>> order = Ordered(np.array([1.0, 3.0, 2.0]))
@@ -45,9 +47,12 @@ class Ordered:
         [0, 1, 2]
     """
 
-    def __init__(self, scores: NDArray[np.float64]) -> None:
+    def __init__(
+        self, scores: NDArray[np.float64], *, head: int = _HEAD, sort_every_s: float = _SORT_EVERY_S
+    ) -> None:
         self._scores = AppendOnlyArray(scores.copy())
-        self._head = _sorted(self._scores.view, np.flatnonzero(scores > -np.inf))
+        self._most, self._sort_every_s = head, sort_every_s
+        self._head = _sorted(self._scores.view, np.flatnonzero(scores > -np.inf), head)
         self._changed: list[NDArray[np.int64]] = []
         self._sorted_s = time.monotonic()
         self._lock = threading.Lock()
@@ -96,8 +101,8 @@ class Ordered:
         """The first n that may come, best first."""
         head, now, missing = self.head, ask.now, n
         found: list[NDArray[np.int64]] = []
-        complete = len(head) < _HEAD
-        if complete or ask.eligible.count > _HEAD:
+        complete = len(head) < self._most
+        if complete or ask.eligible.count > self._most:
             for start in range(0, len(head), _STEP):
                 rows = now.now(head[start : start + _STEP])
                 rows = rows[ask.may_come(rows)][:missing]
@@ -117,19 +122,19 @@ class Ordered:
         return rows, scores[now.origin[rows]].astype(np.float32)
 
     def _is_due(self) -> bool:
-        return len(self._head) < _SMALL or time.monotonic() - self._sorted_s > _SORT_EVERY_S
+        return len(self._head) < _SMALL or time.monotonic() - self._sorted_s > self._sort_every_s
 
     def _sort(self) -> None:
         changed, self._changed = self._changed, []
-        self._head = _sorted(self._scores.view, np.unique(np.concatenate([self._head, *changed])))
+        self._head = _sorted(self._scores.view, np.unique(np.concatenate([self._head, *changed])), self._most)
         self._sorted_s = time.monotonic()
 
 
-def _sorted(scores: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    if len(rows) > _HEAD:
-        edge = np.partition(scores[rows], len(rows) - _HEAD)[len(rows) - _HEAD]
+def _sorted(scores: NDArray[np.float64], rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    if len(rows) > most:
+        edge = np.partition(scores[rows], len(rows) - most)[len(rows) - most]
         rows = rows[scores[rows] >= edge]
-    head: NDArray[np.int64] = rows[np.lexsort((rows, -scores[rows]))][:_HEAD].astype(np.int64)
+    head: NDArray[np.int64] = rows[np.lexsort((rows, -scores[rows]))][:most].astype(np.int64)
     return head
 
 

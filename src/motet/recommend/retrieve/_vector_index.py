@@ -41,6 +41,7 @@ class VectorIndex:
         bias: [I]; zeros when left out.
         approximate_from: Items from which on the search is approximate.
         probes: Cells that an approximate search looks at, ≥ 1.
+        few: Up to so many items are searched by one product.
 
     Example:
         >>> index = VectorIndex(np.eye(3, dtype=np.float32))
@@ -55,11 +56,12 @@ class VectorIndex:
         *,
         approximate_from: int = APPROXIMATE_FROM,
         probes: int = _PROBES,
+        few: int = FEW,
     ) -> None:
-        self._vectors, self._bias, self._probes = vectors, bias, probes
+        self._vectors, self._bias, self._probes, self._few = vectors, bias, probes, few
         self._cells = 0
         self._index: Any = None
-        if len(vectors) > FEW and find_spec("faiss") is not None:
+        if len(vectors) > few and find_spec("faiss") is not None:
             self._index = self._built(approximate_from)
 
     def __len__(self) -> int:
@@ -79,7 +81,7 @@ class VectorIndex:
             eligible: Items that may come.
         """
         query = np.ascontiguousarray(query, np.float32)
-        if self._index is None or eligible.count <= FEW:
+        if self._index is None or eligible.count <= self._few:
             return search_few(self._vectors, self._bias, query, n, eligible)
         faiss = _faiss()
 
@@ -152,12 +154,23 @@ class LiveIndex:
     Args:
         vectors: [I, D].
         bias: [I].
-        options: For :class:`VectorIndex`.
+        few: As for :class:`VectorIndex`.
+        few_late: New rows that may be searched beside the index before it is built again.
+        options: Further ones of :class:`VectorIndex`.
     """
 
-    def __init__(self, vectors: Floats, bias: Floats | None = None, **options: Any) -> None:
-        self._options = options
-        self._index = VectorIndex(vectors, bias, **options)
+    def __init__(
+        self,
+        vectors: Floats,
+        bias: Floats | None = None,
+        *,
+        few: int = FEW,
+        few_late: int = _FEW_LATE,
+        **options: Any,
+    ) -> None:
+        self._few, self._few_late = few, few_late
+        self._options = {"few": few, **options}
+        self._index = VectorIndex(vectors, bias, **self._options)
         self._building = threading.Lock()
 
     @property
@@ -177,7 +190,7 @@ class LiveIndex:
             vectors: Of all rows as of the moment of the request, [I, D].
             bias: [I].
         """
-        if len(vectors) <= FEW:  # nothing to build
+        if len(vectors) <= self._few:  # nothing to build
             rows, scores = search_few(vectors, bias, query, n + len(ask.excluded), ask.eligible)
         else:
             index, wanted = self._index, n + len(ask.excluded)
@@ -185,7 +198,7 @@ class LiveIndex:
             if len(vectors) > len(index):
                 late = search_few(vectors, bias, query, wanted, ask.eligible, len(index))
                 rows, scores = np.concatenate([rows, late[0]]), np.concatenate([scores, late[1]])
-            if len(vectors) - len(index) > max(_FEW_LATE, _FRESH * len(index)):
+            if len(vectors) - len(index) > max(self._few_late, _FRESH * len(index)):
                 self._rebuild(vectors, bias)
         allowed = ask.may_come(rows)
         return best_of(rows[allowed], scores[allowed], n)

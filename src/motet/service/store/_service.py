@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import Connection, select
 
-from motet.errors import StoreError, StoreUnavailableError
+from motet.errors import RequestError, StoreError, StoreUnavailableError
 from motet.schema import require_known
 from motet.service.store._database import Database
 from motet.service.store._queries import upsert
@@ -169,6 +171,39 @@ class KeyStore:
                 self._cache.clear()
             self._cache[id] = (time_s, *found)
         return found
+
+    def make_first(self, path: Path) -> bool:
+        """Make a key with all scopes where the store has none, and write it to a file that its owner alone may read.
+
+        The file is made before the key is, so that no key exists that nobody can read.
+
+        Args:
+            path: The file; one that is there already is replaced, for its key is not in this store.
+
+        Returns:
+            Whether there was none.
+
+        Raises:
+            RequestError: If the file cannot be written; no key is made then.
+        """
+        if self.any():
+            return False
+        temporary = path.with_name(path.name + ".new")
+        try:
+            temporary.unlink(missing_ok=True)
+            place = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise RequestError(
+                f"the first key cannot be written to {path} ({error.strerror})",
+                "name a file in a directory of your own",
+            ) from None
+        with os.fdopen(place, "w") as file:
+            key, _ = self.create({"read", "write", "admin"}, "the first key")
+            file.write(key + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        return True
 
 
 def _digest(secret: str) -> bytes:
