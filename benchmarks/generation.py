@@ -46,7 +46,7 @@ _FORMS: Final = (
 _FIRST: Final = """
 import json, sys, time
 began_s = time.perf_counter()
-from motet.language import GenerationSettings, LocalGenerator, Prompt
+from motet.text.generate import GenerationSettings, LocalGenerator, Prompt
 generator = LocalGenerator()
 (answer,) = generator.generate([Prompt("What is the capital of France?")], GenerationSettings(max_tokens=8))
 print(json.dumps([time.perf_counter() - began_s, answer.text]))
@@ -54,8 +54,8 @@ print(json.dumps([time.perf_counter() - began_s, answer.text]))
 _FETCH: Final = """
 import json, time
 began_s = time.perf_counter()
-from motet.assets import fetch
-fetch("SmolLM2-135M-Instruct")
+from motet.datasets import fetch_asset
+fetch_asset("SmolLM2-135M-Instruct")
 print(json.dumps([time.perf_counter() - began_s, ""]))
 """
 _PEER: Final = """

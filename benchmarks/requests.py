@@ -36,7 +36,7 @@ from motet.text.generate import LocalGenerator
 
 __all__ = ["main"]
 
-_FOLDER: Final = Path(__file__).parents[1] / "tests" / "requests"
+_FOLDER: Final = Path(__file__).parents[1] / "tests" / "assistant" / "understand"
 SETS: Final = {
     "first": _FOLDER / "movielens.yaml",
     "second": _FOLDER / "movielens_second.yaml",

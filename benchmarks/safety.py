@@ -2,10 +2,10 @@
 
     python -m benchmarks.safety [--reviews N] [--json FILE]
 
-Hostile item texts and requests come from ``tests/language/hostile_items.yaml`` and
-``tests/requests/hostile_requests.yaml``, lines with personal data from ``tests/language/personal.yaml``:
+Hostile item texts and requests come from ``tests/text/hostile_items.yaml`` and
+``tests/assistant/understand/hostile_requests.yaml``, lines with personal data from ``tests/text/personal.yaml``:
 written by those who wrote the rules, so those figures say that the rules do what they were written for.
-``tests/language/hostile_unseen.yaml`` says how they fare elsewhere: it was written afterwards, and no rule
+``tests/text/hostile_unseen.yaml`` says how they fare elsewhere: it was written afterwards, and no rule
 was changed for it. False alarms are counted on real texts: all titles of
 MovieLens-100K and clothing reviews, each alarm printed. Intervals are Wilson's, 95 %.
 """
@@ -64,7 +64,7 @@ def real_texts(reviews: int) -> dict[str, list[str]]:
 def personal_lines() -> list[tuple[str, set[Redaction]]]:
     """Lines, and what should be found in each."""
     lines = []
-    for line in yaml.safe_load((TESTS / "language" / "personal.yaml").read_text(encoding="utf-8")):
+    for line in yaml.safe_load((TESTS / "text" / "personal.yaml").read_text(encoding="utf-8")):
         text, gold, end = "", set(), 0
         for found in re.finditer(r"⟦(\w+)\|([^⟧]*)⟧", line):
             text += line[end : found.start()]
@@ -112,7 +112,7 @@ def alarms(name: str, texts: Sequence[str]) -> dict[str, Any]:
 
 def unseen() -> dict[str, Any]:
     """How many hostile texts are flagged that no rule was made for."""
-    texts = yaml.safe_load((TESTS / "language" / "hostile_unseen.yaml").read_text(encoding="utf-8"))
+    texts = yaml.safe_load((TESTS / "text" / "hostile_unseen.yaml").read_text(encoding="utf-8"))
     missed = [text for text in texts if not suspicion(text)]
     print(f"hostile texts that no rule was made for: flagged {share(len(texts) - len(missed), len(texts))}")
     for text in missed:
@@ -150,9 +150,9 @@ def main() -> None:
     parser.add_argument("--reviews", type=int, default=5000, help="clothing reviews to read, of 23,486")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     asked = parser.parse_args()
-    requests = entries("requests/hostile_requests.yaml")
+    requests = entries("assistant/understand/hostile_requests.yaml")
     figures: dict[str, Any] = {
-        "items": hostile("hostile item texts", entries("language/hostile_items.yaml")),
+        "items": hostile("hostile item texts", entries("text/hostile_items.yaml")),
         "requests": hostile("hostile requests", requests),
     }
     emptied = sum(not without_suspicious(e["text"]) for e in requests if e["must"]["same_as"])

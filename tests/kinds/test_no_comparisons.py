@@ -17,7 +17,7 @@ ROOT = Path(motet.__file__).parent
 NAMES = {*FEATURE_KINDS, *TASK_KINDS} - {"text", "tags", "time", "id", "vector"}
 """Names that mean nothing else; the others are also kinds of columns, of tokens and of values in JSON."""
 OWNERS = ("task", "feature", "first", "kind", "t", "f", "of_kind")
-OTHERS = {"language/_suspicion.py"}
+OTHERS = {"text/safety/_suspicion.py"}
 """Files whose kinds are those of something else, under names of :data:`OWNERS`: of flags in texts."""
 CLASSES = {
     f"{name}{what}"

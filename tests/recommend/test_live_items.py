@@ -259,7 +259,7 @@ def test_objectives_move_the_order(live: LiveRecommender) -> None:
             {
                 "user": "u1",
                 "k": 30,
-                "keep_seen": True,
+                "include_seen": True,
                 "duplicates": True,
                 "objective": {"weights": weights, "scale": scale},
             }

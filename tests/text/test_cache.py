@@ -21,7 +21,7 @@ FILL = """
 import sys
 from pathlib import Path
 import numpy as np
-from motet.language import VectorCache
+from motet.text.encode import VectorCache
 
 cache, start = VectorCache(Path(sys.argv[1])), int(sys.argv[2])
 for batch in range(int(sys.argv[3])):

@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from motet.language import *
+from motet.text.generate import *
 cache = GenerationCache(Path(sys.argv[1]))
 for i in range(int(sys.argv[3])):
     cache.put("model", GenerationSettings(), [(Prompt(f"{sys.argv[2]} {i}"), Generation(f"{i}", 1, 1, "stop", 0.0))])

@@ -21,8 +21,8 @@ def written(path: str) -> list[dict[str, Any]]:
     return entries
 
 
-ITEMS = written("language/hostile_items.yaml")
-REQUESTS = written("requests/hostile_requests.yaml")
+ITEMS = written("text/hostile_items.yaml")
+REQUESTS = written("assistant/understand/hostile_requests.yaml")
 
 
 def whole(entry: dict[str, Any]) -> str:
@@ -104,7 +104,7 @@ def test_ordinary_texts_and_requests_are_left_alone(text: str) -> None:
 
 def test_the_net_has_holes_and_says_so() -> None:
     """Rules catch what they were written for: nothing may rest on them alone."""
-    texts = yaml.safe_load((TESTS / "language" / "hostile_unseen.yaml").read_text(encoding="utf-8"))
+    texts = yaml.safe_load((TESTS / "text" / "hostile_unseen.yaml").read_text(encoding="utf-8"))
     assert 0 < sum(bool(suspicion(text)) for text in texts) < len(texts)
 
 

@@ -18,11 +18,11 @@ _INTERRUPTED = 130  # what shells expect of a command that was stopped from the 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a mistake that can be explained becomes one clear message and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    choose_threads(_threads(arguments))
     if arguments == ["--version"]:  # the table of commands takes ten times as long to import
         print(motet.__version__)
         return 0
     arguments = [_current(argument) for argument in arguments]
-    choose_threads(_threads(arguments))
     try:
         from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
 

@@ -13,15 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from motet.data import DataReport
-from motet.metrics import METRICS
-from motet.schema import Schema
-
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from motet.data import DataReport
     from motet.graph import KnowledgeReport
     from motet.schema import Progress as Report
+    from motet.schema import Schema
 
 __all__ = [
     "columns_tables",
@@ -42,6 +40,8 @@ _MOST_RELATIONS = 8
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
     """The headline of every task, the model beside its controls; the best of each column is starred."""
+    from motet.metrics import METRICS  # noqa: PLC0415 (a command imports what it uses)
+
     names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.ranks_catalogue]
     names = [n for n in names if _measured_rows(schema, metrics, n)]
     title = f"{metrics['dataset']}, {metrics['split']} rows"

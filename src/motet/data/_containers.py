@@ -69,7 +69,7 @@ class IdIndex:
     """Distinct words in order of arrival.
 
     Example:
-        >>> index = WordIndex(pl.Series(["a", "b"]))
+        >>> index = IdIndex(pl.Series(["a", "b"]))
         >>> index.rows(pl.Series(["b", "z", None])).tolist()
         [1, -1, -1]
         >>> index.grow(pl.Series(["z", "b"])).tolist(), len(index)

@@ -49,10 +49,10 @@ class CleaningReport:
     """Collects findings; the same flaw found in several chunks is one finding.
 
     Example:
-        >>> account = Account()
-        >>> account.note("ratings", "rating", "outside 1 to 5", "taken as missing", 2)
-        >>> account.note("ratings", "rating", "outside 1 to 5", "taken as missing", 1)
-        >>> [str(finding) for finding in account]
+        >>> cleaning_report = CleaningReport()
+        >>> cleaning_report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 2)
+        >>> cleaning_report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 1)
+        >>> [str(finding) for finding in cleaning_report]
         ['ratings.rating: outside 1 to 5 in 3 rows: taken as missing']
     """
 

@@ -304,7 +304,7 @@ def generate(world: SyntheticWorld, out: str | Path, progress: Progress | None =
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as directory:
-        ...     out = generate(World(users=50, items=20, interactions=1_000), Path(directory) / "world")
+        ...     out = generate(SyntheticWorld(users=50, items=20, interactions=1_000), Path(directory) / "world")
         ...     sorted(path.name for path in out.iterdir() if path.suffix != ".parquet")
         ['.motet-dataset', 'DATASHEET.md', 'interactions', 'schema.yaml', 'truth.npz', 'world.json']
     """

@@ -36,11 +36,11 @@ __all__ = [
 
 
 def write_adult(directory: Path, progress: Progress | None = None) -> None:
-    """Write ``user_encoder.parquet``, the rows in their published order."""
+    """Write ``people.parquet``, the rows in their published order."""
     files = fetch_asset("adult", progress)
-    user_encoder = pl.read_parquet(files / "adult.parquet").with_columns(pl.col(pl.String).replace("?", None))
-    user_encoder = user_encoder.rename({column: column.replace("-", "_") for column in user_encoder.columns})
-    user_encoder.rename({"educational_num": "education_years"}).write_parquet(directory / "people.parquet")
+    people = pl.read_parquet(files / "adult.parquet").with_columns(pl.col(pl.String).replace("?", None))
+    people = people.rename({column: column.replace("-", "_") for column in people.columns})
+    people.rename({"educational_num": "education_years"}).write_parquet(directory / "people.parquet")
 
 
 # Women's Clothing E-Commerce Reviews: one table.

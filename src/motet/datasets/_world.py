@@ -68,7 +68,7 @@ class SyntheticWorld(BaseModel):
         chunk_rows: Most rows held in memory, and in one file.
 
     Example:
-        >>> World(drift=0.5).drift
+        >>> SyntheticWorld(drift=0.5).drift
         0.5
     """
 
@@ -115,7 +115,7 @@ class SyntheticWorld(BaseModel):
             DataError: If a setting is not known or out of range; names the nearest right one.
 
         Example:
-            >>> World.parse({"user": 3})
+            >>> SyntheticWorld.parse({"user": 3})
             Traceback (most recent call last):
             motet.errors.DataError: world: 'user' is not an option. Cure: did you mean 'users'?
         """

@@ -23,13 +23,13 @@ from motet.testing import ScriptedGenerator, hashed_words_for_tests, toy_tables
 from motet.text.safety import delimit, suspicion
 from motet.training import load_bundle, save_bundle
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 REQUESTS: list[dict[str, Any]] = yaml.safe_load(
-    (TESTS / "requests" / "hostile_requests.yaml").read_text(encoding="utf-8")
+    (TESTS / "assistant" / "understand" / "hostile_requests.yaml").read_text(encoding="utf-8")
 )
 TEXTS = [
     str(item["text"]) * int(item.get("repeat", 1))
-    for item in yaml.safe_load((TESTS / "language" / "hostile_items.yaml").read_text(encoding="utf-8"))
+    for item in yaml.safe_load((TESTS / "text" / "hostile_items.yaml").read_text(encoding="utf-8"))
 ]
 ASKED = ("anything", "three drama, no crime", "comedy under 30", "我想看comedy，不要crime")
 USERS = ("u1", "u7", "never seen")

@@ -43,7 +43,7 @@ def event(id: str, **more: Any) -> dict[str, Any]:
 
 
 def check_reads(client: TestClient) -> None:
-    answer = client.post("/v1/recommend", json={"user": "u1", "k": 5, "keep_seen": True})
+    answer = client.post("/v1/recommend", json={"user": "u1", "k": 5, "include_seen": True})
     assert (answer.status_code, len(answer.json()["items"])) == (200, 5)
     assert len(client.post("/v1/ask", json={"text": "two comedies"}).json()["items"]) >= 1
     assert client.post("/v1/rank", json={"user": "u1", "candidates": ["1", "2"]}).status_code == 200

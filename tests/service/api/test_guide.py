@@ -19,7 +19,7 @@ from motet.service.api import build_app
 from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry
 from motet.service.store import Event, Item, Store, User
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide"
+GUIDE = Path(__file__).parents[3] / "docs" / "guide"
 
 
 def few_films(place: Path) -> None:

@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 
 
 def recommended(service: Any, user: str) -> list[tuple[str, float]]:
-    answer = service.client.post("/v1/recommend", json={"user": user, "k": 10, "keep_seen": True})
+    answer = service.client.post("/v1/recommend", json={"user": user, "k": 10, "include_seen": True})
     return [(one["id"], one["value"]) for one in answer.json()["items"]]
 
 

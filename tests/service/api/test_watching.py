@@ -17,7 +17,7 @@ Serve = Callable[..., TestClient]
 def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> None:
     engine = client.app.state.context.engine  # type: ignore[attr-defined]
     answer = client.post(
-        "/v1/recommend", json={"user": "u1", "k": 10, "scenario": "home", "keep_seen": True}
+        "/v1/recommend", json={"user": "u1", "k": 10, "scenario": "home", "include_seen": True}
     ).json()
     foretold = sorted(((one["predictions"]["like"], one["id"]) for one in answer["items"]), reverse=True)
     assert len({p for p, _ in foretold}) == 10
@@ -48,7 +48,7 @@ def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> No
 def _shown(client: TestClient, user: str) -> tuple[str, list[str]]:
     """A list of ten that a user was shown: its id, and its items."""
     answer = client.post(
-        "/v1/recommend", json={"user": user, "k": 10, "scenario": "home", "keep_seen": True}
+        "/v1/recommend", json={"user": user, "k": 10, "scenario": "home", "include_seen": True}
     ).json()
     client.app.state.context.engine.shown_log.flush(5.0)  # type: ignore[attr-defined]
     return answer["list_id"], [one["id"] for one in answer["items"]]

@@ -19,7 +19,7 @@ from motet.errors import StoreError, StoreUnavailableError
 from motet.service.store import Event, Feedback, Item, Store, StoreSettings, User, said_of
 from motet.testing import PostgresServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _submit(store: Store, events: list[Event]) -> Future[list[bool]]:
@@ -39,7 +39,7 @@ def test_killed_at_random_moments(url: str) -> None:
 
 ADD_SAME = """
 import sys
-from motet.store import Event, Store
+from motet.service.store import Event, Store
 with Store(sys.argv[1]) as store:
     print(sum(sum(store.events.add([Event("click", "u", "i", id=str(k)) for k in range(n, n + 10)])) for n in range(200)))
 """

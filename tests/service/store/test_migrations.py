@@ -330,7 +330,7 @@ def test_two_stores_are_made_at_once(tmp_path: Path, postgres_url: str) -> None:
 
 OPEN_AND_ADD = """
 import sys
-from motet.store import Event, Store
+from motet.service.store import Event, Store
 input()
 with Store(sys.argv[1]) as store:
     store.events.add([Event("click", "u", "i", id=sys.argv[2])])

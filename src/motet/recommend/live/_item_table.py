@@ -41,9 +41,9 @@ class AppendOnlyArray(Generic[_Cells]):
     Views handed out before stay valid: rows are written once, beyond every view.
 
     Example:
-        >>> grown = Grown(np.array([1, 2]))
-        >>> before = grown.view
-        >>> grown.append(np.array([3])); before.tolist(), grown.view.tolist()
+        >>> append_only = AppendOnlyArray(np.array([1, 2]))
+        >>> before = append_only.view
+        >>> append_only.append(np.array([3])); before.tolist(), append_only.view.tolist()
         ([1, 2], [1, 2, 3])
     """
 
@@ -69,7 +69,7 @@ class GrownTensor:
     """The same for a tensor.
 
     Example:
-        >>> grown = GrownTensor(torch.ones(1, 2)); grown.append(torch.zeros(2, 2)); grown.view.shape
+        >>> append_only = GrownTensor(torch.ones(1, 2)); append_only.append(torch.zeros(2, 2)); append_only.view.shape
         torch.Size([3, 2])
     """
 

@@ -131,7 +131,7 @@ class Stats:
             {
                 **found,
                 "served_by": said.get("served_by", {}),
-                "told": said.get("event", {}),
+                "recorded": said.get("event", {}),
                 "feedback": self._feedback(),
                 "satisfaction": self.satisfaction(30),
                 "drift": engine.drift.report() if engine.model.is_there else [],

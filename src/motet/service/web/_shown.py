@@ -199,7 +199,7 @@ def labels_shown(labels: Mapping[str, float] | None, schema: Mapping[str, Any], 
 
     Example:
         >>> tasks = [{"name": "like", "display": "chance"}, {"name": "rating", "display": "number"}]
-        >>> labels_told({"like": 0.0, "rating": 2.0}, {"tasks": tasks}, "en")
+        >>> labels_shown({"like": 0.0, "rating": 2.0}, {"tasks": tasks}, "en")
         ['Rating 2']
     """
     found = []
