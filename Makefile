@@ -1,9 +1,10 @@
 # make demo        train and judge one model on real data
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
+# make docs        the site of docs/ in site/; a dead link or an unknown name fails
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
-# make benchmark   every figure of the README and of the guide, hours in all; each part alone: make benchmark-NAME with
+# make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
@@ -14,7 +15,7 @@ RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
 PARTS  := train score text stream quality generation requests ask knowledge reasons profiles lists tuning safety service
 INSTALLS := base lowest explain language generate graph serve surgery traces tune all
-.PHONY: demo serve test check benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
+.PHONY: demo serve test check docs benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +46,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test-install: $(INSTALLS:%=test-install-%)
 
@@ -113,4 +117,4 @@ soak: $(VENV)/.installed $(RUN)/manifest.json
 	$(BIN)/python -m benchmarks.service_faults --bundle $(RUN)
 
 clean:
-	rm -rf $(VENV) .venv-peers runs data
+	rm -rf $(VENV) .venv-peers runs data site

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import pkgutil
 import re
+import runpy
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ import polars as pl
 import pytest
 from pydantic.fields import FieldInfo
 
+import motet
 from motet import datasets
 from motet.cli import main
 from motet.kinds import (
@@ -56,7 +63,9 @@ from motet.training import BALANCERS, PARTS
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+)
 REGISTRIES: tuple[Registry[Any], ...] = (
     FEATURE_KINDS,
     TASK_KINDS,
@@ -70,7 +79,7 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 )
 RUNS = "<!-- test: run -->\n"
 
-# heading in schema.md → the part whose table stands below it, and what is told elsewhere on the page
+# heading in schema.md → the part whose table stands below it, and what is explained elsewhere on the page
 SECTIONS: Mapping[str, tuple[type[Part], set[str]]] = {
     "## Top level": (Schema, set()),
     "## tables": (Tables, set()),
@@ -204,14 +213,14 @@ def test_the_walk_of_getting_started(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_setting_has_a_line_with_its_default(heading: str) -> None:
-    part, told_elsewhere = SECTIONS[heading]
+    part, explained_elsewhere = SECTIONS[heading]
     said = table_below(GUIDE / "schema.md", heading)
-    assert set(said) == set(part.model_fields) - told_elsewhere
+    assert set(said) == set(part.model_fields) - explained_elsewhere
     for name, default in said.items():
         assert says(default, part.model_fields[name]), f"{heading}: '{name}' has no default {default!r}"
 
 
-def test_what_features_and_tasks_share_is_told() -> None:
+def test_what_features_and_tasks_share_is_explained() -> None:
     assert set(table_below(GUIDE / "schema.md", "## features")) == {*Features.model_fields, "column"}
     shared = table_below(GUIDE / "schema.md", "## tasks")
     assert set(shared) == {"label", "on", "after", "weight", "score_weight", "hide"}
@@ -220,18 +229,12 @@ def test_what_features_and_tasks_share_is_told() -> None:
 
 
 def test_every_part_of_a_schema_is_on_the_page() -> None:
-    recorded = {part for part, _ in SECTIONS.values()}
     page = (GUIDE / "schema.md").read_text(encoding="utf-8")
-    todo: list[type[Part]] = [Part]
-    while todo:
-        part = todo.pop()
-        todo += part.__subclasses__()
-        if (
-            part.__module__.startswith("motet.schema")
-            and "kind" in part.model_fields
-            and part not in recorded
-        ):
-            assert f"### kind: {part.model_fields['kind'].default}\n" in page
+    kinds = [*FEATURE_KINDS, *TASK_KINDS]
+    assert [kind for kind in kinds if f"\n### kind: {kind}\n" not in page] == []
+    parts = {field.annotation for field in Schema.model_fields.values()}
+    sections = {part for part, _ in SECTIONS.values()} | {Features}
+    assert {part for part in parts if inspect.isclass(part) and issubclass(part, Part)} <= sections
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -246,7 +249,7 @@ def test_every_option_of_an_architecture_has_a_line_with_its_default(name: str) 
         assert says(default, options.model_fields[option]), f"{name}: '{option}' has no default {default!r}"
 
 
-def test_every_balancer_is_told() -> None:
+def test_every_balancer_is_explained() -> None:
     said = table_below(GUIDE / "training.md", "## Balancers")
     assert set(said) == set(BALANCERS)
 
@@ -259,7 +262,7 @@ def test_every_balancer_is_told() -> None:
         ("models.md", [*ARCHITECTURES, *SEQUENCE_ENCODERS]),
     ],
 )
-def test_every_name_is_told(page: str, names: list[str]) -> None:
+def test_every_name_is_explained(page: str, names: list[str]) -> None:
     text = (GUIDE / page).read_text(encoding="utf-8")
     assert [name for name in names if f"`{name}`" not in text] == []
 
@@ -271,44 +274,139 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
-def test_the_tree_of_the_readme_is_the_tree() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("\nsrc/motet/\n")[1].split("\ntests/")[0]
-    recorded: dict[str, set[str]] = {}
-    room = ""
-    for line in text.splitlines():
-        if found := re.match(r"  ([\w/]+)(?:/|\.py) ", line):
-            room = found.group(1) if f"{found.group(1)}/ " in line else ""
-        recorded.setdefault(room, set()).update(re.findall(r"\b\w+\.py\b", line))
-    there: dict[str, set[str]] = {}
-    for path in (ROOT / "src" / "motet").rglob("*.py"):
-        if path.name not in ("__init__.py", "__main__.py"):
-            parts = path.relative_to(ROOT / "src" / "motet").parts
-            there.setdefault(parts[0] if len(parts) > 1 else "", set()).add(path.name)
-    assert recorded == there
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.parent.name != "adr"],  # decisions name what was there in their time
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_every_name_of_motet_is_there(page: Path) -> None:
+    names = set(re.findall(r"\bmotet(?:\.[a-zA-Z_]\w*)+", page.read_text(encoding="utf-8")))
+    for _, code, _ in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "motet":
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    for name in sorted(names):
+        pkgutil.resolve_name(name)  # fails with the name that is not there
+
+
+def commands_of_the_reference() -> dict[str, set[str]]:
+    """Every command of the page of the command line, with its options."""
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## motet ", page, flags=re.MULTILINE)[1:]
+    named = r"^\| `(-[^`]+)` \|"
+    return {
+        part.splitlines()[0]: {
+            option for names in re.findall(named, part, re.MULTILINE) for option in re.split("[ ,/]+", names)
+        }
+        for part in parts
+    }
+
+
+def test_the_page_of_the_command_line_is_what_the_commands_say() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "_generate_cli.py"))["page"]()
+    kept = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert kept == written, "run: python docs/_generate_cli.py"
+    commands = commands_of_the_reference()
+    assert {"-k", "--include-seen", "--json"} <= commands["recommend"]
+    assert "--out" in commands["datasets fetch"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_that_is_shown_is_one(page: Path) -> None:
+    commands = commands_of_the_reference()
+    lines = [line for _, text, _ in blocks(page, "console") for line in text.splitlines()]
+    for line in lines:
+        if not line.startswith("$ motet "):
+            continue
+        words = shlex.split(line, comments=True)[2:]
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in commands), None)
+        assert name is not None, f"{page.name}: there is no command '{line}'"
+        used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert used <= commands[name], f"{page.name}: {line}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts/packages.md"])
+def test_every_package_is_named(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    packages = {path.parent.name for path in (ROOT / "src" / "motet").glob("*/__init__.py")}
+    assert {name for name in packages if f"`{name}`" not in text} == set()
+
+
+def test_every_decision_is_listed_by_its_title() -> None:
+    directory = ROOT / "docs" / "adr"
+    listed = re.findall(
+        r"^\| (\d+) \| \[(.+)\]\((\S+)\) \|$", (directory / "index.md").read_text(), re.MULTILINE
+    )
+    there = [
+        (
+            str(int(path.name[:4])),
+            path.read_text(encoding="utf-8").splitlines()[0].removeprefix(f"# {path.name[:4]}: "),
+            path.name,
+        )
+        for path in sorted(directory.glob("0*.md"))
+    ]
+    assert listed == there
+
+
+def test_every_public_package_is_in_the_reference() -> None:
+    source = ROOT / "src" / "motet"
+    public = {
+        ".".join(("motet", *stub.parent.relative_to(source).parts))
+        for stub in source.rglob("__init__.pyi")
+        if stub.parent.name
+        not in ("gorse", "monitor", "web")  # the service's own; they promise nothing to programs
+    }
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference" / "api").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"^::: (\S+)$", page, re.MULTILINE)}
+    assert public - shown == set()
+
+
+def test_the_chinese_tutorial_has_the_same_code() -> None:
+    english, chinese = GUIDE / "getting-started.md", ROOT / "docs" / "zh" / "getting-started.md"
+    for language in ("console", "python", "yaml", "text"):
+        code = [(text, runs) for _, text, runs in blocks(english, language)]
+        assert [(text, runs) for _, text, runs in blocks(chinese, language)] == code
+    assert any(code for code in blocks(chinese, "yaml"))
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the films that 40 of the people rated, and for one epoch: everything else is as it stands there."""
-    whole = datasets.fetch("movielens-100k", tmp_path / "whole")
-    ratings = pl.read_parquet(whole / "ratings.parquet").filter(pl.col("user_id") <= 40)
-    rated = ratings["item_id"].unique().head(300).implode()
+    """On the films that 40 of the people rated, and for one epoch; tests/test_public_api.py serves the result."""
+    whole = datasets.load("movielens-100k", tmp_path / "whole")
+    ratings = pl.read_parquet(whole.directory / "ratings.parquet").filter(pl.col("user_id") <= 40)
+    rated = ratings["item_id"].unique().sort().head(300).implode()
     small = tmp_path / "small"
     small.mkdir()
     ratings.filter(pl.col("item_id").is_in(rated)).write_parquet(small / "ratings.parquet")
-    pl.read_parquet(whole / "users.parquet").filter(pl.col("user_id") <= 40).write_parquet(
+    pl.read_parquet(whole.directory / "users.parquet").filter(pl.col("user_id") <= 40).write_parquet(
         small / "users.parquet"
     )
-    pl.read_parquet(whole / "items.parquet").filter(pl.col("item_id").is_in(rated)).write_parquet(
+    pl.read_parquet(whole.directory / "items.parquet").filter(pl.col("item_id").is_in(rated)).write_parquet(
         small / "items.parquet"
     )
     for name in ("knowledge", "links"):
-        shutil.copy(whole / f"{name}.parquet", small)
-    schema = Schema.load(whole / "schema.yaml").with_overrides("training.epochs=1")
-    (small / "schema.yaml").write_text(schema.to_yaml(), encoding="utf-8")
-    monkeypatch.setattr(datasets, "fetch", lambda name: small)
+        shutil.copy(whole.directory / f"{name}.parquet", small)
+    (small / "schema.yaml").write_text(
+        whole.schema.with_overrides("training.epochs=1").to_yaml(), encoding="utf-8"
+    )
+    monkeypatch.setattr(datasets, "load", lambda name: replace(whole, directory=small))
     monkeypatch.chdir(tmp_path)
     (_, code, _) = next(blocks(ROOT / "README.md", "python"))
+    before, serve = code.rstrip().rsplit("\n", 1)
     names: dict[str, Any] = {"__name__": "readme"}
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 (the code is ours)
-    assert len(names["lists"]) == 10
+    exec(compile(before, "README.md", "exec"), names)  # noqa: S102 (the code is ours)
+    assert motet.load("runs/films").metrics["tasks"]["like"]
     assert (tmp_path / "runs" / "films" / "report.html").is_file()
+    options = re.fullmatch(r'motet\.serve\("runs/films", (\w+)=\d+\)', serve)
+    assert options is not None
+    assert options.group(1) in inspect.signature(motet.serve).parameters
+
+
+def test_the_chinese_readme_has_the_same_python() -> None:
+    ((_, english, _),), ((_, chinese, _),) = (
+        list(blocks(ROOT / name, "python")) for name in ("README.md", "README.zh.md")
+    )
+
+    def plain(code: str) -> list[str]:
+        return [re.sub(r'ask\("[^"]*"', "ask(…", line.split("  #")[0]) for line in code.splitlines()]
+
+    assert plain(chinese) == plain(english)

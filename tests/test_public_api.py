@@ -104,6 +104,29 @@ def test_one_frame_from_its_columns(frames: dict[str, pl.DataFrame]) -> None:
     assert len(model.recommend(["1", "2"], k=3)) == 6
 
 
+def test_numbers_alone_are_enough() -> None:
+    """No input of such a model needs a gradient, so that its tasks have no gradients in common to compare."""
+    rng = np.random.default_rng(0)
+    size = rng.random(200)
+    rows = pl.DataFrame({"size": size, "sold": (rng.random(200) < size).astype(int), "price": 3 * size})
+    schema = motet.Schema.parse(
+        {
+            "name": "sizes",
+            "tables": {"interactions": "rows.csv"},
+            "features": {"interaction": {"size": "numeric"}},
+            "tasks": {
+                "sold": {"kind": "binary", "label": "sold"},
+                "price": {"kind": "regression", "label": "price"},
+            },
+            "split": {"by": "random"},
+            "training": {"epochs": 2, "batch_size": 16},
+        }
+    )
+    found = motet.fit(schema, rows).metrics
+    assert found["tasks"]["price"]["rmse"] > 0
+    assert found["relations"]["gradient_cosine"]["matrix"] == [[None, None], [None, None]]
+
+
 @pytest.mark.parametrize(
     ("tables", "problem", "cure"),
     [

@@ -76,7 +76,8 @@ def diagnose(model: MultiTaskModel, data: Dataset, *, batch_size: int = 2048, se
             grads = torch.autograd.grad(loss, [*shared, *dense], retain_graph=True, allow_unused=True)
             seconds[place] += time.perf_counter() - began
             on_shared = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, shared, strict=False)]
-            rows.append(torch.cat([g.flatten() for g in on_shared]))
+            # numbers alone need no gradient: then nothing is shared that tasks could pull at, and the cosine is NaN
+            rows.append(torch.cat([g.flatten() for g in on_shared]) if on_shared else loss.new_zeros(1))
             reached[place] |= [g is not None and bool((g != 0).any()) for g in grads[len(shared) :]]
         jacobian = torch.stack(rows)
         jacobian = jacobian / jacobian.norm(dim=1, keepdim=True)  # a task without labels here gives NaN
@@ -96,7 +97,7 @@ def diagnose(model: MultiTaskModel, data: Dataset, *, batch_size: int = 2048, se
     )
 
 
-# The control that asks whether tasks help each other: the same model, trained on each task alone.
+# The baseline that asks whether tasks help each other: the same model, trained on each task alone.
 
 
 def single_task_baseline(

@@ -67,14 +67,14 @@ def test_what_was_told_is_trained_on_and_counts_once(tmp_path: Path, monkeypatch
                 assert [one["item"] for one in _history(client, "ann")] == ["new"]
         finally:
             engine.close()
-    films = pl.read_parquet("data/movielens-and-told/items.parquet")
+    films = pl.read_parquet("data/movielens-and-events/items.parquet")
     assert films.filter(pl.col("item_id") == "new").row(0) == ("new", "A film of today", 2026, "Drama")
     assert films.filter(pl.col("item_id") == "1")["title"].to_list() == [
         "Toy Story"
-    ]  # of which a year was told
-    users = pl.read_parquet("data/movielens-and-told/users.parquet")
+    ]  # of which a year was sent
+    users = pl.read_parquet("data/movielens-and-events/users.parquet")
     assert users.filter(pl.col("user_id") == "ann")["age"].to_list() == [30]
-    ratings = pl.read_parquet("data/movielens-and-told/ratings.parquet")
+    ratings = pl.read_parquet("data/movielens-and-events/ratings.parquet")
     assert "2" not in {*ratings["user_id"], *users["user_id"]}  # was deleted
     assert "2" in films["item_id"]
     assert ratings.filter(user_id="1", item_id="1")["rating"].to_list() == [1]
