@@ -98,7 +98,7 @@ class StatsAnswer(_Told):
     latency_ms: dict[str, Latency] = Field(description="Of each route.")
     errors: dict[str, int] = Field(description="Answers of each status from 400.")
     served_by: dict[str, int] = Field(description="Lists by what served them.")
-    recorded: dict[str, int] = Field(description="Events of each type, of the last minutes.")
+    told: dict[str, int] = Field(description="Events ingested in the last minutes, by type.")
     feedback: dict[str, int] = Field(description="Events of each type that the store holds.")
     satisfaction: list[DaySatisfaction]
     drift: list[Drifted] = Field(description="The largest first; features seen too seldom are left out.")
