@@ -257,3 +257,17 @@ def test_the_numbers_of_the_operate_page(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'motet_requests_total{method="POST",route="/v1/recommend",status="200"} 61.0' in text
     assert "u30" not in text
+
+
+def test_the_old_name_of_a_field_is_accepted(client: TestClient) -> None:
+    for body in (
+        {},
+        {"exclude": [f"none {k}" for k in range(8_000)]},
+    ):  # a large body is parsed in another way
+        request = {"user": "u1", "k": 30, **body}
+        new, old = (
+            client.post("/v1/recommend", json={**request, name: True}).json()
+            for name in ("include_seen", "keep_seen")
+        )
+        assert len(new["items"]) == 30
+        assert old["items"] == new["items"]
