@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from motet.data import Encoder
 from motet.errors import RequestError
@@ -171,10 +171,7 @@ class Query(RequestPart):
     text: str | None = Field(None, max_length=2000)
     filter: AnyFilter | None = None
     exclude: tuple[str, ...] = Field((), max_length=10_000, fail_fast=True)
-    include_seen: bool | None = Field(
-        None,
-        validation_alias=AliasChoices("include_seen", "keep_seen"),  # the former name goes with motet 0.3
-    )
+    include_seen: bool | None = None
     objective: Objective | None = None
     diversity: Diversity | None = None
     rules: tuple[AnyRule, ...] = Field((), max_length=100, fail_fast=True)

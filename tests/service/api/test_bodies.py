@@ -1,4 +1,4 @@
-"""Bodies that are wrong in as many places as they can be: refused at once, in little memory, and nobody waits."""
+"""Bodies with as many faults as possible are refused at once, in little memory, without delay for others."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Memory:
             thread.join()
 
     @property
-    def append_only(self) -> int:
+    def growth(self) -> int:
         return self.most - self.before
 
 
@@ -128,11 +128,11 @@ def refused(service: Any, memory: Memory, method: str, path: str, body: bytes) -
         began_s = time.perf_counter()
         answer = service.client.request(method, path, content=body, headers=JSON)
         took_s = time.perf_counter() - began_s
-    said = f"{method} {path} {body[:60]!r}…: {answer.status_code} after {took_s:.2f} s, {memory.append_only / 2**20:.0f} MiB"
+    said = f"{method} {path} {body[:60]!r}…: {answer.status_code} after {took_s:.2f} s, {memory.growth / 2**20:.0f} MiB"
     if (
         answer.status_code >= 500
         or took_s > MOST_S
-        or memory.append_only > MOST_BYTES
+        or memory.growth > MOST_BYTES
         or len(answer.content) > 20_000
     ):
         return said

@@ -22,7 +22,7 @@ CHECKED = ("not_a_server_error", "status_code_conformance", "content_type_confor
 def test_what_the_description_promises_holds(shared_client: TestClient) -> None:
     made = shared_client.post(
         "/v1/keys", json={"scopes": ["admin"]}
-    ).json()  # a key that is made up locks nobody out
+    ).json()  # an invented key locks no one out
     headers = {"X-API-Key": made["key"]}
     schema = schemathesis.openapi.from_asgi("/openapi.json", shared_client.app, headers=headers)
     checks: Any = [CHECKS.get_one(name) for name in CHECKED]

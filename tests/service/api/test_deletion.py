@@ -37,8 +37,8 @@ def _some_items(count: int = 3) -> list[ItemAnswer]:
 def test_an_answer_under_way_brings_nobody_back(
     engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch, returns: bool
 ) -> None:
-    """The user is deleted, and perhaps put anew, after the answer was found and before it is written down."""
-    first = engine.words.ask(AskRequest(text="a comedy", user="zed"))
+    """The user is deleted, and perhaps added again, after the answer was made and before it is logged."""
+    first = engine.language.ask(AskRequest(text="a comedy", user="zed"))
     assistant = engine.active.parts.assistant
     ask = assistant.ask
 
@@ -51,14 +51,14 @@ def test_an_answer_under_way_brings_nobody_back(
 
     monkeypatch.setattr(assistant, "ask", ask_and_delete)
     request = AskRequest(text="no horror please", user="zed", conversation=first.conversation)
-    second = engine.words.ask(request)
+    second = engine.language.ask(request)
     monkeypatch.setattr(assistant, "ask", ask)
     assert second.items
     assert any("deleted" in note for note in second.notes)
     assert engine.shown_log.flush(5.0)
     assert store.states.get("conversation", first.conversation) is None
     assert store.shown.of_user("zed") == []
-    again = engine.words.ask(AskRequest(text="a comedy", user="zed"))  # who asks now is somebody new
+    again = engine.language.ask(AskRequest(text="a comedy", user="zed"))  # now a new user
     assert engine.shown_log.flush(5.0)
     assert store.states.get("conversation", again.conversation) is not None
     assert [one.id for one in store.shown.of_user("zed")] == [again.list_id]
@@ -126,8 +126,8 @@ def test_without_its_store_an_answer_does_not_say_where_that_is(start: Any, hast
     away = [(one, one.with_name(f"away-{one.name}")) for one in path.parent.glob(f"{path.name}*")]
     for one, elsewhere in away:
         one.rename(elsewhere)
-    english = engine.words.ask(AskRequest(text="a comedy"))
-    chinese = engine.words.ask(AskRequest(text="a comedy", language="zh"))
+    english = engine.language.ask(AskRequest(text="a comedy"))
+    chinese = engine.language.ask(AskRequest(text="a comedy", language="zh"))
     for one, elsewhere in away:
         elsewhere.rename(one)
     assert english.items

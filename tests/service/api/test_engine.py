@@ -106,7 +106,7 @@ def test_another_process_is_followed(start: Start, store: Store) -> None:
 def test_a_deleted_user_is_forgotten_everywhere(start: Start, store: Store) -> None:
     engine = start(store)
     engine.add_events([Event("liked", "u3", "1", id="x")])
-    engine.words.ask(AskRequest(text="a comedy", user="u3"))
+    engine.language.ask(AskRequest(text="a comedy", user="u3"))
     assert engine.recommend(RecommendRequest(user="u3")).served_by == "personal"
     forgot: list[str] = []
     engine.active.parts = replace(engine.active.parts, forget=lambda: forgot.append("all"))
@@ -117,7 +117,7 @@ def test_a_deleted_user_is_forgotten_everywhere(start: Start, store: Store) -> N
         assert one.recommend(RecommendRequest(user="u3")).served_by != "personal"
         assert one.users.get("u3") is None
         assert one.users.history("u3").events == ()
-        assert not one.words.profile("u3").known
+        assert not one.language.profile("u3").known
         assert all(user.id != "u3" for user in one.users.page(100).users)
         assert values(one, "u3") == values(one, "never seen")
 
@@ -168,31 +168,31 @@ def test_rank_gives_all_tasks_and_names_the_unknown(engine: Engine) -> None:
 
 def test_a_conversation_goes_on(start: Start, store: Store) -> None:
     engine = start(store)
-    first = engine.words.ask(AskRequest(text="two comedies, no horror", user="u1"))
+    first = engine.language.ask(AskRequest(text="two comedies, no horror", user="u1"))
     assert [tag.value for tag in first.understood.must_not] == ["Horror"]
     assert len(first.items) == 2
     assert all(one.reason for one in first.items)
     engine.close()
     engine = start(store)
-    more = engine.words.ask(AskRequest(text="not the first one", conversation=first.conversation))
+    more = engine.language.ask(AskRequest(text="not the first one", conversation=first.conversation))
     assert more.conversation == first.conversation
     assert first.items[0].id not in [one.id for one in more.items]
     with pytest.raises(RequestError, match="another user"):
-        engine.words.ask(AskRequest(text="more", user="u2", conversation=first.conversation))
+        engine.language.ask(AskRequest(text="more", user="u2", conversation=first.conversation))
     with pytest.raises(RequestError, match="not known"):
-        engine.words.ask(AskRequest(text="more", conversation="nothing"))
+        engine.language.ask(AskRequest(text="more", conversation="nothing"))
 
 
 def test_words_of_all_kinds(engine: Engine) -> None:
-    found = engine.words.explain("u1", "3")
+    found = engine.language.explain("u1", "3")
     assert found.reason
     assert found.evidence
     assert set(found.predictions) == {"like", "stars", "next"}
-    assert engine.words.describe("3").text
-    profile = engine.words.profile("u1")
+    assert engine.language.describe("3").text
+    profile = engine.language.profile("u1")
     assert profile.known
     assert profile.sentences
-    made = engine.words.make_list(ListRequest(text="three comedies, no horror", user="u1"))
+    made = engine.language.make_list(ListRequest(text="three comedies, no horror", user="u1"))
     assert (made.status, len(made.items)) == ("complete", 3)
 
 
@@ -233,7 +233,7 @@ def test_what_a_model_was_trained_with_counts_once(start: Start, store: Store) -
         assert values(one, "u1") != before
 
 
-def test_users_are_those_of_the_bundle_and_those_told(engine: Engine) -> None:
+def test_users_are_those_of_the_bundle_and_of_the_store(engine: Engine) -> None:
     engine.users.put([User("ann", {"age": 30}), User("u1", None, "the first")])
     found, cursor = [], ""
     while True:

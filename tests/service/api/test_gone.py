@@ -1,20 +1,32 @@
-"""What is there when something is not: full queues, a store that is full, read-only or gone."""
+"""Answers while something fails: full queues, a full, read-only or missing store, a failing source or language model."""
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
+from motet import workflow
+from motet.assistant import Assistant
+from motet.assistant.explain import Profiler
+from motet.assistant.understand import Reader, Request, Understanding
+from motet.recommend import LiveRecommender
+from motet.recommend.retrieve import CandidateQuery
+from motet.schema import LanguageSettings
 from motet.service.api import build_app
-from motet.service.engine import Engine, HttpSettings
+from motet.service.engine import Engine, EngineSettings, HttpSettings, LoadPast, ModelParts, ModelRegistry
 from motet.service.store import Store, StoreSettings
 from motet.testing import PostgresServer
+from motet.text.encode import text_encoder
 
 Start = Callable[[Store], Engine]
 Serve = Callable[..., TestClient]
@@ -220,3 +232,68 @@ def test_a_database_that_is_gone_is_missed_by_nobody_who_asks(
         assert (answer.status_code, answer.json()["accepted"], answer.json()["repeated"]) == (200, 1, 1)
         assert client.get("/v1/health/ready").status_code == 200
         assert len(client.get("/v1/users/u1/history").json()["events"]) > 2
+
+
+_PLACE = "http://10.0.0.7:9000/v1"
+
+
+class _FailingSource:
+    """A source of candidates whose server is gone."""
+
+    name, inline = "elsewhere", True
+
+    def candidates(self, query: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        raise ConnectionError(f"no connection to {_PLACE}")
+
+
+class _FailingReader:
+    """A reader whose language model is gone."""
+
+    def __init__(self, rules: Reader) -> None:
+        self._rules = rules
+
+    def understand(
+        self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
+    ) -> Understanding:
+        found = self._rules.understand(text, previous, shown)
+        return replace(found, problem=f"{_PLACE} does not answer, and /var/cache/motet/model.gguf is missing")
+
+
+def _parts_that_fail(path: Path, load: LoadPast) -> ModelParts:
+    assistant = workflow.open_assistant(path)
+    explainer = assistant.explainer
+    live = LiveRecommender(explainer.recommender, load=load, sources=[_FailingSource()])
+    failing = Assistant(explainer.recommender, explainer, _FailingReader(assistant.reader))
+    return ModelParts(live, failing, Profiler.of_bundle(explainer.bundle))
+
+
+def test_no_answer_says_where_something_is_that_fails(
+    store: Store, films: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine(store, _parts_that_fail, EngineSettings(follow_s=0.1))
+    models = ModelRegistry(engine)
+    app = build_app(engine, HttpSettings(), models=models)
+
+    @app.get("/v1/encoded")
+    def encoded() -> None:
+        text_encoder(LanguageSettings(encoder="/var/cache/motet/encoder"))(["a text"])
+
+    try:
+        models.start(films)
+        with TestClient(app, base_url="http://127.0.0.1") as client, caplog.at_level(logging.WARNING):
+            listed = client.post("/v1/recommend", json={"user": "u1", "k": 3}).json()
+            asked = client.post("/v1/ask", json={"user": "u1", "text": "two comedies"}).json()
+            refused = client.get("/v1/encoded")
+    finally:
+        engine.close()
+    assert "elsewhere: failed (ConnectionError)" in listed["notes"]
+    assert [one for one in asked["notes"] if "does not answer" in one]
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "language.encoder: there is no folder '…'",
+    )
+    for answer in (listed["notes"], asked["notes"], refused.text):
+        for part in ("10.0.0.7", "9000", "/var/cache", "motet/"):
+            assert part not in str(answer)
+    assert _PLACE in caplog.text  # the operator reads it in the log
+    assert "/var/cache/motet/encoder" in caplog.text

@@ -1,4 +1,4 @@
-"""What would harm others: rows that nobody can take, keys taken away, methods made up, pages of other sites."""
+"""Hostile requests: rows that cannot be stored, revoked keys, unknown methods, pages of other sites."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_last_key_cannot_be_taken_away(serve: Serve, store: Store) -> None:
     second = client.post("/v1/keys", json={"scopes": ["admin"]}, headers=headers).json()
     assert client.delete(f"/v1/keys/{admin['id']}", headers={"X-API-Key": second["key"]}).status_code == 200
     store.keys.revoke(second["id"])  # by another process
-    client.app.state.context.door.forget()  # type: ignore[attr-defined]
+    client.app.state.context.authenticator.forget()  # type: ignore[attr-defined]
     assert client.get("/v1/users").status_code == 401
     assert client.post("/v1/keys", json={"scopes": ["admin"]}).status_code == 401
 
@@ -219,7 +219,7 @@ def test_what_comes_the_other_way_is_counted_too(client: TestClient) -> None:
     assert client.get("/api/recommend/u1").status_code == 200
     stats = client.get("/v1/stats").json()
     assert stats["served_by"] == {"personal": 1}
-    assert stats["recorded"] == {"liked": 2}
+    assert stats["told"] == {"liked": 2}
     quality = {one["check"]: one["count"] for one in stats["data_quality"]}
     assert quality["unknown items in events"] == 1
 

@@ -65,7 +65,7 @@ def test_hidden_and_deleted_items_do_not_come(start: Start, store: Store) -> Non
         assert first not in [item.id for item in one.items.page(100).items]
 
 
-def test_an_item_deleted_comes_back_as_it_is_told(start: Start, store: Store) -> None:
+def test_a_deleted_item_comes_back_as_it_is_ingested(start: Start, store: Store) -> None:
     engine = start(store)
     engine.items.delete("3")
     engine.items.put([Item("3", fields={"year": 2023})])

@@ -47,7 +47,7 @@ def test_activate_and_roll_back(engine: Engine, other_films: Path, store: Store)
     after = values(engine)
     assert engine.model.name == name
     assert after != before
-    assert engine.active.seq == store.events.last()  # what was told before counts for the new one
+    assert engine.active.seq == store.events.last()  # earlier events count for the new one
     assert models.roll_back() == first
     assert engine.model.name == first
     assert models.roll_back() == name

@@ -249,7 +249,7 @@ def test_the_numbers_of_the_operate_page(client: TestClient) -> None:
     assert stats["errors"] == {"404": 1}
     assert stats["served_by"]["personal"] == 60
     assert stats["feedback"] == {"liked": 1}
-    assert stats["recorded"] == {"liked": 2}
+    assert stats["told"] == {"liked": 2}
     quality = {one["check"]: one["count"] for one in stats["data_quality"]}
     assert quality["unknown users in requests"] == 1
     drift = {one["feature"]: one for one in stats["drift"]}
@@ -257,3 +257,17 @@ def test_the_numbers_of_the_operate_page(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'motet_requests_total{method="POST",route="/v1/recommend",status="200"} 61.0' in text
     assert "u30" not in text
+
+
+def test_the_old_name_of_a_field_is_accepted(client: TestClient) -> None:
+    for body in (
+        {},
+        {"exclude": [f"none {k}" for k in range(8_000)]},
+    ):  # a large body is parsed in another way
+        request = {"user": "u1", "k": 30, **body}
+        new, old = (
+            client.post("/v1/recommend", json={**request, name: True}).json()
+            for name in ("include_seen", "keep_seen")
+        )
+        assert len(new["items"]) == 30
+        assert old["items"] == new["items"]

@@ -1,4 +1,4 @@
-"""What is written down: predictions against outcomes; logs that tell nobody's words; headers on every answer."""
+"""Monitoring: predictions against outcomes; logs without user data; headers on every answer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> No
     answer = client.post(
         "/v1/recommend", json={"user": "u1", "k": 10, "scenario": "home", "include_seen": True}
     ).json()
-    foretold = sorted(((one["predictions"]["like"], one["id"]) for one in answer["items"]), reverse=True)
-    assert len({p for p, _ in foretold}) == 10
+    predicted = sorted(((one["predictions"]["like"], one["id"]) for one in answer["items"]), reverse=True)
+    assert len({p for p, _ in predicted}) == 10
     liked = [1, 1, 0, 1, 0, 0, 1, 0, 0, 0]  # 20 of the 24 pairs of a liked and another stand rightly
     events = [
         {
@@ -31,10 +31,10 @@ def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> No
             "list_id": answer["list_id"],
             "scenario": "home",
         }
-        for (_, item), y in zip(foretold, liked, strict=True)
+        for (_, item), y in zip(predicted, liked, strict=True)
     ]
     events.append(
-        {"type": "liked", "user": "u1", "item": foretold[0][1], "value": 0}
+        {"type": "liked", "user": "u1", "item": predicted[0][1], "value": 0}
     )  # of no list: not counted
     assert client.post("/v1/events", json={"events": events}).status_code == 200
     engine.shown_log.flush(5.0)
@@ -42,7 +42,7 @@ def test_shadow_evaluation_gives_the_auc_that_was_made(client: TestClient) -> No
     (found,) = [one for one in client.get("/v1/stats").json()["shadow"] if one["task"] == "like"]
     assert (found["scenario"], found["n"]) == ("home", 10)
     assert found["auc"] == pytest.approx(20 / 24)
-    assert found["calibration"] == pytest.approx(sum(p for p, _ in foretold) / 10 / 0.4)
+    assert found["calibration"] == pytest.approx(sum(p for p, _ in predicted) / 10 / 0.4)
 
 
 def _shown(client: TestClient, user: str) -> tuple[str, list[str]]:
@@ -86,10 +86,10 @@ def test_only_what_was_shown_counts_and_no_list_grows_without_end(client: TestCl
         "home": 1_000,
     }
     (found,) = engine.shadow.compute(engine.active.schema)
-    # Of what was shown people only said yes, so what they passed over counts as no.
+    # All outcomes of the list are positive, so the other items count as negatives.
     assert (found["task"], found["n"]) == ("like", 10)
     assert found["auc"] is not None
-    assert engine.shadow.outcomes.copy().keys() == {list_id}  # nobody was shown "home"
+    assert engine.shadow.outcomes.copy().keys() == {list_id}  # there is no list "home"
 
 
 def test_nothing_stays_of_the_outcomes_of_a_deleted_user(client: TestClient) -> None:

@@ -97,9 +97,9 @@ def test_lines_stream(store: Store) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"{", "line 2 is no JSON"),
-        (b"[1]", "line 2 is no object"),
-        (b'"\xff"', "line 2 is no JSON"),
+        (b"{", "line 2 is not JSON"),
+        (b"[1]", "line 2 is not an object"),
+        (b'"\xff"', "line 2 is not JSON"),
         (b'{"id": "x", "type": "t", "user": "u"}', "line 2: a row of events has no 'item'"),
         (b'{"id": "x", "type": "t", "user": "u", "item": 5}', "line 2: event.item"),
         (b'{"id": "x", "type": "t", "user": "u", "item": "i", "valu": 5}', "'valu' is not known"),
@@ -124,7 +124,7 @@ def test_lines_stream(store: Store) -> None:
             b'{"id": "x", "type": "t", "user": "u", "item": "i", "time": "6000-01-01T00:00:00Z"}',
             "line 2: event.time",
         ),
-        (b"[" * 200_000, "line 2 is no JSON"),
+        (b"[" * 200_000, "line 2 is not JSON"),
         (b"x" * 4_000_001, "line 2 is longer"),
     ],
 )
@@ -163,5 +163,5 @@ def test_names_are_checked(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="directory"):
         store.export_file("users", tmp_path / "none" / "x.jsonl")
     pl.DataFrame({"id": ["i"], "labels": ["no JSON"]}).write_parquet(tmp_path / "i.parquet")
-    with pytest.raises(StoreError, match="row 1: labels is no JSON"):
+    with pytest.raises(StoreError, match="row 1: labels is not JSON"):
         store.import_file("items", tmp_path / "i.parquet")

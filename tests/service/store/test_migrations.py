@@ -135,7 +135,7 @@ def _old_store(url: str, version: int) -> None:
 
 
 def _shape(connection: Connection) -> dict[str, Any]:
-    """Tables with their columns, keys and indices, as the database tells them."""
+    """Tables with their columns, keys and indices, as the database reports them."""
     seen = inspect(connection)
     return {
         table: (
@@ -228,9 +228,9 @@ def test_a_store_of_every_older_version_is_taken_over(
         assert _is_counted(connection, "changes")
 
 
-@pytest.mark.parametrize("keeper", ["motet_version", "meta"])
-def test_a_newer_store_is_refused_and_left_alone(url: str, keeper: str) -> None:
-    if keeper == "meta":  # of somebody's older branch
+@pytest.mark.parametrize("version_table", ["motet_version", "meta"])
+def test_a_newer_store_is_refused_and_left_alone(url: str, version_table: str) -> None:
+    if version_table == "meta":  # of an older version
         _old_store(url, 3)
     else:
         with Store(url) as store:
@@ -239,7 +239,7 @@ def test_a_newer_store_is_refused_and_left_alone(url: str, keeper: str) -> None:
         with engine.begin() as connection:
             connection.exec_driver_sql(
                 "UPDATE motet_version SET version_num = '0099'"
-                if keeper == "motet_version"
+                if version_table == "motet_version"
                 else "UPDATE meta SET value = '0099' WHERE key = 'version'"
             )
             before = _shape(connection)
@@ -291,7 +291,7 @@ def test_many_open_a_new_store_at_once(url: str) -> None:
             start.wait()
             with Store(url) as store:
                 store.feedback.add([Feedback("like", "u", "i")], ids=[f"{number}"])
-        except BaseException as error:  # (told by the assertion below)
+        except BaseException as error:  # (reported by the assertion below)
             failures.append(error)
 
     threads = [threading.Thread(target=open_and_write, args=(k,)) for k in range(6)]
@@ -314,7 +314,7 @@ def test_two_stores_are_made_at_once(tmp_path: Path, postgres_url: str) -> None:
         try:
             start.wait()
             Store(place).close()
-        except BaseException as error:  # (told by the assertion below)
+        except BaseException as error:  # (reported by the assertion below)
             failures.append(error)
 
     threads = [threading.Thread(target=make, args=(place,)) for place in places]

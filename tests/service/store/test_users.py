@@ -146,7 +146,7 @@ def test_what_was_before_a_deletion_never_comes_back(store: Store) -> None:
     assert store.users.get(GONE) is None
     assert store.feedback.of_user(GONE) == []
     assert list(store.export_lines("events")) == []
-    # What comes later is somebody new of the same id, and the old rows stay out.
+    # Later records belong to a new user with the same id; old rows stay out.
     assert store.events.add([Event("click", GONE, "i", id="new")], insert_missing=True) == [True]
     assert store.users.get(GONE) is not None
     assert store.users.deleted_at([GONE]) == {GONE: deleted}
@@ -160,7 +160,7 @@ def test_answers_in_flight_bring_nobody_back(store: Store) -> None:
     store.users.delete(GONE)
     assert store.shown.add([shown, Shown((), "l2")]) == [False, True]
     assert not store.states.put(state)
-    store.users.put([User(GONE)])  # even somebody new of the same id has not said that
+    store.users.put([User(GONE)])  # they are not of the new user with the same id either
     assert store.shown.add([shown]) == [False]
     assert not store.states.put(state)
     assert store.shown.get("l1") is None
@@ -182,7 +182,7 @@ def test_an_old_export_brings_nothing_back_after_a_return(store: Store) -> None:
     user = store.users.get(GONE)
     assert user is not None
     assert user.labels == {"is": "new"}
-    # What is told without a time is told now, and what is exported after the return comes back.
+    # Records without a time count as new, and an export made after the return comes back.
     store.import_lines("users", [b'{"id": "%s", "labels": "told now"}' % GONE.encode()])
     user = store.users.get(GONE)
     assert user is not None

@@ -212,7 +212,7 @@ class Tab:
         return self.page.locator("#list .item h2 a").all_inner_texts()
 
     def parts(self, act: Callable[[], object]) -> None:
-        """Do something that fetches the list anew, and wait until it stands there."""
+        """Do something that fetches the list again, and wait until it is displayed."""
         with self.page.expect_response(lambda answer: "x-part" in answer.request.headers) as recorded:
             act()
         assert recorded.value.status == 200, recorded.value.text()

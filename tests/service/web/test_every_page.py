@@ -116,7 +116,7 @@ def test_a_browser_is_met_in_its_language(service: Service) -> None:
     assert '<html lang="zh-Hans"' in answer.text
 
 
-def test_what_is_not_there_is_told(open_tab: Callable[..., Tab]) -> None:
+def test_a_missing_page_is_reported(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab()
     answer = tab.page.goto(tab.url + "/item/no-such")
     assert answer is not None

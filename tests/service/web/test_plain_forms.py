@@ -56,7 +56,7 @@ def test_plain_forms_are_for_pages_alone_and_small(service: Service) -> None:
 
 
 def test_each_visitor_has_a_rate_of_their_own(limited: Service) -> None:
-    """Two addresses of the loopback network are two visitors; nobody else can say where they come from."""
+    """Two addresses of the loopback network are two visitors; no other client can claim their addresses."""
     first, second = (
         httpx.Client(base_url=limited.url, transport=httpx.HTTPTransport(local_address=one), timeout=30)
         for one in ("127.0.0.1", "127.0.0.2")

@@ -44,7 +44,7 @@ def test_behind_https_the_key_is_sent_over_https_alone(locked: Service, origin: 
 
 
 @pytest.mark.parametrize("wish", ["f.kinds=Horror", "f.year.low=1990", "me=loves+horror", "h=3"])
-def test_what_does_not_count_for_a_request_in_words_is_told(service: Service, wish: str) -> None:
+def test_controls_without_effect_on_a_request_in_words_are_reported(service: Service, wish: str) -> None:
     word = "filters_idle" if wish.startswith("f.") else "new_idle"
     for words, language in zip(WORDS[word], ("en", "zh"), strict=True):
         before = get(service, f"/?user=&{wish}&lang={language}").text

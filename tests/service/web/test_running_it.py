@@ -1,4 +1,4 @@
-"""What whoever runs the service does: models, keys; and forms of other sites."""
+"""Operation on the pages: models, keys; and forms of other sites."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_key_that_may_only_read_sees_and_changes_nothing(
     tab.wrong.clear()  # the console says that pages were refused
 
 
-def test_a_service_that_goes_away_is_told(open_tab: Callable[..., Tab]) -> None:
+def test_a_service_that_stops_is_reported(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab().go("/operate?lang=zh")
     tab.page.route("**/pages/**", lambda route: route.abort())
     tab.page.click(".load summary")
@@ -199,15 +199,15 @@ def test_broken_forms_are_refused(service: Service, content: str) -> None:
     assert 400 <= answer.status_code < 500
 
 
-def test_a_service_that_is_away_is_told(
+def test_a_service_that_does_not_answer_is_reported(
     run_app: Callable[[FastAPI, socket.socket], AbstractContextManager[str]],
 ) -> None:
     app = FastAPI()
-    with socket.socket() as unknown_user, socket.socket() as listening:
-        unknown_user.bind(("127.0.0.1", 0))  # bound, and nobody listens
+    with socket.socket() as unused, socket.socket() as listening:
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        pages.mount(app, f"http://127.0.0.1:{unknown_user.getsockname()[1]}")
+        pages.mount(app, f"http://127.0.0.1:{unused.getsockname()[1]}")
         with run_app(app, listening) as url:
             answer = httpx.get(url, trust_env=False)
     assert answer.status_code == 503

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"> & <b>bold</b>"
-CLEANED = "& bold"  # markup is taken out of titles before anybody sees them
+CLEANED = "& bold"  # markup is removed from titles
 
 
-def test_a_like_changes_the_list_and_is_told(open_tab: Callable[..., Tab], service: Service) -> None:
+def test_a_like_changes_the_list_and_is_reported(open_tab: Callable[..., Tab], service: Service) -> None:
     tab = open_tab().go("/?user=u10")
     before = tab.titles()
     tab.parts(tab.page.locator(".item .like").nth(1).click)
@@ -39,8 +39,8 @@ def test_what_is_hidden_does_not_come_back(open_tab: Callable[..., Tab]) -> None
     assert first not in tab.titles()
 
 
-def test_what_is_done_quickly_is_all_told(open_tab: Callable[..., Tab]) -> None:
-    """The answer before holds what somebody new liked so far, so each act waits for it; a slider does not end it."""
+def test_quick_actions_are_all_reported(open_tab: Callable[..., Tab]) -> None:
+    """The previous answer holds the likes of a new user, so each action waits for it; a slider does not cancel it."""
     tab = open_tab().go("/?user=")
 
     def late(route: Route) -> None:

@@ -1,7 +1,6 @@
 from ._app import build_app
 from ._bodies import BodyRoute
 from ._context import METHODS, keep_ids, whole_id
-from ._problems import public_problem
 from ._server import LOOPBACK, is_loopback, listen, run_server
 from ._traces import open_traces
 from ._work import Kind, Work
@@ -17,7 +16,6 @@ __all__ = [
     "keep_ids",
     "listen",
     "open_traces",
-    "public_problem",
     "run_server",
     "whole_id",
 ]

@@ -1,4 +1,4 @@
-"""The service as an application."""
+"""The service as an ASGI application."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def build_app(
     models: ModelRegistry | None = None,
     traces: TracerProvider | None = None,
 ) -> FastAPI:
-    """The application that answers from an engine.
+    """The application of an engine.
 
     Args:
-        engine: With an active model, now or soon.
+        engine: The engine; its model may be activated later.
         settings: Limits.
-        models: Model versions of the engine; made where left out.
-        traces: Where spans of requests go; closed with the application.
+        models: The model registry of the engine; created by default.
+        traces: Receives the spans of requests; closed with the application.
     """
     settings = settings or HttpSettings()
     work = Work(settings.workers, settings.waiting, settings.request_s)
-    door = Authenticator(engine.store.keys, settings)
+    authenticator = Authenticator(engine.store.keys, settings)
     models = models or ModelRegistry(engine)
-    context = Context(engine, work, settings, models, door, Stats(engine, work))
+    context = Context(engine, work, settings, models, authenticator, Stats(engine, work))
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -85,7 +85,7 @@ def build_app(
         app.add_middleware(Traces, provider=traces)
     app.add_middleware(
         RequestMiddleware,
-        door=door,
+        authenticator=authenticator,
         watch=engine.watch,
         settings=settings,
         work=work,

@@ -1,4 +1,4 @@
-"""Which key allows what."""
+"""Authentication and rate limits: keys, their scopes, and requests per key or address."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ __all__ = ["AccessRefused", "Authenticator", "Proxies", "RateLimit", "allows", "
 
 _ORDER: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 _ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/export/", "/v1/import/")
-_ASKING: Final = frozenset({"/v1/recommend", "/v1/ask", "/v1/lists", "/v1/rank"})
+_READING: Final = frozenset({"/v1/recommend", "/v1/ask", "/v1/lists", "/v1/rank"})
 _OPEN: Final = ("/v1/health/", "/api/health/")
-_MACHINE: Final = ("/v1/", "/api/")
-_WATCHED: Final = ("/metrics", "/docs", "/openapi.json", "/apidocs.json")
+_API: Final = ("/v1/", "/api/")
+_PROTECTED: Final = ("/metrics", "/docs", "/openapi.json", "/apidocs.json")
 
 
 def needed_scope(method: str, path: str) -> Scope | None:
-    """The least scope that a request needs; None where it needs no key.
+    """The least scope that a request needs; None if it needs no key.
 
-    Health is open, so that a balancer can look; pages are open too, for they hold nothing: what they show comes
-    from the API, with the reader's key.
+    Health is open to load balancers. Pages are open because they hold no data: they get it from the API with the key of
+    the visitor.
 
     Example:
         >>> needed_scope("POST", "/v1/recommend"), needed_scope("POST", "/v1/events"), needed_scope("GET", "/v1/keys")
@@ -44,18 +44,18 @@ def needed_scope(method: str, path: str) -> Scope | None:
     """
     if path.startswith(_OPEN) or method == "OPTIONS":
         return None
-    if not path.startswith(_MACHINE):
-        return "read" if path.startswith(_WATCHED) else None
+    if not path.startswith(_API):
+        return "read" if path.startswith(_PROTECTED) else None
     reads = method in ("GET", "HEAD")
     if path.startswith(_ADMIN):
         return "read" if reads and path.startswith("/v1/models") else "admin"
-    if reads or path in _ASKING or path.startswith("/api/session/"):
+    if reads or path in _READING or path.startswith("/api/session/"):
         return "read"
     return "write"
 
 
 def allows(scopes: Collection[Scope], needed: Scope) -> bool:
-    """Whether a key with some scopes may do what needs one: each scope holds those before it.
+    """Whether scopes include a needed one: each scope includes those before it.
 
     Example:
         >>> allows({"write"}, "read"), allows({"write"}, "admin")
@@ -64,20 +64,20 @@ def allows(scopes: Collection[Scope], needed: Scope) -> bool:
     return any(_ORDER.index(scope) >= _ORDER.index(needed) for scope in scopes)
 
 
-# How often somebody may come: a bucket of tokens each.
+# -- rate limits -------------------------------------------------------------------------------
 
 _MOST_ADDRESSES: Final = 20_000
 
 
 class RateLimit:
-    """A bucket of tokens for each key or address; only the event loop's thread may use it.
+    """A token bucket for each key or address; not thread-safe: the event loop uses it.
 
-    Those who were not heard of for the longest are forgotten first, which gives them a full bucket: by then
-    theirs would be full anyway, unless more than twenty thousand come at once.
+    At most 20,000 buckets are held. Beyond that, the least recently used is dropped, which makes it full; it would
+    usually be full by then anyway.
 
     Args:
-        per_s: Tokens that come a second, > 0.
-        burst: Tokens that a bucket holds, ≥ 1.
+        per_s: Tokens added per second, > 0.
+        burst: Capacity of a bucket, ≥ 1.
 
     Example:
         >>> limit = RateLimit(1.0, 2)
@@ -90,7 +90,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, who: str, *, now_s: float | None = None) -> float:
-        """Take a token: 0, or the seconds until there is one."""
+        """Take a token and return 0; or return the seconds until there is one."""
         now_s = time.monotonic() if now_s is None else now_s
         tokens, last_s = self._buckets.pop(who, (self._burst, now_s))
         tokens = min(self._burst, tokens + (now_s - last_s) * self._per_s)
@@ -101,7 +101,7 @@ class RateLimit:
         return wait_s
 
 
-# Who may come in: keys, their scopes, and how often.
+# -- authentication ----------------------------------------------------------------------------
 
 _FRESH_S: Final = 5.0
 _MOST: Final = 2_000
@@ -110,13 +110,13 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class AccessRefused:
-    """That a request may not come in.
+    """A refused request.
 
     Attributes:
-        status: As which HTTP status.
+        status: The HTTP status.
         detail: Why.
         cure: What to do.
-        retry_s: When to come again.
+        retry_s: Seconds after which to try again.
     """
 
     status: int
@@ -129,13 +129,13 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Proxies:
-    """Proxies that are believed where a request comes from.
+    """Trusted proxies, whose ``X-Forwarded-For`` gives the address of a client.
 
     Args:
         trusted: Their addresses and networks.
 
     Raises:
-        RequestError: If one of them is neither.
+        RequestError: If one is neither an address nor a network.
     """
 
     def __init__(self, trusted: Sequence[str]) -> None:
@@ -145,28 +145,28 @@ class Proxies:
                 self._networks.append(ipaddress.ip_network(one.strip(), strict=False))
             except ValueError:
                 raise RequestError(
-                    f"the trusted proxy {one[:80]!r} is no address and no network",
+                    f"the trusted proxy {one[:80]!r} is neither an address nor a network",
                     "write it as 10.0.0.7 or 10.0.0.0/8",
                 ) from None
 
     def trusts(self, address: str) -> bool:
-        """Whether an address is one of theirs."""
+        """Whether an address belongs to a trusted proxy."""
         found = _address(address) if self._networks else None
         return found is not None and self._are(found)
 
     def client(self, peer: tuple[str, int] | None, headers: Headers) -> tuple[str, int] | None:
-        """Where a request comes from: the right-most address of ``X-Forwarded-For`` that is of no trusted proxy.
+        """The client of a request: the right-most address of ``X-Forwarded-For`` that is not a trusted proxy.
 
         Args:
-            peer: Who connected; believed, unless it is a trusted proxy.
-            headers: Of the request.
+            peer: The peer of the connection; it is the client unless it is a trusted proxy.
+            headers: Headers of the request.
         """
         if peer is None or not self.trusts(peer[0]):
             return peer
         nearest = peer
-        for said in reversed(",".join(headers.getlist("x-forwarded-for")).split(",")):
-            found = _address(said)
-            if found is None:  # what stands before it cannot be believed either
+        for text in reversed(",".join(headers.getlist("x-forwarded-for")).split(",")):
+            found = _address(text)
+            if found is None:  # what is left of it cannot be trusted either
                 return nearest
             nearest = (str(found), 0)
             if not self._are(found):
@@ -177,15 +177,15 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
-def _address(said: str) -> _Address | None:
-    """An address, with or without a port."""
-    said = said.strip()
-    if said.startswith("["):
-        said = said[1:].partition("]")[0]
-    elif said.count(":") == 1:
-        said = said.partition(":")[0]
+def _address(text: str) -> _Address | None:
+    """Parse an address with or without a port; None if it is not one."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(said)
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
@@ -193,13 +193,13 @@ def _address(said: str) -> _Address | None:
 
 
 class Authenticator:
-    """Looks at keys and counts visits.
+    """Checks the key and the rate of each request.
 
-    Where the store holds no key, everything is allowed: the service listens on loopback alone then. Once there was one,
-    nothing is allowed without a key any more.
+    While the store holds no key, everything is allowed: the service then listens on loopback alone. As soon as there is
+    one, every request needs a key.
 
     Args:
-        keys: The keys.
+        keys: The keys of the store.
         settings: Limits.
     """
 
@@ -211,15 +211,15 @@ class Authenticator:
         self._any: tuple[float, bool] = (-math.inf, False)
 
     def forget(self) -> None:
-        """Look at every key anew: some were made or revoked."""
+        """Clear the cache of keys, as some were created or revoked."""
         self._known.clear()
         self._any = (-math.inf, self._any[1])
 
-    async def look(self, scope: HttpScope) -> AccessRefused | str | None:
-        """Whether a request may come in.
+    async def check(self, scope: HttpScope) -> AccessRefused | str | None:
+        """Check a request.
 
         Returns:
-            Why not; or the id of its key; or None where it comes without one.
+            The refusal; or the id of its key; or None if it is allowed without a key.
         """
         needed = needed_scope(scope["method"], scope["path"])
         if needed is None and scope["path"].startswith(("/v1/health/", "/api/health/")):
@@ -232,16 +232,16 @@ class Authenticator:
                 return elsewhere or self._counted(address)
             if needed is None:
                 return self._counted(address)
-            said = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
-            if not said and scope["path"].startswith("/docs"):  # what a browser asks its user for
-                said = _password(headers.get("authorization", ""))
-            if not said:
+            secret = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+            if not secret and scope["path"].startswith("/docs"):  # the password prompt of a browser
+                secret = _password(headers.get("authorization", ""))
+            if not secret:
                 return self._counted(address) or AccessRefused(
                     401, "this needs a key", "send one in X-API-Key or Authorization: Bearer"
                 )
-            key = await self._key(said, address)
+            key = await self._key(secret, address)
         except StoreUnavailableError:
-            return AccessRefused(503, "keys cannot be looked up just now", "send it again a little later", 1)
+            return AccessRefused(503, "keys cannot be looked up now", "send it again a little later", 1)
         if isinstance(key, AccessRefused):
             return key
         if key is None:
@@ -263,16 +263,16 @@ class Authenticator:
             self._any = (time.monotonic(), there)
         return there
 
-    async def _key(self, said: str, address: str) -> Key | AccessRefused | None:
-        digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
+    async def _key(self, secret: str, address: str) -> Key | AccessRefused | None:
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         at_s, key = self._known.get(digest, (-math.inf, None))
         if time.monotonic() - at_s <= _FRESH_S:
             if key is None and (refused := self._counted(address)):
                 return refused
             return key
-        if refused := self._counted(address):  # looking up costs the database something
+        if refused := self._counted(address):  # a lookup needs the database
             return refused
-        key = await asyncio.to_thread(self._keys.verify, said)
+        key = await asyncio.to_thread(self._keys.verify, secret)
         self._known[digest] = (time.monotonic(), key)
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
@@ -287,7 +287,7 @@ class Authenticator:
         )
 
     def _visitor(self, scope: HttpScope, headers: Headers) -> str:
-        """The address that a request comes from; for the pages of this very process, that of who looks at them."""
+        """The address of the client; for calls of the pages of this process, that of their visitor."""
         client = scope.get("client")
         address = str(client[0]) if client else "nowhere"
         relay = self._settings.relay
@@ -296,18 +296,18 @@ class Authenticator:
         return address
 
     def _wrong_host(self, headers: Headers) -> AccessRefused | None:
-        """Without keys, only who names this host may come: a page elsewhere could lead a browser here under its own."""
+        """Without keys, refuse other host names: protection against DNS rebinding."""
         if not self._settings.hosts:
             return None
         host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
         if host in self._settings.hosts:
             return None
         return AccessRefused(
-            403, "this service answers for its own host alone while it has no keys", "make a key"
+            403, "this service accepts only its own host name while it has no keys", "create a key"
         )
 
     def _wrong_site(self, method: str, headers: Headers) -> AccessRefused | None:
-        """Without keys, no page of another site may change anything through the browser of who looks at it."""
+        """Without keys, refuse changes from pages of other sites: protection against cross-site requests."""
         origin = headers.get("origin", "")
         same = not origin or origin.partition("://")[2].lower() == headers.get("host", "").lower()
         if method in _SAFE or origin in self._settings.origins:
@@ -315,20 +315,20 @@ class Authenticator:
         if same and headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
             return None
         return AccessRefused(
-            403, "this comes from a page of another site", "name that site with --origin, or make a key"
+            403, "this comes from a page of another site", "allow that site with --origin, or create a key"
         )
 
 
 def _bearer(header: str) -> str:
-    kind, _, said = header.partition(" ")
-    return said.strip() if kind.lower() == "bearer" else ""
+    kind, _, value = header.partition(" ")
+    return value.strip() if kind.lower() == "bearer" else ""
 
 
 def _password(header: str) -> str:
-    kind, _, said = header.partition(" ")
+    kind, _, value = header.partition(" ")
     if kind.lower() != "basic":
         return ""
     try:
-        return base64.b64decode(said.strip(), validate=True).decode().partition(":")[2].strip()
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2].strip()
     except (binascii.Error, ValueError):
         return ""

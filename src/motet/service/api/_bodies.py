@@ -1,4 +1,4 @@
-"""Bodies are counted as they come, looked at before anybody parses them, and read up to the first thing that is wrong."""
+"""Request bodies: size and shape are checked before parsing, and parsing stops at the first wrong element."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 LARGE_BYTES: Final = 2**16
-"""A larger body is looked at and read off the event loop."""
+"""A larger body is checked and parsed off the event loop."""
 
 WORK: Final = "motet.work"
-"""Where a request holds the threads that large bodies are read by."""
+"""Key of the request scope that holds the thread pools for large bodies."""
 
 _BLOCK: Final = 2**18
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _LOWER = 0x22, 0x5C, 0x2C, 0x3A, 0x20
@@ -48,10 +48,10 @@ _SCAN: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class BodyError(Exception):
-    """A body that is not taken.
+    """A refused body.
 
     Args:
-        status: As which HTTP status.
+        status: The HTTP status.
         detail: What is wrong.
         cure: What to do.
     """
@@ -63,14 +63,14 @@ class BodyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JsonShape:
-    """What a JSON text costs, whatever it says.
+    """Size of a JSON text in values, which bounds the memory of parsing.
 
     Attributes:
         depth: Deepest nesting.
         containers: Lists and objects.
-        strings: Texts, names of members included.
-        values: Values of lists and members of objects; an empty one counts as one.
-        members: Of the object that has most.
+        strings: Strings, including member names.
+        values: Elements of lists and members of objects; an empty container counts as one.
+        members: Members of the largest object.
     """
 
     depth: int
@@ -81,7 +81,7 @@ class JsonShape:
 
 
 def json_shape(body: bytes) -> JsonShape:
-    """Count brackets, strings and commas of a JSON text, in blocks: little memory, and other threads have their turn.
+    """Count brackets, strings and commas of a JSON text in blocks: needs little memory and releases the GIL often.
 
     Example:
         >>> json_shape(b'{"a": [[1, 2], "]]]["]}')
@@ -114,19 +114,19 @@ def json_shape(body: bytes) -> JsonShape:
 
 
 class _Members:
-    """Counts the members of the objects that are open, block by block."""
+    """Counts the members of open objects, block by block."""
 
     def __init__(self) -> None:
         self.most = 0
-        self._open: dict[int, int] = {}  # members so far of the object that is open at each depth
+        self._open: dict[int, int] = {}  # members so far of the open object at each depth
 
     def add(self, colons: _Places, opens: _Places, depths: NDArray[np.int32]) -> None:
-        """Count on.
+        """Count a block.
 
         Args:
-            colons: Where they are in this block.
-            opens: Where brackets open.
-            depths: Behind each byte.
+            colons: Positions of colons in the block.
+            opens: Positions of opening brackets.
+            depths: Depth after each byte.
         """
         at, begins = depths[colons], depths[opens]
         for depth in np.unique(np.concatenate([at, begins])).tolist():
@@ -138,20 +138,20 @@ class _Members:
 
 
 def _drop_escaped(block: NDArray[np.uint8], is_quote: NDArray[np.bool_], escaped: bool) -> bool:
-    """Forget quotes behind an odd number of backslashes; whether the first byte of the next block is escaped."""
+    """Clear quotes after an odd number of backslashes; returns whether the first byte of the next block is escaped."""
     if escaped:
         is_quote[0] = False
     slashes = np.flatnonzero(block == _BACKSLASH)
     if escaped and len(slashes) and slashes[0] == 0:
-        slashes = slashes[1:]  # it is what the one before escapes
+        slashes = slashes[1:]  # the previous block escapes it
     if not len(slashes):
         return False
     first = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     lengths = np.diff(first, append=len(slashes))
-    behind = slashes[first] + lengths
-    behind = behind[lengths % 2 == 1]
-    is_quote[behind[behind < len(block)]] = False
-    return bool(len(behind)) and int(behind[-1]) == len(block)
+    after = slashes[first] + lengths
+    after = after[lengths % 2 == 1]
+    is_quote[after[after < len(block)]] = False
+    return bool(len(after)) and int(after[-1]) == len(block)
 
 
 # the closing quote may be missing: a pattern that can fail would be tried again from every quote
@@ -160,7 +160,7 @@ _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def json_depth(body: bytes) -> int:
-    """Deepest nesting of brackets outside of strings; of a short text faster than :func:`json_shape`.
+    """Deepest nesting of brackets outside strings; faster than :func:`json_shape` for a short text.
 
     Example:
         >>> json_depth(b'{"a": [[1], "]]]["]}')
@@ -175,21 +175,21 @@ def json_depth(body: bytes) -> int:
 
 
 async def read_body(
-    receive: Receive, *, told_bytes: int | None, most_bytes: int, limit_s: float
+    receive: Receive, *, declared_bytes: int | None, most_bytes: int, limit_s: float
 ) -> bytes | None:
-    """The whole body; None where the client went away.
+    """Read the whole body; None if the client disconnected.
 
     Args:
-        receive: Where it comes from.
-        told_bytes: Its length as the client told it.
+        receive: The ASGI receive function.
+        declared_bytes: Its length as declared by the client.
         most_bytes: Most bytes.
-        limit_s: Longest time for all of it.
+        limit_s: Time limit.
 
     Raises:
         BodyError: If it is too large or too slow.
     """
     large = BodyError(413, f"the body is larger than {most_bytes} bytes", "send it in several requests")
-    if told_bytes is not None and told_bytes > most_bytes:
+    if declared_bytes is not None and declared_bytes > most_bytes:
         raise large
     parts: list[bytes] = []
     total = 0
@@ -210,11 +210,11 @@ async def read_body(
         raise BodyError(408, f"the body took longer than {limit_s:g} s", "send it faster") from None
 
 
-# -- reading -----------------------------------------------------------------------------------
+# -- parsing -----------------------------------------------------------------------------------
 
 
 class _Text:
-    """A JSON text, and how far it was read."""
+    """A JSON text with a reading position."""
 
     __slots__ = ("at", "text")
 
@@ -222,19 +222,19 @@ class _Text:
         self.text, self.at = text, 0
 
     def is_next(self, sign: str) -> bool:
-        """Whether a sign comes next, after white space, which is passed over."""
+        """Skip white space; whether a token comes next."""
         match = _SPACE.match(self.text, self.at)
         self.at = match.end() if match is not None else self.at
         return self.text.startswith(sign, self.at)
 
     def take(self, sign: str) -> bool:
-        """Pass over a sign; whether it was there."""
+        """Skip a token; whether it was there."""
         there = self.is_next(sign)
         self.at += there
         return there
 
     def value(self) -> Any:
-        """Whatever comes next."""
+        """Parse the next value."""
         self.is_next("")
         try:
             found, self.at = _SCAN(self.text, self.at)
@@ -244,26 +244,26 @@ class _Text:
         return found
 
     def fail(self, problem: str) -> NoReturn:
-        """Say that this is no JSON."""
+        """Raise a JSON error at the present position."""
         raise JSONDecodeError(problem, self.text, self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class _Elements:
-    """What the elements of a list must be, and how many there may be."""
+    """Type and maximal number of the elements of a list."""
 
     each: TypeAdapter[Any]
     most: int | None
 
 
 class BodyReader:
-    """Makes of a body what an operation takes, and stops at the first element that is wrong.
+    """Parses and validates a body, and stops at the first wrong element.
 
-    Elements of the lists of a large body are read and checked one by one: nothing is made of what comes after a wrong
-    one, and other threads have their turn between two.
+    The elements of lists in a large body are parsed and validated one by one: nothing after a wrong one is parsed, and
+    other threads can run in between.
 
     Args:
-        kind: What the operation takes, as a type.
+        kind: The type of the body.
     """
 
     def __init__(self, kind: Any) -> None:
@@ -277,20 +277,20 @@ class BodyReader:
             found = {name: _elements(field.annotation, field.metadata) for name, field in fields.items()}
             self._lists = {name: one for name, one in found.items() if one is not None}
             if plain.model_config.get("extra") == "forbid":
-                self._names = set(fields)
+                self._names = {*fields, *getattr(plain, "old_names", ())}
 
     def read(self, body: bytes) -> Any:
-        """The body as the operation takes it.
+        """Parse and validate a body.
 
         Raises:
-            RequestValidationError: If it is no JSON, or something else.
-            HTTPException: If it holds what cannot be held here.
+            RequestValidationError: If it is not JSON or not of the type.
+            HTTPException: If it is not UTF-8, or holds a number that is too long.
         """
         try:
             content = self._content(body)
         except JSONDecodeError as error:
             raise _refused("json_invalid", (error.pos,), "JSON decode error", error=error.msg) from None
-        except (ValueError, RecursionError):  # not in UTF-8, or a number of thousands of digits
+        except (ValueError, RecursionError):  # not UTF-8, or a number of thousands of digits
             raise HTTPException(400, "There was an error parsing the body") from None
         return _checked(self._whole, content, ())
 
@@ -309,7 +309,7 @@ class BodyReader:
         return found
 
     def _object(self, text: _Text, names: set[str]) -> dict[str, Any]:
-        """The members of an object one by one; the first one that is not known is the last that is read."""
+        """Parse the members of an object one by one, up to the first unknown name."""
         found: dict[str, Any] = {}
         text.take("{")
         if text.take("}"):
@@ -347,7 +347,7 @@ def _list(text: _Text, elements: _Elements, where: tuple[str, ...]) -> list[Any]
 
 
 def _elements(kind: Any, about: Sequence[Any]) -> _Elements | None:
-    """What a list is of; None where it is none."""
+    """Elements of a list type; None if it is not a list."""
     most = next((one.max_length for one in about if isinstance(one, MaxLen)), None)
     parts = get_args(kind)
     if get_origin(kind) is list or (get_origin(kind) is tuple and parts[1:] == (Ellipsis,)):
@@ -365,31 +365,31 @@ def _checked(kind: TypeAdapter[Any], content: Any, where: tuple[str | int, ...])
 
 
 def _refused(kind: str, where: tuple[str | int, ...], problem: str, **about: str) -> RequestValidationError:
-    said = {"type": kind, "loc": ("body", *where), "msg": problem, "input": None, "ctx": about}
-    return RequestValidationError([said])
+    fault = {"type": kind, "loc": ("body", *where), "msg": problem, "input": None, "ctx": about}
+    return RequestValidationError([fault])
 
 
 class _ReadRequest(Request):
-    """A request whose body was read."""
+    """A request whose body was parsed already."""
 
     def __init__(self, request: Request, content: Any) -> None:
         super().__init__(request.scope, request.receive)
         self._content = content
 
     async def body(self) -> bytes:
-        """Some JSON: what it says was read."""
+        """A placeholder: the body was parsed already."""
         return b"{}"
 
     async def json(self) -> Any:
-        """What was made of the body."""
+        """The parsed body."""
         return self._content
 
 
 class BodyRoute(APIRoute):
-    """A route whose body is read up to the first thing that is wrong, and off the event loop where it is large."""
+    """A route whose body is parsed by :class:`BodyReader`, off the event loop if it is large."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, which gets what was made of the body."""
+        """The handler, which receives the parsed body."""
         handler = super().get_route_handler()
         if self.body_field is None:
             return handler

@@ -1,4 +1,4 @@
-"""Other methods than those of a path are answered with those it has."""
+"""What the routes share: ids in addresses, refusal of other methods, error responses, the context."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ __all__ = [
 ]
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
-"""Every method that anybody uses."""
+"""All known methods."""
 
 
 def refuse_other_methods(routes: APIRouter) -> None:
-    """Let each path say all methods that it takes, where another is used; to be called when all are added.
+    """Answer a method that a path does not have with 405 and all methods that it has; call it after adding all routes.
 
-    A path with several methods is several routes, and the framework names those of the first alone.
+    A path with several methods is several routes, and the framework lists the methods of the first alone.
 
     Args:
-        routes: With a prefix or without.
+        routes: The routes, with or without a prefix.
     """
     taken: dict[str, set[str]] = {}
     for route in routes.routes:
@@ -63,26 +63,26 @@ def _refusal(methods: set[str]) -> Callable[[], Response]:
     return refuse
 
 
-# Ids in an address: anything may be in them, also a slash.
+# -- ids in addresses, which may hold any character ---------------------------------------------
 
 _OF_IDS: Final = ("/v1/items/", "/v1/users/")
-# no address can hold these: what a server decodes has no half characters
+# lone surrogates: no decoded address contains them
 _SLASH: Final = "\udc2f"
 _LINE: Final = "\udc0a"
 
 
 def keep_ids(scope: Scope) -> Scope:
-    """Tell the slashes that are part of an id from those between the parts of an address, and keep its line breaks.
+    """Keep slashes and line breaks that are part of an id.
 
-    A server decodes an address before anybody can look at it, so that ``/v1/items/a%2Fsimilar``, the item ``a/similar``,
-    and ``/v1/items/a/similar``, what is like the item ``a``, become the same. Where an encoded slash stands behind the name
-    of a collection, the path is decoded anew, part by part. The framework's routes end before a line break at the end.
+    The server decodes the path, which makes ``/v1/items/a%2Fsimilar`` (the item ``a/similar``) and
+    ``/v1/items/a/similar`` (items similar to ``a``) the same. If the raw path of an item or user has an encoded slash,
+    it is decoded again part by part. A trailing line break is replaced because the routes would ignore it.
 
     Args:
-        scope: Of a request; the server's own, which stays as it is.
+        scope: The scope of a request, which is not changed.
 
     Returns:
-        The same, or one with another path.
+        The same scope, or a copy with another path.
     """
     path, raw = scope["path"], scope.get("raw_path") or b""
     if path.startswith(_OF_IDS) and b"%2f" in raw.lower():
@@ -92,12 +92,12 @@ def keep_ids(scope: Scope) -> Scope:
     return scope if path == scope["path"] else {**scope, "path": path}
 
 
-def whole_id(said: object) -> object:
-    """An id out of an address, with its slashes and line breaks."""
-    return said.replace(_SLASH, "/").replace(_LINE, "\n") if isinstance(said, str) else said
+def whole_id(value: object) -> object:
+    """An id from an address, with its slashes and line breaks."""
+    return value.replace(_SLASH, "/").replace(_LINE, "\n") if isinstance(value, str) else value
 
 
-_SLASHES: Final = "Anything; a slash in it is best written %2F."
+_SLASHES: Final = "Any text; write a slash as %2F."
 ItemId = Annotated[
     str, BeforeValidator(whole_id), Path(min_length=1, max_length=512, description=_SLASHES, examples=["50"])
 ]
@@ -107,10 +107,10 @@ UserId = Annotated[
 ]
 """The id of a user in the address."""
 Name = Annotated[str, BeforeValidator(whole_id), Path(min_length=1, max_length=512)]
-"""Another name in the address; it has no slash."""
+"""Another name in the address, without a slash."""
 
 
-# What the routes share.
+# -- shared by the routes ----------------------------------------------------------------------
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what, "content": {"application/problem+json": {}}}
@@ -122,7 +122,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         408: "The body took too long to arrive.",
         409: "This does not fit the present state.",
         413: "The request is too large.",
-        415: "The content is no JSON.",
+        415: "The content is not JSON.",
         422: "The request is wrong.",
         429: "Too many requests.",
         503: "Not possible just now; Retry-After says when to try again.",
@@ -131,7 +131,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def json_bytes(answer: Any) -> bytes:
-    """An answer as JSON."""
+    """An answer encoded as JSON."""
     return answer.model_dump_json().encode() if isinstance(answer, BaseModel) else to_json(answer)
 
 
@@ -140,24 +140,24 @@ class Context:
     """What the routes share.
 
     Attributes:
-        engine: Answers.
-        work: Does so off the event loop.
+        engine: The engine.
+        work: The thread pools.
         settings: Limits.
-        models: Model versions.
-        door: Looks at keys.
-        stats: Numbers.
+        models: The model registry.
+        authenticator: Checks keys and rates.
+        stats: Monitoring numbers.
     """
 
     engine: Engine
     work: Work
     settings: HttpSettings
     models: ModelRegistry
-    door: Authenticator
+    authenticator: Authenticator
     stats: Stats
 
     async def answer(
         self, kind: Kind, call: Callable[[], Any], *, status: int = 200, limit_s: float | None = None
     ) -> Response:
-        """What a call answers, written as JSON in the same thread."""
+        """Run a call in a thread of a kind and answer with its result as JSON."""
         content = await self.work.run(kind, lambda: json_bytes(call()), limit_s=limit_s)
         return Response(content, status, media_type="application/json")

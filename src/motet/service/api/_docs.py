@@ -1,4 +1,4 @@
-"""The description of the service, with what holds for every operation."""
+"""The OpenAPI description of the service and the page that shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEYS: Final = {
 }
 _HEADERS: Final = {
     "X-Request-Id": {
-        "description": "Of this request, as it stands in the log; the client's own if it sent a sane one.",
+        "description": "Id of this request in the log; that of the client if it sent a valid one.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9A-Za-z._-]{1,64}$"},
     },
@@ -35,12 +35,12 @@ _HEADERS: Final = {
 
 
 def describe_whole(app: FastAPI) -> None:
-    """Add to an application's description: keys and scopes, headers of answers, problems as they are sent.
+    """Add keys, scopes, response headers and problem responses to the OpenAPI description.
 
     ``x-motet-scope`` of an operation is the least scope of a key that it needs once there are keys.
 
     Args:
-        app: With all its routes.
+        app: The application with all its routes.
     """
     plain = app.openapi
 
@@ -72,7 +72,7 @@ def _mend(status: str, answer: dict[str, Any]) -> None:
         headers[name] = {"$ref": f"#/components/headers/{name}"}
 
 
-# The page that describes the API: every operation, with a form to try it; all of it comes from this process.
+# -- the page: every operation with a form to try it; all files come from this process ----------
 
 _HERE: Final = Path(__file__).parent / "docs"
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -81,10 +81,10 @@ _PLAIN: Final[dict[str, Any]] = {"string": "", "integer": 0, "number": 0, "boole
 
 
 def docs_routes(app: FastAPI) -> APIRouter:
-    """Routes of the page and of what belongs to it.
+    """Routes of the page and its files.
 
     Args:
-        app: What is described.
+        app: The application.
     """
     routes = APIRouter(include_in_schema=False)
     words = Environment(
@@ -120,7 +120,7 @@ def operations_of(described: Mapping[str, Any]) -> dict[str, list[dict[str, Any]
     """Operations of a description by their tag, each as the page shows it.
 
     Args:
-        described: OpenAPI.
+        described: The OpenAPI description.
     """
     schemas = described.get("components", {}).get("schemas", {})
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -128,34 +128,34 @@ def operations_of(described: Mapping[str, Any]) -> dict[str, list[dict[str, Any]
         for method in _METHODS:
             if method not in methods:
                 continue
-            said = methods[method]
+            operation = methods[method]
             body = None
-            for kind, one in said.get("requestBody", {}).get("content", {}).items():
+            for kind, one in operation.get("requestBody", {}).get("content", {}).items():
                 example = example_of(one.get("schema", {}), schemas)
                 text = _shown(example) if kind.endswith("json") else ""
                 body = body or {"kind": kind, "schema": _named(one.get("schema", {})), "example": text}
             found = {
-                "id": said["operationId"],
+                "id": operation["operationId"],
                 "method": method.upper(),
                 "path": path,
-                "summary": said.get("summary", ""),
-                "about": said.get("description", ""),
-                "scope": said.get("x-motet-scope"),
-                "parameters": [_parameter(one, schemas) for one in said.get("parameters", ())],
+                "summary": operation.get("summary", ""),
+                "about": operation.get("description", ""),
+                "scope": operation.get("x-motet-scope"),
+                "parameters": [_parameter(one, schemas) for one in operation.get("parameters", ())],
                 "body": body,
-                "answers": [_answer(status, one) for status, one in said["responses"].items()],
+                "answers": [_answer(status, one) for status, one in operation["responses"].items()],
             }
-            groups.setdefault((said.get("tags") or ["others"])[0], []).append(found)
+            groups.setdefault((operation.get("tags") or ["others"])[0], []).append(found)
     return groups
 
 
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int = 0) -> Any:
-    """A value of a schema: its own example where it has one, else what must be there.
+    """An example value of a schema: its own example, else its required parts.
 
     Args:
         schema: JSON Schema.
         schemas: Those that it may point to, by name.
-        depth: How deep it lies in another.
+        depth: Its nesting depth.
 
     Example:
         >>> example_of({"type": "object", "required": ["k"], "properties": {"k": {"examples": [3]}, "x": {}}}, {})
@@ -183,14 +183,14 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int
     return _PLAIN.get(str(schema.get("type")), {})
 
 
-def _parameter(said: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    schema = said.get("schema", {})
-    value = example_of(schema, schemas) if said.get("required") else schema.get("default", "")
+def _parameter(parameter: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    schema = parameter.get("schema", {})
+    value = example_of(schema, schemas) if parameter.get("required") else schema.get("default", "")
     return {
-        "name": said["name"],
-        "where": said["in"],
-        "required": said.get("required", False),
-        "about": said.get("description", ""),
+        "name": parameter["name"],
+        "where": parameter["in"],
+        "required": parameter.get("required", False),
+        "about": parameter.get("description", ""),
         "kind": _kind(schema),
         "value": "" if value is None or value == {} else value,
     }
@@ -208,13 +208,13 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(schema.get("type") or _named(schema) or "anything")
 
 
-def _answer(status: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = [(kind, _named(one.get("schema", {}))) for kind, one in said.get("content", {}).items()]
-    return {"status": status, "about": said.get("description", ""), "kinds": kinds}
+def _answer(status: str, response: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = [(kind, _named(one.get("schema", {}))) for kind, one in response.get("content", {}).items()]
+    return {"status": status, "about": response.get("description", ""), "kinds": kinds}
 
 
 def _named(schema: Mapping[str, Any]) -> str:
-    """Name of the schema that is meant; empty where it has none."""
+    """Name of the schema; empty if it has none."""
     found = schema.get("$ref") or schema.get("items", {}).get("$ref") or ""
     return _name(found)
 

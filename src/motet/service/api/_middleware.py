@@ -1,4 +1,4 @@
-"""What every request passes: an id, a look at its key, its body counted, its answer noted."""
+"""Middleware of every request: request id, authentication, body limits, headers, metrics and access log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["RequestMiddleware", "method_of", "route_of"]
 _log: Final = logging.getLogger("motet.access")
 _SANE_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _CLIENT_LEFT: Final = 499
-_ASKS_BROWSERS: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
+_BASIC: Final = 'Basic realm="motet: any name, and a key as the password", charset="UTF-8"'
 _STREAMS: Final = "/v1/import/"
 _FORMS: Final = "/pages/"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -45,53 +45,53 @@ _REPORT: Final = (
 
 
 class RequestMiddleware:
-    """Stands before an application.
+    """Middleware around an application.
 
     Args:
         app: The application.
-        door: Looks at keys.
-        watch: Counts.
+        authenticator: Checks keys and rates.
+        watch: Counts requests.
         settings: Limits.
-        work: Reads large bodies.
-        is_ending: Whether each answer is the last of its connection.
+        work: Thread pools; one checks and parses large bodies.
+        is_ending: Whether the process is shutting down, so that each answer closes its connection.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        door: Authenticator,
+        authenticator: Authenticator,
         watch: Watch,
         settings: HttpSettings,
         work: Work,
         is_ending: Callable[[], bool],
     ) -> None:
-        self._app, self._door, self._watch, self._settings = app, door, watch, settings
+        self._app, self._authenticator, self._watch, self._settings = app, authenticator, watch, settings
         self._work, self._is_ending = work, is_ending
         self._proxies = Proxies(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or say why not."""
+        """Handle a request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
         scope = keep_ids(scope)
         headers = Headers(scope=scope)
-        said = headers.get("x-request-id", "")
+        sent_id = headers.get("x-request-id", "")
         scope = {**scope, "client": self._proxies.client(scope.get("client"), headers), WORK: self._work}
-        scope["motet.request_id"] = said if _SANE_ID.fullmatch(said) else uuid.uuid4().hex
+        scope["motet.request_id"] = sent_id if _SANE_ID.fullmatch(sent_id) else uuid.uuid4().hex
         status, has_begun = 500, False
 
         async def send_on(message: Message) -> None:
             nonlocal status, has_begun
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
-                self._dress(scope, MutableHeaders(scope=message))
+                self._add_headers(scope, MutableHeaders(scope=message))
             await send(message)
 
         key: str | None = None
         try:
-            found = await self._door.look(scope)
+            found = await self._authenticator.check(scope)
             if isinstance(found, AccessRefused):
                 await self._refuse(scope, receive, send_on, found)
                 return
@@ -113,12 +113,12 @@ class RequestMiddleware:
     async def _body(self, scope: Scope, receive: Receive, headers: Headers) -> Receive | AccessRefused | None:
         if scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"].startswith(_STREAMS):
             return receive
-        recorded = headers.get("content-length", "")
+        length = headers.get("content-length", "")
         settings = self._settings
         try:
             body = await read_body(
                 receive,
-                told_bytes=int(recorded) if recorded.isascii() and recorded.isdigit() else None,
+                declared_bytes=int(length) if length.isascii() and length.isdigit() else None,
                 most_bytes=settings.most_body_bytes,
                 limit_s=settings.body_s,
             )
@@ -139,7 +139,7 @@ class RequestMiddleware:
         return _replayed(body, receive)
 
     async def _costly(self, body: bytes) -> AccessRefused | None:
-        """Whether a body would cost more than its length says."""
+        """A refusal if the body has more values, texts, members or levels than allowed; None if it is fine."""
         settings = self._settings
         if len(body) <= LARGE_BYTES:
             shape = json_shape(body)
@@ -165,10 +165,10 @@ class RequestMiddleware:
         return _too_deep(shape.depth, settings.most_depth)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: AccessRefused) -> None:
-        asks = _ASKS_BROWSERS if scope["path"].startswith("/docs") else "Bearer"
-        headers = {"WWW-Authenticate": asks} if refused.status == 401 else {}
+        challenge = _BASIC if scope["path"].startswith("/docs") else "Bearer"
+        headers = {"WWW-Authenticate": challenge} if refused.status == 401 else {}
         if refused.status in (408, 413):
-            headers["Connection"] = "close"  # what still comes of the body is not read
+            headers["Connection"] = "close"  # the rest of the body is not read
         response = problem_response(
             refused.status,
             refused.detail,
@@ -180,7 +180,7 @@ class RequestMiddleware:
         )
         await response(scope, receive, send)
 
-    def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
+    def _add_headers(self, scope: Scope, headers: MutableHeaders) -> None:
         path = scope["path"]
         headers["X-Request-Id"] = scope["motet.request_id"]
         if self._is_ending():
@@ -196,7 +196,7 @@ class RequestMiddleware:
     def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
         route, method = route_of(scope), method_of(scope)
         self._watch.request(method, route, status, elapsed_ms)
-        recorded = {
+        fields = {
             "request_id": scope["motet.request_id"],
             "method": method,
             "route": route,
@@ -205,17 +205,17 @@ class RequestMiddleware:
             "key": key,
         }
         level = logging.INFO if status < 500 else logging.WARNING
-        _log.log(level, "request", extra=recorded)
+        _log.log(level, "request", extra=fields)
 
 
 def method_of(scope: Scope) -> str:
-    """The method of a request; one that nobody uses has no name: there is no end to what can be made up."""
+    """The method of a request; ``other`` if unknown, as labels of metrics must be bounded."""
     method: str = scope["method"]
     return method if method in METHODS else "other"
 
 
 def route_of(scope: Scope) -> str:
-    """The route as it is written in the table, so that no id of anybody stands in a log."""
+    """The path template of the route, so that logs hold no ids."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
     if isinstance(path, str) and path:
@@ -232,7 +232,7 @@ def _too_deep(depth: int, most: int) -> AccessRefused | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives a body that was read already, and then what comes."""
+    """A receive function that returns a body that was read already, then the further messages."""
     given = False
 
     async def again() -> Message:

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-from motet.errors import MotetError, StoreError, StoreUnavailableError
+from motet.errors import MotetError, StoreUnavailableError
 from motet.service.api._work import LateWorkError, OverloadedError
-from motet.service.engine import ConflictError, NoModelError, NotFoundError
+from motet.service.engine import ConflictError, NoModelError, NotFoundError, hide_places, public_problem
 
 __all__ = [
     "NotFoundError",
@@ -23,7 +23,6 @@ __all__ = [
     "failed_response",
     "install_problems",
     "problem_response",
-    "public_problem",
 ]
 
 _log: Final = logging.getLogger("motet.service.engine")
@@ -32,12 +31,12 @@ _TITLES: Final = {
     400: "the request cannot be read",
     401: "a key is needed",
     403: "the key does not allow this",
-    404: "there is no such thing",
-    405: "the method does not fit the place",
+    404: "there is no such resource",
+    405: "the path does not have this method",
     408: "the request took too long to arrive",
     409: "this does not fit the present state",
     413: "the request is too large",
-    415: "the content is of another kind",
+    415: "the content type is not supported",
     422: "the request is wrong",
     429: "too many requests",
     500: "something went wrong here",
@@ -45,10 +44,10 @@ _TITLES: Final = {
     507: "the store cannot write",
 }
 _CURES: Final = {
-    404: "look at /docs for what is there",
-    405: "look at /docs for the methods",
+    404: "see /docs for all paths",
+    405: "see /docs for the methods",
     415: "send application/json",
-    500: "send it again; name the request id to whoever runs the service",
+    500: "send it again; if it fails again, report the request id to the operator",
 }
 
 
@@ -60,13 +59,13 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong, and what to do about it (RFC 9457)."""
+    """Problem details (RFC 9457) with a cure."""
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["the request is wrong"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["'k' is wrong: Input should be less than or equal to 200"])
-    cure: str = Field("", examples=["mend that part"])
+    cure: str = Field("", examples=["fix that part"])
     request_id: str = ""
     errors: list[Fault] | None = None
 
@@ -82,7 +81,7 @@ def problem_response(
     retry_s: int | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem as a response; plain text for clients of the other API, who expect that."""
+    """A problem as a response; plain text for clients of the Gorse API, which expect that."""
     headers = dict(headers or {})
     if retry_s is not None:
         headers["Retry-After"] = str(retry_s)
@@ -102,10 +101,10 @@ def problem_response(
 
 
 def failed_response(scope: Scope, error: Exception) -> Response:
-    """What is answered where something went wrong that nobody foresaw; it is logged, without its words."""
+    """The response to an unexpected error, which is logged; the answer holds only its type."""
     request_id = scope.get("motet.request_id", "")
     _log.error("a request failed", exc_info=error, extra={"request_id": request_id})
-    detail = f"an error that was not foreseen ({type(error).__name__})"
+    detail = f"an unexpected error ({type(error).__name__})"
     return problem_response(500, detail, request_id=request_id, path=scope["path"])
 
 
@@ -117,17 +116,8 @@ def _status_of(error: MotetError) -> int:
     return 409 if isinstance(error, ConflictError) else 422
 
 
-def public_problem(error: MotetError) -> str:
-    """What is said of an error to whoever asks; where it is of the store, the whole of it is logged."""
-    if not isinstance(error, StoreError):
-        return error.problem
-    if error.public != error.problem:
-        _log.warning("the store: %s", error.problem)
-    return error.public
-
-
 def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
-    """Each part of a request that is wrong; what was sent is not repeated."""
+    """The faults of a request; the values that were sent are not repeated."""
     faults = []
     for one in error.errors()[:20]:
         where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
@@ -136,7 +126,7 @@ def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every error of an application as a problem."""
+    """Register handlers that answer every error as a problem."""
 
     def respond(request: Request, status: int, detail: str, cure: str = "", **more: Any) -> Response:
         request_id = request.scope.get("motet.request_id", "")
@@ -149,13 +139,13 @@ def install_problems(app: FastAPI) -> None:
         faults = faults_of(error)
         first = faults[0] if faults else Fault(where="", problem="it cannot be read")
         detail = f"'{first.where}' is wrong: {first.problem}" if first.where else first.problem
-        return respond(request, 422, detail, "mend that part", errors=faults)
+        return respond(request, 422, detail, "fix that part", errors=faults)
 
-    async def recorded(request: Request, error: Exception) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, MotetError)  # noqa: S101 (as registered)
         status = _status_of(error)
         retry_s = 1 if status == 503 else None
-        return respond(request, status, public_problem(error), error.cure, retry_s=retry_s)
+        return respond(request, status, public_problem(error), hide_places(error.cure), retry_s=retry_s)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
@@ -172,7 +162,7 @@ def install_problems(app: FastAPI) -> None:
 
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(ValidationError, wrong)
-    app.add_exception_handler(MotetError, recorded)
+    app.add_exception_handler(MotetError, known)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(OverloadedError, busy)
     app.add_exception_handler(LateWorkError, late)

@@ -53,23 +53,23 @@ def answer_routes(context: Context) -> APIRouter:
     @routes.post("/recommend", response_model=RecommendAnswer)
     async def recommend(request: RecommendRequest) -> Response:
         """The best items for a user, or for the session that the request describes."""
-        # who waits for reasons keeps nobody waiting who wants a list
+        # slow requests with reasons must not delay plain lists
         return await context.answer("fast" if request.explain else "model", lambda: engine.recommend(request))
 
     @routes.post("/ask", response_model=AskAnswer)
     async def ask(request: AskRequest) -> Response:
-        """Items for a request in words, or for what follows on the one before."""
-        return await context.answer("slow", lambda: engine.words.ask(request))
+        """Items for a request in words, or for the next turn of a conversation."""
+        return await context.answer("slow", lambda: engine.language.ask(request))
 
     @routes.post("/lists", response_model=ListAnswer)
     async def make_list(request: ListRequest) -> Response:
         """The best list that keeps every limit of a request, or which limits cannot be kept."""
         limit_s = context.settings.request_s + 2 * request.seconds
-        return await context.answer("slow", lambda: engine.words.make_list(request), limit_s=limit_s)
+        return await context.answer("slow", lambda: engine.language.make_list(request), limit_s=limit_s)
 
     @routes.post("/rank", response_model=RankAnswer)
     async def rank(request: RankRequest) -> Response:
-        """Given candidates in order, with the predictions of every task."""
+        """Rank given candidates, with the predictions of every task."""
         return await context.answer("model", lambda: engine.rank(request))
 
     @routes.get("/items/{id:path}/similar", response_model=SimilarAnswer)
@@ -80,7 +80,7 @@ def answer_routes(context: Context) -> APIRouter:
             str | None, Query(max_length=10_000, description="As in recommend, as JSON.")
         ] = None,
     ) -> Response:
-        """Items like another, by all that can compare them."""
+        """Items similar to another, by all similarity sources."""
         wanted = _filter(filter)
 
         def call() -> SimilarAnswer:
@@ -92,30 +92,30 @@ def answer_routes(context: Context) -> APIRouter:
 
     @routes.get("/items/{id:path}/description", response_model=Described)
     async def describe(id: ItemId, language: Language = "en") -> Response:
-        """What an item is, from the catalogue and the knowledge graph alone."""
+        """Describe an item from the catalogue and the knowledge graph alone."""
 
         def call() -> Described:
             if not engine.items.exists(id):
                 raise NotFoundError(f"there is no item {id[:80]!r}", "name an item of the catalogue")
-            return engine.words.describe(id, language=language)
+            return engine.language.describe(id, language=language)
 
         return await context.answer("slow", call)
 
     @routes.get("/explain", response_model=Explained)
     async def explain(user: Id, item: Id, language: Language = "en", tone: Tone = "plain") -> Response:
-        """Why an item is, or is not, for a user: the reason, and everything found that it rests on."""
+        """Why an item fits a user or does not: the reason and all evidence for it."""
 
         def call() -> Explained:
             if not engine.items.exists(item):
                 raise NotFoundError(f"there is no item {item[:80]!r}", "name an item of the catalogue")
-            return engine.words.explain(user, item, language=language, tone=tone)
+            return engine.language.explain(user, item, language=language, tone=tone)
 
         return await context.answer("slow", call)
 
     @routes.get("/users/{id:path}/profile", response_model=Profiled)
     async def profile(id: UserId, language: Language = "en") -> Response:
-        """What a user likes and avoids: what it rests on, and how sure."""
-        return await context.answer("slow", lambda: engine.words.profile(id, language=language))
+        """What a user likes and avoids, with evidence and confidence."""
+        return await context.answer("slow", lambda: engine.language.profile(id, language=language))
 
     @routes.get("/users/{id:path}/history", response_model=HistoryAnswer, tags=["users"])
     async def history(
@@ -125,7 +125,7 @@ def answer_routes(context: Context) -> APIRouter:
             str, Query(max_length=512, description="From the page before; empty for the first.")
         ] = "",
     ) -> Response:
-        """What a user did, newest first: what was told while serving, then what the model was trained with."""
+        """Events of a user, newest first: those ingested while serving, then those of the training data."""
         return await context.answer("fast", lambda: engine.users.history(id, n, cursor))
 
     refuse_other_methods(routes)
@@ -138,13 +138,15 @@ def _filter(text: str | None) -> AnyFilter | None:
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
-        raise RequestError("the filter is no JSON", 'write {"field": ..., "op": ..., "value": ...}') from None
+        raise RequestError(
+            "the filter is not JSON", 'write {"field": ..., "op": ..., "value": ...}'
+        ) from None
     if not isinstance(content, dict):
-        raise RequestError("the filter is no object", 'write {"field": ..., "op": ..., "value": ...}')
+        raise RequestError("the filter is not an object", 'write {"field": ..., "op": ..., "value": ...}')
     return read_filter(content)
 
 
-# Routes about shown lists and about everything at once: satisfaction, export, import.
+# -- satisfaction, export, import ----------------------------------------------------------------
 
 What = Literal["events", "users", "items"]
 _BLOCK = 2**16
@@ -153,7 +155,7 @@ _IMPORT_S = 3_600.0
 
 
 class AnswerIn(RequestPart):
-    """What somebody says of a list that was shown."""
+    """Satisfaction with a recommended list."""
 
     stars: Annotated[int, Strict()] | None = Field(
         None, ge=1, le=5, description="From 1, not at all satisfied, to 5."
@@ -170,23 +172,23 @@ class AnswerIn(RequestPart):
 
 
 class ImportedView(BaseModel):
-    """What an import did."""
+    """The result of an import."""
 
     rows: int
     new: int
 
 
 def list_routes(context: Context) -> APIRouter:
-    """Routes about shown lists and about everything at once."""
+    """Routes for satisfaction, export and import."""
     engine, store = context.engine, context.engine.store
     routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.post("/lists/{list_id}/satisfaction", response_model=Done, tags=["satisfaction"])
     async def satisfaction(list_id: Name, body: AnswerIn) -> Response:
-        """Say how satisfied somebody is with a list; the last answer counts."""
+        """Record the satisfaction with a list; the last answer counts."""
 
         def call() -> Done:
-            engine.shown_log.flush(2.0)  # the list may have been shown a moment ago
+            engine.shown_log.flush(2.0)  # the list may still be queued for the log
             if not store.satisfaction.put(SurveyAnswer(list_id, body.stars, body.answers)):
                 raise NotFoundError(f"there is no list {list_id[:80]!r}", "name the list_id of an answer")
             return Done()
@@ -200,7 +202,7 @@ def list_routes(context: Context) -> APIRouter:
 
     @routes.get("/export/{what}", response_class=StreamingResponse, tags=["export"])
     async def export(what: What, format: Literal["jsonl", "parquet"] = "jsonl") -> Response:
-        """Everything of a kind, as lines of JSON or as a Parquet file."""
+        """All records of a kind as JSON lines or as a Parquet file."""
         name = f"{what}.{format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         if format == "jsonl":
@@ -227,7 +229,7 @@ def list_routes(context: Context) -> APIRouter:
         },
     )
     async def import_(what: What, request: Request) -> Response:
-        """Take in what an export gave, as a stream; twice is once. Deleted users do not come back."""
+        """Import an export as a stream; repeating it changes nothing, and deleted users stay deleted."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         ending = {"application/x-ndjson": ".jsonl", "application/vnd.apache.parquet": ".parquet"}.get(kind)
         if ending is None:

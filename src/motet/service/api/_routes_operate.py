@@ -1,4 +1,4 @@
-"""Routes for whoever runs it: models, keys, health, numbers."""
+"""Routes for operators: models, keys, health, statistics."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ _LOADING_S = 600.0
 
 
 class LoadIn(RequestPart):
-    """Which bundle to load."""
+    """The bundle to load."""
 
     path: str = Field(min_length=1, max_length=4096, description="Its directory on the service's machine.")
-    activate: Annotated[bool, Strict()] = Field(
-        False, description="Whether it answers as soon as it is checked."
-    )
+    activate: Annotated[bool, Strict()] = Field(False, description="Whether to activate it after the check.")
 
 
 class NameView(BaseModel):
-    """The version that was meant."""
+    """A model version and its state."""
 
     name: str
     state: Literal["active", "loaded"]
@@ -43,12 +41,12 @@ class NameView(BaseModel):
 class KeyIn(RequestPart):
     """A key to be made."""
 
-    name: str = Field("", max_length=512, description="Whose it is, in words.")
+    name: str = Field("", max_length=512, description="A name for the key, such as its owner.")
     scopes: tuple[Literal["read", "write", "admin"], ...] = Field(min_length=1, max_length=3, fail_fast=True)
 
 
 class KeyView(BaseModel):
-    """What is known of a key."""
+    """A key, without its secret."""
 
     id: str
     name: str
@@ -69,7 +67,7 @@ class KeyView(BaseModel):
 
 
 class NewKey(KeyView):
-    """A new key; this is the only time that it is told."""
+    """A new key; it is shown only once."""
 
     key: str
 
@@ -83,8 +81,8 @@ class Health(BaseModel):
 
 
 def operate_routes(context: Context) -> APIRouter:
-    """Routes for whoever runs it."""
-    engine, models, door = context.engine, context.models, context.door
+    """Routes for operators."""
+    engine, models, authenticator = context.engine, context.models, context.authenticator
     routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.get("/schema", response_model=SchemaView, tags=["operate"])
@@ -99,7 +97,7 @@ def operate_routes(context: Context) -> APIRouter:
 
     @routes.post("/models", response_model=NameView, tags=["models"], status_code=201)
     async def load(body: LoadIn) -> Response:
-        """Load a bundle beside the one that answers, and check it on golden requests."""
+        """Load a bundle next to the active one, and check it with golden requests."""
 
         def call() -> NameView:
             name = models.load(Path(body.path))
@@ -111,14 +109,14 @@ def operate_routes(context: Context) -> APIRouter:
 
     @routes.post("/models/rollback", response_model=NameView, tags=["models"])
     async def roll_back() -> Response:
-        """Answer with the version before."""
+        """Activate the previous version."""
         return await context.answer(
             "long", lambda: NameView(name=models.roll_back(), state="active"), limit_s=_LOADING_S
         )
 
     @routes.post("/models/{name}/activate", response_model=NameView, tags=["models"])
     async def activate(name: Name) -> Response:
-        """Answer with a version from now on; no request fails for it."""
+        """Activate a version; no request fails during the switch."""
 
         def call() -> NameView:
             _known(name)
@@ -135,14 +133,14 @@ def operate_routes(context: Context) -> APIRouter:
             _known(name)
             found = models.report(name)
             if found is None:
-                raise NotFoundError(f"the model {name[:80]!r} has no report", "draw it: motet report")
+                raise NotFoundError(f"the model {name[:80]!r} has no report", "make it with motet report")
             return found
 
         return HTMLResponse(await context.work.run("fast", call))
 
     @routes.get("/models/{name}/metrics", response_model=dict[str, Any], tags=["models"])
     async def metrics(name: Name) -> Response:
-        """Everything that was measured of a version."""
+        """All metrics of a version."""
 
         def call() -> dict[str, Any]:
             _known(name)
@@ -154,30 +152,31 @@ def operate_routes(context: Context) -> APIRouter:
 
     @routes.get("/keys", response_model=list[KeyView], tags=["keys"])
     async def keys() -> Response:
-        """Every key, without what makes it a key."""
+        """All keys, without their secrets."""
         return await context.answer(
             "fast", lambda: [KeyView.of(one).model_dump(mode="json") for one in engine.store.keys.all()]
         )
 
     @routes.post("/keys", response_model=NewKey, tags=["keys"], status_code=201)
     async def make_key(body: KeyIn) -> Response:
-        """Make a key; it is told this once. With the first one, every request needs one."""
+        """Create a key; it is shown only this once. After the first one, every request needs a key."""
 
         def call() -> NewKey:
             if "admin" not in body.scopes and not engine.store.keys.any():
                 raise ConflictError(
-                    "the first key must have the scope admin", "add admin: nobody could make another"
+                    "the first key must have the scope admin",
+                    "add admin: otherwise no other key could be created",
                 )
             key, kept = engine.store.keys.create(set(body.scopes), body.name)
             return NewKey(key=key, **KeyView.of(kept).model_dump())
 
         answer = await context.answer("write", call, status=201)
-        door.forget()
+        authenticator.forget()
         return answer
 
     @routes.delete("/keys/{id}", response_model=Done, tags=["keys"])
     async def revoke(id: Name) -> Response:
-        """Make a key work no more."""
+        """Revoke a key."""
 
         def call() -> Done:
             working = [one for one in engine.store.keys.all() if one.revoked is None]
@@ -185,11 +184,11 @@ def operate_routes(context: Context) -> APIRouter:
             if admins == [id]:
                 raise ConflictError("this is the last key with the scope admin", "make another one first")
             if not engine.store.keys.revoke(id):
-                raise NotFoundError(f"there is no key {id[:40]!r} that works", "look at /v1/keys")
+                raise NotFoundError(f"there is no key {id[:40]!r} that works", "see /v1/keys")
             return Done()
 
         answer = await context.answer("write", call)
-        door.forget()
+        authenticator.forget()
         return answer
 
     @routes.get("/stats", response_model=StatsAnswer, tags=["operate"])
@@ -199,14 +198,14 @@ def operate_routes(context: Context) -> APIRouter:
 
     def _known(name: str) -> None:
         if all(one.name != name for one in engine.store.models.all()):
-            raise NotFoundError(f"there is no model {name[:80]!r}", "look at /v1/models")
+            raise NotFoundError(f"there is no model {name[:80]!r}", "see /v1/models")
 
     refuse_other_methods(routes)
     return routes
 
 
 def health_routes(context: Context) -> APIRouter:
-    """Routes that say whether the service is up, and Prometheus' numbers."""
+    """Health routes and Prometheus metrics."""
     engine = context.engine
     routes = APIRouter()
 
@@ -219,17 +218,17 @@ def health_routes(context: Context) -> APIRouter:
         "/v1/health/ready", response_model=Health, responses={503: {"model": Health}}, tags=["health"]
     )
     async def ready() -> Response:
-        """Whether a model answers and the store can be read."""
+        """Whether a model is active and the store can be read."""
         try:
             there = await asyncio.wait_for(asyncio.to_thread(lambda: engine.is_ready), 5.0)
         except TimeoutError:
             there = False
-        recorded = {"live": True, "ready": there, "model": engine.model.name}
-        return JSONResponse(recorded) if there else JSONResponse(recorded, 503, {"Retry-After": "1"})
+        health = {"live": True, "ready": there, "model": engine.model.name}
+        return JSONResponse(health) if there else JSONResponse(health, 503, {"Retry-After": "1"})
 
     @routes.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS, tags=["health"])
     async def prometheus() -> Response:
-        """Everything as Prometheus reads it."""
+        """All metrics in the Prometheus text format."""
         content = await context.work.run("fast", context.stats.prometheus)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 

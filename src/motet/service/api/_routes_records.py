@@ -1,4 +1,4 @@
-"""Routes that tell, and show what was told: events, items, users."""
+"""Routes that ingest and show records: events, items, users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Words = Annotated[str, Query(max_length=200, description="Only rows with this te
 
 
 def record_routes(context: Context) -> APIRouter:
-    """Routes that tell, and show what was told."""
+    """Routes that ingest and show records."""
     engine = context.engine
     routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
@@ -51,7 +51,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.post("/items", response_model=Put, tags=["items"])
     async def put_items(body: ItemsIn) -> Response:
-        """Tell items, new or anew; they can be recommended from the next request on."""
+        """Insert or replace items; they can be recommended from the next request on."""
 
         def call() -> Put:
             items = [one.item(one.id) for one in body.items]
@@ -68,7 +68,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.put("/items/{id:path}", response_model=ItemView, tags=["items"])
     async def put_item(id: ItemId, body: ItemBody) -> Response:
-        """Tell an item, new or anew."""
+        """Insert or replace an item."""
 
         def call() -> ItemView:
             engine.items.check([body.item(id)])
@@ -79,7 +79,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.patch("/items/{id:path}", response_model=ItemView, tags=["items"])
     async def patch_item(id: ItemId, body: ItemPatch) -> Response:
-        """Change some of an item; what is left out stays."""
+        """Change some fields of an item."""
 
         def call() -> ItemView:
             engine.items.check([Item(id, fields=body.fields or {})])
@@ -91,7 +91,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.delete("/items/{id:path}", response_model=Done, tags=["items"])
     async def delete_item(id: ItemId) -> Response:
-        """Take an item out of the catalogue."""
+        """Delete an item from the catalogue."""
 
         def call() -> Done:
             if not engine.items.delete(id):
@@ -109,7 +109,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.post("/users", response_model=Put, tags=["users"])
     async def put_users(body: UsersIn) -> Response:
-        """Tell users, new or anew."""
+        """Insert or replace users."""
 
         def call() -> Put:
             new = sum(engine.users.put([one.user(one.id) for one in body.users]))
@@ -124,7 +124,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.put("/users/{id:path}", response_model=UserView, tags=["users"])
     async def put_user(id: UserId, body: UserBody) -> Response:
-        """Tell a user, new or anew."""
+        """Insert or replace a user."""
 
         def call() -> UserView:
             engine.users.put([body.user(id)])
@@ -134,7 +134,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.patch("/users/{id:path}", response_model=UserView, tags=["users"])
     async def patch_user(id: UserId, body: UserPatch) -> Response:
-        """Change some of a user; what is left out stays."""
+        """Change some fields of a user."""
 
         def call() -> UserView:
             if not engine.users.patch(id, labels=body.labels, comment=body.comment):
@@ -145,7 +145,7 @@ def record_routes(context: Context) -> APIRouter:
 
     @routes.delete("/users/{id:path}", response_model=Done, tags=["users"])
     async def delete_user(id: UserId) -> Response:
-        """Delete everything of a user: row, events, history, lists, conversations; also what the model knew."""
+        """Delete everything of a user: row, events, history, lists, conversations and the state in the model."""
 
         def call() -> Done:
             known = engine.users.get(id) is not None
@@ -166,4 +166,4 @@ def _there(found: T | None, what: str, id: str) -> T:
 
 
 def _missing(what: str, id: str) -> NoReturn:
-    raise NotFoundError(f"there is no {what} {id[:80]!r}", f"look at /v1/{what}s for those there are")
+    raise NotFoundError(f"there is no {what} {id[:80]!r}", f"see /v1/{what}s for the known ones")

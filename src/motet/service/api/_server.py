@@ -1,4 +1,4 @@
-"""The server: one process on one port, which ends in order."""
+"""The HTTP server: one process on one port, with connection limits and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ _TURN_S: Final = 0.0005
 
 
 def _protocol(settings: HttpSettings) -> type[H11Protocol]:
-    """Connections within limits."""
+    """The protocol class with the connection limits of the settings."""
     return type(
-        "_Limited", (_PatientProtocol,), {"limits": settings, "proxies": Proxies(settings.trusted_proxies)}
+        "_Limited", (_LimitedProtocol,), {"limits": settings, "proxies": Proxies(settings.trusted_proxies)}
     )
 
 
-class _PatientProtocol(H11Protocol):
-    """A connection that must have said what it wants within some seconds, again and again.
+class _LimitedProtocol(H11Protocol):
+    """A connection with a time limit for the head of each request.
 
-    Where too many are open, of all or of one address, the one that waits longest without a request is closed for a new
-    one. Where each has a request, the new one may ask for the state of the service alone.
+    If too many are open, in total or from one address, the one that is idle for the longest time is closed to make room
+    for a new one. If none is idle, the new one can only request the health routes.
     """
 
     limits: HttpSettings
     proxies: Proxies
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the head of the first request."""
+        """Start the time limit for the head of the first request."""
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        others = [one for one in self.connections if one is not self and isinstance(one, _PatientProtocol)]
+        others = [one for one in self.connections if one is not self and isinstance(one, _LimitedProtocol)]
         self._make_room(others, self.limits.connections)
         if self.client is not None and not self.proxies.trusts(self.client[0]):
             same = [one for one in others if one.client and one.client[0] == self.client[0]]
@@ -63,22 +63,22 @@ class _PatientProtocol(H11Protocol):
         self._waiting = asyncio.get_running_loop().call_later(_HEADERS_S, self._too_slow)
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the head of the next request."""
+        """Start the time limit for the head of the next request."""
         super().on_response_complete()
         self._waiting.cancel()
         self._waiting = asyncio.get_running_loop().call_later(_KEPT_S + _HEADERS_S, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop the time limit."""
         self._waiting.cancel()
         super().connection_lost(exc)
 
-    def _make_room(self, others: list[_PatientProtocol], most: int) -> None:
+    def _make_room(self, others: list[_LimitedProtocol], most: int) -> None:
         others = [one for one in others if not one.transport.is_closing()]
         if len(others) < most:
             return
-        idle = [one for one in others if one._nothing_asked]
-        if idle:  # first those that never asked anything
+        idle = [one for one in others if one._is_idle]
+        if idle:  # first those that never sent a request
             min(idle, key=lambda one: (one.cycle is not None, one._since_s)).transport.close()
         elif len(others) < 2 * most:
             self.app = _health_alone(self.app)
@@ -86,11 +86,11 @@ class _PatientProtocol(H11Protocol):
             self.transport.abort()
 
     @property
-    def _nothing_asked(self) -> bool:
+    def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def _too_slow(self) -> None:
-        if self._nothing_asked and not self.transport.is_closing():
+        if self._is_idle and not self.transport.is_closing():
             self.transport.close()
 
 
@@ -113,7 +113,7 @@ def _health_alone(app: ASGIApp) -> ASGIApp:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host.
+    """Whether a host is reachable only from this machine.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
@@ -128,14 +128,14 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Bind a socket.
 
     Args:
         host: Name or address.
-        port: From 1 to 65,535, or 0 for any that is free.
+        port: From 1 to 65,535; 0 for any free port.
 
     Raises:
-        RequestError: If it cannot.
+        RequestError: If the address cannot be bound.
     """
     found: socket.socket | None = None
     try:
@@ -155,16 +155,16 @@ def listen(host: str, port: int) -> socket.socket:
 def run_server(
     app: FastAPI, place: socket.socket, settings: HttpSettings, *, ready: Callable[[], None] | None = None
 ) -> None:
-    """Answer until the process is told to end, then finish the requests under way.
+    """Serve until the process gets a signal, then finish the running requests.
 
-    At SIGTERM it is no more ready, but answers for some seconds more, each time with ``Connection: close``: a balancer
-    sees the first, and nobody's request meets a connection that was just closed.
+    At SIGTERM the service is no longer ready, but answers for some seconds more, each time with ``Connection: close``:
+    a load balancer notices the former, and no request meets a closed connection.
 
     Args:
         app: The application.
         place: From :func:`listen`.
         settings: Limits.
-        ready: Called when it answers.
+        ready: Called when the service answers.
     """
     config = uvicorn.Config(
         app,
@@ -179,17 +179,18 @@ def run_server(
         lifespan="on",
     )
     if threading.current_thread() is threading.main_thread():
-        # the server sends itself the signal again when it has ended: nobody is to die of that with work left
+        # uvicorn raises the signal again after its shutdown; the process must not die of it before its work is done
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     quiet_memory()
-    # who accepts requests or writes to disk waits for a turn again and again: at 5 ms a turn behind whoever computes
+    # threads that accept requests or write to disk need the GIL often: with the default of 5 ms they wait for threads
+    # that compute
     sys.setswitchinterval(_TURN_S)
-    server = _Announced(config, ready, app.state.context.engine, settings.drain_s)
+    server = _DrainingServer(config, ready, app.state.context.engine, settings.drain_s)
     server.run(sockets=[place])
 
 
-class _Announced(uvicorn.Server):
-    """Says when it answers, and answers for a while after it was told to end."""
+class _DrainingServer(uvicorn.Server):
+    """A uvicorn server that reports its start and drains before shutdown."""
 
     def __init__(
         self, config: uvicorn.Config, ready: Callable[[], None] | None, engine: Engine, drain_s: float
@@ -198,20 +199,20 @@ class _Announced(uvicorn.Server):
         self._ready, self._engine, self._drain_s = ready, engine, drain_s
 
     async def startup(self, sockets: list[socket.socket] | None = None, **more: Any) -> None:
-        """Begin to answer, and say so."""
+        """Start, then call ``ready``."""
         await super().startup(sockets, **more)
         if self._ready is not None:
             self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Be no more ready."""
+        """Make the service not ready."""
         self._engine.is_ending = True
-        if sig != signal.SIGTERM:  # somebody waits at a terminal
+        if sig != signal.SIGTERM:  # Ctrl-C at a terminal: end at once
             self._drain_s = 0.0
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer for a while more, then end."""
+        """Answer for the drain time, then shut down."""
         self._engine.is_ending = True
         until_s = time.monotonic() + self._drain_s
         while time.monotonic() < until_s and not self.force_exit and self._drain_s:

@@ -1,4 +1,4 @@
-"""What ``/v1/stats`` answers."""
+"""The answer of ``/v1/stats``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from motet.service.engine import Engine
 __all__ = ["DaySatisfaction", "Stats", "StatsAnswer"]
 
 
-class _Told(BaseModel):
+class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Traffic(_Told):
+class Traffic(_Answer):
     """One minute."""
 
     minute: int = Field(description="When it began, seconds since 1970.")
     routes: dict[str, int] = Field(description="Requests of each route.")
 
 
-class Latency(_Told):
-    """How long a route takes, in milliseconds."""
+class Latency(_Answer):
+    """Latency of a route in milliseconds."""
 
     n: int = Field(description="Requests.")
     p50: float
@@ -34,8 +34,8 @@ class Latency(_Told):
     p99: float
 
 
-class DaySatisfaction(_Told):
-    """What people said of lists on a day."""
+class DaySatisfaction(_Answer):
+    """Satisfaction with lists on a day."""
 
     day: str = Field(examples=["2026-01-31"])
     scenario: str
@@ -43,40 +43,40 @@ class DaySatisfaction(_Told):
     mean: float | None
 
 
-class Drifted(_Told):
-    """How far those who ask lie from those whom the model was trained with, in one feature."""
+class Drifted(_Answer):
+    """Drift of one feature between the requests and the training data."""
 
     feature: str = Field(examples=["user.age"])
     psi: float = Field(description="Population stability index.")
     level: Literal["none", "some", "much"] = Field(description="Some from 0.1, much from 0.25.")
-    n: int = Field(description="Requests or items that were looked at.")
+    n: int = Field(description="Number of requests or events.")
     expected: list[float] = Field(description="Shares of the feature's bins in training.")
-    found: list[float] = Field(description="The same of those who ask.")
+    found: list[float] = Field(description="Shares of the bins in requests or events.")
 
 
-class Quality(_Told):
-    """Something that is not as it should be."""
+class Quality(_Answer):
+    """The result of one data quality check."""
 
     check: str
     count: int
-    of: int | None = Field(description="What it is counted over; null where there is no such number.")
+    of: int | None = Field(description="The total that it is counted over; null if there is none.")
     share: float | None
 
 
-class Shadowed(_Told):
-    """Predictions of shown lists beside what came of them, of one day, task and scenario."""
+class Shadowed(_Answer):
+    """Predictions of recommended items against outcomes, for one day, task and scenario."""
 
     day: str = Field(examples=["2026-01-31"])
     task: str
     scenario: str
     n: int
-    auc: float | None = Field(description="Null for numbers, and where too few answers are there.")
+    auc: float | None = Field(description="Null for numbers, and if there are too few outcomes.")
     calibration: float | None = Field(description="Mean prediction over mean outcome.")
-    rmse: float | None = Field(None, description="Of numbers alone.")
+    rmse: float | None = Field(None, description="Only for numbers.")
 
 
-class StoreNumbers(_Told):
-    """How the store does."""
+class StoreNumbers(_Answer):
+    """Counters of the store."""
 
     can_read: bool
     store_transactions: int
@@ -89,53 +89,50 @@ class StoreNumbers(_Told):
     work_waiting: int
 
 
-class StatsAnswer(_Told):
+class StatsAnswer(_Answer):
     """Traffic, times, errors, feedback, drift, quality and shadow evaluation."""
 
     traffic: list[Traffic] = Field(
-        description="The last minutes, oldest first; those without requests are left out."
+        description="The last minutes, oldest first; minutes without requests are left out."
     )
     latency_ms: dict[str, Latency] = Field(description="Of each route.")
     errors: dict[str, int] = Field(description="Answers of each status from 400.")
-    served_by: dict[str, int] = Field(description="Lists by what served them.")
-    recorded: dict[str, int] = Field(description="Events of each type, of the last minutes.")
+    served_by: dict[str, int] = Field(description="Lists by source.")
+    told: dict[str, int] = Field(description="Events ingested in the last minutes, by type.")
     feedback: dict[str, int] = Field(description="Events of each type that the store holds.")
     satisfaction: list[DaySatisfaction]
-    drift: list[Drifted] = Field(description="The largest first; features seen too seldom are left out.")
+    drift: list[Drifted] = Field(description="Largest first; features with too few values are left out.")
     data_quality: list[Quality]
     shadow: list[Shadowed]
     store: StoreNumbers
     model: str | None = Field(description="The active version.")
 
 
-# The numbers of the Operate page, and the same for Prometheus.
-
-
 class Stats:
     """Gathers numbers from the watch, the store and the engine.
 
     Args:
-        engine: What answers.
-        work: What waits.
+        engine: The engine.
+        work: The thread pools.
     """
 
     def __init__(self, engine: Engine, work: Work) -> None:
         self._engine, self._work = engine, work
 
     def summary(self, minutes: int) -> StatsAnswer:
-        """Everything of the last minutes."""
+        """All numbers of the last minutes."""
         engine = self._engine
         found = engine.watch.summary(minutes)
-        said: dict[str, dict[str, int]] = found.pop("said")
+        kinds: dict[str, dict[str, int]] = found.pop("kinds")
         return StatsAnswer.model_validate(
             {
                 **found,
-                "served_by": said.get("served_by", {}),
-                "recorded": said.get("event", {}),
+                "served_by": kinds.get("served_by", {}),
+                "told": kinds.get("event", {}),
                 "feedback": self._feedback(),
                 "satisfaction": self.satisfaction(30),
                 "drift": engine.drift.report() if engine.model.is_there else [],
-                "data_quality": self._quality(said),
+                "data_quality": self._quality(kinds),
                 "shadow": engine.shadow.report(),
                 "store": {"can_read": engine.store.can_read(), **self._gauges()},
                 "model": engine.model.name,
@@ -143,7 +140,7 @@ class Stats:
         )
 
     def satisfaction(self, days: int) -> list[DaySatisfaction]:
-        """Answers about shown lists, by day and scenario."""
+        """Satisfaction by day and scenario."""
         end = datetime.now(UTC) + timedelta(days=1)
         try:
             rows = self._engine.store.counts.satisfaction(end - timedelta(days=days + 1), end)
@@ -154,7 +151,7 @@ class Stats:
         ]
 
     def prometheus(self) -> bytes:
-        """Everything as Prometheus reads it."""
+        """All metrics in the Prometheus text format."""
         return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.is_ready)})
 
     def _gauges(self) -> dict[str, float]:
@@ -176,10 +173,10 @@ class Stats:
         except StoreUnavailableError:
             return {}
 
-    def _quality(self, said: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
-        """Shares of what is not as it should be, each with what it is counted over."""
-        users, items, events = said.get("user", {}), said.get("item", {}), said.get("event", {})
-        rejected = said.get("rejected", {})
+    def _quality(self, kinds: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+        """Data quality checks: count, total and share of each."""
+        users, items, events = kinds.get("user", {}), kinds.get("item", {}), kinds.get("event", {})
+        rejected = kinds.get("rejected", {})
         recorded = sum(events.values())
         found = []
         for name, part, whole in (
@@ -189,12 +186,12 @@ class Stats:
             ("rejected events", rejected.get("event", 0), recorded + rejected.get("event", 0)),
             (
                 "repeated events",
-                said.get("repeated", {}).get("event", 0),
-                recorded + said.get("repeated", {}).get("event", 0),
+                kinds.get("repeated", {}).get("event", 0),
+                recorded + kinds.get("repeated", {}).get("event", 0),
             ),
         ):
             found.append({"check": name, "count": part, "of": whole, "share": part / whole if whole else 0.0})
         if self._engine.model.is_there:
             refused = self._engine.active.refused
-            found += [{"check": f"stored {what} that the model cannot take", "count": n, "of": None, "share": None} for what, n in refused.items()]  # fmt: skip
+            found += [{"check": f"stored {what} that the model cannot ingest", "count": n, "of": None, "share": None} for what, n in refused.items()]  # fmt: skip
         return found

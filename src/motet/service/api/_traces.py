@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry, where somebody collects them."""
+"""OpenTelemetry traces, if a collector is configured."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _WHERE: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPO
 
 
 def open_traces() -> TracerProvider | None:
-    """Where spans go, by the environment variables of OpenTelemetry; None where they name no collector.
+    """The tracer provider of the environment variables of OpenTelemetry; None without a collector.
 
-    They are sent over HTTP by a thread of their own: a collector that is late or gone delays no request.
+    A separate thread sends spans over HTTP, so a slow or missing collector delays no request.
 
     Raises:
         MissingExtraError: If a collector is named, and the packages are not there.
@@ -53,13 +53,13 @@ def open_traces() -> TracerProvider | None:
 
 
 class Traces:
-    """A span for each request: its route, its status and its id, and nothing of what was asked.
+    """A span for each request: its route, its status and its id, and nothing of its content.
 
-    A caller's ``traceparent`` is taken up.
+    A ``traceparent`` header is continued.
 
     Args:
         app: The application.
-        provider: Where spans go.
+        provider: Receives the spans.
     """
 
     def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
@@ -81,7 +81,7 @@ class Traces:
                 status = message["status"]
             await send(message)
 
-        # The words of an error may hold somebody's own: they stay out of the span.
+        # The message of an error may hold user data: it stays out of the span.
         with self._tracer.start_as_current_span(
             method_of(scope),
             context=extract(dict(Headers(scope=scope))),

@@ -1,4 +1,4 @@
-"""What comes in over the wire, beyond what is asked of the engine."""
+"""Bodies of the routes that ingest events, items and users."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def _utc(time: datetime) -> datetime:
 
 
 class EventIn(RequestPart):
-    """Something that a user did with an item."""
+    """An interaction of a user with an item."""
 
     type: str = Field(min_length=1, max_length=200, description="What: a column or task of the schema, or any word.", examples=["rating"])  # fmt: skip
     user: str = Field(min_length=1, max_length=512, examples=["42"])
     item: str = Field(min_length=1, max_length=512, examples=["50"])
     value: Annotated[float, Strict()] = Field(1.0, description="How much of it.", examples=[5])
-    time: _Time | None = Field(None, description="When; now by default, in UTC where no zone is said.")
+    time: _Time | None = Field(None, description="When; now by default; UTC if there is no zone.")
     id: str | None = Field(None, min_length=1, max_length=512, description="The event counts once however often it is sent.")  # fmt: skip
     scenario: str | None = Field(None, min_length=1, max_length=512)
     context: dict[str, Any] = Field(default_factory=dict, max_length=200, description="Further columns of the interaction.")  # fmt: skip
     list_id: str | None = Field(None, min_length=1, max_length=512, description="The list that the item was shown in.")  # fmt: skip
 
     def event(self) -> Event:
-        """As the store takes it."""
+        """Convert it for the store."""
         more: dict[str, Any] = {"id": self.id} if self.id is not None else {}
         if self.time is not None:
             more["time"] = _utc(self.time)
@@ -80,11 +80,11 @@ class EventsIn(RequestPart):
 
 
 class ItemPatch(RequestPart):
-    """What is to be changed of an item."""
+    """Changes of an item."""
 
     is_hidden: Annotated[bool, Strict()] | None = None
     categories: Annotated[tuple[str, ...], Field(max_length=1000, fail_fast=True)] | None = None
-    timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
+    timestamp: _Time | None = Field(None, description="Its own time; the time of ingestion by default.")
     labels: Any = None
     comment: str | None = Field(None, max_length=100_000)
     fields: dict[str, Any] | None = Field(
@@ -92,7 +92,7 @@ class ItemPatch(RequestPart):
     )  # fmt: skip
 
     def changes(self) -> dict[str, Any]:
-        """As the store takes them."""
+        """Convert them for the store."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if given.get("timestamp") is not None:
             given["timestamp"] = _utc(given["timestamp"])
@@ -104,7 +104,7 @@ class ItemBody(RequestPart):
 
     is_hidden: Annotated[bool, Strict()] = False
     categories: tuple[str, ...] = Field((), max_length=1000, fail_fast=True)
-    timestamp: _Time | None = Field(None, description="Its own time; when it was first told by default.")
+    timestamp: _Time | None = Field(None, description="Its own time; the time of ingestion by default.")
     labels: Any = None
     comment: str = Field("", max_length=100_000)
     fields: dict[str, Any] = Field(
@@ -112,7 +112,7 @@ class ItemBody(RequestPart):
     )  # fmt: skip
 
     def item(self, id: str) -> Item:
-        """As the store takes it."""
+        """Convert it for the store."""
         time = None if self.timestamp is None else _utc(self.timestamp)
         return Item(id, self.is_hidden, self.categories, time, self.labels, self.comment, self.fields)
 
@@ -130,7 +130,7 @@ class ItemsIn(RequestPart):
 
 
 class UserPatch(RequestPart):
-    """What is to be changed of a user."""
+    """Changes of a user."""
 
     labels: Any = None
     comment: str | None = Field(None, max_length=100_000)
@@ -143,7 +143,7 @@ class UserBody(RequestPart):
     comment: str = Field("", max_length=100_000)
 
     def user(self, id: str) -> User:
-        """As the store takes it."""
+        """Convert it for the store."""
         return User(id, self.labels, self.comment)
 
 
@@ -167,6 +167,6 @@ class Put(BaseModel):
 
 
 class Done(BaseModel):
-    """That it was done."""
+    """Confirmation."""
 
     done: bool = True

@@ -1,4 +1,4 @@
-"""Work off the event loop: a few threads for each kind, and a queue that has an end."""
+"""Thread pools: work off the event loop, in a bounded queue for each kind."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Kind = Literal["model", "fast", "write", "slow", "long", "body"]
 
 
 class OverloadedError(Exception):
-    """So many requests wait already that one more would wait too long."""
+    """The queue of this kind of work is full."""
 
 
 class LateWorkError(Exception):
-    """An answer took too long; what was begun goes on and is thrown away."""
+    """An answer took too long; the call goes on and its result is dropped."""
 
 
 class _Pool:
@@ -43,14 +43,15 @@ class _Pool:
 
 
 class Work:
-    """Threads for the model, other fast answers, writes, slow answers, long operations, large bodies: none waits for another.
+    """One thread pool each for the model, other fast answers, writes, slow answers, long operations and large bodies.
 
-    The model has one thread. Its steps are short and hold the interpreter between them, so several threads take it
-    from each other: eight clients got a third fewer answers from four threads, each at twice the processor time.
+    No kind waits for another. The model has one thread: its steps are short and hold the GIL in between, so several
+    threads slow each other down. Eight clients got a third fewer answers from four threads, at twice the processor
+    time for each.
 
     Args:
-        workers: Threads for fast answers; writes, which wait for the disk, have four times as many, slow answers and
-            long operations half.
+        workers: Threads for fast answers; writes, which wait for the disk, have four times as many; slow answers
+            and long operations have half.
         waiting: Calls that may wait, for each kind.
         limit_s: Longest time for a call.
     """
@@ -62,14 +63,12 @@ class Work:
             "write": _Pool("write", 4 * workers, waiting),
             "slow": _Pool("slow", max(1, workers // 2), waiting),
             "long": _Pool("long", max(1, workers // 2), waiting),
-            "body": _Pool(
-                "body", 1, waiting
-            ),  # what is made of a large body may need a hundred times a small one
+            "body": _Pool("body", 1, waiting),  # one: a parsed large body may need much memory
         }
         self._limit_s = limit_s
 
     async def run(self, kind: Kind, call: Callable[[], R], *, limit_s: float | None = None) -> R:
-        """What a call answers, from a thread.
+        """Run a call in a thread and return its result.
 
         Raises:
             OverloadedError: If too many calls of the kind wait already.
@@ -86,10 +85,10 @@ class Work:
             raise LateWorkError from None
 
     def waiting(self) -> dict[str, int]:
-        """Calls of each kind that are worked on or wait."""
+        """Number of calls of each kind that run or wait."""
         return {kind: pool.now for kind, pool in self._pools.items()}
 
     def close(self) -> None:
-        """Take no more work."""
+        """Stop the threads and cancel the queued calls."""
         for pool in self._pools.values():
             pool.threads.shutdown(wait=False, cancel_futures=True)

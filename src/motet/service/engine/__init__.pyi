@@ -29,6 +29,8 @@ from ._types import (
     Tone,
     UsersPage,
     UserView,
+    hide_places,
+    public_problem,
 )
 
 __all__ = [
@@ -67,6 +69,8 @@ __all__ = [
     "UserView",
     "UsersPage",
     "few_arenas",
+    "hide_places",
+    "public_problem",
     "quiet_memory",
     "schema_view",
 ]

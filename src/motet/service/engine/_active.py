@@ -1,4 +1,4 @@
-"""Golden requests: what a model must answer before anybody else may ask it."""
+"""The active model, and the golden requests that a model must answer before it is activated."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _SLACK: Final = 1e-3
 
 
 def check_golden(served: ServedModel) -> None:
-    """Ask a model what it must be able to answer; this warms it as well.
+    """Check a model with golden requests; this also warms it up.
 
-    Some known users and an unknown one get full lists of different items with finite predictions in their tasks'
-    ranges, each item can be ranked and compared, and the lists can be given reasons.
+    Some known users and an unknown one must get full lists of distinct items with finite predictions within the
+    ranges of the tasks; the items must be rankable, comparable and explainable.
 
     Raises:
-        BundleError: Saying which request was answered wrongly, and how.
+        BundleError: Names the request that was answered wrongly, and how.
     """
     try:
         _check(served)
-    except BundleError:
+    except (BundleError, StoreUnavailableError):  # the latter is no fault of the bundle
         raise
     except MotetError as error:
         raise BundleError(f"a golden request failed: {error.problem}", error.cure) from None
     except Exception as error:
         raise BundleError(
-            f"a golden request failed ({type(error).__name__}: {str(error)[:200]})", "train anew"
+            f"a golden request failed ({type(error).__name__}: {str(error)[:200]})", "train again"
         ) from error
 
 
@@ -57,26 +57,26 @@ def _check(served: ServedModel) -> None:
     users = served.bundle.data.user_ids
     some = [str(users[at]) for at in np.unique(np.linspace(0, len(users) - 1, _USERS).astype(int)).tolist()] if len(users) else []  # fmt: skip
     for user in [*some, None]:
-        who = "nobody in particular" if user is None else "a user of the bundle"
+        who = "an unknown user" if user is None else "a user of the bundle"
         ranked = live.recommend(Query(user=user, k=_K))
-        _look(ranked, min(_K, _left_for(served, user)), served.schema, who)
+        _check_list(ranked, min(_K, _left_for(served, user)), served.schema, who)
     items = [one.item for one in ranked.items]
     again = live.rank(Query(user=some[0] if some else None), items)
     if again.unknown or len(again.items) != len(items):
-        raise BundleError("ranking leaves out items that were recommended", "train anew")
-    _predictions([one.predictions for one in again.items], served.schema, "ranked items")
+        raise BundleError("ranking leaves out items that were recommended", "train again")
+    _check_predictions([one.predictions for one in again.items], served.schema, "ranked items")
     live.similar(items[0], _K)
     known = [item for item in items if served.is_item_of_bundle(item)]
     if some and known:
         reasons = served.parts.explainer.reason(some[0], known)
         if len(reasons) != len(known):
-            raise BundleError(f"{len(known)} items were given {len(reasons)} reasons", "train anew")
+            raise BundleError(f"{len(known)} items were given {len(reasons)} reasons", "train again")
         if not any(reason.text for reason in reasons):
             raise BundleError("no item was given a reason", "train with a catalogue or with more events")
 
 
 def _left_for(served: ServedModel, user: str | None) -> int:
-    """How many items there are that a user had nothing to do with; 1 where there is none, as some are shown again."""
+    """Number of items that a user has not seen; at least 1, since seen items are recommended again if none is left."""
     live = served.parts.live
     now = live.items.now
     seen = live.history.of(user, now).seen if user is not None else np.zeros(0, np.int32)
@@ -85,20 +85,20 @@ def _left_for(served: ServedModel, user: str | None) -> int:
     return max(1, int(np.count_nonzero(unseen)))
 
 
-def _look(ranked: Ranked, fewest: int, schema: Schema, who: str) -> None:
+def _check_list(ranked: Ranked, fewest: int, schema: Schema, who: str) -> None:
     if "model" in ranked.left_out:
-        raise BundleError(f"for {who} the model {ranked.left_out['model']}", "train anew")
+        raise BundleError(f"for {who} the model {ranked.left_out['model']}", "train again")
     items = [one.item for one in ranked.items]
     if len(items) < fewest:
-        raise BundleError(f"{who} was recommended {len(items)} items instead of {fewest}", "train anew")
+        raise BundleError(f"{who} was recommended {len(items)} items instead of {fewest}", "train again")
     if len(set(items)) != len(items):
-        raise BundleError(f"{who} was recommended an item twice", "train anew")
+        raise BundleError(f"{who} was recommended an item twice", "train again")
     if not all(math.isfinite(one.value) for one in ranked.items):
-        raise BundleError(f"for {who} an item has a value that is no number", "train anew")
-    _predictions([one.predictions for one in ranked.items], schema, f"for {who}")
+        raise BundleError(f"for {who} an item has a value that is not a number", "train again")
+    _check_predictions([one.predictions for one in ranked.items], schema, f"for {who}")
 
 
-def _predictions(found: Sequence[Mapping[str, Any]], schema: Schema, where: str) -> None:
+def _check_predictions(found: Sequence[Mapping[str, Any]], schema: Schema, where: str) -> None:
     for predictions in found:
         for name, value in predictions.items():
             task = schema.tasks[name]
@@ -107,27 +107,25 @@ def _predictions(found: Sequence[Mapping[str, Any]], schema: Schema, where: str)
             low, high = task.bounds or (-math.inf, math.inf)
             if not math.isfinite(value) or not low - _SLACK <= value <= high + _SLACK:
                 raise BundleError(
-                    f"{where}: '{name}' is predicted as {value}, which is no number from {low:g} to {high:g}",
-                    "train anew",
+                    f"{where}: '{name}' is predicted as {value}, which is not a number from {low:g} to {high:g}",
+                    "train again",
                 )
 
-
-# The model that answers, kept up with the store.
 
 _log: Final = logging.getLogger("motet.service.engine")
 
 
 class ActiveModel:
-    """One model answers at a time; another takes its place between two requests.
+    """Holds the active model, which follows the store; another is swapped in between two requests.
 
     Args:
-        store: What it follows.
+        store: The store that it follows.
         open_model: Opens a bundle.
-        settings: How often to look.
-        shadow: Compares its predictions with outcomes, now and then.
+        settings: How often to read the store and to compare predictions.
+        shadow: Compares predictions with outcomes at intervals.
 
     Attributes:
-        when_untidy: Called where most rows of the live catalogue no longer count.
+        when_untidy: Called if most rows of the live catalogue are outdated.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings, shadow: Shadow) -> None:
@@ -143,7 +141,7 @@ class ActiveModel:
         """The model.
 
         Raises:
-            NoModelError: If none answers.
+            NoModelError: If no model is active.
         """
         if self._served is None:
             raise NoModelError("no model is active", "load and activate one")
@@ -151,16 +149,16 @@ class ActiveModel:
 
     @property
     def is_there(self) -> bool:
-        """Whether one answers."""
+        """Whether a model is active."""
         return self._served is not None
 
     @property
     def name(self) -> str | None:
-        """Its name; None where there is none."""
+        """Name of the active model; None if there is none."""
         return self._served.name if self._served is not None else None
 
     def open(self, name: str, path: str | Path) -> ServedModel:
-        """Open a bundle and bring it up to what the store holds; it answers nothing yet."""
+        """Open a bundle and ingest what the store holds, without activating it."""
         served = ServedModel(
             name,
             Path(path),
@@ -175,17 +173,17 @@ class ActiveModel:
         return served
 
     def use(self, served: ServedModel) -> ServedModel | None:
-        """Answer with a model from now on; requests under way end with the one before, which is returned."""
+        """Activate a model; running requests finish with the previous one, which is returned."""
         served.catch_up()
         before, self._served = self._served, served
-        served.catch_up()  # what came in between
+        served.catch_up()  # events stored in between
         if self._follower is None:
             self._follower = threading.Thread(target=self._follow, name="motet-follow", daemon=True)
             self._follower.start()
         return before
 
     def follow_now(self) -> None:
-        """Take into account what was stored; a store that cannot be read now is followed later."""
+        """Ingest what was stored; if the store cannot be read now, this happens later."""
         served = self.served
         try:
             served.catch_up()
@@ -195,12 +193,12 @@ class ActiveModel:
             self.follow_now()  # another model became active meanwhile
 
     def forget(self, user: str) -> None:
-        """Let every model that is open know nothing of a user any more."""
+        """Delete the live state of a user in every open model."""
         for served in list(self._opened):
             served.forget(user)
 
     def close(self) -> None:
-        """Follow no more."""
+        """Stop following the store."""
         self._stop.set()
         if self._follower is not None:
             self._follower.join(10.0)

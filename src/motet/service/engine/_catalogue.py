@@ -20,8 +20,6 @@ from motet.service.store import Item, Store
 
 __all__ = ["CatalogueView", "LiveCatalogue"]
 
-# Items of a live catalogue as people read them.
-
 _MOST_READ: Final = 50_000
 
 
@@ -40,11 +38,11 @@ class CatalogueView:
         self._title = catalogue.title if catalogue is not None else None
 
     def title(self, item: str) -> str:
-        """What an item is called; its id where nobody said."""
+        """Title of an item; its id if it has none."""
         return self.titles([item])[0]
 
     def titles(self, items: Sequence[str]) -> list[str]:
-        """What items are called."""
+        """Titles of items."""
         return [title for title, _ in self.read(items)]
 
     def read(self, items: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -55,7 +53,7 @@ class CatalogueView:
             if len(self._read) > _MOST_READ:
                 self._read.clear()
             for row, cells in zip(new, self.now.view.frame[new].to_dicts(), strict=True):
-                self._read[row] = self._said(row, cells)
+                self._read[row] = self._title_and_fields(row, cells)
         return [self._one(item, row) for item, row in zip(items, rows, strict=True)]
 
     def _one(self, item: str, row: int) -> tuple[str, dict[str, Any]]:
@@ -63,9 +61,11 @@ class CatalogueView:
         if found is not None:
             return found
         # not known, or another thread has just emptied what was read
-        return (item, {}) if row < 0 else self._said(row, self.now.view.frame.row(row, named=True))
+        return (
+            (item, {}) if row < 0 else self._title_and_fields(row, self.now.view.frame.row(row, named=True))
+        )
 
-    def _said(self, row: int, cells: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _title_and_fields(self, row: int, cells: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         fields = {
             name: cell for name, cell in cells.items() if cell is not None and name not in ("id", self._title)
         }
@@ -75,15 +75,12 @@ class CatalogueView:
         return said_title(str(title or self.now.ids[row])), fields
 
 
-# The live catalogue: told, changed, listed, found.
-
-
 class LiveCatalogue:
-    """Items: those of the bundle, and what was told of them and of others since.
+    """Items: those of the bundle, with the changes and the new items of the store.
 
     Args:
-        store: What was told of them.
-        model: What the bundle knows of them.
+        store: Items that were ingested.
+        model: The active model, with the items of its bundle.
     """
 
     def __init__(self, store: Store, model: ActiveModel) -> None:
@@ -92,7 +89,7 @@ class LiveCatalogue:
         self._lock = threading.Lock()
 
     def put(self, items: Sequence[Item]) -> list[bool]:
-        """Tell items, new or anew; they can be recommended from the next request on.
+        """Insert or replace items; they can be recommended from the next request on.
 
         Returns:
             Of each whether it was new to the store.
@@ -104,7 +101,7 @@ class LiveCatalogue:
         return new
 
     def check(self, items: Sequence[Item]) -> None:
-        """Refuse items that the model could not take, before anything is stored.
+        """Refuse items that the model cannot ingest, before anything is stored.
 
         Raises:
             DataError: If a field is not of its column's kind.
@@ -121,7 +118,7 @@ class LiveCatalogue:
         if not self._store.items.patch(id, **changes):
             if not self.exists(id):
                 return False
-            # known to the bundle alone so far
+            # only in the bundle so far
             self._store.items.put([Item(id)])
             self._store.items.patch(id, **changes)
         self._model.follow_now()
@@ -133,7 +130,7 @@ class LiveCatalogue:
         if not self._store.items.delete(id):
             if not there:
                 return False
-            # known to the bundle alone: only a stored item can leave a note that it is gone
+            # only in the bundle: an item must be stored before its deletion can be recorded
             self._store.items.put([Item(id, is_hidden=True)])
             self._store.items.delete(id)
         self._model.follow_now()
@@ -191,7 +188,7 @@ class LiveCatalogue:
         return len(self._ids())
 
     def _dated(self, item: Item, known: Item | None) -> Item:
-        """A new item with a time, so that a service started anew knows when it appeared; the bundle knows its own."""
+        """Give a new item a time, so that a restarted service knows when it appeared; items of the bundle have their own."""
         if item.timestamp is not None or self._model.served.is_item_of_bundle(item.id):
             return item
         time = known.timestamp if known is not None else None

@@ -1,8 +1,9 @@
-"""One answer from all of it: the model, the words, the store."""
+"""The engine: answers requests with the active model and the store."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,32 +42,33 @@ from motet.service.store import Event, Store
 __all__ = ["Engine"]
 
 _log: Final = logging.getLogger("motet.service.engine")
+_FAILED: Final = re.compile(r"^(failed \(\w+): .*$", re.DOTALL)
 _MOST_TYPES: Final = 50
 _MOST_SHOWN: Final = 1_000
 
 
 class Engine:
-    """Answers from one active model, and keeps it up with the store.
+    """Answers requests with one active model, and keeps it up to date with the store.
 
-    Many threads may ask and tell at once. Everything told is in the store before it is acknowledged, and in the
-    features of the next request.
+    Thread-safe. Everything ingested is in the store before it is acknowledged, and in the features of the next
+    request.
 
     Args:
-        store: What was told and shown.
+        store: Holds users, items, events and the recommendation log.
         open_model: Opens a bundle.
-        settings: How to wait.
+        settings: Time limits and retention.
 
     Attributes:
         store: As given.
-        model: The model that answers, and how another takes its place.
+        model: The active model, and the switch to another.
         items: The live catalogue.
-        users: Users, and what they did.
-        words: Everything in words.
-        shown_log: Records shown lists.
-        watch: Counts what is asked and told.
-        drift: Compares who asks with whom the model was trained.
+        users: Users and their histories.
+        language: The language service.
+        shown_log: The recommendation log.
+        watch: Request and event counters.
+        drift: Compares the users of requests with those of the training data.
         shadow: Compares predictions with outcomes.
-        is_ending: Whether the process is about to end: it still answers, but is not ready for more.
+        is_ending: Whether the process is shutting down: it still answers, but is not ready.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings | None = None) -> None:
@@ -76,7 +78,7 @@ class Engine:
         self.watch, self.drift, self.shadow = Watch(), Drift(), Shadow(store)
         self.model = ActiveModel(store, open_model, self.settings, self.shadow)
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
-        self.words = LanguageService(store, self.model, self.shown_log)
+        self.language = LanguageService(store, self.model, self.shown_log)
         self._retention = Retention(store, self.settings.kept_days)
         self.is_ending = False
         self._types: set[str] = set()
@@ -84,38 +86,38 @@ class Engine:
 
     @property
     def active(self) -> ServedModel:
-        """The model that answers.
+        """The active model.
 
         Raises:
-            NoModelError: If none does.
+            NoModelError: If no model is active.
         """
         return self.model.served
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model answers, the store can be read, and the process is not about to end."""
+        """Whether a model is active, the store can be read, and the process is not shutting down."""
         return not self.is_ending and self.model.is_there and self.store.can_read()
 
     def close(self) -> None:
-        """Store what waits, and stop; the store stays open."""
+        """Write the queued lists and stop; the store stays open."""
         self.model.close()
         self._retention.close()
         self.shown_log.close()
         self._reasons.shutdown(wait=False, cancel_futures=True)
 
-    # -- asking --------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------
 
     def recommend(self, request: RecommendRequest) -> RecommendAnswer:
-        """Recommend, with reasons if asked.
+        """Recommend, with reasons if requested.
 
         Raises:
-            RequestError: If the request names what is not known.
+            RequestError: If the request names an unknown scenario, task or column.
             DataError: If a value of it is wrong.
         """
         served, began = self.active, datetime.now(UTC)
         query = self._query(served, request)
         ranked, notes = self._ranked(served, query)
-        self.note_asking(served, query, ranked)
+        self.note_request(served, query, ranked)
         view = CatalogueView(served)
         read = view.read([item.item for item in ranked.items])
         reasons: dict[str, str] = {}
@@ -152,10 +154,10 @@ class Engine:
         )
 
     def rank(self, request: RankRequest) -> RankAnswer:
-        """Put given candidates in order.
+        """Rank given candidates.
 
         Raises:
-            RequestError: If the request names what is not known.
+            RequestError: If the request names an unknown scenario or task.
         """
         served, began = self.active, datetime.now(UTC)
         query = Query(
@@ -205,23 +207,23 @@ class Engine:
         tone: str,
         session: Sequence[LiveEvent | str] = (),
     ) -> tuple[dict[str, str], list[str]]:
-        """A reason for each item that one can be given for, and what went wrong.
+        """Reasons by item, for those that have one, and notes on failures.
 
         Args:
             served: The model.
-            user: Whom they are shown to.
+            user: The user; None for an unknown one.
             items: In the order of the list.
             language: ``en`` or ``zh``.
             tone: ``plain``, ``warm`` or ``brief``.
-            session: What the request says that its user did.
+            session: Events of the user that the request holds.
         """
         who = served.known_as(user) if user is not None else LiveAnswerContext.no_user
         done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
 
         def work() -> dict[str, str]:
-            world = LiveAnswerContext(served, user, done)
-            there = [item for item in items if world.words.items.place(item) >= 0]
-            found = world.explainer(who).reason(who, there, language=language, tone=tone)  # type: ignore[arg-type]
+            context = LiveAnswerContext(served, user, done)
+            there = [item for item in items if context.text.items.place(item) >= 0]
+            found = context.explainer(who).reason(who, there, language=language, tone=tone)  # type: ignore[arg-type]
             return {reason.item: reason.text for reason in found if reason.text}
 
         task = self._reasons.submit(work)
@@ -235,25 +237,25 @@ class Engine:
             return {}, [f"reasons: failed ({type(error).__name__})"]
         return reasons, []
 
-    # -- telling -------------------------------------------------------------------------------
+    # -- ingestion -----------------------------------------------------------------------------
 
     def add_events(self, events: Sequence[Event]) -> EventsAnswer:
-        """Store events, and take them into account from the next request on.
+        """Store events; they count from the next request on.
 
         Raises:
             DataError: If a value is not of its column's kind; nothing is stored then.
             StoreError: If an event cannot be stored.
-            StoreUnavailableError: If they are not known to be on disk; the same may be sent again.
+            StoreUnavailableError: If they may not be on disk; the same call may be sent again.
         """
         served = self.active
         try:
             served.check(events)
         except MotetError:
-            self.watch.say("rejected", "event", len(events))
+            self.watch.count("rejected", "event", len(events))
             raise
         new = self.store.events.add(events)
         self.note_ingest(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
-        self.watch.say("repeated", "event", len(new) - sum(new))
+        self.watch.count("repeated", "event", len(new) - sum(new))
         self.model.follow_now()
         accepted = sum(new)
         return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
@@ -264,7 +266,7 @@ class Engine:
         Returns:
             Whether there was anything in the store.
         """
-        try:  # a list that still waits to be stored began before this, and is not kept
+        try:  # a queued list began before this deletion, and is not stored
             return self.store.users.delete(user)
         finally:
             self.model.forget(user)
@@ -279,31 +281,31 @@ class Engine:
         changes["budget"] = own.model_copy(update=given.model_dump(exclude_none=True))
         return request.model_copy(update=changes)
 
-    def note_asking(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
-        """Count what served a list, and whom."""
-        self.watch.say("served_by", ranked.served_by)
+    def note_request(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
+        """Count the source of a list and whether its user is known, and note the user for drift."""
+        self.watch.count("served_by", ranked.served_by)
         live = served.parts.live
         row = -1 if query.user is None else live.history.row(query.user)
         person = live.user_encoder.of(query.user, row, query.user_features)
         known = "none" if query.user is None else "known" if row >= 0 or person.known else "unknown"
-        self.watch.say("user", known)
+        self.watch.count("user", known)
         if person.known:
             self.drift.note(served, "user", person.table, 0)
 
     def note_ingest(self, served: ServedModel, events: Sequence[Event]) -> None:
-        """Count events that are new, and whether their items are known."""
+        """Count new events and whether their items are known, and note the items for drift."""
         now = served.parts.live.items.now
         known = 0
         for one in events:
             if one.type not in self._types and len(self._types) < _MOST_TYPES:
                 self._types.add(one.type)
-            self.watch.say("event", one.type if one.type in self._types else "others")
+            self.watch.count("event", one.type if one.type in self._types else "others")
             row = now.row(one.item)
             if row >= 0:
                 known += 1
                 self.drift.note(served, "item", now.view.table, row)
-        self.watch.say("item", "known", known)
-        self.watch.say("item", "unknown", len(events) - known)
+        self.watch.count("item", "known", known)
+        self.watch.count("item", "unknown", len(events) - known)
 
     def _ranked(self, served: ServedModel, query: Query) -> tuple[Ranked, list[str]]:
         try:
@@ -314,11 +316,19 @@ class Engine:
             _log.exception("recommending failed; the list is by popularity")
             ranked = _by_popularity(served, query)
             return ranked, [f"recommending failed ({type(error).__name__}); these are popular items"]
-        return ranked, [f"{what}: {why}" for what, why in ranked.left_out.items()]
+        for what, why in ranked.left_out.items():
+            if why != _public_reason(why):
+                _log.warning("a list was made without %s: %s", what, why)
+        return ranked, [f"{what}: {_public_reason(why)}" for what, why in ranked.left_out.items()]
+
+
+def _public_reason(why: str) -> str:
+    """Why a stage was left out; of an error only its type, as its message may hold addresses, paths or user data."""
+    return _FAILED.sub(r"\1)", why)
 
 
 def _by_popularity(served: ServedModel, query: Query) -> Ranked:
-    """What remains when everything else fails: items that many had something to do with."""
+    """The fallback if everything else fails: items with the most interactions."""
     live = served.parts.live
     now = live.items.now
     mask = now.shown if query.filter is None else live.items.eligible(now, query.filter).mask

@@ -1,4 +1,4 @@
-"""From what the store holds to what a recommender ingests, and what a user did since the model was trained."""
+"""Conversion of stored events, items and users into the rows that a recommender ingests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["ItemColumns", "live_event", "user_row"]
 
 
 def live_event(event: Event, user: str) -> LiveEvent:
-    """An event of the store as the recommender is told of it.
+    """Convert a stored event for the recommender.
 
     Args:
         event: As stored.
-        user: As whom the model knows its user.
+        user: The user id inside the model.
     """
     return LiveEvent(
         user=user,
@@ -34,8 +34,8 @@ def live_event(event: Event, user: str) -> LiveEvent:
 class ItemColumns:
     """Turns stored items into raw rows of a bundle's items table.
 
-    What a client of another API says only in general terms fills the columns that mean it: a comment is the
-    title, categories are the tags, where the item's fields do not say them.
+    Fields that other APIs have fill the matching columns where the item does not set them: the comment is the title,
+    the categories are the tags.
 
     Args:
         bundle: With a catalogue.
@@ -48,7 +48,7 @@ class ItemColumns:
         self._tags = catalogue.tags[0] if catalogue is not None and catalogue.tags else None
 
     def row(self, item: Item) -> dict[str, Any]:
-        """A raw row, with the id and all that is said."""
+        """A raw row with the id and all fields that were sent."""
         row: dict[str, Any] = dict(item.fields)
         if isinstance(item.labels, Mapping):
             row = {**item.labels, **row}
@@ -61,7 +61,7 @@ class ItemColumns:
 
 
 def user_row(schema: Schema, user: User, known_as: str) -> dict[str, Any] | None:
-    """A stored user as a raw row of the users table; None where nothing is said that could be a column."""
+    """A stored user as a raw row of the users table; None if no labels were sent."""
     if not isinstance(user.labels, Mapping) or not user.labels:
         return None
     return {**user.labels, str(schema.keys.user): known_as}

@@ -1,4 +1,4 @@
-"""Everything in natural language: requests, reasons, descriptions, profiles, lists."""
+"""Language service: requests in words, explanations, descriptions, profiles, lists."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from motet.service.engine._types import (
     ListRequest,
     Profiled,
     SentenceAnswer,
+    hide_places,
 )
 from motet.service.store import State, Store
 
@@ -51,19 +52,19 @@ _NOTES: Final = {
 
 
 class LanguageService:
-    """Answers in words, from the active model.
+    """Answers requests in natural language with the active model.
 
     Args:
-        store: Where conversations are kept.
-        model: What answers.
-        shown_log: Records shown lists.
+        store: Holds conversations.
+        model: The active model.
+        shown_log: The recommendation log.
     """
 
     def __init__(self, store: Store, model: ActiveModel, shown_log: ShownLog) -> None:
         self._store, self._model, self._shown_log = store, model, shown_log
 
     def ask(self, request: AskRequest) -> AskAnswer:
-        """Answer a request in words, or what follows on the one before.
+        """Answer a request in words, or the next turn of a conversation.
 
         Raises:
             RequestError: If the conversation is not known, or another user's.
@@ -103,7 +104,7 @@ class LanguageService:
         )
 
     def make_list(self, request: ListRequest) -> ListAnswer:
-        """Put together the list that a request asks for."""
+        """Build the list that a request describes."""
         served = self._model.served
         return served.parts.assistant.make_list(
             request.text,
@@ -114,7 +115,7 @@ class LanguageService:
         )
 
     def explain(self, user: str, item: str, *, language: str = "en", tone: str = "plain") -> Explained:
-        """Why an item is, or is not, for a user: the reason, and everything found that it rests on.
+        """Why an item fits a user or does not: the reason and all evidence for it.
 
         Raises:
             DataError: If the item is not known.
@@ -134,7 +135,7 @@ class LanguageService:
             item=item,
             title=explainer.title(item),
             reason=found.reason.text,
-            sentences=_said(found.reason.sentences),
+            sentences=_sentence_answers(found.reason.sentences),
             evidence=tuple(evidence),
             attribution=attribution,
             predictions=dict(ranked.items[0].predictions) if ranked.items else {},
@@ -143,28 +144,28 @@ class LanguageService:
         )
 
     def describe(self, item: str, *, language: str = "en") -> Described:
-        """What an item is, from the catalogue and the knowledge graph alone.
+        """Describe an item from the catalogue and the knowledge graph alone.
 
         Raises:
             DataError: If the item is not known.
         """
         served = self._model.served
-        explainer = served.words.now().explainer(served.parts.explainer)
+        explainer = served.text_index.now().explainer(served.parts.explainer)
         found = explainer.describe(item, language=language)  # type: ignore[arg-type]
         return Described(
             id=item,
             title=found.title,
             text=found.text,
-            sentences=_said(found.sentences),
+            sentences=_sentence_answers(found.sentences),
             written_by=found.written_by,
         )
 
     def profile(self, user: str, *, language: str = "en") -> Profiled:
-        """What is known of a user, in words."""
+        """The profile of a user, in sentences."""
         served = self._model.served
         who = served.known_as(user)
         context = LiveAnswerContext(served, user)
-        found = context.words.profiler.profile(who, context.recent(who))
+        found = context.text.profiler.profile(who, context.recent(who))
         plain = found.to_json()
         live = served.parts.live
         history = live.history.of(who, live.items.now)
@@ -200,12 +201,12 @@ class LanguageService:
                 State("conversation", conversation, state, after.user or None, began)
             )
         except StoreError as error:
-            _log.warning("a conversation was not kept: %s", error.problem)
+            _log.warning("a conversation was not stored: %s", error.problem)
             return [_NOTES["not_kept"][language].format(why=error.public)]
         return [] if kept else [_NOTES["deleted"][language]]
 
     def _items(self, served: ServedModel, answer: Answer) -> tuple[tuple[ItemAnswer, ...], list[str]]:
-        """The items of an answer that may still be shown."""
+        """The items of an answer that may still be recommended."""
         view = CatalogueView(served)
         rows = [view.now.row(one.id) for one in answer.items]
         kept = [one for one, row in zip(answer.items, rows, strict=True) if row >= 0 and view.now.shown[row]]
@@ -225,12 +226,12 @@ class LanguageService:
             )
             for rank, (one, (title, fields)) in enumerate(zip(kept, read, strict=True), 1)
         )
-        notes = list(answer.notes)
+        notes = [hide_places(one) for one in answer.notes]
         if len(kept) < len(answer.items):
             out = len(answer.items) - len(kept)
             notes.append(_NOTES["taken_out"][answer.request.language].format(count=out))
         return items, notes
 
 
-def _said(sentences: tuple[Sentence, ...]) -> tuple[SentenceAnswer, ...]:
+def _sentence_answers(sentences: tuple[Sentence, ...]) -> tuple[SentenceAnswer, ...]:
     return tuple(SentenceAnswer(text=one.text, claim=one.claim.kind) for one in sentences)

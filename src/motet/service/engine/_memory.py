@@ -1,4 +1,4 @@
-"""Memory of a service: no rounds of the garbage collector that stop every request, nothing kept that nobody needs."""
+"""Memory settings of the service process: short garbage collections and unused memory returned to the system."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _ARENAS: Final = 2
 
 
 def few_arenas() -> None:
-    """Let threads share what the allocator holds; to be called before they begin.
+    """Limit the arenas of the allocator; call it before threads start.
 
-    By itself glibc gives each thread a place of its own, eight for each core, and each keeps what its thread once
-    needed: with forty threads a service held a fifth more after a quarter of an hour.
+    By default glibc makes up to eight arenas per core, and each keeps the most memory that its threads ever needed:
+    with forty threads a service held a fifth more memory after a quarter of an hour.
     """
     if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
         if set_option is not None:
             set_option(_ARENA_MAX, _ARENAS)
 
 
 def quiet_memory() -> None:
-    """Take all that lives now out of the rounds of the garbage collector, after a last one.
+    """Collect garbage, then exclude all live objects from later collections.
 
-    A full round looks at every object that a bundle and the libraries hold, hundreds of thousands, while nothing else
-    runs: hundreds of milliseconds in the middle of somebody's request.
+    A full collection visits every object of the bundle and the libraries, hundreds of thousands, while no other
+    thread runs: requests would wait for hundreds of milliseconds.
     """
     gc.unfreeze()
     gc.collect()
@@ -38,15 +38,14 @@ def quiet_memory() -> None:
 
 
 def quiet_memory_again() -> None:
-    """The same after a model was loaded beside others; nothing unless it was done before.
+    """Do the same after another model was loaded; does nothing unless :func:`quiet_memory` was called before.
 
-    What a dropped model held goes back to the system: the allocator would keep most of it for threads that may never
-    want it.
+    Memory of a dropped model is returned to the system, as the allocator would keep most of it.
     """
     if not gc.get_freeze_count():
         return
     quiet_memory()
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
         if trim is not None:
             trim(0)

@@ -1,4 +1,4 @@
-"""Model versions: loaded beside the one that answers, checked, swapped, rolled back."""
+"""Model registry: versions are loaded next to the active one, checked, activated and rolled back."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ModelRegistry:
     """Loads, checks, activates and rolls back models.
 
     Args:
-        engine: Answers with the active one.
+        engine: The engine, which answers with the active version.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -65,7 +65,7 @@ class ModelRegistry:
         engine.model.when_untidy = self.tidy
 
     def start(self, bundle: Path) -> str:
-        """Begin to answer: with the version that was active before, unless the bundle is one the store never saw.
+        """Activate the version that was active before; or the bundle, if the store does not know it yet.
 
         Returns:
             The name of the version.
@@ -88,7 +88,7 @@ class ModelRegistry:
         return loaded
 
     def load(self, path: Path, *, wanted: str | None = None) -> str:
-        """Load a bundle beside the one that answers, and check it; it does not answer yet.
+        """Load a bundle next to the active one and check it, without activating it.
 
         Args:
             path: Its directory.
@@ -122,7 +122,9 @@ class ModelRegistry:
             except Exception as error:
                 problem = error.problem if isinstance(error, MotetError) else f"it fails to load ({type(error).__name__}: {str(error)[:200]})"  # fmt: skip
                 self._store.models.put(ModelVersion(name, str(path), "refused", problem))
-                cure = error.cure if isinstance(error, MotetError) else "copy the bundle again, or train anew"
+                cure = (
+                    error.cure if isinstance(error, MotetError) else "copy the bundle again, or train again"
+                )
                 raise BundleError(f"the bundle {path.name} was refused: {problem}", cure) from error
             self._held[name] = served
             quiet_memory_again()
@@ -131,10 +133,10 @@ class ModelRegistry:
             return name
 
     def activate(self, name: str) -> None:
-        """Answer with a version from now on; requests under way end with the one before.
+        """Activate a version; running requests finish with the previous one.
 
         Raises:
-            BundleError: If there is no such version, or its bundle cannot be used any more.
+            BundleError: If there is no such version, or its bundle can no longer be used.
         """
         version = self._version(name)
         with self._lock:  # no other load may drop it in between
@@ -144,7 +146,7 @@ class ModelRegistry:
             self._engine.model.use(self._held[name])
 
     def roll_back(self) -> str:
-        """Answer with the version before; returns its name.
+        """Activate the previous version; returns its name.
 
         Raises:
             ConflictError: If there is none.
@@ -156,10 +158,10 @@ class ModelRegistry:
         return previous.name
 
     def tidy(self) -> None:
-        """Open the active version anew, and let go of the rows of its live catalogue that no longer count."""
+        """Open the active version again, which drops the outdated rows of its live catalogue."""
         with self._lock:
             served = self._engine.model.served
-            served.settle()  # where it cannot be opened, it is tried again after as many rows more
+            served.settle()  # if it cannot be opened, it is tried again after as many further rows
             try:
                 if version_name(served.path) != served.name:
                     raise BundleError(f"{served.path} holds another model now", "load that one")
@@ -196,7 +198,7 @@ class ModelRegistry:
         return views
 
     def metrics(self, name: str) -> Mapping[str, Any]:
-        """What was measured of a version.
+        """Metrics of a version.
 
         Raises:
             BundleError: If there is no such version.
@@ -224,7 +226,7 @@ class ModelRegistry:
         raise BundleError(f"there is no model {name[:80]!r}", "load it first")
 
     def _drop_others(self) -> None:
-        """Make room for one more: held are the active version, the previous one, and the one that is loaded now."""
+        """Drop versions until one more fits: the active, the previous and the one that is loaded now are kept."""
         kept = {one.name for state in ("active", "previous") if (one := self._store.models.in_state(state))}
         for name in list(self._held):
             if len(self._held) < _KEPT:
@@ -244,7 +246,7 @@ def _read_metrics(path: Path, name: str) -> dict[str, Any]:
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of an evaluation that fit into a table."""
+    """The scalar metrics of an evaluation."""
 
     def numbers(found: Any) -> dict[str, float]:
         return {k: v for k, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}

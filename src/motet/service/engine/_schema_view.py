@@ -105,10 +105,10 @@ def _fields(served: ServedModel) -> list[FieldView]:
                 words = cells.explode() if kind == "tags" else cells
                 counts = words.drop_nulls().value_counts(sort=True).head(_MOST_VALUES)
                 values = counts[name].cast(pl.String).to_list()
-                said = {
+                named = {
                     value: {"zh": word} for value in values if (word := catalogue.word(value, "zh")) != value
                 }
-                found = found.model_copy(update={"values": values, "words": said or None})
+                found = found.model_copy(update={"values": values, "words": named or None})
             elif kind == "number" and cells.drop_nulls().len():
                 low, high = cells.min(), cells.max()
                 found = found.model_copy(update={"low": low, "high": high})

@@ -1,4 +1,4 @@
-"""One model with the live state that it makes of the store."""
+"""A loaded model with its live state, which follows the store."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 from motet.errors import AssetError, LanguageError, MissingExtraError, MotetError, StoreUnavailableError
 from motet.recommend.live import LiveEvent
 from motet.service.engine._ingest import ItemColumns, live_event, user_row
-from motet.service.engine._live_words import MOST_EVENTS, LiveWords
 from motet.service.engine._settings import ModelParts, OpenModel
+from motet.service.engine._text_index import MOST_EVENTS, LiveTextIndex
 from motet.service.monitor import Outcomes
 from motet.service.store import Change, Event, Item, Store, User
 
@@ -26,7 +26,7 @@ _log: Final = logging.getLogger("motet.service.engine")
 _Row = TypeVar("_Row")
 _AT_ONCE = 1_000
 _EVENTS_AT_ONCE = 5_000
-_BACK = "\0back"  # what no id of the store can hold
+_BACK = "\0back"  # no id of the store contains NUL
 _GROUPS = 64
 _AGAIN_S: Final = 30.0
 
@@ -34,22 +34,21 @@ _AGAIN_S: Final = 30.0
 class ServedModel:
     """A model that is, or could be, active: it follows the store in order.
 
-    Everything that changes what it answers comes from the store, so that a service that was started anew answers as
-    the one before did.
+    All live state comes from the store, so a restarted service gives the same answers.
 
     Args:
-        name: Of the version.
-        path: Its bundle.
+        name: Name of the version.
+        path: Directory of its bundle.
         open_model: Opens the bundle.
-        store: What it follows.
-        outcomes: Is told of events that name a shown list.
+        store: The store that it follows.
+        outcomes: Receives events that name a recommended list.
         outdated_rows: See :class:`motet.service.engine.EngineSettings`.
 
     Attributes:
-        parts: What answers.
-        words: What words are said about.
-        read_rows: Title and columns of rows of the live catalogue that were read already: a row never changes.
-        refused: Stored events, items and users that the model could not be told, since it was opened.
+        parts: The recommender, the assistant and the profiler.
+        text_index: Texts and evidence of the live catalogue.
+        read_rows: Cache of title and columns by row of the live catalogue; a row never changes.
+        refused: Counts of stored events, items and users that the model could not ingest since it was opened.
     """
 
     def __init__(
@@ -65,8 +64,8 @@ class ServedModel:
         self.name, self.path, self._store = name, path, store
         self._outcomes = outcomes
         self._most_outdated, self._outdated = outdated_rows, 0
-        self.parts: ModelParts = open_model(path, self._past)
-        self.words = LiveWords(self.parts)
+        self.parts: ModelParts = open_model(path, self._stored_events)
+        self.text_index = LiveTextIndex(self.parts)
         bundle = self.parts.live.bundle
         self.bundle, self.schema = bundle, bundle.schema
         self._columns = ItemColumns(bundle)
@@ -74,7 +73,7 @@ class ServedModel:
         self._base = {item: row for row, item in enumerate(bundle.data.item_ids.to_list())}
         self._digests: dict[str, str] | None = None
         self._forgotten: set[str] = set()
-        self._told_columns: dict[str, frozenset[str]] = {}
+        self._sent_columns: dict[str, frozenset[str]] = {}
         self._waiting: dict[str, set[str]] = {"users": set(), "items": set()}
         self._again_s = 0.0
         self._follow = threading.Lock()
@@ -82,31 +81,31 @@ class ServedModel:
         self.read_rows: dict[int, tuple[str, dict[str, Any]]] = {}
         self.refused = {"events": 0, "items": 0, "users": 0, "unknown_items": 0}
 
-    # -- asking --------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------
 
     def known_as(self, user: str) -> str:
-        """As whom the model knows a user: one who was deleted and came back is new to it."""
+        """The user id inside the model: a user who was deleted and added again is a new user to it."""
         return user + _BACK if user in self._forgotten else user
 
     def is_of_bundle(self, user: str) -> bool:
-        """Whether the model was trained with a user, who was not deleted since."""
+        """Whether a user is in the training data and was not deleted since."""
         return user in self._of_bundle and user not in self._forgotten
 
     def row_of_user(self, user: str) -> int:
-        """Row of a user in the bundle, −1 for one it does not know."""
+        """Row of a user in the bundle, −1 for an unknown user."""
         return self.parts.live.history.row(self.known_as(user))
 
     def is_item_of_bundle(self, item: str) -> bool:
-        """Whether the model was trained with an item."""
+        """Whether an item is in the training data."""
         return item in self._base
 
     def holds(self, event: Event) -> bool:
-        """Whether the model was trained with an event of the store."""
+        """Whether an event of the store is in the training data."""
         live = self.parts.live
         return live.history.holds(live_event(event, self.known_as(event.user)), live.items.now)
 
     def events_of(self, user: str) -> list[LiveEvent]:
-        """The latest events told of a user beyond those of the training; likes while the store is gone."""
+        """The latest events of a user outside the training data; only likes in memory while the store is unavailable."""
         who, live = self.known_as(user), self.parts.live
         try:
             events = self._store.events.of_user(user, MOST_EVENTS)
@@ -126,7 +125,9 @@ class ServedModel:
         Raises:
             DataError: Saying which column.
         """
-        with suppress(LanguageError, AssetError, MissingExtraError):  # what is told waits for its encoder
+        with suppress(
+            LanguageError, AssetError, MissingExtraError
+        ):  # these items wait until the encoder works
             self.parts.live.items.check([self._columns.row(one) for one in items])
 
     def check(self, events: Sequence[Event]) -> None:
@@ -141,22 +142,22 @@ class ServedModel:
 
     @property
     def is_untidy(self) -> bool:
-        """Whether most rows of the live catalogue came to count no more since the last :meth:`settle`."""
+        """Whether most rows of the live catalogue became outdated since the last :meth:`settle`."""
         now = self.parts.live.items.now
         return now.outdated - self._outdated > max(self._most_outdated, len(now) - now.outdated)
 
     def settle(self) -> None:
-        """Take the rows of the live catalogue as they are: only further ones make it untidy."""
+        """Accept the present outdated rows: only further ones make the catalogue untidy."""
         self._outdated = self.parts.live.items.now.outdated
 
     def catch_up(self, seq: int = 0) -> None:
-        """Take into account all that the store holds, in order.
+        """Ingest everything that the store holds and the model has not seen, in order.
 
         Args:
-            seq: Nothing is done where events up to this one are taken into account already; 0 looks in any case.
+            seq: Return at once if events up to this one are ingested already; 0 always reads the store.
 
         Raises:
-            StoreUnavailableError: If the store cannot be read; what was read counts.
+            StoreUnavailableError: If the store cannot be read; what was read until then is ingested.
         """
         with self._follow:
             if seq and self.seq >= seq:
@@ -168,7 +169,7 @@ class ServedModel:
                 self.seq = events[-1].seq
 
     def forget(self, user: str) -> None:
-        """Know nothing of a user any more."""
+        """Delete all live state of a user."""
         with self._follow:
             self._forget(user)
 
@@ -201,19 +202,19 @@ class ServedModel:
         if gone:
             self.parts.live.delete_items(gone)
             for key in gone:
-                self._told_columns.pop(key, None)
+                self._sent_columns.pop(key, None)
         self._ingest_items(list(found.values()))
 
     def _by_digest(self) -> dict[str, str]:
-        """Everybody of whom anything is known here; of a deleted user the store names no more than a digest."""
+        """Users of the live state by digest: the store names a deleted user only by the digest."""
         if self._digests is None:
             self._digests = {self._store.users.digest(user): user for user in self._of_bundle}
         live = self.parts.live
         recorded = {user.removesuffix(_BACK) for user in (*live.history.users(), *live.user_encoder.users())}
         return {**self._digests, **{self._store.users.digest(user): user for user in recorded}}
 
-    def _past(self, user: str) -> Sequence[LiveEvent]:
-        """The events of a user whom memory no longer holds."""
+    def _stored_events(self, user: str) -> Sequence[LiveEvent]:
+        """Events of a user whose history is not in memory, read from the store."""
         events = self._store.events.of_user(user.removesuffix(_BACK), _AT_ONCE)
         return [live_event(one, user) for one in reversed(events) if one.seq <= self.seq]
 
@@ -233,34 +234,34 @@ class ServedModel:
         self._ingest("users", [row for row in rows if row is not None], self.parts.live.upsert_users)
 
     def _ingest_items(self, items: Sequence[Item]) -> None:
-        """Items of the bundle keep what nothing was said of; any other is what was said of it."""
+        """Ingest items: one of the bundle keeps the columns that were not sent, any other has only those that were."""
         live = self.parts.live
-        known = [self._said_of_known(one) for one in items if one.id in self._base]
+        known = [self._patch_of_known(one) for one in items if one.id in self._base]
         gone = [row for row in known if live.items.now.row(row[self._columns.key]) < 0]
         back = [{**self._base_row(row[self._columns.key]), **row} for row in gone]
         hidden = frozenset(one.id for one in items if one.is_hidden)
         self._ingest("items", back, partial(live.upsert_items, hidden=hidden))
-        said = [row for row in known if row not in gone and len(row) > 1]
-        self._ingest("items", said, partial(live.patch_items, hidden=hidden))
+        patches = [row for row in known if row not in gone and len(row) > 1]
+        self._ingest("items", patches, partial(live.patch_items, hidden=hidden))
         others = [one for one in items if one.id not in self._base]
         others.sort(key=_time_s)
-        size = max(1, len(others) // _GROUPS)  # the catalogue takes one time for all rows of a call
+        size = max(1, len(others) // _GROUPS)  # a call has one time for all its rows
         for start in range(0, len(others), size):
             some = others[start : start + size]
             ingest = partial(live.upsert_items, at_s=_time_s(some[0]) or None, hidden=hidden)
             self._ingest("items", [self._columns.row(one) for one in some], ingest)
-        for wanted in (True, False):  # those of which nothing else was said
+        for wanted in (True, False):  # items of which nothing else changed
             other = [
                 one.id for one in items if one.is_hidden is wanted and live.items.hidden(one.id) is not wanted
             ]
             if other:
                 live.hide_items(other, wanted)
 
-    def _said_of_known(self, item: Item) -> dict[str, Any]:
-        """What is said of an item of the bundle, and the bundle's own where something was said before and is not now."""
+    def _patch_of_known(self, item: Item) -> dict[str, Any]:
+        """Columns that were sent for an item of the bundle; a column that was sent before but not now gets the bundle's value back."""
         row, base = self._columns.row(item), self._base_row(item.id)
-        before = self._told_columns.get(item.id, frozenset())
-        self._told_columns[item.id] = frozenset(row)
+        before = self._sent_columns.get(item.id, frozenset())
+        self._sent_columns[item.id] = frozenset(row)
         return {**{column: base.get(column) for column in before - set(row)}, **row}
 
     def _base_row(self, item: str) -> dict[str, Any]:
@@ -272,7 +273,7 @@ class ServedModel:
         return row
 
     def _ingest(self, what: str, rows: Sequence[_Row], ingest: Callable[[Sequence[_Row]], object]) -> None:
-        """Tell rows at once; where that fails, one by one, so that a wrong one keeps no other from being told."""
+        """Ingest rows at once; if that fails, one by one, so that a bad row does not block the others."""
         if not rows:
             return
         try:
@@ -287,10 +288,10 @@ class ServedModel:
                     self._ingest(what, [row], ingest)
                 return
             self.refused[what] += 1
-            _log.warning("the model cannot take one of the stored %s: %s", what, type(error).__name__)
+            _log.warning("the model cannot ingest one of the stored %s: %s", what, type(error).__name__)
 
     def _wait(self, what: str, rows: Sequence[Any], error: MotetError) -> None:
-        """Tell rows later, whose texts cannot be encoded now: what is to blame is not theirs."""
+        """Ingest rows later whose texts cannot be encoded now: the encoder failed, not the rows."""
         _log.warning(
             "%d of the stored %s wait, their texts cannot be encoded: %s", len(rows), what, error.problem
         )

@@ -1,4 +1,4 @@
-"""Settings of the service, and what one bundle brings to it."""
+"""Settings of the service, and the parts of an opened bundle."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from motet.recommend.live import LiveEvent
 
 __all__ = ["EngineSettings", "HttpSettings", "LoadPast", "ModelParts", "OpenModel"]
 
-# How the service limits, waits and keeps.
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """How the engine waits and what it keeps.
+    """Time limits, queue sizes and retention of the engine.
 
     Attributes:
-        budget: Most time for each stage of a recommendation, where the request says nothing.
+        budget: Time limit of each stage of a recommendation; a request may set its own.
         reasons_s: Longest wait for the reasons of a list, in seconds; a list goes out without them after that.
-        follow_s: How often what other processes stored is looked for, in seconds.
-        shown_waiting: Shown lists that wait to be stored; what comes on top is not recorded, and counted.
-        shadow_s: How often logged predictions are compared with their outcomes, in seconds.
-        kept_days: How long shown lists, sessions and conversations are kept, in days; 0 for ever.
-        outdated_rows: Rows of items told anew or deleted since that the live catalogue may hold in any case; beyond,
-            the model is opened anew once they are most of its rows.
+        follow_s: Interval at which the store is read for the writes of other processes, in seconds.
+        shown_waiting: Recommended lists that may wait to be logged; further ones are dropped and counted.
+        shadow_s: Interval at which logged predictions are compared with their outcomes, in seconds.
+        kept_days: Retention of logged lists, sessions and conversations in days; 0 keeps them for ever.
+        outdated_rows: Outdated rows (items replaced or deleted) that the live catalogue may always hold; beyond that
+            the model is opened again as soon as most rows are outdated.
     """
 
     budget: TimeBudget = field(
@@ -45,7 +43,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What the service lets through.
+    """Limits of the HTTP service.
 
     Attributes:
         most_body_bytes: Largest body of a request; imports are streams and have no limit but that of a line.
@@ -53,23 +51,23 @@ class HttpSettings:
         most_containers: Lists and objects in one body, at any depth.
         most_strings: Texts in one body, names of members included.
         most_members: Members of one object.
-        most_values: Values in one body. With the three above, what is made of a body stays below 100 MiB.
+        most_values: Values in one body. With the three limits above, a parsed body needs less than 100 MiB.
         body_s: Longest time for a body to arrive, in seconds.
         request_s: Longest time for an answer, in seconds.
-        workers: Requests other than the model's own that are worked on at once, for each kind of work.
-        waiting: Requests that wait for a worker, for each kind; what comes on top is told to come later.
-        requests_per_s: Requests a second, per key or address, on the long run.
+        workers: Threads for each kind of work; the model has one thread.
+        waiting: Requests that may wait for a worker, for each kind; further ones get 503 with Retry-After.
+        requests_per_s: Sustained rate in requests per second, per key or address.
         burst: Requests at once, per key or address.
         origins: Sites whose pages may call the service from a browser.
-        connections: Open connections; beyond, the one that waits longest without a request is closed.
+        connections: Open connections; beyond that, the one idle for the longest time is closed.
         connections_per_address: The same for one address; those of a trusted proxy do not count.
-        trusted_proxies: Addresses and networks of proxies, whose ``X-Forwarded-For`` says where a request comes from.
-        drain_s: How long requests are still answered after SIGTERM, each with ``Connection: close``, while
-            ``/v1/health/ready`` says 503; in seconds.
-        hosts: Names of this host that a request may bear while there are no keys; any when empty.
-        pages: Whether pages are shown.
-        relay: What the pages of this process prove themselves with when they call the API for a visitor, whose address
-            then counts for the rate; nobody can where it is empty.
+        trusted_proxies: Addresses and networks of proxies whose ``X-Forwarded-For`` is trusted.
+        drain_s: Time after SIGTERM during which requests are still answered, each with ``Connection: close``, while
+            ``/v1/health/ready`` answers 503; in seconds.
+        hosts: Host names that are accepted while there are no keys; any if empty.
+        pages: Whether the web pages are served.
+        relay: Secret with which the pages of this process authenticate their API calls for a visitor, so that the
+            rate limit uses the address of the visitor; disabled if empty.
     """
 
     most_body_bytes: int = 8 * 2**20
@@ -94,21 +92,19 @@ class HttpSettings:
     relay: str = field(default="", repr=False)
 
 
-# What one bundle brings to the service, opened by functions that are handed in.
-
 LoadPast: TypeAlias = Callable[[str], Sequence[LiveEvent]]
-"""Gives the live events of a user whom memory does not hold."""
+"""Returns the live events of a user whose history is not in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """One bundle, opened.
+    """An opened bundle.
 
     Attributes:
-        live: Recommends.
-        assistant: Answers requests in words; its explainer gives reasons.
-        profiler: Says what users like.
-        forget: Lets go of what is kept of the words of users and requests.
+        live: The recommender.
+        assistant: Answers requests in words; has the explainer.
+        profiler: Computes user profiles.
+        forget: Clears cached texts of users and requests.
     """
 
     live: LiveRecommender
@@ -118,7 +114,7 @@ class ModelParts:
 
     @property
     def explainer(self) -> Explainer:
-        """Gives reasons."""
+        """The explainer of the assistant."""
         return self.assistant.explainer
 
 

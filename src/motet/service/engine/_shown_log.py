@@ -1,4 +1,4 @@
-"""The recommendation log, written off the path of the answer, and what is removed after a time."""
+"""The recommendation log, written by a background thread, and the removal of old records."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from motet.service.store import Shown, ShownItem, Store
 
 __all__ = ["Retention", "ShownLog"]
 
-# What nobody needs any more goes: shown lists, sessions and conversations after some time.
-
 _log: Final = logging.getLogger("motet.service.engine")
 _EVERY_S: Final = 3600.0
 _FIRST_S: Final = 60.0
@@ -25,11 +23,11 @@ _ROWS_AT_ONCE: Final = 1_000
 
 
 class Retention:
-    """Forgets once an hour, a little at a time, beside everything else.
+    """Deletes old logged lists, sessions and conversations once an hour, in small batches.
 
     Args:
-        store: Users, items, events and feedback in it stay.
-        days: How long the rest is kept; 0 keeps it for ever.
+        store: The store; its users, items, events and feedback are kept.
+        days: Retention in days; 0 keeps everything for ever.
     """
 
     def __init__(self, store: Store, days: float) -> None:
@@ -40,7 +38,7 @@ class Retention:
             self._thread.start()
 
     def forget(self) -> None:
-        """Forget what is too old now."""
+        """Delete what is too old now."""
         before = datetime.now(UTC) - timedelta(days=self._days)
         while not self._stop.is_set():
             gone = self._store.forget_before(before, most=_ROWS_AT_ONCE)
@@ -48,7 +46,7 @@ class Retention:
                 return
 
     def close(self) -> None:
-        """Forget no more."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(10.0)
@@ -60,33 +58,31 @@ class Retention:
             try:
                 self.forget()
             except StoreError as error:
-                _log.warning("what is too old is forgotten later: %s", error.problem)
+                _log.warning("old records are deleted later: %s", error.problem)
 
-
-# Shown lists are recorded off the way of the answer.
 
 _AT_ONCE: Final = 200
 _AGAIN_S: Final = 1.0
 
 
 class ShownLog:
-    """One thread that stores the lists that others hand in; no answer waits for it.
+    """The recommendation log: one thread writes the lists, so no answer waits for the store.
 
-    While the store is gone, lists wait; those for whom there is no room are counted and not recorded.
+    While the store is unavailable, lists wait in a queue; those that do not fit are dropped and counted.
 
     Args:
-        store: Where to.
-        waiting: Lists that may wait.
+        store: Where lists are written.
+        waiting: Size of the queue.
 
     Attributes:
-        lost: Lists that were not recorded.
-        written: Lists that were; those of users deleted meanwhile are in neither.
+        lost: Number of dropped lists.
+        written: Number of written lists; those of users deleted meanwhile are in neither number.
     """
 
     def __init__(self, store: Store, waiting: int) -> None:
         self._store = store
         self._queue: queue.Queue[Shown] = queue.Queue(waiting)
-        self._handed_in, self._done = 0, 0  # lists so far; they are done in the order in which they came
+        self._queued, self._done = 0, 0  # numbers of lists so far; they are written in order
         self._change = threading.Condition()
         self._stop = threading.Event()
         self.lost, self.written = 0, 0
@@ -102,14 +98,14 @@ class ShownLog:
         model: str,
         began: datetime | None = None,
     ) -> str:
-        """Hand in a list that is about to be shown; never waits.
+        """Queue a list for the log; never waits.
 
         Args:
             items: In the order of the list.
-            user: Whom it is shown to.
-            scenario: Where.
-            model: Name of the model that made it.
-            began: When its request began; now by default. A user who was deleted since has no list recorded.
+            user: The user; None for an unknown one.
+            scenario: The scenario.
+            model: Name of the model version.
+            began: When its request began; now by default. The list of a user deleted since is not written.
 
         Returns:
             The id of the list.
@@ -122,8 +118,8 @@ class ShownLog:
         try:
             time = began or datetime.now(UTC)
             self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, time=time, model=model))
-        except MotetError as error:  # an id that no store can hold: the answer goes out all the same
-            _log.warning("a shown list was not recorded", exc_info=error)  # its words may hold the id
+        except MotetError as error:  # an id that the store cannot hold: the answer is sent all the same
+            _log.warning("a recommended list was not logged", exc_info=error)  # the message may hold the id
             self.lost += 1
         return list_id
 
@@ -134,22 +130,22 @@ class ShownLog:
             except queue.Full:
                 self.lost += 1
             else:
-                self._handed_in += 1
+                self._queued += 1
 
     @property
     def waiting(self) -> int:
-        """Lists that are not stored yet."""
+        """Number of lists that are not written yet."""
         with self._change:
-            return self._handed_in - self._done
+            return self._queued - self._done
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until what was handed in so far is stored; whether it was in time. What comes meanwhile is not waited for."""
+        """Wait until the lists queued so far are written; returns whether that was in time."""
         with self._change:
-            wanted = self._handed_in
+            wanted = self._queued
             return self._change.wait_for(lambda: self._done >= wanted, timeout_s)
 
     def close(self) -> None:
-        """Store what waits, and stop."""
+        """Write the queued lists and stop."""
         self.flush(5.0)
         self._stop.set()
         self._thread.join(5.0)

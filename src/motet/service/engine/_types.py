@@ -1,16 +1,18 @@
-"""What the engine is asked and what it answers; also what goes over the wire."""
+"""Requests and answers of the engine, which are also those of the API."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from motet.assistant.understand import Request
-from motet.errors import MotetError
+from motet.errors import AssetError, KnowledgeError, LanguageError, MotetError, StoreError
 from motet.recommend import Objective, Query, RequestPart
 from motet.recommend.live import LiveEvent
 from motet.schema import Language
@@ -43,24 +45,56 @@ __all__ = [
     "TraceStep",
     "UserView",
     "UsersPage",
+    "hide_places",
+    "public_problem",
 ]
-
-# What can be wrong with a request beyond its content.
 
 
 class NotFoundError(MotetError):
-    """What was named in the address is not there."""
+    """The resource of the address does not exist."""
 
 
 class ConflictError(MotetError):
-    """What was asked for does not fit the present state."""
+    """The request conflicts with the present state."""
 
 
 class NoModelError(MotetError):
-    """No model answers yet."""
+    """No model is active yet."""
 
 
-# What is asked of the engine: the requests of the API.
+_log: Final = logging.getLogger("motet.service.engine")
+_PLACES: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>.,:;)\]]"  # addresses
+    r"|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])"  # IPv4 addresses
+    r"|(?<![\w./])~?(?:/[\w.@+-]+){2,}/?",  # absolute paths
+    re.IGNORECASE,
+)
+
+
+def hide_places(text: str) -> str:
+    """Replace addresses and absolute paths in a message, which are not for clients.
+
+    Example:
+        >>> hide_places("GET http://10.0.0.7:8080/v1 failed; the cache /var/motet/x.bin cannot be used")
+        'GET … failed; the cache … cannot be used'
+    """
+    return _PLACES.sub("…", text)
+
+
+def public_problem(error: MotetError) -> str:
+    """The message of an error for clients, without addresses and paths; the log has the whole of it."""
+    if isinstance(error, StoreError):
+        public = error.public
+    elif isinstance(error, LanguageError | AssetError | KnowledgeError):
+        public = hide_places(error.problem)
+    else:
+        return error.problem
+    if public != error.problem:
+        _log.warning("answered in part only: %s", error.problem)
+    return public
+
+
+# -- requests ----------------------------------------------------------------------------------
 
 Tone = Literal["plain", "warm", "brief"]
 
@@ -91,9 +125,20 @@ class RecommendRequest(Query):
     language: Language = Field("en", description="Of the reasons.")
     tone: Tone = Field("plain", description="Of the reasons.")
 
+    old_names: ClassVar[Mapping[str, str]] = {"keep_seen": "include_seen"}
+    """Names of fields before 0.2, which are accepted until 0.3."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not cls.old_names.keys() & content.keys():
+            return content
+        renamed = {new: content[old] for old, new in cls.old_names.items() if old in content}
+        return {**renamed, **{name: value for name, value in content.items() if name not in cls.old_names}}
+
 
 class AskRequest(RequestPart):
-    """A request in words, or what follows on the one before."""
+    """A request in words, or the next turn of a conversation."""
 
     text: str = Field(min_length=1, max_length=2000, examples=["a funny space adventure, no horror"])
     user: str | None = Field(None, min_length=1, max_length=512, examples=["42"])
@@ -115,7 +160,7 @@ class ListRequest(RequestPart):
 
 
 class RankRequest(RequestPart):
-    """Given candidates, to be put in order."""
+    """Candidates to rank."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -136,7 +181,7 @@ class RankRequest(RequestPart):
     objective: Objective | None = None
 
 
-# What the engine answers; also what goes over the wire.
+# -- answers -----------------------------------------------------------------------------------
 
 _FILM = {"id": "50", "title": "Star Wars (1977)"}
 
@@ -149,8 +194,8 @@ class TraceStep(_Answer):
     """What one step of re-ranking did to an item."""
 
     step: str = Field(description="Name of the step.")
-    before: int | None = Field(description="Rank before it; null where the item came in by this step.")
-    after: int | None = Field(description="Rank after it; null where the item went out by it.")
+    before: int | None = Field(description="Rank before it; null if this step added the item.")
+    after: int | None = Field(description="Rank after it; null if this step removed the item.")
     why: str = Field(description="Why, in a few words.")
 
 
@@ -160,16 +205,18 @@ class ItemAnswer(_Answer):
     id: str = Field(description="Its id.", examples=["50"])
     title: str = Field(description="What it is called.", examples=["Star Wars (1977)"])
     rank: int = Field(description="From 1.", examples=[1])
-    value: float = Field(description="What it was ranked by.", examples=[1.7])
+    value: float = Field(description="Value of the objective.", examples=[1.7])
     predictions: dict[str, Any] = Field(
         description="Every task's prediction on the label's own scale.",
         examples=[{"like": 0.81, "rating": 4.2, "next": 0.01}],
     )
-    sources: tuple[str, ...] = Field(description="What proposed it.", examples=[["model", "together"]])
-    propensity: float = Field(description="Probability to stand at its rank; 1 where nothing was drawn.")
-    reason: str | None = Field(None, description="Why it is shown, where that was asked for and can be said.")
+    sources: tuple[str, ...] = Field(
+        description="Candidate sources that proposed it.", examples=[["model", "together"]]
+    )
+    propensity: float = Field(description="Probability to stand at its rank; 1 if nothing was sampled.")
+    reason: str | None = Field(None, description="Why it is shown, if requested and there is one.")
     misses: tuple[str, ...] = Field((), description="Parts of a request in words that it does not meet.")
-    trace: tuple[TraceStep, ...] | None = Field(None, description="What each step did to it, if asked for.")
+    trace: tuple[TraceStep, ...] | None = Field(None, description="What each step did to it, if requested.")
     fields: dict[str, Any] = Field(
         description="Columns of the catalogue.", examples=[{"year": 1977.0, "genres": ["Action", "Sci-Fi"]}]
     )
@@ -180,16 +227,14 @@ class RecommendAnswer(_Answer):
 
     list_id: str = Field(description="Name it in the events that follow from this list.")
     served_by: str = Field(
-        description="What served it: personal, session, scenario_popular, popular, newest, again, or nothing.",
+        description="Its source: personal, session, scenario_popular, popular, newest, again, or nothing.",
         examples=["personal"],
     )
     model: str = Field(description="Name of the model version.")
     scenario: str | None
-    objective: dict[str, float] = Field(
-        description="Weights that it was ranked by.", examples=[{"next": 1.0}]
-    )
+    objective: dict[str, float] = Field(description="Weights of the objective.", examples=[{"next": 1.0}])
     items: tuple[ItemAnswer, ...]
-    notes: tuple[str, ...] = Field(description="What was left out, or went wrong, in words.")
+    notes: tuple[str, ...] = Field(description="Parts that were left out or failed.")
     timings_ms: dict[str, float] = Field(description="Milliseconds per stage.")
 
 
@@ -197,11 +242,11 @@ class AskAnswer(_Answer):
     """An answer to a request in words."""
 
     conversation: str = Field(description="Name it in the next request to go on.")
-    understood: Request = Field(description="What was understood.")
+    understood: Request = Field(description="The understood request.")
     items: tuple[ItemAnswer, ...]
     notes: tuple[str, ...]
-    read_by: str = Field(description="Who read the request: rules, or a language model.")
-    written_by: str = Field(description="Who wrote the reasons: templates, or a language model.")
+    read_by: str = Field(description="Reader of the request: rules, or a language model.")
+    written_by: str = Field(description="Writer of the reasons: templates, or a language model.")
     elapsed_ms: float
     list_id: str
     model: str
@@ -218,39 +263,39 @@ class RankedOne:
 
 
 class RankAnswer(_Answer):
-    """Given candidates in order."""
+    """Ranked candidates."""
 
-    list_id: str | None = Field(description="Of a recorded list; null where the request did not say so.")
+    list_id: str | None = Field(description="Of a recorded list; null unless the request set record.")
     model: str
     items: tuple[RankedOne, ...]
-    unknown: tuple[str, ...] = Field(description="Candidates that are not known.")
+    unknown: tuple[str, ...] = Field(description="Unknown candidates.")
     timings_ms: dict[str, float]
 
 
 class SimilarOne(_Answer):
-    """An item like another."""
+    """An item similar to another."""
 
     id: str
     title: str
-    score: float = Field(description="Larger is more alike.")
-    by: dict[str, int] = Field(description="What compared them, with the rank each gave.")
+    score: float = Field(description="Larger is more similar.")
+    by: dict[str, int] = Field(description="Similarity sources, with the rank of each.")
 
 
 class SimilarAnswer(_Answer):
-    """Items like another."""
+    """Items similar to another."""
 
     items: tuple[SimilarOne, ...]
 
 
 class SentenceAnswer(_Answer):
-    """A sentence, and the kind of claim behind it."""
+    """A sentence and the kind of its claim."""
 
     text: str
     claim: str = Field(examples=["tags"])
 
 
 class Evidence(_Answer):
-    """One thing found about a user and an item."""
+    """One piece of evidence about a user and an item."""
 
     text: str
     kind: str
@@ -258,7 +303,7 @@ class Evidence(_Answer):
 
 
 class Explained(_Answer):
-    """Why an item is, or is not, for a user."""
+    """Why an item fits a user or does not."""
 
     user: str
     item: str
@@ -266,14 +311,16 @@ class Explained(_Answer):
     reason: str
     sentences: tuple[SentenceAnswer, ...]
     evidence: tuple[Evidence, ...]
-    attribution: dict[str, Any] | None = Field(description="What moved the score, where it can be computed.")
+    attribution: dict[str, Any] | None = Field(
+        description="Contributions to the score, if they can be computed."
+    )
     predictions: dict[str, Any]
     written_by: str
     model: str
 
 
 class Described(_Answer):
-    """What an item is."""
+    """The description of an item."""
 
     id: str
     title: str
@@ -283,7 +330,7 @@ class Described(_Answer):
 
 
 class Profiled(_Answer):
-    """What is known of a user."""
+    """The profile of a user."""
 
     user: str
     known: bool
@@ -293,12 +340,12 @@ class Profiled(_Answer):
     events: int
     likes: int
     live_events: int = Field(
-        description="Events told since the model was trained; the sentences rest on the others."
+        description="Events since the model was trained; the sentences use the earlier ones."
     )
 
 
 class HistoryEvent(_Answer):
-    """Something that a user did."""
+    """An event of a user."""
 
     type: str
     item: str
@@ -308,25 +355,25 @@ class HistoryEvent(_Answer):
     scenario: str | None = None
     id: str | None = None
     labels: dict[str, float] | None = Field(
-        None, description="Labels per task, of what the model was trained with."
+        None, description="Labels per task, for events of the training data."
     )
     source: Literal["store", "bundle"]
 
 
 class HistoryAnswer(_Answer):
-    """What a user did, newest first."""
+    """Events of a user, newest first."""
 
     user: str
     events: tuple[HistoryEvent, ...]
-    cursor: str = Field(description="Hand it in for what came before; empty at the end.")
+    cursor: str = Field(description="Cursor of the next page, with older events; empty at the end.")
 
 
 class EventsAnswer(_Answer):
-    """What became of some events."""
+    """The result of ingesting events."""
 
     accepted: int = Field(description="Events that were new; they are on disk.", examples=[2])
     repeated: int = Field(description="Events whose ids were known; they count once.", examples=[0])
-    seq: int = Field(description="Place of the latest event that is taken into account.", examples=[17])
+    seq: int = Field(description="Place of the latest ingested event.", examples=[17])
 
 
 class ItemView(_Answer):
@@ -340,7 +387,7 @@ class ItemView(_Answer):
     labels: Any
     comment: str
     fields: dict[str, Any]
-    known: bool = Field(description="Whether the model was trained with it.")
+    known: bool = Field(description="Whether it is in the training data.")
 
 
 class ItemsPage(_Answer):
@@ -357,7 +404,7 @@ class UserView(_Answer):
     labels: Any
     comment: str
     time: datetime | None
-    known: bool = Field(description="Whether the model was trained with it.")
+    known: bool = Field(description="Whether it is in the training data.")
 
 
 class UsersPage(_Answer):

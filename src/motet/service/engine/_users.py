@@ -1,4 +1,4 @@
-"""Users, and what they did."""
+"""Users and their histories."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MOST_EVENTS = 10_000
 
 
 class LiveUsers:
-    """Users: those of the bundle, and those told since.
+    """Users: those of the bundle and those of the store.
 
     Args:
-        store: What was told of them.
-        model: What the bundle knows of them.
+        store: Users and events that were ingested.
+        model: The active model, with the users of its bundle.
     """
 
     def __init__(self, store: Store, model: ActiveModel) -> None:
@@ -37,7 +37,7 @@ class LiveUsers:
         self._sorted: WeakKeyDictionary[ServedModel, list[str]] = WeakKeyDictionary()
 
     def put(self, users: Sequence[User]) -> list[bool]:
-        """Tell users, new or anew; of each whether it was new to the store."""
+        """Insert or replace users; returns of each whether it is new to the store."""
         new = self._store.users.put(users)
         self._model.follow_now()
         return new
@@ -85,10 +85,10 @@ class LiveUsers:
         return UsersPage(users=users, cursor=some[-1] if more else "")
 
     def history(self, user: str, n: int = 20, cursor: str = "") -> HistoryAnswer:
-        """What a user did, newest first: what was told while serving, then what the model was trained with.
+        """Events of a user, newest first: those ingested while serving, then those of the training data.
 
         Raises:
-            RequestError: If the cursor is none of ours.
+            RequestError: If it is not a cursor of a history.
         """
         skip = _read_cursor(cursor)
         served = self._model.served
@@ -172,6 +172,6 @@ def _read_cursor(cursor: str) -> int:
         return 0
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
         raise RequestError(
-            f"the cursor {cursor[:40]!a} is none of a history", "hand in a cursor as it was answered"
+            f"the cursor {cursor[:40]!a} is not one of a history", "send a cursor as it was answered"
         )
     return int(cursor)

@@ -1,4 +1,4 @@
-"""Which stored items are in which category, followed from the store's changes."""
+"""Categories of stored items, kept up to date from the log of changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT: Final = 100
 class Categories:
     """Turns names of categories into a filter of the catalogue.
 
-    An item is in a category if it was told so, or if the category is among its words in the catalogue, as
+    An item is in a category if it was stored with it, or if the category is among its words in the catalogue, as
     for items that came with the bundle.
 
     Args:
@@ -36,7 +36,7 @@ class Categories:
         self._lock = threading.Lock()
 
     def filter(self, categories: Iterable[str], fields: Fields) -> AnyFilter | None:
-        """Which items are in all of some categories; None where none is named.
+        """A filter for items in all given categories; None without categories.
 
         Args:
             categories: Their names.
@@ -47,7 +47,7 @@ class Categories:
             return None
         columns = tuple(name for name, kind in fields.kinds.items() if kind in ("tags", "category"))
         with self._lock:
-            with contextlib.suppress(StoreUnavailableError):  # what was read before is better than no answer
+            with contextlib.suppress(StoreUnavailableError):  # use what was read before
                 self._follow()
             parts = tuple(self._one(name, columns) for name in named)
         return parts[0] if len(parts) == 1 else AllOf(all=parts)
@@ -67,7 +67,7 @@ class Categories:
         return made
 
     def _follow(self) -> None:
-        """Take in what was changed since; the first time, all."""
+        """Read the changes since the last call; all items the first time."""
         if not self._read:
             self._seq = self._store.changes.last()
             cursor = ""

@@ -1,4 +1,4 @@
-"""Lists for everybody, neighbours and recommendations, as Gorse answers them."""
+"""Gorse routes of non-personalised lists, neighbours and recommendations."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from motet.service.store import Feedback
 
 __all__ = ["add_lists", "add_recommend"]
 
-# Lists that are the same for everybody, and neighbours of items and users.
+# -- non-personalised lists, neighbours of items and users ----------------------------------------
 
 _Some = Annotated[
     list[Words] | None,
     Query(alias="category", max_length=20, description="Only items in this category; in all, where several."),
 ]
 _Reader = Annotated[
-    Words, Query(alias="user-id", max_length=512, description="Leave out what this user had to do with.")
+    Words,
+    Query(alias="user-id", max_length=512, description="Leave out items that this user interacted with."),
 ]
 
 
@@ -61,7 +62,7 @@ def add_lists(add: Adder, needs: Needs) -> None:
     def popular_in(category: Id, n: Count = 10, offset: Offset = 0, reader: _Reader = "") -> list[Score]:
         return ordered("popular", n, offset, (category,), reader)
 
-    @add.get("/non-personalized/{name}", f"A list for everybody: {', '.join(ORDERS)}.")
+    @add.get("/non-personalized/{name}", f"A non-personalised list: {', '.join(ORDERS)}.")
     def for_everybody(
         name: _Order, n: Count = 10, offset: Offset = 0, some: _Some = None, reader: _Reader = ""
     ) -> list[Score]:
@@ -101,7 +102,7 @@ def add_lists(add: Adder, needs: Needs) -> None:
             raise NotFoundError(f"{what} {name[:80]} not found; there are {', '.join(names)}")
 
 
-# Recommendations for a user or a session, as Gorse answers them.
+# -- recommendations for a user or a session ------------------------------------------------------
 
 _Categories = Annotated[
     list[str] | None, Query(max_length=20, description="Only items in this category; in all, where several.")
@@ -172,28 +173,28 @@ def add_recommend(add: Adder, needs: Needs) -> None:
         found = recommended(request, user, n, offset, wanted, write_back_type, write_back_delay)
         return found if version == "2" else [one.id for one in found]
 
-    def session(recorded: Sequence[SessionIn], n: int, offset: int, categories: Sequence[str]) -> list[Score]:
-        past = [
+    def session(sent: Sequence[SessionIn], n: int, offset: int, categories: Sequence[str]) -> list[Score]:
+        history = [
             LiveEvent(
                 item=one.item_id,
                 type=one.feedback_type,
-                value=needs.meant_value(one.feedback_type, one.value),
+                value=needs.event_value(one.feedback_type, one.value),
                 at_s=(read_time(one.timestamp) or datetime.now(UTC)).timestamp(),
             )
-            for one in recorded
+            for one in sent
         ]
-        past.sort(key=lambda one: one.at_s)
-        return needs.ranks.for_session(past, n, offset, categories)
+        history.sort(key=lambda one: one.at_s)
+        return needs.ranks.for_session(history, n, offset, categories)
 
-    @add.post_ranked("/session/recommend", "Recommendations for a session of nobody known.")
+    @add.post_ranked("/session/recommend", "Recommendations for a session without a known user.")
     def for_session(
-        recorded: _Session, n: Count = 10, offset: Offset = 0, category: _Categories = None
+        sent: _Session, n: Count = 10, offset: Offset = 0, category: _Categories = None
     ) -> list[Score]:
-        return session(recorded, n, offset, category or ())
+        return session(sent, n, offset, category or ())
 
     @add.post_ranked("/session/recommend/{category}", "The same in one category.")
-    def for_session_in(recorded: _Session, category: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
-        return session(recorded, n, offset, (category,))
+    def for_session_in(sent: _Session, category: Id, n: Count = 10, offset: Offset = 0) -> list[Score]:
+        return session(sent, n, offset, (category,))
 
     @add.get_ranked("/collaborative-filtering/{user}", "What the model's vectors find for a user.")
     def collaborative(

@@ -1,4 +1,4 @@
-"""Users who liked the same items."""
+"""Ranked lists of the Gorse API: similar users, non-personalised and personalised lists, neighbours."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["LIKENESSES", "ORDERS", "AlikeUsers", "Ranks"]
 
 
 class AlikeUsers:
-    r"""Users of a bundle by how much of what they like is the same.
+    r"""Similarity of users by the items that they like.
 
-    cos(u, v) of w_u and w_v, where w_ui = log(U / n_i) for an item that u likes and n_i of U users like: what few
-    like says more. The items of the user who is asked for may be told a second ago; the others are those
-    that the bundle was trained with.
+    cos(u, v) of w_u and w_v, where w_ui = log(U / n_i) for an item that u likes and n_i of U users like: rarely
+    liked items weigh more. The likes of the user of the request include live events; those of the others are from the
+    training data.
 
     Args:
-        bundle: With behaviour.
+        bundle: The bundle.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -58,7 +58,7 @@ class AlikeUsers:
         return found
 
     def scores(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How much every user of the bundle likes the same as somebody who likes some items, [U].
+        """Similarity of every user of the bundle to a user who likes some items, [U].
 
         Args:
             items: Rows of the bundle's items, distinct; others are left out.
@@ -74,10 +74,10 @@ class AlikeUsers:
         return scores
 
 
-# Items and users in the orders that Gorse's clients ask for.
+# -- ranked lists ------------------------------------------------------------------------------
 
 ORDERS: Final = {"latest": "newest", "popular": "popular", "trending": "trending"}
-"""Lists that are the same for everybody, with the sources that give them."""
+"""Non-personalised lists and their sources."""
 LIKENESSES: Final = ("neighbors", "model", "together", "text", "graph")
 """What can compare items; the first is all of them."""
 
@@ -90,7 +90,7 @@ class Ranks:
     """Answers from the active model, down to rank 1,000.
 
     Args:
-        engine: What answers.
+        engine: The engine.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -100,7 +100,7 @@ class Ranks:
         self._lock = threading.Lock()
 
     def recommended(self, user: str, n: int, offset: int, categories: Sequence[str]) -> list[Score]:
-        """For a user, without what it had to do with up to now."""
+        """For a user, without the items of its history up to now."""
         served, read = self._engine.active, self._read_by(user)
         query = Query(
             user=served.known_as(user),
@@ -114,7 +114,7 @@ class Ranks:
     def for_session(
         self, past: Sequence[LiveEvent], n: int, offset: int, categories: Sequence[str]
     ) -> list[Score]:
-        """For a session of nobody known, without what is in it."""
+        """For a session without a known user, without the items in it."""
         served = self._engine.active
         query = Query(
             history=tuple(past),
@@ -127,7 +127,7 @@ class Ranks:
     def collaborative(
         self, user: str, n: int, offset: int, categories: Sequence[str], reader: str
     ) -> list[Score]:
-        """What the model's vectors find for a user; nothing for one not known."""
+        """Candidates of the vector search for a user; none for an unknown user."""
         served = self._engine.active
         known = "model" in served.parts.live.retriever.sources
         query = Query(
@@ -143,7 +143,7 @@ class Ranks:
         )
 
     def ordered(self, name: str, n: int, offset: int, categories: Sequence[str], reader: str) -> list[Score]:
-        """A list that is the same for everybody; see :data:`ORDERS`."""
+        """A non-personalised list; see :data:`ORDERS`."""
         served = self._engine.active
         read = (self._read_by(reader) or ()) if reader else ()
         return self._ordered(served, name, n, offset, self._filter(served, categories), read)
@@ -170,7 +170,7 @@ class Ranks:
         rows = live.retriever.sources[ORDERS[name]].candidates(ask, k + 100)[0]
         appeared_s = np.where(np.isfinite(now.appeared_s[rows]), now.appeared_s[rows], 0.0)
         times = dict(zip((now.ids[row] for row in rows.tolist()), appeared_s.tolist(), strict=True))
-        try:  # the time that a client told counts, also where it was told later
+        try:  # the time that a client sent counts, even if it was sent later
             for id, item in self._engine.store.items.get_many(times).items():
                 if item.timestamp is not None:
                     times[id] = item.timestamp.timestamp()
@@ -182,7 +182,7 @@ class Ranks:
     def like(
         self, name: str, item: str, n: int, offset: int, categories: Sequence[str], reader: str
     ) -> list[Score]:
-        """Items like another, by all or one of :data:`LIKENESSES`; nothing for an item not known."""
+        """Items similar to another, by all or one of :data:`LIKENESSES`; none for an unknown item."""
         served = self._engine.active
         live = served.parts.live
         if live.items.now.row(item) < 0:
@@ -199,7 +199,7 @@ class Ranks:
         return found[offset : offset + n]
 
     def alike(self, user: str, n: int, offset: int) -> list[Score]:
-        """Users that the model was trained with, by how much of what they like is the same."""
+        """Users of the bundle by similarity to a user."""
         served = self._engine.active
         live = served.parts.live
         with self._lock:
@@ -222,7 +222,7 @@ class Ranks:
         return self._categories.filter(categories, served.parts.live.items.fields)
 
     def _read_by(self, user: str) -> tuple[str, ...] | None:
-        """Items that a user had to do with up to now; None where the store cannot say."""
+        """Items of the history of a user up to now; None if the store cannot be read."""
         served = self._engine.active
         weights = served.schema.default_objective()
         tasks = [served.schema.tasks[name] for name in weights]
@@ -254,7 +254,7 @@ class Ranks:
         query, began = query.model_copy(update={"budget": self._engine.settings.budget}), datetime.now(UTC)
         try:
             found_all = served.parts.live.recommend(query)
-            self._engine.note_asking(served, query, found_all)
+            self._engine.note_request(served, query, found_all)
             ranked = [one for one in found_all.items if only(one)]
         except MotetError:
             raise

@@ -1,4 +1,4 @@
-"""Feedback, items and users, as Gorse has them."""
+"""Gorse routes of feedback, items and users."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from motet.service.store import Feedback, Item, Page, User
 
 __all__ = ["add_feedback", "add_items", "add_users"]
 
-# Feedback, as Gorse has it.
+# -- feedback ----------------------------------------------------------------------------------
 
-_Told = Annotated[list[FeedbackIn], Field(fail_fast=True), Body(max_length=MOST)]
+_FeedbackRows = Annotated[list[FeedbackIn], Field(fail_fast=True), Body(max_length=MOST)]
 _Cursor = Annotated[Words, Query(max_length=4096)]
 _Once = Annotated[
     str | None,
@@ -47,7 +47,7 @@ _Once = Annotated[
 
 
 def add_feedback(add: Adder, needs: Needs) -> None:
-    """Add what is asked and told of feedback; see :func:`add_users`."""
+    """Add the routes of feedback; see :func:`add_users`."""
     rows = needs.store.feedback
 
     def page(n: int, cursor: str, type: str | None = None) -> FeedbackPage:
@@ -56,18 +56,18 @@ def add_feedback(add: Adder, needs: Needs) -> None:
             found = rows.page(min(n, MOST), cursor, type=type, until_now=True)
         return FeedbackPage(cursor=found.cursor, feedback=tuple(map(feedback_out, found.rows)))
 
-    def ingest(recorded: list[FeedbackIn], mode: Literal["add", "put"], once: str | None) -> Row:
-        found = [feedback_of(one, needs) for one in recorded]
+    def ingest(sent: list[FeedbackIn], mode: Literal["add", "put"], once: str | None) -> Row:
+        found = [feedback_of(one, needs) for one in sent]
         needs.ingest(found, mode, None if once is None else _ids(once, mode, found))
-        return Row(row_affected=len(recorded))
+        return Row(row_affected=len(sent))
 
-    @add.post("/feedback", "Tell feedback; a value is added to the one that is there.")
-    def insert_feedback(recorded: _Told, idempotency_key: _Once = None) -> Row:
-        return ingest(recorded, "add", idempotency_key)
+    @add.post("/feedback", "Insert feedback; values are added to existing ones.")
+    def insert_feedback(sent: _FeedbackRows, idempotency_key: _Once = None) -> Row:
+        return ingest(sent, "add", idempotency_key)
 
-    @add.put("/feedback", "Tell feedback; what is there is overwritten.")
-    def put_feedback(recorded: _Told, idempotency_key: _Once = None) -> Row:
-        return ingest(recorded, "put", idempotency_key)
+    @add.put("/feedback", "Insert feedback; existing values are overwritten.")
+    def put_feedback(sent: _FeedbackRows, idempotency_key: _Once = None) -> Row:
+        return ingest(sent, "put", idempotency_key)
 
     @add.get("/feedback", "Feedback up to now, ordered by type, user and item.")
     def get_feedback(n: Count = 10, cursor: _Cursor = "") -> FeedbackPage:
@@ -111,25 +111,25 @@ def add_feedback(add: Adder, needs: Needs) -> None:
         return tuple(map(feedback_out, rows.of_item(item, type)))
 
 
-def feedback_of(recorded: FeedbackIn, needs: Needs) -> Feedback:
-    """What is stored of feedback as it was told."""
+def feedback_of(sent: FeedbackIn, needs: Needs) -> Feedback:
+    """Convert feedback for the store."""
     return Feedback(
-        recorded.feedback_type,
-        recorded.user_id,
-        recorded.item_id,
-        needs.meant_value(recorded.feedback_type, recorded.value),
-        read_time(recorded.timestamp) or datetime.now(UTC),
-        labels=recorded.labels,
-        comment=recorded.comment,
+        sent.feedback_type,
+        sent.user_id,
+        sent.item_id,
+        needs.event_value(sent.feedback_type, sent.value),
+        read_time(sent.timestamp) or datetime.now(UTC),
+        labels=sent.labels,
+        comment=sent.comment,
     )
 
 
-def _ids(once: str, mode: str, recorded: Sequence[Feedback]) -> list[str]:
+def _ids(once: str, mode: str, sent: Sequence[Feedback]) -> list[str]:
     """Ids under which the rows of one request count once."""
     ids = []
-    for at, one in enumerate(recorded):
-        said = "\0".join((once, mode, str(at), one.type, one.user, one.item))
-        ids.append(f"gorse-{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()}")
+    for at, one in enumerate(sent):
+        content = "\0".join((once, mode, str(at), one.type, one.user, one.item))
+        ids.append(f"gorse-{hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()}")
     return ids
 
 
@@ -138,11 +138,11 @@ def _until_now(rows: Sequence[Feedback]) -> tuple[FeedbackOut, ...]:
     return tuple(feedback_out(one) for one in rows if one.time <= now)
 
 
-# Items, as Gorse has them.
+# -- items -------------------------------------------------------------------------------------
 
 
 def add_items(add: Adder, needs: Needs) -> None:
-    """Add what is asked and told of items; see :func:`add_users`."""
+    """Add the routes of items; see :func:`add_users`."""
 
     def put(items: list[GorseItemIn]) -> Row:
         needs.items.put([_item(one) for one in items])
@@ -207,26 +207,26 @@ def add_items(add: Adder, needs: Needs) -> None:
         return Row(row_affected=1)
 
 
-def _item(recorded: GorseItemIn) -> Item:
+def _item(sent: GorseItemIn) -> Item:
     return Item(
-        recorded.item_id,
-        recorded.is_hidden,
-        tuple(dict.fromkeys(recorded.categories)),
-        read_time(recorded.timestamp),
-        recorded.labels,
-        recorded.comment,
+        sent.item_id,
+        sent.is_hidden,
+        tuple(dict.fromkeys(sent.categories)),
+        read_time(sent.timestamp),
+        sent.labels,
+        sent.comment,
     )
 
 
-# Users, as Gorse has them.
+# -- users -------------------------------------------------------------------------------------
 
 
 def add_users(add: Adder, needs: Needs) -> None:
-    """Add what is asked and told of users.
+    """Add the routes of users.
 
     Args:
-        add: Where to.
-        needs: What answers.
+        add: Adds the routes.
+        needs: The engine adapter.
     """
 
     def put(users: list[GorseUserIn]) -> Row:

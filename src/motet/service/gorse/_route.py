@@ -1,4 +1,4 @@
-"""What is refused before anything is done."""
+"""Shared parts of the Gorse routes: access checks, the engine adapter, plain-text errors, route registration."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
-from motet.service.api import METHODS, BodyRoute, Kind, Work, public_problem, whole_id
-from motet.service.engine import Engine, NoModelError, NotFoundError
+from motet.service.api import METHODS, BodyRoute, Kind, Work, whole_id
+from motet.service.engine import Engine, NoModelError, NotFoundError, public_problem
 from motet.service.gorse._ranks import Ranks
 from motet.service.store import Event, Feedback, Item, KeyStore
 
@@ -35,32 +35,32 @@ __all__ = [
 
 
 def require_write(request: Request, keys: KeyStore) -> None:
-    """Refuse a key that only reads where what is asked also writes.
+    """Refuse a read-only key for a request that also writes.
 
     Raises:
         HTTPException: 403.
     """
     if not keys.any():
         return
-    said = (
+    secret = (
         request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2].strip()
     )
-    key = keys.verify(said)
+    key = keys.verify(secret)
     if key is None or not key.scopes & {"write", "admin"}:
         raise HTTPException(403, "the key does not allow to write back: it needs the scope write")
 
 
-# What Gorse's routes need of the engine.
+# -- the engine adapter -------------------------------------------------------------------------
 
 
 class Needs:
     """The engine, as Gorse's routes use it.
 
     Args:
-        engine: What answers.
+        engine: The engine.
 
     Attributes:
-        store: What was told.
+        store: The store.
         items: The live catalogue.
         users: Users.
         ranks: Lists.
@@ -73,18 +73,18 @@ class Needs:
 
     @property
     def has_model(self) -> bool:
-        """Whether a model answers."""
+        """Whether a model is active."""
         return self._engine.model.is_there
 
     @property
     def is_ending(self) -> bool:
-        """Whether the process is about to end."""
+        """Whether the process is shutting down."""
         return self._engine.is_ending
 
     def ingest(
         self, rows: Sequence[Feedback], mode: Literal["add", "put"], ids: Sequence[str] | None
     ) -> None:
-        """Store feedback, and take it into account from the next request on.
+        """Store feedback; it counts from the next request on.
 
         Args:
             rows: The feedback.
@@ -99,24 +99,24 @@ class Needs:
         try:
             served.check(events)
         except MotetError:
-            watch.say("rejected", "event", len(events))
+            watch.count("rejected", "event", len(events))
             raise
         write = self.store.feedback.add if mode == "add" else self.store.feedback.put
         write(rows, ids=ids, insert_missing=True)
         self._engine.note_ingest(served, events)
         self._engine.model.follow_now()
 
-    def meant_value(self, type: str, value: float) -> float:
-        """The value that feedback means.
+    def event_value(self, type: str, value: float) -> float:
+        """The event value of feedback.
 
-        In Gorse 0 means that there is none; of a type that is a task of the schema, 0 would mean the opposite of what
-        was told, and so becomes 1.
+        In Gorse, 0 means that there is no value. For a type that is a task of the schema, 0 would be a negative label, so
+        it becomes 1.
         """
         meanings = self._engine.active.parts.live.history.reader.meanings
         return meanings.value_of_none(type) if value == 0 else value
 
     def item(self, id: str) -> Item | None:
-        """An item that was told, or one that only the model knows, as a client would have told it."""
+        """A stored item, or one that is only in the bundle, in the form of the store."""
         found = self.store.items.get(id)
         return self._item_of_bundle(id) if found is None else found
 
@@ -125,23 +125,23 @@ class Needs:
 
         Args:
             n: Most items, ≥ 1.
-            after: Where the page before ended.
-            words: Only items that hold them.
+            after: The last id of the page before.
+            words: Only items that contain this text; empty for all.
         """
         page = self.items.page(n, after, words)
         ids = [one.id for one in page.items]
         more = bool(page.cursor)
-        if words:  # of what was told, labels and comments are searched too
+        if words:  # in stored items, labels and comments are searched too
             items = self.store.items
-            recorded = items.search(words, n + 1, items.after(after) if after else "")
-            both = sorted({*ids, *(one.id for one in recorded.rows)})
+            matching = items.search(words, n + 1, items.after(after) if after else "")
+            both = sorted({*ids, *(one.id for one in matching.rows)})
             ids, more = both[:n], more or len(both) > n
         stored = self.store.items.get_many(ids)
         found = [stored.get(id) or self._item_of_bundle(id) for id in ids]
         return [one for one in found if one is not None], ids[-1] if more else ""
 
     def here(self, id: str) -> bool:
-        """Let an item that only the model knows stand in the store; whether there is such an item."""
+        """Store an item that is only in the bundle; whether there is such an item."""
         if self.store.items.get(id) is None:
             found = self._item_of_bundle(id)
             if found is None:
@@ -150,7 +150,7 @@ class Needs:
         return True
 
     def edited(self) -> None:
-        """Take into account what was stored, from the next request on."""
+        """Ingest what was stored, so that it counts from the next request on."""
         self._engine.model.follow_now()
 
     def _item_of_bundle(self, id: str) -> Item | None:
@@ -167,7 +167,7 @@ class Needs:
         return Item(id, live.items.hidden(id), categories, None, labels or None, str(title or "")[:2000])
 
     def forget_user(self, id: str) -> bool:
-        """Delete all that is kept of a user; whether there was anything."""
+        """Delete everything of a user; whether there was anything."""
         known = self._engine.active.is_of_bundle(id)
         return self._engine.delete_user(id) or known
 
@@ -178,21 +178,21 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, bool | int | str) or (isinstance(value, list) and all(map(_is_plain, value)))
 
 
-# Routes that answer as Gorse does: with and without a slash at the end, and errors as plain text.
+# -- routes: with and without a slash at the end, errors as plain text ---------------------------
 
 MOST: Final = 10_000
-"""Most rows of a page, and most ranks of a list; more may be asked for."""
+"""Most rows of a page, and most ranks of a list; a request may name more but gets no more."""
 
 _PLAIN: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": said, "content": {"text/plain": {"schema": {"type": "string"}}}}
-    for status, said in {
+    status: {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    for status, description in {
         400: "The request is wrong.",
         401: "The key is missing or wrong.",
         403: "The key does not allow this.",
-        404: "There is no such thing.",
+        404: "There is no such resource.",
         408: "The body took too long to arrive.",
         413: "The body is too large.",
-        415: "The content is no JSON.",
+        415: "The content is not JSON.",
         422: "The request is wrong.",
         429: "Too many requests.",
         503: "Not possible now; the same request may be sent again.",
@@ -203,44 +203,44 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 def _default(fallback: int) -> Any:
     """An empty number is the default, as where Go reads it."""
-    return BeforeValidator(lambda said: fallback if said == "" else said)
+    return BeforeValidator(lambda value: fallback if value == "" else value)
 
 
 Count = Annotated[int, _default(10), Query(ge=0, description="How many")]
-"""How many rows are wanted."""
+"""Number of rows."""
 
-Offset = Annotated[int, _default(0), Query(ge=0, description="How many are passed over")]
-"""How many are passed over."""
+Offset = Annotated[int, _default(0), Query(ge=0, description="How many to skip")]
+"""Number of rows to skip."""
 
 
-def _no_nul(said: str) -> str:
-    if "\0" in said:
+def _no_nul(text: str) -> str:
+    if "\0" in text:
         raise ValueError("there is a NUL character in it")
-    return said
+    return text
 
 
 Words = Annotated[str, AfterValidator(_no_nul)]
-"""A text in the address that every database can hold."""
+"""A text in the address without NUL characters."""
 
 Id = Annotated[Words, BeforeValidator(whole_id), Path(min_length=1, max_length=512)]
-"""An id in the address; there is no slash in it."""
+"""An id in the address, without a slash."""
 
 
 class GorseRoute(BodyRoute):
-    """A route of which every error is told as plain text."""
+    """A route whose errors are answered as plain text."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with errors told."""
+        """The handler, with errors answered as plain text."""
         handler = super().get_route_handler()
 
-        async def recorded(request: Request) -> Response:
+        async def handled(request: Request) -> Response:
             try:
                 return await handler(request)
             except (MotetError, HTTPException, RequestValidationError, ValidationError) as error:
-                status, said, headers = problem_of(error)
-                return PlainTextResponse(said.encode("utf-8", "replace"), status, headers)
+                status, text, headers = problem_of(error)
+                return PlainTextResponse(text.encode("utf-8", "replace"), status, headers)
 
-        return recorded
+        return handled
 
 
 def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
@@ -251,7 +251,7 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
         (404, 'user 1000 not found')
     """
     if isinstance(error, RequestValidationError | ValidationError):
-        return 400, _said(error), {}
+        return 400, _first_fault(error), {}
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail), dict(error.headers or {})
     if isinstance(error, NotFoundError):
@@ -263,7 +263,7 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, str]]:
     raise error
 
 
-def _said(error: RequestValidationError | ValidationError) -> str:
+def _first_fault(error: RequestValidationError | ValidationError) -> str:
     first = error.errors()[0]
     place, *path = first["loc"] or ("request",)
     name = ".".join(str(part) for part in path)
@@ -272,7 +272,7 @@ def _said(error: RequestValidationError | ValidationError) -> str:
     if first["type"] == "string_pattern_mismatch":
         return f"{name} contains a slash or a NUL character"
     if first["type"] == "json_invalid":
-        return "the body is no JSON"
+        return "the body is not JSON"
     return f"{name or place}: {first['msg']}"[:500]
 
 
@@ -289,46 +289,46 @@ class Adder:
         self._methods: dict[str, set[str]] = {}
 
     def refuse_other_methods(self) -> None:
-        """Let each path say which methods it takes, where another is used; to be called when all are added."""
+        """Answer a method that a path does not have with 405 and those that it has; call it after adding all routes."""
         for path, methods in self._methods.items():
             for same in (path, path + "/"):
                 others = sorted(METHODS - methods)
                 self._router.add_api_route(same, _refusal(methods), methods=others, include_in_schema=False)
 
     def get(self, path: str, summary: str, **options: Any) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is asked."""
+        """Add a read route."""
         return self._add("GET", path, summary, "fast", **options)
 
     def get_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that the model is asked."""
+        """Add a read route that uses the model."""
         return self._add("GET", path, summary, "model")
 
     def post_ranked(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that the model is asked with a body."""
+        """Add a route with a body that uses the model."""
         return self._add("POST", path, summary, "model")
 
     def post(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is told."""
+        """Add a route that inserts records."""
         return self._add("POST", path, summary, "write")
 
     def put(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is told, whatever was told before."""
+        """Add a route that replaces records."""
         return self._add("PUT", path, summary, "write")
 
     def patch(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is changed."""
+        """Add a route that changes records."""
         return self._add("PATCH", path, summary, "write")
 
     def delete(self, path: str, summary: str) -> Callable[[_Endpoint], _Endpoint]:
-        """Add something that is deleted."""
+        """Add a route that deletes records."""
         return self._add("DELETE", path, summary, "write")
 
     def _add(
         self, method: str, path: str, summary: str, kind: Kind, **options: Any
     ) -> Callable[[_Endpoint], _Endpoint]:
         def added(endpoint: _Endpoint) -> _Endpoint:
-            said = re.sub(r"\W+", "_", path).strip("_")
-            name = f"gorse_{method.lower()}_{said}"
+            slug = re.sub(r"\W+", "_", path).strip("_")
+            name = f"gorse_{method.lower()}_{slug}"
             shared = {
                 "methods": [method],
                 "name": name,

@@ -1,4 +1,4 @@
-"""The description of Gorse's routes alone, where its clients look for it."""
+"""The router of the Gorse API, with its own OpenAPI description and health routes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ __all__ = ["add_health", "described", "gorse_router"]
 
 
 def described(whole: dict[str, Any]) -> dict[str, Any]:
-    """What an OpenAPI description says of the routes under ``/api``.
+    """The part of an OpenAPI description for the routes under ``/api``.
 
     Args:
-        whole: Of the whole service.
+        whole: The description of the whole service.
 
     Example:
         >>> described({"paths": {"/api/user": {}, "/v1/items": {}}, "info": {}})["paths"]
         {'/api/user': {}}
     """
-    paths = {path: said for path, said in whole.get("paths", {}).items() if path.startswith("/api/")}
+    paths = {
+        path: operations for path, operations in whole.get("paths", {}).items() if path.startswith("/api/")
+    }
     schemas = whole.get("components", {}).get("schemas", {})
     needed: dict[str, Any] = {}
     waiting = _named(paths)
@@ -56,13 +58,13 @@ def _named(part: Any) -> list[str]:
     return found
 
 
-# Whether the service lives and can answer, as Gorse tells it.
+# -- health ------------------------------------------------------------------------------------
 
 _PATIENCE_S: Final = 2.0
 
 
 def add_health(add: Adder, needs: Needs) -> None:
-    """Add both questions after health; no key is needed, as in Gorse, and neither waits for who asks for lists."""
+    """Add both health routes; as in Gorse they need no key, and they do not wait for other requests."""
 
     async def health() -> GorseHealth:
         try:
@@ -89,14 +91,14 @@ def add_health(add: Adder, needs: Needs) -> None:
         return PlainTextResponse(found.model_dump_json(by_alias=True), 503, {"Retry-After": "1"})
 
 
-# Gorse's REST API, as one router.
+# -- the router --------------------------------------------------------------------------------
 
 
 def gorse_router(engine: Engine, work: Work | None = None) -> APIRouter:
     """Gorse's REST API under ``/api``: what its clients send and get, answered by the engine.
 
     Args:
-        engine: What answers.
+        engine: The engine.
         work: Does the work off the event loop; threads of the framework where it is left out.
     """
     router = APIRouter(prefix="/api", route_class=GorseRoute, tags=["gorse"])

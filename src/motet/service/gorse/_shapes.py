@@ -1,4 +1,4 @@
-"""Times and durations as Gorse's clients write them, and as they read them."""
+"""Times, durations, bodies and answers in the formats of Gorse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 NO_TIME: Final = "0001-01-01T00:00:00Z"
-"""What Gorse answers where no time was told."""
+"""The time that Gorse answers if there is none."""
 
 _PER_SECOND: Final = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}
 _COMPACT: Final = {4: "%Y", 8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
@@ -77,12 +77,12 @@ _LONGEST_DURATION_S: Final = 100 * 365 * 86_400.0
 
 
 def read_time(text: str) -> datetime | None:
-    """Read a time in any usual format: ISO 8601, RFC 1123, Unix times, names of months; UTC where no zone is said.
+    """Read a time in any usual format: ISO 8601, RFC 1123, Unix times, names of months; UTC if there is no zone.
 
     Of 2/1/2020 the month comes first, as in Gorse.
 
     Args:
-        text: The time; empty where none is told.
+        text: The time; empty for none.
 
     Raises:
         RequestError: If it is none, or after the year 4999.
@@ -91,10 +91,10 @@ def read_time(text: str) -> datetime | None:
         >>> str(read_time("1577934245")), str(read_time("Jan 2, 2020 03:04 AM"))
         ('2020-01-02 03:04:05+00:00', '2020-01-02 03:04:00+00:00')
     """
-    said = " ".join(text.split())
-    if not said or said == NO_TIME:
+    cleaned = " ".join(text.split())
+    if not cleaned or cleaned == NO_TIME:
         return None
-    found = _read(said) if len(said) <= _LONGEST else None
+    found = _read(cleaned) if len(cleaned) <= _LONGEST else None
     if found is None or found.year > _LAST_YEAR:
         raise RequestError(
             f'Could not find format for "{text[:_LONGEST]}"', "write it as 2006-01-02T15:04:05Z"
@@ -102,21 +102,21 @@ def read_time(text: str) -> datetime | None:
     return found
 
 
-def _read(said: str) -> datetime | None:
+def _read(text: str) -> datetime | None:
     try:
-        if said.isdecimal() and said.isascii():
-            if len(said) in _COMPACT:
-                return datetime.strptime(said, _COMPACT[len(said)]).replace(tzinfo=UTC)
-            per_second = _PER_SECOND[len(said)]
-            whole, part = divmod(int(said), per_second)
+        if text.isdecimal() and text.isascii():
+            if len(text) in _COMPACT:
+                return datetime.strptime(text, _COMPACT[len(text)]).replace(tzinfo=UTC)
+            per_second = _PER_SECOND[len(text)]
+            whole, part = divmod(int(text), per_second)
             return datetime.fromtimestamp(whole, UTC) + timedelta(microseconds=part * 10**6 // per_second)
-        return _aware(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", said)))
+        return _aware(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)))
     except (ValueError, OverflowError, OSError, KeyError):
         pass
     try:
-        plain = _C.sub(r"\1, \4 \2\3", _WEEKDAY.sub("", said, count=1))
+        plain = _C.sub(r"\1, \4 \2\3", _WEEKDAY.sub("", text, count=1))
         match = _USUAL.fullmatch(plain)
-        return _aware(parsedate_to_datetime(said)) if match is None else _matched(match.groupdict())
+        return _aware(parsedate_to_datetime(text)) if match is None else _matched(match.groupdict())
     except (ValueError, OverflowError, TypeError):
         return None
 
@@ -131,9 +131,9 @@ def _matched(found: dict[str, str | None]) -> datetime:
         hour = hour % 12 + 12 * (part["half"].lower() == "pm")
     microsecond = int(part.get("f", "0").ljust(6, "0")[:6])
     zone: tzinfo = UTC
-    if (said := part.get("z", "z"))[0] in "+-":
-        minutes = int(said[1:3]) * 60 + int(said[-2:])
-        zone = timezone(timedelta(minutes=-minutes if said[0] == "-" else minutes))
+    if (offset := part.get("z", "z"))[0] in "+-":
+        minutes = int(offset[1:3]) * 60 + int(offset[-2:])
+        zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
     second, minute = int(part.get("s", "0")), int(part.get("min", "0"))
     day = int(part.get("d", "1"))
     return _aware(datetime(int(part["y"]), month, day, hour, minute, second, microsecond, zone))
@@ -152,8 +152,8 @@ def write_time(time: datetime | None) -> str:
     """
     if time is None:
         return NO_TIME
-    said = time.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return (said.rstrip("0") if "." in said else said) + "Z"
+    text = time.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def read_duration(text: str) -> timedelta:
@@ -184,19 +184,27 @@ def read_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-# What Gorse's clients send and get: its keys in PascalCase, its defaults, its zero values.
+# -- bodies and answers: keys in PascalCase, defaults and zero values of Gorse --------------------
 
 
 def _null_is_the_default(schema: dict[str, Any]) -> None:
-    """Describe that null may stand for whatever need not be told."""
-    for name, said in schema.get("properties", {}).items():
-        kinds = said.get("anyOf", ())
-        if name in schema.get("required", ()) or {"type": "null"} in kinds or not ("type" in said or kinds):
+    """Describe that optional fields may be null."""
+    for name, described in schema.get("properties", {}).items():
+        kinds = described.get("anyOf", ())
+        if (
+            name in schema.get("required", ())
+            or {"type": "null"} in kinds
+            or not ("type" in described or kinds)
+        ):
             continue
-        about = {key: said.pop(key) for key in ("title", "description", "default", "examples") if key in said}
-        plain = dict(said)
-        said.clear()
-        said.update({"anyOf": [plain, {"type": "null"}], **about})
+        about = {
+            key: described.pop(key)
+            for key in ("title", "description", "default", "examples")
+            if key in described
+        }
+        plain = dict(described)
+        described.clear()
+        described.update({"anyOf": [plain, {"type": "null"}], **about})
 
 
 class _In(BaseModel):
@@ -236,7 +244,7 @@ _Categories = Annotated[list[_Id], Field(max_length=1000, fail_fast=True)]
 _Time = Annotated[
     str,
     Field(
-        description="In any usual format; in UTC where no zone is said.",
+        description="In any usual format; in UTC if there is no zone.",
         examples=["2026-01-02T15:04:05Z"],
         json_schema_extra={
             "pattern": r"^(|[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3])(:[0-5]\d){2}Z)?)$"
@@ -254,7 +262,7 @@ class GorseUserIn(_In):
 
 
 class GorseUserPatch(_In):
-    """What changes of a user; null for the rest."""
+    """Changes of a user; null leaves a field."""
 
     labels: Any = None
     comment: _Text | None = None
@@ -272,7 +280,7 @@ class GorseItemIn(_In):
 
 
 class GorseItemPatch(_In):
-    """What changes of an item; null for the rest."""
+    """Changes of an item; null leaves a field."""
 
     is_hidden: bool | None = None
     categories: _Categories | None = None
@@ -282,7 +290,7 @@ class GorseItemPatch(_In):
 
 
 class SessionIn(_In):
-    """Something that was done with an item; by whom does not matter."""
+    """An interaction with an item in a session."""
 
     feedback_type: _Type
     item_id: _Id
@@ -291,7 +299,7 @@ class SessionIn(_In):
 
 
 class FeedbackIn(SessionIn):
-    """Something that a user did with an item."""
+    """An interaction of a user with an item."""
 
     user_id: _Id
     labels: Any = None

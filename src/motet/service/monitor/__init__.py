@@ -1,4 +1,4 @@
-"""How the service does: numbers, drift, shadow evaluation, traces."""
+"""Monitoring of the service: counters, drift, shadow evaluation, JSON logs."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Drift: whether who asks and what is told look like what the model was trained with."""
+"""Drift: distributions of features in requests and events against those of the training data."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def stability(expected: NDArray[np.float64], found: NDArray[np.float64]) -> floa
 
 
 class Drift:
-    """Keeps the encoded users of the latest requests and the items of the latest events.
+    """Compares the users of the latest requests and the items of the latest events with the training data.
 
-    Of each feature it compares their distribution with that of the users and items of the events that the model was
-    trained with. By custom, below 0.1 is none, above 0.25 is much.
+    For each feature it computes the population stability index. By convention, below 0.1 is no drift and above 0.25
+    is much.
     """
 
     def __init__(self) -> None:
@@ -57,12 +57,12 @@ class Drift:
         self._expected: dict[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def note(self, served: ServedModel, entity: Entity, table: EntityTable, row: int) -> None:
-        """Note a user who asked, or an item that something was told of.
+        """Add the user of a request or the item of an event.
 
         Args:
             served: The model that encoded it.
             entity: ``user`` or ``item``.
-            table: Where it is encoded.
+            table: The table that holds its features.
             row: Its row there.
         """
         one = (np.asarray(table.codes[row]), np.asarray(table.numbers[row]))
@@ -72,7 +72,7 @@ class Drift:
             self._seen.setdefault(entity, deque(maxlen=_KEPT)).append(one)
 
     def report(self) -> list[dict[str, Any]]:
-        """The index of each feature, the largest first; nothing of those seen too seldom."""
+        """The index of each feature, largest first; features with too few values are left out."""
         with self._lock:
             served = None if self._served is None else self._served()
             seen = {entity: list(rows) for entity, rows in self._seen.items() if len(rows) >= _FEWEST}
@@ -98,17 +98,17 @@ class Drift:
         for column, name in enumerate(layout.codes):
             if name not in ids:
                 known = np.asarray(table.codes[:, column])
-                found.append(_recorded(entity, name, *_of_codes(known, weights, codes[:, column])))
+                found.append(_report_row(entity, name, *_of_codes(known, weights, codes[:, column])))
         for column, name in enumerate(layout.number_features):
             cells = np.asarray(table.numbers[:, column])
-            found.append(_recorded(entity, name, *_of_numbers(cells, weights, numbers[:, column])))
+            found.append(_report_row(entity, name, *_of_numbers(cells, weights, numbers[:, column])))
         return found
 
 
 def _of_codes(
     known: NDArray[np.int32], weights: NDArray[np.float64], seen: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Histograms of the most frequent codes, and of all others together."""
+    """Histograms of the most frequent codes; all others share one bin."""
     values, places = np.unique(known, return_inverse=True)
     totals = np.bincount(places, weights, minlength=len(values))
     kept = values[np.argsort(-totals, kind="stable")[:_MOST_CODES]]
@@ -123,7 +123,7 @@ def _of_codes(
 def _of_numbers(
     known: NDArray[np.float32], weights: NDArray[np.float64], seen: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Histograms over the deciles of what is known."""
+    """Histograms over the deciles of the training data."""
     order = np.argsort(known, kind="stable")
     below = np.cumsum(weights[order])
     places = np.searchsorted(below, np.linspace(0, 1, _BINS + 1)[1:-1] * max(below[-1], 1e-9))
@@ -136,7 +136,7 @@ def _of_numbers(
     return expected, found
 
 
-def _recorded(
+def _report_row(
     entity: str, name: str, expected: NDArray[np.float64], found: NDArray[np.float64]
 ) -> dict[str, Any]:
     psi = stability(expected, found)

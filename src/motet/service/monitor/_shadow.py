@@ -1,4 +1,4 @@
-"""Shadow evaluation: what was foretold of shown items, against what people then did."""
+"""Shadow evaluation: predictions of recommended items against the outcomes."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ _FEWEST: Final = 2
 
 
 def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]:
-    """Labels per task that each event says.
+    """Labels per task that follow from each event.
 
-    An event of a task's own name says that task's label; one that names a column of the interactions says the labels
-    of all tasks that follow from its columns.
+    An event with the name of a task gives the label of that task; one with the name of a column of the interactions
+    gives the labels of all tasks that are computed from its columns.
 
     Args:
-        schema: With the expressions of the labels.
+        schema: The schema, with the label expressions.
         events: As stored.
     """
     found: list[dict[str, float]] = [{} for _ in events]
     tasks = {name: schema.tasks[name] for name in _compared(schema)}
-    # What turns an item down is no label here: one hidden item would end that silence counts as no in a list of likes.
+    # A rejection is not a label here: with one hidden item, the other items of a list of likes would no longer count
+    # as negatives.
     meanings = EventMeanings(schema)
-    said = [meanings.of(one.type, one.value) for one in events]
+    parsed = [meanings.of(one.type, one.value) for one in events]
     cells = [{**dict(one.context), one.type: one.value} for one in events]
     for name, task in tasks.items():
         columns = expression_columns(task.label) if task.label else []
         for at, one in enumerate(events):
-            if said[at].task == name and not said[at].is_negative and name not in columns:
-                found[at][name] = one.value if task.is_number else float(bool(said[at].is_positive))
+            if parsed[at].task == name and not parsed[at].is_negative and name not in columns:
+                found[at][name] = one.value if task.is_number else float(bool(parsed[at].is_positive))
         recorded = [
             at for at, row in enumerate(cells) if columns and all(row.get(c) is not None for c in columns)
         ]
@@ -66,10 +67,10 @@ def labels_of(schema: Schema, events: Sequence[Event]) -> list[dict[str, float]]
 
 
 class Outcomes:
-    """What was done with shown lists, of the lists that something was done with last.
+    """Labels of recommended lists, for the lists with the latest events.
 
-    Kept are the ids of lists and items and the labels: no id of a user, and nothing else that an event says. Whose a
-    list is, only the store knows; where a user was deleted, it knows the list no more, and :meth:`drop` lets go of it.
+    Only ids of lists and items and the labels are held, no user ids. The store knows the user of a list; when a user
+    is deleted, so is the list, and :meth:`drop` removes its labels.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class Outcomes:
         self._lock = threading.Lock()
 
     def add(self, schema: Schema, events: Sequence[Event]) -> None:
-        """Take note of events that name a list, of at most 1,000 items for each."""
+        """Add events that name a list, up to 1,000 items per list."""
         named = [one for one in events if one.list_id is not None]
         if not named:
             return
@@ -92,13 +93,13 @@ class Outcomes:
                 self._lists.popitem(last=False)
 
     def drop(self, lists: Iterable[str]) -> None:
-        """Let go of lists."""
+        """Remove lists."""
         with self._lock:
             for id in lists:
                 self._lists.pop(id, None)
 
     def copy(self) -> dict[str, dict[str, dict[str, float]]]:
-        """By list and item, the label of each task."""
+        """Labels by list, item and task."""
         with self._lock:
             return {
                 id: {item: dict(labels) for item, labels in items.items()}
@@ -109,11 +110,11 @@ class Outcomes:
 class Shadow:
     """Compares logged predictions with outcomes, by day, task and scenario.
 
-    A binary task that people only ever say yes to, by events of its own name, counts the other items of the same
-    list as no.
+    If a binary task has only positive labels in a list, from events with its own name, the other items of the list
+    count as negatives.
 
     Args:
-        store: Holds the shown lists.
+        store: Holds the recommendation log.
     """
 
     def __init__(self, store: Store) -> None:
@@ -122,14 +123,14 @@ class Shadow:
         self._report: list[dict[str, Any]] = []
 
     def report(self) -> list[dict[str, Any]]:
-        """What was found last."""
+        """The result of the last comparison."""
         return self._report
 
     def compute(self, schema: Schema) -> list[dict[str, Any]]:
-        """Compare anew; what the store does not hold any more, such as lists of deleted users, is let go of.
+        """Compare again; labels of lists that are no longer in the store are removed.
 
         Args:
-            schema: With the tasks; what a model of other tasks was told is left out.
+            schema: The schema of the active model; tasks that it does not have are left out.
         """
         outcomes = self.outcomes.copy()
         shown = self._store.shown.get_many(list(outcomes))
@@ -153,13 +154,13 @@ class Shadow:
 def _scored(
     schema: Schema, shown: Shown, outcomes: Mapping[str, Mapping[str, float]]
 ) -> dict[str, list[tuple[float, float]]]:
-    """Predictions and labels per task, of the items of one list."""
+    """Predictions and labels per task for the items of one list."""
     found: dict[str, list[tuple[float, float]]] = {}
     there = [outcomes[one.item] for one in shown.items if one.item in outcomes]
     recorded = {task for labels in there for task in labels}
     for task in recorded & _compared(schema):
-        said = [labels[task] for labels in there if task in labels]
-        only_yes = schema.tasks[task].is_chance and all(label > 0 for label in said)
+        values = [labels[task] for labels in there if task in labels]
+        only_yes = schema.tasks[task].is_chance and all(label > 0 for label in values)
         columns = expression_columns(schema.tasks[task].label)
         implied = only_yes and task not in columns and _own_name(schema, task)
         scored = []
@@ -173,7 +174,7 @@ def _scored(
 
 
 def _compared(schema: Schema) -> set[str]:
-    """The tasks whose predictions can be compared with what people did."""
+    """The tasks whose predictions can be compared with events."""
     return {
         name
         for name, task in schema.tasks.items()
@@ -182,7 +183,7 @@ def _compared(schema: Schema) -> set[str]:
 
 
 def _own_name(schema: Schema, task: str) -> bool:
-    """Whether a task's label is a column that says yes or no, so that what is not said is no."""
+    """Whether the label of a task is a yes-or-no column, so that a missing event counts as no."""
     label = schema.tasks[task].label.strip()
     return label.isidentifier() or label.endswith("= 1")
 
@@ -195,5 +196,5 @@ def _measured(schema: Schema, task: str, p: Any, y: Any) -> dict[str, Any]:
 
 
 def _ratio(p: Any, y: Any) -> float | None:
-    """Mean prediction over mean outcome: above 1 where too much was promised."""
+    """Mean prediction over mean outcome: above 1 if predictions are too high."""
     return float(p.mean() / y.mean()) if len(y) and y.mean() > 0 else None

@@ -1,4 +1,4 @@
-"""What goes on: counts and times per route and minute, and logs as JSON lines."""
+"""Counters and latencies per route and minute, and logs as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from prometheus_client import Counter as Total
 
 __all__ = ["JsonLines", "Watch", "log_as_json"]
 
-# Logs as lines of JSON, without keys and without anybody's words.
-
-_TOLD: Final = ("request_id", "method", "route", "status", "elapsed_ms", "key")
+_EXTRA: Final = ("request_id", "method", "route", "status", "elapsed_ms", "key")
 
 
 class JsonLines(logging.Formatter):
     """One line of JSON a record.
 
-    Of an error it says the type and where it came from, never its message: a message may hold what a user sent.
+    Of an error it holds the type and the place, never the message: it may contain user data.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -38,7 +36,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
-        line |= {name: getattr(record, name) for name in _TOLD if getattr(record, name, None) is not None}
+        line |= {name: getattr(record, name) for name in _EXTRA if getattr(record, name, None) is not None}
         if record.exc_info and record.exc_info[0] is not None:
             frames = traceback.extract_tb(record.exc_info[2])[-8:]
             line["error"] = record.exc_info[0].__name__
@@ -58,7 +56,7 @@ def log_as_json(level: int = logging.INFO) -> None:
         logger.setLevel(level)
 
 
-# What goes on: counts and times per route and minute, and the same for Prometheus.
+# -- counters ----------------------------------------------------------------------------------
 
 _MINUTES: Final = 1_440
 _FIRST_MS: Final = 0.1
@@ -71,13 +69,13 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 class _Minute:
     counts: Counter[tuple[str, int]] = field(default_factory=Counter)
     times: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    said: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class Watch:
-    """Counts requests and what they were answered with, for a day in memory and for Prometheus.
+    """Counts requests and answers, for one day in memory and for Prometheus.
 
-    Times are kept in buckets of 10 %, so a quantile is right to 5 %.
+    Times are kept in buckets 10 % wide, so a quantile is exact to 5 %.
     """
 
     def __init__(self) -> None:
@@ -86,7 +84,7 @@ class Watch:
         self.registry = CollectorRegistry()
         self._requests = Total("motet_requests", "Requests by route and status.", ["method", "route", "status"], registry=self.registry)  # fmt: skip
         self._seconds = Histogram("motet_request_seconds", "Time of an answer.", ["route"], buckets=_SECONDS, registry=self.registry)  # fmt: skip
-        self._said = Total("motet_said", "What was told and answered, by kind.", ["kind", "what"], registry=self.registry)  # fmt: skip
+        self._kinds = Total("motet_said", "Events and answers by kind.", ["kind", "what"], registry=self.registry)  # fmt: skip
         self._gauges = {
             name: Gauge(f"motet_{name}", what, registry=self.registry)
             for name, what in {
@@ -95,15 +93,15 @@ class Watch:
                 "store_failed": "Writes that failed.",
                 "store_refused": "Writes that were refused because too many waited.",
                 "store_waiting": "Rows that wait to be written.",
-                "shown_waiting": "Shown lists that wait to be recorded.",
-                "shown_lost": "Shown lists that were not recorded.",
+                "shown_waiting": "Recommended lists that wait to be logged.",
+                "shown_lost": "Recommended lists that were not logged.",
                 "work_waiting": "Requests that are worked on or wait.",
-                "ready": "1 where a model answers and the store can be read.",
+                "ready": "1 if a model is active and the store can be read.",
             }.items()
         }
 
     def request(self, method: str, route: str, status: int, elapsed_ms: float) -> None:
-        """Note a request that was answered."""
+        """Count an answered request."""
         bucket = int(np.clip(np.log(max(elapsed_ms, _FIRST_MS) / _FIRST_MS) / np.log(_STEP), 0, _BUCKETS - 1))
         with self._lock:
             minute = self._minute()
@@ -114,39 +112,39 @@ class Watch:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(elapsed_ms / 1e3)
 
-    def say(self, kind: str, what: str, n: int = 1) -> None:
-        """Note something told or answered, such as what served a list.
+    def count(self, kind: str, what: str, n: int = 1) -> None:
+        """Count an event or an answer, such as the source of a list.
 
         Args:
             kind: ``served_by``, ``event``, ``rejected``, ``user`` or ``item``.
-            what: One of few words.
-            n: How often.
+            what: One of a few values of the kind.
+            n: Number to add.
         """
         if n <= 0:
             return
         with self._lock:
-            self._minute().said[kind, what] += n
-        self._said.labels(kind, what).inc(n)
+            self._minute().kinds[kind, what] += n
+        self._kinds.labels(kind, what).inc(n)
 
     def metrics(self, values: dict[str, float]) -> bytes:
-        """Everything as Prometheus reads it.
+        """All metrics in the Prometheus text format.
 
         Args:
-            values: Of the gauges, now.
+            values: Present values of the gauges.
         """
         for name, value in values.items():
             self._gauges[name].set(value)
         return generate_latest(self.registry)
 
     def summary(self, minutes: int) -> dict[str, Any]:
-        """Traffic, times, errors and what was said, of the last minutes."""
+        """Traffic, latencies, errors and counts by kind of the last minutes."""
         now = int(time.time() // 60)
         with self._lock:
             kept = [(at, one) for at, one in self._minutes.items() if at > now - minutes]
             traffic = []
             times: dict[str, NDArray[np.int64]] = {}
             errors: Counter[str] = Counter()
-            said: Counter[tuple[str, str]] = Counter()
+            kinds: Counter[tuple[str, str]] = Counter()
             for at, one in kept:
                 by_route: Counter[str] = Counter()
                 for (route, status), n in one.counts.items():
@@ -156,14 +154,14 @@ class Watch:
                 traffic.append({"minute": at * 60, "routes": dict(by_route)})
                 for route, counts in one.times.items():
                     times[route] = times.get(route, 0) + counts
-                said.update(one.said)
+                kinds.update(one.kinds)
         return {
             "traffic": traffic,
             "latency_ms": {route: _quantiles(counts) for route, counts in sorted(times.items())},
             "errors": dict(sorted(errors.items())),
-            "said": {
-                kind: {what: n for (k, what), n in sorted(said.items()) if k == kind}
-                for kind in {kind for kind, _ in said}
+            "kinds": {
+                kind: {what: n for (k, what), n in sorted(kinds.items()) if k == kind}
+                for kind in {kind for kind, _ in kinds}
             },
         }
 

@@ -1,6 +1,5 @@
 from ._database import StoreSettings
 from ._entities import Items
-from ._events import said_of
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
@@ -33,6 +32,5 @@ __all__ = [
     "SurveyAnswer",
     "User",
     "read_cursor",
-    "said_of",
     "write_cursor",
 ]

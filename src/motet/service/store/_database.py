@@ -26,13 +26,13 @@ __all__ = ["Database", "StoreSettings", "migrate", "parse_url", "translated"]
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """How a store waits, gathers and refuses.
+    """Time limits, group commit and queue sizes of a store.
 
     Attributes:
         group_commit: Whether concurrent writes share transactions; without it each has its own.
-        gather_s: Longest wait for as many writers as came last time, in seconds; a lone writer never waits.
+        gather_s: Longest wait for as many callers as in the last transaction, in seconds; a single caller never waits.
         most_rows: Most rows in one transaction, and in one call.
-        most_waiting: Most rows that wait to be written; what comes on top is refused.
+        most_waiting: Most rows that wait to be written; further ones are refused.
         patience_s: Longest wait for a lock or a connection, in seconds.
         answer_s: Longest wait for the acknowledgement of a write, in seconds.
         connections: Most connections to the database.
@@ -72,7 +72,7 @@ _DAMAGED: Final = ("malformed", "not a database")
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn what goes wrong in a database into a StoreError or a StoreUnavailableError.
+    """Turn errors of a database into a StoreError or a StoreUnavailableError.
 
     Args:
         where: The store's URL without its password.
@@ -82,31 +82,31 @@ def translated(where: str) -> Iterator[None]:
     except exc.TimeoutError as error:
         problem = f"the store {where} has no connection to spare"
         public = "the store has no connection to spare"
-        raise StoreUnavailableError(problem, "ask less at once", public=public) from error
+        raise StoreUnavailableError(problem, "send fewer requests at once", public=public) from error
     except exc.DBAPIError as error:
         raise _explained(error.orig or error, where, error.connection_invalidated) from error
     except (sqlite3.Error, OSError) as error:
         raise _explained(error, where, False) from error
     except exc.SQLAlchemyError as error:
-        # A connection that broke between two statements.
+        # The connection broke between two statements.
         problem = f"the store {where} failed ({_first(error)})"
         raise StoreUnavailableError(problem, _REACH, public="the store failed") from error
 
 
 def _explained(error: BaseException, where: str, lost: bool) -> StoreError:
-    said = _first(error)
-    if any(word in said for word in _DAMAGED):
-        # Not the caller's mistake: what can be answered without the store is, and the same call may be sent again.
-        problem = f"the store {where} is damaged ({said})"
+    message = _first(error)
+    if any(word in message for word in _DAMAGED):
+        # Not a mistake of the caller: parts without the store still answer, and the call may be sent again.
+        problem = f"the store {where} is damaged ({message})"
         cure = f"put the file aside and restore the newest backup; then {_AGAIN}"
         return StoreUnavailableError(problem, cure, public="the store is damaged")
     names = {kind.__name__ for kind in type(error).__mro__}
     if lost or isinstance(error, OSError) or names & {"OperationalError", "InterfaceError"}:
-        cure = next((cure for words, cure in _CURES if any(word in said for word in words)), _REACH)
-        problem, public = f"the store {where} cannot be used now ({said})", "the store cannot be used now"
+        cure = next((cure for words, cure in _CURES if any(word in message for word in words)), _REACH)
+        problem, public = f"the store {where} cannot be used now ({message})", "the store cannot be used now"
         return StoreUnavailableError(problem, cure, public=public)
     return StoreError(
-        f"the store {where} refused it ({said})", "see what was sent", public="the store refused it"
+        f"the store {where} refused it ({message})", "see what was sent", public="the store refused it"
     )
 
 
@@ -115,14 +115,14 @@ def _first(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-_LOG_S: Final = 0.05  # writers stand still while it waits for readers
+_LOG_S: Final = 0.05  # writers wait while it waits for readers
 _LOCK: Final = (
     0x6D6F746574  # one writer of a PostgreSQL store at a time, so that commits come in the order of seq
 )
 
 
 def parse_url(url: str | Path) -> URL:
-    """Read a place: a path or ``sqlite:///path``, or ``postgresql://user:password@host/name``.
+    """Parse a URL: a path or ``sqlite:///path``, or ``postgresql://user:password@host/name``.
 
     Raises:
         StoreError: If it is neither.
@@ -170,7 +170,7 @@ class Database:
         self.where = self.url.render_as_string(hide_password=True)
         self.path = Path(str(self.url.database)) if self.dialect == "sqlite" else None
         self._inode: tuple[int, int] | None = None
-        # Writes have connections of their own: no crowd of readers keeps them waiting.
+        # Writes have connections of their own: they do not wait for readers.
         make = self._sqlite if self.dialect == "sqlite" else self._postgresql
         self._readers, self._writers = make(settings.connections - 1), make(1)
         if self.dialect == "postgresql":
@@ -203,7 +203,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=self.settings.patience_s,
-            pool_pre_ping=True,  # a server that was restarted costs no failed call
+            pool_pre_ping=True,  # no failed call after a restart of the server
             connect_args={
                 "connect_timeout": max(2, int(self.settings.patience_s)),
                 "tcp_user_timeout": patience_ms,
@@ -215,7 +215,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection whose reads all see one moment.
+        """A connection whose reads see one snapshot.
 
         Raises:
             StoreUnavailableError: If the database cannot be reached, or is damaged.
@@ -227,7 +227,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection that alone writes; what it wrote is on disk when the block ends without an error.
+        """The only writing connection; its rows are on disk when the block ends without an error.
 
         Raises:
             StoreUnavailableError: If the database cannot be reached, cannot write, or is damaged.
@@ -240,7 +240,7 @@ class Database:
                 yield connection
 
     def _there(self) -> None:
-        """Refuse to write into an SQLite file that was taken away: SQLite itself would not notice."""
+        """Refuse to write to an SQLite file that was removed, which SQLite does not notice."""
         if self.path is None or self._inode is None:
             return
         try:
@@ -255,27 +255,25 @@ class Database:
             self._inode = (found.st_dev, found.st_ino)
 
     def remember_file(self) -> None:
-        """Take note of which file this is, once it is there."""
+        """Remember the identity of the file, once it exists."""
         if self.path is not None:
             found = self.path.stat()
             self._inode = (found.st_dev, found.st_ino)
 
     def empty_log(self) -> bool:
-        """Write the log of SQLite back and cut it, so that what was deleted is nowhere.
+        """Checkpoint and truncate the write-ahead log of SQLite, so that it holds no deleted rows.
 
-        While somebody reads what was before, the log has to stay; nobody's writing waits for that.
+        While a reader uses an older state, the log has to stay; writers do not wait for that.
 
         Returns:
-            Whether nothing is left to do.
+            Whether the log is empty.
         """
         if self.path is None:
             return True
         try:
-            place = (
-                f"{self.path.absolute().as_uri()}?mode=rw"  # a file that was taken away is not begun again
-            )
+            place = f"{self.path.absolute().as_uri()}?mode=rw"  # a removed file is not created again
             with closing(sqlite3.connect(place, uri=True, timeout=_LOG_S)) as connection:
-                # Most of it while others write, so that they stand still only for the rest.
+                # The first checkpoint runs while others write; they only wait for the rest.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (sqlite3.Error, OSError):
@@ -283,7 +281,7 @@ class Database:
         return not busy
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close all connections."""
         self._readers.dispose()
         self._writers.dispose()
 
@@ -304,7 +302,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _begin_writing(connection: Connection) -> None:
-    # A reader that became a writer half-way would be refused; a writer says so at once and waits its turn.
+    # SQLite refuses a reader that becomes a writer; a transaction that starts as a writer waits for its turn.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -315,16 +313,15 @@ _ONE_AT_A_TIME: Final = threading.Lock()  # Alembic's context is global to the p
 
 
 def migrate(database: Database) -> None:
-    """Bring a store to the newest version; a new one is made.
+    """Migrate a store to the newest version, or create it.
 
-    All steps are one transaction, and the first of several processes takes them: a store is at its old version or at
-    the new one, whatever happens.
+    All steps are one transaction, run by the first of several processes: after a failure the store has its old version.
 
     Args:
         database: Its connections.
 
     Raises:
-        StoreError: If the store is of a newer version, or is no store of motet.
+        StoreError: If the store is of a newer version, or is not a store of motet.
         StoreUnavailableError: If it cannot be reached or written.
     """
     config = Config()

@@ -50,8 +50,8 @@ class Users:
 
     Args:
         database: The store's connections.
-        writer: What writes.
-        tombstones: Who was deleted.
+        writer: The writer of the store.
+        tombstones: The deleted users.
     """
 
     def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
@@ -60,7 +60,7 @@ class Users:
         self._tombstones = tombstones
 
     def put(self, users: Sequence[User]) -> list[bool]:
-        """Insert users, or replace them; one who was deleted begins again.
+        """Insert or replace users; a deleted user starts again without history.
 
         Returns:
             Of each whether it was new.
@@ -86,7 +86,7 @@ class Users:
         return [keep and next(new) for keep in kept]
 
     def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
-        """Change what is given, and leave what is None.
+        """Change the given fields; None leaves a field.
 
         Returns:
             Whether there is such a user.
@@ -124,15 +124,15 @@ class Users:
             return page(connection, query, (USERS.c.id,), user_of, "users", n, cursor)
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(USERS)).scalar_one())
 
     def delete(self, id: str) -> bool:
         """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, conversations.
 
-        A salted hash and the time stay, by which nothing from before comes back and exports leave the user out. What
-        the log of an SQLite file still holds goes at once, or as soon as nobody reads what was before.
+        A salted hash and the time are kept, so that older records of the user are refused and exports leave the user
+        out. The write-ahead log of an SQLite file is emptied at once, or as soon as no reader uses an older state.
 
         Returns:
             Whether there was anything.
@@ -154,7 +154,7 @@ class Users:
         return answers
 
     def digest(self, id: str) -> str:
-        """What :class:`Change` calls a deleted user, so that who knows the id can recognise it."""
+        """What :class:`Change` calls a deleted user, so that code that knows the id can recognise it."""
         return self._tombstones.digest(id).hex()
 
     def deleted_at(self, ids: Iterable[str]) -> dict[str, datetime]:
@@ -235,7 +235,7 @@ class Items:
 
     Args:
         database: The store's connections.
-        writer: What writes.
+        writer: The writer of the store.
     """
 
     def __init__(self, database: Database, writer: Writer) -> None:
@@ -277,7 +277,7 @@ class Items:
         new_fields = dict(fields or {})
         _row_items(
             Item(id, **given, fields=new_fields)
-        )  # refused here, and not in the middle of others' transaction
+        )  # refused here instead of within a transaction shared with other calls
 
         def edit(item: Item) -> Item:
             return replace(item, **given, fields={**item.fields, **new_fields})
@@ -285,14 +285,14 @@ class Items:
         return self._edit(id, edit)
 
     def add_category(self, id: str, category: str) -> bool:
-        """Put an item into a category too; whether there is such an item."""
+        """Add an item to a category; whether there is such an item."""
         check_text(category, "the category")
         return self._edit(
             id, lambda item: replace(item, categories=tuple(dict.fromkeys((*item.categories, category))))
         )
 
     def remove_category(self, id: str, category: str) -> bool:
-        """Take an item out of a category; whether there is such an item."""
+        """Remove an item from a category; whether there is such an item."""
         check_text(category, "the category")
         return self._edit(
             id, lambda item: replace(item, categories=tuple(c for c in item.categories if c != category))
@@ -330,12 +330,12 @@ class Items:
             return page(connection, query, (ITEMS.c.id,), item_of, "items", n, cursor)
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(ITEMS)).scalar_one())
 
     def delete(self, id: str) -> bool:
-        """Delete an item with its feedback; events and shown lists stay, for they tell what happened.
+        """Delete an item with its feedback; events and logged lists stay, as they are history.
 
         Returns:
             Whether there was such an item.

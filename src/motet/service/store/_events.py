@@ -41,23 +41,23 @@ from motet.service.store._tables import EVENTS, FEEDBACK, ITEMS, META, TOMBSTONE
 from motet.service.store._writer import Writer
 
 __all__ = [
+    "EventRow",
     "EventStore",
     "EventWriter",
     "Mode",
-    "Said",
     "Tombstones",
     "check_context",
     "event_of",
+    "event_row",
     "fold_feedback",
-    "said_of",
 ]
 
 
 class Tombstones:
-    """Who was deleted, without saying who.
+    """Tombstones of deleted users, which do not hold their ids.
 
-    Of a deleted user the HMAC-SHA256 of the id under the store's own salt is kept, and when. Whoever holds the
-    store can try ids against it; nobody can without it.
+    A tombstone holds the HMAC-SHA256 of the id with the salt of the store, and the time of the deletion. Testing an id
+    needs the store.
 
     Args:
         salt: The store's salt.
@@ -68,7 +68,7 @@ class Tombstones:
 
     @classmethod
     def of(cls, connection: Connection) -> Tombstones:
-        """Those of a store."""
+        """Read the salt of a store."""
         text = connection.execute(select(META.c.value).where(META.c.key == "salt")).scalar_one()
         return cls(bytes.fromhex(text))
 
@@ -77,30 +77,29 @@ class Tombstones:
         return hmac.digest(self._salt, user.encode(), hashlib.sha256)
 
     def put(self, connection: Connection, user: str, time_us: int) -> None:
-        """Note that a user is deleted."""
+        """Record that a user is deleted."""
         upsert(connection, TOMBSTONES, [{"digest": self.digest(user), "time": time_us, "returned": False}])
 
     def lift(self, connection: Connection, users: Iterable[str]) -> None:
-        """Note that users were put again: what somebody tells of them now is taken, whatever time it bears."""
+        """Record that users were added again: new records of them are accepted whatever their time."""
         for some in chunks({self.digest(user) for user in users}):
             lifted = TOMBSTONES.update().where(TOMBSTONES.c.digest.in_(some)).values(returned=True)
             connection.execute(lifted)
 
     def times(self, connection: Connection, users: Iterable[str]) -> dict[str, int]:
-        """When users were deleted, in microseconds, for those that ever were."""
+        """Times of deletion in microseconds, for users that were ever deleted."""
         return {user: time for user, (time, _) in self._found(connection, users).items()}
 
     def late(
         self, connection: Connection, dated: Sequence[tuple[str | None, int | None]], *, ever: bool = False
     ) -> list[bool]:
-        """Of each user and time, whether that is from before the user's deletion.
+        """Of each user and time, whether the time is before the deletion of the user.
 
         Args:
-            connection: Where to look.
-            dated: Users and times in microseconds; without a time it is as old as can be, but only while the user was
-                not put again.
-            ever: Whether this holds also for users who were put again since: nobody tells of them now, it comes from
-                before by itself.
+            connection: The connection.
+            dated: Users and times in microseconds; None counts as before the deletion unless the user was added again.
+            ever: Whether this also holds for users who were added again: true for
+                imports, whose rows may be older.
         """
         found = self._found(connection, {user for user, _ in dated if user is not None})
 
@@ -129,8 +128,8 @@ LONGEST_CONTEXT: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A row of events, and what it does to feedback.
+class EventRow:
+    """A row of events and its effect on feedback.
 
     Attributes:
         row: Values of the columns of ``events``.
@@ -161,9 +160,9 @@ def check_context(event: Event) -> str:
     return check_json(dict(event.context), "event.context", longest=LONGEST_CONTEXT)
 
 
-def said_of(
+def event_row(
     event: Event, mode: Mode, *, labels: Any = None, comment: str = "", creates: bool = False
-) -> Said:
+) -> EventRow:
     """An event as it is written."""
     row = {
         "id": event.id,
@@ -177,45 +176,44 @@ def said_of(
         "list_id": event.list_id,
         "propensity": event.propensity,
     }
-    return Said(row, mode, check_json(labels, "feedback.labels", none=True), comment, creates)
+    return EventRow(row, mode, check_json(labels, "feedback.labels", none=True), comment, creates)
 
 
 class EventWriter:
     """Writes events that are new, and their feedback.
 
-    An event whose id is known, or came twice in the same call, is left out. So is one from before its user was
-    deleted: what was forgotten does not come back by a late sender, unless the user was put again, and never by an old
-    export.
+    An event whose id is known, or occurs twice in the same call, is left out. So is one from before its user was
+    deleted: a late sender cannot bring it back unless the user was added again, and an old export never can.
 
     Args:
-        tombstones: Who was deleted.
+        tombstones: The deleted users.
     """
 
     def __init__(self, tombstones: Tombstones) -> None:
         self._tombstones = tombstones
 
-    def write(self, connection: Connection, rows: list[Said]) -> list[bool]:
+    def write(self, connection: Connection, rows: list[EventRow]) -> list[bool]:
         """Write them; of each, whether it was new."""
         return self._write(connection, rows, ever=False)
 
-    def restore(self, connection: Connection, rows: list[Said]) -> list[bool]:
+    def restore(self, connection: Connection, rows: list[EventRow]) -> list[bool]:
         """Write those of an export; of each, whether it was new."""
         return self._write(connection, rows, ever=True)
 
-    def _write(self, connection: Connection, rows: list[Said], *, ever: bool) -> list[bool]:
-        seen = known(connection, EVENTS.c.id, (said.row["id"] for said in rows))
-        dated = [(said.row["user_id"], said.row["time"]) for said in rows]
+    def _write(self, connection: Connection, rows: list[EventRow], *, ever: bool) -> list[bool]:
+        seen = known(connection, EVENTS.c.id, (one.row["id"] for one in rows))
+        dated = [(one.row["user_id"], one.row["time"]) for one in rows]
         late_ones = self._tombstones.late(connection, dated, ever=ever)
         fresh = []
         answers = []
-        for said, late in zip(rows, late_ones, strict=True):
-            new = not late and said.row["id"] not in seen
+        for one, late in zip(rows, late_ones, strict=True):
+            new = not late and one.row["id"] not in seen
             answers.append(new)
             if new:
-                seen.add(said.row["id"])
-                fresh.append(said)
+                seen.add(one.row["id"])
+                fresh.append(one)
         if fresh:
-            connection.execute(EVENTS.insert(), [said.row for said in fresh])
+            connection.execute(EVENTS.insert(), [one.row for one in fresh])
             fold_feedback(connection, fresh)
             _create(connection, fresh)
         return answers
@@ -229,11 +227,11 @@ class EventWriter:
         return kept
 
 
-def fold_feedback(connection: Connection, said: Iterable[Said]) -> None:
-    """Add to feedback, or overwrite it, in the order in which it was said."""
-    by_key: dict[tuple[str, str, str], Said] = {}
+def fold_feedback(connection: Connection, written: Iterable[EventRow]) -> None:
+    """Add to feedback, or overwrite it, in order."""
+    by_key: dict[tuple[str, str, str], EventRow] = {}
     updated: dict[tuple[str, str, str], int] = {}
-    for one in said:
+    for one in written:
         if one.mode == "none":
             continue
         before = by_key.get(one.key)
@@ -268,10 +266,10 @@ def _sum(
     }
 
 
-def _create(connection: Connection, said: list[Said]) -> None:
-    request_handler = [one for one in said if one.creates]
-    users = {one.row["user_id"] for one in request_handler}
-    items = {one.row["item_id"] for one in request_handler}
+def _create(connection: Connection, written: list[EventRow]) -> None:
+    creating = [one for one in written if one.creates]
+    users = {one.row["user_id"] for one in creating}
+    items = {one.row["item_id"] for one in creating}
     if users := users - known(connection, USERS.c.id, users):
         time = to_us(now())
         rows = [
@@ -352,11 +350,11 @@ class EventStore:
             StoreError: If a context has more than 8,192 characters as JSON, or these are too many.
             StoreUnavailableError: If they are not known to be on disk; the same call may be sent again.
         """
-        said = [said_of(event, feedback, creates=insert_missing) for event in events]
-        return self._writer.write(self._event_writer.write, said) if said else []
+        rows = [event_row(event, feedback, creates=insert_missing) for event in events]
+        return self._writer.write(self._event_writer.write, rows) if rows else []
 
     def restore(self, events: Iterable[Event], *, feedback: Mode = "add") -> list[bool]:
-        """Put events of an export back, but for those from before their user's deletion, whoever came back since.
+        """Put events of an export back, except those from before the deletion of their user, even if the user was added again.
 
         Args:
             events: As for :meth:`add`.
@@ -365,13 +363,13 @@ class EventStore:
         Returns:
             Of each whether it was new and is kept.
         """
-        said = [said_of(event, feedback) for event in events]
-        return self._writer.write(self._event_writer.restore, said) if said else []
+        rows = [event_row(event, feedback) for event in events]
+        return self._writer.write(self._event_writer.restore, rows) if rows else []
 
     def after(self, seq: int, limit: int = 1000, *, types: Sequence[str] | None = None) -> list[Event]:
         """The events after a place in their order, oldest first.
 
-        No event ever appears before a place that was read already, whoever writes.
+        With several writers, too, no event appears before a place that was read already.
 
         Args:
             seq: The place: 0 for the beginning, else the ``seq`` of the last event read.

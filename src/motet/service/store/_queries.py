@@ -1,4 +1,4 @@
-"""What all tables share: rows written over others, pages with cursors, search, and the counter of changes."""
+"""Shared queries: upserts, pages with cursors, text search, and the log of changes."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def upsert(
     rows: Sequence[dict[str, Any]],
     merge: Callable[[Any], dict[str, Any]] | None = None,
 ) -> None:
-    """Insert rows, and where their primary key is there already, replace.
+    """Insert rows, or replace those with the same primary key.
 
     Args:
-        connection: Where.
-        table: Into what.
-        rows: Of one and the same set of columns.
-        merge: From the new row to what replaces each column; by default its every value.
+        connection: The connection.
+        table: The table.
+        rows: Rows with the same columns.
+        merge: Maps the new row to the new value of each column; by default all values are replaced.
     """
     if not rows:
         return
@@ -79,7 +79,7 @@ def upsert(
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, but for those whose key is there already."""
+    """Insert rows, except those whose key exists."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
 
@@ -88,7 +88,7 @@ MOST: Final = 10_000
 
 
 def write_cursor(of: str, key: Sequence[str]) -> str:
-    """Write the key of the last row of a page.
+    """Encode the key of the last row of a page.
 
     Example:
         >>> read_cursor("users", write_cursor("users", ["ann"]), 1)
@@ -99,12 +99,12 @@ def write_cursor(of: str, key: Sequence[str]) -> str:
 
 
 def read_cursor(of: str, cursor: str, length: int) -> list[str]:
-    """Read what :func:`write_cursor` wrote.
+    """Decode a cursor of :func:`write_cursor`.
 
     Raises:
-        StoreError: If it is no cursor, or one of another list.
+        StoreError: If it is not a cursor of this list.
     """
-    wrong = StoreError(f"the cursor {cursor[:80]!a} is none of {of}", "hand in a cursor as it was answered")
+    wrong = StoreError(f"the cursor {cursor[:80]!a} is not one of {of}", "send a cursor as it was answered")
     try:
         found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, RecursionError):
@@ -121,13 +121,13 @@ def read_cursor(of: str, cursor: str, length: int) -> list[str]:
 
 
 def check_limit(n: int) -> int:
-    """Refuse a length of a page that is none.
+    """Check the length of a page.
 
     Raises:
         StoreError: If it is below 1 or above 10,000.
     """
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST:
-        raise StoreError(f"a page of {n!r} rows was asked for", f"ask for 1 to {MOST}")
+        raise StoreError(f"a page of {n!r} rows was requested", f"request 1 to {MOST}")
     return n
 
 
@@ -140,16 +140,16 @@ def page(
     n: int,
     cursor: str,
 ) -> Page[T]:
-    """Read a page of a list in the order of a key: what is stored meanwhile neither repeats nor skips a row.
+    """Read a page in the order of a key, so that concurrent writes neither repeat nor skip a row.
 
     Args:
-        connection: Where from.
-        query: The rows, in no order.
+        connection: The connection.
+        query: The rows, unordered.
         key: Columns that order them, together unique.
-        make: From a row to a record.
+        make: Makes a record of a row.
         of: The name of the list.
         n: Most rows.
-        cursor: Where the page before ended; empty for the first.
+        cursor: Cursor of the page before; empty for the first.
 
     Raises:
         StoreError: If cursor or n is wrong.
@@ -173,7 +173,7 @@ _LONGEST_QUERY: Final = 256
 
 
 def words_of(*values: Any) -> str:
-    r"""Every text in some values, each on a line of its own, as it is searched: without case.
+    r"""All texts in some values, case-folded, one per line, for the search.
 
     Example:
         >>> words_of("p1", {"title": "Green TEA", "tags": ["hot"]}, "")
@@ -194,12 +194,12 @@ def words_of(*values: Any) -> str:
 
 
 def matching(words: Column[str], text: str, *, prefix: bool = False) -> ColumnElement[bool]:
-    """Whether a row's words hold a text: anywhere, or as the beginning of its id or of any text of it.
+    """Condition that the texts of a row contain a text, anywhere or at the beginning of one of them.
 
     Args:
         words: The column that :func:`words_of` filled.
-        text: What is looked for, taken literally: ``%`` and ``_`` mean themselves.
-        prefix: Whether only beginnings count.
+        text: The text to find; ``%`` and ``_`` have no special meaning.
+        prefix: Whether it must be at the beginning.
 
     Raises:
         StoreError: If the text is empty or longer than 256 characters.
@@ -212,19 +212,19 @@ def matching(words: Column[str], text: str, *, prefix: bool = False) -> ColumnEl
 
 
 def note_changes(connection: Connection, what: str, keys: Iterable[str], *, deleted: bool = False) -> None:
-    """Note that users or items were changed, in the transaction that changes them; the newest note replaces others."""
+    """Log that users or items changed, within the same transaction; a newer entry replaces older ones."""
     for some in chunks(dict.fromkeys(keys)):
         forget_changes(connection, what, some)
         connection.execute(CHANGES.insert(), [{"what": what, "key": key, "deleted": deleted} for key in some])
 
 
 def forget_changes(connection: Connection, what: str, keys: list[str]) -> None:
-    """Take out what was noted of some users or items."""
+    """Delete the log entries of some users or items."""
     connection.execute(CHANGES.delete().where(CHANGES.c.what == what, CHANGES.c.key.in_(keys)))
 
 
 class Changes:
-    """What was changed, in order.
+    """The log of changes, in order.
 
     Args:
         database: The store's connections.

@@ -1,4 +1,4 @@
-"""What a store holds, as plain records, each checked once where it comes in."""
+"""Records of the store, each validated when it is made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LONGEST_TYPE: Final = 200
 MOST_CELLS: Final = 200
 MOST_VALUE: Final = 1e15
 LATEST: Final = datetime(5000, 1, 1, tzinfo=UTC)
-MOST_SUM: Final = 1e300  # of values: adding another one stays far from where floats end
+MOST_SUM: Final = 1e300  # limit of sums, far below the float maximum
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -55,7 +55,7 @@ def now() -> datetime:
 
 
 def new_id() -> str:
-    """An id that nobody else has."""
+    """A unique id."""
     return uuid.uuid4().hex
 
 
@@ -70,15 +70,15 @@ def to_us(time: datetime) -> int:
 
 
 def from_us(time_us: int) -> datetime:
-    """The time that :func:`to_us` took."""
+    """The inverse of :func:`to_us`."""
     return _EPOCH + timedelta(microseconds=time_us)
 
 
 def check_text(value: object, what: str, *, longest: int = LONGEST_ID, empty: bool = False) -> None:
-    """Refuse what is no text that every database can hold.
+    """Check a text that must fit in every database.
 
     Raises:
-        StoreError: If it is no text, empty where it must not be, too long, or holds NUL or half a surrogate pair.
+        StoreError: If it is not a text, empty where it must not be, too long, or holds NUL or half a surrogate pair.
     """
     if not isinstance(value, str):
         raise StoreError(f"{what} is {_short(value)}, which is no text", "give a string")
@@ -96,7 +96,7 @@ def check_text(value: object, what: str, *, longest: int = LONGEST_ID, empty: bo
 
 
 def check_number(value: object, what: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """Refuse what is no finite number in a range.
+    """Check a finite number in a range.
 
     Returns:
         The number as a float.
@@ -126,7 +126,7 @@ def within(value: float, most: float) -> float:
 
 
 def check_time(value: object, what: str, latest: datetime | None = None) -> datetime:
-    """Refuse what is no time with a zone, or after another.
+    """Check a time with a zone and a latest value.
 
     Returns:
         The time in UTC.
@@ -160,7 +160,7 @@ def is_cell(value: object) -> bool:
 
 
 def check_cells(value: object, what: str) -> None:
-    """Refuse what is no object of cells by name.
+    """Check an object of cells by name.
 
     Raises:
         StoreError: If it is none, or has too many.
@@ -182,10 +182,10 @@ def check_json(value: object, what: str, *, longest: int = ..., none: Literal[Fa
 @overload
 def check_json(value: object, what: str, *, longest: int = ..., none: Literal[True]) -> str | None: ...
 def check_json(value: object, what: str, *, longest: int = LONGEST_JSON, none: bool = False) -> str | None:
-    """Write a value as JSON text.
+    """Encode a value as JSON text.
 
     Args:
-        value: Whatever JSON can say.
+        value: Any JSON value.
         what: Its name in errors.
         longest: Most characters of it.
         none: Whether None stays None instead of becoming ``null``.
@@ -206,13 +206,13 @@ def check_json(value: object, what: str, *, longest: int = LONGEST_JSON, none: b
 
 
 def read_json(text: str | None) -> Any:
-    """What :func:`check_json` wrote."""
+    """Decode the text of :func:`check_json`."""
     return None if text is None else json.loads(text)
 
 
 def _short(value: object) -> str:
-    said = ascii(value)
-    return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 T = TypeVar("T")
@@ -220,20 +220,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that a user did with an item.
+    """An interaction of a user with an item.
 
     Attributes:
-        type: What was done, for example ``click``; at most 200 characters.
+        type: Type of the interaction, for example ``click``; at most 200 characters.
         user: Id of the user.
         item: Id of the item.
-        value: How much of it, up to 1e15 either way; 1 by default.
-        time: When, in UTC to the microsecond, up to the year 5000; now by default.
-        id: The client's own id, by which the event counts once however often it is sent; made where missing.
-        scenario: Where, for example ``home``.
-        context: What else was so: at most 200 names with a text, a number, true, false or None each.
-        list_id: The shown list that the item was in.
-        propensity: With what probability the item was shown there, in (0, 1].
-        seq: Its place in the order of all events, from 1; 0 until it is stored.
+        value: Its value, up to ±1e15; 1 by default.
+        time: Its time, in UTC to the microsecond, up to the year 5000; now by default.
+        id: An id of the client, so that an event sent again counts once; generated by default.
+        scenario: The scenario, for example ``home``.
+        context: Further columns: at most 200 names with a text, a number, true, false or None each.
+        list_id: The recommended list that held the item.
+        propensity: Probability with which the item was shown, in (0, 1].
+        seq: Place in the order of all events, from 1; 0 until it is stored.
     """
 
     type: str
@@ -269,17 +269,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """All that a user did to an item in one way, in one row.
+    """All interactions of one type of a user with an item, in one row.
 
     Attributes:
-        type: In which way.
+        type: Type of the interaction.
         user: Id of the user.
         item: Id of the item.
-        value: Sum of what was added since it was last overwritten, up to 1e300 either way; what is added or put is
-            as limited as the value of an event.
-        time: When it was first said, in UTC.
-        updated: Latest time of what was said; ``time`` by default.
-        labels: Whatever JSON can say; None where nothing was.
+        value: Sum of the values added since the last overwrite, up to ±1e300; a single value has the limits of an
+            event.
+        time: When it was first recorded, in UTC.
+        updated: When it was last changed; ``time`` by default.
+        labels: Any JSON value; None for none.
         comment: A free text.
     """
 
@@ -308,9 +308,9 @@ class User:
 
     Attributes:
         id: The id.
-        labels: Whatever JSON can say; None where nothing was.
+        labels: Any JSON value; None for none.
         comment: A free text.
-        time: When first recorded, in UTC; None takes the time of storing, or what is known already.
+        time: When first recorded, in UTC; None keeps the stored time, or takes the present one.
     """
 
     id: str
@@ -331,10 +331,10 @@ class Item:
 
     Attributes:
         id: The id.
-        is_hidden: Whether it is kept out of every answer.
+        is_hidden: Whether it is left out of every answer.
         categories: Names of the categories it is in.
         timestamp: Its own time, for example of its release, in UTC.
-        labels: Whatever JSON can say; None where nothing was.
+        labels: Any JSON value; None for none.
         comment: A free text.
         fields: Values of catalogue columns by name.
     """
@@ -365,13 +365,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """That a user or an item was changed or deleted; of each only the latest change is kept.
+    """A change or deletion of a user or an item; only the latest of each is kept.
 
     Attributes:
         seq: Place in the order of all changes.
         what: ``user`` or ``item``.
-        key: Its id; of a deleted user the digest (``Users.digest``), for the id is gone.
-        deleted: Whether it is gone.
+        key: Its id; of a deleted user the digest (``Users.digest``), as the id is deleted.
+        deleted: Whether it was deleted.
     """
 
     seq: int
@@ -386,7 +386,7 @@ class Page(Generic[T]):
 
     Attributes:
         rows: The rows.
-        cursor: Hand it in for the rows after these; empty at the end.
+        cursor: Cursor of the next page; empty at the end.
     """
 
     rows: tuple[T, ...]

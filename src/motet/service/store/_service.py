@@ -1,4 +1,4 @@
-"""By what a service is operated: API keys, model versions, settings that outlive a restart."""
+"""Operation of a service: API keys, model versions, persistent settings."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _NOBODY: Final = b"\0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of an API key, without the key.
+    """An API key, without its secret.
 
     Attributes:
         id: Its id; the middle of the key, and no secret.
-        scopes: What it allows.
-        name: Whose it is, in words.
-        created: When it was made, in UTC.
+        scopes: Its scopes.
+        name: A name, such as its owner.
+        created: When it was created, in UTC.
         revoked: When it was revoked, if it was.
     """
 
@@ -66,13 +66,13 @@ class Key:
 class KeyStore:
     """The API keys of a store.
 
-    A key is ``motet_ID_SECRET`` with a secret of 256 random bits; kept is its SHA-256. (A slow hash protects
-    secrets that can be guessed; this one cannot.) What was read is believed for five seconds, so a key that
-    another process revoked works that long at most; while the database is gone, for five minutes.
+    A key is ``motet_ID_SECRET`` with a secret of 256 random bits; the store holds its SHA-256. (A slow hash is for
+    secrets that can be guessed; this one cannot.) Keys are cached for five seconds, so a key revoked by another process
+    is valid for at most that long; while the database is unavailable, for five minutes.
 
     Args:
         database: The store's connections.
-        writer: What writes.
+        writer: The writer of the store.
     """
 
     def __init__(self, database: Database, writer: Writer) -> None:
@@ -82,14 +82,14 @@ class KeyStore:
         self._lock = threading.Lock()
 
     def create(self, scopes: Collection[Scope], name: str = "") -> tuple[str, Key]:
-        """Make a key.
+        """Create a key.
 
         Args:
-            scopes: What it allows: ``read``, ``write``, ``admin``.
-            name: Whose it is, in words.
+            scopes: Its scopes: ``read``, ``write``, ``admin``.
+            name: A name, such as its owner.
 
         Returns:
-            The key, which is never shown again, and what is kept of it.
+            The key, which is not stored, and its record.
 
         Raises:
             StoreError: If a scope is not known, or none is given.
@@ -115,12 +115,12 @@ class KeyStore:
         return f"{_PREFIX}_{id}_{secret}", kept
 
     def verify(self, key: str) -> Key | None:
-        """What is known of a key, if it is one and is not revoked.
+        """The record of a key; None if it is unknown or revoked.
 
-        The time that this takes says nothing about the secret.
+        The comparison takes constant time.
 
         Raises:
-            StoreUnavailableError: If the database is gone and the key was not used for five minutes.
+            StoreUnavailableError: If the database is unavailable and the key was not used for five minutes.
         """
         prefix, _, rest = key.partition("_")
         id, _, secret = rest.partition("_")
@@ -131,21 +131,21 @@ class KeyStore:
         return known if right and known is not None and known.revoked is None else None
 
     def revoke(self, id: str) -> bool:
-        """Make a key work no more, in this process at once; whether there is such a key that still worked."""
+        """Revoke a key, in this process at once; returns whether there was such a valid key."""
         done = self._writer.write(_revoke, [(id, to_us(now()))])[0]
         with self._lock:
             self._cache.pop(id, None)
         return done
 
     def all(self) -> list[Key]:
-        """Every key, oldest first, revoked ones too."""
+        """All keys, oldest first, including revoked ones."""
         with self._database.reading() as connection:
             return [
                 _key_of(row) for row in connection.execute(select(KEYS).order_by(KEYS.c.created, KEYS.c.id))
             ]
 
     def any(self) -> bool:
-        """Whether there is a key that works."""
+        """Whether there is a valid key."""
         with self._database.reading() as connection:
             query = select(KEYS.c.id).where(KEYS.c.revoked.is_(None)).limit(1)
             return connection.execute(query).first() is not None
@@ -163,7 +163,7 @@ class KeyStore:
             if cached and time_s - cached[0] < _STALE_S:
                 return cached[1:]
             raise
-        if row is None:  # not kept: made-up ids would push the real ones out
+        if row is None:  # not cached: invented ids would evict real ones
             return None, _NOBODY
         found = (_key_of(row), bytes(row.digest))
         with self._lock:
@@ -237,8 +237,8 @@ class ModelVersion:
 
     Attributes:
         name: Its name.
-        path: Where its bundle lies.
-        state: ``loaded``, ``active`` (it serves), ``previous`` (it served last) or ``refused``.
+        path: Directory of its bundle.
+        state: ``loaded``, ``active``, ``previous`` (active before) or ``refused``.
         reason: Why it was refused.
         created: When first recorded, in UTC.
         changed: When its state changed last, in UTC.
@@ -265,7 +265,7 @@ class Models:
 
     Args:
         database: The store's connections.
-        writer: What writes.
+        writer: The writer of the store.
     """
 
     def __init__(self, database: Database, writer: Writer) -> None:
@@ -273,7 +273,7 @@ class Models:
         self._writer = writer
 
     def put(self, model: ModelVersion) -> None:
-        """Write a version that is loaded or refused; :meth:`activate` makes it serve.
+        """Write a loaded or refused version; :meth:`activate` makes it active.
 
         Raises:
             StoreError: If it is written as active or previous.
@@ -293,7 +293,7 @@ class Models:
         self._writer.write(_put, [row])
 
     def activate(self, name: str) -> None:
-        """Make a version the one that serves; the one before becomes the previous one.
+        """Make a version active; the active one becomes the previous one.
 
         Raises:
             StoreError: If there is no such version, or it was refused.
@@ -305,20 +305,20 @@ class Models:
             raise StoreError(f"the model '{name}' was refused", "correct its bundle and load it again")
 
     def all(self) -> list[ModelVersion]:
-        """Every version, newest first."""
+        """All versions, newest first."""
         query = select(MODELS).order_by(MODELS.c.created.desc(), MODELS.c.name)
         with self._database.reading() as connection:
             return [_model_of(row) for row in connection.execute(query)]
 
     def in_state(self, state: ModelState) -> ModelVersion | None:
-        """The version that was last brought into a state, if there is one."""
+        """The version that entered a state last, if there is one."""
         query = select(MODELS).where(MODELS.c.state == state).order_by(MODELS.c.changed.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else _model_of(row)
 
     def delete(self, name: str) -> bool:
-        """Take a version out of the list, unless it serves; whether it went."""
+        """Delete a version unless it is active; whether it was deleted."""
         return self._writer.write(_delete, [name])[0]
 
 
@@ -327,7 +327,7 @@ def _model_of(row: Any) -> ModelVersion:
 
 
 def _put(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
-    # When it was first recorded stays, whatever comes later.
+    # The time of the first record is kept.
     upsert(
         connection,
         MODELS,
@@ -361,11 +361,11 @@ def _delete(connection: Connection, names: list[str]) -> list[bool]:
 
 
 class Values:
-    """Named values, each whatever JSON can say.
+    """Named JSON values.
 
     Args:
         database: The store's connections.
-        writer: What writes.
+        writer: The writer of the store.
     """
 
     def __init__(self, database: Database, writer: Writer) -> None:
@@ -373,12 +373,12 @@ class Values:
         self._writer = writer
 
     def put(self, name: str, value: Any) -> None:
-        """Write a value in place of the one before."""
+        """Write a value."""
         check_text(name, "the name of the value")
         self._writer.write(_put_values, [{"name": name, "value": check_json(value, f"the value {name!a}")}])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A value, or the default where there is none."""
+        """Read a value, or the default."""
         with self._database.reading() as connection:
             text = connection.execute(select(SETTINGS.c.value).where(SETTINGS.c.name == name)).scalar()
         return default if text is None else read_json(text)

@@ -1,4 +1,4 @@
-"""What was shown, what people answered about it, sessions and conversations; and what is forgotten after a time."""
+"""The recommendation log, satisfaction, sessions and conversations, and the deletion of old ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """One place of a shown list.
+    """One item of a logged list.
 
     Attributes:
         item: Id of the item.
@@ -73,7 +73,7 @@ class ShownItem:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A list that was shown.
+    """A list of the recommendation log.
 
     Attributes:
         items: Its items; the first has rank 1.
@@ -102,12 +102,12 @@ class Shown:
         object.__setattr__(self, "time", check_time(self.time, "shown.time"))
 
     def rank(self, item: str) -> int | None:
-        """The rank of an item, from 1; None where it was not shown."""
+        """The rank of an item, from 1; None if it is not in the list."""
         return next((rank for rank, one in enumerate(self.items, 1) if one.item == item), None)
 
 
 class ShownLists:
-    """The shown lists of a store.
+    """The recommendation log of a store.
 
     Args:
         database: The store's connections.
@@ -121,10 +121,10 @@ class ShownLists:
         self._tombstones = tombstones
 
     def add(self, lists: Sequence[Shown]) -> list[bool]:
-        """Write lists; one whose id is known already is left as it is.
+        """Write lists; one with a known id is left unchanged.
 
         Returns:
-            Of each whether it is there now: False where its user was deleted since its time, and may have come back.
+            Of each whether it is stored: False if its user was deleted after its time.
         """
         return self._writer.write(self._add, [_row(one) for one in lists]) if lists else []
 
@@ -140,7 +140,7 @@ class ShownLists:
         return self.get_many([id]).get(id)
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Shown]:
-        """Lists by id; those not known, or forgotten, are not in it."""
+        """Lists by id; unknown and deleted ones are left out."""
         found = {}
         with self._database.reading() as connection:
             for some in chunks(dict.fromkeys(ids)):
@@ -149,7 +149,7 @@ class ShownLists:
         return found
 
     def of_user(self, user: str, limit: int = 10) -> list[Shown]:
-        """The lists that a user saw, newest first."""
+        """The lists of a user, newest first."""
         query = select(SHOWN).where(SHOWN.c.user_id == user)
         query = query.order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
         with self._database.reading() as connection:
@@ -183,7 +183,7 @@ LONGEST_SURVEY = 8_192
 
 @dataclass(frozen=True, slots=True)
 class SurveyAnswer:
-    """What somebody answered about a list.
+    """Satisfaction with a list.
 
     Attributes:
         list_id: Id of the shown list.
@@ -210,7 +210,7 @@ class SurveyAnswer:
 
 
 class Satisfaction:
-    """What people answered, one answer a list: the last.
+    """Satisfaction: the last answer of each list.
 
     Args:
         database: The store's connections.
@@ -225,7 +225,7 @@ class Satisfaction:
         """Write an answer.
 
         Returns:
-            Whether the list is known; an answer about none is not kept.
+            Whether the list is known; otherwise nothing is stored.
         """
         survey = None if answer.survey is None else dict(answer.survey)
         row = {

@@ -37,32 +37,32 @@ __all__ = ["Store"]
 
 
 class Store:
-    """Events, records and shown lists: durable, each event once, in order.
+    """Events, records and the recommendation log: durable, each event once, in order.
 
-    Any number of threads and processes may use the same store. When a call that writes returns, what it wrote is
-    on disk. While the database cannot be reached or written, or is damaged, calls raise StoreUnavailableError; once it
+    Any number of threads and processes may use the same store. When a write returns, its rows are on
+    disk. While the database cannot be reached or written, or is damaged, calls raise StoreUnavailableError; once it
     is back they work again, without a restart.
 
     Args:
-        url: The path of an SQLite file, which is made where it is not there, or ``postgresql://user@host/name``.
-        settings: How to wait, gather and refuse.
+        url: The path of an SQLite file, which is created if missing, or ``postgresql://user@host/name``.
+        settings: Time limits and sizes.
 
     Attributes:
-        events: What happened.
-        feedback: The same by type, user and item.
+        events: Events.
+        feedback: Feedback by type, user and item.
         users: Users.
         items: Items.
-        changes: Which users and items were changed, in order.
-        shown: Lists that were shown.
-        satisfaction: What people answered about them.
+        changes: The log of changed users and items.
+        shown: The recommendation log.
+        satisfaction: Satisfaction with lists.
         states: Sessions and conversations.
         models: Model versions.
         keys: API keys.
-        values: Settings that outlive a restart.
-        counts: How many of what, by day.
+        values: Persistent settings.
+        counts: Counts by day.
 
     Raises:
-        StoreError: If the place is no store, or one of a newer version.
+        StoreError: If it is not a store, or of a newer version.
         StoreUnavailableError: If it cannot be reached, or is damaged.
 
     Example:
@@ -86,7 +86,7 @@ class Store:
             self._database.close()
             raise
         self._writer = Writer(self._database)
-        self._writer.empty_log()  # of a process that was killed while somebody read
+        self._writer.empty_log()  # left by a process that was killed during a read
         database, writer, event_writer = self._database, self._writer, EventWriter(tombstones)
         self.events = EventStore(database, writer, event_writer)
         self.feedback = FeedbackRows(database, writer, event_writer)
@@ -104,16 +104,16 @@ class Store:
 
     @property
     def where(self) -> str:
-        """Where it is, without its password."""
+        """The URL without its password."""
         return self._database.where
 
     @property
     def written(self) -> WriteCounts:
-        """What was written, refused and failed since it was opened, and what waits."""
+        """Counters of writes since it was opened, and of waiting rows."""
         return self._writer.counts
 
     def can_read(self) -> bool:
-        """Whether the database answers now, and what it says of itself can be read."""
+        """Whether the database answers and is readable."""
         try:
             with self._database.reading() as connection:
                 connection.execute(select(META.c.value).where(META.c.key == "version")).all()
@@ -122,22 +122,21 @@ class Store:
         return True
 
     def forget_before(self, time: datetime, *, most: int | None = None) -> Forgotten:
-        """Delete shown lists with their predictions, sessions and conversations older than a time.
+        """Delete logged lists, sessions and conversations older than a time.
 
-        Users, items, events, feedback and answers about lists stay. A few rows at a time, so that others write in
-        between: to be called now and then by who runs the store.
+        Users, items, events, feedback and satisfaction are kept. With ``most``, other writers can run between calls.
 
         Args:
             time: The first moment that is kept.
-            most: Most rows of each kind in this call; all that there are by default.
+            most: Most rows of each kind in this call; all by default.
         """
         return forget_before(self._writer, time, most)
 
     def backup(self, path: str | Path) -> None:
-        """Copy an SQLite store as it is at one moment, while it is read and written.
+        """Copy a consistent snapshot of an SQLite store while it is in use.
 
         Args:
-            path: Where the copy goes; what is there is replaced.
+            path: File of the copy; an existing one is replaced.
 
         Raises:
             StoreError: If it is PostgreSQL: the cure says which of its tools to use.
@@ -182,7 +181,7 @@ class Store:
         return import_file(self._exported, kind, Path(path), feedback=feedback)
 
     def close(self) -> None:
-        """Write what waits, and give every connection back."""
+        """Write the queued rows and close the connections."""
         self._writer.close()
         self._database.close()
 

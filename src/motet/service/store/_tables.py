@@ -1,4 +1,4 @@
-"""The tables, as the newest version of a store has them."""
+"""The tables of the newest version of a store."""
 
 from __future__ import annotations
 

@@ -64,10 +64,10 @@ def plain_of(record: Record) -> dict[str, Any]:
 
 
 def record_of(kind: Kind, row: Mapping[str, Any]) -> Record:
-    """A row as a record; what is null has its default, and the place of an event is given again.
+    """A row as a record; null means the default, and an event gets a new place in the order.
 
     Raises:
-        StoreError: If a column is not known, or a value is wrong.
+        StoreError: If a column is unknown, or a value is wrong.
     """
     made = RECORDS[kind]
     names = [field.name for field in fields(made)]
@@ -90,7 +90,7 @@ def read_columns(row: Mapping[str, Any], line: str) -> dict[str, Any]:
             try:
                 found[name] = json.loads(found[name])
             except (ValueError, RecursionError):
-                raise StoreError(f"{line}: {name} is no JSON", "write JSON into that column") from None
+                raise StoreError(f"{line}: {name} is not JSON", "write JSON into that column") from None
     return found
 
 
@@ -106,13 +106,13 @@ def _time(value: object, what: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class ExportedRecords:
-    """What an export holds and an import brings back; shown lists, keys and models stay where they are.
+    """The parts of a store that are exported and imported; logged lists, keys and models are not.
 
     Attributes:
         users: Users.
         items: Items.
-        events: What happened.
-        feedback: The same by type, user and item.
+        events: Events.
+        feedback: Feedback by type, user and item.
     """
 
     users: Users
@@ -165,7 +165,7 @@ COLUMNS: Final = {
 def records(exported: ExportedRecords, kind: Kind) -> Iterator[Record]:
     """Every record of a kind, in order: users and items by id, events as they came.
 
-    What is stored meanwhile is in it where the reading has not passed its place. Deleted users are in none of them.
+    Records stored during the export are included if their place has not been read yet. Deleted users are left out.
     """
     if kind == "events":
         place = 0
@@ -198,12 +198,12 @@ def export_file(exported: ExportedRecords, kind: Kind, path: Path) -> int:
     """Write every record of a kind into a file that appears whole or not at all.
 
     Args:
-        exported: Where from.
+        exported: The parts of the store.
         kind: ``users``, ``items``, ``events`` or ``feedback``.
         path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
     Returns:
-        How many there were.
+        Number of records.
 
     Raises:
         StoreError: If the file's ending is another, or its directory is not there.
@@ -259,12 +259,12 @@ LONGEST_LINE: Final = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         rows: Rows read.
-        new: Of events, those that were not known; of users and items, those that were not there.
-            Rows of deleted users from before their deletion are not, whether or not they came back since.
+        new: Rows that were not in the store. Rows of deleted users from before their deletion do not count, even
+            if the user was added again.
     """
 
     rows: int
@@ -318,9 +318,9 @@ def _from_lines(kind: Kind, lines: Iterable[bytes]) -> Iterator[Record]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise StoreError(f"line {number} is no JSON ({error})", "write a record a line") from None
+            raise StoreError(f"line {number} is not JSON ({error})", "write a record a line") from None
         if not isinstance(row, dict):
-            raise StoreError(f"line {number} is no object", "write a record a line")
+            raise StoreError(f"line {number} is not an object", "write a record a line")
         yield _record(kind, row, f"line {number}")
 
 

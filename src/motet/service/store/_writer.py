@@ -1,4 +1,4 @@
-"""Group commit: what many callers hand in at once becomes one transaction."""
+"""Group commit: the rows of concurrent callers are written in one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Act: TypeAlias = Callable[[Connection, list[P]], list[R]]
 
 @dataclass(slots=True)
 class WriteCounts:
-    """What a store has written since it was opened.
+    """Write counters of a store since it was opened.
 
     Attributes:
         transactions: Transactions on disk.
@@ -54,15 +54,15 @@ class _Call:
 
 
 class Writer:
-    """One thread that writes what all others hand in.
+    """A thread that writes the rows of all callers.
 
-    It takes all that waits, writes it in one transaction, and answers every caller after the commit. Neighbours
-    with the same act are written as one, so a hundred callers with an event each cost what one with a hundred
-    does. Where a transaction fails because of what one caller sent, each is tried alone; where the database
-    fails, all callers get the error, and the next transaction tries again.
+    It writes all queued calls in one transaction and answers each caller after the commit. Adjacent calls with the same
+    ``act`` are written together, so a hundred callers with one event each cost as much as one with a hundred. If a
+    transaction fails because of the rows of one caller, each call is tried alone; if the database fails, all callers get
+    the error.
 
     Args:
-        database: Where to.
+        database: The database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -74,23 +74,21 @@ class Writer:
         self._alone = threading.Lock()
         self._closed = False
         self._log = threading.Lock()
-        self._log_tried_s: float | None = (
-            None  # when it was last tried to empty the log, where that has to be repeated
-        )
+        self._log_tried_s: float | None = None  # when emptying the log was last tried, if it must be repeated
         self._thread: threading.Thread | None = None
         if self._settings.group_commit:
             self._thread = threading.Thread(target=self._run, name="motet-store-writer", daemon=True)
             self._thread.start()
 
     def submit(self, act: Act[P, R], rows: Sequence[P]) -> Future[list[R]]:
-        """Hand rows in.
+        """Queue rows.
 
         Args:
-            act: Writes rows on a connection and says one thing of each.
+            act: Writes rows on a connection and returns one result for each.
             rows: Any number of rows, at most the settings' most_rows.
 
         Returns:
-            What act said of each row, once it is on disk.
+            The result of ``act`` for each row, once it is on disk.
 
         Raises:
             StoreError: If these are too many rows for one call.
@@ -116,15 +114,15 @@ class Writer:
         with self._alone:
             done.set_running_or_notify_cancel()
             self._write([call])
-        self._look_after_log()
+        self._retry_log()
         return done
 
     def write(self, act: Act[P, R], rows: Sequence[P]) -> list[R]:
-        """Hand rows in and wait until they are on disk.
+        """Queue rows and wait until they are on disk.
 
         Raises:
             StoreError: If the rows are wrong.
-            StoreUnavailableError: If they are not known to be on disk.
+            StoreUnavailableError: If they may not be on disk.
         """
         try:
             return self.submit(act, rows).result(self._settings.answer_s)
@@ -135,17 +133,17 @@ class Writer:
             ) from None
 
     def empty_log(self) -> None:
-        """Empty the database's log; where somebody still reads it, that is tried again every second, and at the end."""
+        """Empty the write-ahead log; while a reader uses it, this is tried again every second and at the end."""
         with self._log:
             self._log_tried_s = None if self._database.empty_log() else time.monotonic()
 
-    def _look_after_log(self) -> None:
+    def _retry_log(self) -> None:
         tried_s = self._log_tried_s
         if tried_s is not None and time.monotonic() - tried_s >= _AGAIN_S:
             self.empty_log()
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the queued calls and stop."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -158,21 +156,21 @@ class Writer:
         expected = 1
         while (calls := self._next(expected)) is not None:
             expected = max(1, len(calls))
-            # Who gave up waiting before this is not written; from here on it can no longer be cancelled.
+            # Calls cancelled before this are not written; from here on a call cannot be cancelled.
             wanted = [call for call in calls if call.done.set_running_or_notify_cancel()]
             given_up = sum(len(call.rows) for call in calls) - sum(len(call.rows) for call in wanted)
             with self._wake:
                 self.counts.waiting -= given_up
             if wanted:
                 self._write(wanted)
-            del calls, wanted  # what was written need not wait in memory for what comes next
-            self._look_after_log()
+            del calls, wanted  # free their rows before waiting for the next calls
+            self._retry_log()
 
     def _next(self, expected: int) -> list[_Call] | None:
-        """Wait a second for calls, a little longer where fewer came than expected; None once the store is closed."""
+        """Wait up to a second for calls, and a little longer for as many as expected; None once the store is closed."""
         with self._wake:
             self._wake.wait_for(lambda: self._calls or self._closed, _AGAIN_S)
-            # Those of the last transaction were just answered, and are about to hand in what comes next.
+            # The callers of the last transaction were just answered and may send more.
             if self._calls and len(self._calls) < expected:
                 self._wake.wait_for(
                     lambda: len(self._calls) >= expected or self._closed, self._settings.gather_s
@@ -193,13 +191,13 @@ class Writer:
         try:
             answers = self._transaction(calls)
         except StoreUnavailableError as error:
-            self._ingest(calls, error)
+            self._fail(calls, error)
         except Exception as error:
             if len(calls) > 1:
                 for call in calls:
                     self._write([call])
             else:
-                self._ingest(calls, error)
+                self._fail(calls, error)
         else:
             self._count(calls, failed=False)
             for call, answer in zip(calls, answers, strict=True):
@@ -210,14 +208,14 @@ class Writer:
         with self._database.writing() as connection:
             for act, some in groupby(calls, key=lambda call: call.act):
                 group = list(some)
-                said = act(connection, [row for call in group for row in call.rows])
+                results = act(connection, [row for call in group for row in call.rows])
                 start = 0
                 for call in group:
-                    answers.append(said[start : start + len(call.rows)])
+                    answers.append(results[start : start + len(call.rows)])
                     start += len(call.rows)
         return answers
 
-    def _ingest(self, calls: list[_Call], error: Exception) -> None:
+    def _fail(self, calls: list[_Call], error: Exception) -> None:
         self._count(calls, failed=True)
         for call in calls:
             # Each caller gets an error of its own: a shared one would mix their tracebacks.

@@ -1,4 +1,4 @@
-"""The public API, as anybody would call it."""
+"""Client of the public API, and the headers of pages."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from motet.service.web._words import say
 __all__ = ["PAGE_HEADERS", "REPORT_HEADERS", "Api", "ApiError", "Caller", "path"]
 
 _SCOPE: Final = re.compile(r"needs the scope (\w+)$")
-_SCHEMA_S: Final = 5.0  # how long what the service is made for is kept; a model may be swapped meanwhile
+_SCHEMA_S: Final = 5.0  # cache time of the schema: another model may be activated
 
 
 class ApiError(Exception):
     """The service refused, failed, or could not be reached.
 
-    Not an error of motet's own tree: it is what the service said, to be shown as it is.
+    Not a MotetError: it holds the message of the service, which is shown as it is.
 
     Attributes:
-        status: Of HTTP; 503 where the service did not answer.
-        detail: What is wrong, in the service's words; in the visitor's language where the pages have words for it.
-        cure: What to do, in the service's words.
+        status: The HTTP status; 503 if the service did not answer.
+        detail: The problem, from the service or translated by the pages.
+        cure: The cure from the service.
     """
 
     def __init__(self, status: int, detail: str, cure: str = "") -> None:
@@ -35,7 +35,7 @@ class ApiError(Exception):
 
 
 def path(*parts: str) -> str:
-    """A path whose parts may hold anything.
+    """Build a path from parts that may hold any character.
 
     Example:
         >>> path("v1", "items", "a/b")
@@ -50,7 +50,7 @@ class Api:
     Args:
         base_url: Where it listens.
         key: Sent with every call; the visitor's own where left out.
-        relay: Proves to the service that the visitor's address is told by its own pages.
+        relay: Secret that authenticates the address of the visitor to the service.
     """
 
     def __init__(self, base_url: str, key: str | None = None, relay: str = "") -> None:
@@ -59,22 +59,22 @@ class Api:
             base_url=base_url,
             timeout=httpx.Timeout(30.0, connect=5.0),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-            trust_env=False,  # the service is never behind a proxy of the environment
+            trust_env=False,  # never through a proxy of the environment
         )
         self._schemas: dict[str | None, tuple[float, dict[str, Any]]] = {}
 
     @property
     def has_key(self) -> bool:
-        """Whether calls carry a key of the pages' own."""
+        """Whether the pages have a key of their own."""
         return self._key is not None
 
     def caller(self, key: str | None, address: str = "", language: str = "en") -> Caller:
         """Calls for one visitor.
 
         Args:
-            key: The visitor's; taken where the pages have none.
-            address: Where the visitor comes from: each has a rate of calls of their own.
-            language: Of what the pages say of a failure.
+            key: The key of the visitor, used if the pages have none.
+            address: Address of the visitor, for the rate limit.
+            language: Language of error messages of the pages.
         """
         headers = (
             {"X-Motet-Relay": self._relay, "X-Motet-Visitor": address} if self._relay and address else {}
@@ -91,10 +91,10 @@ class Caller:
 
     Args:
         http: The connections.
-        key: Sent along, if there is one.
-        schemas: What was read a moment ago, by key.
-        headers: Sent along too.
-        language: Of what the pages say of a failure.
+        key: Key to send, if there is one.
+        schemas: Cache of schemas by key.
+        headers: Further headers to send.
+        language: Language of error messages of the pages.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Caller:
         self._headers, self._language = dict(headers or {}), language
 
     async def get(self, where: str, **query: str | int | None) -> Any:
-        """What is there, as plain values.
+        """GET a path and return its JSON.
 
         Raises:
             ApiError: If the service refuses or fails.
@@ -117,7 +117,7 @@ class Caller:
         return (await self.raw("GET", where, query=query)).json()
 
     async def post(self, where: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What comes of a body, as plain values; None where nothing comes.
+        """POST a body and return the JSON of the answer; None if it is empty.
 
         Raises:
             ApiError: If the service refuses or fails.
@@ -126,14 +126,14 @@ class Caller:
         return answer.json() if answer.content else None
 
     async def maybe(self, where: str, **query: str | int | None) -> Any:
-        """What is there; None where the service refuses or fails, for parts that a page can do without."""
+        """GET a path and return its JSON; None on failure, for optional parts of a page."""
         try:
             return await self.get(where, **query)
         except ApiError:
             return None
 
     async def has(self, where: str) -> bool:
-        """Whether something is there."""
+        """Whether a path does not answer 404."""
         try:
             await self.raw("GET", where)
         except ApiError as error:
@@ -141,7 +141,7 @@ class Caller:
         return True
 
     async def schema(self) -> dict[str, Any]:
-        """What the service is made for.
+        """The schema of the service, cached for some seconds.
 
         Raises:
             ApiError: If the service refuses or fails.
@@ -154,7 +154,7 @@ class Caller:
         return kept[1]
 
     def forget_schema(self) -> None:
-        """Read it anew next time."""
+        """Clear the cache of schemas."""
         self._schemas.clear()
 
     async def raw(
@@ -165,15 +165,15 @@ class Caller:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str | int | None] | None = None,
     ) -> httpx.Response:
-        """The answer as it came.
+        """Send a request and return the response.
 
         Raises:
             ApiError: If the service refuses or fails.
         """
         headers = {**self._headers, **({"X-API-Key": self._key} if self._key else {})}
-        said = {name: value for name, value in (query or {}).items() if value is not None}
+        params = {name: value for name, value in (query or {}).items() if value is not None}
         try:
-            answer = await self._http.request(method, where, json=body, params=said, headers=headers)
+            answer = await self._http.request(method, where, json=body, params=params, headers=headers)
         except (TimeoutError, httpx.HTTPError):
             raise ApiError(503, say("away", self._language)) from None
         if answer.is_success:
@@ -183,18 +183,18 @@ class Caller:
 
 def _refusal(answer: httpx.Response, language: str) -> ApiError:
     try:
-        said = answer.json()
+        content = answer.json()
     except ValueError:
-        said = None
-    if not isinstance(said, Mapping):
+        content = None
+    if not isinstance(content, Mapping):
         return ApiError(answer.status_code, say("refused", language, status=answer.status_code))
-    detail = str(said.get("detail") or said.get("title") or answer.reason_phrase)
+    detail = str(content.get("detail") or content.get("title") or answer.reason_phrase)
     if answer.status_code == 403 and (missing := _SCOPE.search(detail)):
         return ApiError(403, say("key_scope", language, scope=missing[1]))
-    return ApiError(answer.status_code, detail, str(said.get("cure") or ""))
+    return ApiError(answer.status_code, detail, str(content.get("cure") or ""))
 
 
-# What a browser may do with a page.
+# -- security headers ---------------------------------------------------------------------------
 
 _COMMON: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -213,7 +213,7 @@ PAGE_HEADERS: Final = {
         "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
-"""Only our own files, nothing inline, no other host."""
+"""Own files only: nothing inline, no other host."""
 
 REPORT_HEADERS: Final = {
     **_COMMON,

@@ -11,16 +11,14 @@ from motet.service.web._visit import Visit
 
 __all__ = ["item_page", "user_page"]
 
-# One item: what it is, what is like it, and why it is, or is not, for somebody.
-
 _SIMILAR: Final = 8
 
 
 async def item_page(visit: Visit, caller: Caller) -> dict[str, Any]:
-    """What the page of an item shows.
+    """The content of the page of an item.
 
     Args:
-        visit: Of its address; may name the user for whom it is explained.
+        visit: The request, which may name the user of the explanation.
         caller: The API.
 
     Raises:
@@ -50,17 +48,15 @@ async def _nothing() -> None:
     return None
 
 
-# One user: what they like in words, what they did, and what is recommended to them.
-
 _EVENTS: Final = 15
 _SHOWN: Final = 6
 
 
 async def user_page(visit: Visit, caller: Caller) -> dict[str, Any]:
-    """What the page of a user shows.
+    """The content of the page of a user.
 
     Args:
-        visit: Of its address; may hold the place in the history.
+        visit: The request, which may hold the cursor of the history.
         caller: The API.
 
     Raises:
@@ -87,7 +83,7 @@ async def user_page(visit: Visit, caller: Caller) -> dict[str, Any]:
 
 
 async def _view(caller: Caller, where: str, user: str, *, did_something: bool) -> dict[str, Any]:
-    """What the service holds of a user; the id alone of somebody of whom only events were told."""
+    """The user as the API has it; the id alone for a user with events only."""
     try:
         found: dict[str, Any] = await caller.get(where)
     except ApiError as error:

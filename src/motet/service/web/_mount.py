@@ -1,4 +1,4 @@
-"""Puts the pages beside the API of a running service."""
+"""Adds the web pages to the application of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
 from motet.service.web._detail import item_page, user_page
 from motet.service.web._operate import judge, operate
-from motet.service.web._shop import recorded, shop
+from motet.service.web._shop import send_action, shop
 from motet.service.web._shown import (
     bars,
     facts,
@@ -41,16 +41,16 @@ Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
 def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
     """Add the pages to an application.
 
-    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate`` and ``/judge``; what belongs to them lies under
-    ``/pages``. All they know comes from the public API.
+    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate`` and ``/judge``; their files and
+    forms are under ``/pages``. All their data comes from the public API.
 
     Args:
         app: The application; a FastAPI one keeps its own description free of the pages.
-        base_url: Where its API answers, such as ``http://127.0.0.1:8000``.
-        key: Sent with every call of the pages, whoever visits, so that they must be guarded otherwise; left out,
-            a visitor is asked for a key where the service wants one.
-        relay: The same as in the settings of the service, so that each visitor has a rate of their own; without it
-            all share that of this machine.
+        base_url: Address of the API, such as ``http://127.0.0.1:8000``.
+        key: Key for all calls of the pages, for any visitor, so access to them must be restricted otherwise; without
+            it a visitor has to enter a key if the service needs one.
+        relay: The secret of the same name in the settings of the service, so that each visitor has a separate rate
+            limit; without it all share one.
     """
     site = Site(Api(base_url, key, relay))
     for where, handler, method in site.routes():
@@ -73,7 +73,7 @@ class Site:
     """The pages.
 
     Args:
-        api: Where they get everything from.
+        api: Client of the API.
     """
 
     def __init__(self, api: Api) -> None:
@@ -88,11 +88,11 @@ class Site:
         self._words.filters["title_of"] = lambda item, titles: titles.get(item, item)
         self._words.globals |= {
             "bars": bars, "facts": facts, "name_of": name_of, "number": number, "path": path,
-            "field_name": field_name, "labels_told": labels_shown, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
+            "field_name": field_name, "labels_shown": labels_shown, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
         }  # fmt: skip
 
     def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Response]], str]]:
-        """Where, what, and by which method."""
+        """Path, handler and method of each route."""
         return [
             ("/", self._page("shop", shop), "GET"),
             ("/item/{id:path}", self._page("item", item_page), "GET"),
@@ -156,7 +156,7 @@ class Site:
         return handler
 
     async def _act(self, visit: Visit, caller: Caller) -> Response:
-        visit, message = await recorded(visit, caller)
+        visit, message = await send_action(visit, caller)
         if visit.is_part:
             return self._render(visit, "shop", await shop(visit, caller, message))
         return _go(visit, visit.here())
@@ -168,7 +168,7 @@ class Site:
         await caller.post(path("v1", "lists", visit.one("list_id"), "satisfaction"), {"stars": int(stars)})
         if visit.is_part:
             return self._render(visit, "thanks", {})
-        return _go(visit, Visit("/", visit.said).here(stars=None, list_id=None))
+        return _go(visit, Visit("/", visit.fields).here(stars=None, list_id=None))
 
     async def _model(self, visit: Visit, caller: Caller) -> Response:
         kind, _, name = visit.one("do").partition(":")
@@ -210,7 +210,7 @@ class Site:
 
 
 def _go(visit: Visit, where: str) -> Response:
-    """Onward to a page: our script is told where, a browser without it is sent."""
+    """Go to a page: by a header for the script, by a redirect without it."""
     if visit.is_part:
         return Response(status_code=204, headers={**PAGE_HEADERS, "X-Go": where})
     return RedirectResponse(where, 303)

@@ -1,4 +1,4 @@
-"""Pages for operators: how the service does, and how good each model is."""
+"""Pages for operators: monitoring of the service and metrics of models."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from motet.service.web._visit import Visit
 
 __all__ = ["Line", "compared", "judge", "operate"]
 
-# How good each model is, and two of them side by side.
+# -- metrics of one or two models -----------------------------------------------------------------
 
-_TOLD: Final = ("auc", "gauc", "log_loss", "ece", "rmse", "mae", "macro_f1", "macro_ap", "accuracy", "ndcg@10", "recall@10", "hit@10", "mrr", "coverage@10", "diversity@10")  # fmt: skip
+_METRICS: Final = ("auc", "gauc", "log_loss", "ece", "rmse", "mae", "macro_f1", "macro_ap", "accuracy", "ndcg@10", "recall@10", "hit@10", "mrr", "coverage@10", "diversity@10")  # fmt: skip
 _LOWER: Final = frozenset({"log_loss", "ece", "rmse", "mae", "brier"})
 
 
@@ -27,9 +27,9 @@ class Line:
     Attributes:
         part: The task, or ``ranking``.
         metric: Its name.
-        left: Of the first model.
-        right: Of the second, if there is one.
-        is_apart: Whether their intervals do not touch.
+        left: Value of the first model.
+        right: Value of the second model, if there is one.
+        is_apart: Whether their intervals do not overlap.
         better: ``left``, ``right``, or empty.
     """
 
@@ -42,10 +42,10 @@ class Line:
 
 
 async def judge(visit: Visit, caller: Caller) -> dict[str, Any]:
-    """What the page for judges shows.
+    """The content of the page that compares models.
 
     Args:
-        visit: Names one or two models.
+        visit: The request, which may name one or two models.
         caller: The API.
 
     Raises:
@@ -74,14 +74,14 @@ def compared(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) ->
     """Metrics of tasks and of ranking, side by side.
 
     Args:
-        left: Metrics as a bundle holds them; None for none.
-        right: The same.
+        left: Metrics of a bundle, or None.
+        right: Metrics of another bundle, or None.
     """
     parts = [*(left or {}).get("tasks", {}), "ranking"]
     lines = []
     for part in parts:
         one, two = _part(left, part), _part(right, part)
-        for metric in _TOLD:
+        for metric in _METRICS:
             a, b = one.get(metric), two.get(metric)
             if not isinstance(a, int | float):
                 continue
@@ -105,17 +105,17 @@ def _interval(part: Mapping[str, Any], metric: str) -> tuple[float, float] | Non
     return (float(found[0]), float(found[1])) if isinstance(found, list) and len(found) == 2 else None
 
 
-# How the service does: traffic, latency, feedback, models, and whether the world has moved.
+# -- traffic, latency, feedback, models and drift -------------------------------------------------
 
 _MINUTES: Final = 60
-_ROUTES: Final = 12  # the busiest; the API has many that are hardly called
+_ROUTES: Final = 12  # the busiest ones
 
 
 async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
-    """What the page for operators shows.
+    """The content of the page for operators.
 
     Args:
-        visit: May say what was just done.
+        visit: The request, which may name the last action.
         caller: The API.
 
     Raises:
@@ -139,7 +139,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "feedback": _counts(stats["feedback"]),
         "served_by": _counts(stats["served_by"]),
         "satisfaction": _satisfaction(stats["satisfaction"]),
-        "models": [{**model, "told": _recorded(model["metrics"])} for model in models],
+        "models": [{**model, "chosen": _main_metrics(model["metrics"])} for model in models],
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
         "drift": stats["drift"][:_ROUTES],
@@ -150,30 +150,32 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     }
 
 
-def requests_by_minute(said: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> list[int]:
+def requests_by_minute(by_minute: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> list[int]:
     """All requests in each minute, oldest first: of pages and of the API, as errors are counted.
 
     Args:
-        said: Minutes in which there were requests, with a count of each route.
-        minutes: How many are wanted.
-        now_s: Seconds since 1970.
+        by_minute: Minutes in which there were requests, with a count of each route.
+        minutes: Number of minutes.
+        now_s: Present time in seconds since 1970.
 
     Example:
         >>> requests_by_minute([{"minute": 60, "routes": {"/v1/ask": 2, "page": 9}}], 3, 125.0)
         [0, 11, 0]
     """
     first = int(now_s // 60) - minutes + 1
-    counts = {int(one["minute"]) // 60 - first: sum(one["routes"].values()) for one in said}
+    counts = {int(one["minute"]) // 60 - first: sum(one["routes"].values()) for one in by_minute}
     return [counts.get(place, 0) for place in range(minutes)]
 
 
-def traffic_by_route(said: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> dict[str, list[int]]:
+def traffic_by_route(
+    by_minute: Sequence[Mapping[str, Any]], minutes: int, now_s: float
+) -> dict[str, list[int]]:
     """Calls of each route of the API in each minute, oldest first.
 
     Args:
-        said: Minutes in which there were calls, with a count of each route.
-        minutes: How many are wanted.
-        now_s: Seconds since 1970.
+        by_minute: Minutes in which there were calls, with a count of each route.
+        minutes: Number of minutes.
+        now_s: Present time in seconds since 1970.
 
     Example:
         >>> traffic_by_route([{"minute": 60, "routes": {"/v1/ask": 2, "/": 9}}], 3, 125.0)
@@ -181,7 +183,7 @@ def traffic_by_route(said: Sequence[Mapping[str, Any]], minutes: int, now_s: flo
     """
     first = int(now_s // 60) - minutes + 1
     found: dict[str, list[int]] = {}
-    for one in said:
+    for one in by_minute:
         place = int(one["minute"]) // 60 - first
         for route, count in one["routes"].items():
             if 0 <= place < minutes and route.startswith(("/v1", "/api")):
@@ -199,9 +201,9 @@ def _route(name: str, counts: Sequence[int], latency: Mapping[str, float], top: 
     }
 
 
-def _counts(said: Mapping[str, int]) -> list[tuple[str, int, float]]:
+def _counts(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
     """Name, count, and share of the largest; largest first."""
-    found = sorted(said.items(), key=lambda pair: -pair[1])
+    found = sorted(counts.items(), key=lambda pair: -pair[1])
     top = max((n for _, n in found), default=0) or 1
     return [(name, n, n / top) for name, n in found]
 
@@ -221,7 +223,7 @@ def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"n": n, "mean": mean, "chart": area(means, top=5)}
 
 
-def _recorded(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _main_metrics(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
     """The score, and the first metric of each task."""
     found = [("score", metrics["score"])] if isinstance(metrics.get("score"), float) else []
     for task, measured in (metrics.get("tasks") or {}).items():

@@ -1,4 +1,4 @@
-"""What the shop's controls say: for whom, where, by what, and which items."""
+"""The shop page: its controls, and the list that follows from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from motet.service.web._shown import rankable, understood, value_name
 from motet.service.web._visit import Visit
 from motet.service.web._words import say
 
-__all__ = ["Wishes", "recorded", "shop", "wishes_of"]
+__all__ = ["Wishes", "send_action", "shop", "wishes_of"]
 
 _MOST_TURNS: Final = 8
 _MOST_IDS: Final = 100
@@ -23,19 +23,19 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is asked of the shop.
+    """Values of the controls of the shop.
 
     Attributes:
-        user: Id of the user; empty for somebody new.
-        me: How somebody new describes themselves.
-        scenario: Where; empty for anywhere.
-        turns: What was said, oldest first; empty where nothing was.
-        is_list: Whether a list is to be built of what was said.
-        weights: Of each task that can be weighed, 0 to 1, as the sliders stand.
-        is_usual: Whether they stand as the schema has them.
-        fields: Wanted values by column: words, or lowest and highest as texts.
-        liked: Ids that somebody new liked.
-        hidden: Ids that somebody new hid.
+        user: Id of the user; empty for a new one.
+        me: Self-description of a new user.
+        scenario: The scenario; empty for none.
+        turns: Turns of the conversation, oldest first.
+        is_list: Whether to build a list from the turns.
+        weights: Slider value of each ranking task, 0 to 1.
+        is_usual: Whether the sliders have their default values.
+        fields: Filter values by column; for a number, the lowest and the highest as text.
+        liked: Ids of items that a new user liked.
+        hidden: Ids of items that a new user hid.
     """
 
     user: str
@@ -51,7 +51,7 @@ class Wishes:
 
     @property
     def objective(self) -> dict[str, Any] | None:
-        """For the API; None for the usual one, and where nothing is weighed."""
+        """The objective for the API; None for the default, and if all weights are 0."""
         weighed = {task: weight for task, weight in self.weights.items() if weight > 0}
         return None if self.is_usual or not weighed else {"weights": weighed}
 
@@ -61,7 +61,7 @@ class Wishes:
         return not any(self.weights.values())
 
     def filter(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Which items may come, as the API wants it; None for all."""
+        """The filter for the API; None for all items."""
         parts: list[dict[str, Any]] = []
         for field in schema.get("fields", ()):
             wanted = self.fields.get(field["name"], ())
@@ -80,7 +80,7 @@ class Wishes:
         return {"all": parts} if parts else None
 
     def query(self, schema: Mapping[str, Any], k: int) -> dict[str, Any]:
-        """The body of a recommendation."""
+        """The body of a recommendation request."""
         body: dict[str, Any] = {"k": k}
         if self.user:
             body["user"] = self.user
@@ -102,9 +102,9 @@ def wishes_of(visit: Visit, schema: Mapping[str, Any], users: Sequence[str]) -> 
     """Read the controls.
 
     Args:
-        visit: Its address or form.
-        schema: Names tasks, scenarios and columns.
-        users: Some users; the first is taken where nobody is named.
+        visit: The request, with its address or form.
+        schema: The schema from the API.
+        users: Some users; the first is the default.
     """
     usual = {name: float(weight) for name, weight in (schema.get("objective") or {}).items()}
     top = max((abs(weight) for weight in usual.values()), default=1.0) or 1.0
@@ -157,25 +157,25 @@ def _weight(text: str, usual: float) -> float:
     return usual if value is None else round(min(1.0, max(0.0, value)), 2)
 
 
-# The shop: be somebody, ask, weigh, like, and see the list follow.
+# -- the page ----------------------------------------------------------------------------------
 
 _SHOWN: Final = 10
 _OFFERED: Final = 5
 
 
 async def offered_users(caller: Caller) -> list[str]:
-    """Ids of some users whom a visitor may be."""
+    """Ids of some users that a visitor can choose."""
     page = await caller.maybe("/v1/users", n=_OFFERED)
     return [user["id"] for user in (page or {}).get("users", ())][:_OFFERED]
 
 
 async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any]:
-    """What the shop shows.
+    """The content of the shop page.
 
     Args:
-        visit: What its controls say.
+        visit: The request, with the values of the controls.
         caller: The API.
-        message: What was just done.
+        message: A message on the last action.
 
     Raises:
         ApiError: If the service refuses or fails.
@@ -207,7 +207,7 @@ async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any
 
 
 def tries(schema: Mapping[str, Any], language: str) -> list[str]:
-    """Requests that the catalogue can answer, made of its own words.
+    """Example requests, made of the values of the catalogue.
 
     Example:
         >>> tries({"fields": [{"name": "year", "kind": "number", "low": 1922, "high": 1998},
@@ -239,9 +239,9 @@ async def _recommended(
 
 
 async def _asked(visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
-    """Say everything again in order, so that an address alone gives the answer.
+    """Send all turns again in order, so that the address alone gives the answer.
 
-    A further turn alone is said where the conversation so far is still known.
+    Only the last turn is sent if the service still knows the conversation.
     """
     conversation, turns = visit.one("c"), list(wishes.turns)
     known = tuple(visit.all("t")) == wishes.turns[:-1] and bool(visit.one("text").strip())
@@ -285,7 +285,7 @@ async def _say(visit: Visit, caller: Caller, wishes: Wishes, text: str, conversa
 async def _weighed(
     caller: Caller, wishes: Wishes, items: list[dict[str, Any]], objective: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The same items by the sliders."""
+    """Rank the same items by the sliders."""
     body: dict[str, Any] = {"candidates": [item["id"] for item in items], "objective": objective}
     body |= {"user": wishes.user} if wishes.user else {"history": list(wishes.liked)}
     if wishes.scenario:
@@ -302,31 +302,31 @@ async def _built(visit: Visit, caller: Caller, wishes: Wishes) -> dict[str, Any]
         body["user"] = wishes.user
     if wishes.scenario:
         body["scenario"] = wishes.scenario
-    said = await caller.post("/v1/lists", body)
-    listed = said.get("answer", said)
+    answer = await caller.post("/v1/lists", body)
+    listed = answer.get("answer", answer)
     titles = {item["id"]: item.get("name") or item.get("title") for item in listed.get("items", ())}
-    return {"answer": said, "items": [], "listed": listed, "titles": titles}
+    return {"answer": answer, "items": [], "listed": listed, "titles": titles}
 
 
 def liking_type(schema: Mapping[str, Any]) -> str:
-    """Type of the event that says that somebody likes an item: the first yes-or-no task, else what all know."""
+    """Type of the event for a like: ``like``, or the first binary task if there is no task of that name."""
     binary = [
         task["name"] for task in schema["tasks"] if task["display"] == "chance" and task.get("on") != "user"
     ]
     return "like" if "like" in binary or not binary else str(binary[0])
 
 
-async def recorded(visit: Visit, caller: Caller) -> tuple[Visit, str]:
-    """Tell the service what was done with an item.
+async def send_action(visit: Visit, caller: Caller) -> tuple[Visit, str]:
+    """Send a like or a hide to the service.
 
-    Somebody new has no id to tell it of: the visit itself carries what was liked and hidden.
+    A new user has no id: the address holds the items that were liked and hidden.
 
     Args:
-        visit: A form with ``act``: what was done, and the item.
+        visit: A form with ``act``: the action and the item.
         caller: The API.
 
     Returns:
-        The visit as it goes on, and what to say.
+        The next visit and a message.
 
     Raises:
         ApiError: If the service refuses or fails.
@@ -336,9 +336,9 @@ async def recorded(visit: Visit, caller: Caller) -> tuple[Visit, str]:
         raise ApiError(422, visit.t("bad_act", act=kind[:20]))
     schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
     wishes = wishes_of(visit, schema, users)
-    said = tuple(
+    fields = tuple(
         (name, value)
-        for name, value in visit.said
+        for name, value in visit.fields
         if name not in ("act", "message") and not name.startswith("title:")
     )
     if wishes.user:
@@ -356,13 +356,13 @@ async def recorded(visit: Visit, caller: Caller) -> tuple[Visit, str]:
             event["list_id"] = shown_in
         await caller.post("/v1/events", {"events": [event]})
     else:
-        said += (("h" if kind == "like" else "x", item),)
+        fields += (("h" if kind == "like" else "x", item),)
     if kind == "hide" and wishes.user and wishes.turns:
-        said += (("x", item),)
+        fields += (("x", item),)
     title = next(
-        (value for name, value in visit.said if name == f"title:{item}"),
+        (value for name, value in visit.fields if name == f"title:{item}"),
         None,
     ) or ((await caller.maybe(path("v1", "items", item))) or {}).get("title", item)
     is_followed = kind == "hide" or wishes.user or not wishes.turns
     words = f"told_{kind}" if is_followed else "told_alone"
-    return replace(visit, path="/", said=said), visit.t(words, title=title)
+    return replace(visit, path="/", fields=fields), visit.t(words, title=title)

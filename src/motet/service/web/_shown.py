@@ -1,4 +1,4 @@
-"""Small charts: numbers to points of an inline picture."""
+"""Formatting for pages: charts, bars, numbers, names and facts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def area(values: Sequence[float], *, top: float | None = None) -> Area:
     return Area(line, f"0,{HEIGHT} {line} {WIDTH},{HEIGHT}", max(values), values[-1])
 
 
-# From what the API says to what is shown: names, numbers, bars.
+# -- names, numbers and bars --------------------------------------------------------------------
 
 _LONGEST_TEXT: Final = 220
 
@@ -85,7 +85,7 @@ class Bar:
 
     Attributes:
         task: Its name in the schema.
-        label: As people call it.
+        label: Its displayed name.
         share: Length of the bar, 0 to 1.
         text: The prediction in figures.
         voice: Place of the task in the schema, which gives its colour.
@@ -99,7 +99,7 @@ class Bar:
 
 
 def number(value: Any) -> str:
-    """A number as people write it.
+    """Format a number for display.
 
     Example:
         >>> number(1977.0), number(4.2567), number(12000)
@@ -113,7 +113,7 @@ def number(value: Any) -> str:
 
 
 def name_of(kind: str, name: str, language: str) -> str:
-    """What a column or source is called: in words where we have them, else as it is, made readable.
+    """Displayed name of a column or source: translated if known, else made readable.
 
     Example:
         >>> name_of("field", "release_year", "en"), name_of("field", "year", "zh")
@@ -126,34 +126,34 @@ def name_of(kind: str, name: str, language: str) -> str:
 
 
 def field_name(field: Mapping[str, Any], language: str) -> str:
-    """What a column is called: as the schema says, else as we do."""
-    said = (field.get("title") or {}).get(language)
-    if not said or said == field["name"]:
+    """Displayed name of a column, from the schema if it has one."""
+    title = (field.get("title") or {}).get(language)
+    if not title or title == field["name"]:
         return name_of("field", field["name"], language)
-    return str(said)[:1].upper() + str(said)[1:]
+    return str(title)[:1].upper() + str(title)[1:]
 
 
 def value_name(field: Mapping[str, Any], value: object, language: str) -> str:
-    """What a value of a column is called in a language, where the schema says it."""
+    """Displayed name of a value of a column, from the schema if it has one."""
     return str(((field.get("words") or {}).get(str(value)) or {}).get(language, value))
 
 
 def rankable(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Tasks that say one number of an item, which can be weighed."""
+    """Tasks with one number per item, which can be weighted."""
     known = schema.get("objective") or {}
     found = [task for task in schema["tasks"] if task.get("in_objective", task["display"] != "names")]
     return sorted(found, key=lambda task: task["name"] not in known)
 
 
 def task_label(task: Mapping[str, Any], language: str, schema: Mapping[str, Any]) -> str:
-    """What a task is called: what it predicts, or that it is about the best match."""
+    """Displayed name of a task: its prediction, or the best match."""
     if task["display"] == "order" and sum(one["display"] == "order" for one in schema["tasks"]) == 1:
         return say("task.match", language)
     return name_of("task", task["name"], language)
 
 
 def task_name(name: str, language: str, schema: Mapping[str, Any]) -> str:
-    """The same by the task's name; one that the schema does not know keeps its own."""
+    """Displayed name of a task by its name; an unknown one keeps it."""
     found = next((task for task in schema["tasks"] if task["name"] == name), None)
     return task_label(found, language, schema) if found is not None else name_of("task", name, language)
 
@@ -161,7 +161,7 @@ def task_name(name: str, language: str, schema: Mapping[str, Any]) -> str:
 def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language: str) -> list[list[Bar]]:
     """Bars of each item of a list.
 
-    A probability fills the bar as it is, a number by its range, and what has no range by the best of the list.
+    The length is the probability, or the number within its range; without a range, within the values of the list.
 
     Args:
         items: With ``predictions``.
@@ -177,7 +177,7 @@ def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language
         numbers = [float(v) for v in values if isinstance(v, int | float)]
         is_scaled = (display == "number" and task.get("range") is not None) or display == "chance"
         if not numbers or (len(items) == 1 and not is_scaled):
-            continue  # one number without a scale says nothing
+            continue  # one number without a scale is meaningless
         low, high = _span(display, task.get("range"), numbers)
         for row, value in zip(made, values, strict=True):
             if isinstance(value, int | float):
@@ -189,13 +189,13 @@ def bars(items: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], language
                     else number(round(float(value), 2))
                 )
                 if display == "order":
-                    text = ""  # its number says nothing by itself: only the order does
+                    text = ""  # only the order is meaningful
                 row.append(Bar(name, task_label(task, language, schema), share, text, voice % 6))
     return made
 
 
 def labels_shown(labels: Mapping[str, float] | None, schema: Mapping[str, Any], language: str) -> list[str]:
-    """Outcomes of an event in few words: numbers as they are, what is yes or no only where it is yes.
+    """Labels of an event for display: numbers, and binary labels if positive.
 
     Example:
         >>> tasks = [{"name": "like", "display": "chance"}, {"name": "rating", "display": "number"}]
@@ -230,10 +230,10 @@ class DisplayedFact:
     """One column of an item.
 
     Attributes:
-        name: What it is called.
+        name: Its displayed name.
         field: Its name in the catalogue.
         kind: ``number``, ``tags`` or ``text``.
-        values: In words.
+        values: Displayed values.
     """
 
     name: str
@@ -245,7 +245,7 @@ class DisplayedFact:
 def facts(
     item: Mapping[str, Any], language: str, schema: Mapping[str, Any], *, whole: bool = False
 ) -> list[DisplayedFact]:
-    """What is known of an item, short things first.
+    """Facts of an item, short ones first.
 
     Args:
         item: With ``fields`` and ``title``.
@@ -277,16 +277,16 @@ def facts(
     return sorted(found, key=lambda fact: ("number", "tags", "text").index(fact.kind))
 
 
-# A request as it was understood, in a few words each.
+# -- the understood request ---------------------------------------------------------------------
 
 
 async def understood(
     request: Mapping[str, Any], visit: Visit, caller: Caller, schema: Mapping[str, Any]
 ) -> list[str]:
-    """What was understood, as short sayings.
+    """The understood request as short phrases.
 
     Args:
-        request: As the API tells it.
+        request: The understood request, as in the answer of the API.
         visit: Its language.
         caller: Knows the titles of items.
         schema: Names columns and their values.

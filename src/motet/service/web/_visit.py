@@ -1,4 +1,4 @@
-"""Who visits: language, theme, key, and what the address says."""
+"""One request of a visitor: language, theme, key and the fields of its address or form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_FIELDS: Final = 400
 
 
 class PageRefused(Exception):  # noqa: N818 (what it is, not how it went)
-    """A form that no page of ours sent."""
+    """A form that was not sent by a page of this service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class Visit:
     """One request of one visitor.
 
     Attributes:
-        path: Of the page, with what is not plain in it encoded.
-        said: What the address or the form says, in order; a name may come often.
+        path: Path of the page, percent-encoded.
+        fields: Fields of the address or the form in order; a name may occur several times.
         language: ``en`` or ``zh``.
-        theme: ``light``, ``dark``, or empty: as the system has it.
-        key: The visitor's, if there is one.
-        is_part: Whether only the part of a page that changes is wanted.
-        is_secure: Whether the visitor's browser speaks HTTPS, to this service or to a proxy before it.
-        address: Where it came from.
+        theme: ``light``, ``dark``, or empty for that of the system.
+        key: Key of the visitor, if there is one.
+        is_part: Whether only the changing part of the page is requested.
+        is_secure: Whether the visitor's browser speaks HTTPS, to this service or to a proxy in front of it.
+        address: Address of the visitor.
     """
 
     path: str
-    said: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
     language: str = "en"
     theme: str = ""
     key: str | None = field(default=None, repr=False)
@@ -51,76 +51,76 @@ class Visit:
 
     def one(self, name: str, default: str = "") -> str:
         """The last value of a name."""
-        return next((value for known, value in reversed(self.said) if known == name), default)
+        return next((value for known, value in reversed(self.fields) if known == name), default)
 
     def all(self, name: str) -> list[str]:
         """Every value of a name that is not empty."""
-        return [value for known, value in self.said if known == name and value]
+        return [value for known, value in self.fields if known == name and value]
 
     def has(self, name: str) -> bool:
-        """Whether a name is said, even if nothing is said of it."""
-        return any(known == name for known, _ in self.said)
+        """Whether there is a field of a name, even an empty one."""
+        return any(known == name for known, _ in self.fields)
 
     @property
     def id(self) -> str:
-        """What the page is about: all of its path behind the first part."""
+        """The id in the path: everything after the first part."""
         return unquote(self.path.lstrip("/").partition("/")[2])
 
     def t(self, name: str, /, **values: object) -> str:
-        """Words in the visitor's language."""
+        """A message in the language of the visitor."""
         return say(name, self.language, **values)
 
     def here(self, **changes: str | None) -> str:
-        """The address of this page, with some things said otherwise, or not at all.
+        """The address of this page with some fields changed; None removes one.
 
         Example:
             >>> Visit("/", (("user", "1"), ("lang", "en"))).here(lang="zh")
             '/?user=1&lang=zh'
         """
-        kept = [(name, value) for name, value in self.said if name not in changes]
+        kept = [(name, value) for name, value in self.fields if name not in changes]
         kept += [(name, value) for name, value in changes.items() if value is not None]
         return f"{self.path}?{urlencode(kept)}" if kept else self.path
 
 
 def visit_of(request: Request, form: tuple[tuple[str, str], ...] | None = None) -> Visit:
-    """Who asks for what.
+    """Read a request.
 
     Args:
-        request: As it came.
-        form: What its body says; the address is read where left out.
+        request: The request.
+        form: Fields of its body; those of the address by default.
     """
-    said = form if form is not None else tuple(request.query_params.multi_items()[:_MOST_FIELDS])
+    fields = form if form is not None else tuple(request.query_params.multi_items()[:_MOST_FIELDS])
     wanted = (
-        request.query_params.get("lang") or dict(said).get("lang") or request.cookies.get(COOKIE_LANGUAGE)
+        request.query_params.get("lang") or dict(fields).get("lang") or request.cookies.get(COOKIE_LANGUAGE)
     )
     theme = request.cookies.get(COOKIE_THEME, "")
     return Visit(
         path=_path(request),
-        said=said,
+        fields=fields,
         language=wanted if wanted in LANGUAGES else _accepted(request.headers),
         theme=theme if theme in ("light", "dark") else "",
         key=request.cookies.get(COOKIE_KEY),
         is_part="x-part" in request.headers,
-        # behind a proxy only the browser knows; what it says of a form is right, or the form is refused
+        # behind a proxy only the browser knows the scheme; the Origin of a form was checked before
         is_secure="https" in (request.url.scheme, request.headers.get("origin", "").partition("://")[0]),
         address=request.client.host if request.client else "",
     )
 
 
 def _path(request: Request) -> str:
-    """The path as the browser wrote it: decoded, an id with a percent sign could not be told from another."""
+    """The raw path: decoding would make an id with a percent sign ambiguous."""
     raw = request.scope.get("raw_path")
     return raw.partition(b"?")[0].decode("ascii", "replace") if raw else quote(request.scope["path"])
 
 
 async def read_form(request: Request) -> tuple[tuple[str, str], ...]:
-    """The fields of a form that one of our own pages sent.
+    """The fields of a form that a page of this service sent.
 
-    A browser tells where a form comes from; one of another site is refused, since it would act with the
-    visitor's key, or through the visitor's machine where no key is needed.
+    Forms of other sites are refused: they would act with the key of the visitor, or without keys through the machine of
+    the visitor.
 
     Raises:
-        Refused: If it comes from elsewhere, is too large, or is no form.
+        PageRefused: If it comes from another site, is too large, or is not a form.
     """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site is None and not origin:
@@ -129,7 +129,7 @@ async def read_form(request: Request) -> tuple[tuple[str, str], ...]:
         raise PageRefused("the form comes from another site")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/json", "application/x-www-form-urlencoded"):
-        raise PageRefused("this is no form")
+        raise PageRefused("this is not a form")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -143,23 +143,23 @@ async def read_form(request: Request) -> tuple[tuple[str, str], ...]:
         raise PageRefused("the form cannot be read") from None
 
 
-def _pairs(said: object) -> tuple[tuple[str, str], ...]:
-    """Names and values, as our script sends a form."""
-    if not isinstance(said, list) or len(said) > _MOST_FIELDS:
-        raise ValueError("no list of fields")
+def _pairs(content: object) -> tuple[tuple[str, str], ...]:
+    """Names and values of a form that the script of the pages sent as JSON."""
+    if not isinstance(content, list) or len(content) > _MOST_FIELDS:
+        raise ValueError("not a list of fields")
     pairs = []
-    for one in said:
+    for one in content:
         match one:
             case [str(name), str(value)]:
-                f"{name}{value}".encode()  # half a character cannot be sent on
+                f"{name}{value}".encode()  # a lone surrogate cannot be sent
                 pairs.append((name, value))
             case _:
-                raise ValueError("no field")
+                raise ValueError("not a field")
     return tuple(pairs)
 
 
 def _accepted(headers: Mapping[str, str]) -> str:
-    """The first of the browser's languages that we speak."""
+    """The first language of the browser that the pages have."""
     for part in headers.get("accept-language", "").split(","):
         code = part.split(";")[0].strip().lower()[:2]
         if code in LANGUAGES:

@@ -102,7 +102,7 @@ def http(address: str) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def calm(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a service that nobody changes."""
+    """A client of a service that no test changes."""
     url = str(tmp_path_factory.mktemp("calm") / "store.sqlite")
     with (
         engine_on(url, bundle) as engine,

@@ -56,7 +56,7 @@ def test_errors_are_plain_text(calm: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "text"),
     [
-        ("POST", "/user", "{", "the body is no JSON"),
+        ("POST", "/user", "{", "the body is not JSON"),
         ("POST", "/user", "[]", "body: Input should be"),
         ("POST", "/user", "{}", "UserId: Field required"),
         ("POST", "/user", '{"UserId": "a/b"}', "UserId contains a slash or a NUL character"),
@@ -211,7 +211,7 @@ def test_pages_go_on_from_their_cursor(http: Client) -> None:
     assert http.get("/feedback", params={"cursor": "x"}).status_code == 400
 
 
-def test_search_looks_at_all_that_was_told(http: Client) -> None:
+def test_search_covers_all_stored_items(http: Client) -> None:
     recorded(http.post("/items", json=[
         {"ItemId": f"p{n}", "Labels": {"maker": "Acme"}, "Comment": f"Plain no {n}"} for n in range(5)
     ]))  # fmt: skip

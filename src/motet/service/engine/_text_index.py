@@ -1,4 +1,4 @@
-"""The catalogue of one moment in words, and what each user did up to it.
+"""Text index of the live catalogue: evidence, profiles, similarity and recent interactions, kept up to date.
 
 Legend of shapes: D distinct items.
 """
@@ -24,7 +24,7 @@ from motet.recommend import MeaningIndex
 from motet.recommend.live import CatalogueSnapshot, DistinctItems, LiveEvent, ParsedEvent
 from motet.service.engine._settings import ModelParts
 
-__all__ = ["MOST_EVENTS", "LiveWords", "WordsNow", "recent_interactions"]
+__all__ = ["MOST_EVENTS", "LiveTextIndex", "TextSnapshot", "recent_interactions"]
 
 MOST_EVENTS: Final = 500
 
@@ -36,13 +36,13 @@ def recent_interactions(
     user: str,
     events: Sequence[LiveEvent],
 ) -> RecentInteractions | None:
-    """Events as an evidence index takes them; None for none.
+    """Convert events for the evidence index; None if no event has a known item.
 
     Args:
         parts: The model.
         items: The catalogue.
-        evidence: Says what a rating is.
-        user: As whom the model knows the user.
+        evidence: The evidence index, which names the rating task.
+        user: The user id inside the model.
         events: In any order.
     """
     live = parts.live
@@ -51,7 +51,7 @@ def recent_interactions(
         return None
     kept = [one for one in _read(parts, there) if one is not None]
     time_us = np.array([round(one.event.at_s * 1e6) for one in kept], np.int64)
-    # an event of a session that names no time is after all others
+    # an event of a session without a time is the latest
     order = np.argsort(np.where(time_us == 0, np.iinfo(np.int64).max, time_us), kind="stable")
     column = None
     if evidence.rating is not None:
@@ -91,14 +91,14 @@ def _value(event: LiveEvent, column: str | None, task: str | None) -> float:
 
 
 @dataclass(frozen=True)
-class WordsNow:
-    """One moment of the catalogue, in words.
+class TextSnapshot:
+    """One version of the catalogue with its text index.
 
     Attributes:
         items: The items.
-        evidence: What claims are found in.
-        profiler: Says what users like.
-        base: The assistant, for what the bundle's own items give already.
+        evidence: Index of the evidence for explanations.
+        profiler: Computes user profiles.
+        base: The assistant, with what was computed for the items of the bundle.
     """
 
     items: DistinctItems
@@ -108,19 +108,19 @@ class WordsNow:
 
     @property
     def changed(self) -> NDArray[np.int64]:
-        """Places of items that are new or were replaced since the model was trained."""
+        """Indices of items that are new or were replaced since the model was trained."""
         own = len(self.items.bundle.data.items)
         found: NDArray[np.int64] = np.unique(self.items.place_of[own:]).astype(np.int64)
         return found
 
     @cached_property
     def spaces(self) -> Sequence[NDArray[np.float32]]:
-        """The spaces in which items lie near each other."""
+        """Embedding spaces in which similar items are close."""
         if not len(self.changed):
             return self.base.context.spaces()
         items = self.items
-        learnt = items.vectors(np.arange(len(items))) if items.now.side.retrieval is not None else None
-        return spaces_of(items.data(), learnt)
+        trained = items.vectors(np.arange(len(items))) if items.now.side.retrieval is not None else None
+        return spaces_of(items.data(), trained)
 
     @cached_property
     def tags(self) -> sp.csr_array:
@@ -129,20 +129,20 @@ class WordsNow:
 
     @cached_property
     def relations(self) -> ItemRelations:
-        """How items stand to each other."""
+        """Mined relations between items."""
         mined = self.base.context.relations()
         return grown_relations(mined, self.items.data(), self.changed) if len(self.changed) else mined
 
     def explainer(self, explainer: Explainer, evidence: EvidenceIndex | None = None) -> Explainer:
-        """An explainer on this evidence, or on what is known of one user beside it."""
+        """An explainer that uses this evidence, or that of one user."""
         return explainer.on(evidence or self.evidence, self.items.place)
 
 
-class LiveWords:
-    """Keeps up with a live catalogue: a change costs work for the items that changed, and nothing a request.
+class LiveTextIndex:
+    """Follows a live catalogue: a change costs work only for the changed items, and a request costs none.
 
     Args:
-        parts: Of one bundle, before any item was added.
+        parts: The parts of one bundle, before any item was added.
     """
 
     def __init__(self, parts: ModelParts) -> None:
@@ -150,45 +150,45 @@ class LiveWords:
         evidence = parts.explainer.evidence
         evidence.prime()
         items = DistinctItems.of(parts.live.bundle, self._live)
-        self._now = WordsNow(items, evidence, parts.profiler, parts.assistant)
+        self._now = TextSnapshot(items, evidence, parts.profiler, parts.assistant)
         if len(items) > evidence.items or not items.shown.all():
-            raise AssertionError("the words of a bundle are prepared before any item is added")
+            raise AssertionError("the text index of a bundle is built before any item is added")
         self._meaning: tuple[DistinctItems, MeaningIndex] | None = None
 
     @property
     def _live(self) -> CatalogueSnapshot:
         return self._parts.live.items.now
 
-    def now(self) -> WordsNow:
-        """The words of this moment."""
+    def now(self) -> TextSnapshot:
+        """The text index of the present catalogue."""
         found = self._now
         if found.items.now.version == self._live.version:
             return found
         with self._lock:
             if self._now.items.now.version != self._live.version:
-                self._now = self._append_only(self._now)
+                self._now = self._updated(self._now)
             return self._now
 
     def meaning(self, items: DistinctItems, index: MeaningIndex) -> MeaningIndex:
-        """An index of what items mean.
+        """A semantic index that includes the live items.
 
         Args:
-            items: Of a moment.
-            index: Of the bundle's items.
+            items: One version of the catalogue.
+            index: The semantic index of the items of the bundle.
         """
         with self._lock:
             since = 0 if self._meaning is None else len(self._meaning[0].now)
             before = index if self._meaning is None else self._meaning[1]
-            if since > len(items.now):  # this request began before another that went further
+            if since > len(items.now):  # another request has already indexed a later version
                 since, before = 0, index
             own = max(since, len(items.bundle.data.items))
             changed = np.unique(items.place_of[own:]).astype(np.int64)
-            append_only = before.with_items(items.catalogue, changed) if len(changed) else before
+            updated = before.with_items(items.catalogue, changed) if len(changed) else before
             if self._meaning is None or since:
-                self._meaning = (items, append_only)
-            return append_only
+                self._meaning = (items, updated)
+            return updated
 
-    def _append_only(self, before: WordsNow) -> WordsNow:
+    def _updated(self, before: TextSnapshot) -> TextSnapshot:
         items = DistinctItems.of(before.items.bundle, self._live)
         changed = items.changed_since(before.items)
         evidence, profiler = before.evidence, before.profiler
@@ -212,7 +212,7 @@ class LiveWords:
         if lexicon is not None and (len(changed) or len(gone) or len(back)):
             named = np.union1d(changed, back).tolist()
             lexicon.take(items.catalogue, named, gone.tolist())
-        return WordsNow(items, evidence, profiler, before.base)
+        return TextSnapshot(items, evidence, profiler, before.base)
 
     @property
     def _lexicon(self) -> Lexicon | None:

@@ -1,4 +1,4 @@
-"""Words see what is live: told a second ago, added after training, hidden, deleted."""
+"""Texts use the live state: events just ingested, items added after training, hidden or deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def asked(client: TestClient, text: str, **more: Any) -> list[str]:
 # -- profiles --------------------------------------------------------------------------------------
 
 
-def test_who_is_new_has_a_profile_of_what_was_told(client: TestClient) -> None:
+def test_a_new_user_has_a_profile_of_live_events(client: TestClient) -> None:
     before = get(client, "/v1/users/fresh/profile")
     assert (before["known"], before["events"], before["interests"]) == (False, 0, [])
     horrors = [str(k) for k in range(30) if k % 5 == 2]  # horror and nothing else
@@ -81,7 +81,7 @@ def test_what_is_told_joins_what_the_bundle_knows(client: TestClient) -> None:
 
 
 def test_a_pause_does_not_wipe_out_what_was_known(client: TestClient) -> None:
-    """The bundle's events are of 2023; what is told now ages them by one half-life, not by years."""
+    """The events of the bundle are of 2023; live events age them by one half-life, not by years."""
     before = {one["trait"]["value"]: one for one in get(client, "/v1/users/u1/profile")["interests"]}
     ingest(client, {"type": "liked", "user": "u1", "item": "7", "value": 1})
     after = {one["trait"]["value"]: one for one in get(client, "/v1/users/u1/profile")["interests"]}
@@ -153,7 +153,7 @@ def test_a_new_item_has_a_reason_and_no_false_claim(client: TestClient) -> None:
     found = evidence(client, "u1", "new")
     kinds = {one["kind"] for one in found}
     assert kinds & {"tags", "rate", "near", "moved", "number"}
-    assert not kinds & {"popular", "others", "peers"}  # nobody has liked it yet
+    assert not kinds & {"popular", "others", "peers"}  # it has no likes yet
     why = get(client, "/v1/explain", user="u1", item="new")
     assert why["title"] == "Quantum Heist"
     assert why["reason"]
@@ -194,7 +194,7 @@ def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     engine.add_events([Event("hide", "u1", "9"), Event("stars", "u1", "22", 4.0)])
     served = engine.active
     said = 0
-    for who in ("u1", "u2", "fresh", "nobody"):
+    for who in ("u1", "u2", "fresh", "unknown"):
         explainer = LiveAnswerContext(served, who).explainer(who)
         evidence: EvidenceIndex = explainer.evidence
         for item in ("new", "3", "17", "9", "22", "5"):
@@ -205,8 +205,8 @@ def test_every_claim_about_live_items_and_users_is_true(engine: Engine) -> None:
     other = LiveAnswerContext(served, "u2").explainer("u2").evidence
     mine = list(LiveAnswerContext(served, "u1").explainer("u1").explain("u1", "22", attribute=False).evidence)
     did = next(one for one in mine if one.kind == "did")
-    assert not verify(did, other)  # nothing of it was told by anybody else
-    assert not verify(did, served.words.now().evidence) or served.row_of_user("u1") < 0
+    assert not verify(did, other)  # no other user has this evidence
+    assert not verify(did, served.text_index.now().evidence) or served.row_of_user("u1") < 0
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_new_title_can_be_named(client: TestClient) -> None:
     assert found["understood"]["like"] == ["new"]
     assert "new" not in [one["id"] for one in found["items"]]
     assert "other" in [one["id"] for one in found["items"]]
-    add(client, "new", name="Silent Mill (2020)")  # told anew under another name
+    add(client, "new", name="Silent Mill (2020)")  # ingested again under another name
     assert ask(client, "something like Silent Mill")["understood"]["like"] == ["new"]
     assert not ask(client, "something like Quantum Heist")["understood"].get("like")
 
@@ -315,7 +315,7 @@ def test_a_conversation_goes_on_after_what_it_showed_was_deleted(client: TestCli
 
 
 def test_an_item_told_anew_is_what_is_said_of_it_now(client: TestClient) -> None:
-    """Horror so far, and no item stands twice for being told twice."""
+    """Horror so far; an item that was ingested twice is listed once."""
     assert client.patch("/v1/items/2", json={"fields": {"kinds": ["Musical"]}}).status_code == 200
     assert asked(client, "a musical")[0] == "2"
     horror = {one["id"]: one["misses"] for one in ask(client, "horror", k=30)["items"]}
@@ -329,10 +329,10 @@ def test_words_are_the_same_after_a_restart(start: Any, store: Store) -> None:
     engine = start(store)
     engine.items.put([Item("new", fields=NEW)])
     engine.add_events([Event("liked", "fresh", item, 1.0) for item in ("2", "7", "new")])
-    before = engine.words.explain("fresh", "12"), engine.words.profile("fresh")
+    before = engine.language.explain("fresh", "12"), engine.language.profile("fresh")
     engine.close()
     again = start(store)
-    assert (again.words.explain("fresh", "12"), again.words.profile("fresh")) == before
+    assert (again.language.explain("fresh", "12"), again.language.profile("fresh")) == before
 
 
 def test_nothing_of_the_catalogue_is_built_for_a_request(client: TestClient, engine: Engine) -> None:
@@ -341,8 +341,8 @@ def test_nothing_of_the_catalogue_is_built_for_a_request(client: TestClient, eng
     words = engine.active.words
     first = words.now()
     for user in ("u1", "u2", "fresh"):
-        engine.words.explain(user, "3")
-        engine.words.profile(user)
+        engine.language.explain(user, "3")
+        engine.language.profile(user)
     assert words.now() is first
     engine.add_events([Event("liked", "u1", "2", 1.0)])
     assert words.now() is first  # an event changes no item
@@ -369,9 +369,9 @@ def test_many_tell_while_others_ask(engine: Engine) -> None:
     def read(k: int) -> int:
         done = 0
         while time.monotonic() < until:
-            engine.words.ask(AskRequest(text="something like Quantum Heist, horror", user=f"x{k}"))
-            engine.words.explain(f"x{k}", "3")
-            engine.words.profile(f"x{k}")
+            engine.language.ask(AskRequest(text="something like Quantum Heist, horror", user=f"x{k}"))
+            engine.language.explain(f"x{k}", "3")
+            engine.language.profile(f"x{k}")
             done += 1
         return done
 
