@@ -209,6 +209,7 @@ def test_the_walk_of_getting_started(tmp_path: Path, monkeypatch: pytest.MonkeyP
             Path("shop.yaml").write_text(edited, encoding="utf-8")
     assert len(pl.read_csv("predictions.csv")) == 2
     assert pl.read_csv("lists.csv")["rank"].to_list() == [1, 2, 3, 4, 5] * 2
+    assert "AUC on validation rows went from" in Path("runs/shop/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

@@ -81,7 +81,7 @@ def _metrics() -> dict[str, Any]:
         "cost": {"train_s": 95.2, "rows_per_s": 36000.4, "peak_rss_bytes": 1.2e9, "parameters": 1000, "embedding_parameters": 600, "tasks": {"like": {"parameters": 40, "time_share": 0.25}}},
         "history": {
             "validations": [
-                {"step": 10 * i, "epoch": 0.5 * i, "loss": {"like": 0.7 - 0.05 * i, "stars": 1.0}, "headlines": {"like": 0.6 + 0.05 * i, "buy": None}, "score": 0.2, "elapsed_s": 3.0 * i}
+                {"step": 10 * i, "epoch": 0.5 * i, "loss": {"like": 0.7 - 0.05 * i, "stars": 1.0}, "primary_values": {"like": 0.6 + 0.05 * i, "buy": None}, "score": 0.2, "elapsed_s": 3.0 * i}
                 for i in range(1, 4)
             ],
             "best": 1,
@@ -266,6 +266,14 @@ def test_a_named_part_may_be_null(key: str) -> None:
     metrics = _metrics()
     metrics[key] = dict.fromkeys(metrics[key])
     assert "79\u00a0%" in render_report(metrics)
+
+
+@pytest.mark.parametrize("key", ["primary_values", "headlines"])  # the second in bundles of earlier versions
+def test_the_primary_metric_of_each_validation_is_drawn(key: str) -> None:
+    metrics = _metrics()
+    for look in metrics["history"]["validations"]:
+        look[key] = look.pop("primary_values")
+    assert "AUC on validation rows went from 0.6" in render_report(metrics)
 
 
 def test_only_what_must_be_there_makes_a_page() -> None:

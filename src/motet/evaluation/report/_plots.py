@@ -108,11 +108,11 @@ def _short_axis(low: float, high: float, wanted: int) -> dict[float, str]:
 
 
 def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup | None:
-    """Draw a task's training loss above its headline on validation rows, epoch by epoch.
+    """Draw a task's training loss above its primary metric on validation rows, epoch by epoch.
 
     Args:
         name: Of the task; None of its values need exist.
-        metric: Of the headline.
+        metric: Name of the primary metric.
         history: As in ``metrics.json``.
 
     Returns:
@@ -120,9 +120,9 @@ def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup
     """
     looks = history.get("validations") or []
     loss = [(v["epoch"], v["loss"][name]) for v in looks if is_number((v.get("loss") or {}).get(name))]
-    value = [
-        (v["epoch"], v["headlines"][name]) for v in looks if is_number((v.get("headlines") or {}).get(name))
-    ]
+    # bundles that earlier versions wrote have it under the former name
+    found = [(v["epoch"], (v.get("primary_values") or v.get("headlines") or {}).get(name)) for v in looks]
+    value = [(epoch, number) for epoch, number in found if is_number(number)]
     if not loss and not value:
         return None
     best = history.get("best", -1)
