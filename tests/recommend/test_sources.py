@@ -122,7 +122,7 @@ def test_rows_that_came_later_are_searched_too(
         order = [row for row in np.argsort(-(vectors @ query)).tolist() if row != 1][:4]
         assert index.search(query, 4, ask, vectors)[0].tolist() == order
         time.sleep(0.002)
-        if len(index._index) == n:  # built anew meanwhile
+        if len(index._index) == n:  # rebuilt meanwhile
             break
     assert len(index._index) == n
 

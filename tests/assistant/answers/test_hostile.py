@@ -25,11 +25,11 @@ from motet.training import load_bundle, save_bundle
 
 TESTS = Path(__file__).parents[1]
 REQUESTS: list[dict[str, Any]] = yaml.safe_load(
-    (TESTS / "requests" / "hostile_requests.yaml").read_text(encoding="utf-8")
+    (TESTS / "understand" / "hostile_requests.yaml").read_text(encoding="utf-8")
 )
 TEXTS = [
     str(item["text"]) * int(item.get("repeat", 1))
-    for item in yaml.safe_load((TESTS / "language" / "hostile_items.yaml").read_text(encoding="utf-8"))
+    for item in yaml.safe_load((TESTS.parent / "text" / "hostile_items.yaml").read_text(encoding="utf-8"))
 ]
 ASKED = ("anything", "three drama, no crime", "comedy under 30", "我想看comedy，不要crime")
 USERS = ("u1", "u7", "never seen")
@@ -176,7 +176,7 @@ def test_a_generator_sees_texts_as_data_and_no_orders(plain: Shelf, hostile: She
         assert not suspicion(lines[1])
 
 
-def test_hostile_names_are_told_so_there_was_something_to_refuse(hostile: Shelf) -> None:
+def test_hostile_names_are_reported_so_there_was_something_to_refuse(hostile: Shelf) -> None:
     """Without that, what is above would hold for reasons that name nothing."""
     assistant = hostile.assistant()
     said = [
