@@ -87,7 +87,7 @@ class Truth:
 
     def _vectors(self) -> NDArray[np.float64]:
         """The item vectors of retrieval, all at once."""
-        model, moment, n = self.bundle.model, self.ahead.moment, len(self.item_ids)
+        model, moment, n = self.bundle.model, self.ahead.context_rows, len(self.item_ids)
         assert model.retrieval is not None
         unknown_user, before = (
             np.zeros(n, np.int32),

@@ -30,7 +30,6 @@ from motet.data import (
     behaviour_of,
     graph_features,
     known_items,
-    liking,
 )
 from motet.recommend import Recommender
 from motet.text.encode import text_encoder
@@ -82,7 +81,7 @@ def requests_of(data: Dataset, recommender: Recommender, most: int, rng: np.rand
     """Requests of users with liked films among the test rows, one a user, in a drawn order."""
     reader = FastReader(Lexicon(_catalogue(data)))
     catalogue = _catalogue(data)
-    task = list(data.encoder.interaction_tasks).index(str(liking(data.schema)))
+    task = list(data.encoder.interaction_tasks).index(str(data.schema.liking_task))
     kept = (data.split == SPLIT_CODES["test"]) & (data.labels[:, task] == 1)
     asked: list[Asked] = []
     for user in rng.permutation(np.unique(data.user_row[kept])):
@@ -125,7 +124,7 @@ def measured(
     asked: Sequence[Asked], recommender: Recommender, data: Dataset, rng: np.random.Generator
 ) -> dict[str, Floats]:
     """Recall@10 and NDCG@10 of each way for each request, [2, n]."""
-    catalogue, task = _catalogue(data), str(liking(data.schema))
+    catalogue, task = _catalogue(data), str(data.schema.liking_task)
     train = data.split == SPLIT_CODES["train"]
     often = np.bincount(data.item_row[train], minlength=len(data.items)).astype(np.float32)
     every = np.ones(len(data.items), bool)

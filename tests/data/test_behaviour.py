@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motet.data import NEGATIVE_EVENTS, Dataset, EventMeaning, EventMeanings, behaviour_of, liking
+from motet.data import NEGATIVE_EVENTS, Dataset, EventMeaning, EventMeanings, behaviour_of
 from motet.schema import Schema
 from motet.testing import toy_dataset
 
@@ -54,7 +54,7 @@ def test_a_user_beyond_those_known_did_nothing(data: Dataset) -> None:
 
 
 def test_liking_is_the_first_binary_task_that_needs_no_other(data: Dataset) -> None:
-    found = liking(data.schema)
+    found = data.schema.liking_task
     assert found is not None
     assert data.schema.tasks[found].kind == "binary"
     assert data.schema.tasks[found].after is None

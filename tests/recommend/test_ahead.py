@@ -29,8 +29,8 @@ def test_items_ahead_equals_the_plain_path(
     known = recommender.bundle.data
     ahead = recommender.precomputed_items("search")
     items = np.arange(len(data.items), dtype=np.int32)
-    context = (ahead.moment.table, ahead.moment.scenario)
-    batcher = Batcher(ahead.moment.data)
+    context = (ahead.context_rows.table, ahead.context_rows.scenario)
+    batcher = Batcher(ahead.context_rows.data)
     some = np.array([5, 0, 7], np.int64)
     for user in (0, 3, len(data.users) - 1):
         users = np.full(len(items), user, np.int32)

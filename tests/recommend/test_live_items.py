@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from motet.data import liking
 from motet.errors import DataError
 from motet.models import build_model
 from motet.recommend import LiveRecommender, Objective, Query, Recommender, read_filter
@@ -42,12 +41,12 @@ def ids(live: LiveRecommender, **query: object) -> list[str]:
     ]
 
 
-def test_rows_are_stable_and_moments_do_not_change(live: LiveRecommender) -> None:
+def test_rows_are_stable_and_snapshots_do_not_change(live: LiveRecommender) -> None:
     early = live.items.now
     table, shown = early.view.table.codes.copy(), early.shown.copy()
     rows = {item: early.row(item) for item in ("10", "20")}
     live.upsert_items([{"item": f"n{k}", "title": "x", "price": k} for k in range(200)])
-    live.upsert_items([{"item": "10", "title": "told anew", "price": 3}])
+    live.upsert_items([{"item": "10", "title": "changed title", "price": 3}])
     live.delete_items(["20"])
     assert {item: early.row(item) for item in rows} == rows
     assert early.row("n3") == -1
@@ -61,10 +60,10 @@ def test_rows_are_stable_and_moments_do_not_change(live: LiveRecommender) -> Non
     assert answer.items[0].row == rows["10"]
     recorded = live.items.recorded("10")
     assert recorded is not None
-    assert recorded["title"] == "told anew"
+    assert recorded["title"] == "changed title"
 
 
-def test_an_item_told_twice_comes_once_and_events_follow_it(live: LiveRecommender) -> None:
+def test_an_item_upserted_twice_comes_once_and_events_follow_it(live: LiveRecommender) -> None:
     for price in (5, 6, 7):
         live.upsert_items([{"item": "n", "title": "storm", "price": price}])
     assert ids(live).count("n") == 1
@@ -79,11 +78,11 @@ def test_an_item_told_twice_comes_once_and_events_follow_it(live: LiveRecommende
     assert "n" in ids(live, include_seen=True)
 
 
-def test_an_item_told_what_is_known_of_it_needs_no_row(live: LiveRecommender) -> None:
-    recorded = {"item": "n", "title": "storm", "price": 5}
-    live.upsert_items([recorded])
+def test_an_item_upserted_unchanged_needs_no_row(live: LiveRecommender) -> None:
+    row = {"item": "n", "title": "storm", "price": 5}
+    live.upsert_items([row])
     before = live.items.now
-    assert live.upsert_items([recorded, {**recorded, "unheard": 1}]).replaced == 1
+    assert live.upsert_items([row, {**row, "unused": 1}]).replaced == 1
     live.patch_items([{"item": "n", "price": 5}])
     assert live.items.now is before
     live.patch_items([{"item": "n", "price": 6}])
@@ -162,7 +161,7 @@ def test_words_of_people_and_words_of_items_are_kept_apart(recommender: Recommen
     assert any("harbours" in text for text in of_people)
 
 
-def test_the_moment_of_a_request_counts(live: LiveRecommender, recommender: Recommender) -> None:
+def test_the_context_of_a_request_counts(live: LiveRecommender, recommender: Recommender) -> None:
     context = {"device": "web", "wait": 2.5, "query": "secret garden", "notes": "gift"}
     pairs = pl.DataFrame([{"user": "u1", "item": "10", "place": "search", **context}])
     wanted = recommender.predict(pairs)
@@ -293,16 +292,16 @@ def test_drawn_lists_can_be_drawn_again(live: LiveRecommender) -> None:
     assert len(lists) > 1
 
 
-def test_users_told_while_serving(live: LiveRecommender) -> None:
+def test_users_recorded_while_serving(live: LiveRecommender) -> None:
     assert live.recommend(Query(user="stranger", k=3)).served_by == "popular"
-    recorded = (
+    predictions = (
         live.rank(Query(user="stranger", user_features={"age": 70, "job": "cook"}), ["10"])
         .items[0]
         .predictions
     )
     live.upsert_users([{"user": "stranger", "age": 70, "job": "cook"}])
     assert live.recommend(Query(user="stranger", k=3)).served_by == "personal"
-    assert live.rank(Query(user="stranger"), ["10"]).items[0].predictions == recorded
+    assert live.rank(Query(user="stranger"), ["10"]).items[0].predictions == predictions
     live.add_events([LiveEvent(user="other", item="10", at_s=1e9)])
     assert live.recommend(Query(user="other", k=3)).served_by == "personal"
     assert live.forget_user("other")
@@ -312,8 +311,8 @@ def test_users_told_while_serving(live: LiveRecommender) -> None:
 
 
 def test_events_without_a_time_are_the_latest(live: LiveRecommender) -> None:
-    recorded = [("70", 5e8), ("80", 0.0), ("90", 3e8), ("100", 0.0), ("110", 9e8)]
-    live.add_events([LiveEvent(user="new", item=item, type="click", at_s=at_s) for item, at_s in recorded])
+    clicks = [("70", 5e8), ("80", 0.0), ("90", 3e8), ("100", 0.0), ("110", 9e8)]
+    live.add_events([LiveEvent(user="new", item=item, type="click", at_s=at_s) for item, at_s in clicks])
     now = live.items.now
     past = live.history.of("new", now)
     assert [now.ids[row] for row in past.liked.rows] == ["90", "70", "80", "100", "110"]
@@ -340,8 +339,8 @@ def test_events_taken_back_and_users_erased(live: LiveRecommender) -> None:
     assert len({answer.items[0].value for answer in (before, both, one)}) == 3
     assert live.erase_user("u1")
     assert not live.erase_user("nobody")
-    unknown_user = live.rank(Query(user="never seen"), ["10", "20"])
-    assert live.rank(Query(user="u1"), ["10", "20"]).items == unknown_user.items
+    unknown = live.rank(Query(user="never seen"), ["10", "20"])
+    assert live.rank(Query(user="u1"), ["10", "20"]).items == unknown.items
     assert live.recommend(Query(user="u1", k=3)).served_by == "popular"
 
 
@@ -364,7 +363,7 @@ def test_what_is_popular_in_a_scenario(live: LiveRecommender) -> None:
 def test_what_was_popular_in_a_scenario_is_known_from_the_start(live: LiveRecommender, place: str) -> None:
     behaviour, data = live.bundle.behaviour, live.bundle.data
     assert behaviour.scenario is not None
-    task = liking(live.schema)
+    task = live.schema.liking_task
     liked = behaviour.label(str(task)) > 0
     here = liked & (behaviour.scenario == data.encoder.scenarios.index(place))
     age_s = (behaviour.time[liked].max() - behaviour.time[here]) / 1e6
@@ -376,7 +375,7 @@ def test_what_was_popular_in_a_scenario_is_known_from_the_start(live: LiveRecomm
     ]
 
 
-def test_a_bundle_that_kept_no_scenarios_has_what_is_told(recommender: Recommender) -> None:
+def test_a_bundle_that_kept_no_scenarios_has_what_is_recorded(recommender: Recommender) -> None:
     bundle = replace(recommender.bundle, behaviour=replace(recommender.bundle.behaviour, scenario=None))
     older = LiveRecommender(Recommender(bundle))
     assert older.recommend(Query(scenario="home", k=3)).served_by == "popular"
@@ -419,7 +418,7 @@ def test_similar_items(live: LiveRecommender) -> None:
 
 
 def test_many_read_while_one_writes(live: LiveRecommender) -> None:
-    """No request fails, and every answer is one of the catalogue of its moment."""
+    """No request fails, and every answer is one of the catalogue of its snapshot."""
     stop, errors = threading.Event(), list[BaseException]()
 
     def read(user: int) -> None:
@@ -429,7 +428,7 @@ def test_many_read_while_one_writes(live: LiveRecommender) -> None:
                 assert len(answer.items) == 10
                 assert len({item.item for item in answer.items}) == 10
                 time.sleep(0.005)  # so that the writer comes to its turn
-            except BaseException as error:  # told below
+            except BaseException as error:  # reported below
                 errors.append(error)
                 return
 
@@ -449,7 +448,7 @@ def test_many_read_while_one_writes(live: LiveRecommender) -> None:
 
 
 def test_a_new_item_that_is_hidden_is_never_shown(live: LiveRecommender) -> None:
-    """Hiding it after it was told would leave a moment in which it can be recommended."""
+    """Hiding it after it was added would leave a time in which it can be recommended."""
     shown: list[bool] = []
     publish = live.items._publish
 
@@ -460,7 +459,7 @@ def test_a_new_item_that_is_hidden_is_never_shown(live: LiveRecommender) -> None
 
     live.items._publish = published  # type: ignore[method-assign]
     rows = [{"item": "secret", "title": "storm", "price": 3}, {"item": "open", "title": "sun", "price": 4}]
-    live.upsert_items(rows, hidden=["secret", "never told"])
+    live.upsert_items(rows, hidden=["secret", "never added"])
     assert shown == [False]
     assert live.items.hidden("secret")
     assert not live.items.hidden("open")

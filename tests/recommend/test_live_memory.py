@@ -34,16 +34,16 @@ def live(recommender: Recommender) -> LiveRecommender:
 # -- users ---------------------------------------------------------------------------------------
 
 
-def test_features_of_requests_push_no_told_user_out(recommender: Recommender) -> None:
+def test_features_of_requests_push_no_recorded_user_out(recommender: Recommender) -> None:
     user_encoder = UserEncoder(recommender.bundle, recommender._raw, kept=3, asked=2)
-    user_encoder.upsert([{"user": "told", "age": 30}])
+    user_encoder.upsert([{"user": "recorded", "age": 30}])
     for age in range(10):
         assert user_encoder.of(None, -1, {"age": age}).known
-    assert user_encoder.of("told", -1, {}).known
+    assert user_encoder.of("recorded", -1, {}).known
     assert len(user_encoder._asked) == 2
     assert user_encoder.of(None, -1, {"age": 9}) is user_encoder.of(None, -1, {"age": 9})
     user_encoder.upsert([{"user": f"other {k}", "age": k} for k in range(3)])
-    assert not user_encoder.of("told", -1, {}).known
+    assert not user_encoder.of("recorded", -1, {}).known
 
 
 def test_a_user_who_is_forgotten_is_forgotten_with_the_features_of_requests(live: LiveRecommender) -> None:
@@ -71,7 +71,7 @@ def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live:
     assert (user_encoder.of("x", -1, {}).table.numbers == first.table.numbers).all()
 
 
-def test_a_user_told_while_another_thread_asks_is_always_there(live: LiveRecommender) -> None:
+def test_a_user_recorded_while_another_thread_asks_is_always_there(live: LiveRecommender) -> None:
     """Between a look whether a user is there and the look at it, another thread may have taken it out."""
 
     class Flickering(dict[str, EncodedUser]):
@@ -85,7 +85,7 @@ def test_a_user_told_while_another_thread_asks_is_always_there(live: LiveRecomme
 # -- caches --------------------------------------------------------------------------------------
 
 
-def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: LiveRecommender) -> None:
+def test_what_is_kept_of_events_and_contexts_holds_none_of_their_words(live: LiveRecommender) -> None:
     word = "word" * 2000
     events = [
         LiveEvent(item="10", type="click", columns={"unused": f"{word}{k}", "query": word}) for k in range(9)
@@ -93,15 +93,15 @@ def test_what_is_kept_of_events_and_moments_holds_none_of_their_words(live: Live
     live.recommend(Query(history=tuple(events), k=1))
     live.recommend(Query(context={"query": word}, k=1))
     live.recommend(Query(filter=read_filter({"field": "title", "op": "contains", "value": "word" * 100})))
-    kept = (live.history.reader._latest, live._scorer._context_rows, live.items._masks, live.items.now.masks)
+    kept = (live.history.reader._latest, live._scorer._contexts, live.items._masks, live.items.now.masks)
     for cache in kept:
         assert cache
         assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)
     assert len(live.history.reader._latest) == 1  # what is not used is no other meaning
 
 
-def test_a_moment_holds_the_texts_of_its_request_alone(live: LiveRecommender) -> None:
-    context_rows, _ = live._scorer.moment(None, {"query": "storm city"})
+def test_a_context_holds_the_texts_of_its_request_alone(live: LiveRecommender) -> None:
+    context_rows, _ = live._scorer.context_rows(None, {"query": "storm city"})
     names = live.bundle.data.encoder.layout("interaction").vectors
     assert names
     assert all(len(context_rows.data.vectors[name]) <= 2 for name in names)
@@ -136,7 +136,7 @@ def test_what_a_store_holds_of_an_event_is_not_too_long() -> None:
 
 
 class Database:
-    """Where all events are written before a recommender is told."""
+    """Where all events are written before a recommender gets them."""
 
     def __init__(self) -> None:
         self.events: dict[str, list[LiveEvent]] = {}
@@ -163,25 +163,25 @@ def live_events(live: LiveRecommender, user: str) -> int:
     return live.history.of(user, live.items.now).live
 
 
-def recorded(recommender: Recommender, users: int) -> tuple[LiveRecommender, Database]:
+def with_database(recommender: Recommender, users: int) -> tuple[LiveRecommender, Database]:
     database = Database()
     live = LiveRecommender(recommender, users=users, load=database.load)
     return live, database
 
 
 def test_nothing_is_loaded_while_memory_holds_everybody(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=3)
+    live, database = with_database(recommender, users=3)
     for user in ("a", "b", "c"):
         database.ingest(live, *liked(user, "10", "20"))
         assert live_events(live, user) == 2
-    for user in ("u1", "nobody"):  # who has no live events takes nobody's place
+    for user in ("u1", "nobody"):  # who has no live events takes no other user's place
         assert live_events(live, user) == 0
     assert [live_events(live, user) for user in ("a", "b", "c")] == [2, 2, 2]
     assert not database.asked
 
 
 def test_who_was_pushed_out_comes_back_even_when_there_is_room_again(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=3)
+    live, database = with_database(recommender, users=3)
     for user in ("a", "b", "c", "d", "e"):
         database.ingest(live, *liked(user, "10", "20"))
     live.forget_user("e")
@@ -193,14 +193,14 @@ def test_who_was_pushed_out_comes_back_even_when_there_is_room_again(recommender
 
 
 def test_a_batch_of_more_users_than_memory_holds_loses_nothing(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=2)
+    live, database = with_database(recommender, users=2)
     for items in (("10", "20"), ("30",), ("40",)):
         database.ingest(live, *[event for user in "abcde" for event in liked(user, *items)])
     assert [live_events(live, user) for user in "abcde"] == [4] * 5
 
 
 def test_a_past_that_could_not_be_loaded_is_not_kept(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=2)
+    live, database = with_database(recommender, users=2)
     for user in ("a", "b", "c", "u1", "u2", "u3"):
         database.ingest(live, *liked(user, "10", "20"))
     database.is_gone = True
@@ -215,7 +215,7 @@ def test_a_past_that_could_not_be_loaded_is_not_kept(recommender: Recommender) -
 
 
 def test_what_was_loaded_before_a_user_was_forgotten_is_not_kept(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=2)
+    live, database = with_database(recommender, users=2)
     for user in ("a", "b", "c"):
         database.ingest(live, *liked(user, "10", "20"))
 
@@ -234,7 +234,7 @@ def test_what_was_loaded_before_a_user_was_forgotten_is_not_kept(recommender: Re
 
 
 def test_a_stored_event_that_cannot_be_read_keeps_no_other_from_counting(recommender: Recommender) -> None:
-    live, database = recorded(recommender, users=1)
+    live, database = with_database(recommender, users=1)
     database.ingest(live, *liked("a", "10", "20"))
     database.events["a"].insert(1, LiveEvent(user="a", item="30", type="click", value="five", at_s=2e9))
     with pytest.raises(DataError):

@@ -102,7 +102,9 @@ def as_before(after: Recommender, late: pl.DataFrame) -> Recommender:
         known = lengths.astype(np.int32)
         histories[name] = replace(history, items=kept, known=known, train=known)
     behaviour = after.bundle.behaviour
-    behaviour = replace(behaviour, time=np.zeros_like(behaviour.time))  # so that all that is told is later
+    behaviour = replace(
+        behaviour, time=np.zeros_like(behaviour.time)
+    )  # so that all that is recorded is later
     bundle = replace(after.bundle, data=replace(data, histories=histories), behaviour=behaviour)
     return Recommender(bundle, hashed_words_for_tests)
 
@@ -174,8 +176,8 @@ def test_a_patch_changes_what_it_names_and_nothing_else(live: LiveRecommender) -
 
 
 def test_a_session_moves_the_answer_and_is_not_kept(live: LiveRecommender) -> None:
-    unknown_user = live.recommend(Query(k=5))
-    assert unknown_user.served_by == "popular"
+    anonymous = live.recommend(Query(k=5))
+    assert anonymous.served_by == "popular"
     session = live.recommend(Query(k=5, history=("10", "20", "30")))
     assert session.served_by == "session"
     assert not {"10", "20", "30"} & {item.item for item in session.items}
@@ -225,11 +227,11 @@ def test_an_item_that_was_turned_down_is_seen_and_not_liked(recommender: Recomme
     """The types that every schema knows mean the same from Python as from the service."""
     live = LiveRecommender(recommender)
     events = [LiveEvent(user="none", item="10", type=type, at_s=2e9) for type in ("hide", "click", "view")]
-    parsed_event = live.history.reader.read(events)
-    assert [(one.liked, one.refused) for one in parsed_event] == [(False, True), (True, False), (None, False)]
+    parsed = live.history.reader.read(events)
+    assert [(one.liked, one.refused) for one in parsed] == [(False, True), (True, False), (None, False)]
     live.add_events([LiveEvent(user="somebody", item="10", type="dislike", at_s=2e9)])
-    past = live.history.of("somebody", live.items.now)
-    assert (len(past.seen), len(past.liked.rows)) == (1, 0)
+    history = live.history.of("somebody", live.items.now)
+    assert (len(history.seen), len(history.liked.rows)) == (1, 0)
 
 
 def test_who_is_known_is_answered_personally(recommender: Recommender) -> None:

@@ -1,4 +1,4 @@
-"""Whatever values are told: they are taken, or refused with an error that says why, and nothing is half done."""
+"""Whatever values are given: they are taken, or refused with an error that says why, and nothing is half done."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def several(column: str, value: Any) -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("column", ITEM_COLUMNS)
-def test_whatever_is_told_of_items(live: LiveRecommender, column: str) -> None:
+def test_any_value_of_items(live: LiveRecommender, column: str) -> None:
     for value in VALUES:
         before, version = len(live.items.now), live.items.now.version
         for rows in several(column, value):
@@ -80,30 +80,30 @@ def test_whatever_is_told_of_items(live: LiveRecommender, column: str) -> None:
 
 
 @pytest.mark.parametrize("column", USER_COLUMNS)
-def test_whatever_is_told_of_users(live: LiveRecommender, column: str) -> None:
+def test_any_value_of_users(live: LiveRecommender, column: str) -> None:
     for value in VALUES:
         for rows in several(column, value):
             refused(live.upsert_users, rows)
         try:
-            person = live.user_encoder.of(None, -1, {column: value})
+            user = live.user_encoder.of(None, -1, {column: value})
         except DataError:
             continue
-        assert person.table.numbers.dtype == np.float32
+        assert user.table.numbers.dtype == np.float32
     assert whole(live)
     live.forget_user("u1")
 
 
 @pytest.mark.parametrize("column", EVENT_COLUMNS)
-def test_whatever_is_told_of_events_and_moments(live: LiveRecommender, column: str) -> None:
+def test_any_value_of_events_and_contexts(live: LiveRecommender, column: str) -> None:
     plain = [v for v in VALUES if v is None or isinstance(v, bool | int | float | str)]
     plain = [v for v in plain if not (isinstance(v, float) and not np.isfinite(v)) and v != "\ud800"]
     for value in plain:
-        recorded = [
+        events = [
             LiveEvent(user="v", item="10", columns={column: value}, at_s=1e9),
             LiveEvent(user="v", item="10", type=column, value=value),
             LiveEvent(user="v", item="20", columns={column: "y"}),
         ]
-        for some in ([recorded[0]], [recorded[1]], [recorded[0], recorded[2]]):
+        for some in ([events[0]], [events[1]], [events[0], events[2]]):
             refused(live.add_events, some)
             refused(live.rank, Query(history=tuple(some)), ["10"])
         with suppress(RequestError):  # a column that is no context

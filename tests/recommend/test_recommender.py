@@ -48,7 +48,7 @@ def odd_world(place: Path, **tasks: Any) -> Dataset:
     return build_dataset(Schema.parse(content), place)
 
 
-def test_a_task_on_items_ranks_for_nobody_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_task_on_items_does_not_rank_unless_it_is_asked_for(tmp_path: Path) -> None:
     """Recommender, live recommender, explanations and the objective that is shown say the same task."""
     rows = [(f"u{k % 9}", f"i{k % 14}", 1_700_000_000 + k, (k * k) % 3 == 0) for k in range(60)]
     log = pl.DataFrame(rows, schema=["who", "what", "at", "click"], orient="row")
@@ -174,8 +174,8 @@ def test_a_user_never_seen_gets_the_whole_catalogue(toy_recommender: Recommender
     assert not np.allclose(np.sort(scores[0]), np.sort(scores[1]))
     # the columns of a user whom the bundle knows change nothing
     known = toy_recommender.bundle.data.user_ids[0]
-    recorded = toy_recommender.recommend(pl.DataFrame({"user": [known], "age": [99]}))
-    assert recorded.equals(toy_recommender.recommend([known]))
+    given = toy_recommender.recommend(pl.DataFrame({"user": [known], "age": [99]}))
+    assert given.equals(toy_recommender.recommend([known]))
 
 
 def test_new_entities_do_not_change_the_answers_for_others(toy_recommender: Recommender) -> None:

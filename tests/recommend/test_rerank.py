@@ -123,7 +123,7 @@ def unit(rng: np.random.Generator, n: int, width: int) -> NDArray[np.float64]:
 
 
 def test_greedy_determinants_are_those_of_the_definition() -> None:
-    """Algorithm 1 of Chen et al. against the greedy choice with determinants computed anew."""
+    """Algorithm 1 of Chen et al. against the greedy choice with determinants computed from scratch."""
     rng = np.random.default_rng(0)
     for _ in range(10):
         values, vectors, strength = rng.normal(size=9), unit(rng, 9, 5), float(rng.uniform(0.3, 0.9))

@@ -20,7 +20,7 @@ CLOSE = 1e-5
 
 
 def world(place: Path, suffix: str, *, overrides: tuple[str, ...] = (), **parts: Any) -> Dataset:
-    """The toy world, the last rows of each user for the test, no two rows at one moment."""
+    """The toy world, the last rows of each user for the test, no two rows at one time."""
     tables = toy_tables(rows=240, seed=1)
     order = pl.col("at").rank("ordinal")
     tables["interactions"] = tables["interactions"].with_columns(at=1_700_000_000 + 3600 * order)

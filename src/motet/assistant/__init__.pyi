@@ -1,17 +1,14 @@
-from ._answer import Answer, Conversation, note
+from ._answer import Answer, Conversation
 from ._ask import Assistant
 from ._choose import choice_notes, choose
-from ._conditions import akin, allowed, conditions, likeness, match, nearest_alike, standardised, tag_share
+from ._conditions import akin, allowed, likeness, match, nearest_alike, standardised
 from ._context import AnswerContext, ModelScores, joint_scores, model_scores
 from ._likeness import (
     Likeness,
     duplicate_pairs,
-    item_spaces,
     likeness_of,
-    rare_tags,
     spaces_of,
     tag_matrix,
-    text_vectors,
 )
 from ._list_answer import ListAnswer
 from ._list_conflict import ConflictExplainer
@@ -23,7 +20,6 @@ from ._list_limits import (
     fill_parts,
     limits_of,
     part_limits,
-    part_mask,
 )
 from ._list_problem import ListProblem, Solution, SumLimit, exact_sum
 from ._list_solve import relax_list, search_list, solve_list, solve_list_exactly
@@ -61,12 +57,10 @@ __all__ = [
     "allowed",
     "choice_notes",
     "choose",
-    "conditions",
     "duplicate_pairs",
     "exact_sum",
     "fill_parts",
     "grown_relations",
-    "item_spaces",
     "joint_scores",
     "likeness",
     "likeness_of",
@@ -76,11 +70,8 @@ __all__ = [
     "mine_relations",
     "model_scores",
     "nearest_alike",
-    "note",
     "pair_counts",
     "part_limits",
-    "part_mask",
-    "rare_tags",
     "relax_list",
     "search_list",
     "sessions",
@@ -89,6 +80,4 @@ __all__ = [
     "spaces_of",
     "standardised",
     "tag_matrix",
-    "tag_share",
-    "text_vectors",
 ]

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from motet.assistant.understand import FastReader, Heard, ModelReader, Reader, Request, Tag
+from motet.assistant.understand import FastReader, ModelReader, ParsedTurn, Reader, Request, Tag
 from motet.errors import RequestError
 from motet.schema import Part
 
-__all__ = ["Answer", "AnsweredItem", "Conversation", "Heard", "contradicted", "heard", "note", "parts_of"]
+__all__ = ["Answer", "AnsweredItem", "Conversation", "contradicted", "note", "parsed_turn", "parts_of"]
 
 _NOTES = {
     "contradicted": {
@@ -146,7 +146,7 @@ class Answer:
     Attributes:
         request: What was understood.
         items: Best first; empty only if the catalogue has nothing that may be shown.
-        notes: Everything else that a person should know: fewer items than asked for, a language
+        notes: Everything else that the user should know: fewer items than asked for, a language
             model that failed.
         read_by: Who read the request: ``rules`` or the name of a model.
         written_by: Who wrote the reasons: ``templates`` or the name of a model.
@@ -182,7 +182,7 @@ class Conversation(Part):
     """What was said and shown so far, for the next turn.
 
     Attributes:
-        user: Whom it is with; empty for somebody unknown.
+        user: Id of the user; empty for an unknown one.
         request: What was understood last.
         shown: Ids of the items shown last, in order.
         turns: What was said, oldest first.
@@ -203,14 +203,14 @@ class Conversation(Part):
         )
 
     def check(self, user: str, known: Container[str]) -> None:
-        """Refuse what cannot have been said here.
+        """Refuse a conversation that cannot be of this context.
 
         Args:
-            user: Who asks; empty for somebody unknown.
+            user: Id of the user; empty for an unknown one.
             known: Ids of the items of the catalogue.
 
         Raises:
-            RequestError: If the conversation is with somebody else, names items that there are not,
+            RequestError: If the conversation is with another user, names items that there are not,
                 or limits that are no numbers.
         """
         if user and self.user and user != self.user:
@@ -262,19 +262,19 @@ class Conversation(Part):
             raise RequestError(f"{path} cannot be written ({error.strerror})", "name another file") from None
 
 
-def heard(reader: Reader, text: str, before: Conversation | None = None) -> Heard | None:
-    """What the rules hear in what is said now; None where the reader has no rules."""
+def parsed_turn(reader: Reader, text: str, before: Conversation | None = None) -> ParsedTurn | None:
+    """What the rules read in a text alone; None where the reader has no rules."""
     fast = reader.fast if isinstance(reader, ModelReader) else reader
     if not isinstance(fast, FastReader):
         return None
-    return fast.hear(text, before.request if before else None, before.shown if before else ())
+    return fast.parse(text, before.request if before else None, before.shown if before else ())
 
 
-def contradicted(request: Request, aloud: Heard | None) -> list[Tag]:
-    """What was asked for and excluded in one breath, and is excluded therefore."""
-    if aloud is None:
+def contradicted(request: Request, turn: ParsedTurn | None) -> list[Tag]:
+    """Tags that one turn asks for and excludes; they are excluded."""
+    if turn is None:
         return []
-    said = aloud.reading.said
+    said = turn.reading.said
     wanted = {tag for one in said if not one.excluded for tag in one.tags}
     against = {tag for one in said if one.excluded for tag in one.tags}
     return [tag for tag in request.must_not if tag in wanted & against]

@@ -9,7 +9,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.assistant._answer import Answer, AnsweredItem, Conversation, contradicted, heard, note, parts_of
+from motet.assistant._answer import (
+    Answer,
+    AnsweredItem,
+    Conversation,
+    contradicted,
+    note,
+    parsed_turn,
+    parts_of,
+)
 from motet.assistant._choose import choice_notes, choose
 from motet.assistant._conditions import akin, allowed, likeness, match, nearest_alike, standardised
 from motet.assistant._context import AnswerContext, BundleContext
@@ -17,7 +25,7 @@ from motet.assistant._list_answer import ListAnswer
 from motet.assistant._list_limits import ListLimits
 from motet.assistant._make_list import make_list
 from motet.assistant.explain import Explainer, Reason
-from motet.assistant.understand import Heard, Language, Reader, Request, Understanding
+from motet.assistant.understand import Language, ParsedTurn, Reader, Request, Understanding
 from motet.errors import LanguageError, RequestError
 from motet.recommend import MeaningIndex, Recommender
 from motet.text.safety import as_data
@@ -73,7 +81,7 @@ class Assistant:
 
         Args:
             text: The request, or what follows on the one before.
-            user: Id of the user; somebody unknown when left out.
+            user: Id of the user; an unknown one when left out.
             k: Items where the request names no number, 1 to 100.
             scenario: Where they are shown; the request's own when left out.
             conversation: What was said and shown before.
@@ -81,7 +89,7 @@ class Assistant:
             language: Of the reasons and everything else that is said; that of the request when left out.
 
         Raises:
-            RequestError: If ``k`` is out of range, or the conversation is damaged or with somebody else.
+            RequestError: If ``k`` is out of range, or the conversation is damaged or with another user.
             DataError: If the scenario is not known.
         """
         if not 1 <= k <= 100:
@@ -95,15 +103,15 @@ class Assistant:
             spoken = understood.request.model_copy(update={"language": language})
             understood = replace(understood, request=spoken)
         request = understood.request
-        aloud = heard(self.reader, text, before)
-        notes = self._at_first(text, user, request, aloud, context)
+        turn = parsed_turn(self.reader, text, before)
+        notes = self._at_first(text, user, request, turn, context)
         user = user or context.no_user
         where = scenario or request.scenario
         meaning, without_meaning = self._meaning(request, context)
         notes += [*without_meaning, *_not_read(understood)]
         wanted = request.count or k
         seen = context.seen(user)
-        if aloud is not None and aloud.reading.compared:  # "older": than these, so not these again
+        if turn is not None and turn.reading.compared:  # "older": than these, so not these again
             shown = context.rows(before.shown)
             seen = np.concatenate([seen, shown[shown >= 0]])
         model = context.scores(user, where)
@@ -161,11 +169,11 @@ class Assistant:
     ) -> ListAnswer:
         """Put together the list that a request asks for; see :func:`make_list`.
 
-        What is preferred, meant or referred to moves items as in :meth:`ask`; everything else is a limit.
+        What is preferred, close in meaning or referred to moves items as in :meth:`ask`; everything else is a limit.
 
         Args:
             text: The request: how many, what must and must not be there, budgets.
-            user: Id of the user; somebody unknown when left out.
+            user: Id of the user; an unknown one when left out.
             scenario: Where it is for; the request's own when left out.
             limits: What words cannot say.
             time_limit_s: Seconds for the choice, > 0.
@@ -179,8 +187,8 @@ class Assistant:
         request = understood.request
         if scenario is not None:
             request = request.model_copy(update={"scenario": scenario})
-        aloud = heard(self.reader, text)
-        first = self._at_first(text, user, request, aloud, context)
+        turn = parsed_turn(self.reader, text)
+        first = self._at_first(text, user, request, turn, context)
         user = user or context.no_user
         meaning, notes = self._meaning(request, context)
         notes += _not_read(understood)
@@ -204,7 +212,7 @@ class Assistant:
             catalogue=context.catalogue,
             seen=context.seen(user),
             graph=self.graph,
-            contradicted=bool(contradicted(request, aloud)),
+            contradicted=bool(contradicted(request, turn)),
             time_limit_s=time_limit_s,
         )
         if answer.status == "complete":  # its words say so themselves
@@ -215,9 +223,9 @@ class Assistant:
     # -- pieces --------------------------------------------------------------------------------
 
     def _at_first(
-        self, text: str, user: str, request: Request, aloud: Heard | None, context: AnswerContext
+        self, text: str, user: str, request: Request, turn: ParsedTurn | None, context: AnswerContext
     ) -> list[str]:
-        """What a person should know before everything else."""
+        """What the user should know first."""
         language, notes = request.language, []
         if user and not context.knows(user):
             notes.append(
@@ -225,7 +233,7 @@ class Assistant:
             )
         if not any(character.isalnum() for character in text) and not parts_of(request):
             notes.append(note("nothing_asked", language))
-        against = contradicted(request, aloud)
+        against = contradicted(request, turn)
         if against:
             names = dict.fromkeys(context.catalogue.word(tag.value, language) for tag in against)
             joint = "、" if language == "zh" else ", "
@@ -264,7 +272,7 @@ def _likeness(request: Request, context: AnswerContext) -> NDArray[np.float32] |
     if not len(rows):
         return None
     spaces = context.spaces()
-    # Kin come before everything else: cosines of few tags do not tell what people call alike.
+    # Kin come before everything else: cosines of few tags do not show what users call alike.
     return likeness(spaces, rows) + akin(context.tags(), rows) if spaces else None
 
 

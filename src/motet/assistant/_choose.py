@@ -1,4 +1,4 @@
-"""Which items answer a request, and what a person should know about the choice.
+"""Which items answer a request, and what the user should know about the choice.
 
 Legend of shapes: I items, k answers.
 """

@@ -41,7 +41,7 @@ class Condition:
     """One hard part of a request.
 
     Attributes:
-        words: What it says, for a person.
+        words: What it says, for the user.
         keeps: Which items it leaves, bool [I].
         excludes: Whether it is an exclusion, which is never given up.
     """
@@ -241,8 +241,8 @@ def match(
     """How well each item matches the soft parts of a request, in standard deviations over those allowed.
 
     The sum of what is there: share of the preferred tags, nearness in meaning to the free words, and
-    likeness to the items referred to, each standardised. Likeness counts twice: who names an item
-    wants something like it before anything that pleases.
+    likeness to the items referred to, each standardised. Likeness counts twice: a user who names
+    an item wants something like it first.
 
     Args:
         request: The request.

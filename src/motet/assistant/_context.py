@@ -1,4 +1,4 @@
-"""What an assistant answers about: the items and users of one moment, and what the model says of them.
+"""What an assistant answers about: items and users at one point in time, with their scores.
 
 Legend of shapes: I items, T tags, D width of a vector.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from motet.assistant._likeness import item_spaces, tag_matrix
 from motet.assistant._relations import ItemRelations, mine_relations
 from motet.assistant.explain import Explainer
-from motet.data import Catalogue, IdIndex, liking
+from motet.data import Catalogue, IdIndex
 from motet.errors import RequestError
 from motet.recommend import MeaningIndex, Recommender
 
@@ -30,7 +30,7 @@ class ModelScores:
 
     Attributes:
         scores: What they are ranked by, float32 [I].
-        liked: Probability of being liked, float32 [I]; None where no task tells it.
+        liked: Probability of being liked, float32 [I]; None where no task predicts it.
     """
 
     scores: NDArray[np.float32]
@@ -40,7 +40,7 @@ class ModelScores:
 def model_scores(recommender: Recommender, user: str, scenario: str | None) -> ModelScores:
     """Score every item for a user by what the schema ranks by, and say how probably each is liked.
 
-    A sum with what is liked ranked worse: of films that people liked later, ten answers to a request
+    A sum with what is liked ranked worse: of films that users liked later, ten answers to a request
     hold fewer (``python -m benchmarks.ask_ranking``). Being liked only keeps poor replacements back.
 
     Args:
@@ -52,7 +52,7 @@ def model_scores(recommender: Recommender, user: str, scenario: str | None) -> M
         DataError: If the scenario is not known.
     """
     scores = recommender.scores(user, scenario=scenario)
-    task = liking(recommender.schema)
+    task = recommender.schema.liking_task
     if task is None or not recommender.schema.tasks[task].is_chance:
         return ModelScores(scores, None)
     return joint_scores(scores, recommender.scores(user, scenario=scenario, by=task))
@@ -120,7 +120,7 @@ class AnswerContext(Protocol):
         ...
 
     def meaning(self, index: MeaningIndex) -> MeaningIndex:
-        """An index of the bundle's items, with those of this moment."""
+        """An index of the bundle's items, with those of this context."""
         ...
 
     def spaces(self) -> Sequence[NDArray[np.float32]]:
@@ -162,7 +162,7 @@ class BundleContext:
         self._spaces: Sequence[NDArray[np.float32]] | None = None
         self._tags: sp.csr_array | None = None
         self._relations: ItemRelations | None = None
-        self.no_user = "somebody"
+        self.no_user = "unknown"
         while self._users.rows(pl.Series([self.no_user]))[0] >= 0:
             self.no_user += "?"
 

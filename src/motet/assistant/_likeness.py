@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 
 from motet.data import Catalogue, Dataset
 from motet.recommend import Recommender
+from motet.schema import are_years
 
 __all__ = [
     "Likeness",
     "duplicate_pairs",
     "item_spaces",
     "likeness_of",
-    "rare_tags",
     "spaces_of",
     "tag_matrix",
-    "text_vectors",
 ]
 
 
@@ -153,8 +152,7 @@ def duplicate_pairs(
     """Pairs a < b of items that are the same thing: one title, or texts that are nearly equal.
 
     Titles are compared without case, punctuation and articles. Two items whose years differ are
-    two things (a film and its remake), whatever they are called; a column of numbers is one of years
-    when every number in it is whole and between 1000 and 2100.
+    two things (a film and its remake), whatever they are called.
 
     Args:
         catalogue: Titles and years.
@@ -178,7 +176,7 @@ def duplicate_pairs(
     for column in catalogue.numbers if catalogue is not None else ():
         numbers = catalogue.frame[column].to_numpy() if catalogue is not None else np.zeros(0)
         known = numbers[np.isfinite(numbers)]
-        if len(known) and (known == np.round(known)).all() and known.min() >= 1000 and known.max() <= 2100:
+        if are_years(known):
             agree = ~(np.abs(numbers[a] - numbers[b]) > 0)  # a year that is missing contradicts nothing
             a, b = a[agree], b[agree]
     pairs = np.unique(np.stack([a, b]), axis=1)
@@ -221,15 +219,15 @@ def spaces_of(data: Dataset, learnt: NDArray[np.float32] | None) -> list[NDArray
         learnt: Where the model puts them, [I, D], if it does.
     """
     catalogue = data.catalogue
-    spaces = list(text_vectors(data).values())
+    spaces = list(_text_vectors(data).values())
     if catalogue is not None and (catalogue.tags or catalogue.categories):
-        spaces.append(rare_tags(catalogue))
+        spaces.append(_rare_tags(catalogue))
     if learnt is not None:
         spaces.append(learnt)
     return [space for space in spaces if space.any()]
 
 
-def text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
+def _text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
     """The vectors of each text feature of the items, [I, D]; zeros where an item has no text."""
     texts = {}
     for column, name in enumerate(data.encoder.layout("item").vectors):
@@ -238,7 +236,7 @@ def text_vectors(data: Dataset) -> dict[str, NDArray[np.float32]]:
     return texts
 
 
-def rare_tags(catalogue: Catalogue) -> NDArray[np.float32]:
+def _rare_tags(catalogue: Catalogue) -> NDArray[np.float32]:
     """Tags and categories of the items, weighted by rarity (log I / count), [I, V]."""
     tags = tag_matrix(catalogue)
     counts = np.asarray(tags.sum(axis=0))

@@ -29,7 +29,7 @@ class Way:
     Attributes:
         limit: As it was.
         loosened: What takes its place; None if nothing does.
-        described: The same for a person.
+        described: The same for the user.
         change: How much was given, as a share of what was asked; the way with the least is the nearest.
         own: What gives parts items of their own, where the limit is one of a part: as it was, and instead.
     """
@@ -46,7 +46,7 @@ class ConflictExplanation:
     """Why there is no list.
 
     Attributes:
-        conflict: For a person.
+        conflict: For the user.
         nearest: Limits under which there is a list; None if only exclusions are left to give up.
         loosened: What was loosened for it, in words.
     """
@@ -61,7 +61,7 @@ class ConflictExplainer:
 
     The **conflict** is found by the deletion filter (Chinneck & Dravnieks 1991): limit after limit is
     left out for good if there is still no list without it. What remains cannot be kept together, and
-    can as soon as any one of it is left out. Limits that nobody asked for are tried first, so that
+    can as soon as any one of it is left out. Limits that were not asked for are tried first, so that
     they are blamed only where they are to blame, and the count last.
 
     A **way out** loosens one limit and keeps all others: the sum, the count or the number of items
@@ -72,7 +72,7 @@ class ConflictExplainer:
         pool: What lists are made of.
         catalogue: Its words.
         language: Of what is said.
-        ends: Moment of ``time.monotonic`` at which to stop.
+        ends: Time of ``time.monotonic`` at which to stop.
     """
 
     def __init__(self, pool: ListPool, catalogue: Catalogue, language: str, ends: float) -> None:

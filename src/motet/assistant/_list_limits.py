@@ -133,7 +133,7 @@ def limits_of(
     seen: Sequence[int] | NDArray[np.integer],
     graph: KnowledgeGraph | None = None,
 ) -> tuple[list[ListLimit], list[str]]:
-    """Every limit of a list, those nobody asked for first, and the count last.
+    """Every limit of a list, those that were not asked for first, and the count last.
 
     Args:
         request: What was asked.

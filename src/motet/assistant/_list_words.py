@@ -27,8 +27,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "one_item": ("1 item", "共1项"),
     "kept": ("{items}; every limit is kept.", "{items}，所有限制都已满足。"),
     "kept_but": ("{items}; every other limit is kept.", "{items}，其他限制都已满足。"),
-    "kept_told": (
-        "{items}; every limit that the catalogue can tell is kept.",
+    "kept_known": (
+        "{items}; every limit that the catalogue can decide is kept.",
         "{items}，目录能够判断的限制都已满足。",
     ),
     "kept_read": (
@@ -79,7 +79,7 @@ def said(key: str, language: str, **parts: object) -> str:
 
 
 def number(value: float) -> str:
-    """A number as people write it: whole, or with at most two decimals where that says it all.
+    """A number in writing: whole, or with at most two decimals where that says it all.
 
     Example:
         >>> number(31.970000000000002), number(3.0), number(0.1234)

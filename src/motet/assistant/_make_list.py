@@ -150,7 +150,7 @@ class _Maker:
         chosen = [int(rows[place]) for place in order]
         worth = dict(zip(chosen, (float(values[place]) for place in order), strict=True))
         counted = said("items" if len(chosen) != 1 else "one_item", language, n=len(chosen))
-        kept = "kept_told" if self.unmet else "kept_but" if self.contradicted else "kept"
+        kept = "kept_known" if self.unmet else "kept_but" if self.contradicted else "kept"
         if self.request.wants:  # words that no limit took: whether the list keeps them is not known
             kept = "kept_read"
         done = said(kept, language, items=counted, words=self.request.wants)

@@ -15,7 +15,7 @@ from pydantic import Field
 from scipy.special import chdtrc, xlogy
 
 from motet.assistant._likeness import Likeness, duplicate_pairs, likeness_of
-from motet.data import Behaviour, Dataset, liking
+from motet.data import Behaviour, Dataset
 from motet.errors import RequestError
 from motet.schema import Part, Schema, require_known
 
@@ -342,7 +342,7 @@ def _taken(schema: Schema, behaviour: Behaviour, name: str | None) -> str | None
     deepest = max(binary, key=steps, default=None)
     if deepest is not None and steps(deepest) > 1:
         return deepest
-    liked = liking(schema)
+    liked = schema.liking_task
     return liked if liked in behaviour.tasks else None
 
 

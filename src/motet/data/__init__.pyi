@@ -1,5 +1,5 @@
 from ._batch import Batch, Batcher, EventSequences, Side
-from ._behaviour import NEGATIVE_EVENTS, Behaviour, EventMeaning, EventMeanings, behaviour_of, liking
+from ._behaviour import NEGATIVE_EVENTS, Behaviour, EventMeaning, EventMeanings, behaviour_of
 from ._build import build_dataset
 from ._catalogue import Catalogue, build_catalogue, catalogue_of
 from ._check import DataReport, check_data
@@ -55,7 +55,6 @@ __all__ = [
     "inspect_directory",
     "iterate",
     "known_items",
-    "liking",
     "quoted_text",
     "read_table",
     "render",

@@ -17,7 +17,7 @@ from motet.data._labels import SPLIT_CODES
 from motet.data._prepare import used_columns
 from motet.schema import Schema
 
-__all__ = ["NEGATIVE_EVENTS", "Behaviour", "EventMeaning", "EventMeanings", "behaviour_of", "liking"]
+__all__ = ["NEGATIVE_EVENTS", "Behaviour", "EventMeaning", "EventMeanings", "behaviour_of"]
 
 NEGATIVE_EVENTS: Final = frozenset({"dislike", "hide", "not_interested"})
 """Types of events that turn an item down, in every schema that has neither a task nor a column of that name."""
@@ -79,11 +79,6 @@ def behaviour_of(data: Dataset, *, last: int = 500, splits: tuple[str, ...] | No
         tuple(data.encoder.interaction_tasks),
         data.scenario[rows] if data.schema.keys.scenario is not None else None,
     )
-
-
-def liking(schema: Schema) -> str | None:
-    """The task whose positive label says that a user liked an item: :attr:`motet.schema.Schema.liking_task`."""
-    return schema.liking_task
 
 
 @dataclass(frozen=True, slots=True)

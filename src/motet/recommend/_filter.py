@@ -336,11 +336,8 @@ class _Cells:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self._frame, self.rows = frame, len(frame)
-        self.numbers, self._lower, self._exploded = (
-            cache(self._numbers),
-            cache(self._lowered),
-            cache(self._words),
-        )
+        self.numbers = cache(self._numbers)
+        self._lower, self._exploded = cache(self._lowered), cache(self._words)
 
     def equal(self, column: str, values: list[str] | list[float]) -> NDArray[np.bool_]:
         """Which rows hold one of some values, [n]."""

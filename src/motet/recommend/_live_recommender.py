@@ -26,9 +26,9 @@ from motet.recommend.live import (
     Stages,
     Upserted,
     UserEncoder,
+    answer_items,
     is_known,
     plain_predictions,
-    recorded,
 )
 from motet.recommend.retrieve import (
     CHAIN,
@@ -50,7 +50,7 @@ class LiveRecommender:
     """Answers requests from one bundle while items, users and events come in.
 
     The same encoding and the same model code as in training and in :class:`Recommender` stand behind it.
-    Many threads may ask while others tell; each request works on the catalogue of one moment.
+    Many threads may ask while others update it; each request works on one snapshot of the catalogue.
 
     Args:
         recommender: Of a bundle with users and items.
@@ -85,17 +85,17 @@ class LiveRecommender:
         self.bundle, self.schema = bundle, schema
         raw = recommender._raw
         self._scorer = Scorer(recommender, raw)
-        self.items = LiveItems(bundle, raw, self._scorer.moment(None, {})[0])
+        self.items = LiveItems(bundle, raw, self._scorer.context_rows(None, {})[0])
         self.user_encoder = UserEncoder(bundle, raw)
         self.history = LiveHistory(bundle, EventReader(bundle, raw), users=users, load=load)
         self._scorer.measure(self.items.now, self.user_encoder)
         self._own = StandardSources(
             bundle, self.items.now, graph=graph, encode_text=raw.encode_private, options=index or {}
         )
-        there = [*self._own.all, *sources]
-        names = {source.name for source in there}
+        all_sources = [*self._own.all, *sources]
+        names = {source.name for source in all_sources}
         shares = {name: share for name, share in QUOTAS.items() if name in names}
-        self.retriever = Retriever(there, {**shares, **(quotas or {})})
+        self.retriever = Retriever(all_sources, {**shares, **(quotas or {})})
         self._stages = Stages(
             items=self.items,
             user_encoder=self.user_encoder,
@@ -107,7 +107,7 @@ class LiveRecommender:
             candidates=candidates,
         )
 
-    # -- asking --------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------
 
     def knows(self, user: str) -> bool:
         """Whether anything is known of a user: from training, or by events or features since.
@@ -144,7 +144,7 @@ class LiveRecommender:
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)
         rows = found.rows[at]
-        items = recorded(
+        items = answer_items(
             self._scorer,
             request.now,
             rows,
@@ -194,13 +194,13 @@ class LiveRecommender:
         clock.stage("rank")
         values = self._stages.values(request.objective, raw) if raw else np.zeros(0)
         order = np.lexsort((rows, -values))
-        items = recorded(
+        items = answer_items(
             self._scorer, request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
         )
         clock.stage("answer")
         return Ranked(
             items,
-            served_by=request.link or "nobody",
+            served_by=request.link or "unknown",
             candidates=len(rows),
             timings_ms=clock.timings_ms,
             version=request.now.version,
@@ -208,11 +208,11 @@ class LiveRecommender:
         )
 
     def score_rows(self, query: Query, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """What the model says of any rows of the live catalogue for who asks, per task, before the link function.
+        """What the model predicts of any rows of the live catalogue for a user, per task, before the link function.
 
         Args:
             query: Who asks, and where; nothing else is looked at.
-            rows: Of :attr:`LiveItems.now`, or of a moment before.
+            rows: Of :attr:`LiveItems.now`, or of an earlier snapshot.
 
         Raises:
             RequestError: If the scenario is not known.
@@ -257,7 +257,7 @@ class LiveRecommender:
         best = sorted(scores, key=lambda other: (-scores[other], other))[:k]
         return [SimilarToItem(now.ids[o], int(now.origin[o]), scores[o], by[o]) for o in best]
 
-    # -- telling -------------------------------------------------------------------------------
+    # -- updates -------------------------------------------------------------------------------
 
     def upsert_items(
         self,
@@ -292,7 +292,7 @@ class LiveRecommender:
         return self.user_encoder.upsert(rows)
 
     def add_events(self, events: Sequence[LiveEvent]) -> Added:
-        """Take events into account from the next request on: in pasts, and in what is popular.
+        """Take events into account from the next request on: in the users' histories, and in what is popular.
 
         Raises:
             DataError: If an event has no user, or a cell is not of its column's kind. Nothing is changed then.
@@ -300,15 +300,13 @@ class LiveRecommender:
         if any(not event.user for event in events):
             raise DataError("an event has no user", "name the user of each event")
         added = self.history.add(events, self.items.now)
-        liked = [
-            (parsed_event, row) for parsed_event, row in added.parsed_event if parsed_event.liked is not False
-        ]
+        liked = [(parsed, row) for parsed, row in added.parsed_events if parsed.liked is not False]
         if liked:
             rows = np.array([row for _, row in liked], np.int64)
             now_s = time.time()  # a clock that is ahead must not make all else look old
-            time_s = np.array([min(parsed_event.event.at_s or now_s, now_s) for parsed_event, _ in liked])
-            places = [parsed_event.scenario for parsed_event, _ in liked]
-            self._own.liked(rows, time_s, places)
+            time_s = np.array([min(parsed.event.at_s or now_s, now_s) for parsed, _ in liked])
+            scenarios = [parsed.scenario for parsed, _ in liked]
+            self._own.liked(rows, time_s, scenarios)
         return added
 
     def replace_events(self, user: str, events: Sequence[LiveEvent]) -> Added:
@@ -322,13 +320,13 @@ class LiveRecommender:
     def erase_user(self, user: str) -> bool:
         """Drop all that is known of a user, by the bundle too; returns whether there was anything.
 
-        From then on the user is one never seen, until something is told anew. The bundle on disk is as it was:
+        From then on the user is one never seen, until something new is recorded. The bundle on disk is as it was:
         leave the user out of the next training.
         """
         erased, features = self.history.erase(user), self.user_encoder.forget(user)
         return erased or features
 
     def forget_user(self, user: str) -> bool:
-        """Drop what was told of a user while serving; returns whether there was anything."""
+        """Drop what was recorded of a user while serving; returns whether there was anything."""
         events, features = self.history.forget(user), self.user_encoder.forget(user)
         return events or features

@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 class MeaningIndex:
     """Finds the items whose texts mean what some words mean.
 
-    Vectors of sentence encoders lie in a narrow cone, where everything resembles everything; so
+    Vectors of sentence encoders fill a narrow cone only, where everything resembles everything; so
     they are centred and whitened on the items (Su et al. 2021, eq. 5–8), queries alike, and
     compared by cosine. The search is exact: one product of I·W numbers, about 0.1 s for a million
     items at W = 128 on one core, and 4·I·W bytes (512 MB).
@@ -131,11 +131,11 @@ class MeaningIndex:
         return vectors
 
     def with_items(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> MeaningIndex:
-        """An index of :meth:`of_catalogue` with further items, and with some told anew; only these are encoded.
+        """An index of :meth:`of_catalogue` with items added or changed; only these are encoded.
 
         Args:
             catalogue: All items, those of before in their places.
-            changed: Places of the items that are new or were told anew, in order.
+            changed: Places of the items that are new or changed, in order.
         """
         texts = item_texts(replace(catalogue, frame=catalogue.frame[changed]))
         found = self._placed(texts, self._encode)

@@ -35,19 +35,24 @@ class ItemSide:
 
 
 def item_side(
-    model: MultiTaskModel, data: Dataset, moment: ContextRows, rows: NDArray[np.int32], *, parts: bool = True
+    model: MultiTaskModel,
+    data: Dataset,
+    context_rows: ContextRows,
+    rows: NDArray[np.int32],
+    *,
+    parts: bool = True,
 ) -> ItemSide:
     """Compute the item side of some items.
 
     Args:
         model: In evaluation mode.
         data: With the items.
-        moment: Any context row.
+        context_rows: Any context row.
         rows: Rows of the items, [n].
         parts: Whether products of first layers are kept too.
     """
     with torch.no_grad():
-        inputs = model.features(_batch(data, moment, 0, rows))
+        inputs = model.features(_batch(data, context_rows, 0, rows))
         layers = [m for m in model.modules() if isinstance(m, FactorisedLinear) and m.widths.item]
         retrieval = model.retrieval.item(inputs.item) if model.retrieval is not None else None
         return ItemSide(
@@ -59,7 +64,7 @@ def item_side(
 
 
 def attends(data: Dataset) -> bool:
-    """Whether a sequence of the user looks at the item in question, so that little can be done ahead."""
+    """Whether a sequence of the user attends to the scored item, so that little can be precomputed."""
     return any(f.sees_item for f in data.schema.features.user.values())
 
 
@@ -70,18 +75,20 @@ class PrecomputedItems:
 
     Args:
         model: In evaluation mode.
-        moment: One context row, in which everything is shown.
-        data: The data set whose items are meant.
+        context_rows: One context row, in which every item is shown.
+        data: The data set with the items.
         side: The items' side, where it is known already.
     """
 
     def __init__(
-        self, model: MultiTaskModel, data: Dataset, moment: ContextRows, side: ItemSide | None = None
+        self, model: MultiTaskModel, data: Dataset, context_rows: ContextRows, side: ItemSide | None = None
     ) -> None:
-        self.model, self.moment = model, moment
+        self.model, self.context_rows = model, context_rows
         self._attends = attends(data)
         if side is None:
-            side = item_side(model, moment.data, moment, np.arange(len(data.items), dtype=np.int32))
+            side = item_side(
+                model, context_rows.data, context_rows, np.arange(len(data.items), dtype=np.int32)
+            )
         self._side = side
         self.items = len(self._side.item)
 
@@ -110,7 +117,7 @@ class PrecomputedItems:
     def every_task(
         self, data: Dataset, user: int, items: NDArray[np.int64], inputs: Inputs | None = None
     ) -> dict[str, Tensor]:
-        """What the model says of items for one user, before link functions, of every task.
+        """Predictions of every task for items and one user, before the link functions.
 
         Args:
             data: The data set, perhaps with users added at the end.
@@ -188,7 +195,7 @@ class PrecomputedItems:
     def _user_inputs(self, data: Dataset, user: int, items: NDArray[np.int64]) -> Inputs:
         # only target attention needs to know the items before the first layer
         rows = (items if self._attends else items[:1]).astype(np.int32)
-        inputs: Inputs = self.model.features(_batch(data, self.moment, user, rows))
+        inputs: Inputs = self.model.features(_batch(data, self.context_rows, user, rows))
         return inputs
 
 
@@ -196,11 +203,11 @@ def _narrow(values: Tensor) -> Tensor:
     return values.squeeze(1) if values.shape[1] == 1 else values
 
 
-def _batch(data: Dataset, moment: ContextRows, user: int, items: NDArray[np.int32]) -> Batch:
+def _batch(data: Dataset, context_rows: ContextRows, user: int, items: NDArray[np.int32]) -> Batch:
     users = np.full(len(items), user, np.int32)
     before = {name: history.known[users] for name, history in data.histories.items()}
-    of_moment = data.encoder.layout("interaction").vectors
-    vectors = {**data.vectors, **{name: moment.data.vectors[name] for name in of_moment}}
+    of_context = data.encoder.layout("interaction").vectors
+    vectors = {**data.vectors, **{name: context_rows.data.vectors[name] for name in of_context}}
     batcher = Batcher(replace(data, vectors=vectors))
-    context = (moment.table, moment.scenario)
+    context = (context_rows.table, context_rows.scenario)
     return batcher.assemble(users, items, before, np.zeros(len(items), np.int64), context=context)

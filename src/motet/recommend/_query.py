@@ -1,4 +1,4 @@
-"""What is asked for, what it is ranked by, and what is answered."""
+"""Requests, the objectives that items are ranked by, and ranked answers."""
 
 from __future__ import annotations
 
@@ -137,11 +137,11 @@ class Query(RequestPart):
 
     Attributes:
         user: Its id; None for an anonymous session.
-        user_features: Columns of the users table that are told with the request.
+        user_features: Columns of the users table that come with the request.
         history: What was done in this session, oldest first: events, or ids of items that were liked.
         k: Items wanted, 1 to 1,000.
         scenario: Where they are shown; unknown when left out.
-        context: Further columns of the interactions table that hold for the moment of the request.
+        context: Further columns of the interactions table: the context of the request.
         text: Words of the user.
         filter: Which items may come.
         exclude: Ids of items that may not.
@@ -155,7 +155,7 @@ class Query(RequestPart):
         duplicates: Whether items come that read exactly alike.
         sources: Sources of candidates to ask; all when left out.
         budget: Most time for each stage.
-        trace: Whether the answer tells what each step did to each item.
+        trace: Whether the answer reports what each step did to each item.
 
     Example:
         >>> Query(user="7", k=5, filter={"field": "year", "op": "ge", "value": 1990}).k
@@ -213,7 +213,7 @@ def read_query(content: Mapping[str, Any]) -> Query:
                 f"the request has no part '{where[:80]}'", nearest(where[:80], Query.model_fields)
             ) from None
         raise RequestError(
-            f"the request is wrong at '{where[:200]}': {first['msg']}", "mend that part"
+            f"the request is wrong at '{where[:200]}': {first['msg']}", "correct that part"
         ) from None
 
 
@@ -253,7 +253,8 @@ class Ranked:
     Attributes:
         items: In order.
         served_by: What served it: ``personal``, ``session``, ``scenario_popular``, ``popular``, ``newest`` or
-            ``again``; the first link of the chain that gave an item.
+            ``again``; the first link of the chain that gave an item; ``unknown`` for ranked items of an unknown user,
+            and ``nothing`` for an empty list.
         links: How many items each link gave.
         candidates: How many items were ranked.
         sources: How many candidates each source gave.

@@ -34,7 +34,7 @@ __all__ = ["NOT_OF_KIND", "ContextRows", "RawRows", "naming_column"]
 
 _Made = TypeVar("_Made")
 
-# what reading a value raises that nobody expected in its column
+# raised by a value that is not of its column's kind
 NOT_OF_KIND: Final = (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError)
 
 
@@ -103,7 +103,7 @@ class RawRows:
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
     ) -> tuple[Dataset, IdIndex]:
         """The data set with further users or items at the end."""
-        raw, side, recorded = naming_column(partial(self._recorded, data, entity), frame, "the given rows")
+        raw, side, items = naming_column(partial(self._read_entities, data, entity), frame, "the given rows")
         table, vectors = self._encoded(data, entity, raw)
         old = data.table(entity)
         tags = {name: _append(lists, table.tags[name]) for name, lists in old.tags.items()}
@@ -131,8 +131,8 @@ class RawRows:
             data = replace(data, users=joined, vectors=vectors, histories=histories, user_ids=ids)
         else:
             catalogue = data.catalogue
-            if catalogue is not None and recorded is not None:
-                catalogue = replace(catalogue, frame=recorded)
+            if catalogue is not None and items is not None:
+                catalogue = replace(catalogue, frame=items)
             data = replace(data, items=joined, vectors=vectors, item_ids=ids, catalogue=catalogue)
         return data, IdIndex(ids)
 
@@ -143,7 +143,7 @@ class RawRows:
 
         Args:
             data: The data set.
-            frame: The rows; what they say of ``user.`` and ``item.`` columns gives way to what is known.
+            frame: The rows; their ``user.`` and ``item.`` columns give way to what is known.
             rows: Row of each one's user and item, for templates that name their columns.
         """
         for entity, at in (rows or {}).items():
@@ -168,10 +168,10 @@ class RawRows:
                 frame = frame.with_columns(pl.lit(None, dtype=kind).alias(column))
         return Preparer(schema, CleaningReport(), lenient=True).prepare(frame, entity, "the given rows")
 
-    def _recorded(
+    def _read_entities(
         self, data: Dataset, entity: Literal["user", "item"], frame: pl.DataFrame
     ) -> tuple[RawTable, pl.DataFrame | None, pl.DataFrame | None]:
-        """Raw rows read, with the words for templates and the catalogue of a data set that ends with them."""
+        """Raw rows read; the data set's texts for templates and its catalogue, each with these rows at the end."""
         prepared, raw = self._read(entity, frame)
         side = data.sides.get(entity)
         if side is not None:
@@ -232,12 +232,12 @@ class RawRows:
 
 
 def _reason(error: Exception) -> str:
-    said = error.problem if isinstance(error, DataError) else str(error)
-    return (said.splitlines() or [type(error).__name__])[0][:200]
+    message = error.problem if isinstance(error, DataError) else str(error)
+    return (message.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _of_kinds(prepared: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    """A few rows, whose empty columns tell no kind, with the kinds that the whole catalogue has."""
+    """A few rows, whose empty columns show no kind, with the kinds that the whole catalogue has."""
     numbers = [c for c in catalogue.numbers if c in prepared.columns]
     empty = [c for c in catalogue.tags if c in prepared.columns and prepared[c].null_count() == len(prepared)]
     return prepared.with_columns(

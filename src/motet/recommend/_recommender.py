@@ -1,4 +1,4 @@
-"""From a bundle to answers: predictions for pairs, and the best of the catalogue for users.
+"""Predictions of a bundle for pairs, and the best items of the catalogue for users.
 
 Raw rows go through the same reading, encoding and model code as in training.
 """
@@ -34,7 +34,7 @@ class Recommender:
     """Answers from one bundle.
 
     Args:
-        bundle: The trained model and what it knows.
+        bundle: The trained model with its data.
         encode_text: Turns texts of raw rows into vectors; without it they count as missing.
         encode_private: The same for texts of users and requests; ``encode_text`` when left out.
     """
@@ -72,8 +72,8 @@ class Recommender:
             pairs: One row a pair, with the key columns of the schema and, as far as they are there,
                 the columns of its features: those of the interaction, and those of users and items
                 never seen before, written ``column``, or ``user.column`` and ``item.column`` where
-                one name stands in both tables. A scenario never seen counts as unknown. The past
-                of a user is everything the bundle knows of it.
+                one name stands in both tables. A scenario never seen counts as unknown. The
+                history of a user is everything the bundle knows of it.
 
         Returns:
             The key columns (``row``, from 1, where the schema has no keys), then a column for each
@@ -192,12 +192,12 @@ class Recommender:
         """The catalogue's side of the model, computed once ahead of all requests from one scenario."""
         if scenario not in self._ahead:
             key = self.schema.keys.scenario
-            moment = pl.DataFrame({key: [scenario]}) if key is not None else pl.DataFrame({"": [None]})
-            context_rows = self._raw.context_rows(self.bundle.data, moment)
+            frame = pl.DataFrame({key: [scenario]}) if key is not None else pl.DataFrame({"": [None]})
+            context_rows = self._raw.context_rows(self.bundle.data, frame)
             self._ahead[scenario] = PrecomputedItems(self.bundle.model, self.bundle.data, context_rows)
         return self._ahead[scenario]
 
-    # -- who and what --------------------------------------------------------------------------
+    # -- users and items -----------------------------------------------------------------------
 
     def _with_new_entities(
         self, pairs: pl.DataFrame
@@ -341,13 +341,13 @@ class Recommender:
         scores = np.empty((len(users), len(items)), np.float32)
         retrieval = self.schema.tasks[by].ranks_catalogue
         key = self.schema.keys.scenario
-        moment = pl.DataFrame({key or "": [scenario] * len(items)}, schema={key or "": pl.String})
+        context = pl.DataFrame({key or "": [scenario] * len(items)}, schema={key or "": pl.String})
         for place, user in enumerate(users):
             if retrieval:
                 scores[place] = ahead.retrieve(data, int(user)).numpy()
-            elif data.sides:  # the words of the moment depend on the pair: nothing can be done ahead
+            elif data.sides:  # texts of the context depend on the pair: nothing can be precomputed
                 rows: dict[Entity, NDArray[np.int32]] = {"user": np.full(len(items), user), "item": items}
-                scores[place] = self._predicted(data, rows, moment, linked=False)[by]
+                scores[place] = self._predicted(data, rows, context, linked=False)[by]
             else:
                 scores[place] = ahead.score(data, int(user))[by].numpy()
         return scores

@@ -19,6 +19,7 @@ from ._features import Cells, ColumnSink, EventSettings, Feature, Parts, templat
 from ._protocols import EntityPredictor, Predictor, Progress, silent
 from ._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from ._settings import (
+    ARTICLES,
     LANGUAGES,
     CatalogueSettings,
     CleanSettings,
@@ -38,6 +39,7 @@ from ._settings import (
 from ._tasks import LabelSink, LabelStatistics, Task, TaskText
 
 __all__ = [
+    "ARTICLES",
     "ENTITIES",
     "FEATURE_KINDS",
     "LANGUAGES",

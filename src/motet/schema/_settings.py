@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from motet.schema._base import TEXT_ENCODERS, Part, nearest
 
 __all__ = [
+    "ARTICLES",
     "LANGUAGES",
     "CatalogueSettings",
     "CleanSettings",
@@ -244,6 +245,9 @@ LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _ARTICLES: Final = "The|A|An|Il|La|Le|Les|L'|Lo|I|Gli|El|Los|Las|Der|Die|Das|Un|Une|En|Det|Den|De|Het|O|Os|As"
 _ARTICLE_LAST: Final = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$", re.IGNORECASE)
+ARTICLES: Final = frozenset(word.lower().rstrip("'") for word in _ARTICLES.split("|"))
+"""Articles of titles, in lower case and without apostrophes."""
+
 _FIRST_YEAR, _LAST_YEAR = 1800, 2100
 
 

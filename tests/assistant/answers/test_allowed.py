@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
-from motet.assistant import allowed, conditions, tag_share
+from motet.assistant import ListLimits, allowed, limits_of, match, standardised
 from motet.assistant.understand import FactWanted, Range, Request, Tag
 from motet.data import Catalogue
 from motet.errors import RequestError
@@ -55,13 +56,16 @@ def test_without_a_graph_no_item_has_a_fact(catalogue: Catalogue) -> None:
 
 def test_prefer_is_a_share(catalogue: Catalogue) -> None:
     tags = [Tag(column="genres", value="fun"), Tag(column="genres", value="space")]
-    assert tag_share(catalogue, tags).tolist() == [1.0, 0.5, 0.0, 0.0]
+    everything = np.ones(4, bool)
+    found = match(Request(prefer=tuple(tags)), catalogue, everything, meaning=None, like=None)
+    assert found == pytest.approx(standardised(np.array([1.0, 0.5, 0.0, 0.0], np.float32), everything))
 
 
-def test_conditions_speak_the_language_of_the_request(catalogue: Catalogue) -> None:
+def test_limits_speak_the_language_of_the_request(catalogue: Catalogue) -> None:
     request = Request(language="zh", must_not=(Tag(column="genres", value="fun"),))
-    (condition,) = conditions(request, catalogue)
-    assert (condition.words, condition.excludes) == ("不要搞笑", True)
+    limits, unmet = limits_of(request, ListLimits(), catalogue, ())
+    (exclusion,) = [limit for limit in limits if limit.kind == "exclusion"]
+    assert (exclusion.words, exclusion.given_up, unmet) == ("不要搞笑", False, [])
 
 
 def test_a_column_that_is_not_there_is_named(catalogue: Catalogue) -> None:

@@ -17,6 +17,7 @@ from motet.assistant.understand import FastReader, Lexicon
 from motet.errors import LanguageError, RequestError
 from motet.models import build_model
 from motet.recommend import MeaningIndex, Recommender
+from motet.schema import is_chinese
 from motet.testing import hashed_words_for_tests, toy_dataset
 from motet.training import load_bundle, save_bundle
 
@@ -102,11 +103,8 @@ def test_chinese_is_answered_in_chinese(assistant: Assistant) -> None:
 
 
 def test_another_language_than_that_of_the_request_may_be_asked_for(assistant: Assistant) -> None:
-    def is_chinese(text: str) -> bool:
-        return any("\u4e00" <= c <= "\u9fff" for c in text)
-
-    plain = assistant.ask("comedy, no crime, with dragons", user="somebody new", k=2)
-    answer = assistant.ask("comedy, no crime, with dragons", user="somebody new", k=2, language="zh")
+    plain = assistant.ask("comedy, no crime, with dragons", user="never seen", k=2)
+    answer = assistant.ask("comedy, no crime, with dragons", user="never seen", k=2, language="zh")
     assert [item.id for item in answer.items] == [item.id for item in plain.items]
     assert not any(is_chinese(said) for said in (*plain.notes, *(item.reason for item in plain.items)))
     assert answer.notes
@@ -116,7 +114,7 @@ def test_another_language_than_that_of_the_request_may_be_asked_for(assistant: A
     assert not any(is_chinese(item.reason) for item in english.items)
 
 
-def test_somebody_unknown_gets_an_answer(assistant: Assistant) -> None:
+def test_an_unknown_user_gets_an_answer(assistant: Assistant) -> None:
     assert len(assistant.ask("comedy", k=4).items) == 4
     assert len(assistant.ask("comedy", user="never seen", k=4).items) == 4
 
@@ -154,7 +152,7 @@ def test_a_list_keeps_its_limits(assistant: Assistant) -> None:
         assert "crime" not in genres(assistant.recommender, item.id)
 
 
-def test_what_is_asked_for_and_against_is_told(assistant: Assistant) -> None:
+def test_what_is_asked_for_and_against_is_reported(assistant: Assistant) -> None:
     answer = assistant.ask("comedy films that are not comedy", user="u1", k=3)
     assert answer.notes[0] == "You asked for and against comedy; against wins."
     assert not any("comedy" in genres(assistant.recommender, item.id) for item in answer.items)
@@ -172,25 +170,25 @@ def test_a_later_turn_may_take_back_what_was_asked(assistant: Assistant) -> None
     assert not any("against" in n for n in assistant.ask("no comedy", conversation=so_far).notes)
 
 
-def test_a_user_without_a_record_is_told(assistant: Assistant) -> None:
-    recorded = "User u99999 is not known; answered as for anybody."
-    assert recorded in assistant.ask("comedy", user="u99999", k=3).notes
-    assert recorded in assistant.make_list("two comedy", user="u99999").words
+def test_an_unknown_user_is_reported(assistant: Assistant) -> None:
+    expected = "User u99999 is not known; answered as for anybody."
+    assert expected in assistant.ask("comedy", user="u99999", k=3).notes
+    assert expected in assistant.make_list("two comedy", user="u99999").words
     assert "没有用户 u99999 的记录" in assistant.ask("我想看comedy", user="u99999").notes[0]
     for user in ("u1", ""):
         assert not any("not known" in line for line in assistant.ask("comedy", user=user).notes)
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "🦊"])
-def test_nothing_asked_is_told(assistant: Assistant, text: str) -> None:
-    recorded = "Nothing was asked for; these are the first recommendations."
-    assert assistant.ask(text, user="u1", k=3).notes == (recorded,)
-    assert not any(recorded in line for line in assistant.ask("comedy", user="u1", k=3).notes)
+def test_nothing_asked_is_reported(assistant: Assistant, text: str) -> None:
+    expected = "Nothing was asked for; these are the first recommendations."
+    assert assistant.ask(text, user="u1", k=3).notes == (expected,)
+    assert not any(expected in line for line in assistant.ask("comedy", user="u1", k=3).notes)
     so_far = Conversation(user="u1").after("comedy", assistant.ask("comedy", user="u1", k=3))
-    assert recorded not in assistant.ask(text, conversation=so_far, k=3).notes
+    assert expected not in assistant.ask(text, conversation=so_far, k=3).notes
 
 
-def test_a_conversation_of_somebody_else_is_refused(assistant: Assistant) -> None:
+def test_a_conversation_of_another_user_is_refused(assistant: Assistant) -> None:
     so_far = Conversation(user="u2").after("comedy", assistant.ask("comedy", user="u2", k=3))
     with pytest.raises(RequestError, match=r"with user 'u2', and user 'u1' asks.*start a new conversation"):
         assistant.ask("newer", user="u1", conversation=so_far)

@@ -176,7 +176,7 @@ def test_a_generator_sees_texts_as_data_and_no_orders(plain: Shelf, hostile: She
         assert not suspicion(lines[1])
 
 
-def test_hostile_names_are_told_so_there_was_something_to_refuse(hostile: Shelf) -> None:
+def test_hostile_names_are_reported_so_there_was_something_to_refuse(hostile: Shelf) -> None:
     """Without that, what is above would hold for reasons that name nothing."""
     assistant = hostile.assistant()
     said = [

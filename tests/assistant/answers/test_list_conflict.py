@@ -106,15 +106,15 @@ def test_a_conflict_is_true_and_minimal(seed: int) -> None:
     assert not there_is(blamed, pool)
     for limit in blamed:
         assert there_is([other for other in blamed if other is not limit], pool)
-    # every way that is told helps, and what is not told would not have helped
-    recorded = {way.limit for way in explained.conflict.ways}
+    # every way that is listed helps, and what is not listed would not have helped
+    listed = {way.limit for way in explained.conflict.ways}
     for limit in blamed:
         if limit.kind == "exclusion":
-            assert limit.words not in recorded
+            assert limit.words not in listed
         elif limit.kind != "count":
             helps = there_is([other for other in limits if other is not limit], pool)
             # a limit of which the other end is in the way has no single number to loosen
-            assert (limit.words in recorded) == helps
+            assert (limit.words in listed) == helps
     if explained.nearest is not None:
         assert there_is(explained.nearest, pool)
         for limit in limits:

@@ -276,7 +276,7 @@ def test_two_limits_of_one_sum_are_kept_together(ask: Ask) -> None:
 def test_what_the_catalogue_cannot_tell_is_not_said_to_be_kept(ask: Ask) -> None:
     answer = ask(count=2, unmet=("weight ≤ 3",))
     assert answer.words == (
-        "2 items; every limit that the catalogue can tell is kept. "
+        "2 items; every limit that the catalogue can decide is kept. "
         "The catalogue does not say enough to keep: weight ≤ 3."
     )
     assert ask(count=2).words == "2 items; every limit is kept."

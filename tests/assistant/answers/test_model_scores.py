@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from motet.assistant import model_scores
-from motet.data import liking
 from motet.models import build_model
 from motet.recommend import Recommender
 from motet.testing import hashed_words_for_tests, toy_dataset
@@ -19,7 +18,7 @@ def test_what_the_schema_ranks_by_decides(tmp_path: Path) -> None:
     data = toy_dataset(rows=300)
     save_bundle(tmp_path / "bundle", model=build_model(data.schema, data.encoder), data=data, metrics={})
     recommender = Recommender(load_bundle(tmp_path / "bundle"), hashed_words_for_tests)
-    task = liking(data.schema)
+    task = data.schema.liking_task
     assert task is not None
     assert data.schema.tasks[task].kind == "binary"
     found = model_scores(recommender, "u1", None)

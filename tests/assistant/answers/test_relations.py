@@ -181,7 +181,7 @@ def test_sessions_are_cut_at_pauses() -> None:
     assert sessions(behaviour, 4, kept=np.zeros(5, bool)).shape == (0, 4)
 
 
-def test_nobody_did_anything(build: Callable[..., Dataset]) -> None:
+def test_without_events_nothing_is_related(build: Callable[..., Dataset]) -> None:
     data = planted_shop(build)
     nothing = Behaviour(Ragged.empty(0), np.zeros(0, np.int64), np.zeros((0, 1), np.float32), ("buy",))
     relations = mine_relations(data, nothing)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motet.assistant.explain import Claim, Explainer, Language, Mention, Tone, check_sentence, verify
+from motet.assistant.explain import Claim, Explainer, Mention, check_sentence, verify
+from motet.assistant.understand import TONES
+from motet.schema import LANGUAGES
 from motet.training import Bundle
 
 World = dict[str, pl.DataFrame]
 Unmet = Callable[[str, int], list[str]]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
-TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 
 
 def found(explainer: Explainer, user: str, item: str, kind: str) -> list[Claim]:

@@ -11,16 +11,14 @@ from motet.assistant.explain import (
     Explainer,
     Language,
     Tone,
-    chinese_kind,
     said_title,
-    supported_words,
     verify,
 )
+from motet.assistant.understand import TONES
 from motet.errors import DataError
 from motet.training import Bundle
 
 Unmet = Callable[[str, int], list[str]]
-TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 
 
 def test_a_reason_says_the_planted_taste(explainer: Explainer, unmet: Unmet) -> None:
@@ -77,9 +75,9 @@ def test_every_sentence_is_whole(explainer: Explainer, language: Language, tone:
     for user in ("u0", "u1", "nobody"):
         for item in ("i0", "i1", "i2", "i9", "i18"):
             for seed in range(3):
-                recorded = explainer.explain(user, item, language=language, tone=tone, seed=seed, k=5).reason
+                reason = explainer.explain(user, item, language=language, tone=tone, seed=seed, k=5).reason
                 about = explainer.describe(item, language=language, tone=tone, seed=seed)
-                for sentence in (*recorded.sentences, *about.sentences):
+                for sentence in (*reason.sentences, *about.sentences):
                     assert not re.search(r"[{}]|  |None|nan", sentence.text), sentence.text
                     assert sentence.text.endswith("." if language == "en" else "。")
                     assert sentence.text[0] == sentence.text[0].upper()
@@ -127,9 +125,9 @@ def test_evidence_is_said_in_order_in_both_languages(explainer: Explainer) -> No
     languages: tuple[Language, ...] = ("en", "zh")
     for language in languages:
         for tone in TONES:
-            recorded = explainer.said(evidence, language, tone)
-            assert [sentence.claim for sentence in recorded] == list(evidence)
-            assert all(sentence.text and sentence.language == language for sentence in recorded)
+            sentences = explainer.said(evidence, language, tone)
+            assert [sentence.claim for sentence in sentences] == list(evidence)
+            assert all(sentence.text and sentence.language == language for sentence in sentences)
     assert explainer.said([]) == []
     with pytest.raises(DataError, match="the tone"):
         explainer.said(evidence, "en", "loud")  # type: ignore[arg-type]
@@ -145,8 +143,8 @@ def test_a_description_keeps_to_the_catalogue_unless_asked(explainer: Explainer)
 
 def test_a_list_does_not_lean_on_one_kind_of_claim(explainer: Explainer, unmet: Unmet) -> None:
     found = explainer.reason("u0", [*unmet("u0", 0), *unmet("u0", 2)], k=1)
-    recorded = [claim.kind for reason in found for claim in reason.claims]
-    assert len(set(recorded)) >= 3
+    kinds = [claim.kind for reason in found for claim in reason.claims]
+    assert len(set(kinds)) >= 3
     texts = [sentence.text for reason in found for sentence in reason.sentences]
     assert len(set(texts)) == len(texts)
 
@@ -174,29 +172,8 @@ def test_no_item_is_explained_by_its_own_twin(planted: Bundle) -> None:
     assert not {m.row for c in after.evidence for m in c.of("liked")} & liked
 
 
-def test_words_stand_only_where_numbers_bear_them_out() -> None:
-    assert not supported_words({"found": 4, "of": 33, "times": 2.5})["keen"]
-    assert not supported_words({"found": 3, "of": 10, "times": 2.5})["keen"]
-    assert supported_words({"found": 20, "of": 48, "times": 1.3})["keen"]
-    assert not supported_words({"found": 6, "of": 10})["rarely"]
-    assert supported_words({"found": 9, "of": 10})["rarely"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("黑色电影", "黑色电影"),
-        ("纪录片", "纪录片"),
-        ("科幻", "科幻电影"),
-        ("悬疑、黑色电影", "悬疑、黑色电影"),
-    ],
-)
-def test_nouns_are_not_doubled_in_chinese(kind: str, said: str) -> None:
-    assert chinese_kind(kind, "电影") == said
-
-
 def test_nothing_says_that_something_was_picked_or_is_what_most_like() -> None:
-    """An explanation may be asked of an item that nobody would recommend."""
+    """An explanation may be asked of an item that would not be recommended."""
     for templates in (*ENGLISH_TEMPLATES.values(), *CHINESE_TEMPLATES.values()):
         for text in (text for texts in templates.values() for text in texts):
             assert not re.search(

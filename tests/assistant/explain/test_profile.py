@@ -229,9 +229,9 @@ def test_what_a_profile_says_follows_from_its_own_numbers(
     profile = Profiler(planted_world, behaviour).profile("u0")
     label = behaviour.label("like")[behaviour.events(0)]
     assert (profile.events, profile.likes) == (len(label), int((label == 1).sum()))
-    recorded = [interest.trait for interest in profile.interests]
-    assert len({(trait.column, trait.value) for trait in recorded}) == len(
-        recorded
+    traits = [interest.trait for interest in profile.interests]
+    assert len({(trait.column, trait.value) for trait in traits}) == len(
+        traits
     )  # nothing is liked and avoided
     sentences = profile_sentences(profile)[1 : 1 + len(profile.interests)]
     for interest, sentence in zip(profile.interests, sentences, strict=True):

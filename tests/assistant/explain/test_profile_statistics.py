@@ -14,7 +14,6 @@ from motet.assistant.explain import (
     ProfileSettings,
     Trait,
     Traits,
-    age_weights,
     false_discovery,
     is_sensitive,
     named_ranges,
@@ -65,7 +64,7 @@ def test_intervals_cover_the_truth() -> None:
 
 
 def test_users_like_everybody_have_next_to_no_interests() -> None:
-    """A hundred traits, common and rare, nobody with a taste: what is said is wrong, so little may be said."""
+    """A hundred traits, common and rare, no user with a taste: what is said is wrong, so little may be said."""
     rng = np.random.default_rng(1)
     matrix = rng.random((400, 100)) < rng.uniform(0.01, 0.4, 100)
     items = [rng.integers(0, 400, 60) for _ in range(300)]
@@ -99,12 +98,6 @@ def test_plain_sums_without_decay_or_labels() -> None:
     expected = np.log((np.array([2, 1]) + 10 * sigma) / (2 - np.array([2, 1]) + 10 * (1 - sigma)))
     np.testing.assert_allclose(tastes.liking.value[0], expected - logit(sigma))
     np.testing.assert_allclose(tastes.liking.value[1], 0, atol=1e-12)  # of whom nothing is known
-
-
-def test_the_half_life_is_one_half() -> None:
-    day = 86_400_000_000
-    weights = age_weights(np.array([0, 5, 10]) * day, np.full(3, 10 * day), 5)
-    np.testing.assert_allclose(weights, [0.25, 0.5, 1.0])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

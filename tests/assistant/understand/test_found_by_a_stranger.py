@@ -1,4 +1,4 @@
-"""What somebody who knew nothing of the rules found to be read wrongly, and phrasings beside it."""
+"""What a tester who knew nothing of the rules found to be read wrongly, and phrasings beside it."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_limits_that_contradict_each_other_both_stay(
 
 
 @pytest.mark.parametrize("text", ["films before 1950 or after 1990", "1950年以前或者1990年以后的电影"])
-def test_a_choice_of_two_spans_is_told_as_it_was_said(films: FastReader, text: str) -> None:
+def test_a_choice_of_two_spans_is_reported_as_it_was_said(films: FastReader, text: str) -> None:
     read = films.read(text)
     assert not read.ranges
     assert len(read.unmet) == 1

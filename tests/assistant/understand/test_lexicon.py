@@ -37,7 +37,7 @@ from motet.schema import Schema
 def test_a_title_in_the_way_it_is_said(title: str, said: str) -> None:
     frame = pl.DataFrame({"id": ["1", "2"], "title": [None, title]})
     reader = FastReader(Lexicon(Catalogue(frame, "title", (), (), (), (), {}, {})))
-    spoken = tuple(token.norm for token in reader.hear(said).scan.tokens if token.kind != "mark")
+    spoken = tuple(token.norm for token in reader.parse(said).scan.tokens if token.kind != "mark")
     found = reader.lexicon.titles.exact(spoken)
     assert found is not None
     assert found.rows == (1,)

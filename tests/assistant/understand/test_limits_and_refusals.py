@@ -1,4 +1,4 @@
-"""Limits and refusals are hard: each way to say them is read rightly, or told and not obeyed."""
+"""Limits and refusals are hard: each way to say them is read rightly, or reported and not obeyed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ TOLD: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("text", TOLD)
-def test_what_is_no_limit_is_told(films: FastReader, slots: Plain, text: str) -> None:
+def test_what_is_no_limit_is_reported(films: FastReader, slots: Plain, text: str) -> None:
     assert slots(films.read(text)) == {"unmet": TOLD[text]}
 
 
@@ -139,7 +139,7 @@ def test_years_beside_a_childhood_are_meant(films: FastReader, slots: Plain) -> 
 
 
 REFUSED: dict[str, Slots] = {
-    # an exception is told; what is refused stays refused
+    # an exception is reported; what is refused stays refused
     "anything but a musical, unless it's Grease": {"must_not": ["Musical"], "unmet": ["unless it's Grease"]},
     "no musicals unless it's Grease": {"must_not": ["Musical"], "unmet": ["unless it's Grease"]},
     "no horror, except for Alien": {"must_not": ["Horror"], "unmet": ["except for Alien"]},
@@ -193,7 +193,7 @@ FOLLOW_UPS: dict[str, Slots] = {
     # the refusal goes on
     "not that one or the second": {"without": ["144", "568"]},
     "not that one, and no robots": {"without": ["144"], "unmet": ["no robots"]},
-    # than what, nobody knows
+    # than what, is not known
     "nothing older": {"unmet": ["nothing older"]},
     "no newer ones please": {"unmet": ["no newer ones"]},
     "不要更老的": {"unmet": ["不要更老"]},

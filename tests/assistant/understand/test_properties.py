@@ -73,7 +73,7 @@ def test_any_row_of_known_words_can_be_read_and_followed_up(
 @given(st.lists(st.sampled_from(GENRES), min_size=1, max_size=4, unique=True))
 def test_every_way_to_refuse_excludes_every_member_of_a_list(films: FastReader, genres: list[str]) -> None:
     listed = ", ".join(genres[:-1]) + (" or " if len(genres) > 1 else "") + genres[-1]
-    parsed_event = {films.lexicon.tag(genre) for genre in genres}
+    expected = {films.lexicon.tag(genre) for genre in genres}
     for refusal in (
         "no {}",
         "without {}",
@@ -83,7 +83,7 @@ def test_every_way_to_refuse_excludes_every_member_of_a_list(films: FastReader, 
         "not {}, please",
     ):
         request = films.read(refusal.format(listed))
-        assert set(request.must_not) == parsed_event, request.text
+        assert set(request.must_not) == expected, request.text
         assert request.must == request.prefer == ()
 
 
@@ -129,6 +129,6 @@ def test_years(films: FastReader, low: int, more: int) -> None:
     ],
 )
 def test_quantities(films: FastReader, text: str, low: float, high: float, unit: str) -> None:
-    (item,) = films.hear(text).scan.items
+    (item,) = films.parse(text).scan.items
     assert "number" in item.kinds
     assert (item.value.low, item.value.high, item.value.unit) == (low, high, unit)

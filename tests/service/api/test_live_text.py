@@ -338,7 +338,7 @@ def test_words_are_the_same_after_a_restart(start: Any, store: Store) -> None:
 def test_nothing_of_the_catalogue_is_built_for_a_request(client: TestClient, engine: Engine) -> None:
     add(client, "new")
     engine.model.follow_now()
-    words = engine.active.words
+    words = engine.active.text_index
     first = words.now()
     for user in ("u1", "u2", "fresh"):
         engine.language.explain(user, "3")

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection
 
 from motet.errors import StoreError, StoreUnavailableError
-from motet.service.store import Event, Feedback, Item, Store, StoreSettings, User, said_of
+from motet.service.store import Event, Feedback, Item, Store, StoreSettings, User, event_row
 from motet.testing import PostgresServer
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[3]
 
 def _submit(store: Store, events: list[Event]) -> Future[list[bool]]:
     """Hand events in without waiting, as one of many callers at once does."""
-    return store._writer.submit(store.events._event_writer.write, [said_of(event, "add") for event in events])
+    return store._writer.submit(
+        store.events._event_writer.write, [event_row(event, "add") for event in events]
+    )
 
 
 def test_killed_at_random_moments(url: str) -> None:

@@ -5,10 +5,9 @@ from ._evidence import EvidenceIndex, RecentInteractions
 from ._explainer import Description, Explainer, Explanation, Reason
 from ._profile import Interest, ProfileSettings, profile_sentences
 from ._profiler import Profiler, wilson_interval
-from ._sentences import check, check_sentence, rephrase
-from ._slots import chinese_kind, supported_words
+from ._sentences import check_sentence, rephrase
 from ._sources import verify
-from ._tastes import age_weights, false_discovery, population_of, tastes_of
+from ._tastes import false_discovery, population_of, tastes_of
 from ._templates_en import ENGLISH_TEMPLATES
 from ._templates_zh import CHINESE_TEMPLATES
 from ._traits import Trait, Traits, is_sensitive, named_ranges, trait_words
@@ -33,10 +32,7 @@ __all__ = [
     "Tone",
     "Trait",
     "Traits",
-    "age_weights",
-    "check",
     "check_sentence",
-    "chinese_kind",
     "false_discovery",
     "is_sensitive",
     "named_ranges",
@@ -44,7 +40,6 @@ __all__ = [
     "profile_sentences",
     "rephrase",
     "said_title",
-    "supported_words",
     "tastes_of",
     "trait_words",
     "verify",

@@ -132,16 +132,19 @@ class Probe:
     """Scores of one task, before the link function.
 
     Args:
-        bundle: The trained model and what it knows.
-        moment: The moment in which items are looked at.
+        bundle: The trained model with its data.
+        context_rows: Gives the context row in which items are scored.
         items: Gives the items, where they are others than the bundle's, when they are first looked at.
     """
 
     def __init__(
-        self, bundle: Bundle, moment: Callable[[], ContextRows], items: Callable[[], Dataset] | None = None
+        self,
+        bundle: Bundle,
+        context_rows: Callable[[], ContextRows],
+        items: Callable[[], Dataset] | None = None,
     ) -> None:
         self.bundle, self.task = bundle, ranking_task(bundle.schema)
-        self._moment, self._items = moment, items
+        self._context_rows, self._items = context_rows, items
 
     def history(self, user: int) -> dict[str, NDArray[np.int32]]:
         """What the model sees of a user's history, per sequence feature."""
@@ -153,7 +156,7 @@ class Probe:
         """Scores of items for a user with each of several histories, [n, m]."""
         if not len(variants) or not len(items):
             return np.zeros((len(variants), len(items)), np.float32)
-        data = users_with(self.moment.data, user, variants)
+        data = users_with(self.context_rows.data, user, variants)
         users = np.repeat(np.arange(len(variants), dtype=np.int32), len(items))
         rows = np.tile(np.asarray(items, np.int32), len(variants))
         return self.score(data, users, rows).reshape(len(variants), len(items))
@@ -164,32 +167,36 @@ class Probe:
         """Scores of an item for a user without each of several sets of its tags, [n]."""
         if not len(tags):
             return np.zeros(0, np.float32)
-        data = items_without(self.moment.data, item, tags)
+        data = items_without(self.context_rows.data, item, tags)
         rows = np.arange(len(data.items) - len(tags), len(data.items), dtype=np.int32)
         return self.score(data, np.full(len(tags), user, np.int32), rows)
 
     @cached_property
-    def moment(self) -> ContextRows:
-        """The moment in which items are looked at."""
-        moment = self._moment()
+    def context_rows(self) -> ContextRows:
+        """The context row in which items are scored."""
+        context_rows = self._context_rows()
         if self._items is None:
-            return moment
+            return context_rows
         data = self._items()
         vectors = {name: data.vectors[name] for name in data.encoder.layout("item").vectors}
-        vectors = {**moment.data.vectors, **vectors}
-        return replace(moment, data=replace(moment.data, items=data.items, vectors=vectors))
+        vectors = {**context_rows.data.vectors, **vectors}
+        return replace(context_rows, data=replace(context_rows.data, items=data.items, vectors=vectors))
 
     def inputs(
         self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, with_history: bool = True
     ) -> Inputs:
         """Input vectors of pairs of users and items, with their histories or as if they had none."""
-        moment = self.moment
+        context_rows = self.context_rows
         before = {
             name: history.known[users] if with_history else np.zeros(len(users), np.int32)
             for name, history in data.histories.items()
         }
         batch = Batcher(data).assemble(
-            users, items, before, np.zeros(len(users), np.int64), context=(moment.table, moment.scenario)
+            users,
+            items,
+            before,
+            np.zeros(len(users), np.int64),
+            context=(context_rows.table, context_rows.scenario),
         )
         with torch.inference_mode():
             inputs: Inputs = self.bundle.model.features(batch)
@@ -222,7 +229,7 @@ GROUPS = (
     "context",
 )
 """What a score is divided among: the history, the id and the other features of the user; the id, the tags and
-categories, the numbers, the texts, the other vectors and the graph's vectors of the item; the moment."""
+categories, the numbers, the texts, the other vectors and the graph's vectors of the item; the context."""
 
 Columns = dict[Entity, list[tuple[str, slice]]]
 
@@ -299,7 +306,7 @@ class Attribution:
     Attributes:
         task: Whose score it is, before the link function.
         score: :math:`s`, of the item for the user as they are.
-        baseline: :math:`s_0`, of an average item for an average user without a history, at no special moment.
+        baseline: :math:`s_0`, of an average item for an average user without a history, in no special context.
         parts: :math:`\phi_g` of each group that the model has, the largest first, either way.
     """
 
@@ -323,7 +330,7 @@ class Attributor:
     number of permutations; only how it is divided has a sampling error.
 
     Args:
-        probe: Asks the model.
+        probe: Scores with the model.
         permutations: Permutations of the groups that are walked, ≥ 1.
         seed: Of their draw.
 
@@ -373,7 +380,7 @@ class Attributor:
         self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None = None
     ) -> Tensor:
         """Score with every set of groups as they are and the others at the baseline, [S]."""
-        data, at = self.probe.moment.data, max(user, 0)
+        data, at = self.probe.context_rows.data, max(user, 0)
         if history is not None and user >= 0:
             data, at = users_with(data, user, [history]), 0
         pair = np.array([at], np.int32), np.array([item], np.int32)
@@ -400,7 +407,7 @@ class Attributor:
                 on[:, columns] = sets[:, self.groups.index(group), None]
             mixed[entity] = torch.where(on, real, base)
         rows = torch.arange(len(sets))
-        at_moment = sets[:, self.groups.index("context")]
+        with_context = sets[:, self.groups.index("context")]
         inputs = replace(
             full,
             user=mixed["user"],
@@ -408,7 +415,7 @@ class Attributor:
             context=mixed["interaction"],
             user_of_row=rows,
             item_of_row=rows,
-            scenario=torch.where(at_moment, full.scenario, torch.zeros_like(full.scenario)),
+            scenario=torch.where(with_context, full.scenario, torch.zeros_like(full.scenario)),
             visible=self._visible(mixed),
             item_parts={},
             _rows={},
@@ -451,9 +458,9 @@ class Attributor:
         return mixed
 
     def _means(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean inputs of users without a history and of items, and of the moment itself, [1, D] each."""
+        """Mean inputs of users without a history and of items, and of the context itself, [1, D] each."""
         if self._baseline is None:
-            data = self.probe.moment.data
+            data = self.probe.context_rows.data
             n_users, n_items = len(data.users), len(data.items)
             n = min(_MEAN_ROWS, max(n_users, n_items))
             users = np.linspace(0, n_users - 1, n).round().astype(np.int32)

@@ -19,15 +19,11 @@ from scipy.sparse import csc_matrix, csr_matrix
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from motet.data import Catalogue
+from motet.schema import article_first
 from motet.text.safety import as_data
 
 __all__ = ["TagTable", "WordTable", "said_title", "said_titles", "updated_titles", "with_rows", "words_of"]
 
-_ARTICLES = (
-    "The", "A", "An", "Il", "La", "Le", "Les", "L'", "Lo", "I", "Gli", "El", "Los", "Las", "Der", "Die", "Das",
-    "Un", "Une", "Det", "Den", "De", "Het", "O", "Os", "As",
-)  # fmt: skip
-_ARTICLE_LAST = re.compile(rf"^(?P<rest>.+?), (?P<article>{'|'.join(_ARTICLES)})$")
 _BRACKET = re.compile(r"\s*\([^()]*\)\s*$")
 _MARKS = re.compile(r"[“”„«»《》‹›⟦⟧]")  # what names stand between in a sentence
 _LONGEST = 80
@@ -42,30 +38,30 @@ def said_title(title: str) -> str:
         >>> said_title("Postino, Il"), said_title("Seven (Se7en)")
         ('Il Postino', 'Seven')
     """
-    return _in_order(_without_brackets(_clean(title)))
+    return article_first(_without_brackets(_clean(title)))
 
 
 def said_titles(titles: Sequence[str], apart: Sequence[str | None] = ()) -> list[str]:
-    """Titles of a catalogue; those that would become alike keep what tells them apart.
+    """Titles of a catalogue; those that would become alike keep what distinguishes them.
 
     Args:
         titles: Each item's title.
-        apart: What else tells items of one title apart, such as the year.
+        apart: What else distinguishes items of one title, such as the year.
 
     Example:
         >>> said_titles(["Dress (red)", "Dress (blue)", "Sabrina", "Sabrina"], [None, None, "1954", "1995"])
         ['Dress (red)', 'Dress (blue)', 'Sabrina (1954)', 'Sabrina (1995)']
     """
     cleaned = [_clean(title) for title in titles]
-    said = [_in_order(_without_brackets(title)) for title in cleaned]
-    said = _told_apart(said, [_in_order(title) for title in cleaned])
+    said = [article_first(_without_brackets(title)) for title in cleaned]
+    said = _distinct(said, [article_first(title) for title in cleaned])
     if apart:
         more = [f"{title} ({by})" if by else title for title, by in zip(said, apart, strict=True)]
-        said = _told_apart(said, more)
+        said = _distinct(said, more)
     return said
 
 
-def _told_apart(said: list[str], longer: list[str]) -> list[str]:
+def _distinct(said: list[str], longer: list[str]) -> list[str]:
     times, then = Counter(said), Counter(longer)
     return [b if times[a] > then[b] else a for a, b in zip(said, longer, strict=True)]
 
@@ -84,18 +80,10 @@ def _without_brackets(title: str) -> str:
     return shorter or title
 
 
-def _in_order(title: str) -> str:
-    found = _ARTICLE_LAST.match(title)
-    if not found:
-        return title
-    article = found["article"]
-    return f"{article}{'' if article.endswith(chr(39)) else ' '}{found['rest']}"
-
-
 def updated_titles(
     titles: Sequence[str], catalogue: Catalogue, changed: NDArray[np.int64], years: str | None
 ) -> list[str]:
-    """What items are called; a new one that would be called as another is keeps what tells them apart.
+    """What items are called; a new one that would be called as another is keeps what distinguishes them.
 
     Args:
         titles: Of the items before.

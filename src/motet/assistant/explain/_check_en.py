@@ -77,7 +77,7 @@ _ONE_OF_YOURS = re.compile(
     re.IGNORECASE,
 )
 # "Among the top 10, 321 people liked it." says that they are the ten
-_TOP_OF_PEOPLE = re.compile(r"\btop [\d,]*\d ?,")
+_COUNT_BEHIND_TOP = re.compile(r"\btop [\d,]*\d ?,")
 _TASTE = {"taste", "seems", "seem"}
 _WHO_LIKED_IT = re.compile(
     rf"\b(?:who|that)\s+(?:also\s+|have\s+|has\s+)?{_DID}\s+(?:it|this)\b", re.IGNORECASE
@@ -264,7 +264,7 @@ def _relations(
         if word[0].isalpha():
             yield "missing", word
     first = " ".join(source)
-    for pattern in (_NO_PREDICATE, _TOP_OF_PEOPLE):
+    for pattern in (_NO_PREDICATE, _COUNT_BEHIND_TOP):
         found = pattern.search(plain)
         if found and not pattern.search(first):
             yield "form", found.group()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from motet.assistant.explain._evidence import EvidenceIndex, Taste
+from motet.assistant.understand import Tone
+from motet.schema import Language
 
 __all__ = [
     "CLAIM_KINDS",
@@ -29,8 +31,6 @@ __all__ = [
     "weight",
 ]
 
-Language = Literal["en", "zh"]
-Tone = Literal["plain", "warm", "brief"]
 Templates = Mapping[str, Mapping[Tone, tuple[str, ...]]]
 
 
@@ -48,7 +48,7 @@ ClaimKind = Literal[
     "fact",  # a fact of the knowledge graph that it shares with liked items
     "is",  # what the catalogue says of it
     "says",  # a fact of the graph about it
-    "similar",  # the nearest items, whoever asks
+    "similar",  # the nearest items, for any user
 ]
 CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
 
@@ -151,7 +151,7 @@ class Sentence:
     template: str
 
 
-PRIVACY = 5  # a number about other people is said of so many at the least
+PRIVACY = 5  # a number about other users is said of so many at the least
 MOST_NAMED = 3  # items that one claim names
 LEAST_COSINE = 0.3  # of two items that the model places near each other
 _SLIGHT, _STRIKING, _LARGE = 0.08, 3.0, 0.25

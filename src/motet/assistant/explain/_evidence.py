@@ -20,11 +20,11 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from motet.assistant.explain._attribution import Probe
 from motet.assistant.explain._catalogue_tables import TagTable, WordTable, said_titles, updated_titles
-from motet.data import Batcher, Catalogue, Dataset, liking
+from motet.data import Batcher, Catalogue, Dataset
 from motet.errors import DataError
 from motet.graph import KnowledgeGraph
 from motet.recommend import ContextRows
-from motet.schema import Schema
+from motet.schema import Schema, are_years
 from motet.training import Bundle
 
 __all__ = ["EvidenceIndex", "InteractionKind", "LastInteraction", "RecentInteractions", "Taste", "rating_of"]
@@ -100,8 +100,8 @@ class EvidenceIndex:
     """Everything that claims are found in and checked against.
 
     Args:
-        bundle: The trained model and what it knows.
-        moment: A context row, in which items are looked at.
+        bundle: The trained model with its data.
+        context_rows: Gives a context row, in which items are scored.
         graph: Facts about items, if there are any.
 
     Raises:
@@ -109,7 +109,7 @@ class EvidenceIndex:
     """
 
     def __init__(
-        self, bundle: Bundle, moment: Callable[[], ContextRows], graph: KnowledgeGraph | None = None
+        self, bundle: Bundle, context_rows: Callable[[], ContextRows], graph: KnowledgeGraph | None = None
     ) -> None:
         schema = bundle.schema
         if bundle.data.catalogue is None or schema.keys.user is None or schema.keys.item is None:
@@ -118,14 +118,14 @@ class EvidenceIndex:
             )
         self.bundle, self.schema, self.graph = bundle, schema, graph
         self.catalogue: Catalogue = bundle.data.catalogue
-        self.task, self.rating = liking(schema), rating_of(schema)
-        self._moment = moment
+        self.task, self.rating = schema.liking_task, rating_of(schema)
+        self._context_rows = context_rows
         self.users, self.items = len(bundle.data.users), len(bundle.data.items)
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._years: dict[str, bool] = {}
         self._words: dict[str, WordTable] = {}
         self._recent: dict[int, RecentInteractions] = {}
-        self.shown: NDArray[np.bool_] | None = None  # items that may be named to anybody; None for all
+        self.shown: NDArray[np.bool_] | None = None  # items that may be named to any user; None for all
 
     # -- behaviour -----------------------------------------------------------------------------
 
@@ -288,15 +288,10 @@ class EvidenceIndex:
         return self._numbers[column]
 
     def is_year(self, column: str) -> bool:
-        """Whether the numbers of a column are years: whole, 1800 to 2100, and not all the same."""
+        """Whether the numbers of a column are years; see :func:`motet.schema.are_years`."""
         if column not in self._years:
             values = self.numbers(column)
-            values = values[np.isfinite(values)]
-            self._years[column] = bool(
-                len(values)
-                and (values == values.round()).all()
-                and 1800 <= values.min() < values.max() <= 2100
-            )
+            self._years[column] = are_years(values[np.isfinite(values)])
         return self._years[column]
 
     def quarters(self, column: str) -> NDArray[np.float64]:
@@ -339,7 +334,7 @@ class EvidenceIndex:
             catalogue: All items after, those of before in their places.
             changed: Places of items that are new or were replaced, in order, [C].
             vectors: Where the model places these, [C, D].
-            shown: Which items may be named to anybody, [I].
+            shown: Which items may be named to any user, [I].
             data: Gives the data set with these items, when the model is asked.
         """
         new = copy.copy(self)
@@ -366,15 +361,15 @@ class EvidenceIndex:
         placed = np.concatenate([self.vectors, np.zeros((items - before, self.vectors.shape[1]), np.float32)])
         placed[changed] = self.placed(vectors, self.centre)
         new.vectors = placed
-        new.probe = Probe(self.bundle, self._moment, data)
+        new.probe = Probe(self.bundle, self._context_rows, data)
         return new
 
     # -- the model -----------------------------------------------------------------------------
 
     @cached_property
     def probe(self) -> Probe:
-        """Asks the model."""
-        return Probe(self.bundle, self._moment)
+        """Scores items with changed histories or tags."""
+        return Probe(self.bundle, self._context_rows)
 
     def history(self, user: int) -> dict[str, NDArray[np.int32]]:
         """What the model sees of a user's history by now, per sequence feature, rows of items."""
@@ -411,14 +406,14 @@ class EvidenceIndex:
         return unit
 
     def _model_vectors(self) -> NDArray[np.float32]:
-        model, data, moment = self.bundle.model, self.bundle.data, self._moment()
-        batcher = Batcher(moment.data)
+        model, data, context_rows = self.bundle.model, self.bundle.data, self._context_rows()
+        batcher = Batcher(context_rows.data)
         parts = []
         for start in range(0, self.items, _VECTOR_ROWS):
             items = np.arange(start, min(start + _VECTOR_ROWS, self.items), dtype=np.int32)
             no_user = np.zeros(len(items), np.int32)
             before = dict.fromkeys(data.histories, no_user)
-            context = (moment.table, moment.scenario)
+            context = (context_rows.table, context_rows.scenario)
             batch = batcher.assemble(no_user, items, before, no_user.astype(np.int64), context=context)
             with torch.inference_mode():
                 inputs = model.features(batch)

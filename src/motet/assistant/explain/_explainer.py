@@ -23,11 +23,12 @@ from motet.assistant.explain._sources import (
     find_claims,
     moved_claims,
 )
+from motet.assistant.understand import TONES
 from motet.data import IdIndex, TextToVectors
 from motet.errors import DataError
 from motet.graph import KnowledgeGraph
 from motet.recommend import ContextRows, Recommender
-from motet.schema import nearest, require_known
+from motet.schema import LANGUAGES, nearest, require_known
 from motet.text.generate import Generator
 from motet.training import Bundle
 
@@ -115,8 +116,7 @@ class Description:
 Answer = TypeVar("Answer", Reason, Description)
 
 _SAYS_LITTLE = 0.12  # strength of being liked by a few
-_OF_THE_MODEL = {"near", "moved", "popular"}  # claims that tell nothing of what an item is
-_LANGUAGES, _TONES = ("en", "zh"), ("plain", "warm", "brief")
+_OF_THE_MODEL = {"near", "moved", "popular"}  # claims that say nothing of what an item is
 
 
 class Explainer:
@@ -148,8 +148,8 @@ class Explainer:
         self.recommender = recommender
         self.generator, self.time_limit_s = generator, time_limit_s
         self.bundle = recommender.bundle
-        self._moment_seen: ContextRows | None = None
-        self.evidence = EvidenceIndex(self.bundle, self._moment, graph)
+        self._kept_context: ContextRows | None = None
+        self.evidence = EvidenceIndex(self.bundle, self._context_rows, graph)
         self._users, self._items = IdIndex(self.bundle.data.user_ids), IdIndex(self.bundle.data.item_ids)
         self._place: Callable[[str], int] = self._row_in_bundle
 
@@ -178,7 +178,7 @@ class Explainer:
         """Find everything that speaks for or against an item, and say the best of it.
 
         Args:
-            user: Id of a user; of one the bundle does not know, only what holds for all is said.
+            user: Id of a user; to one the bundle does not know, only what holds for all users is said.
             item: Id of an item of the bundle.
             language: ``en`` or ``zh``.
             tone: ``plain``, ``warm`` or ``brief``.
@@ -254,7 +254,7 @@ class Explainer:
             tone: ``plain``, ``warm`` or ``brief``.
             seed: Other numbers choose other words.
             opinions: Whether to add what is no fact of the catalogue: what the model places near it, and how
-                many people liked it.
+                many users liked it.
 
         Raises:
             DataError: If the item is not known, or a choice is not one.
@@ -319,10 +319,10 @@ class Explainer:
         title = self.evidence.titles[claim.item]
         return any(self.evidence.titles[mention.row] == title for mention in claim.of("liked"))
 
-    def _moment(self) -> ContextRows:
-        if self._moment_seen is None:
-            self._moment_seen = self.recommender.precomputed_items().moment
-        return self._moment_seen
+    def _context_rows(self) -> ContextRows:
+        if self._kept_context is None:
+            self._kept_context = self.recommender.precomputed_items().context_rows
+        return self._kept_context
 
     def _reason(
         self,
@@ -342,8 +342,8 @@ class Explainer:
         mentioned = Counter() if mentioned is None else mentioned
         turns = {kind: mentioned[f"kind {kind}"] for kind in CLAIM_KINDS}
         chosen = choose(claims, k, cautions=cautions, mentioned=mentioned)
-        telling = [claim for claim in chosen if claim.polarity and claim.strength > _SAYS_LITTLE]
-        if len(chosen) < k and not {claim.kind for claim in telling} - _OF_THE_MODEL:
+        informative = [claim for claim in chosen if claim.polarity and claim.strength > _SAYS_LITTLE]
+        if len(chosen) < k and not {claim.kind for claim in informative} - _OF_THE_MODEL:
             # little speaks for it, or only what the model knows: say first what it is
             chosen = [*find_claims(self.evidence, self.evidence.taste(-1), row, ("is",))[:1], *chosen]
         sentences = self._sentences(chosen, language, tone, seed, None if alone else turns)
@@ -384,8 +384,8 @@ class Explainer:
         return render(self.evidence, claims, language=language, tone=tone, seed=seed, turns=turns)
 
     def _check(self, language: str, tone: str, k: int) -> None:
-        require_known(language, _LANGUAGES, "the language", DataError)
-        require_known(tone, _TONES, "the tone", DataError)
+        require_known(language, LANGUAGES, "the language", DataError)
+        require_known(tone, TONES, "the tone", DataError)
         if not 1 <= k <= 5:
             raise DataError(f"k is {k}", "ask for 1 to 5 sentences")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from motet.assistant.explain._traits import Trait
 from motet.errors import RequestError
-from motet.schema import Part, require_known
+from motet.schema import LANGUAGES, Part, require_known
 
 __all__ = [
     "Certainty",
@@ -39,7 +39,7 @@ class ProfileSettings(Part):
         latest: Liked items that a profile names, the latest ones.
         leave_out: Columns of the catalogue that are not looked at, beside the sensitive ones.
         title_words: Whether words of titles are traits, as those of running texts are. On films they
-            were not: what one half of somebody's events said of them hardly held in the other.
+            were not: what one half of a user's events showed hardly held in the other.
         word_items: Items that a word of a title or text stands in at least, ≥ 1.
         word_share: Share of the items that it stands in at most, in (0, 1].
     """
@@ -69,7 +69,7 @@ class Support:
         labelled: Those of them that say whether it was liked.
         likes: Those of them that are likes.
         share: ``likes`` over all likes of the user; for ``chooses``, ``events`` over all its events.
-        share_of_others: The same of everybody.
+        share_of_others: The same of all users.
         expected_likes: Likes among the labelled events if this user liked the trait as others do, at its
             own readiness to like; for ``avoids``, or as others do if that is less.
         like_interval: 95 % Wilson interval of ``likes / labelled``; None without labels.
@@ -202,8 +202,8 @@ def profile_sentences(profile: Profile, language: str = "en") -> list[str]:
     Raises:
         RequestError: If the language is another.
     """
-    require_known(language, tuple(_LANGUAGES), "the language", RequestError)
-    return _LANGUAGES[language](profile)
+    require_known(language, LANGUAGES, "the language", RequestError)
+    return (_chinese if language == "zh" else _english)(profile)
 
 
 def _english(profile: Profile) -> list[str]:
@@ -273,6 +273,3 @@ def _chinese_interest(interest: Interest, judged: bool) -> str:
         return f"喜欢{interest.words['zh']}：{share}；{rate}{end}"
     choices = f"{s.likes:,}次，占全部的{s.share:.0%}（他人{s.share_of_others:.0%}）"
     return f"常选{interest.words['zh']}：{choices}{end}"
-
-
-_LANGUAGES: Final[dict[str, Callable[[Profile], list[str]]]] = {"en": _english, "zh": _chinese}

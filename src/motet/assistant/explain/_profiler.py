@@ -25,7 +25,7 @@ from motet.assistant.explain._profile import (
 )
 from motet.assistant.explain._tastes import Floats, LogOdds, Tastes, false_discovery, population_of, tastes_of
 from motet.assistant.explain._traits import TraitCoder, traits_of
-from motet.data import Behaviour, Catalogue, Dataset, IdIndex, Ragged, behaviour_of, liking
+from motet.data import Behaviour, Catalogue, Dataset, IdIndex, Ragged, behaviour_of
 from motet.errors import DataError
 from motet.text.safety import clean_text
 from motet.training import Bundle
@@ -110,7 +110,7 @@ class Profiler:
         self.user_ids = data.user_ids
         self._index = IdIndex(data.user_ids)
         self._timed = data.schema.keys.time is not None
-        self.task = liking(data.schema)
+        self.task = data.schema.liking_task
         label = None if self.task is None else behaviour.label(self.task)
         # where nothing says what was liked, everything that was chosen counts as liked
         said = np.ones(len(behaviour.time)) if label is None else label.astype(np.float64)
@@ -163,7 +163,7 @@ class Profiler:
         tastes = tastes_of(one, events.likes, self.traits, self.population, self.settings, here)
         return self._profile(user, events, tastes, self._chosen(tastes), 0)
 
-    def append_only(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> Profiler:
+    def with_items(self, catalogue: Catalogue, changed: NDArray[np.int64]) -> Profiler:
         """The same profiler with further items, and with some replaced; nothing else is read again.
 
         Traits are those of the bundle: of others it is not known yet how many like them.
@@ -272,12 +272,12 @@ class Profiler:
             judged=self.population.judges,
             events=len(items),
             likes=int((likes == 1).sum()),
-            first=self._moment(times[:1]),
-            last=self._moment(times[-1:]),
+            first=self._datetime(times[:1]),
+            last=self._datetime(times[-1:]),
             half_life_days=self.settings.half_life_days if self._timed else None,
             interests=tuple(interests),
             liked=tuple(
-                LikedItem(self._ids[items[at]], self._names[items[at]], self._moment(times[at : at + 1]))
+                LikedItem(self._ids[items[at]], self._names[items[at]], self._datetime(times[at : at + 1]))
                 for at in liked
             ),
             withheld=self.traits.withheld,
@@ -312,7 +312,7 @@ class Profiler:
             expected_likes=float(labelled if expected is None else expected.share[place, v] * labelled),
             like_interval=wilson_interval(liked, labelled) if labelled else None,
             items=tuple(self._ids[item] for item in evidence),
-            last=self._moment(events.time_us[at[:1]]),
+            last=self._datetime(events.time_us[at[:1]]),
         )
         return Interest(
             trait=self.traits.traits[v],
@@ -331,7 +331,7 @@ class Profiler:
         bears[self._by_trait.indices[self._by_trait.indptr[v] : self._by_trait.indptr[v + 1]]] = True
         return bears
 
-    def _moment(self, time: NDArray[np.int64]) -> datetime | None:
+    def _datetime(self, time: NDArray[np.int64]) -> datetime | None:
         if not self._timed or not len(time):
             return None
         return _EPOCH + timedelta(microseconds=int(time[0]))
@@ -339,7 +339,7 @@ class Profiler:
 
 def _levels(p: Floats, tested: NDArray[np.bool_], words: NDArray[np.bool_]) -> NDArray[np.int64]:
     rate = false_discovery(p, tested)
-    # so many words are looked at that one in ten by chance would fill a page
+    # of so many words, one in ten by chance would fill a page
     hints = np.where(tested & (p <= 0.1) & ~words, _HINT, 0)
     return np.where(rate <= 0.01, _SURE, np.where(rate <= 0.1, _FAIRLY_SURE, hints))
 

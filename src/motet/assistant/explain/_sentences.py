@@ -17,6 +17,7 @@ from motet.assistant.explain._evidence import EvidenceIndex
 from motet.assistant.explain._slots import chinese_slots, english_slots
 from motet.assistant.explain._templates_en import ALSO_TRUE, ENGLISH_TEMPLATES
 from motet.assistant.explain._templates_zh import CHINESE_TEMPLATES
+from motet.assistant.understand import TONES
 from motet.text.generate import GenerationSettings, Generator, Prompt, ask_generator
 from motet.text.safety import clean_text, delimit, suspicion
 
@@ -24,7 +25,6 @@ __all__ = [
     "Rephrased",
     "SentenceProblem",
     "all_renderings",
-    "check",
     "check_sentence",
     "choose",
     "join_sentences",
@@ -108,7 +108,6 @@ def _novelty(claim: Claim, chosen: Sequence[Claim]) -> float:
     return worth
 
 
-_TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 Surfaces = dict[str, tuple[str, ...]]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -164,7 +163,7 @@ def render(
 def all_renderings(evidence: EvidenceIndex, claim: Claim, language: Language) -> list[str]:
     """Every sentence, in every tone, that says a claim, those that are never shown included."""
     key, slots, _ = _filled(evidence, claim, language)
-    templates = [template for tone in _TONES for template in _templates(language, key, tone)]
+    templates = [template for tone in TONES for template in _templates(language, key, tone)]
     templates += ALSO_TRUE.get(key, ()) if language == "en" else ()
     return [_capital(t.format_map(slots)) for t in templates if _fields(t) <= slots.keys()]
 
@@ -232,31 +231,8 @@ class SentenceProblem:
     text: str
 
 
-def check(
-    text: str, claims: Sequence[Claim], evidence: EvidenceIndex, language: Language = "en"
-) -> tuple[SentenceProblem, ...]:
-    """Hold a sentence against claims: the findings for the claim that it fits best.
-
-    Args:
-        text: One sentence.
-        claims: It must say one of them.
-        evidence: What is known.
-        language: Of the sentence.
-
-    Returns:
-        Nothing where the sentence says one of the claims and nothing else.
-    """
-    best: tuple[SentenceProblem, ...] | None = None
-    for claim in claims:
-        for sentence in render(evidence, [claim], language=language):
-            found = check_sentence(text, sentence, evidence)
-            if best is None or len(found) < len(best):
-                best = found
-    return (SentenceProblem("missing", "no claim to say"),) if best is None else best
-
-
 def check_sentence(text: str, sentence: Sentence, evidence: EvidenceIndex) -> tuple[SentenceProblem, ...]:
-    """Hold a text against the sentence it is meant to rephrase.
+    """Compare a text with the sentence that it rephrases.
 
     Args:
         text: What a generator wrote.
@@ -333,7 +309,7 @@ def rephrase(
     tone: Tone = "plain",
     time_limit_s: float = 30.0,
 ) -> Rephrased:
-    """Let a generator say some sentences in its own words, and keep what says the same.
+    """Let a generator rephrase sentences, and keep what says the same.
 
     A generator that fails, is late, hangs, or answers something else than texts costs nothing but the
     time limit: the sentences stay as they were.

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from motet.assistant.explain._claim import Claim, Language, Mention
 from motet.assistant.explain._evidence import EvidenceIndex
 
-__all__ = ["and_list", "chinese_kind", "chinese_slots", "english_slots", "supported_words", "verb"]
+__all__ = ["and_list", "chinese_slots", "english_slots", "verb"]
 
 _BY_TASK: Final[tuple[tuple[str, str, str], ...]] = (
     ("like|love|favou?rite", "liked", "喜欢"),
@@ -245,7 +245,14 @@ def _numbers(claim: Claim, slots: dict[str, str]) -> list[str]:
 
 
 def supported_words(numbers: dict[str, float]) -> dict[str, bool]:
-    """Which words the numbers of a claim bear out."""
+    """Which words the numbers of a claim bear out.
+
+    Example:
+        >>> [supported_words({"found": n, "of": of})["keen"] for n, of in ((4, 33), (3, 10), (20, 48))]
+        [False, False, True]
+        >>> [supported_words({"found": n, "of": 10})["rarely"] for n in (6, 9)]
+        [False, True]
+    """
     share = numbers["found"] / max(numbers["of"], 1)
     return {
         "often": share >= 0.25,
@@ -439,7 +446,12 @@ def _tag(evidence: EvidenceIndex, mention: Mention) -> str:
 
 
 def chinese_kind(kind: str, noun: str) -> str:
-    """A kind of item; one that holds the noun already, such as 黑色电影 or 纪录片, is not given it again."""
+    """A kind of item; one that holds the noun already is not given it again.
+
+    Example:
+        >>> [chinese_kind(kind, "电影") for kind in ("黑色电影", "纪录片", "科幻", "悬疑、黑色电影")]
+        ['黑色电影', '纪录片', '科幻电影', '悬疑、黑色电影']
+    """
     return kind if kind.endswith((noun, "片")) else f"{kind}{noun}"
 
 

@@ -1,4 +1,4 @@
-"""Claims from the user's own history and the model, and the table of all sources: where claims come from, and who says whether they hold."""
+"""Claims from the user's own history and the model, and the table of all sources: where claims come from, and what checks whether they hold."""
 
 from __future__ import annotations
 

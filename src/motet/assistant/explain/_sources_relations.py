@@ -1,4 +1,4 @@
-"""Claims from how items stand to others: near in the model, liked by the same people, joined by a fact of the graph."""
+"""Claims from how items stand to others: near in the model, liked by the same users, joined by a fact of the graph."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Nearest:
 
 
 class SimilarItems:
-    """The items nearest to this one, whoever asks."""
+    """The items nearest to this one, for any user."""
 
     def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
@@ -140,9 +140,8 @@ def _are_near(evidence: EvidenceIndex, claim: Claim, rows: list[int], relation: 
     if not claim.mentions or any(mention.key != evidence.item_id(mention.row) for mention in claim.mentions):
         return False
     within = int(claim.number("within"))
-    apart = np.linalg.norm(
-        evidence.vectors - evidence.vectors[claim.item], axis=1
-    )  # unit length: |a - b|² = 2 - 2 cos
+    # of unit length: |a - b|² = 2 - 2 cos
+    apart = np.linalg.norm(evidence.vectors - evidence.vectors[claim.item], axis=1)
     others = np.delete(np.arange(evidence.items), claim.item)
     # a tie or a rounding may move an item by a place: it is near if so few are clearly nearer
     return all(
@@ -227,7 +226,7 @@ class Others:
 
 
 class LikedByMany:
-    """How many people liked it, and among how many of the most liked it is."""
+    """How many users liked it, and among how many of the most liked it is."""
 
     def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
@@ -275,8 +274,8 @@ def top_of(rank: int, items: int) -> int:
 _PATHS = 12
 _HUB = 0.2  # a fact that holds for more of the catalogue says nothing
 _SHARED_FACTS = 3
-_TELLING = 0.65  # weight of a relation of which two facts on average share one entity
-_TOLD = 6  # facts of a description
+_INFORMATIVE = 0.65  # weight of a relation of which two facts on average share one entity
+_MOST_FACTS = 6  # facts of a description
 
 
 class SharedFacts:
@@ -300,7 +299,7 @@ class SharedFacts:
             fact = paths[0][2]
             if evidence.graph.said(relation, "en", forward) is None:  # there are no words for it
                 continue
-            if fact.name is None and fact.item_row is None and not _tells_unnamed(evidence.graph, relation):
+            if fact.name is None and fact.item_row is None and not _informs_unnamed(evidence.graph, relation):
                 continue
             direct = fact.item_row is not None and fact.item_row in {row for _, row, _ in paths}
             rows = tuple(dict.fromkeys(row for _, row, _ in paths))
@@ -347,7 +346,7 @@ class SharedFacts:
 
 
 class Facts:
-    """What the graph says of the item, in the relations that somebody gave words to."""
+    """What the graph says of the item, in the relations that have words."""
 
     def find(self, evidence: EvidenceIndex, taste: Taste, item: int) -> list[Claim]:
         """See :class:`Source`."""
@@ -375,7 +374,7 @@ class Facts:
                 )
             )
         claims.sort(key=lambda claim: -claim.strength)
-        return claims[:_TOLD]
+        return claims[:_MOST_FACTS]
 
     def holds(self, evidence: EvidenceIndex, taste: Taste, claim: Claim) -> bool:
         """See :class:`Source`."""
@@ -389,13 +388,13 @@ class Facts:
         )
 
 
-def _tells_unnamed(graph: KnowledgeGraph, relation: str) -> bool:
+def _informs_unnamed(graph: KnowledgeGraph, relation: str) -> bool:
     """Whether to share an entity without a name says anything: a director does, a language does not.
 
     Every film has a language, and few share each director: it is for the relation's entities to be rare.
     """
     at = 2 * graph.relations.index(relation) if relation in graph.relations else None
-    return at is not None and float(graph.adjacency.side_weight[at]) >= _TELLING
+    return at is not None and float(graph.adjacency.side_weight[at]) >= _INFORMATIVE
 
 
 def _strength(score: float, direct: bool, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""What users choose, and what they like of it, against everybody: log-odds per user and trait, all at once.
+"""What users choose, and what they like of it, against all users: log-odds per user and trait, all at once.
 
 Legend of shapes: U users asked for, I items, V traits, n events.
 
@@ -7,8 +7,8 @@ effective number of events (Σw)²/Σw²: old events are less evidence, not only
 are the weighted events, labelled events and likes that bear a trait, N, M and K those of all; σ and
 π are the population's share of likes and of events with the trait, p_v and p its like rates.
 
-liking  = logit((k + ασ) / (K + α)) − logit(σ)        what is liked, against everybody
-choice  = logit((n + απ) / (N + α)) − logit(π)        what is picked, against everybody
+liking  = logit((k + ασ) / (K + α)) − logit(σ)        what is liked, against all users
+choice  = logit((n + απ) / (N + α)) − logit(π)        what is picked, against all users
 expected: logit(ρ) = logit((K + βp) / (M + β)) + logit(p_v) − logit(p)
 outcome = logit((k + βρ) / (m + β)) − logit(ρ)        what is liked once picked, against what is expected
 aversion: the same with min(ρ, p_v) for ρ             else who loves one thing would seem to avoid the rest
@@ -32,7 +32,7 @@ from motet.assistant.explain._profile import ProfileSettings
 from motet.assistant.explain._traits import Traits
 from motet.data import Behaviour
 
-__all__ = ["LogOdds", "Population", "Tastes", "age_weights", "false_discovery", "population_of", "tastes_of"]
+__all__ = ["LogOdds", "Population", "Tastes", "false_discovery", "population_of", "tastes_of"]
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What everybody does.
+    """What all users do.
 
     Attributes:
         share: π, share of all events that bear each trait, in (0, 1), [V].
@@ -96,8 +96,8 @@ class Tastes:
     """Log-odds of users and traits, with plain counts, [U, V] each.
 
     Attributes:
-        liking: What is liked more than by everybody.
-        choice: What is picked more than by everybody.
+        liking: What is liked more than by all users.
+        choice: What is picked more than by all users.
         outcome: What is liked more than expected once it is picked; None where labels say nothing.
         aversion: The same, against what is expected and others' like rate, whichever is lower.
         events: Events with the trait.
@@ -117,7 +117,7 @@ class Tastes:
 
 
 def population_of(behaviour: Behaviour, likes: Floats, traits: Traits) -> Population:
-    """Count what everybody does.
+    """Count what all users do.
 
     Args:
         behaviour: Of all users.
@@ -152,6 +152,11 @@ def age_weights(time: NDArray[np.int64], last: NDArray[np.int64], half_life_days
         time: Of each event, microseconds.
         last: Of the last event of each one's user, microseconds.
         half_life_days: None for weights of 1.
+
+    Example:
+        >>> day = 86_400_000_000
+        >>> age_weights(np.array([0, 5, 10]) * day, np.full(3, 10 * day), 5).tolist()
+        [0.25, 0.5, 1.0]
     """
     if half_life_days is None:
         return np.ones(len(time))
@@ -172,7 +177,7 @@ def tastes_of(
         behaviour: Of all users.
         likes: As for :func:`population_of`.
         traits: Of the items.
-        population: What everybody does.
+        population: What all users do.
         settings: Half-life and priors.
         users: Rows of users, [U]; one beyond those known has no events.
     """

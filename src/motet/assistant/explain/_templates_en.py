@@ -69,7 +69,7 @@ ENGLISH_TEMPLATES: Final[Templates] = {
         ),
         "brief": ("Close to {titles} in our model.",),
     },
-    "moved": {  # also of an item that nobody would recommend: it never says that something was picked
+    "moved": {  # also of an item that would not be recommended: it never says that something was picked
         "plain": (
             "Of everything you {liked}, {titles} weighed most for it in our model.",
             "What weighed most for it in our model is that you {liked} {titles}.",

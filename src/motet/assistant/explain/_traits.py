@@ -1,4 +1,4 @@
-"""Traits of items that a person can be fond of: tags, categories, eras and ranges, words of titles and texts.
+"""Traits of items that users may like: tags, categories, eras and ranges, words of titles and texts.
 
 Legend of shapes: I items, V traits, C items that changed.
 """
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from motet.assistant.explain._catalogue_tables import with_rows
 from motet.data import Catalogue
+from motet.schema import LANGUAGES, are_years
 from motet.text.safety import clean_text
 
 __all__ = [
@@ -49,7 +50,7 @@ _SENSITIVE_ZH: Final = re.compile(
 def is_sensitive(text: str) -> bool:
     """Whether a column, a tag or a word names health, belief, politics, origin or sexuality.
 
-    An interest in such a trait would be an inference about the person; it is not mined at all. The
+    An interest in such a trait would be an inference about the user; it is not mined at all. The
     list is short and errs on the side of silence; name further columns in
     ``ProfileSettings.leave_out``.
 
@@ -112,7 +113,6 @@ def _pairs(run: str) -> list[str]:
     return [part[i : i + 2] for part in _CHINESE.findall(run) for i in range(max(1, len(part) - 1))]
 
 
-_FIRST_YEAR, _LAST_YEAR = 1800, 2100
 _LEAST_SHARE: Final = 0.02  # of the catalogue that an era of its own holds
 _PARTS: Final = 5
 
@@ -137,8 +137,8 @@ class NamedRange:
 def named_ranges(values: NDArray[np.float64]) -> list[NamedRange]:
     """Cut the numbers of a catalogue into ranges.
 
-    Whole numbers between 1800 and 2100 are years, cut into decades; early decades of under 2 % of
-    the items are one range. Other numbers are cut at their fifths, rounded to two digits.
+    Years (:func:`motet.schema.are_years`) are cut into decades; early decades of under 2 % of the items
+    are one range. Other numbers are cut at their fifths, rounded to two digits.
 
     Args:
         values: NaN where missing.
@@ -152,9 +152,8 @@ def named_ranges(values: NDArray[np.float64]) -> list[NamedRange]:
     known = values[np.isfinite(values)]
     if len(np.unique(known)) < 2:
         return []
-    years = (known == known.round()) & (known >= _FIRST_YEAR) & (known <= _LAST_YEAR)
-    if years.mean() > 0.98:
-        return _eras(known[years])
+    if are_years(known):
+        return _eras(known)
     edges = np.unique([float(f"{x:.2g}") for x in np.quantile(known, np.arange(1, _PARTS) / _PARTS)])
     bounds = [-np.inf, *edges.tolist(), np.inf]
     return [_range(low, high) for low, high in pairwise(bounds)]
@@ -237,7 +236,7 @@ def traits_of(
     """Read the traits of a catalogue.
 
     Args:
-        catalogue: Items as people read them.
+        catalogue: Items in readable form.
         leave_out: Columns that are not looked at, beside those that are sensitive by their name.
         title_words: Whether words of titles are looked at.
         fewest: Items that a word of a title or text must stand in.
@@ -320,8 +319,7 @@ def _trait(catalogue: Catalogue, kind: TraitKind, column: str, value: str) -> Tr
         }
     else:
         words = {
-            language: clean_text(catalogue.word(value, language), _NAME_CHARACTERS)
-            for language in ("en", "zh")
+            language: clean_text(catalogue.word(value, language), _NAME_CHARACTERS) for language in LANGUAGES
         }
         if kind == "category":
             words = {language: _of_column(catalogue, column, language, w) for language, w in words.items()}

@@ -154,7 +154,7 @@ def is_count(scan: Scan, at: int, stop: int, limit: str | None) -> bool:
         return False
     after = items[stop] if stop < len(items) else None
     if after is not None and (after.has("old_years", "year_word") or words[after.start] in ("岁", "周")):
-        return False  # how old somebody is
+        return False  # an age
     if after is not None and (words[after.start] in _MEASURES or words[after.start] == "more"):
         return True  # "3 more like it"
     if after is not None and words[after.start] in _OPENERS and _is_asked_for(scan, at):

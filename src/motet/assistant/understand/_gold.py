@@ -1,4 +1,4 @@
-"""Written requests with what a person means by them, and how well a reader understands them."""
+"""Annotated requests, and how well a reader understands them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def load_gold(path: Path, catalogue: Catalogue) -> list[GoldRequest]:
 
     Args:
         path: YAML: under each heading a list of requests with their slots; titles instead of ids.
-        catalogue: Whose titles, tags and columns are meant.
+        catalogue: With the titles, tags and columns that they name.
 
     Raises:
         RequestError: If a key is not known, or a title or value is not in the catalogue.
@@ -202,7 +202,7 @@ class RequestScore:
     """How one request was read, all of its turns together.
 
     Attributes:
-        gold: What was meant.
+        gold: What was expected.
         read: What was understood, a turn each.
         counts: Right, invented and missed values per slot of :data:`SCORED_SLOTS`, int [slots, 3].
         exact: Whether every slot of every turn is right, free words aside.
@@ -250,10 +250,10 @@ def slot_counts(gold: GoldTurn, read: Request) -> NDArray[np.int64]:
     def add(slot: str, right: int, invented: int, missed: int) -> None:
         counts[SCORED_SLOTS.index(slot)] += (right, invented, missed)
 
-    for slot, parsed_event in gold.tags.items():
+    for slot, expected in gold.tags.items():
         found = set(getattr(read, slot))
         may = gold.may.get(slot, frozenset())
-        add(slot, len(parsed_event & found), len(found - parsed_event - may), len(parsed_event - found))
+        add(slot, len(expected & found), len(found - expected - may), len(expected - found))
     for slot, titles in gold.items.items():
         ids = set(getattr(read, slot))
         allowed = frozenset().union(*titles, gold.may.get(slot, frozenset()))
@@ -288,22 +288,22 @@ def _same(gold: object, read: object) -> tuple[int, int, int]:
 
 
 def _unmet(gold: GoldTurn, read: Request) -> tuple[int, int, int]:
-    recorded = [part.casefold() for part in read.unmet]
-    parsed_event = [part.casefold() for part in gold.unmet]
+    parts = [part.casefold() for part in read.unmet]
+    expected = [part.casefold() for part in gold.unmet]
     may = [str(part).casefold() for part in gold.may.get("unmet", ())]
-    hits = sum(any(part in said for said in recorded) for part in parsed_event)
+    hits = sum(any(part in read_part for read_part in parts) for part in expected)
     return (
         hits,
-        sum(not any(part in said for part in (*parsed_event, *may)) for said in recorded),
-        len(parsed_event) - hits,
+        sum(not any(part in read_part for part in (*expected, *may)) for read_part in parts),
+        len(expected) - hits,
     )
 
 
 def _words(gold: GoldTurn, read: Request) -> tuple[int, int, int]:
     found = _units(read.wants)
-    parsed_event = set().union(*(_units(word) for word in gold.wants)) if gold.wants else set()
+    expected = set().union(*(_units(word) for word in gold.wants)) if gold.wants else set()
     may = set().union(*(_units(str(word)) for word in gold.may.get("wants", ())), set())
-    return len(parsed_event & found), len(found - parsed_event - may), len(parsed_event - found)
+    return len(expected & found), len(found - expected - may), len(expected - found)
 
 
 def _units(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""From a row of things to slots: what is wanted, what is not, what is compared with what."""
+"""From items to slots: what is wanted, what is not, what is compared with what."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from motet.assistant.understand._negation import (
 )
 from motet.assistant.understand._references import (
     BIRTHS,
-    read_named_people,
+    read_named_person,
     read_ordinal,
     read_pronoun,
     read_title,
@@ -75,8 +75,8 @@ class _Interpreter:
         self.negated: str | None = None  # kind of the cue whose scope this is
         self.has_object = False  # whether that scope holds something already
         self.hedged = False
-        self.lacks = False  # whether it says what things do not have, and not what somebody does not want
-        self.refused: list[str] = []  # words in the scope of a negation, to be told as unmet
+        self.lacks = False  # whether it says what items do not have, and not what the user does not want
+        self.refused: list[str] = []  # words in the scope of a negation, to be reported as unmet
         self.vague: list[tuple[int, bool]] = []
         self.refused_at: dict[int, str] = {}  # places of what was refused, and the kind of the cue
         self.refuses_back: int | None = None  # a cue that was read with what it refuses
@@ -213,8 +213,8 @@ class _Interpreter:
         return after
 
     def _limits_what_is_refused(self, at: int, after: int, trial: Reading) -> bool:
-        """Whether a limit belongs to what is refused; then it is told."""
-        recorded = trial.ranges and limit_of_refused(
+        """Whether a limit belongs to what is refused; then it is reported as unmet."""
+        refusal = trial.ranges and limit_of_refused(
             self.scan,
             at,
             after,
@@ -222,13 +222,13 @@ class _Interpreter:
             has_object=self.has_object,
             refused=self.refused_at,
         )
-        if recorded:
-            self.reading.unmet.append(recorded)
-        return bool(recorded)
+        if refusal:
+            self.reading.unmet.append(refusal)
+        return bool(refusal)
 
     def _plain_word(self, at: int) -> int:
         if self.negated is None or "quote" in self.items[at].kinds:
-            for read in (read_unknown_title, read_named_people):
+            for read in (read_unknown_title, read_named_person):
                 after = read(self.scan, at, self.lexicon, self.reading)
                 if after > at:
                     return after
@@ -433,7 +433,7 @@ class _Interpreter:
             return None
         too = self.scan.words[self.items[at].start] in ("too", "太")
         if self.negated is not None and not self.has_object and not too:
-            cue = self.items[self.opens_at]  # "nothing older": than what, nobody knows
+            cue = self.items[self.opens_at]  # "nothing older": than what, is not known
             self.reading.unmet.append(self.scan.said(cue.start, self.items[at].stop))
             self.has_object = True
             return at + 1
@@ -441,14 +441,14 @@ class _Interpreter:
         return at + 1 if read_comparison(self.scan, at, self.lexicon, self.reading) else None
 
     def _points(self, at: int) -> int:
-        for read in (read_unknown_title, read_named_people):
+        for read in (read_unknown_title, read_named_person):
             after = (
                 read(self.scan, at + 1, self.lexicon, self.reading) if at + 1 < len(self.items) else at + 1
             )
             if after > at + 1:
                 return after
         if "by_after" in self.items[at].kinds:
-            read_named_people(self.scan, at, self.lexicon, self.reading)
+            read_named_person(self.scan, at, self.lexicon, self.reading)
         return at + 1
 
 

@@ -20,6 +20,7 @@ from motet.assistant.understand._titles import Titles
 from motet.assistant.understand._tokens import Phrases, forms, words_of
 from motet.data import Catalogue
 from motet.graph import KnowledgeGraph
+from motet.schema import LANGUAGES
 
 __all__ = [
     "Lexicon",
@@ -47,10 +48,10 @@ def common_english() -> dict[str, int]:
 
 
 class Spelling:
-    """Puts words right.
+    """Corrects misspelt words.
 
     A word that is right, in English or in the catalogue, is never changed; the first letter must be
-    right, since people seldom miss it; among short words a letter may be missing, doubled or swapped
+    right, since users seldom miss it; among short words a letter may be missing, doubled or swapped
     with its neighbour, but not be another one ("kiss" is not "kids").
 
     Args:
@@ -77,7 +78,7 @@ class Spelling:
             self.known.add(word)
 
     def corrected(self, word: str) -> str:
-        """The word that was meant; the word itself where that is not clear."""
+        """The word that a misspelt one stands for; the word itself where that is not clear."""
         if len(word) < _SHORTEST or word in self.known or not (word.isalpha() and word.isascii()):
             return word
         slips = 2 if len(word) >= _VERY_LONG else 1
@@ -92,7 +93,7 @@ class Spelling:
         return word if len(best) == len(word) and self._lacks_a_letter(word, best) else best
 
     def _lacks_a_letter(self, word: str, best: str) -> bool:
-        """Whether a letter is missing of a common word, so that no other was meant: "musicans"."""
+        """Whether a letter is missing of a common word, so that it stands for no other: "musicans"."""
         if sorted(word) == sorted(best):
             return False
         letters = "aeiouclnrst"
@@ -120,7 +121,7 @@ def _word_list(language: str) -> Mapping[str, Any]:
 def cue_table() -> Phrases[str]:
     """Kinds of cue under their phrases; a phrase may be of several kinds."""
     table = Phrases[str]()
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         for kind, said in _word_list(language)["cues"].items():
             for phrase in said.split(","):
                 table.add(words_of(phrase), kind)
@@ -130,7 +131,7 @@ def cue_table() -> Phrases[str]:
 def stop_table() -> Phrases[str]:
     """Words and phrases that are not searched for."""
     table = Phrases[str]()
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         for word in _word_list(language)["stop"].split():
             table.add(words_of(word), "stop")
     return table
@@ -230,7 +231,7 @@ def ways_to_say_scenario(scenario: str) -> list[str]:
         ('at night', 'in the checkout page')
     """
     said = scenario.replace("_", " ").strip()
-    times = [_word_list(language)["scenarios"].get(said.casefold(), "") for language in ("en", "zh")]
+    times = [_word_list(language)["scenarios"].get(said.casefold(), "") for language in LANGUAGES]
     if any(times):
         return [phrase.strip() for phrases in times for phrase in phrases.split(",")]
     if not said.isascii():
@@ -239,7 +240,7 @@ def ways_to_say_scenario(scenario: str) -> list[str]:
 
 
 _COMMON = 12_000
-_LONGEST_VALUE = 6  # words; a longer category is a sentence, which nobody says
+_LONGEST_VALUE = 6  # words; a longer category is a sentence, which no request holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ class TagWord:
     """A way to say a tag.
 
     Attributes:
-        tag: What is meant.
+        tag: The tag.
         own: Whether it is said by its own name, not by another word for it.
     """
 
@@ -299,11 +300,11 @@ class Lexicon:
         self.spelling = Spelling(right, self.common.keys() | self.titles.vocabulary)
 
     def take(self, catalogue: Catalogue, changed: Sequence[int], gone: Sequence[int] = ()) -> None:
-        """Further items, and some that were told anew or taken away; others may read requests meanwhile.
+        """Take in items that were added, changed or removed; other threads may read requests meanwhile.
 
         Args:
             catalogue: All items, those of before in their places.
-            changed: Rows of items that are new or were told anew, in order.
+            changed: Rows of items that are new or changed, in order.
             gone: Rows of items whose titles name nothing any more.
         """
         before, self.catalogue = self.catalogue, catalogue
@@ -361,9 +362,8 @@ class Lexicon:
                 for value in sorted(cells.drop_nulls().unique().to_list())
                 if value
             ]
-        for (
-            tag
-        ) in tags:  # own names first: where two values share a word, a name wins over another word for it
+        # own names first: where two values share a word, a name wins over another word for it
+        for tag in tags:
             for form in _forms_of(tag.value):
                 table.add(form, TagWord(tag, True))
         for tag in tags:

@@ -134,7 +134,7 @@ def narrow(
     """Narrow what is known of a column; a later span wins where both cannot be.
 
     "Before 1950 and after 1990" contradicts itself: both limits stay, and nothing keeps them. "Before
-    1950 or after 1990" is no range, and neither half of it may be dropped: it is told as unmet.
+    1950 or after 1990" is no range, and neither half of it may be dropped: it is reported as unmet.
 
     Args:
         reading: Takes the limit.
@@ -170,7 +170,7 @@ def choice_said(scan: Scan, start: int, stop: int) -> str:
     Args:
         scan: The request.
         start: Place of the first item of the second limit.
-        stop: One past its last item.
+        stop: Place behind its last item.
     """
     items, place, joined = scan.items, start, "or" in scan.items[start].kinds
     while place > 0 and not items[place - 1].has(*_LIMITED, "end"):

@@ -1,4 +1,4 @@
-"""Requests read by a language model, of which only what the request supports is believed."""
+"""Requests read by a language model; only what the request supports is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from rapidfuzz import fuzz
 
 from motet.assistant.understand._lexicon import Lexicon
-from motet.assistant.understand._parser import FastReader, Heard
+from motet.assistant.understand._parser import FastReader, ParsedTurn
 from motet.assistant.understand._request import Range, Request, Tag, TagSaid, Understanding
 from motet.assistant.understand._tokens import Scan, words_of
 from motet.text.generate import GenerationSettings, Generator, Prompt, ask_generator
@@ -158,7 +158,7 @@ def says_title(scan: Scan, lexicon: Lexicon, title: str) -> list[int]:
     spoken = [token.norm for token in scan.tokens if token.kind != "mark"]
     phrase = " ".join(words)
     if len(words) == 1 and lexicon.is_common(words):
-        return []  # a model that takes "speed" for the film is believed no more than a guess
+        return []  # a model that takes "speed" for the film only guesses
     for length in (len(words), len(words) - 1, len(words) + 1):
         for start in range(len(spoken) - length + 1 if length > 0 else 0):
             if fuzz.ratio(" ".join(spoken[start : start + length]), phrase) >= _ALMOST:
@@ -230,18 +230,18 @@ class ModelReader:
     def understand(
         self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
     ) -> Understanding:
-        """Understand a request, and say what the model was good for."""
-        heard = self.fast.hear(text, previous, shown)
-        if not heard.text or heard.reading.again:  # nothing for it to read
-            return Understanding(heard.request())
-        texts, problem = ask_generator(self.generator, [prompt_for(self.lexicon, heard.text)], self._settings)
+        """Understand a request, and report what the model contributed."""
+        turn = self.fast.parse(text, previous, shown)
+        if not turn.text or turn.reading.again:  # nothing for it to read
+            return Understanding(turn.request())
+        texts, problem = ask_generator(self.generator, [prompt_for(self.lexicon, turn.text)], self._settings)
         answer = _json_object(texts[0]) if texts else None
         if answer is None:
-            return Understanding(heard.request(), problem=problem or "its answer is no JSON object")
-        checked = _Checked(heard)
+            return Understanding(turn.request(), problem=problem or "its answer is no JSON object")
+        checked = _Checked(turn)
         checked.take(answer)
         return Understanding(
-            heard.request(),
+            turn.request(),
             self.generator.name,
             "",
             tuple(checked.agreed),
@@ -261,8 +261,8 @@ def _json_object(text: str) -> dict[str, Any] | None:
 class _Checked:
     """Puts the slots of an answer into a reading, one by one, if the request supports them."""
 
-    def __init__(self, heard: Heard) -> None:
-        self.heard, self.reading, self.lexicon = heard, heard.reading, heard.lexicon
+    def __init__(self, turn: ParsedTurn) -> None:
+        self.turn, self.reading, self.lexicon = turn, turn.reading, turn.lexicon
         self.agreed: list[str] = []
         self.added: list[str] = []
         self.dropped: list[str] = []
@@ -295,13 +295,13 @@ class _Checked:
         known = [said for said in self.reading.said if tag in said.tags]
         if known:  # the fast reader follows the scope of each "no"; the model may not turn it round
             return None if any(said.excluded == (slot == "must_not") for said in known) else False
-        if not says_tag(self.heard.scan, self.lexicon, tag):
+        if not says_tag(self.turn.scan, self.lexicon, tag):
             return False
         self.reading.said.append(TagSaid((tag,), False, slot == "must_not", slot == "prefer", -1, value))
         return True
 
     def _title(self, slot: str, title: str) -> bool | None:
-        rows = says_title(self.heard.scan, self.lexicon, title)
+        rows = says_title(self.turn.scan, self.lexicon, title)
         known = {*self.reading.like, *self.reading.without}
         if not rows:
             return False
@@ -320,7 +320,7 @@ class _Checked:
         ]
         if bounds == [None, None]:
             return
-        said = numbers_said(self.heard.scan, 1.0 if self.lexicon.numbers[column].role == "year" else 0.0)
+        said = numbers_said(self.turn.scan, 1.0 if self.lexicon.numbers[column].role == "year" else 0.0)
         what = f"{column}: {bounds[0]} to {bounds[1]}"
         limit = self.reading.ranges.get(column)
         if limit is not None:
@@ -351,7 +351,7 @@ class _Checked:
         limits = {v for r in self.reading.ranges.values() for v in (r.low, r.high)}
         bare = {
             item.value.low
-            for item in self.heard.scan.items
+            for item in self.turn.scan.items
             if "number" in item.kinds and item.value.unit == "none" and not item.value.is_decade
         }
         return number in bare and number not in limits
@@ -362,7 +362,7 @@ class _Checked:
         if scenario == self.reading.scenario:
             self._note(f"scenario: {scenario}", None)
             return
-        taken = self.reading.scenario is None and says_placement(self.heard.scan, self.lexicon, scenario)
+        taken = self.reading.scenario is None and says_placement(self.turn.scan, self.lexicon, scenario)
         if taken:
             self.reading.scenario = scenario
         self._note(f"scenario: {scenario}", taken)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from motet.assistant.understand._limits import refusal_behind
 from motet.assistant.understand._request import FactWanted, Reading, TagSaid
 from motet.assistant.understand._tokens import Scan, Span
+from motet.schema import is_chinese
 
 __all__ = [
     "LACKS",
@@ -47,7 +48,7 @@ OBJECTS: Final = (
 LACKS: Final = frozenset(
     {"不是", "非", "没有", "没", "无", "不带", "不含", "别太", "不要太", "不太", "不能太", "不"}
 )
-"""Cues that say what things do not have, and not what somebody does not want."""
+"""Cues that say what items do not have, and not what the user does not want."""
 
 _THINGS: Final = ("tag", "title", "word", "fact")
 
@@ -95,7 +96,7 @@ def negates_backwards(scan: Scan, reading: Reading, at: int) -> bool:
 
 
 def is_liked(items: list[Span], at: int) -> bool:
-    """Whether somebody says to like such things, which is no demand."""
+    """Whether the user says to like such items, which is no demand."""
     place = at - 1
     while place >= 0 and items[place].has("stop", "tag", "and", "or", "comma"):
         place -= 1
@@ -163,7 +164,7 @@ def except_before(scan: Scan, reading: Reading, at: int) -> None:
 
 def refused_words(words: list[str]) -> str:
     """Words that are refused, as one part of a request: "no jump scares", 不要超级英雄."""
-    han = any("\u3400" <= c <= "\u9fff" for c in words[0])
+    han = is_chinese(words[0])
     joined = ("" if han else " ").join(words)
     return f"不要{joined}" if han else f"no {joined}"
 
@@ -182,7 +183,7 @@ _LACKING: Final = frozenset(
     ["isnt", "is not", "arent", "are not", "wasnt", "without", "free of", "devoid of", "不是", "没有", "无", "不带",
      "不含", "没", "非"]
 )  # fmt: skip
-# What somebody feels or does: not to hate is not to want.
+# What the user feels or does: not to hate is not to want.
 _FEELING: Final = frozenset(
     ["hate", "hated", "dislike", "disliked", "detest", "avoid", "avoiding", "exclude", "excluding", "leave out", "drop",
      "remove", "tired of", "sick of", "bored of", "bored with", "less", "allergic to", "minus", "fed up with", "cant stand",
@@ -246,7 +247,7 @@ def exception_until(scan: Scan, at: int, refused: Mapping[int, str]) -> int | No
     """Where an exception ends that begins at a cue; None if the cue refuses something as it usually does.
 
     It is one if the last thing that was said before is refused. What is refused stays so: the
-    exception can only be told.
+    exception can only be reported as unmet.
 
     Args:
         scan: The request.

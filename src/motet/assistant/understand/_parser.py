@@ -34,8 +34,8 @@ __all__ = [
     "LONGEST_REQUEST",
     "EncodeText",
     "FastReader",
-    "Heard",
     "NearestTags",
+    "ParsedTurn",
     "as_request",
     "language_of",
     "without_markup",
@@ -348,14 +348,14 @@ def _as_words(text: str) -> tuple[str, list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was said now, understood, beside what was said before.
+class ParsedTurn:
+    """One turn of a conversation, parsed, beside what was said before.
 
     Attributes:
-        text: It, cleaned.
+        text: What was said, cleaned.
         flags: Kinds of suspicious text in it.
-        scan: It, taken apart.
-        reading: Its slots.
+        scan: The text in items.
+        reading: The slots of the text.
         previous: What was understood before.
         shown: Rows that were shown for that.
         lexicon: What could be asked for.
@@ -370,7 +370,7 @@ class Heard:
     lexicon: Lexicon
 
     def request(self) -> Request:
-        """All of it as one request."""
+        """All turns together as one request."""
         spoken = _WORD.search(self.text) or _HAN.search(self.text)
         language = language_of(self.text) if spoken or self.previous is None else self.previous.language
         return as_request(
@@ -417,7 +417,7 @@ class FastReader:
         Returns:
             A request; an empty one if nothing was understood.
         """
-        return self.hear(text, previous, shown).request()
+        return self.parse(text, previous, shown).request()
 
     def understand(
         self, text: str, previous: Request | None = None, shown: Sequence[str] = ()
@@ -425,12 +425,12 @@ class FastReader:
         """Understand a request; as :meth:`read`."""
         return Understanding(self.read(text, previous, shown))
 
-    def hear(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> Heard:
-        """Understand what is said now, not yet put together with what was said before; as :meth:`read`."""
+    def parse(self, text: str, previous: Request | None = None, shown: Sequence[str] = ()) -> ParsedTurn:
+        """Parse one turn, not yet put together with what was said before; as :meth:`read`."""
         cleaned, flags = _as_words(text)
         rows = tuple(row for item in shown if (row := self.lexicon.row(item)) is not None)
         taken = scan(cleaned, self.lexicon)
         reading = interpret(taken, self.lexicon, rows, follows=previous is not None)
         if self._nearest is not None:
             self._nearest.add(reading)
-        return Heard(cleaned, tuple(flags), taken, reading, previous, rows, self.lexicon)
+        return ParsedTurn(cleaned, tuple(flags), taken, reading, previous, rows, self.lexicon)

@@ -111,7 +111,7 @@ def quantity_at(tokens: Sequence[Token], at: int, last_year: float = 2030) -> Qu
     Args:
         tokens: Of the request.
         at: Where it would begin.
-        last_year: The latest year there is, to tell the 1920s from the 2020s.
+        last_year: The latest year there is, to distinguish the 1920s from the 2020s.
     """
     words = [token.norm for token in tokens[at : at + 12]]
     return (

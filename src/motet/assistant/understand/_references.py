@@ -1,4 +1,4 @@
-"""What a request points at: titles, what was shown, people, and years of somebody's life."""
+"""What a request refers to: titles, what was shown, named persons, and years of a life."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from motet.assistant.understand._tokens import Scan, Span
 
 __all__ = [
     "BIRTHS",
-    "read_named_people",
+    "read_named_person",
     "read_ordinal",
     "read_pronoun",
     "read_title",
@@ -25,18 +25,20 @@ __all__ = [
 _SAYS_WHEN: Final = ("stop", "from", "year_word", "that", "comma", "mark", "dash", "also")
 _MOST_STEPS: Final = 8
 BIRTHS: Final = frozenset(["born", "birth", "生"])
-"""Words that may say that somebody was born."""
+"""Words that may stand for a birth."""
 
 _BEFORE_BORN: Final = frozenset("出诞")
 _AFTER_BORN: Final = frozenset("于")
+# words that begin a sentence that says when
+_EXPLAINS: Final = frozenset(["thats", "that", "it", "which", "i", "im", "我"])
 _SPEAKERS: Final = frozenset(["i", "im", "me", "myself", "my", "we", "us", "our", "then", "that", "it", "我"])
 
 
 def with_years_of_lives(scan: Scan) -> Scan:
-    """Put the year in which somebody was born where it limits something, and keep it from limiting anything else.
+    """Put a year of birth where it limits something, and keep it from limiting anything else.
 
     In "nothing before I was born, that's 1982" the year stands for "I was born". Without such a limit
-    ("I was born in 1975", "an actor born in 1950") it becomes an item ``life``, which is told and not obeyed.
+    ("I was born in 1975", "an actor born in 1950") it becomes an item ``life``, which is reported and not obeyed.
 
     Args:
         scan: A request, taken apart.
@@ -51,8 +53,8 @@ def with_years_of_lives(scan: Scan) -> Scan:
         if place is None:
             before = at > 0 and scan.words[items[at - 1].start] in _BEFORE_BORN
             first, last = min(at - before, year), max(at, year)
-            recorded = scan.said(items[first].start, items[last].stop)
-            items[at] = Span(frozenset({"life"}), recorded, items[at].start, items[at].stop)
+            words_of_life = scan.said(items[first].start, items[last].stop)
+            items[at] = Span(frozenset({"life"}), words_of_life, items[at].start, items[at].stop)
         else:
             items[place] = Span(number.kinds, number.value, items[place].start, items[place].stop)
         items[year] = _silent(number)
@@ -81,7 +83,7 @@ def _silent(item: Span) -> Span:
 
 
 def _is_event(scan: Scan, items: list[Span], at: int) -> bool:
-    """Whether an item says that somebody was born, or the like."""
+    """Whether an item stands for a birth."""
     item = items[at]
     said = scan.words[item.start]
     if "born" in item.kinds or ("word" in item.kinds and said in ("born", "birth")):
@@ -109,16 +111,8 @@ def _year_of(scan: Scan, items: list[Span], at: int) -> int | None:
                 break
             if "end" in item.kinds:
                 follows = items[place + 1] if place + 1 < len(items) else None
-                recorded = follows is not None and scan.words[follows.start] in (
-                    "thats",
-                    "that",
-                    "it",
-                    "which",
-                    "i",
-                    "im",
-                    "我",
-                )
-                if step < 0 or not (item.value in (":", ";") or recorded):
+                explains = follows is not None and scan.words[follows.start] in _EXPLAINS
+                if step < 0 or not (item.value in (":", ";") or explains):
                     break
             elif item.has("gt", "lt", "ge", "le") or (
                 not item.has(*_SAYS_WHEN, "born", "or_later", "or_earlier", "noun", "not")
@@ -253,7 +247,7 @@ def read_pronoun(scan: Scan, at: int, reading: Reading, shown: Sequence[int], ne
 
 
 def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
-    """Say that something to be like is not in the catalogue; the place after it, or ``at`` if it is no title.
+    """Report that what the answer should be like is not in the catalogue; the place after it, or ``at`` if it is no title.
 
     So is one that would be a limit ("newer than" it). It is one if it is quoted or has capitals, or if "films like" or "similar to" stands right before it
     and no word of it is a common one.
@@ -287,11 +281,11 @@ def read_unknown_title(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) 
     return stop
 
 
-def read_named_people(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
-    """Say that somebody who is named cannot be asked for; the place after the name, or ``at``."""
+def read_named_person(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -> int:
+    """Report that a person cannot be asked for by name; the place after the name, or ``at``."""
     items = scan.items
     if "by_after" in items[at].kinds:
-        return _people_before(scan, at, reading)
+        return _person_before(scan, at, reading)
     if "word" not in items[at].kinds:
         return at
     before = items[at - 1] if at else None
@@ -322,7 +316,7 @@ def read_named_people(scan: Scan, at: int, lexicon: Lexicon, reading: Reading) -
     return stop
 
 
-def _people_before(scan: Scan, at: int, reading: Reading) -> int:
+def _person_before(scan: Scan, at: int, reading: Reading) -> int:
     start = at
     while start > 0 and scan.items[start - 1].has("word", "mark", "stop"):
         start -= 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
-from motet.schema import Part
+from motet.schema import Language, Part
 
 __all__ = [
+    "TONES",
     "FactWanted",
     "Language",
     "Range",
@@ -20,10 +21,14 @@ __all__ = [
     "Tag",
     "TagQuota",
     "TagSaid",
+    "Tone",
     "Understanding",
 ]
 
-Language = Literal["en", "zh"]
+Tone: TypeAlias = Literal["plain", "warm", "brief"]
+"""How an answer sounds."""
+TONES: Final[tuple[Tone, ...]] = get_args(Tone)
+"""All of them, the default first."""
 
 
 class Tag(Part):
@@ -139,7 +144,7 @@ class Request(Part):
     quotas: tuple[TagQuota, ...] = ()
     total: tuple[Range, ...] = ()
     scenario: str | None = None
-    tone: Literal["plain", "warm", "brief"] = "plain"
+    tone: Tone = "plain"
     flags: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
 
@@ -157,7 +162,7 @@ class Understanding:
 
     Attributes:
         request: What was understood.
-        read_by: ``rules``, or the name of the language model that was believed where it could be.
+        read_by: ``rules``, or the name of the language model whose answer was used where it could be checked.
         problem: Why a language model was not used though there is one; empty otherwise.
         agreed: What the language model said that the rules had read, too, as "slot: value".
         added: What it found beyond the rules.
@@ -216,7 +221,7 @@ class Reading:
         quotas: Parts of the answer that are counted.
         like: Rows to be like.
         without: Rows that must not come.
-        seen: Rows that somebody says to know.
+        seen: Rows that the user says to know.
         compared: Columns to be moved on, with +1 for more and −1 for less: "older", "cheaper".
         freed: Whether limits of numbers are lifted.
         also: Whether what is said now comes beside what was said before.
@@ -236,7 +241,7 @@ class Reading:
     seen: list[int] = field(default_factory=list)
     count: int | None = None
     scenario: str | None = None
-    tone: Literal["plain", "warm", "brief"] | None = None
+    tone: Tone | None = None
     wants: list[str] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     compared: dict[str, int] = field(default_factory=dict)

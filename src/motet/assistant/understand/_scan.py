@@ -52,18 +52,18 @@ def _is_of_another_script(character: str) -> bool:
 
 
 _ENDS: Final = frozenset(".;!?:")
-_CLOSES: Final = frozenset('.;!?"')  # marks past which no title goes on
+_CLOSES: Final = frozenset('.;!?"')  # marks that end a title
 _FUZZY_REFERENCES: Final = frozenset({"like", "liked", "seen"})
-_ARTICLES: Final = frozenset({"a", "an", "the", "some"})
+_INDEFINITE: Final = frozenset({"a", "an", "some"})
 
 
 class TitleUse:
-    """Finds titles in a request, of which each word may also be meant as itself.
+    """Finds titles in a request; each of their words may also stand for itself.
 
     Args:
         lexicon: Knows the titles, and what else words may be.
         tokens: Of the request.
-        words: Theirs, misspelt ones put right.
+        words: Of the tokens, misspelt ones corrected.
         items: What was found so far; grows while the request is read.
         shouts: Whether everything is in capitals.
         last_year: The newest year of the catalogue.
@@ -86,7 +86,7 @@ class TitleUse:
     def at(self, at: int, context: str | None) -> TitleMatch | None:
         titles, tokens = self.lexicon.titles, self.tokens
         longest = titles.starts.get(self.raw[at], 0)
-        fuzzy = context in _FUZZY_REFERENCES and self.raw[at] not in _ARTICLES - {"the"}
+        fuzzy = context in _FUZZY_REFERENCES and self.raw[at] not in _INDEFINITE
         if not longest and not fuzzy:
             return None
         places = []
@@ -100,7 +100,7 @@ class TitleUse:
         words = [self.raw[k] for k in places]
         for length in range(min(len(words), longest), 0, -1):
             found = titles.exact(tuple(words[:length]), short=context is not None)
-            if found is not None and self._is_meant(places[:length], tuple(words[:length]), context):
+            if found is not None and self._is_title(places[:length], tuple(words[:length]), context):
                 return TitleMatch(found.rows, places[length - 1] + 1 - at, found.exact, found.short)
         return self._almost(at, places, words) if fuzzy else None
 
@@ -125,7 +125,7 @@ class TitleUse:
         kinds = self.lexicon.cues.get((self.words[place],))
         return bool({"but", "noun", "not"} & set(kinds)) or (self.words[place] in ("from", "with", "without"))
 
-    def _is_meant(self, places: list[int], words: tuple[str, ...], context: str | None) -> bool:
+    def _is_title(self, places: list[int], words: tuple[str, ...], context: str | None) -> bool:
         """Whether words that are a title are used as one, and not as the words they are."""
         lexicon, tokens = self.lexicon, self.tokens
         content = [

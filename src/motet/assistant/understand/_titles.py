@@ -1,4 +1,4 @@
-"""Titles as people say them: articles moved, brackets opened, subtitles dropped, numerals read."""
+"""Titles as users write them: articles moved, brackets opened, subtitles dropped, numerals read."""
 
 from __future__ import annotations
 
@@ -11,39 +11,10 @@ from rapidfuzz import fuzz, process
 
 from motet.assistant.understand._quantities import SMALL_NUMBERS
 from motet.assistant.understand._tokens import words_of
+from motet.schema import ARTICLES, split_article
 
 __all__ = ["TitleMatch", "Titles", "ways_to_say"]
 
-_ARTICLES: Final = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "les",
-        "la",
-        "le",
-        "l",
-        "il",
-        "lo",
-        "i",
-        "gli",
-        "das",
-        "der",
-        "die",
-        "el",
-        "los",
-        "las",
-        "o",
-        "os",
-        "det",
-        "den",
-        "en",
-        "un",
-        "une",
-    ]
-)
-_ARTICLE_WORDS: Final = "The|A|An|Les|La|Le|L'|Il|Lo|I|Das|Der|Die|El|Los|Las|O|Det|Den|En|Un|Une"
-_LAST_ARTICLE: Final = re.compile(rf"^(.*),\s+({_ARTICLE_WORDS})$", re.IGNORECASE)
 _BRACKETS: Final = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE: Final = re.compile(r"\s*(?::|\s-\s|\.\.\.|\bor:)\s*")
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
@@ -84,7 +55,7 @@ def ways_to_say(title: str) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]
     whole: set[tuple[str, ...]] = set()
     short: set[tuple[str, ...]] = set()
     for name in [_BRACKETS.sub("", title).strip(), *others]:
-        moved = _LAST_ARTICLE.sub(r"\2 \1", name.strip())
+        moved = " ".join(split_article(name.strip()) or (name.strip(),))
         words = words_of(moved)
         whole |= _without_article(words)
         begin = words_of(_SUBTITLE.split(moved, maxsplit=1)[0])
@@ -103,13 +74,13 @@ def ways_to_say(title: str) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]
 
 
 def _without_article(words: tuple[str, ...]) -> set[tuple[str, ...]]:
-    if len(words) > 1 and words[0] in _ARTICLES:
+    if len(words) > 1 and words[0] in ARTICLES:
         return {words, words[1:]}
     return {words}
 
 
 def _says_enough(words: tuple[str, ...]) -> bool:
-    return sum(len(word) > 2 and word not in _ARTICLES for word in words) >= 2 or (
+    return sum(len(word) > 2 and word not in ARTICLES for word in words) >= 2 or (
         len(words) >= 2 and words[-1].isdigit()
     )
 
@@ -155,7 +126,7 @@ class Titles:
             self._by_letter.setdefault(words[0][0], {})[" ".join(words)] = words
 
     def put(self, titles: Mapping[int, str]) -> None:
-        """Further titles, by row; others may look titles up meanwhile."""
+        """Further titles, by row; other threads may look titles up meanwhile."""
         new = [words for row, title in titles.items() for words in self._index(row, title)]
         for letter in {words[0][0] for words in new}:
             keys = {" ".join(words): words for words in new if words[0][0] == letter}

@@ -39,7 +39,7 @@ class Token:
         norm: As it is compared: lower case, no accents, no apostrophes.
         kind: A word, a number, a decade such as ``80s``, a Chinese character, or a mark.
         start: Its first character in the text.
-        end: One past its last character.
+        end: Place behind its last character.
         capital: Whether it begins with a capital letter, or is a number.
     """
 
@@ -218,7 +218,7 @@ class Span:
             ``stop`` and ``word``.
         value: What it is.
         start: First token.
-        stop: One past the last token.
+        stop: Place behind the last token.
     """
 
     kinds: frozenset[str]
@@ -238,7 +238,7 @@ class Scan:
     Attributes:
         text: It.
         tokens: Its tokens.
-        words: Their words, misspelt ones put right.
+        words: Their words, misspelt ones corrected.
         items: What they are, in order; every token is in one.
         foreign: Whether it is in neither English nor Chinese.
         kinds: Every kind that one of the items has.

@@ -4,7 +4,7 @@ from ._item_table import AppendOnlyArray
 from ._items import LiveItems, Upserted
 from ._scorer import Scorer, plain_predictions
 from ._snapshot import CatalogueSnapshot, DistinctItems, Eligible
-from ._stages import Clock, Stages, is_known, recorded
+from ._stages import Clock, Stages, answer_items, is_known
 from ._users import EncodedUser, UserEncoder
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "Stages",
     "Upserted",
     "UserEncoder",
+    "answer_items",
     "is_known",
     "plain_predictions",
-    "recorded",
 ]

@@ -25,7 +25,7 @@ from motet.training import Bundle
 
 __all__ = ["Cell", "Cells", "EventReader", "Features", "LiveEvent", "ParsedEvent", "key_of"]
 
-# What the service is told: plain values, short keys that stand for them, and what a user did.
+# Plain values as they come in requests, short keys that stand for them, and events of users.
 
 _KEY_BYTES: Final = 16
 _ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
@@ -35,23 +35,23 @@ _MOST_WORDS: Final = 1000
 
 _Word = Annotated[str, Field(max_length=10_000)]
 Cell = bool | int | float | _Word | None
-_Told = TypeVar("_Told", bound=Mapping[str, Any])
+_Columns = TypeVar("_Columns", bound=Mapping[str, Any])
 
 
-def key_of(said: Any) -> bytes:
-    """Sixteen bytes that stand for plain values: a cache with such keys holds nothing of what was said.
+def key_of(values: Any) -> bytes:
+    """Sixteen bytes that stand for plain values: a cache with such keys holds no text of a user.
 
     Example:
         >>> len(key_of({"age": 44})), key_of({"age": 44}) == key_of({"age": 44.0})
         (16, False)
     """
-    return hashlib.blake2b(_ENCODE(said).encode(), digest_size=_KEY_BYTES).digest()
+    return hashlib.blake2b(_ENCODE(values).encode(), digest_size=_KEY_BYTES).digest()
 
 
-def _checked(recorded: _Told) -> _Told:
+def _checked(columns: _Columns) -> _Columns:
     """Refuse columns whose names and words are too long altogether."""
     characters = 0
-    for name, cell in recorded.items():
+    for name, cell in columns.items():
         characters += len(name)
         for word in cell if isinstance(cell, list | tuple) else (cell,):
             characters += len(word) if isinstance(word, str) else 0
@@ -61,7 +61,7 @@ def _checked(recorded: _Told) -> _Told:
             "the columns hold {characters} characters, give at most {most}",
             {"characters": characters, "most": _MOST_CHARACTERS},
         )
-    return recorded
+    return columns
 
 
 Cells = Annotated[
@@ -89,7 +89,7 @@ class LiveEvent(BaseModel):
         type: Name of a column or task, or one of :data:`motet.data.NEGATIVE_EVENTS`; left out, that the user liked
             the item.
         value: The cell, or 1 and 0 for a task.
-        at_s: When, seconds since 1970; 0, which is no time that is told, is after all others.
+        at_s: When, seconds since 1970; 0 stands for no known time, and comes after all others.
         scenario: Where.
         columns: Further cells of the row.
 
@@ -123,10 +123,10 @@ class ParsedEvent:
     """What one event means.
 
     Attributes:
-        event: As told.
+        event: As recorded.
         held: Sequence features that hold it.
         liked: Whether it is positive for the task that says what a user likes; None where it does not say.
-        scenario: Where it was, told or derived.
+        scenario: Where it was, given or derived.
         refused: Whether the user turned the item down instead of having it.
     """
 
@@ -140,7 +140,7 @@ class ParsedEvent:
 class EventReader:
     """Reads live events by the expressions of the schema.
 
-    A sequence holds an event if its ``where`` is true of the event's columns. Where these are not told,
+    A sequence holds an event if its ``where`` is true of the event's columns. Where these are missing
     and the event names a task instead, it is held if the bundle's users show that the sequence holds at
     least half of the events with such a label.
 
@@ -193,9 +193,9 @@ class EventReader:
 
     def _read(self, events: Sequence[LiveEvent]) -> list[ParsedEvent]:
         rows = [self._cells(event) for event in events]
-        recorded = [at for at, row in enumerate(rows) if row]
-        by_columns = self._by_columns([events[at] for at in recorded], [rows[at] for at in recorded])
-        found = dict(zip(recorded, by_columns, strict=True))
+        filled = [at for at, row in enumerate(rows) if row]
+        by_columns = self._by_columns([events[at] for at in filled], [rows[at] for at in filled])
+        found = dict(zip(filled, by_columns, strict=True))
         return [found[at] if at in found else self._by_task(event, {}) for at, event in enumerate(events)]
 
     def _key(self, event: LiveEvent) -> bytes:
@@ -209,13 +209,19 @@ class EventReader:
             cells[event.type] = event.value
         return {name: value for name, value in cells.items() if value is not None}
 
-    def _by_task(self, event: LiveEvent, recorded: dict[str, bool], liked: bool | None = None) -> ParsedEvent:
-        """By the task that an event names, for all that its columns do not tell."""
+    def _by_task(self, event: LiveEvent, decided: dict[str, bool], liked: bool | None = None) -> ParsedEvent:
+        """By the task that an event names, for all that its columns leave open.
+
+        Args:
+            event: The event.
+            decided: Per sequence, whether it holds the event, as far as columns decide it.
+            liked: The same of whether the user liked the item.
+        """
         meaning = self.meanings.of(event.type, event.value)
         task = meaning.task
-        held = {name for name, yes in recorded.items() if yes}
+        held = {name for name, yes in decided.items() if yes}
         for name, where in self._sequences.items():
-            if name in recorded:
+            if name in decided:
                 continue
             if where is None or (
                 task is not None
@@ -251,35 +257,35 @@ class EventReader:
             where = pl.Series(keys.scenario, [event.scenario for event in events], dtype=pl.String)
             frame = frame.with_columns(where)
         prepared = naming_column(partial(self._raw.prepared, "interaction"), frame, "the events")
-        recorded: dict[str, list[bool | None]] = {
+        held: dict[str, list[bool | None]] = {
             name: _truth(prepared, where) for name, where in self._sequences.items() if where is not None
         }
         likes = _truth(prepared, self._label) if self._label is not None else [None] * len(events)
-        places: list[str | None] = [None] * len(events)
+        scenarios: list[str | None] = [None] * len(events)
         if keys.scenario is not None and keys.scenario in prepared.columns:
-            places = prepared[keys.scenario].cast(pl.String).to_list()
-        parsed_event = []
+            scenarios = prepared[keys.scenario].cast(pl.String).to_list()
+        parsed = []
         for at, event in enumerate(events):
-            known = {name: truth for name, column in recorded.items() if (truth := column[at]) is not None}
-            one = self._by_task(event, known, likes[at])
-            parsed_event.append(
-                ParsedEvent(event, one.held, one.liked, event.scenario or places[at], one.refused)
+            decided = {name: truth for name, column in held.items() if (truth := column[at]) is not None}
+            one = self._by_task(event, decided, likes[at])
+            parsed.append(
+                ParsedEvent(event, one.held, one.liked, event.scenario or scenarios[at], one.refused)
             )
-        return parsed_event
+        return parsed
 
 
 def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
-    """An SQL condition of each row; None where a column that it names is not told."""
+    """An SQL condition of each row; None where a column that it names is missing."""
     columns = expression_columns(text)
     if any(column not in frame.columns for column in columns):
         return [None] * len(frame)
-    recorded: NDArray[np.bool_] = np.ones(len(frame), bool)
+    given: NDArray[np.bool_] = np.ones(len(frame), bool)
     for column in columns:
-        recorded &= frame[column].is_not_null().to_numpy()
+        given &= frame[column].is_not_null().to_numpy()
     truth: list[bool | None] = [None] * len(frame)
-    if not recorded.any():
+    if not given.any():
         return truth
-    some = frame.filter(pl.Series(recorded))
+    some = frame.filter(pl.Series(given))
     try:
         found = some.select(parse_expression(text, "the schema").cast(pl.Float64).alias("truth"))["truth"]
     except NOT_OF_KIND as error:
@@ -288,7 +294,7 @@ def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
             "give each column the kind of value that it had in training",
         ) from None
     cells = found.to_list() if len(found) == len(some) else found.to_list() * len(some)
-    for at, cell in zip(np.flatnonzero(recorded).tolist(), cells, strict=True):
+    for at, cell in zip(np.flatnonzero(given).tolist(), cells, strict=True):
         truth[at] = None if cell is None else bool(cell)
     return truth
 

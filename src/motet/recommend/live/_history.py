@@ -1,4 +1,4 @@
-"""What one user did, as far as a request needs it."""
+"""Histories of users, as far as requests need them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from motet.recommend.live._events import EventReader, LiveEvent, ParsedEvent
 from motet.recommend.live._snapshot import CatalogueSnapshot
 from motet.training import Bundle
 
-__all__ = ["NO_PAST", "Added", "LiveHistory", "Recent", "UserHistory"]
+__all__ = ["NO_HISTORY", "Added", "LiveHistory", "Recent", "UserHistory"]
 
 RECENT: Final = 50
 _MOST_SEEN: Final = 10_000
@@ -57,7 +57,7 @@ class UserHistory:
         sequences: Per sequence feature.
         liked: The latest items that the user liked, or had anything to do with where nothing says more.
         seen: First rows of items that the user had interactions with, int32 [n].
-        live: Events told while serving.
+        live: Events recorded while serving.
     """
 
     sequences: Mapping[str, Recent]
@@ -73,11 +73,11 @@ class UserHistory:
             last: How many events each sequence keeps.
         """
         sequences, liked = dict(self.sequences), self.liked
-        for parsed_event, row in events:
-            at_s = parsed_event.event.at_s
-            for name in parsed_event.held:
+        for parsed, row in events:
+            at_s = parsed.event.at_s
+            for name in parsed.held:
                 sequences[name] = sequences.get(name, NOTHING).with_event(row, at_s, last[name])
-            if parsed_event.liked is not False:
+            if parsed.liked is not False:
                 liked = liked.with_event(row, at_s, RECENT)
         rows = np.array([row for _, row in events], np.int32)
         seen = np.concatenate([self.seen, rows])[-_MOST_SEEN:]
@@ -87,13 +87,13 @@ class UserHistory:
         return bool(len(self.seen))
 
 
-NO_PAST: Final = UserHistory({}, NOTHING, np.zeros(0, np.int32))
+NO_HISTORY: Final = UserHistory({}, NOTHING, np.zeros(0, np.int32))
 
 
-# What users did a second ago, on top of what the bundle knows of them.
+# Live events on top of the histories that the bundle holds.
 
 _USERS: Final = 100_000
-_SLACK_S: Final = 1e-3  # times are read in microseconds, and told as fractions of seconds
+_SLACK_S: Final = 1e-3  # times are read in microseconds, and recorded as fractions of seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +103,29 @@ class Added:
     Attributes:
         events: How many count from now on.
         unknown_items: Items that are not in the catalogue; their events count for nothing.
-        parsed_event: What each event that counts means, with the first row of its item.
+        parsed_events: What each event that counts means, with the first row of its item.
     """
 
     events: int
     unknown_items: tuple[str, ...]
-    parsed_event: tuple[tuple[ParsedEvent, int], ...]
+    parsed_events: tuple[tuple[ParsedEvent, int], ...]
 
 
 class LiveHistory:
-    """The pasts of users while they go on.
+    """The histories of users while events come in.
 
     Live events follow what the bundle knows, in the order of their times. Memory is bounded: of each user
-    the latest events are kept, and users beyond the limit are pushed out, those first of whom nothing was
-    heard or asked for the longest time. ``load`` brings one back who was pushed out; it is not called while memory
-    holds everybody. An event that the bundle :meth:`holds` counts once.
+    the latest events are kept, and users beyond the limit are pushed out, the least recently used first. ``load``
+    brings one back who was pushed out; it is not called while memory holds all users. An event that the bundle
+    :meth:`holds` counts once.
 
     Args:
-        bundle: Whose users have a past already.
+        bundle: With the histories of its users.
         reader: Says what events mean.
         users: Users with live events that are kept, ≥ 1.
         load: Gives all live events of a user who is not kept, but those that are just being added, such as from
-            a database. It may raise StoreUnavailableError: until it gives an answer, such a user's past is what
-            the bundle knows.
+            a database. It may raise StoreUnavailableError: until it gives an answer, such a user's history is
+            that of the bundle.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class LiveHistory:
         self._until_s = float(bundle.behaviour.time.max()) / 1e6 + _SLACK_S if timed else -np.inf
         features = bundle.schema.features.user
         self._last = {n: f.history.last for n, f in features.items() if f.history is not None}
-        self._pasts: OrderedDict[str, UserHistory] = OrderedDict()
+        self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._erased: set[str] = set()
         self._holds_all = True  # until a user is pushed out
         self._changes = 0
@@ -150,12 +150,12 @@ class LiveHistory:
 
     def __len__(self) -> int:
         """Users that are kept."""
-        return len(self._pasts)
+        return len(self._histories)
 
     def users(self) -> list[str]:
         """Users that are kept."""
         with self._lock:
-            return list(self._pasts)
+            return list(self._histories)
 
     def row(self, user: str) -> int:
         """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
@@ -164,7 +164,7 @@ class LiveHistory:
     def holds(self, event: LiveEvent, now: CatalogueSnapshot) -> bool:
         """Whether the bundle was trained with an event: not later than its last, of a user and an item it saw together.
 
-        So a model that was trained on what a store holds counts none of it twice when it is told all of it.
+        So a model that was trained on what a store holds counts none of it twice when all of it is ingested.
         """
         if not 0 < event.at_s <= self._until_s:
             return False
@@ -181,55 +181,55 @@ class LiveHistory:
         Raises:
             DataError: If a cell is not of its column's kind. Nothing is changed then.
         """
-        parsed_event, unknown = self._placed(self._new(events, now), now)
+        parsed, unknown = self._placed(self._new(events, now), now)
         by_user: dict[str, list[tuple[ParsedEvent, int]]] = {}
-        for one in parsed_event:
+        for one in parsed:
             by_user.setdefault(one[0].event.user, []).append(one)
-        # before any is kept, as those of one batch may push each other out
-        pasts = {user: self._found(user, now) for user in by_user}
+        # before any is kept, as users of one batch may push each other out
+        histories = {user: self._found(user, now) for user in by_user}
         with self._lock:
-            for user, theirs in by_user.items():
-                past = self._pasts.get(user, pasts[user])
-                if past is not None:  # who cannot be loaded now is loaded later, with these events
-                    self._keep(user, past.with_events(theirs, self._last))
+            for user, of_user in by_user.items():
+                history = self._histories.get(user, histories[user])
+                if history is not None:  # one that cannot be loaded now is loaded later, with these events
+                    self._keep(user, history.with_events(of_user, self._last))
             self._changes += 1
-        return Added(len(parsed_event), unknown, tuple(parsed_event))
+        return Added(len(parsed), unknown, tuple(parsed))
 
     def of(self, user: str, now: CatalogueSnapshot) -> UserHistory:
-        """The past of a user, empty for one of whom nothing is known."""
+        """The history of a user, empty for an unknown one."""
         with self._lock:
-            past = self._pasts.get(user)
-            if past is not None:
-                self._pasts.move_to_end(user)
-                return past
+            history = self._histories.get(user)
+            if history is not None:
+                self._histories.move_to_end(user)
+                return history
             elsewhere, changes = self._load is not None and not self._holds_all, self._changes
-        past = self._found(user, now)
-        if past is None:
+        history = self._found(user, now)
+        if history is None:
             return self._of_bundle(user)
         with self._lock:
             if elsewhere and changes == self._changes:  # else what was loaded may be out of date
-                self._keep(user, past)
-        return past
+                self._keep(user, history)
+        return history
 
-    def after(self, past: UserHistory, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> UserHistory:
-        """A past with the further events of a session, which are not kept."""
+    def after(self, history: UserHistory, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> UserHistory:
+        """A history with the further events of a session, which are not kept."""
         if not events:
-            return past
-        return past.with_events(self._placed(events, now)[0], self._last)
+            return history
+        return history.with_events(self._placed(events, now)[0], self._last)
 
     def forget(self, user: str) -> bool:
         """Drop the live events of a user; returns whether there were any."""
         with self._lock:
             self._changes += 1
-            return self._pasts.pop(user, None) is not None
+            return self._histories.pop(user, None) is not None
 
     def erase(self, user: str) -> bool:
         """Drop all that is known of a user, by the bundle too; returns whether there was anything."""
         with self._lock:
-            known = self.row(user) >= 0 or user in self._pasts
+            known = self.row(user) >= 0 or user in self._histories
             self._changes += 1
             self._erased.add(user)
-            self._pasts.pop(user, None)
+            self._histories.pop(user, None)
             return known
 
     def replace(self, user: str, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> Added:
@@ -238,26 +238,26 @@ class LiveHistory:
         Raises:
             DataError: As :meth:`add`.
         """
-        parsed_event, unknown = self._placed(self._new(events, now), now)
+        parsed, unknown = self._placed(self._new(events, now), now)
         with self._lock:
             self._changes += 1
-            self._keep(user, self._of_bundle(user).with_events(parsed_event, self._last))
-        return Added(len(parsed_event), unknown, tuple(parsed_event))
+            self._keep(user, self._of_bundle(user).with_events(parsed, self._last))
+        return Added(len(parsed), unknown, tuple(parsed))
 
     def _found(self, user: str, now: CatalogueSnapshot) -> UserHistory | None:
-        """The past of a user: kept, loaded, or the bundle's; None where it cannot be loaded now."""
+        """The history of a user: kept, loaded, or the bundle's; None where it cannot be loaded now."""
         with self._lock:
-            past, holds_all = self._pasts.get(user), self._holds_all
-        if past is not None:
-            return past
-        past = self._of_bundle(user)
+            history, holds_all = self._histories.get(user), self._holds_all
+        if history is not None:
+            return history
+        history = self._of_bundle(user)
         if self._load is None or holds_all:
-            return past
+            return history
         try:
             loaded = self._new(self._load(user), now)
         except StoreUnavailableError:
             return None
-        return past.with_events(self._readable(loaded, now), self._last)
+        return history.with_events(self._readable(loaded, now), self._last)
 
     def _readable(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> list[tuple[ParsedEvent, int]]:
         """What loaded events mean; one that cannot be read must not keep the others from counting."""
@@ -266,14 +266,14 @@ class LiveHistory:
         except DataError:
             if len(events) == 1:
                 return []
-            return [parsed_event for event in events for parsed_event in self._readable([event], now)]
+            return [parsed for event in events for parsed in self._readable([event], now)]
 
-    def _keep(self, user: str, past: UserHistory) -> None:
-        """Take a past into memory; with the lock held."""
-        self._pasts[user] = past
-        self._pasts.move_to_end(user)
-        while len(self._pasts) > self._most:
-            self._pasts.popitem(last=False)
+    def _keep(self, user: str, history: UserHistory) -> None:
+        """Take a history into memory; with the lock held."""
+        self._histories[user] = history
+        self._histories.move_to_end(user)
+        while len(self._histories) > self._most:
+            self._histories.popitem(last=False)
             self._holds_all = False
 
     def _new(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> list[LiveEvent]:
@@ -285,13 +285,13 @@ class LiveHistory:
         known = [(event, now.first_rows.get(event.item, -1)) for event in events]
         unknown = tuple(dict.fromkeys(event.item for event, row in known if not 0 <= row < len(now)))
         there = [(event, row) for event, row in known if 0 <= row < len(now)]
-        parsed_event = self.reader.read([event for event, _ in there])
-        return [(one, row) for one, (_, row) in zip(parsed_event, there, strict=True)], unknown
+        parsed = self.reader.read([event for event, _ in there])
+        return [(one, row) for one, (_, row) in zip(parsed, there, strict=True)], unknown
 
     def _of_bundle(self, user: str) -> UserHistory:
         row = self.row(user)
         if row < 0:
-            return NO_PAST
+            return NO_HISTORY
         bundle, sequences = self._bundle, {}
         for name, history in bundle.data.histories.items():
             start, stop = history.items.offsets[row : row + 2].tolist()

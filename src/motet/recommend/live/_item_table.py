@@ -20,9 +20,9 @@ from motet.schema import Entity, Schema, expression_columns, table_of
 
 __all__ = [
     "AppendOnlyArray",
+    "AppendOnlyRagged",
+    "AppendOnlyTensor",
     "EncodedItems",
-    "GrownRagged",
-    "GrownTensor",
     "ItemRows",
     "ItemSides",
     "ItemTable",
@@ -41,9 +41,9 @@ class AppendOnlyArray(Generic[_Cells]):
     Views handed out before stay valid: rows are written once, beyond every view.
 
     Example:
-        >>> append_only = AppendOnlyArray(np.array([1, 2]))
-        >>> before = append_only.view
-        >>> append_only.append(np.array([3])); before.tolist(), append_only.view.tolist()
+        >>> grown = AppendOnlyArray(np.array([1, 2]))
+        >>> before = grown.view
+        >>> grown.append(np.array([3])); before.tolist(), grown.view.tolist()
         ([1, 2], [1, 2, 3])
     """
 
@@ -65,11 +65,11 @@ class AppendOnlyArray(Generic[_Cells]):
         self.view = self._cells[:total]
 
 
-class GrownTensor:
+class AppendOnlyTensor:
     """The same for a tensor.
 
     Example:
-        >>> append_only = GrownTensor(torch.ones(1, 2)); append_only.append(torch.zeros(2, 2)); append_only.view.shape
+        >>> grown = AppendOnlyTensor(torch.ones(1, 2)); grown.append(torch.zeros(2, 2)); grown.view.shape
         torch.Size([3, 2])
     """
 
@@ -83,7 +83,7 @@ class GrownTensor:
         self.view = torch.from_numpy(self._rows.view)
 
 
-class GrownRagged:
+class AppendOnlyRagged:
     """The same for lists of different lengths."""
 
     def __init__(self, start: Ragged) -> None:
@@ -106,13 +106,13 @@ _CHUNKS = 64  # a frame of so many pieces is put into one
 
 @dataclass(frozen=True, slots=True)
 class EncodedItems:
-    """Items as of one moment.
+    """Items at one point in time.
 
     Attributes:
         table: Encoded.
         vectors: Per text or vector feature of items.
-        frame: As people read them, a row each.
-        sides: Their words for templates of the interaction; None where no template names them.
+        frame: In readable form, a row each.
+        sides: Their texts for templates of the interaction; None where no template names them.
         same: Equal for items that read exactly alike, [I].
     """
 
@@ -139,7 +139,7 @@ class ItemTable:
         self._codes = AppendOnlyArray(items.codes)
         self._numbers = AppendOnlyArray(items.numbers)
         self._vector_rows = AppendOnlyArray(items.vector_rows)
-        self._tags = {name: GrownRagged(lists) for name, lists in items.tags.items()}
+        self._tags = {name: AppendOnlyRagged(lists) for name, lists in items.tags.items()}
         self._vectors = {name: AppendOnlyArray(data.vectors[name]) for name in self._names}
         self._frame = data.catalogue.frame if data.catalogue is not None else pl.DataFrame()
         self._title = None if data.catalogue is None else data.catalogue.title
@@ -181,7 +181,7 @@ class ItemTable:
 
 
 def _read_alike(frame: pl.DataFrame, title: str | None) -> NDArray[np.uint64]:
-    """One number for all that people can read of an item; of the id where it has no title."""
+    """One hash of all that a user can read of an item; of the id where it has no title."""
     if title is None:
         return frame["id"].hash(seed=0).to_numpy() if frame.width else np.zeros(0, np.uint64)
     cells = []
@@ -275,9 +275,9 @@ class ItemRows:
 
     def readable(self, frame: pl.DataFrame, row: int) -> dict[str, Any]:
         """What the catalogue says of an item, as a raw row."""
-        said = frame.row(row, named=True)
-        said[self.key] = said.pop("id")
-        return said
+        cells = frame.row(row, named=True)
+        cells[self.key] = cells.pop("id")
+        return cells
 
     def keep(
         self,
@@ -294,7 +294,7 @@ class ItemRows:
             at: Which of them, [n].
             old: Where the older rows are.
             rows: The older rows, [n].
-            given: Columns that are told anew, of each, [n].
+            given: Columns that are given, of each, [n].
         """
         items, place, before = new.items, np.asarray(at, np.int64), np.asarray(rows, np.int64)
         codes, numbers, vector_rows = items.codes.copy(), items.numbers.copy(), items.vector_rows.copy()
@@ -343,9 +343,8 @@ def _sources(schema: Schema, feature: str) -> set[str]:
 # The model's side of items that only grows: computed for new rows alone.
 
 _BLOCK_ROWS: Final = 8192
-_PART_BYTES: Final = (
-    2**30
-)  # products of first layers are kept up to this; beyond, they are computed for each request
+# up to this, products of first layers are kept; beyond, each request computes them
+_PART_BYTES: Final = 2**30
 
 
 class ItemSides:
@@ -354,7 +353,7 @@ class ItemSides:
     Args:
         model: In evaluation mode.
         data: The bundle's data set.
-        moment: Any context row.
+        context_rows: Any context row.
         view: The items there are.
         part_bytes: Most memory for the products of first layers.
     """
@@ -363,20 +362,20 @@ class ItemSides:
         self,
         model: MultiTaskModel,
         data: Dataset,
-        moment: ContextRows,
+        context_rows: ContextRows,
         view: EncodedItems,
         part_bytes: int = _PART_BYTES,
     ) -> None:
-        self._model, self._data, self._moment = model, data, moment
+        self._model, self._data, self._context_rows = model, data, context_rows
         some = self._computed(view, 0, min(1, len(view)), parts=True)
         bytes_a_row = sum(4 * part.shape[1] for part in some.parts.values())
         self._with_parts = bytes_a_row * len(view) <= part_bytes
         first = self._computed(view, 0, min(_BLOCK_ROWS, len(view)), parts=self._with_parts)
-        self._item = GrownTensor(first.item)
-        self._parts = {layer: GrownTensor(part) for layer, part in first.parts.items()}
-        self._logits = {task: GrownTensor(y) for task, y in first.logits.items()}
-        self._vectors = None if first.retrieval is None else GrownTensor(first.retrieval[0])
-        self._bias = None if first.retrieval is None else GrownTensor(first.retrieval[1])
+        self._item = AppendOnlyTensor(first.item)
+        self._parts = {layer: AppendOnlyTensor(part) for layer, part in first.parts.items()}
+        self._logits = {task: AppendOnlyTensor(y) for task, y in first.logits.items()}
+        self._vectors = None if first.retrieval is None else AppendOnlyTensor(first.retrieval[0])
+        self._bias = None if first.retrieval is None else AppendOnlyTensor(first.retrieval[1])
         self.extend(view)
 
     @property
@@ -410,4 +409,4 @@ class ItemSides:
         vectors = {**self._data.vectors, **view.vectors}
         data = replace(self._data, items=view.table, vectors=vectors)
         rows = np.arange(start, stop, dtype=np.int32)
-        return item_side(self._model, data, self._moment, rows, parts=parts)
+        return item_side(self._model, data, self._context_rows, rows, parts=parts)

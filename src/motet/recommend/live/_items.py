@@ -1,4 +1,4 @@
-"""The catalogue while it is served: items come, change and go, and are recommended seconds later."""
+"""The catalogue while it is served: items are added, changed and removed, and recommended seconds later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Upserted:
 
     Attributes:
         new: How many were not known.
-        replaced: How many were known and are told anew.
+        replaced: How many were known and are replaced.
         ignored: Columns that the schema does not use.
     """
 
@@ -43,21 +43,21 @@ class Upserted:
 
 
 class LiveItems:
-    """The items of a bundle and those told since.
+    """The items of a bundle and those added since.
 
-    Many may read while one writes: a reader works on :attr:`now`, which never changes. An item told
-    anew is a new row, unless it is told what is known of it; only new rows are encoded and go through the model.
+    Many may read while one writes: a reader works on :attr:`now`, which never changes. An item that
+    is upserted again gets a new row, unless nothing changes; only new rows are encoded and go through the model.
 
     Args:
         bundle: With items.
         raw: Encodes rows as in training.
-        moment: Any context row.
+        context_rows: Any context row.
 
     Raises:
         DataError: If the schema has no items.
     """
 
-    def __init__(self, bundle: Bundle, raw: RawRows, moment: ContextRows) -> None:
+    def __init__(self, bundle: Bundle, raw: RawRows, context_rows: ContextRows) -> None:
         data = bundle.data
         if data.catalogue is None or data.schema.keys.item is None:
             raise DataError(f"the schema '{data.schema.name}' has no items", "name keys.item")
@@ -68,7 +68,7 @@ class LiveItems:
         self._derived = set(data.schema.derive.get("items", {}))
         self._missing = dict.fromkeys(self._used - self._derived)
         self._rows, self._table = ItemRows(data, raw), ItemTable(data)
-        self._sides = ItemSides(bundle.model, data, moment, self._table.view)
+        self._sides = ItemSides(bundle.model, data, context_rows, self._table.view)
         self._ids: list[str] = data.item_ids.to_list()
         self._first: dict[str, int] = {item: row for row, item in enumerate(self._ids)}
         self._recorded: dict[str, dict[str, Any]] = {}
@@ -98,13 +98,13 @@ class LiveItems:
         at_s: float | None = None,
         hidden: Collection[str] | None = None,
     ) -> Upserted:
-        """Tell items, new or anew; columns that are left out are missing.
+        """Add items or replace them; columns that are left out are missing.
 
         Args:
             rows: Raw rows with the item column of the schema, as they stand in the items table.
             at_s: When new ones appeared, seconds since 1970; now when left out.
-            hidden: Ids of those that are hidden from the very moment they are told; the others of ``rows`` are hidden
-                no longer. When left out, whoever was hidden stays so.
+            hidden: Ids of those that are hidden as soon as they are added; the others of ``rows`` are hidden no
+                longer. When left out, items that were hidden stay so.
 
         Raises:
             DataError: If a row has no id, or a value is not of its column's kind. Nothing is changed then.
@@ -210,8 +210,8 @@ class LiveItems:
             return Upserted(0, 0, ())
         ignored = tuple(sorted({c for row in given.values() for c in row} - self._used - self._derived))
         given = {i: {c: v for c, v in row.items() if c not in ignored} for i, row in given.items()}
-        secret = frozenset(hidden or ())
-        are_hidden = {} if hidden is None else {item: item in secret for item in given}
+        to_hide = frozenset(hidden or ())
+        are_hidden = {} if hidden is None else {item: item in to_hide for item in given}
         with self._write:
             now = self.now
             asked, replaced = len(given), sum(now.row(item) >= 0 for item in given)
@@ -226,15 +226,15 @@ class LiveItems:
             whole = dict(given)
             if patch:
                 for item, row in given.items():
-                    said = self._rows.readable(now.view.frame, old_rows[item])
-                    whole[item] = {**said, **self._recorded.get(item, {}), **row}
+                    readable = self._rows.readable(now.view.frame, old_rows[item])
+                    whole[item] = {**readable, **self._recorded.get(item, {}), **row}
             new = self._rows.encode(list(whole.values()))
             known = [(at, i) for at, i in enumerate(given) if old_rows[i] >= 0]
             if known:
                 columns = frozenset({*self._used, *self._derived})
-                recorded = [frozenset(given[i]) if patch else columns for _, i in known]
+                changed = [frozenset(given[i]) if patch else columns for _, i in known]
                 before = [old_rows[i] for _, i in known]
-                new = self._rows.keep(new, [at for at, _ in known], now.view, before, recorded)
+                new = self._rows.keep(new, [at for at, _ in known], now.view, before, changed)
             view = self._table.append(new)
             self._sides.extend(view)
             self._number(list(given), now, time.time() if at_s is None else at_s, are_hidden)
@@ -243,12 +243,12 @@ class LiveItems:
         return Upserted(asked - replaced, replaced, ignored)
 
     def _is_known(self, item: str, row: Mapping[str, Any], patch: bool) -> bool:
-        """Whether just this was told of an item before."""
+        """Whether exactly this row is recorded of an item."""
         before = self._recorded.get(item)
         return before is not None and {**(before if patch else self._missing), **row} == before
 
     def _hide(self, are_hidden: Mapping[str, bool], firsts: Mapping[str, int]) -> bool:
-        """Note which items are hidden from the next moment on; returns whether that is anything new."""
+        """Note which items are hidden from the next snapshot on; returns whether that changes anything."""
         before = self._hidden
         hidden = {firsts[item] for item, yes in are_hidden.items() if yes}
         self._hidden = before - {firsts[item] for item in are_hidden} | hidden
@@ -276,7 +276,7 @@ class LiveItems:
         new = dict(zip(items, origin.tolist(), strict=True))
         self._hide(are_hidden, {item: new.get(item, self._first.get(item, -1)) for item in are_hidden})
         self._publish(latest=latest, gone=gone)
-        # last, so that who sees an id of this moment finds its row
+        # last, so that a reader of this snapshot that sees an id finds its row
         self._first.update(
             (item, int(row)) for item, row, known in zip(items, rows, again, strict=True) if not known
         )

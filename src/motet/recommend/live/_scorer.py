@@ -21,7 +21,7 @@ from motet.errors import RequestError
 from motet.models import Inputs, link
 from motet.recommend import ContextRows, PrecomputedItems, RawRows, Recommender, Spread
 from motet.recommend.live._events import key_of
-from motet.recommend.live._history import NO_PAST, NOTHING, UserHistory
+from motet.recommend.live._history import NO_HISTORY, NOTHING, UserHistory
 from motet.recommend.live._item_table import frame_of
 from motet.recommend.live._snapshot import CatalogueSnapshot
 from motet.recommend.live._users import EncodedUser, UserEncoder, of_one_user
@@ -29,7 +29,7 @@ from motet.schema import Entity, require_known
 
 __all__ = ["Scorer", "UserContext", "plain_predictions"]
 
-_MOMENTS: Final = 1000
+_CONTEXTS: Final = 1000
 _SPREAD_USERS: Final = 48
 _SPREAD_ITEMS: Final = 256
 
@@ -38,14 +38,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
-    """Who asks, as the model sees it.
+    """The user of a request and its context, as the model sees them.
 
     Attributes:
         data: A data set of this user alone, with the live items.
-        ahead: The items' side, in the moment of the request.
+        ahead: The items' side, in the context of the request.
         inputs: The user's side.
         vector: Of retrieval; None without such a task.
-        frame: The moment as one raw row.
+        frame: The context as one raw row.
     """
 
     data: Dataset
@@ -66,16 +66,15 @@ class Scorer:
     def __init__(self, recommender: Recommender, raw: RawRows) -> None:
         self.bundle, self.schema = recommender.bundle, recommender.schema
         self._recommender, self._raw = recommender, raw
-        self._context_rows: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
+        self._contexts: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
         self._lock = threading.Lock()
-        data = (
-            self.bundle.data
-        )  # a moment holds the vectors of its own texts alone, not those of all of training
+        data = self.bundle.data
+        # a kept context holds the vectors of its own texts alone, not those of all of training
         missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
         self._none = replace(data, sides={}, vectors={**data.vectors, **missing})
         keys = self.schema.keys
-        recorded = {keys.user, keys.item, keys.scenario}
-        self._columns = [c for c in used_columns(self.schema, "interaction") if c not in recorded]
+        key_columns = {keys.user, keys.item, keys.scenario}
+        self._columns = [c for c in used_columns(self.schema, "interaction") if c not in key_columns]
         self.spreads: Mapping[str, Spread] = {}
 
     def check_scenario(self, scenario: str | None) -> None:
@@ -86,8 +85,10 @@ class Scorer:
             raise RequestError(f"the schema '{self.schema.name}' has no scenarios", "leave the scenario out")
         require_known(scenario, self.bundle.data.encoder.scenarios[1:], "the scenario", RequestError)
 
-    def moment(self, scenario: str | None, context: Mapping[str, Any]) -> tuple[ContextRows, pl.DataFrame]:
-        """The moment of a request, encoded and as one raw row; the latest ones are kept.
+    def context_rows(
+        self, scenario: str | None, context: Mapping[str, Any]
+    ) -> tuple[ContextRows, pl.DataFrame]:
+        """The context of a request, encoded and as one raw row; the latest ones are kept.
 
         Raises:
             RequestError: If the scenario or a column is not known.
@@ -97,39 +98,39 @@ class Scorer:
             require_known(column, self._columns, "the column of the context", RequestError)
         key = key_of([scenario, context])
         with self._lock:
-            found = self._context_rows.get(key)
+            found = self._contexts.get(key)
             if found is not None:
-                self._context_rows.move_to_end(key)
+                self._contexts.move_to_end(key)
                 return found
         found = self._encoded(scenario, context)
         with self._lock:
-            self._context_rows[key] = found
-            while len(self._context_rows) > _MOMENTS:
-                self._context_rows.popitem(last=False)
+            self._contexts[key] = found
+            while len(self._contexts) > _CONTEXTS:
+                self._contexts.popitem(last=False)
         return found
 
     def user_context(
         self,
         now: CatalogueSnapshot,
-        person: EncodedUser,
-        past: UserHistory,
+        user: EncodedUser,
+        history: UserHistory,
         scenario: str | None,
         context: Mapping[str, Any],
     ) -> UserContext:
-        """Who asks, in the moment of the request."""
-        context_rows, frame = self.moment(scenario, context)
+        """A user in the context of a request."""
+        context_rows, frame = self.context_rows(scenario, context)
         latest = {
-            name: now.now(past.sequences.get(name, NOTHING).rows).astype(np.int32)
+            name: now.now(history.sequences.get(name, NOTHING).rows).astype(np.int32)
             for name in self.bundle.data.histories
         }
-        data = of_one_user(self.bundle.data, person, past, now.view, latest)
+        data = of_one_user(self.bundle.data, user, history, now.view, latest)
         ahead = PrecomputedItems(self.bundle.model, data, context_rows, now.side)
         inputs = ahead.inputs_of_user(data, 0)
         return UserContext(data, ahead, inputs, ahead.user_vector(data, 0, inputs), frame)
 
     def score(self, user_context: UserContext, rows: NDArray[np.int64]) -> dict[str, Floats]:
         """Every task for some items, before the link function, [n] or [n, K]."""
-        if user_context.data.sides:  # the words of the moment depend on the pair: nothing can be done ahead
+        if user_context.data.sides:  # texts of the context depend on the pair: nothing can be precomputed
             pairs: dict[Entity, NDArray[np.int32]] = {
                 "user": np.zeros(len(rows), np.int32),
                 "item": rows.astype(np.int32),
@@ -160,7 +161,7 @@ class Scorer:
         rows = np.sort(rng.choice(items, min(items, _SPREAD_ITEMS), replace=False)).astype(np.int64)
         parts: dict[str, list[Floats]] = {}
         for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
-            user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_PAST, None, {})
+            user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {})
             for task, values in self.score(user_context, rows).items():
                 parts.setdefault(task, []).append(values)
         self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}
@@ -171,7 +172,7 @@ class Scorer:
         if scenario is None:
             frame = frame.with_columns(pl.col(key or "").cast(pl.String))
         context_rows = self._raw.context_rows(self._none, frame)
-        if scenario is not None:  # what the request says stands above what is derived
+        if scenario is not None:  # what the request says takes precedence over what is derived
             code = self.bundle.data.encoder.scenarios.index(scenario)
             offset = self.bundle.data.encoder.vocabularies["scenario"].offset
             context_rows.table.codes[:, -1] = offset + code

@@ -50,27 +50,27 @@ class Eligible:
         return np.packbits(self.mask, bitorder="little")
 
 
-# The catalogue as of one moment.
+# The catalogue at one point in time.
 #
-# Legend of shapes: I rows of the live catalogue. A row never changes its meaning: an item that is told
-# anew gets a new row, and ``latest`` says which one counts.
+# Legend of shapes: I rows of the live catalogue. A row never changes its meaning: an item that changes
+# gets a new row, and ``latest`` says which one counts.
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSnapshot:
-    """Items as of one moment; nothing in it changes.
+    """Items at one point in time; nothing in it changes.
 
     Attributes:
         version: Rises with every change.
-        view: Encoded, and as people read them.
+        view: Encoded, and in readable form.
         side: What the model makes of them.
-        ids: Id of each row, at least [I]; a list that later moments share.
-        first_rows: First row of each id; later moments share it, so rows from I on are not known yet.
+        ids: Id of each row, at least [I]; a list that later snapshots share.
+        first_rows: First row of each id; later snapshots share it, so rows from I on are not known yet.
         origin: First row of the item of each row, int32 [I].
         latest: Of a first row, the row that counts, int32 [I].
         gone: Of a first row, whether the item was deleted, [I].
         shown: Rows that may be recommended: not replaced, deleted or hidden, [I].
-        appeared_s: When each item appeared, seconds since 1970, [I]; −∞ where nobody knows.
+        appeared_s: When each item appeared, seconds since 1970, [I]; −∞ where unknown.
     """
 
     version: int
@@ -91,7 +91,7 @@ class CatalogueSnapshot:
 
     @property
     def outdated(self) -> int:
-        """How many rows no longer count: of items told anew since, or deleted."""
+        """How many rows no longer count: of items changed since, or deleted."""
         return len(self) - len(self.first_rows) + int(np.count_nonzero(self.gone))
 
     def row(self, item: str) -> int:
@@ -119,7 +119,7 @@ class CatalogueSnapshot:
         return found
 
 
-# The live catalogue with every item once, in an order that only grows: what words are said about.
+# The live catalogue with every item once, in an order that only grows, for requests and reasons in words.
 #
 # Legend of shapes: I rows of the live catalogue, D distinct items. Place d of an item never changes; the items of the
 # bundle come first, in its order.
@@ -127,14 +127,14 @@ class CatalogueSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DistinctItems:
-    """Every item of one moment once, as it is told now.
+    """Every item of a snapshot once, by its current row.
 
     Attributes:
         bundle: Whose items come first.
-        now: The moment.
+        now: The snapshot.
         rows: The row that counts of each item, int64 [D].
         place_of: Place of the item of each row, int32 [I].
-        catalogue: The items as people read them, a row each.
+        catalogue: The items in readable form, a row each.
         shown: Which of them may be shown: neither deleted nor hidden, [D].
         there: Which of them were not deleted, [D].
     """
@@ -149,11 +149,11 @@ class DistinctItems:
 
     @classmethod
     def of(cls, bundle: Bundle, now: CatalogueSnapshot) -> DistinctItems:
-        """The items of a moment.
+        """The items of a snapshot.
 
         Args:
             bundle: With items.
-            now: The moment.
+            now: The snapshot.
 
         Raises:
             DataError: If the bundle has no catalogue.
@@ -166,7 +166,7 @@ class DistinctItems:
         places = np.cumsum(is_first, dtype=np.int32) - 1
         rows = now.latest[is_first].astype(np.int64)
         frame = now.view.frame[:size]
-        if len(rows) < size:  # an item was told anew
+        if len(rows) < size:  # an item was changed
             frame = frame[rows]
         return cls(
             bundle,
@@ -195,7 +195,7 @@ class DistinctItems:
         return found
 
     def changed_since(self, before: DistinctItems) -> NDArray[np.int64]:
-        """Places of items that are new or were told anew since a moment before."""
+        """Places of items that are new or changed since an earlier snapshot."""
         found: NDArray[np.int64] = np.unique(self.place_of[len(before.now) :]).astype(np.int64)
         return found
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from motet.errors import MotetError, RequestError
 from motet.recommend import Objective, Query, RankedItem, check_objective, value_of
 from motet.recommend.live._events import LiveEvent
-from motet.recommend.live._history import NO_PAST, LiveHistory, UserHistory
+from motet.recommend.live._history import NO_HISTORY, LiveHistory, UserHistory
 from motet.recommend.live._items import LiveItems
 from motet.recommend.live._scorer import Scorer, UserContext, plain_predictions
 from motet.recommend.live._snapshot import CatalogueSnapshot
@@ -22,7 +22,7 @@ from motet.recommend.live._users import EncodedUser, UserEncoder
 from motet.recommend.rerank import ItemStep, Listed, Pin, rerank
 from motet.recommend.retrieve import CandidateQuery, Retrieved, Retriever, StandardSources
 
-__all__ = ["Candidates", "Clock", "LiveRequest", "Stages", "is_known", "recorded"]
+__all__ = ["Candidates", "Clock", "LiveRequest", "Stages", "answer_items", "is_known"]
 
 # What the stages of one request share.
 
@@ -47,19 +47,19 @@ class LiveRequest:
 
     Attributes:
         query: As asked.
-        now: The catalogue of its moment.
-        past: What the user did, the session included.
-        user_context: Who asks, as the model sees it; None where the model failed.
+        now: The snapshot of the catalogue that it works on.
+        history: Of the user, the session included.
+        user_context: The user and the context, as the model sees them; None where the model failed.
         ask: What candidates are wanted for.
         objective: What is ranked by.
         seed: Of what is drawn.
-        link: ``personal`` or ``session``; None where nothing is known of who asks.
-        failure: Why there is no asker.
+        link: ``personal`` or ``session``; None where nothing is known of the user.
+        failure: Why there is no user context.
     """
 
     query: Query
     now: CatalogueSnapshot
-    past: UserHistory
+    history: UserHistory
     user_context: UserContext | None
     ask: CandidateQuery
     objective: Objective
@@ -99,7 +99,7 @@ class Candidates:
 # Ranked rows as items of an answer.
 
 
-def recorded(
+def answer_items(
     scorer: Scorer,
     now: CatalogueSnapshot,
     rows: NDArray[np.int64],
@@ -154,9 +154,9 @@ class Stages:
 
     Args:
         items: The catalogue.
-        user_encoder: The users.
-        history: Their pasts.
-        scorer: The model.
+        user_encoder: Encodes the users.
+        history: Of the users.
+        scorer: Runs the model.
         sources: Of the chain.
         retriever: Of candidates.
         task: Ranked by where a request names no objective.
@@ -182,7 +182,7 @@ class Stages:
         self._ms_a_row = _START_MS_A_ROW
 
     def read(self, query: Query) -> LiveRequest:
-        """Find out who asks for what.
+        """Resolve a request: the user and the context, and what is wanted.
 
         Raises:
             RequestError: If the request names what is not known.
@@ -195,38 +195,38 @@ class Stages:
                 known = ", ".join(self._retriever.sources)
                 raise RequestError(f"there is no source '{name[:80]}'", f"name some of {known}")
         eligible = self._items.eligible(now, query.filter)
-        past = NO_PAST if query.user is None else self._history.of(query.user, now)
-        of_user = past
+        history = NO_HISTORY if query.user is None else self._history.of(query.user, now)
+        of_user = history  # without the session
         events = [LiveEvent(item=one) if isinstance(one, str) else one for one in query.history]
-        past = self._history.after(past, events, now)
+        history = self._history.after(history, events, now)
         row = -1 if query.user is None else self._history.row(query.user)
-        person = self._user_encoder.of(query.user, row, query.user_features)
+        user = self._user_encoder.of(query.user, row, query.user_features)
         user_context, failure = None, None
         try:
-            user_context = self._scorer.user_context(now, person, past, query.scenario, query.context)
+            user_context = self._scorer.user_context(now, user, history, query.scenario, query.context)
         except MotetError:  # the request is wrong
             raise
         except Exception as error:  # the model is: popular items can be shown all the same
             failure = _reason(error)
-        own = query.user is not None and is_known(row, of_user, person)
+        own = query.user is not None and is_known(row, of_user, user)
         ask = CandidateQuery(
             now,
             eligible,
-            self._excluded(query, now, past),
+            self._excluded(query, now, history),
             None if user_context is None else user_context.vector,
-            now.now(past.liked.rows),
+            now.now(history.liked.rows),
             query.scenario,
             query.text,
         )
         return LiveRequest(
             query,
             now,
-            past,
+            history,
             user_context,
             ask,
             objective,
             seed=secrets.randbits(63) if query.seed is None else query.seed,
-            link="personal" if own else "session" if past or person.known or query.text else None,
+            link="personal" if own else "session" if history or user.known or query.text else None,
             failure=failure,
         )
 
@@ -283,7 +283,9 @@ class Stages:
             spent_ms = (time.perf_counter() - began_s) * 1e3 / n
             self._ms_a_row += 0.1 * (spent_ms - self._ms_a_row)
         asked = request.query.objective is not None and request.link is None
-        if n > own and not asked:  # who knows nobody goes by the chain, unless told what to rank by
+        if (
+            n > own and not asked
+        ):  # an unknown user gets the order of the chain, unless the request names an objective
             floor = float(candidates.values[:own].min()) if own else 0.0
             candidates.values = np.concatenate([candidates.values[:own], floor - 1.0 - np.arange(n - own)])
 
@@ -309,7 +311,7 @@ class Stages:
         """Add the candidates of one more link of the chain."""
         ask = request.ask
         if name == "again":
-            excluded = self._excluded(request.query, request.now, request.past, again=True)
+            excluded = self._excluded(request.query, request.now, request.history, again=True)
             ask = CandidateQuery(ask.now, ask.eligible, excluded, None, ask.liked, ask.scenario)
         source = self._sources.link(name)
         # those that came before are among what the source gives
@@ -318,11 +320,11 @@ class Stages:
         candidates.found[source.name] = np.concatenate([candidates.found.get(source.name, new[:0]), new])
 
     def _excluded(
-        self, query: Query, now: CatalogueSnapshot, past: UserHistory, *, again: bool = False
+        self, query: Query, now: CatalogueSnapshot, history: UserHistory, *, again: bool = False
     ) -> NDArray[np.int64]:
         rows = now.rows(query.exclude)
         keep = self._repeats if query.include_seen is None else query.include_seen
-        seen = np.zeros(0, np.int64) if keep or again else now.now(past.seen)
+        seen = np.zeros(0, np.int64) if keep or again else now.now(history.seen)
         distinct: NDArray[np.int64] = np.unique(np.concatenate([rows[rows >= 0], seen]))
         return distinct
 
@@ -331,12 +333,12 @@ def _reason(error: Exception) -> str:
     return f"failed ({type(error).__name__}: {str(error)[:200]})"
 
 
-def is_known(row: int, past: UserHistory, person: EncodedUser) -> bool:
+def is_known(row: int, history: UserHistory, user: EncodedUser) -> bool:
     """Whether anything is known of a user, which is what divides known users from unknown ones everywhere.
 
     Args:
         row: Of the user in the training data; −1 where the model was not trained with it, or it was deleted since.
-        past: What the user did, in training and since.
-        person: The user's features, as far as they were recorded or come with the request.
+        history: Of the user, in training and since.
+        user: Its features, as far as they were recorded or come with the request.
     """
-    return row >= 0 or bool(past) or person.known
+    return row >= 0 or bool(history) or user.known

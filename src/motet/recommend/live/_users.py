@@ -1,4 +1,4 @@
-"""Users as a request needs them: one at a time, known, told while serving, or unknown."""
+"""Users as a request needs them: one at a time, known from training or since, or unknown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EncodedUser:
     Attributes:
         table: One row.
         vectors: Per text or vector feature of users.
-        side: Its words for templates of the interaction.
+        side: Its texts for templates of the interaction.
         known: Whether anything is known of it.
     """
 
@@ -50,7 +50,7 @@ class UserEncoder:
     Args:
         bundle: With users that are known.
         raw: Encodes rows as in training.
-        kept: Users told while serving that are kept, the latest ones.
+        kept: Users recorded while serving that are kept, the latest ones.
         asked: Encoded features of requests that are kept, the latest ones; they take no user's place.
     """
 
@@ -67,7 +67,7 @@ class UserEncoder:
         self._unknown_user = self._encoded({}) if self._key is not None else self._of_row(0)
 
     def upsert(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Tell users, new or anew; returns how many.
+        """Add users or replace their features; returns how many.
 
         Args:
             rows: Raw rows with the user column, as they stand in the users table.
@@ -85,23 +85,23 @@ class UserEncoder:
                 )
             found[str(user)] = replace(self._encoded({**row, str(self._key): str(user)}), known=True)
         with self._lock:
-            for name, person in found.items():
+            for name, encoded in found.items():
                 self._recorded.pop(name, None)
-                self._recorded[name] = person
+                self._recorded[name] = encoded
             while len(self._recorded) > self._kept:
                 self._recorded.popitem(last=False)
         return len(found)
 
     def users(self) -> list[str]:
-        """Users told while serving that are kept."""
+        """Users recorded while serving that are kept."""
         with self._lock:
             return list(self._recorded)
 
     def forget(self, user: str) -> bool:
-        """Drop what was told of a user, in requests too; returns whether there was anything."""
-        theirs = key_of(user)
+        """Drop what was recorded of a user, in requests too; returns whether there was anything."""
+        user_key = key_of(user)
         with self._lock:
-            asked = [key for key in self._asked if key[0] == theirs]
+            asked = [key for key in self._asked if key[0] == user_key]
             for key in asked:
                 del self._asked[key]
             return self._recorded.pop(user, None) is not None or bool(asked)
@@ -112,28 +112,29 @@ class UserEncoder:
         Args:
             user: Its id, if it has one.
             row: Its row in the bundle, −1 if it has none.
-            features: Columns of the users table that the request tells; those that the schema does not use
-                say nothing.
+            features: Columns of the users table that the request gives; those that the schema does not use are
+                ignored.
 
         Raises:
             DataError: If a value is not of its column's kind.
         """
-        said = {name: cell for name, cell in features.items() if name in self._used}
-        if said:
-            return self._of_features(user, said)
+        used = {name: cell for name, cell in features.items() if name in self._used}
+        if used:
+            return self._of_features(user, used)
         recorded = self._recorded.get(user) if user is not None else None
         if recorded is not None:
             return recorded
         return self._of_row(row) if row >= 0 else self._unknown_user
 
-    def _of_features(self, user: str | None, said: Mapping[str, Any]) -> EncodedUser:
-        key = (key_of(user), key_of(said))
+    def _of_features(self, user: str | None, features: Mapping[str, Any]) -> EncodedUser:
+        key = (key_of(user), key_of(features))
         with self._lock:
             found = self._asked.get(key)
             if found is not None:
                 self._asked.move_to_end(key)
                 return found
-        found = replace(self._encoded(said if user is None else {**said, str(self._key): user}), known=True)
+        row = features if user is None else {**features, str(self._key): user}
+        found = replace(self._encoded(row), known=True)
         with self._lock:
             self._asked[key] = found
             while len(self._asked) > self._most_asked:
@@ -160,38 +161,38 @@ class UserEncoder:
 
 def of_one_user(
     data: Dataset,
-    person: EncodedUser,
-    past: UserHistory,
+    user: EncodedUser,
+    history: UserHistory,
     view: EncodedItems,
     latest: Mapping[str, NDArray[np.int32]],
 ) -> Dataset:
-    """The data set of one request: one user with its past, and the live items.
+    """The data set of one request: one user with its history, and the live items.
 
     Args:
         data: The bundle's.
-        person: The user.
-        past: What it did.
+        user: The user.
+        history: Its history.
         view: The items.
         latest: Per sequence, the rows of the events that count now.
     """
     histories = {}
     for name in data.histories:
-        total = past.sequences.get(name, NOTHING).total
+        total = history.sequences.get(name, NOTHING).total
         rows = latest[name]
-        # the first of the events that are not kept would lie before the list: only the last ones are read
+        # the first of the events that are not kept would stand before the list: only the last ones are read
         offsets = np.array([len(rows) - total, len(rows)], np.int64)
         known = np.array([total], np.int32)
         histories[name] = History(Ragged(rows, offsets), known[:0], known, known)
     sides = dict(data.sides)
-    if person.side is not None:
-        sides["user"] = person.side
+    if user.side is not None:
+        sides["user"] = user.side
     if view.sides is not None:
         sides["item"] = view.sides
     return replace(
         data,
-        users=person.table,
+        users=user.table,
         items=view.table,
-        vectors={**data.vectors, **view.vectors, **person.vectors},
+        vectors={**data.vectors, **view.vectors, **user.vectors},
         histories=histories,
         sides=sides,
     )

@@ -107,11 +107,11 @@ def _moved_by(
     if isinstance(rule, Fresh):
         age_days = np.maximum(at_s - now.appeared_s[rows], 0.0) / _DAY_S
         return values + rule.weight * np.exp2(-np.minimum(age_days / rule.half_life_days, 1000.0))
-    parsed_event = mask_of(rule.where)[rows]
+    matches = mask_of(rule.where)[rows]
     if isinstance(rule, Boost):
-        return values + np.where(parsed_event, rule.by, 0.0)
+        return values + np.where(matches, rule.by, 0.0)
     span = values.max() - values.min() + 1.0 if len(values) else 0.0
-    return values - np.where(parsed_event, span, 0.0)
+    return values - np.where(matches, span, 0.0)
 
 
 def _reasons(
@@ -123,8 +123,8 @@ def _reasons(
     if isinstance(rule, Fresh):
         return {}
     said = "the rule buries it" if isinstance(rule, Bury) else f"the rule adds {rule.by:g} to its value"
-    parsed_event = mask_of(rule.where)[rows]
-    return {int(rows[at]): said for at in order if parsed_event[at]}
+    matches = mask_of(rule.where)[rows]
+    return {int(rows[at]): said for at in order if matches[at]}
 
 
 def _spread_out(
@@ -136,7 +136,7 @@ def _spread_out(
     trace: Trace,
 ) -> list[int]:
     diversity = query.diversity
-    assert diversity is not None  # noqa: S101 (asked for)
+    assert diversity is not None  # noqa: S101 (the caller checked)
     pool = order[: max(diversity.pool, query.k)]
     vectors = _vectors(now, rows[pool])
     choose = marginal_relevance if diversity.method == "mmr" else determinantal

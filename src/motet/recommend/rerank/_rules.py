@@ -85,7 +85,7 @@ class Cap(RequestPart):
 
     Attributes:
         field: Column of the catalogue: tags, or a category, or a number.
-        value: The value meant; each value of the column when left out.
+        value: The value; each value of the column when left out.
         at_most: ≥ 0.
     """
 

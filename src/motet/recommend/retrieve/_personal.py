@@ -20,7 +20,7 @@ from motet.training import Bundle
 
 __all__ = ["GraphNeighbours", "ItemItemSource", "ModelVectors", "TextMeaning", "together"]
 
-# Candidates that the same people like as the items the user liked lately.
+# Candidates liked by the same users as the items that the user liked lately.
 #
 # Legend of shapes: U users, I items of the bundle, M neighbours an item.
 
@@ -118,7 +118,7 @@ def summed(
 
 _GRAPH_HISTORY: Final = 10
 _GRAPH_NEIGHBOURS: Final = 100
-_HUB: Final = 2000  # an entity that leads to more edges than this tells nothing
+_HUB: Final = 2000  # an entity with more edges than this says nothing
 _KEPT: Final = 20_000
 
 
@@ -164,12 +164,12 @@ class GraphNeighbours:
         reached, side = adjacency.entity[edges], adjacency.side[edges]
         weight = adjacency.side_weight[side]
         degree = adjacency.offsets[reached.astype(np.int64) + 1] - adjacency.offsets[reached]
-        telling = degree <= _HUB
-        between, through = reached[telling], (weight * adjacency.entity_weight[reached])[telling]
+        specific = degree <= _HUB
+        between, through = reached[specific], (weight * adjacency.entity_weight[reached])[specific]
         owner, further = adjacency.edges(between)
         ends, scores = adjacency.entity[further], through[owner]
         # a second step back along the same relation: two items that share the entity
-        same = adjacency.side[further] // 2 == (side[telling] // 2)[owner]
+        same = adjacency.side[further] // 2 == (side[specific] // 2)[owner]
         ends = np.concatenate([ends[same], reached])
         scores = np.concatenate([scores[same], 2 * weight])
         items = graph.entity_item[ends]
@@ -192,8 +192,8 @@ Floats = NDArray[np.float32]
 class TextMeaning:
     """Items by the meaning of a text feature of theirs.
 
-    What is asked for is the meaning of the words of the request; without words, the mean of the meanings of
-    the items liked last. New items are found by the vectors that the model gets too: nothing is encoded twice.
+    The query is the vector of the words of the request; without words, the mean of the vectors of the items
+    liked last. New items are found by the vectors that the model gets too: nothing is encoded twice.
 
     Args:
         meaning: Of the feature, over the bundle's items.

@@ -1,4 +1,4 @@
-"""Candidates for everybody: popular of all times, lately and by scenario, and the newest."""
+"""Candidates that do not depend on the user: popular of all times, lately and by scenario, and the newest."""
 
 from __future__ import annotations
 
@@ -149,11 +149,11 @@ class DecayedLikes:
     r"""Likes of each item, of which each counts half as much after each half-life.
 
     s_i = Σ_e 2^((t_e − t₀)/h): forward decay (Cormode et al. 2009, §III), which orders items as
-    Σ_e 2^(−(t − t_e)/h) does at any moment t, and so needs no work while time goes by. The landmark t₀ moves on
+    Σ_e 2^(−(t − t_e)/h) does at any time t, and so needs no work while time goes by. The landmark t₀ moves on
     when numbers grow large.
 
     Args:
-        rows: Items of past likes, [n].
+        rows: Items of earlier likes, [n].
         time_s: When they were, [n].
         items: Rows of the catalogue.
         half_life_s: h; infinite counts every like alike.
@@ -197,7 +197,7 @@ class DecayedLikes:
 class PopularSource:
     """What many like, as a source of candidates.
 
-    Likes are those of the bundle's behaviour and those told while serving; of scenarios only the latter where the
+    Likes are those of the bundle's behaviour and those recorded while serving; of scenarios only the latter where the
     bundle was written before bundles kept where a like was.
 
     Args:
@@ -233,7 +233,7 @@ class PopularSource:
     def add(
         self, rows: NDArray[np.int64], time_s: NDArray[np.float64], scenarios: Sequence[str | None]
     ) -> None:
-        """Likes told while serving.
+        """Take in likes recorded while serving.
 
         Args:
             rows: First rows of their items, [n].
@@ -268,7 +268,7 @@ class PopularSource:
 
 
 class Newest:
-    """Items by when they appeared, the newest first; those of which nobody knows, last.
+    """Items by when they appeared, the newest first; those of unknown age last.
 
     Args:
         now: The catalogue at the start.

@@ -34,7 +34,7 @@ class CandidateQuery:
         user_vector: Of retrieval, [Dr]; None without such a task.
         liked: Rows of the items that the user liked lately, oldest first.
         scenario: Where they are shown.
-        text: Words of the user, if it said some.
+        text: Words of the user, if there are any.
     """
 
     now: CatalogueSnapshot
@@ -90,7 +90,7 @@ def best_of(
 
 
 _THREADS: Final = 8
-_MOST_LATE: Final = 2  # calls of one source that nobody waits for any more
+_MOST_LATE: Final = 2  # calls of one source that are no longer waited for
 
 Answer = tuple[NDArray[np.int64], NDArray[np.float32]]
 

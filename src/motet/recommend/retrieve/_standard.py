@@ -105,7 +105,7 @@ class StandardSources:
     def liked(
         self, rows: NDArray[np.int64], time_s: NDArray[np.float64], scenarios: Sequence[str | None]
     ) -> None:
-        """Take in likes told while serving; see :meth:`Popular.add`."""
+        """Take in likes recorded while serving; see :meth:`PopularSource.add`."""
         for source in (self.popular, self.trending, self.here):
             source.add(rows, time_s, scenarios)
 

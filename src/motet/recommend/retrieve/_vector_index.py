@@ -142,9 +142,9 @@ def _faiss() -> Any:
     return import_module("faiss")  # an optional dependency
 
 
-# A vector index over a catalogue that grows: new rows are searched beside it until it is built anew.
+# A vector index over a catalogue that grows: new rows are searched beside it until it is rebuilt.
 
-_FRESH: Final = 0.1  # of the rows may be searched one by one before the index is built anew
+_FRESH: Final = 0.1  # of the rows may be searched one by one before the index is rebuilt
 _FEW_LATE: Final = 2048
 
 
@@ -187,7 +187,7 @@ class LiveIndex:
             query: [D].
             n: ≥ 1.
             ask: What may come.
-            vectors: Of all rows as of the moment of the request, [I, D].
+            vectors: Of all rows of the request's snapshot, [I, D].
             bias: [I].
         """
         if len(vectors) <= self._few:  # nothing to build
@@ -204,7 +204,7 @@ class LiveIndex:
         return best_of(rows[allowed], scores[allowed], n)
 
     def _rebuild(self, vectors: Floats, bias: Floats | None) -> None:
-        """Build anew, aside; whoever comes meanwhile searches the old one."""
+        """Rebuild in the background; searches meanwhile use the old index."""
         if not self._building.acquire(blocking=False):
             return
 

@@ -200,7 +200,7 @@ class LiveTextIndex:
                 shown=items.shown,
                 data=items.data,
             )
-            profiler = profiler.append_only(items.catalogue, changed)
+            profiler = profiler.with_items(items.catalogue, changed)
         else:
             evidence = copy.copy(evidence)
             evidence.shown = items.shown
