@@ -122,7 +122,9 @@ def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup
     loss = [(v["epoch"], v["loss"][name]) for v in looks if is_number((v.get("loss") or {}).get(name))]
     # bundles that earlier versions wrote have it under the former name
     found = [(v["epoch"], (v.get("primary_values") or v.get("headlines") or {}).get(name)) for v in looks]
-    value = [(epoch, number) for epoch, number in found if is_number(number)]
+    value: list[tuple[float, float]] = [
+        (epoch, float(y)) for epoch, y in found if y is not None and is_number(y)
+    ]
     if not loss and not value:
         return None
     best = history.get("best", -1)

@@ -1,5 +1,6 @@
 from ._database import StoreSettings
 from ._entities import Items
+from ._events import event_row
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
@@ -31,6 +32,7 @@ __all__ = [
     "StoreSettings",
     "SurveyAnswer",
     "User",
+    "event_row",
     "read_cursor",
     "write_cursor",
 ]
