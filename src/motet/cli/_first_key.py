@@ -1,4 +1,4 @@
-"""The first key of a store, for a service that nobody watches start."""
+"""The first key of a store, for a service that starts unattended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["make_first_key"]
 def make_first_key(store: Store, path: Path) -> bool:
     """Make a key with all scopes where a store has none, and write it to a file that its owner alone may read.
 
-    The file is made before the key is, so that no key exists that nobody was told.
+    The file is made before the key is, so that no key exists that is not written down.
 
     Args:
         store: Where the key is kept, as a digest.

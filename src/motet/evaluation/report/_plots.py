@@ -108,30 +108,34 @@ def _short_axis(low: float, high: float, wanted: int) -> dict[float, str]:
 
 
 def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup | None:
-    """Draw a task's training loss above its headline on validation rows, epoch by epoch.
+    """Draw a task's training loss above its primary metric on validation rows, epoch by epoch.
 
     Args:
         name: Of the task; None of its values need exist.
-        metric: Of the headline.
+        metric: The primary metric.
         history: As in ``metrics.json``.
 
     Returns:
         An ``svg`` element; None if there is nothing to draw.
     """
-    looks = history.get("validations") or []
-    loss = [(v["epoch"], v["loss"][name]) for v in looks if is_number((v.get("loss") or {}).get(name))]
+    validations = history.get("validations") or []
+    loss = [(v["epoch"], v["loss"][name]) for v in validations if is_number((v.get("loss") or {}).get(name))]
     value = [
-        (v["epoch"], v["headlines"][name]) for v in looks if is_number((v.get("headlines") or {}).get(name))
+        (v["epoch"], v["primary_values"][name])
+        for v in validations
+        if is_number((v.get("primary_values") or {}).get(name))
     ]
     if not loss and not value:
         return None
     best = history.get("best", -1)
-    best_epoch = looks[best]["epoch"] if isinstance(best, int) and 0 <= best < len(looks) else None
+    best_epoch = (
+        validations[best]["epoch"] if isinstance(best, int) and 0 <= best < len(validations) else None
+    )
     panels = [(p, kind, title) for p, kind, title in (
         (loss, "loss", "training loss"), (value, "value", f"{metric_name(metric)}, validation")) if p]  # fmt: skip
     bottom = 126 * len(panels) + 18
     chart = _chart(bottom + 4, _describe(name, metric, loss, value, best_epoch))
-    epochs = [(v["epoch"], v["epoch"]) for v in looks]
+    epochs = [(v["epoch"], v["epoch"]) for v in validations]
     for i, (points, kind, title) in enumerate(panels):
         panel = _Panel(chart, 26 + 126 * i, 88, epochs, [(y, y) for _, y in points])
         x_ticks = _short_axis(*panel.x, 5) if i == len(panels) - 1 else {}
