@@ -47,7 +47,7 @@ def as_it_is(context: Any, value: Any) -> bytes:
 
 @cli.handler()
 class Count(cli.EventHandler[Any]):
-    """Counts cases, answers and failures by operation, and writes them where the run was told to."""
+    """Counts cases, answers and failures by operation, and writes them where the run says."""
 
     def __init__(self, *args: Any, **params: Any) -> None:
         super().__init__(*args, **params)
@@ -79,8 +79,8 @@ class Count(cli.EventHandler[Any]):
             for check in event.recorder.checks.get(id, ()):
                 if check.failure_info is not None:
                     failure = check.failure_info.failure
-                    recorded = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}"
-                    self._failures.setdefault(check.name, {}).setdefault(label, []).append(recorded)
+                    text = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}"
+                    self._failures.setdefault(check.name, {}).setdefault(label, []).append(text)
 
     def shutdown(self, ctx: Any) -> None:
         """Write what was counted."""
@@ -91,8 +91,7 @@ class Count(cli.EventHandler[Any]):
             "elapsed_s": {label: round(s, 3) for label, s in sorted(self._times_s.items())},
             "failures": {
                 check: {
-                    label: {"count": len(recorded), "some": recorded[:_FEW_SHOWN]}
-                    for label, recorded in by.items()
+                    label: {"count": len(texts), "some": texts[:_FEW_SHOWN]} for label, texts in by.items()
                 }
                 for check, by in self._failures.items()
             },

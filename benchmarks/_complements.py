@@ -59,7 +59,7 @@ def complement_lift(data: Dataset, task: str | None, k: int, seed: int) -> Mappi
         "item-item cosine, not alike": _nearest(_unlike(_cosine(had), relations), k),
         "popularity": _popular(had, k),
     }
-    # complements stand beside some items only: the control beside the same items, as many each
+    # complements stand beside some items only: the baseline beside the same items, as many each
     as_many = np.diff(rules["complements"].indptr)
     rules["item-item cosine, not alike, beside the same items and as many"] = _nearest(_unlike(_cosine(had), relations), as_many)  # fmt: skip
     return {name: _lift(rule, had, any_before, later, seed) for name, rule in rules.items()}

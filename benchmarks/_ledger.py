@@ -20,7 +20,7 @@ _AGAIN = 0.2  # share of batches that are sent again although they were acknowle
 
 
 class Ledger:
-    """Keeps account of batches of events.
+    """Records batches of events and which of them were acknowledged.
 
     Attributes:
         wanted: Statuses that are right.
@@ -28,7 +28,7 @@ class Ledger:
         acknowledged: Ids that were acknowledged.
         sent: Ids that were sent.
         counted_again: Events sent again after their acknowledgement that were taken for new ones.
-        refusals: What was said to those who were refused, by status and words.
+        refusals: Messages of refusals with their numbers, by status and text.
     """
 
     def __init__(self, wanted: tuple[int, ...] = (200,)) -> None:
@@ -42,7 +42,7 @@ class Ledger:
         self._lock = threading.Lock()
 
     def stream(self, traffic: Traffic, name: str) -> Iterator[Ask]:
-        """Batches: those that nobody acknowledged first, then new ones, and now and then one again."""
+        """Batches: those that were not acknowledged first, then new ones, and now and then one again."""
         source = traffic.source(name)
         while True:
             yield self._next(traffic, source)
@@ -56,10 +56,10 @@ class Ledger:
                 batch = self._open.pop() if self._open else self._new(traffic, source)
                 self.sent.update(one["id"] for one in batch)
 
-        def recorded(status: int, body: bytes) -> None:
+        def on_answer(status: int, body: bytes) -> None:
             self._recorded(batch, status, body, again=again)
 
-        return Ask("events", http_request("POST", "/v1/events", {"events": batch}), self.wanted, recorded)
+        return Ask("events", http_request("POST", "/v1/events", {"events": batch}), self.wanted, on_answer)
 
     def _new(self, traffic: Traffic, source: random.Random) -> list[dict[str, Any]]:
         events = traffic.some_events(source)
@@ -79,9 +79,9 @@ class Ledger:
             if not again:
                 self._open.append(batch)
             if status:
-                said = json.loads(body)
+                problem = json.loads(body)
                 self.refusals[
-                    f"{status}: {said.get('detail', '')[:160]} · cure: {said.get('cure', '')[:120]}"
+                    f"{status}: {problem.get('detail', '')[:160]} · cure: {problem.get('cure', '')[:120]}"
                 ] += 1
 
     def check(self, service: Service) -> dict[str, int]:

@@ -25,17 +25,17 @@ class Ask(NamedTuple):
         kind: As what it is counted.
         request: Its bytes.
         wanted: Statuses that are right.
-        told: Is handed status and body of the answer; 0 where there was none.
+        on_answer: Called with status and body of the answer; 0 where there was none.
     """
 
     kind: str
     request: bytes
     wanted: tuple[int, ...] = (200,)
-    recorded: Callable[[int, bytes], None] | None = None
+    on_answer: Callable[[int, bytes], None] | None = None
 
 
 class Answered(NamedTuple):
-    """What became of a request: when it was sent, how long it took, and the status, 0 where nobody answered."""
+    """What became of a request: when it was sent, how long it took, and the status, 0 without an answer."""
 
     kind: str
     at_s: float
@@ -190,5 +190,5 @@ class Load:
         answered.append(Answered(ask.kind, began_s, elapsed_s, status, right))
         if not right and len(self._tally.wrong) < 20:
             self._tally.wrong.append(f"{ask.kind}: {status} {body[:300]!r}")
-        if ask.recorded is not None:
-            ask.recorded(status, body)
+        if ask.on_answer is not None:
+            ask.on_answer(status, body)

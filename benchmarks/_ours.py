@@ -84,8 +84,8 @@ def _offsets(data: ClickData) -> NDArray[np.int32]:
 def _dataset(data: ClickData, seed: int, matmul: str = "float32") -> Dataset:
     """The same arrays as a motet data set, with an embedding row for every id of the tables.
 
-    The vocabularies hold no words: the benchmark's ids are numbers already, so that only the sizes
-    of the tables are told.
+    The vocabularies are empty: the benchmark's ids are numbers already, so that only the sizes
+    of the tables are needed.
     """
     entities = data.layout == "entities"
     kind = "id" if entities else "categorical"

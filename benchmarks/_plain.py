@@ -1,7 +1,7 @@
 """What a plain layout could reach at best, and what the machine could.
 
 The plain layout is one fused table for all ids, one dense gather, and the experts and towers as batched products. Its
-forward and backward passes alone are timed, on tensors that lie ready: no loader, no optimiser.
+forward and backward passes alone are timed, on prepared tensors: no loader, no optimiser.
 
 Legend of shapes: B batch, C categorical features, M numbers, D embedding width, F = C*D + M inputs, E experts, T tasks.
 """

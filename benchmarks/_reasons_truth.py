@@ -1,4 +1,4 @@
-"""Reasons held against the raw tables of MovieLens, by other code than the one that made them."""
+"""Reasons compared with the raw tables of MovieLens, by other code than the one that made them."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Truth:
             return all(int((cosines > cosines[row] + 1e-6).sum()) < n["within"] for row in rows)
         if claim.kind == "moved":
             return self._moved(claim, user, item, liked, named)
-        raise ValueError(f"nobody said how to check {claim.kind}")
+        raise ValueError(f"there is no check of {claim.kind}")
 
     def _fact(self, claim: Claim, item: str, named: list[str]) -> bool:
         back = _BOTH_WAYS.get(claim.relation, "")

@@ -130,7 +130,7 @@ class Service:
             return wire.ask(http_request(method, path, content))
 
     def status(self, path: str) -> int:
-        """Status of a GET; 0 where nobody answers."""
+        """Status of a GET; 0 without an answer."""
         try:
             return self.answer("GET", path, timeout_s=10.0)[0]
         except OSError:

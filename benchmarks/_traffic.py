@@ -175,8 +175,8 @@ class Traffic:
         return _get(kind, f"/v1/users/{quote(source.choice(self.users), safe='')}/profile")
 
     def _explain(self, source: random.Random, kind: str) -> Ask:
-        recorded = {"user": source.choice(self.users), "item": source.choice(self.items)}
-        return _get(kind, "/v1/explain?" + urlencode(recorded))
+        query = {"user": source.choice(self.users), "item": source.choice(self.items)}
+        return _get(kind, "/v1/explain?" + urlencode(query))
 
     def _ask(self, source: random.Random, kind: str) -> Ask:
         content = {"user": source.choice(self.users), "text": source.choice(_WORDS)}
@@ -186,7 +186,7 @@ class Traffic:
         # a shop changes the items it has far more often than it gets new ones
         number = source.randrange(200)
         fields = {"title": f"Simulated Film {number} (1999)", "year": 1999, "genres": ["Drama", "Comedy"]}
-        items = [{"id": f"new-{number}", "fields": fields, "comment": f"told {source.random():.6f}"}]
+        items = [{"id": f"new-{number}", "fields": fields, "comment": f"draw {source.random():.6f}"}]
         return Ask(kind, http_request("POST", "/v1/items", {"items": items}))
 
     def _user_upsert(self, source: random.Random, kind: str) -> Ask:
@@ -229,7 +229,7 @@ def _get(kind: str, path: str) -> Ask:
 
 
 def _ids(service: Service, what: str) -> list[str]:
-    """Every id that a service lists; those this benchmark told it itself are left out."""
+    """Every id that a service lists; those this benchmark added itself are left out."""
     ids: list[str] = []
     cursor = ""
     while True:

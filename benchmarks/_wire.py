@@ -33,7 +33,7 @@ def http_request(method: str, path: str, content: Any = None, *, kind: str = "ap
 
 
 class Wire:
-    """A connection that is opened anew when the other side has closed it.
+    """A connection that is opened again when the other side has closed it.
 
     Args:
         port: On loopback.

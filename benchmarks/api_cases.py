@@ -101,7 +101,7 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
         cases: About how many are wanted, beyond those of the phase coverage.
         seed: Of what is drawn.
         phases: Which phases, joined by commas.
-        place: Where files may lie.
+        place: Where files may be written.
     """
     headers = {"X-API-Key": key}
     described = httpx.get(f"{address}/openapi.json", headers=headers).json()
@@ -152,7 +152,7 @@ def _known(address: str, headers: dict[str, str]) -> dict[str, list[str]]:
     return {"user": users, "item": items, "list_id": lists}
 
 
-def recorded(found: dict[str, Any]) -> Iterator[str]:
+def report_lines(found: dict[str, Any]) -> Iterator[str]:
     """What was found, in lines."""
     tested = sum(1 for one in found["answers"].values() if sum(one.values()))
     phases = ", ".join(f"{name} {n:,}" for name, n in found["phases"].items())
@@ -181,21 +181,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
     parser.add_argument("--json", type=Path)
-    said = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="motet-cases-") as name:
         place = Path(name)
-        second = variant(said.bundle, place / "second", 1)
-        with service(said.bundle, place) as (address, key):
+        second = variant(options.bundle, place / "second", 1)
+        with service(options.bundle, place) as (address, key):
             # a version to roll back to
             loaded = {"path": str(second), "activate": True}
             httpx.post(
                 f"{address}/v1/models", json=loaded, headers={"X-API-Key": key}, timeout=60
             ).raise_for_status()
-            found = run_cases(address, key, cases=said.cases, seed=said.seed, phases=said.phases, place=place)
-    if said.json:
-        said.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print("\n".join(recorded(found)))
-    return 1 if found["failures"] or found["errors"] or found["cases"] < said.cases else 0
+            found = run_cases(
+                address, key, cases=options.cases, seed=options.seed, phases=options.phases, place=place
+            )
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print("\n".join(report_lines(found)))
+    return 1 if found["failures"] or found["errors"] or found["cases"] < options.cases else 0
 
 
 if __name__ == "__main__":

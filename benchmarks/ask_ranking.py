@@ -33,8 +33,7 @@ from motet.data import (
 )
 from motet.recommend import Recommender
 from motet.text.encode import text_encoder
-from motet.training import Bundle, load_bundle
-from motet.workflow import load_data
+from motet.training import Bundle, load_bundle, load_data
 
 __all__ = ["Asked", "main", "measured", "requests_of", "words_of"]
 

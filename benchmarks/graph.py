@@ -4,7 +4,7 @@
 
 Every arm is the schema of the data set with one thing changed, trained once a seed on all tasks, on the
 same split of the same seed. 'warm' is the split as it is; 'cold' takes a fifth of the films out of
-training, and is told with and without the text feature, which says much the same as the graph. The
+training, and is measured with and without the text feature, which says much the same as the graph. The
 relation that gives the task 'genres' away is left out of all vectors. Nothing is chosen on the test rows.
 """
 
@@ -22,8 +22,7 @@ from scipy import stats
 from motet.datasets import fetch
 from motet.evaluation import evaluate
 from motet.schema import Schema
-from motet.training import ModelPredictor, train_model
-from motet.workflow import load_data
+from motet.training import ModelPredictor, load_data, train_model
 
 Numbers = dict[str, list[float]]
 VECTORS = ("none", "transe", "distmult", "lightgcn", "gat")

@@ -4,7 +4,7 @@
 
 On MovieLens-100K (years and genres; --bundle names one trained on it, else one is trained) and on a
 synthetic shop of motet.datasets (invented prices, categories and purchases; a short training). Each
-limit set is drawn at random. What is reported as kept is checked here anew, limit by limit, from the
+limit set is drawn at random. What is reported as kept is checked here again, limit by limit, from the
 catalogue; what is reported as impossible is checked by trying every set where there are at most
 300,000, else by limits that already exclude it alone (too few items, a budget below the k cheapest),
 else it counts as claimed by the solver only. Every conflict is checked for minimality. With --peer
@@ -28,8 +28,8 @@ from unittest.mock import patch
 
 import numpy as np
 
+import motet
 from benchmarks._complements import complement_lift
-from motet import workflow
 from motet.assistant import (
     ConflictExplainer,
     ItemRelations,
@@ -51,6 +51,7 @@ from motet.data import Catalogue
 from motet.datasets import SyntheticWorld, fetch, generate
 from motet.recommend import Recommender
 from motet.schema import Schema
+from motet.training import load_data, train
 
 Drawn = tuple[Request, ListLimits]
 _TRIED = 300_000  # sets of items that are all tried
@@ -329,8 +330,8 @@ def movielens(bundle: Path | None, place: Path) -> tuple[Recommender, Schema, Pa
     if bundle is None:
         bundle = place / "movielens"
         say("training on MovieLens-100K")
-        workflow.train(schema, files, bundle)
-    return workflow.open_recommender(bundle), schema, files
+        train(schema, files, bundle)
+    return motet.load(bundle).recommender, schema, files
 
 
 def shop(place: Path, seed: int) -> tuple[Recommender, Schema, Path]:
@@ -338,8 +339,8 @@ def shop(place: Path, seed: int) -> tuple[Recommender, Schema, Path]:
     files = generate(SyntheticWorld(users=2_000, items=800, interactions=150_000, seed=seed), place / "shop")
     schema = Schema.load(files / "schema.yaml", ["training.epochs=2"])
     say("training on the synthetic shop")
-    workflow.train(schema, files, place / "shop-bundle")
-    return workflow.open_recommender(place / "shop-bundle"), schema, files
+    train(schema, files, place / "shop-bundle")
+    return motet.load(place / "shop-bundle").recommender, schema, files
 
 
 def report(found: dict[str, Any]) -> None:
@@ -350,11 +351,11 @@ def report(found: dict[str, Any]) -> None:
     print(f"### {found['name']}: {found['items']:,} items, {found['lists']} random limit sets\n")
     print("| what | figure |\n|---|---:|")
     print(f"| lists made | {status.get('complete', 0)} |")
-    print(f"| … of which keep every limit, checked anew | {found['kept']} |")
+    print(f"| … of which keep every limit, checked again | {found['kept']} |")
     print(f"| … of which break one | {found['wrong']} |")
     print(f"| reported impossible | {status.get('infeasible', 0)} |")
     print(f"| … and how that is certain | {certain or '–'} |")
-    print(f"| … conflicts that are minimal, checked anew | {found['minimal']} of {conflicts} |")
+    print(f"| … conflicts that are minimal, checked again | {found['minimal']} of {conflicts} |")
     print(f"| … with a nearest list | {found['nearest']} of {conflicts} |")
     print(f"| undecided in the time given | {status.get('undecided', 0)} |")
     print(f"| method | {methods} |")
@@ -402,7 +403,7 @@ def main() -> None:
                 found["peer"] = beside_cp_sat(recommender, column, number, sums=sums, lists=arguments.lists, seed=arguments.seed)  # fmt: skip
                 for solver, values in found["peer"].items():
                     print(f"{solver}: {json.dumps(values)}")
-            data = workflow.load_data(schema, files, encoder=recommender.bundle.data.encoder).data
+            data = load_data(schema, files, encoder=recommender.bundle.data.encoder).data
             lifts = complement_lift(data, task, 10, arguments.seed)
             print(f"Ten items beside each that a user took ({task}) in the training rows; what of them it took later:\n")  # fmt: skip
             print("| rule | pairs | taken later | lift beside the item's own rate |\n|---|---:|---:|---:|")

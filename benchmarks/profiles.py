@@ -23,7 +23,7 @@ from motet.assistant.explain import Profiler, ProfileSettings
 from motet.data import Behaviour, Dataset, Ragged, behaviour_of
 from motet.datasets import fetch
 from motet.schema import Schema
-from motet.workflow import load_data
+from motet.training import load_data
 
 Floats = NDArray[np.float64]
 _HALF_LIVES = (None, 180.0, 30.0, 7.0, 1.0)
@@ -91,7 +91,7 @@ def auc_within(users: NDArray[np.int32], liked: NDArray[np.bool_], scores: Float
 
 
 def halves(data: Dataset, events: Behaviour, seed: int) -> dict[str, Floats]:
-    """For each user, how far interests of two halves agree, and with a half of somebody else."""
+    """For each user, how far interests of two halves agree, and with a half of another user."""
     rng = np.random.default_rng(seed)
     lengths = events.items.lengths()
     user = np.repeat(np.arange(len(lengths)), lengths)
@@ -112,7 +112,7 @@ def halves(data: Dataset, events: Behaviour, seed: int) -> dict[str, Floats]:
         kept = ~one.traits.kinds("word")
         tops = [top(t.liking.value, t.likes, kept) for t in (a, b)]
         found[f"top 5, {name}, own halves"] = overlap(tops[0], tops[1])
-        found[f"top 5, {name}, somebody else"] = overlap(tops[0], tops[1][other])
+        found[f"top 5, {name}, another user"] = overlap(tops[0], tops[1][other])
         column = {(t.column, t.value): v for v, t in enumerate(two.traits.traits)}
         for certainty in ("sure", "fairly sure", "a hint", "word of a title"):
             own, else_ = np.full(len(lengths), np.nan), np.full(len(lengths), np.nan)
@@ -126,7 +126,7 @@ def halves(data: Dataset, events: Behaviour, seed: int) -> dict[str, Floats]:
                     own[row] = (b.liking.value[row, at] > 0).mean()
                     else_[row] = (b.liking.value[other[row], at] > 0).mean()
             found[f"'{certainty}' holds in the other half, {name}, own"] = own
-            found[f"'{certainty}' holds in the other half, {name}, somebody else"] = else_
+            found[f"'{certainty}' holds in the other half, {name}, another user"] = else_
     return found
 
 
@@ -168,16 +168,16 @@ def interval(values: Floats, whose: NDArray[np.int64] | None = None, seed: int =
 def print_mined(found: dict[str, Any]) -> dict[str, Any]:
     """Print what profiles are worth."""
     auc = found["auc"]
-    control = auc["like rate of the item"]
+    baseline = auc["like rate of the item"]
     print(
-        f"\nMined interests: AUC within {np.isfinite(control).sum()} users of liking among their test rows\n"
+        f"\nMined interests: AUC within {np.isfinite(baseline).sum()} users of liking among their test rows\n"
     )
     print("| | mean AUC | less the item's like rate |\n|---|---:|---:|")
     for name, value in auc.items():
-        print(f"| {name} | {interval(value)} | {interval(value - control)} |")
+        print(f"| {name} | {interval(value)} | {interval(value - baseline)} |")
     for name, value in auc.items():
-        if np.nanmean(value) < np.nanmean(control):
-            print(f"{name} LOSES to the item's like rate by {np.nanmean(control - value):.4f} AUC")
+        if np.nanmean(value) < np.nanmean(baseline):
+            print(f"{name} LOSES to the item's like rate by {np.nanmean(baseline - value):.4f} AUC")
     print("\nTwo halves of a user's events, mean over users and seeds\n\n| | |\n|---|---:|")
     parts = found["halves"]
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

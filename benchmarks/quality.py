@@ -1,12 +1,12 @@
-"""Quality on real data: one model for all tasks, beside plain controls, over seeds.
+"""Quality on real data: one model for all tasks, beside plain baselines, over seeds.
 
     python -m benchmarks.quality [movielens] [cold] [clothing] [--seeds 0 1 2] [--json FILE]
 
-movielens  one model on all tasks against every control, and against itself on each task alone
+movielens  one model on all tasks against every baseline, and against itself on each task alone
 cold       what text adds on items held out of training: with and without the text feature
-clothing   reviews: recommended, rating, department and class against TF-IDF controls
+clothing   reviews: recommended, rating, department and class against TF-IDF baselines
 
-Each model is trained once a seed on all tasks; controls are fitted once, the single-task control
+Each model is trained once a seed on all tasks; baselines are fitted once, the single-task baseline
 once a seed. Nothing is chosen on the test rows.
 """
 
@@ -26,8 +26,7 @@ from motet.datasets import fetch
 from motet.evaluation import evaluate
 from motet.models.baselines import run_baselines
 from motet.schema import Schema
-from motet.training import ModelPredictor, single_task_baseline, train_model
-from motet.workflow import load_data
+from motet.training import ModelPredictor, load_data, single_task_baseline, train_model
 
 Numbers = dict[str, list[float]]
 
@@ -38,15 +37,15 @@ def say(what: str) -> None:
 
 
 def movielens(seeds: list[int], single_task: bool) -> dict[str, Any]:
-    """One model against every control on MovieLens-100K."""
+    """One model against every baseline on MovieLens-100K."""
     wanted = {"like AUC": ("like", "auc"), "rating RMSE": ("rating", "rmse"), "next NDCG@10": ("", "ndcg@10"), "genres macro AP": ("genres", "macro_ap")}  # fmt: skip
-    return _against_controls("movielens-100k", seeds, single_task, wanted)
+    return _against_baselines("movielens-100k", seeds, single_task, wanted)
 
 
 def clothing(seeds: list[int], single_task: bool) -> dict[str, Any]:
-    """Clothing reviews against TF-IDF and the other controls."""
+    """Clothing reviews against TF-IDF and the other baselines."""
     wanted = {"recommended AUC": ("recommended", "auc"), "rating RMSE": ("rating", "rmse"), "department macro F1": ("department", "macro_f1"), "class macro F1": ("class", "macro_f1")}  # fmt: skip
-    return _against_controls("clothing-reviews", seeds, single_task, wanted)
+    return _against_baselines("clothing-reviews", seeds, single_task, wanted)
 
 
 def cold(seeds: list[int], single_task: bool) -> dict[str, Any]:
@@ -73,10 +72,10 @@ def cold(seeds: list[int], single_task: bool) -> dict[str, Any]:
             _add(found[arm], "like AUC, cold films", group["like"]["auc"])
             _add(found[arm], "rating RMSE, cold films", group["rating"]["rmse"])
             _add(found[arm], "like AUC, warm", result["groups"]["warm"]["like"]["auc"])
-    return {"rows": found, "controls": {}}
+    return {"rows": found, "baselines": {}}
 
 
-def _against_controls(
+def _against_baselines(
     name: str, seeds: list[int], single_task: bool, wanted: dict[str, tuple[str, str]]
 ) -> dict[str, Any]:
     place = fetch(name)
@@ -97,14 +96,14 @@ def _against_controls(
                 _add(alone, label, _pick(single, *where))
         if not baselines:
             baselines = _baselines(data, wanted)
-    return {"rows": {"motet, one model": model, "motet, each task alone": alone}, "controls": baselines}
+    return {"rows": {"motet, one model": model, "motet, each task alone": alone}, "baselines": baselines}
 
 
 def _baselines(data: Dataset, wanted: dict[str, tuple[str, str]]) -> dict[str, dict[str, float | None]]:
-    results = run_baselines(data, "test", progress=lambda control, _: say(f"control {control}"))
+    results = run_baselines(data, "test", progress=lambda baseline, _: say(f"baseline {baseline}"))
     return {
-        control: {label: _pick(result, *where) for label, where in wanted.items()}
-        for control, result in results.items()
+        baseline: {label: _pick(result, *where) for label, where in wanted.items()}
+        for baseline, result in results.items()
         if "skipped" not in result
     }
 
@@ -131,7 +130,7 @@ def _print(title: str, found: dict[str, Any], seeds: list[int]) -> None:
             f"{np.mean(numbers[x]):.4f} ± {np.std(numbers[x]):.4f}" if x in numbers else "" for x in labels
         ]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    for name, values in found["controls"].items():
+    for name, values in found["baselines"].items():
         cells = ["" if values.get(x) is None else f"{values[x]:.4f}" for x in labels]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
@@ -150,7 +149,7 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--no-single-task", action="store_true", help="leave the single-task control out")
+    parser.add_argument("--no-single-task", action="store_true", help="leave the single-task baseline out")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     everything = {}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reasons BUNDLE --data DIR [--reasons 1000] [--generated 100] [--seed 0] [--show 30]
 
-truth         every sentence held against the raw tables, by other code than the one that made it
+truth         every sentence compared with the raw tables, by other code than the one that made it
 descriptions  likewise, of random items in both languages
 generator     sentences of the packaged model after checking, and how many fell back to templates
 faithfulness  the score without the cited evidence, beside as much random evidence of the same user;
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import motet
 from benchmarks._reasons_truth import Truth
 from motet.assistant.explain import (
     Attributor,
@@ -36,7 +37,6 @@ from motet.assistant.explain import (
     verify,
 )
 from motet.text.generate import LocalGenerator
-from motet.workflow import open_explainer
 
 _LANGUAGES: tuple[Language, ...] = ("en", "en", "en", "zh")
 _TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
@@ -50,7 +50,7 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def recorded(explainer: Explainer, n: int, seed: int) -> Iterator[Group]:
+def draw_groups(explainer: Explainer, n: int, seed: int) -> Iterator[Group]:
     """Half of the reasons for the best items of a user, half for random items the user has not met."""
     rng = np.random.default_rng(seed)
     users, items = explainer.bundle.data.user_ids.to_list(), explainer.bundle.data.item_ids.to_list()
@@ -79,10 +79,10 @@ def truth(explainer: Explainer, against: Truth, groups: Sequence[Group]) -> list
         for reason in reasons:
             for sentence in reason.sentences:
                 right = against.right(sentence)
-                anew = verify(sentence.claim, explainer.evidence)
+                verified = verify(sentence.claim, explainer.evidence)
                 clean = not check_sentence(sentence.text, sentence, explainer.evidence)
                 for row in (sentence.claim.kind, f"all, {kind} items", "**all**"):
-                    for place, one in enumerate((1, right, anew, clean)):
+                    for place, one in enumerate((1, right, verified, clean)):
                         counts[row][place] += int(one)
                 if not right:
                     wrong.append(f"{sentence.claim.kind}: {sentence.text} {sentence.claim}")
@@ -290,9 +290,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=30, help="sentences in new words that are printed")
     chosen = parser.parse_args()
-    explainer = open_explainer(chosen.bundle)
+    explainer = motet.load(chosen.bundle).explainer
     against = Truth(chosen.data, explainer.bundle)
-    groups = list(recorded(explainer, chosen.reasons, chosen.seed))
+    groups = list(draw_groups(explainer, chosen.reasons, chosen.seed))
     parts: dict[str, Callable[[], list[str]]] = {
         "Truth": lambda: truth(explainer, against, groups),
         "Descriptions": lambda: descriptions(explainer, against, chosen.reasons // 2, chosen.seed),

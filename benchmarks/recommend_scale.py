@@ -2,7 +2,7 @@
 
     python -m benchmarks.recommend_scale --items 10000 1000000 --json recommend_scale.json
 
-Shops have categories with a taste of their own, so that vectors lie in clusters as learnt ones do. Latency does not
+Shops have categories with a taste of their own, so that vectors form clusters as learnt ones do. Latency does not
 depend on what the weights have learnt; how much of the exact answer an approximate search finds does, and is measured
 beside it.
 """

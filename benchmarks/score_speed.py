@@ -3,7 +3,7 @@
     bash benchmarks/setup_peers.sh
     .venv-peers/bin/python -m benchmarks.score_speed --json score_speed.json
 
-A peer's call is its forward pass on tensors that lie ready. Calls alternate in blocks, see
+A peer's call is its forward pass on prepared tensors. Calls alternate in blocks, see
 :func:`benchmarks._results.interleaved_latency`.
 """
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-motet", action="store_true", help="run only peers")
     parser.add_argument("--seed", type=int, default=0, help="of the clicks and of the weights")
     parser.add_argument(
-        "--threads", type=int, default=0, help="threads for everybody; 0 leaves torch's default"
+        "--threads", type=int, default=0, help="threads for every contender; 0 leaves torch's default"
     )
     parser.add_argument("--json", type=Path, help="write all figures here")
     return parser

@@ -1,13 +1,13 @@
-"""The service killed at random moments, its disk full, its database gone: what is lost, and does it come back?
+"""The service killed at random times, its disk full, its database gone: what is lost, and does it come back?
 
     python -m benchmarks.service_faults [--bundle DIR] [--parts kills disk database] [--kills N] [--seed N] [--json FILE]
 
-Killing: under a load that recommends and posts events with ids, SIGKILL comes at a random moment; the service is
-started again as a supervisor would, batches that nobody acknowledged are sent again and so are some that were. At the
+Killing: under a load that recommends and posts events with ids, SIGKILL comes at a random time; the service is
+started again as a supervisor would, batches that were not acknowledged are sent again and so are some that were. At the
 end all events are exported over HTTP: every acknowledged one must be there, none twice, and what the service
 knows of users must be these events. kill -9 takes the process and leaves the kernel: a power cut is another thing.
 
-Disk full: the store lies on a small file system of its own where this user may mount one (otherwise no file of the
+Disk full: the store is on a small file system of its own where this user may mount one (otherwise no file of the
 service may grow), which is filled and emptied again. Database gone: PostgreSQL, where it is installed, is cut off
 and started again. In both, lists must come throughout, writes must be refused with 503 and a cure, and the same process must
 take events again afterwards.
@@ -49,7 +49,7 @@ def killed(bundle: Path, place: Path, kills: int, seed: int) -> dict[str, Any]:
         bundle: What is served.
         place: Of the store.
         kills: How often.
-        seed: Of the moments.
+        seed: Of the times.
     """
     source = random.Random(seed)  # noqa: S311 (no secret)
     service = motet_serve(bundle, place / "killed.sqlite", "--no-pages", log=place / "log")
@@ -246,7 +246,7 @@ def report(results: dict[str, dict[str, Any]]) -> bool:
         during = found["during"]
         print(
             f"while it lasted: live {during['live']}, ready {during['ready']} · "
-            f"writes again {found['writes_again_after_s']:.2f} s after it was mended, in the same process: {found['same_process']}"
+            f"writes again {found['writes_again_after_s']:.2f} s after it was repaired, in the same process: {found['same_process']}"
         )
         for what, n in found["refusals"].items():
             print(f"{n} × {what}")

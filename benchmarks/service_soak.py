@@ -3,9 +3,9 @@
     python -m benchmarks.service_soak [--bundle DIR] [--minutes M] [--json FILE]
 
 Six clients send what a day brings, each kind as often as `benchmarks/_traffic.py` says: lists, explained and filtered
-ones, sessions, events, items and users told, rankings, similar items, explanations, profiles, requests in words, pages,
-numbers, and Gorse's calls. Each minute the model is swapped, every second time for one that is loaded anew.
-Before, one event of each user is told, so that what is kept of each is there.
+ones, sessions, events, items and users added, rankings, similar items, explanations, profiles, requests in words, pages,
+numbers, and Gorse's calls. Each minute the model is swapped, every second time for one that is loaded again.
+Before, one event of each user is sent, so that what is kept of each is there.
 Memory and latency are compared between the first and the last third, with the line through them.
 """
 

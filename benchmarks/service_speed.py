@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
+import motet
 from benchmarks._load import Ask, Load, Tally, quantiles
 from benchmarks._machine import MachineWatch
 from benchmarks._service import Service, end_on_signals, motet_serve
 from benchmarks._table import print_machine, print_table, write_json
 from benchmarks._traffic import Traffic
 from benchmarks._wire import http_request
-from motet import workflow
 from motet.recommend import LiveRecommender, Query
 
 __all__ = ["main"]
@@ -39,7 +39,7 @@ _CLIENTS = 8
 
 def bare_rank(bundle: Path, candidates: Sequence[str]) -> Callable[[str], object]:
     """The model's call alone for a user and the candidates: every task, the items' side ahead."""
-    live = LiveRecommender(workflow.open_assistant(bundle).explainer.recommender)
+    live = LiveRecommender(motet.load(bundle).assistant.explainer.recommender)
     rows = live.items.now.rows(list(candidates))
 
     def call(user: str) -> object:

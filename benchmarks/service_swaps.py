@@ -4,7 +4,7 @@
 
 Four clients recommend and one posts events, without a pause, while one model after the other is activated. Most swaps
 go back and forth between two bundles that are held; every so many swaps a bundle that is not held is loaded, checked
-and activated, and the one that was loaded before it is dropped. Before, one event of each user is told, so that what is kept of
+and activated, and the one that was loaded before it is dropped. Before, one event of each user is sent, so that what is kept of
 each is there. Stated are the failed requests and the resident memory of the service, each hundred swaps, with the line
 through it after the first fifth, in which caches fill.
 """

@@ -1,10 +1,10 @@
-"""A store whose writing process is killed at random moments: is what it acknowledged there, and once?
+"""A store whose writing process is killed at random times: is what it acknowledged there, and once?
 
     python -m benchmarks.store_faults [--rounds N] [--url URL] [--seed N] [--json FILE]
 
 Each round a process with six threads writes events of its own, sends every batch twice, and says each id on its
 standard output after the acknowledgement; it is killed by SIGKILL after a random time. Then the store is opened
-again: every id that was said must be there, no id twice, feedback must equal the sum over the events, and the order
+again: every id that was acknowledged must be there, no id twice, feedback must equal the sum over the events, and the order
 must have no place twice. kill -9 takes the process away and leaves the kernel: what is shown is that nothing is
 acknowledged before it is handed to the disk and that recovery loses nothing, not that a disk survives a power cut.
 """
@@ -35,7 +35,7 @@ ROUNDS_A_STORE = 20
 
 def write_for_ever(url: str, number: int) -> None:
     """Write from several threads until killed, and say what was acknowledged."""
-    said = threading.Lock()
+    printing = threading.Lock()
     with Store(url) as store:
 
         def write(name: int) -> None:
@@ -53,7 +53,7 @@ def write_for_ever(url: str, number: int) -> None:
                 ]
                 sent += len(batch)
                 store.events.add(batch)
-                with said:
+                with printing:
                     os.write(1, "".join(f"{event.id}\n" for event in batch).encode())
                 if any(store.events.add(batch)):
                     os.write(1, b"TWICE\n")
@@ -65,7 +65,7 @@ def write_for_ever(url: str, number: int) -> None:
             thread.join()
 
 
-def check(url: str, said: set[str]) -> dict[str, int]:
+def check(url: str, acknowledged: set[str]) -> dict[str, int]:
     """What is in the store, beside what was acknowledged."""
     with Store(url) as store:
         ids: list[str] = []
@@ -80,9 +80,9 @@ def check(url: str, said: set[str]) -> dict[str, int]:
             place = events[-1].seq
         feedback = {(row.user, row.item): row.value for row in store.feedback.page(10_000).rows}
     return {
-        "acknowledged": len(said),
+        "acknowledged": len(acknowledged),
         "there": len(ids),
-        "lost": len(said - set(ids)),
+        "lost": len(acknowledged - set(ids)),
         "twice": len(ids) - len(set(ids)) + len(places) - len(set(places)),
         "feedback_wrong": sum(feedback.get(key) != value for key, value in sums.items())
         + len(feedback.keys() - sums),
@@ -90,28 +90,28 @@ def check(url: str, said: set[str]) -> dict[str, int]:
 
 
 def one_round(url: str, number: int, wait_s: float) -> set[str]:
-    """Let a process write, kill it, and return what it said."""
+    """Let a process write, kill it, and return the ids it acknowledged."""
     command = [sys.executable, "-m", "benchmarks.store_faults", "--url", url, "--write", str(number)]
-    said = bytearray()
+    output = bytearray()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         descriptor = process.stdout.fileno()
 
         def listen() -> None:
             while part := os.read(descriptor, 65_536):
-                said.extend(part)
+                output.extend(part)
 
         listener = threading.Thread(target=listen)
         listener.start()
         until_s = time.monotonic() + 60
-        while not said and process.poll() is None and time.monotonic() < until_s:
+        while not output and process.poll() is None and time.monotonic() < until_s:
             time.sleep(0.005)  # until it writes
         time.sleep(wait_s)
         process.send_signal(signal.SIGKILL)
         process.wait()
         listener.join()
-    # A line that was cut off was said of a batch that is acknowledged, but says no whole id.
-    return set(said.decode().rpartition("\n")[0].splitlines())
+    # A line that was cut off is of a batch that is acknowledged, but holds no whole id.
+    return set(output.decode().rpartition("\n")[0].splitlines())
 
 
 def run(rounds: int, urls: Iterator[str], seed: int, *, same: bool) -> dict[str, Any]:
@@ -119,16 +119,16 @@ def run(rounds: int, urls: Iterator[str], seed: int, *, same: bool) -> dict[str,
     source = random.Random(seed)  # noqa: S311 (no secret)
     total: Counter[str] = Counter()
     slowest_s = 0.0
-    url, said = "", set[str]()
+    url, acknowledged = "", set[str]()
     for number in range(rounds):
         if number % ROUNDS_A_STORE == 0:
             url = next(urls)
-            said = said if same else set()
-        said |= one_round(url, number, source.uniform(0.0, 0.6))
-        repeated = int("TWICE" in said)
-        said.discard("TWICE")
+            acknowledged = acknowledged if same else set()
+        acknowledged |= one_round(url, number, source.uniform(0.0, 0.6))
+        repeated = int("TWICE" in acknowledged)
+        acknowledged.discard("TWICE")
         began_s = time.perf_counter()
-        found = check(url, said)
+        found = check(url, acknowledged)
         slowest_s = max(slowest_s, time.perf_counter() - began_s)
         wrong = repeated + found["lost"] + found["twice"] + found["feedback_wrong"]
         total["rounds"] += 1

@@ -3,7 +3,7 @@
     python -m benchmarks.store_ingest [--seconds S] [--rounds N] [--batch N] [--json FILE] [--directory PATH]
 
 Threads of one process hand in events, one or a batch a call, and wait for each acknowledgement; every event is folded
-into feedback. SQLite (write-ahead log, synchronous FULL) lies in a temporary directory under --directory, so its disk
+into feedback. SQLite (write-ahead log, synchronous FULL) is in a temporary directory under --directory, so its disk
 is the one that is measured; PostgreSQL, where it is installed, is a server of its own on loopback. The settings take
 turns, so that a machine whose neighbours change treats them alike; stated is the median over the rounds, with the
 smallest and the largest. Beside them: how often a second this disk syncs a file after a small write, alone.

@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.no_motet and torch.cpu._is_amx_tile_supported():  # elsewhere bf16 products are emulated
         names.append("motet-bf16")
     for name in names:
-        load_contender(name)  # a missing package is told now, not after minutes
+        load_contender(name)  # a missing package is reported now, not after minutes
     torch.set_num_threads(options.threads or torch.get_num_threads())
     watch, rounds = MachineWatch(), []
     for ids in options.ids:
@@ -180,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the clicks and of the weights")
     parser.add_argument(
-        "--threads", type=int, default=0, help="threads for everybody; 0 leaves torch's default"
+        "--threads", type=int, default=0, help="threads for every contender; 0 leaves torch's default"
     )
     parser.add_argument("--json", type=Path, help="write all figures here")
     return parser

@@ -1,11 +1,11 @@
-"""What tuning adds on MovieLens-100K: tuned, frozen, and plain controls, on warm and on cold films.
+"""What tuning adds on MovieLens-100K: tuned, frozen, and plain baselines, on warm and on cold films.
 
     python -m benchmarks.tuning [align] [joint] [instruct] [--seeds 0 1 2] [--json FILE] [--set tune.steps=50]
 
-align     the recommender trained on the aligned encoder, on the frozen one, and the like-ratio control
+align     the recommender trained on the aligned encoder, on the frozen one, and the like-ratio baseline
 joint     the recommender trained together with its encoder; the encoder it ends with, frozen again and put
-          under a recommender trained anew; the frozen one; the like-ratio control
-instruct  a generating model asked about test rows, tuned and as it was; biases and popularity as controls
+          under a recommender trained again; the frozen one; the like-ratio baseline
+instruct  a generating model asked about test rows, tuned and as it was; biases and popularity as baselines
 
 A fifth of the films is held out of training and validation by each seed; a film without a training row is
 cold. Nothing is chosen on the test rows. Values are means over seeds with 95 % intervals over users; the
@@ -30,7 +30,7 @@ from motet.data import Dataset
 from motet.datasets import fetch
 from motet.models.baselines import BASELINES
 from motet.schema import Schema
-from motet.training import ModelPredictor, train_model
+from motet.training import ModelPredictor, load_data, train_model
 from motet.training.tuning import (
     AlignSettings,
     ChatModel,
@@ -53,7 +53,6 @@ from motet.training.tuning import (
     sample_questions,
     tune_jointly,
 )
-from motet.workflow import load_data
 
 Arms = dict[str, list[Measured]]
 
@@ -93,7 +92,7 @@ def add(arms: Arms, name: str, measured: Measured) -> None:
 
 
 def add_untuned(arms: Arms, data: Dataset, seed: int) -> None:
-    """Note the recommender on the encoder as it was, and the plain control."""
+    """Note the recommender on the encoder as it was, and the plain baseline."""
     add(arms, "frozen", recommender(data, seed))
     add(arms, "like ratio", measure_predictor(data, BASELINES["like_ratio"].fit(data), seed=seed))
 
@@ -117,8 +116,8 @@ def tune_joint(options: argparse.Namespace, work: Path, seed: int, arms: Arms) -
     result = tune_jointly(data, work, settings, progress=progress)
     predictor = ModelPredictor(result.trained.model, result.data)
     add(arms, "joint", measure_predictor(result.data, predictor, seed=seed))
-    anew = with_encoder(schema, place, result.tuned.model)
-    add(arms, "its encoder, trained anew", recommender(anew, seed))
+    again = with_encoder(schema, place, result.tuned.model)
+    add(arms, "its encoder, trained again", recommender(again, seed))
     add_untuned(arms, data, seed)
     return str(result.tuned.report["summary"])
 
@@ -172,7 +171,7 @@ def with_encoder(schema: Schema, place: Path, encoder: Path) -> Dataset:
 
 
 def summary(arms: Arms, notes: list[str]) -> dict[str, Any]:
-    """Means, differences of the first arm to the frozen one, and what each seed said."""
+    """Means, differences of the first arm to the frozen one, and the summary of each seed."""
     ours = next(iter(arms))
     return {
         "arms": {name: mean_of(found) for name, found in arms.items()},
@@ -229,7 +228,7 @@ def verdict(metric: str, gap: Interval | None, by_seed: Sequence[float]) -> str:
     return f"**{word}**" if len(better) > 1 else f"{word}, in one run"
 
 
-# What is run for one seed and notes its arms, the tuned one first; answers what tuning said of itself.
+# What is run for one seed and notes its arms, the tuned one first; returns the summary of the tuning.
 PARTS: dict[str, Callable[[argparse.Namespace, Path, int, Arms], str]] = {
     "align": tune_align,
     "joint": tune_joint,

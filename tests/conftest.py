@@ -29,7 +29,7 @@ class Build(Protocol):
 
 @pytest.fixture
 def constant(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
-    """Replace a constant in every module of the data room that has it."""
+    """Replace a constant in every module of motet.data that has it."""
 
     def replace(name: str, value: Any) -> None:
         holders = [

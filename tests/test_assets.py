@@ -144,7 +144,7 @@ def test_cache_that_cannot_be_written(index: Path, tmp_path: Path, monkeypatch: 
 
 def test_no_room_for_the_wheel(index: Path) -> None:
     with pytest.raises(
-        AssetError, match=r"cannot write the cache .*No space left on device.*Cure: make room"
+        AssetError, match=r"cannot write the cache .*No space left on device.*Cure: free some space"
     ):
         package_files("tinydata", "1.0", wheel(index), MEMBERS, wheel_bytes=10**18)
     assert leftovers() == []

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 import motet
-from motet import workflow
 from motet.errors import MotetError
 from motet.schema import Schema
-from motet.training import load_bundle
+from motet.training import load_bundle, train
 
 SOURCE = Path(motet.__file__).parent
 CALLS = {"eval", "exec", "compile", "__import__"}
@@ -75,7 +74,7 @@ def test_names_with_paths_write_nowhere_else(name: str, tmp_path: Path) -> None:
         content["tasks"] = {"y": {"kind": "binary", "label": "y"}}
         schema = Schema.parse(content)
     before = set(os.listdir("/tmp")) | set(os.listdir(tmp_path.parent))  # noqa: S108
-    workflow.train(schema, place, tmp_path / "runs" / "bundle")
+    train(schema, place, tmp_path / "runs" / "bundle")
     after = set(os.listdir("/tmp")) | set(os.listdir(tmp_path.parent))  # noqa: S108
     assert "x" not in after - before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "runs"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from motet.errors import BundleError, DataError, require_packages
 from motet.schema import LanguageSettings, Progress, Schema, silent
-from motet.training import Bundle, check_place, load_bundle
+from motet.training import Bundle, check_place, evaluate_bundle, load_bundle, train
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,24 +64,25 @@ class Model:
 
     Args:
         bundle: The bundle.
-        words: Names the language model that reads requests beside the rules and rephrases reasons; rules and
-            templates alone when left out.
+        language_model: Settings of the language model that reads requests beside the rules and rephrases reasons;
+            rules and templates alone when left out.
         private: Where vectors of texts of users and requests, and answers, are kept; in motet's cache when left out.
         tables: The data that it was trained on; without them, :meth:`evaluate` has to be given some.
-        progress: Called with what is going on.
+        progress: Progress callback: stage, work done, work in all.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         *,
-        words: LanguageSettings | None = None,
+        language_model: LanguageSettings | None = None,
         private: PrivateCaches | None = None,
         tables: Path | Frames | None = None,
         progress: Progress = silent,
     ) -> None:
         self.bundle = bundle
-        self._words, self._private, self._tables, self._progress = words, private, tables, progress
+        self._language_model, self._private = language_model, private
+        self._tables, self._progress = tables, progress
         self._remove: weakref.finalize[..., Model] | None = None  # removes a temporary directory
 
     def __repr__(self) -> str:
@@ -134,19 +135,21 @@ class Model:
         from motet.assistant.explain import Explainer  # noqa: PLC0415
         from motet.text.generate import build_generator  # noqa: PLC0415
 
-        if self._words is None:
+        if self._language_model is None:
             return Explainer(self.recommender, graph=self.graph)
-        generator = build_generator(self._words, None if self._private is None else self._private.answers)
+        generator = build_generator(
+            self._language_model, None if self._private is None else self._private.answers
+        )
         return Explainer(
             self.recommender,
             graph=self.graph,
             generator=generator,
-            time_limit_s=self._words.generator_seconds,
+            time_limit_s=self._language_model.generator_seconds,
         )
 
     @cached_property
     def assistant(self) -> Assistant:
-        """Answers to requests in words, and lists."""
+        """Answers to requests in plain language, and lists."""
         require_packages("language", "rapidfuzz", "phonenumbers", "stdnum")
         from motet.assistant import Assistant  # noqa: PLC0415
         from motet.assistant.understand import FastReader, Lexicon, ModelReader, Reader  # noqa: PLC0415
@@ -163,8 +166,8 @@ class Model:
             encode if private is None else text_encoder(settings, self._progress, private.vectors)
         )
         reader: Reader = FastReader(lexicon)
-        if self._words is not None and self.explainer.generator is not None:
-            seconds = self._words.generator_seconds
+        if self._language_model is not None and self.explainer.generator is not None:
+            seconds = self._language_model.generator_seconds
             reader = ModelReader(self.explainer.generator, lexicon, time_limit_s=seconds)
         return Assistant(
             self.recommender,
@@ -227,7 +230,7 @@ class Model:
         return self.recommender.recommend(wanted, k, scenario=scenario, by=by, include_seen=include_seen)
 
     def explain(self, user: str, item: str, **options: Any) -> Explanation:
-        """Say why an item is, or is not, for a user; options as for :meth:`motet.assistant.explain.Explainer.explain`."""
+        """Explain why an item is, or is not, for a user; options as for :meth:`motet.assistant.explain.Explainer.explain`."""
         return self.explainer.explain(user, item, **options)
 
     def ask(
@@ -239,14 +242,14 @@ class Model:
         scenario: str | None = None,
         conversation: Conversation | None = None,
     ) -> Answer:
-        """Recommend what was asked for in words, English or Chinese; printed, the answer is text.
+        """Recommend what was asked for in plain English or Chinese; printed, the answer is text.
 
         Args:
             request: What is wanted.
-            user: For whom; unknown when left out.
+            user: For whom; an unknown user when left out.
             k: Items, where the request names no number.
             scenario: Where they are shown.
-            conversation: What was said before.
+            conversation: Earlier requests and answers.
 
         Raises:
             MissingExtraError: If the extra ``language`` is not installed.
@@ -270,12 +273,11 @@ class Model:
             split: ``test``, ``validation`` or ``train``.
             baselines: Whether to fit plain methods beside it, and the same architecture on each task alone.
             seed: Seed of intervals and baselines.
-            progress: Called with what is going on.
+            progress: Progress callback: stage, work done, work in all.
 
         Raises:
             DataError: If there is no data, or it is not what the schema says.
         """
-        from motet import workflow  # noqa: PLC0415
         from motet.data import as_tables  # noqa: PLC0415
 
         given = self._tables if tables is None else as_tables(tables, self.schema)
@@ -283,7 +285,7 @@ class Model:
             raise DataError(
                 "a model that was loaded does not know its data", "name it: model.evaluate('DIRECTORY')"
             )
-        metrics = workflow.evaluate_bundle(
+        metrics = evaluate_bundle(
             self.directory,
             given,
             split=split,
@@ -347,12 +349,11 @@ def fit(
             :meth:`Model.save`, when left out.
         resume: Go on from a checkpoint of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
-        progress: Called with what is going on.
+        progress: Progress callback: stage, work done, work in all.
 
     Raises:
         MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
     """
-    from motet import workflow  # noqa: PLC0415
     from motet.data import as_tables  # noqa: PLC0415
 
     parsed = schema if isinstance(schema, Schema) else Schema.load(schema)
@@ -360,7 +361,7 @@ def fit(
     temporary = Path(tempfile.mkdtemp(prefix="motet-")) if out is None else None
     place = Path(out or "") if temporary is None else temporary / "bundle"
     try:
-        bundle = workflow.train(parsed, given, place, resume=resume, overwrite=overwrite, progress=progress)
+        bundle = train(parsed, given, place, resume=resume, overwrite=overwrite, progress=progress)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -374,7 +375,7 @@ def fit(
 def load(
     bundle: str | Path,
     *,
-    words: LanguageSettings | None = None,
+    language_model: LanguageSettings | None = None,
     private: PrivateCaches | None = None,
     progress: Progress = silent,
 ) -> Model:
@@ -383,7 +384,7 @@ def load(
     Raises:
         BundleError: If it is not a bundle, is damaged, or is of a format that this version cannot read.
     """
-    return Model(load_bundle(bundle), words=words, private=private, progress=progress)
+    return Model(load_bundle(bundle), language_model=language_model, private=private, progress=progress)
 
 
 def serve(bundle: str | Path | Model, *, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:

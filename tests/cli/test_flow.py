@@ -17,7 +17,7 @@ N = 300
 
 
 def shop(place: Path) -> Path:
-    """Files that nobody designed a schema around."""
+    """Files that were not designed around a schema."""
     place.mkdir()
     rng = np.random.default_rng(1)
     words = ["sturdy", "light", "blue", "folding", "classic", "tiny", "shovel", "pan", "robot", "kettle"]
@@ -84,7 +84,7 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
     metrics = json.loads(said(evaluated))
     assert evaluated.stderr == ""
     assert {"popularity", "like_ratio", "ease", "linear", "tfidf", "lightgbm", "single_task"} <= set(
-        metrics["controls"]
+        metrics["baselines"]
     )
     assert set(metrics["scenarios"]) == {"web", "app", "phone"}
 

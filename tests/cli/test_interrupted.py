@@ -90,8 +90,8 @@ def test_ctrl_c_says_how_to_go_on(
     assert other.returncode == 2
     assert "written with another schema" in other.stderr
     assert "resume with the schema and the options of the first run" in other.stderr
-    anew = installed(*command)
-    assert anew.returncode == 0, anew.stderr
+    again = installed(*command)
+    assert again.returncode == 0, again.stderr
     assert lies(tmp_path) == ["b", "data"]
 
 

@@ -221,10 +221,10 @@ def test_garbage_changes_nothing_that_is_shown(motet: Any, films: Path, endpoint
         elif command[0] == "list":
             assert answer["items"] == plain["items"]
         else:
-            recorded, bare = (found.get("reason", found) for found in (answer, plain))
-            assert recorded["text"] == bare["text"]
-            assert recorded["written_by"] == "templates"
-            assert recorded["note"] or recorded["fallback"] == len(recorded["sentences"])
+            with_model, bare = (found.get("reason", found) for found in (answer, plain))
+            assert with_model["text"] == bare["text"]
+            assert with_model["written_by"] == "templates"
+            assert with_model["note"] or with_model["fallback"] == len(with_model["sentences"])
 
 
 def test_a_server_killed_while_it_answers(films: Path, endpoint: Any) -> None:

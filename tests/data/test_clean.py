@@ -143,9 +143,9 @@ def test_numbers_out_of_range_or_not_finite(build: Build, clicks: Clicks) -> Non
     cleaning_report = CleaningReport()
     data = build(content, {"c.parquet": rows(age=age)}, cleaning_report=cleaning_report)
     assert np.flatnonzero(data.context.numbers[:, 1]).tolist() == [0, 3, 4, 5]
-    recorded = list(map(str, cleaning_report))
-    assert "c.parquet.age: outside 0 to 120 in 2 rows: taken as missing" in recorded
-    assert "c.parquet.age: not finite in 2 rows: taken as missing" in recorded
+    findings = list(map(str, cleaning_report))
+    assert "c.parquet.age: outside 0 to 120 in 2 rows: taken as missing" in findings
+    assert "c.parquet.age: not finite in 2 rows: taken as missing" in findings
 
 
 def test_a_numeric_feature_of_words(build: Build, clicks: Clicks) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import CleaningReport, Dataset, as_words, build_dataset, iterate
+from motet.data import CleaningReport, Dataset, as_strings, build_dataset, iterate
 from motet.errors import DataError
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
 
@@ -175,8 +175,8 @@ def test_3_and_3_point_0_and_quoted_3_are_one_id(build: Build, clicks: Clicks, n
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1))
 def test_whole_floats_are_written_as_integers(numbers: list[int]) -> None:
-    as_floats = as_words(pl.Series(numbers, dtype=pl.Float64)).to_list()
-    assert as_floats == as_words(pl.Series(numbers, dtype=pl.Int64)).to_list() == [str(n) for n in numbers]
+    as_floats = as_strings(pl.Series(numbers, dtype=pl.Float64)).to_list()
+    assert as_floats == as_strings(pl.Series(numbers, dtype=pl.Int64)).to_list() == [str(n) for n in numbers]
 
 
 def test_categories_keep_their_leading_zeros_in_csv(build: Build, clicks: Clicks) -> None:

@@ -56,9 +56,9 @@ def test_sets_and_classes_and_their_gaps(build: Build, clicks: Clicks) -> None:
     np.testing.assert_array_equal(
         data.label("marks", everything)[[0, 1, 2, 3, 9]], [[1, 1], [1, 0], [NAN, NAN], [0, 1], [1, 0]]
     )
-    recorded = " | ".join(map(str, cleaning_report))
-    assert "mood: a class that no training row has in 1 rows: label masked" in recorded
-    assert "marks: a label that no training row has in 1 rows: label left out" in recorded
+    findings = " | ".join(map(str, cleaning_report))
+    assert "mood: a class that no training row has in 1 rows: label masked" in findings
+    assert "marks: a label that no training row has in 1 rows: label left out" in findings
 
 
 def test_labels_outside_the_range_are_masked_and_counted(build: Build, clicks: Clicks) -> None:

@@ -72,9 +72,13 @@ REFUSED: dict[str, tuple[Any, pl.Series, str]] = {
     "list as category": (
         "categorical",
         pl.Series([["a"]] * N),
-        r"column 'x': List\(String\) is not a word.*tags",
+        r"column 'x': List\(String\) cannot be read as text.*tags",
     ),
-    "bytes as category": ("categorical", pl.Series([b"\xff\x00"] * N), "column 'x': Binary is not a word"),
+    "bytes as category": (
+        "categorical",
+        pl.Series([b"\xff\x00"] * N),
+        "column 'x': Binary cannot be read as text",
+    ),
     "list as number": ("numeric", pl.Series([[1.0]] * N), "column 'x': the values are not numbers"),
     "duration as number": (
         "numeric",

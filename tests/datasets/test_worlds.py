@@ -109,8 +109,8 @@ def test_probability_is_the_formula_in_the_documentation(truth: Truth, log: pl.D
     for row, probability in zip(sample.iter_rows(named=True), probabilities(truth, sample), strict=True):
         s, u, i = list(truth.scenarios).index(row["scenario"]), row["user_id"], row["item_id"]
         p, v = truth.preference[s, u].astype(float), truth.vectors[i].astype(float)
-        moment = np.datetime64(row["time"], "us").astype(np.int64)
-        elapsed = (int(moment) - truth.start_us) / truth.span_us
+        time = np.datetime64(row["time"], "us").astype(np.int64)
+        elapsed = (int(time) - truth.start_us) / truth.span_us
         cosine, sine = math.cos(SMALL.drift * elapsed), math.sin(SMALL.drift * elapsed)
         turned = [x for a, b in p.reshape(-1, 2) for x in (cosine * a - sine * b, sine * a + cosine * b)]
         affinity = (
@@ -123,22 +123,22 @@ def test_probability_is_the_formula_in_the_documentation(truth: Truth, log: pl.D
 
 def test_expectations_are_what_a_perfect_model_predicts(truth: Truth, log: pl.DataFrame) -> None:
     clicked = log.filter(pl.col("click") == 1)
-    recorded = truth.expectations(
+    expected = truth.expectations(
         ids(clicked, "user_id"),
         ids(clicked, "item_id"),
         truth.scenario_codes(clicked["scenario"]),
         clicked["time"].to_numpy(),
         ids(clicked, "position"),
     )
-    assert np.array_equal(recorded["click"], probabilities(truth, clicked))
+    assert np.array_equal(expected["click"], probabilities(truth, clicked))
     for event, column in (("cart", "cart"), ("like", "like"), ("dwell", "dwell_s")):
         happened = clicked[column].to_numpy().astype(float)
-        spread = (happened - recorded[event]).std() / math.sqrt(len(happened))
-        assert happened.mean() == pytest.approx(recorded[event].mean(), abs=5 * spread), event
-        assert np.corrcoef(happened, recorded[event])[0, 1] > 0.2
+        spread = (happened - expected[event]).std() / math.sqrt(len(happened))
+        assert happened.mean() == pytest.approx(expected[event].mean(), abs=5 * spread), event
+        assert np.corrcoef(happened, expected[event])[0, 1] > 0.2
     in_cart = clicked["cart"].to_numpy() == 1
     bought = clicked["buy"].to_numpy()[in_cart].astype(float)
-    assert_happens_as_often_as_said(bought, recorded["buy"][in_cart])
+    assert_happens_as_often_as_said(bought, expected["buy"][in_cart])
 
 
 def test_a_scenario_that_the_world_has_not(truth: Truth) -> None:
@@ -229,8 +229,8 @@ def test_text_tells_as_much_of_the_vector_as_asked(tmp_path: Path) -> None:
         x = counts.sort("item_id").drop("item_id").fill_null(0).to_numpy().astype(float)
         train, test = slice(0, 2_000), slice(2_000, None)
         gram = x[train].T @ x[train] + 10 * np.eye(x.shape[1])
-        recorded = x[test] @ np.linalg.solve(gram, x[train].T @ vectors[train])
-        explained[text] = 1 - float(((vectors[test] - recorded) ** 2).mean() / vectors[test].var())
+        expected = x[test] @ np.linalg.solve(gram, x[train].T @ vectors[train])
+        explained[text] = 1 - float(((vectors[test] - expected) ** 2).mean() / vectors[test].var())
         assert vectors.var() == pytest.approx(1, abs=0.1)
     assert explained[0.0] < 0.02
     assert 0.7 < explained[0.9] <= 0.92

@@ -114,7 +114,7 @@ def test_lists_of_one_genre_are_less_diverse(dataset: Dataset) -> None:
     assert pure["novelty@10"] == pytest.approx(np.log2(len(dataset.items)), rel=0.1)
 
 
-def test_headlines_are_those_of_the_evaluation_and_make_the_score(dataset: Dataset) -> None:
+def test_primary_values_are_those_of_the_evaluation_and_make_the_score(dataset: Dataset) -> None:
     predictor = Noisy(dataset, 0.5)
     result = evaluate(dataset, predictor, "validation", intervals=False)
     values = primary_values(dataset, predictor)

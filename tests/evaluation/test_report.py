@@ -64,7 +64,7 @@ def _metrics() -> dict[str, Any]:
         "ranking": ranking(0.06),
         "score": 0.3,
         "calibration": {"like": {"predicted": [0.1, 0.5, 0.9], "observed": [0.12, 0.48, 0.93], "rows": [100, 100, 100]}},
-        "controls": {
+        "baselines": {
             "lightgbm": {"tasks": {"like": binary(0.77), "stars": regression | {"skill": 0.105, "rmse": 0.945}}, "ranking": None},
             "ease": {"tasks": {}, "ranking": ranking(0.13)},
             "tfidf": {"skipped": "no text feature"},
@@ -129,20 +129,20 @@ def _text(metrics: dict[str, Any]) -> str:
 def test_the_conclusions_say_how_good_each_task_is_and_what_that_means() -> None:
     text = _text(_metrics())
     assert (
-        "The model is ahead of every control on “like”; level with the best control on “stars”; behind a plain "
-        "control on “next”. No comparison was possible on “buy”."
+        "The model is ahead of every baseline on “like”; level with the best baseline on “stars”; behind a plain "
+        "baseline on “next”. No comparison was possible on “buy”."
     ) in text
     assert "one with “like” and one without, the model ranks the right one higher in 79 % of pairs" in text
     assert (
-        "ahead of every control: the best, LightGBM, has 77.0 % of pairs, the model 79.0 % of pairs" in text
+        "ahead of every baseline: the best, LightGBM, has 77.0 % of pairs, the model 79.0 % of pairs" in text
     )
     assert "“stars” have a typical error (RMSE) of 0.95, 10 % less than guessing the same average" in text
     assert "Shown ten items out of 1,682, 24 % of the 300 users" in text
 
 
-def test_a_control_that_wins_and_a_task_that_lost_are_told_before_the_details() -> None:
-    opening = _text(_metrics()).split("Against the controls")[0]
-    assert "A control wins on “next”" in opening
+def test_a_baseline_that_wins_and_a_task_that_lost_are_told_before_the_details() -> None:
+    opening = _text(_metrics()).split("Against the baselines")[0]
+    assert "A baseline wins on “next”" in opening
     assert "NDCG@10 is 0.130 for EASE, 0.060 for this model" in opening
     assert "Negative transfer on “stars”" in opening
 
@@ -150,7 +150,7 @@ def test_a_control_that_wins_and_a_task_that_lost_are_told_before_the_details() 
 def test_no_negative_transfer_is_claimed_only_for_tasks_that_were_compared() -> None:
     metrics = _metrics()
     del metrics["transfer"]["stars"]
-    opening = _text(metrics).split("Against the controls")[0]
+    opening = _text(metrics).split("Against the baselines")[0]
     assert "In the joint model “like” is not measurably worse off" in opening
     assert "Not compared: “stars”, “next” and “buy”." in opening
 
@@ -160,7 +160,7 @@ def test_a_clear_win_is_told_without_a_warning() -> None:
     metrics["tasks"] = {"like": metrics["tasks"]["like"]}
     metrics |= {"ranking": None, "transfer": None}
     text = _text(metrics)
-    assert "The model is ahead of every control on its one task." in text
+    assert "The model is ahead of every baseline on its one task." in text
     assert "▼" not in text
 
 
@@ -222,7 +222,7 @@ def test_relations_are_found_in_both_shapes(wrapped: bool) -> None:
 def test_every_part_that_is_given_is_shown() -> None:
     headings = _text(_metrics())
     for title in (
-        "Against the controls", "Recommendations", "Task by scenario", "Known and new users", "probabilities be trusted",
+        "Against the baselines", "Recommendations", "Task by scenario", "Known and new users", "probabilities be trusted",
         "How it was trained", "What the tasks do for each other", "Every metric", "What it costs", "what was done to it",
         "The schema",
     ):  # fmt: skip
@@ -261,7 +261,7 @@ def test_a_part_may_be_empty_or_half_there(key: str) -> None:
         assert "79\u00a0%" in render_report(metrics)
 
 
-@pytest.mark.parametrize("key", ["controls", "transfer", "calibration", "scenarios", "groups"])
+@pytest.mark.parametrize("key", ["baselines", "transfer", "calibration", "scenarios", "groups"])
 def test_a_named_part_may_be_null(key: str) -> None:
     metrics = _metrics()
     metrics[key] = dict.fromkeys(metrics[key])
@@ -278,8 +278,8 @@ def test_the_primary_metric_of_each_validation_is_drawn(key: str) -> None:
 
 def test_only_what_must_be_there_makes_a_page() -> None:
     text = _text({"dataset": "toy", "tasks": {"buy": {"auc": 0.75, "rows": 40}}})
-    assert "has not been held against any control yet" in text
-    assert "Against the controls" not in text
+    assert "has not been compared with any baseline yet" in text
+    assert "Against the baselines" not in text
 
 
 @pytest.mark.parametrize("key", _NEEDED)

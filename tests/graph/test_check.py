@@ -60,14 +60,14 @@ def checked(place: Path, **knowledge: Any) -> KnowledgeReport:
 
 def test_a_relation_that_gives_a_label_away_is_found(tmp_path: Path) -> None:
     report = checked(tmp_path)
-    recorded = {(leak.relation, leak.task): leak for leak in report.leaks}
-    assert {task for _, task in recorded} == {"kind", "class", "tags"}
+    leaks = {(leak.relation, leak.task): leak for leak in report.leaks}
+    assert {task for _, task in leaks} == {"kind", "class", "tags"}
     for task in ("kind", "class", "tags"):
-        assert recorded["says", task].average_precision == 1.0
-        assert recorded["says", task].gives_away
-        assert not recorded["hints", task].gives_away
-        assert not recorded["noise", task].gives_away
-        assert recorded["hints", task].explained > recorded["noise", task].explained + 0.1
+        assert leaks["says", task].average_precision == 1.0
+        assert leaks["says", task].gives_away
+        assert not leaks["hints", task].gives_away
+        assert not leaks["noise", task].gives_away
+        assert leaks["hints", task].explained > leaks["noise", task].explained + 0.1
     assert report.leaks[0].relation == "says"
     assert sum("'says' alone predicts task" in warning for warning in report.warnings) == 3
 

@@ -15,7 +15,7 @@ from motet.graph import Fact, KnowledgeGraph, read_knowledge, read_written_knowl
 HEAT, ALI, SERPICO, MIB, MIB2, UNLINKED = range(6)
 
 
-def recorded(fact: Fact) -> tuple[str, bool, str]:
+def parts_of(fact: Fact) -> tuple[str, bool, str]:
     return fact.relation, fact.forward, fact.entity
 
 
@@ -36,26 +36,26 @@ def test_a_named_inverse_is_folded_and_completed(make: Make) -> None:
     triples = [*FILMS, ("mib2", "prequel", "mib"), ("serpico2", "prequel", "serpico")]
     graph = make(triples, inverses={"prequel": "sequel"})
     assert dict(zip(graph.relations, graph.inverses, strict=True))["sequel"] == "prequel"
-    assert recorded(graph.facts(SERPICO)[-1]) == ("sequel", True, "serpico2")
-    assert ("prequel", True, "mib") in map(recorded, graph.facts(MIB2))
+    assert parts_of(graph.facts(SERPICO)[-1]) == ("sequel", True, "serpico2")
+    assert ("prequel", True, "mib") in map(parts_of, graph.facts(MIB2))
     assert make(triples).relations.count("prequel") == 1  # not exactly reversed, so not found
 
 
 def test_facts_read_from_the_items_side(films: KnowledgeGraph) -> None:
-    assert list(map(recorded, films.facts(HEAT))) == [
+    assert list(map(parts_of, films.facts(HEAT))) == [
         ("actor", True, "pacino"),
         ("directed_by", True, "mann"),
         ("genre", True, "crime"),
     ]
     assert [fact.frequency for fact in films.facts(HEAT)] == [2, 2, 2]
-    assert list(map(recorded, films.facts(MIB2))) == [("actor", True, "smith"), ("sequel", False, "mib")]
+    assert list(map(parts_of, films.facts(MIB2))) == [("actor", True, "smith"), ("sequel", False, "mib")]
     assert films.facts(MIB2)[1].item_row == MIB
     assert films.facts(UNLINKED) == []
 
 
 def test_shared_facts_the_rarest_first(films: KnowledgeGraph) -> None:
     found = films.shared(HEAT, SERPICO)
-    assert [recorded(s.fact) for s in found] == [("genre", True, "crime"), ("actor", True, "pacino")]
+    assert [parts_of(s.fact) for s in found] == [("genre", True, "crime"), ("actor", True, "pacino")]
     assert found[0].score > found[1].score  # crime has two neighbours, Pacino knows someone besides
     assert films.shared(HEAT, MIB) == []
     assert films.shared(HEAT, UNLINKED) == []
@@ -64,12 +64,12 @@ def test_shared_facts_the_rarest_first(films: KnowledgeGraph) -> None:
 
 def test_the_one_path_there_is(films: KnowledgeGraph) -> None:
     (path,) = films.paths([HEAT, UNLINKED], ALI)
-    assert [recorded(step) for step in path.steps] == [
+    assert [parts_of(step) for step in path.steps] == [
         ("directed_by", True, "mann"),
         ("director_of", True, "ali"),
     ]
     assert path.is_shared
-    assert recorded(path.last) == ("directed_by", True, "mann")
+    assert parts_of(path.last) == ("directed_by", True, "mann")
     assert path.last.frequency == 2
     assert (path.history_row, path.item_row) == (HEAT, ALI)
 
@@ -77,8 +77,8 @@ def test_the_one_path_there_is(films: KnowledgeGraph) -> None:
 def test_a_direct_fact_comes_first_and_recency_counts(films: KnowledgeGraph) -> None:
     paths = films.paths([ALI, MIB], MIB2)
     assert [(p.history_row, len(p.steps)) for p in paths] == [(MIB, 1), (ALI, 2), (MIB, 2)]
-    assert recorded(paths[0].steps[0]) == ("sequel", True, "mib2")
-    assert recorded(paths[0].last) == ("sequel", False, "mib")
+    assert parts_of(paths[0].steps[0]) == ("sequel", True, "mib2")
+    assert parts_of(paths[0].last) == ("sequel", False, "mib")
     weighted = films.paths([ALI, MIB], MIB2, weights=[1.0, 0.1])
     assert [p.history_row for p in weighted] == [ALI, MIB, MIB]
     assert films.paths([ALI, MIB], MIB2, k=1) == paths[:1]
@@ -88,7 +88,7 @@ def test_a_direct_fact_comes_first_and_recency_counts(films: KnowledgeGraph) -> 
 def test_three_steps_only_where_two_do_not_do(films: KnowledgeGraph) -> None:
     assert films.paths([SERPICO], ALI) == []
     (path,) = films.paths([SERPICO], ALI, max_hops=3)
-    assert [recorded(step) for step in path.steps] == [
+    assert [parts_of(step) for step in path.steps] == [
         ("actor", True, "pacino"),
         ("knows", True, "mann"),
         ("director_of", True, "ali"),

@@ -1,4 +1,4 @@
-"""Whatever the graph: a path that is told is there, fact by fact, and none better was left out."""
+"""Whatever the graph: a path that is found exists, fact by fact, and none better was left out."""
 
 from __future__ import annotations
 

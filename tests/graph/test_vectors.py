@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tests.graph.conftest import Make, Triple, schema_with, write
 
-from motet import workflow
+import motet
 from motet.errors import KnowledgeError, MotetError
 from motet.graph import GraphInteractions, KnowledgeGraph, hidden_relations, knowledge_vectors
 from motet.schema import KnowledgeSettings, Schema
+from motet.training import evaluate_bundle, load_data, train
 
 KINDS = ["transe", "distmult", "lightgcn", "gat"]
 GROUPS, ITEMS_A_GROUP = 4, 20
@@ -52,7 +53,7 @@ def settings(kind: str, **more: Any) -> KnowledgeSettings:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_hidden_facts_are_foretold_by_nearest_items(
+def test_hidden_facts_are_predicted_by_nearest_items(
     kind: str, world: tuple[KnowledgeGraph, NDArray[np.int64]]
 ) -> None:
     """The group is left out of the graph; an item's nearest neighbour is of its group, by chance in 1 of 4."""
@@ -174,7 +175,7 @@ def shop(place: Path, kind: str = "transe", **more: Any) -> Schema:
 
 def test_a_relation_is_hidden_from_the_vectors_unless_the_task_hides_them(tmp_path: Path, make: Make) -> None:
     schema = shop(tmp_path)
-    graph = workflow.load_data(schema, tmp_path).graph
+    graph = load_data(schema, tmp_path).graph
     assert graph is not None
     assert graph.aliases == {"group_of": "group"}
     assert hidden_relations(schema, graph) == ("group",)
@@ -184,7 +185,7 @@ def test_a_relation_is_hidden_from_the_vectors_unless_the_task_hides_them(tmp_pa
 
 
 def test_vectors_reach_the_data_set(tmp_path: Path) -> None:
-    prepared = workflow.load_data(shop(tmp_path), tmp_path)
+    prepared = load_data(shop(tmp_path), tmp_path)
     data, graph = prepared.data, prepared.graph
     assert graph is not None
     rows = data.items.vector_rows[:, 0]
@@ -203,8 +204,8 @@ def test_a_bundle_keeps_its_vectors_and_serves_items_without(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = shop(tmp_path, kind)
-    workflow.train(schema, tmp_path, tmp_path / "bundle")
-    recommender = workflow.open_recommender(tmp_path / "bundle")
+    train(schema, tmp_path, tmp_path / "bundle")
+    recommender = motet.load(tmp_path / "bundle").recommender
     assert len(recommender.recommend(["1", "nobody"], k=5)) >= 10
     pairs = pl.DataFrame(
         {"user": ["1", "1", "1"], "film": ["0", "79", "brand new"]}
@@ -215,7 +216,7 @@ def test_a_bundle_keeps_its_vectors_and_serves_items_without(
     # measured again elsewhere, the vectors are those that the model was trained with, though nothing is cached
     monkeypatch.setenv("MOTET_CACHE", str(tmp_path / "elsewhere"))
     trained = (tmp_path / "bundle" / "metrics.json").read_text()
-    again = workflow.evaluate_bundle(tmp_path / "bundle", tmp_path)
+    again = evaluate_bundle(tmp_path / "bundle", tmp_path)
     assert f'"auc": {again["tasks"]["like"]["auc"]}' in trained
     assert not (tmp_path / "elsewhere" / "graph").exists()
 

@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet import workflow
 from motet.data import Batcher, build_dataset, inspect_directory
 from motet.errors import DataError, SchemaError
 from motet.evaluation.report import render_report
@@ -40,7 +39,7 @@ from motet.schema import (
     Schema,
     TaskText,
 )
-from motet.training import load_bundle
+from motet.training import load_bundle, train
 
 ROWS, USERS, ITEMS = 600, 40, 30
 
@@ -222,7 +221,7 @@ def schema(world: Path) -> Schema:
 
 @pytest.fixture(scope="module")
 def bundle(schema: Schema, world: Path) -> Path:
-    workflow.train(schema, world, world / "run")
+    train(schema, world, world / "run")
     return world / "run"
 
 

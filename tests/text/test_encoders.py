@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from motet.errors import LanguageError
-from motet.schema import LanguageSettings
+from motet.schema import LanguageSettings, Schema
 from motet.text.encode import CTranslate2Encoder, EndpointEncoder, TextEncoder, TorchEncoder, build_encoder
 
 Vectors = NDArray[np.float32]
@@ -314,7 +315,8 @@ def test_what_ctranslate2_cannot_run_goes_through_torch(
     assert encoder.encode(["a night by the river"]).shape == (1, 64)
 
 
-def test_the_old_name_of_the_backend_works_with_a_warning() -> None:
-    with pytest.warns(FutureWarning, match="write ctranslate2"):
-        settings = LanguageSettings.model_validate({"backend": "onnx"})
-    assert isinstance(build_encoder(settings), CTranslate2Encoder)
+def test_the_old_name_of_the_backend_works_with_a_warning(clicks: Callable[..., dict[str, Any]]) -> None:
+    with pytest.warns(FutureWarning, match="write language.backend: ctranslate2"):
+        schema = Schema.parse(clicks(), ["language.backend=onnx"])
+    assert isinstance(build_encoder(schema.language), CTranslate2Encoder)
+    assert "onnx" not in schema.to_yaml()

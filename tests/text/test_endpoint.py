@@ -230,10 +230,10 @@ def test_an_error_carries_neither_the_address_nor_what_the_server_said(
     server.script = [trouble] * 2
     with pytest.raises(LanguageError) as caught:
         encoder_of(server, attempts=2).encode(["a"])
-    recorded = str(caught.value) + caught.value.problem + caught.value.cure
-    assert "127.0.0.1" not in recorded
-    assert str(server.server_port) not in recorded
-    assert "secret" not in recorded
-    assert "language.endpoint" in recorded
+    message = str(caught.value) + caught.value.problem + caught.value.cure
+    assert "127.0.0.1" not in message
+    assert str(server.server_port) not in message
+    assert "secret" not in message
+    assert "language.endpoint" in message
     if trouble[0] != 200:  # type: ignore[index]
         assert "cannot open /srv/secret" in caplog.text  # where the cure says it is

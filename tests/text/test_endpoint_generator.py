@@ -408,11 +408,11 @@ def test_an_error_carries_neither_the_address_nor_what_the_server_said(server: S
         server.script = [trouble] * 2
         with pytest.raises(GenerationError) as caught:
             call()
-        recorded = str(caught.value) + caught.value.problem + caught.value.cure
-        assert "127.0.0.1" not in recorded
-        assert str(server.server_port) not in recorded
-        assert "secret" not in recorded
-        assert "language.generator_endpoint" in recorded
+        message = str(caught.value) + caught.value.problem + caught.value.cure
+        assert "127.0.0.1" not in message
+        assert str(server.server_port) not in message
+        assert "secret" not in message
+        assert "language.generator_endpoint" in message
 
 
 RIGHT = '{"city": "Paris", "sure": true}'

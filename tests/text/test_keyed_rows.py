@@ -44,7 +44,7 @@ def test_caches_in_memory_write_nothing_and_can_forget(tmp_path: Path) -> None:
 def test_who_sees_the_damage_late_leaves_what_others_write_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes find the same damage; one has begun anew, and is writing, before the other does."""
+    """Two processes find the same damage; one has begun again, and is writing, before the other does."""
     path = tmp_path / "rows.sqlite"
     path.write_bytes(DAMAGED)
     first, late = RowsOnDisk(path), RowsOnDisk(path)

@@ -38,8 +38,8 @@ def test_the_written_sets_are_complete() -> None:
     for entries in (ITEMS, REQUESTS):
         assert len({entry["id"] for entry in entries}) == len(entries)
         assert {kind for entry in entries for kind in entry["flags"]} <= set(FLAG_KINDS)
-    recorded = {kind for entry in ITEMS for kind in entry["flags"]}
-    assert recorded == set(FLAG_KINDS), "a kind of flag has no example"
+    shown = {kind for entry in ITEMS for kind in entry["flags"]}
+    assert shown == set(FLAG_KINDS), "a kind of flag has no example"
     assert all(entry["flags"] for entry in ITEMS)
 
 

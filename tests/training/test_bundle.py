@@ -76,6 +76,18 @@ def test_predictions_after_loading_equal_those_before_bit_for_bit(
             assert np.array_equal(values, after.predict_entities(entity)[task])
 
 
+def test_metrics_of_older_versions_are_read_under_their_current_names(
+    toy: Dataset, model: MultiTaskModel, tmp_path: Path
+) -> None:
+    validation = {"step": 1, "headlines": {"click": 0.5}}
+    old = {"controls": {"ease": {"tasks": {}}}, "history": {"best": 0, "validations": [validation]}}
+    save_bundle(tmp_path / "old", model=model, data=toy, metrics=old)
+    assert load_bundle(tmp_path / "old").metrics == {
+        "baselines": {"ease": {"tasks": {}}},
+        "history": {"best": 0, "validations": [{"step": 1, "primary_values": {"click": 0.5}}]},
+    }
+
+
 def test_saving_a_loaded_bundle_gives_the_same_weights(written: Path, tmp_path: Path) -> None:
     loaded = load_bundle(written)
     save_bundle(tmp_path / "two", model=loaded.model, data=loaded.data, metrics={})

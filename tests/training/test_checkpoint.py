@@ -67,6 +67,16 @@ def test_another_format(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "c")
 
 
+def test_a_checkpoint_with_old_names_is_resumed(toy: Dataset, tmp_path: Path) -> None:
+    schema = toy.schema.with_overrides("training.checkpoint_s=1e-9", "training.epochs=1")
+    trained = train_model(toy, schema=schema, checkpoint=tmp_path / "c")
+    state = tmp_path / "c" / "state.json"
+    assert "primary_values" in state.read_text()
+    state.write_text(state.read_text().replace("primary_values", "headlines"))
+    resumed = train_model(toy, schema=schema, checkpoint=tmp_path / "c", resume=True)
+    assert resumed.history.validations == trained.history.validations
+
+
 def test_another_schema_or_other_data(toy: Dataset, tmp_path: Path) -> None:
     schema = toy.schema.with_overrides("training.checkpoint_s=1e-9", "training.epochs=1")
     train_model(toy, schema=schema, checkpoint=tmp_path / "c")
@@ -107,9 +117,9 @@ def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    recorded, state = done.stdout.strip().splitlines()
-    assert "cannot be written" in recorded
-    assert "Cure: free some space and say --resume." in recorded
+    message, state = done.stdout.strip().splitlines()
+    assert "cannot be written" in message
+    assert "Cure: free some space and say --resume." in message
     assert state == "1 ['c']"
 
 

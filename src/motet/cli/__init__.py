@@ -6,7 +6,7 @@ import json
 import sys
 
 import motet
-from motet._renamed import RENAMED_OPTIONS
+from motet._renamed import RENAMED
 from motet.errors import MotetError
 from motet.threads import choose_threads
 
@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _current(argument: str) -> str:
-    """An argument under its present name; a former one works with a warning."""
-    new = RENAMED_OPTIONS.get(argument)
+    """An argument under its current name; an old one works with a warning."""
+    new = RENAMED.get(argument)
     if new is not None:
         print(f"warning: {argument} is now {new}; the old name goes with motet 0.3", file=sys.stderr)
     return new or argument

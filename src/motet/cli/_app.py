@@ -40,7 +40,7 @@ app = typer.Typer(
         "1. `motet inspect DIR > schema.yaml` proposes a schema; read and edit it.\n\n"
         "2. `motet check schema.yaml --data DIR` says what is in the files, what was cleaned, and what would leak.\n\n"
         "3. `motet train schema.yaml --data DIR --out BUNDLE` trains one model for all tasks.\n\n"
-        "4. `motet evaluate BUNDLE --data DIR --baselines` says honestly how good it is; `report.html` lies in the bundle.\n\n"
+        "4. `motet evaluate BUNDLE --data DIR --baselines` says honestly how good it is; `report.html` is in the bundle.\n\n"
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet tune` fits the language models to your own data.\n\n"
@@ -197,11 +197,11 @@ def train(
     from motet.schema import Schema  # noqa: PLC0415
 
     parsed = Schema.load(schema, changes)
-    from motet import workflow  # noqa: PLC0415 (after the schema, whose mistakes are told at once)
-    from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415
+    from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415 (after the schema: its mistakes are printed at once)
+    from motet.training import train as run  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
-        bundle = workflow.train(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
+        bundle = run(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
     if as_json:
         print_json(bundle.metrics)
         return
@@ -226,14 +226,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task baselines if asked."""
-    from motet import workflow  # noqa: PLC0415
     from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
+    from motet.training import evaluate_bundle  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
-        metrics = workflow.evaluate_bundle(
-            bundle, data, split=split, baselines=baselines, seed=seed, progress=report
-        )
+        metrics = evaluate_bundle(bundle, data, split=split, baselines=baselines, seed=seed, progress=report)
     if as_json:
         print_json(metrics)
         return
@@ -241,7 +239,7 @@ def evaluate(
     out_console.print(metrics_table(parsed, metrics))
     if note := unmeasured(parsed, metrics):
         typer.echo(note)
-    for name, found in metrics.get("controls", {}).items():
+    for name, found in metrics.get("baselines", {}).items():
         if "skipped" in found:
             typer.echo(f"{name}: left out, {found['skipped']}")
     for name, found in metrics.get("transfer", {}).items():
@@ -263,11 +261,9 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict every task for user-item pairs; users and items never seen are described by their columns."""
-    from motet import workflow  # noqa: PLC0415
-
     write = _writer(out)
     with progress_on_terminal(as_json) as report:
-        recommender = workflow.open_recommender(bundle, report)
+        recommender = motet.load(bundle, progress=report).recommender
         keys = [k for k in (recommender.schema.keys.user, recommender.schema.keys.item) if k]
         asked = _read_rows(pairs, keys, recommender)
         _warn_of_unknown_scenarios(pairs, asked, recommender)
@@ -293,11 +289,9 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Rank the whole catalogue for users, with every task's prediction; what a user has had is left out."""
-    from motet import workflow  # noqa: PLC0415
-
     write = _writer(out)
     with progress_on_terminal(as_json) as report:
-        recommender = workflow.open_recommender(bundle, report)
+        recommender = motet.load(bundle, progress=report).recommender
         key = recommender.schema.keys.user
         if key is None:
             raise DataError(f"the schema '{recommender.schema.name}' has no users", "use 'motet predict'")
@@ -316,14 +310,14 @@ def recommend(
 @app.command()
 def report(bundle: BundleDir, as_json: Json = False) -> None:
     """Write a bundle's report.html again from its metrics."""
-    from motet import workflow  # noqa: PLC0415
+    from motet.training import write_report  # noqa: PLC0415
 
-    path = workflow.write_report(bundle)
+    path = write_report(bundle)
     print_json({"report": str(path)}) if as_json else typer.echo(path)
 
 
 def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.DataFrame:
-    """Read raw rows as training would, and say which of their columns nothing looks at."""
+    """Read raw rows as training would, and say which of their columns are not used."""
     from motet.data import read_table  # noqa: PLC0415
     from motet.schema import expression_columns  # noqa: PLC0415
 
@@ -339,16 +333,16 @@ def _read_rows(path: Path, keys: list[str], recommender: Recommender) -> pl.Data
 
 def _warn_of_unknown_scenarios(path: Path, rows: pl.DataFrame, recommender: Recommender) -> None:
     """Say which scenarios of a file the model has never seen, and what they may have been meant as."""
-    from motet.data import as_words  # noqa: PLC0415
+    from motet.data import as_strings  # noqa: PLC0415
     from motet.schema import nearest  # noqa: PLC0415
 
     key = recommender.schema.keys.scenario
     if key is None or key not in rows.columns:
         return
     known = recommender.bundle.data.encoder.scenarios[1:]
-    words = as_words(rows[key]).drop_nulls()
+    words = as_strings(rows[key]).drop_nulls()
     for word, count in words.filter(~words.is_in(known)).value_counts(sort=True).head(5).iter_rows():
-        row = int((as_words(rows[key]) == word).arg_max() or 0) + 1
+        row = int((as_strings(rows[key]) == word).arg_max() or 0) + 1
         print(
             f"{path}, column '{key}': the scenario {word!r} is not known ({count:,} rows, data row {row} first) "
             f"and predicted as unknown: {nearest(word, known)}",

@@ -38,7 +38,7 @@ Threads = Annotated[
         help="Threads of this process; OMP_NUM_THREADS when left out, else one for each core it may use.",
     ),
 ]
-User = Annotated[str, typer.Option(help="Id of the user; somebody unknown when left out.")]
+User = Annotated[str, typer.Option(help="Id of the user; an unknown user when left out.")]
 Language = Annotated[str, typer.Option(help="en or zh.")]
 Model = Annotated[
     bool,

@@ -31,15 +31,13 @@ __all__ = [
     "unmeasured",
 ]
 
-# Results as tables on the terminal.
-
 _CELL = 24
 _MOST_SCENARIOS = 20
 _MOST_RELATIONS = 8
 
 
 def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
-    """The headline of every task, the model beside its controls; the best of each column is starred."""
+    """The primary metric of every task, the model beside its baselines; the best of each column is starred."""
     from motet.metrics import METRICS  # noqa: PLC0415 (a command imports what it uses)
 
     names = [n for n, t in schema.tasks.items() if n in metrics.get("tasks", {}) or t.ranks_catalogue]
@@ -53,7 +51,7 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
     shown = {n: METRICS[metric].skill_of or metric for n, metric in primary.items()}
     for name in names:
         table.add_column(f"{escape(name)}\n{shown[name]}", justify="right", overflow="fold", min_width=8)
-    rows = {f"motet {metrics['architecture']}": metrics, **metrics.get("controls", {})}
+    rows = {f"motet {metrics['architecture']}": metrics, **metrics.get("baselines", {})}
     values = {row: {n: _value(schema, found, n, shown[n]) for n in names} for row, found in rows.items()}
     for row, found in values.items():
         cells = []
@@ -159,14 +157,14 @@ def scenarios_table(report: DataReport) -> Table:
 
 
 def graph_lines(report: KnowledgeReport) -> list[str]:
-    """What is said of a knowledge graph: its size, what was found, what predicts labels, what to change."""
+    """Lines about a knowledge graph: its size, what was found, what predicts labels, what to change."""
     relations = ", ".join(
         f"{r.relation} {r.facts:,}"
         for r in sorted(report.relations, key=lambda r: -r.facts)[:_MOST_RELATIONS]
     )
     if len(report.relations) > _MOST_RELATIONS:
         relations += f" and {len(report.relations) - _MOST_RELATIONS} more: --json has them all"
-    recorded = [leak for leak in report.leaks if leak.gives_away]
+    leaks = [leak for leak in report.leaks if leak.gives_away]
     lines = [
         f"knowledge: {report.facts:,} facts, {report.entities:,} entities, {report.linked:,} of {report.items:,} "
         "items linked",
@@ -175,7 +173,7 @@ def graph_lines(report: KnowledgeReport) -> list[str]:
         *(
             f"  '{leak.relation}' predicts task '{leak.task}' (average precision {leak.average_precision:.2f}, "
             f"a blind guess {leak.base:.2f}) and is hidden from it"
-            for leak in recorded
+            for leak in leaks
             if leak.hidden
         ),
     ]
@@ -189,7 +187,7 @@ def _cut(text: str) -> str:
     return line if len(line) <= _CELL else line[: _CELL - 1] + "…"
 
 
-# Progress on the terminal: one line a stage, on standard error, quiet where nobody looks.
+# Progress on the terminal: one line a stage, on standard error, quiet where it is not watched.
 
 _QUIET_S = 5.0
 

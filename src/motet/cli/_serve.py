@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import motet
 from motet.cli._options import BundleDir, Model, Settings
 from motet.cli._words import language_settings
 from motet.errors import RequestError, require_packages
@@ -73,7 +74,7 @@ def serve(
     model: Model = False,
     changes: Settings = None,
 ) -> None:
-    """Serve a bundle: API, pages and store in one process; what is told a second ago counts in the next answer."""
+    """Serve a bundle: API, pages and store in one process; an event counts in the next answer."""
     require_packages("serve", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "rapidfuzz")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
@@ -83,7 +84,7 @@ def serve(
     from motet.service.store import Store  # noqa: PLC0415
 
     few_arenas()
-    words = language_settings(bundle, model, changes)
+    language_model = language_settings(bundle, model, changes)
     traces = open_traces()
     place = bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
@@ -112,7 +113,7 @@ def serve(
         )
         sockets = listen(host, port)
         log_as_json()
-        engine = Engine(opened, _opener(words), EngineSettings(kept_days=keep_days))
+        engine = Engine(opened, _opener(language_model), EngineSettings(kept_days=keep_days))
         try:
             models = ModelRegistry(engine)
             name = models.start(place)
@@ -137,9 +138,8 @@ def serve(
             sockets.close()
 
 
-def _opener(words: LanguageSettings | None) -> OpenModel:
+def _opener(settings: LanguageSettings | None) -> OpenModel:
     """Opens bundles as the service needs them."""
-    from motet import workflow  # noqa: PLC0415
     from motet.assistant.explain import Profiler  # noqa: PLC0415
     from motet.recommend import LiveRecommender  # noqa: PLC0415
     from motet.service.engine import ModelParts  # noqa: PLC0415
@@ -148,7 +148,7 @@ def _opener(words: LanguageSettings | None) -> OpenModel:
     private = PrivateCaches()  # one for all versions
 
     def open_model(path: Path, load: LoadPast) -> ModelParts:
-        assistant = workflow.open_assistant(path, words=words, private=private)
+        assistant = motet.load(path, language_model=settings, private=private).assistant
         explainer = assistant.explainer
         live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
         return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle), private.forget)

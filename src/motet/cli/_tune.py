@@ -52,14 +52,14 @@ def tune(
     changes = [change for change in overrides or [] if not change.startswith(_OWN)]
     changes += [] if seed is None else [f"training.seed={seed}"]
     parsed = Schema.load(schema, changes)
-    from motet import workflow  # noqa: PLC0415
+    from motet.training import load_data  # noqa: PLC0415
     from motet.training.tuning import check_before, read_settings  # noqa: PLC0415
     from motet.training.tuning import tune as run  # noqa: PLC0415
 
     settings = read_settings(kind, own, method=method, device=device, seed=seed)
     check_before(parsed, out, settings, resume=resume, overwrite=overwrite)
     with progress_on_terminal(as_json) as progress:
-        loaded = workflow.load_data(parsed, data, progress=progress).data
+        loaded = load_data(parsed, data, progress=progress).data
         tuned = run(loaded, out, settings, resume=resume, overwrite=overwrite, progress=progress)
     if as_json:
         print_json(tuned.report)

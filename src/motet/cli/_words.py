@@ -1,4 +1,4 @@
-"""The commands that speak: ask, explain, profile, describe, list."""
+"""The commands that answer in text: ask, explain, profile, describe, list."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+import motet
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._output import progress_on_terminal
 from motet.cli._said import said
@@ -29,7 +30,7 @@ __all__ = ["ask", "describe", "explain", "language_settings", "make_a_list", "pr
 
 def ask(
     bundle: BundleDir,
-    request: Annotated[str, typer.Argument(help="What is wanted, in plain words, English or Chinese.")],
+    request: Annotated[str, typer.Argument(help="What is wanted, in plain English or Chinese.")],
     user: User = "",
     k: Annotated[
         int, typer.Option("-k", help="Items, where the request names no number.", min=1, max=100)
@@ -49,17 +50,16 @@ def ask(
 ) -> None:
     """Recommend what was asked for: what was understood, items with every task's prediction, and a reason each."""
     require_packages("language", "rapidfuzz", "phonenumbers", "stdnum")
-    from motet import workflow  # noqa: PLC0415
     from motet.assistant import Conversation  # noqa: PLC0415
 
-    words = language_settings(bundle, model, changes)
+    settings = language_settings(bundle, model, changes)
     so_far = Conversation(user=user)
     if conversation is not None:
         if conversation.exists():
             so_far = Conversation.load(conversation)
         so_far.save(conversation)  # a place that cannot be written is no surprise at the end
     with progress_on_terminal(as_json) as report:
-        assistant = workflow.open_assistant(bundle, words=words, progress=report)
+        assistant = motet.load(bundle, language_model=settings, progress=report).assistant
         answers = []
         for text in (request, *(follow_up or ())):
             answer = assistant.ask(text, user=user, k=k, scenario=scenario, conversation=so_far)
@@ -138,7 +138,7 @@ def _understood(request: Request, title: Callable[[str], str], catalogue: Catalo
 
 
 def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
-    """Numbers, tags and categories of an item, in words."""
+    """Numbers, tags and categories of an item, as text."""
     import polars as pl  # noqa: PLC0415
 
     row = catalogue.frame.filter(pl.col("id") == item).to_dicts()[0]
@@ -175,11 +175,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why an item is, or is not, for a user: the reason, and everything found that it rests on."""
-    from motet import workflow  # noqa: PLC0415
-
-    words = language_settings(bundle, model, changes)
+    settings = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        explainer = workflow.open_explainer(bundle, words=words, progress=report)
+        explainer = motet.load(bundle, language_model=settings, progress=report).explainer
         if item is None:
             best = explainer.recommender.recommend([user], k)
             ids = best[str(explainer.bundle.schema.keys.item)].to_list()
@@ -243,17 +241,15 @@ def describe(
     as_json: Json = False,
 ) -> None:
     """Say what an item is, from the catalogue and the knowledge graph alone."""
-    from motet import workflow  # noqa: PLC0415
-
-    words = language_settings(bundle, model, changes)
+    settings = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        explainer = workflow.open_explainer(bundle, words=words, progress=report)
+        explainer = motet.load(bundle, language_model=settings, progress=report).explainer
         found = explainer.describe(item, language=language)  # type: ignore[arg-type]
     if as_json:
         print_json(asdict(found))
         return
-    recorded = found.text or said("The catalogue and the graph say nothing more of it.", language)
-    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(recorded)}")
+    text = found.text or said("The catalogue and the graph say nothing more of it.", language)
+    out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(text)}")
     _print_writer(found, model, language)
 
 
@@ -268,11 +264,9 @@ def make_a_list(
     as_json: Json = False,
 ) -> None:
     """Put together the best list that keeps every limit of a request, or say which limits cannot be met."""
-    from motet import workflow  # noqa: PLC0415
-
-    words = language_settings(bundle, model, changes)
+    settings = language_settings(bundle, model, changes)
     with progress_on_terminal(as_json) as report:
-        assistant = workflow.open_assistant(bundle, words=words, progress=report)
+        assistant = motet.load(bundle, language_model=settings, progress=report).assistant
         answer = assistant.make_list(request, user=user, scenario=scenario, time_limit_s=seconds)
     if as_json:
         print_json(answer.model_dump(mode="json", exclude_defaults=True))
@@ -313,13 +307,13 @@ def language_settings(bundle: Path, model: bool, changes: Sequence[str] | None) 
         )
     from motet.schema import Schema  # noqa: PLC0415
 
-    words = Schema.load(bundle / "schema.yaml", list(changes or ())).language
-    if words.generator == "none":
+    settings = Schema.load(bundle / "schema.yaml", list(changes or ())).language
+    if settings.generator == "none":
         raise SchemaError(
             "language.generator is 'none', so there is no language model to use",
             "name one: --set language.generator=SmolLM2-135M-Instruct",
         )
-    return words
+    return settings
 
 
 def _print_writer(reason: Reason | Description, model: bool, language: str) -> None:
@@ -332,5 +326,5 @@ def _print_writer(reason: Reason | Description, model: bool, language: str) -> N
     elif reason.fallback:
         kept = f"{reason.fallback} of {len(reason.sentences)} sentences by templates"
     writer = f"{said('written by', language)} {said(reason.written_by, language)}"
-    recorded = ": ".join(part for part in (writer, reason.note or kept) if part)
-    out_console.print(f"[dim]{escape(recorded)}[/dim]")
+    line = ": ".join(part for part in (writer, reason.note or kept) if part)
+    out_console.print(f"[dim]{escape(line)}[/dim]")

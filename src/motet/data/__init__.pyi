@@ -3,7 +3,7 @@ from ._behaviour import NEGATIVE_EVENTS, Behaviour, EventMeaning, EventMeanings,
 from ._build import build_dataset
 from ._catalogue import Catalogue, build_catalogue, catalogue_of
 from ._check import DataReport, check_data
-from ._containers import IdIndex, Ragged, as_words, split_words
+from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary, Whitening
 from ._inspect import inspect_directory
@@ -43,8 +43,8 @@ __all__ = [
     "Vocabulary",
     "Whitening",
     "as_frame",
+    "as_strings",
     "as_tables",
-    "as_words",
     "behaviour_of",
     "build_catalogue",
     "build_dataset",

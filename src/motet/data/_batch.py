@@ -77,7 +77,7 @@ class Batch:
 
     Attributes:
         ids: Distinct rows of the embedding table that the batch needs, int64 [R].
-        user: U unique users; a user at two moments with different histories counts twice.
+        user: U unique users; a user at two times with different histories counts twice.
         item: I unique items: those of the rows first, then ``negatives`` drawn for retrieval.
         context: The B rows themselves.
         user_of_row: int64 [B] into ``user``.

@@ -32,7 +32,7 @@ class Behaviour:
         time: Microseconds since 1970, int64 [n]; zeros where the schema has no time.
         labels: float32 with NaN where missing, [n, T], in the order of ``tasks``.
         tasks: Names of the tasks on interactions.
-        scenario: Code of the scenario of each event, 0 for unknown, int16 [n]; None where nobody kept it.
+        scenario: Code of the scenario of each event, 0 for unknown, int16 [n]; None where it is not known.
     """
 
     items: Ragged
@@ -42,7 +42,7 @@ class Behaviour:
     scenario: NDArray[np.int16] | None = None
 
     def events(self, user: int) -> slice:
-        """Where the events of a user lie; empty for a user beyond those known."""
+        """Range of the events of a user; empty for a user beyond those known."""
         if user >= len(self.items):
             return slice(0, 0)
         return slice(int(self.items.offsets[user]), int(self.items.offsets[user + 1]))

@@ -1,4 +1,4 @@
-"""The interactions: read once, in chunks."""
+"""From files to a data set: the interactions read once, in chunks; then split, fitted and encoded."""
 
 from __future__ import annotations
 
@@ -210,8 +210,6 @@ def build_histories(inter: Interactions, entities: Entities, split: NDArray[np.u
         for name, event in inter.events.items()
     }
 
-
-# From files to a data set: read, clean, split, fit on training rows, encode.
 
 _MOST_SCENARIOS = 2**15 - 1
 

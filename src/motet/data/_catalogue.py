@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from motet.data._containers import as_words, split_words
+from motet.data._containers import as_strings, split_words
 from motet.schema import Schema
 
 __all__ = ["Catalogue", "build_catalogue", "catalogue_columns", "catalogue_of"]
@@ -62,7 +62,7 @@ class Catalogue:
         return None if cell is None else float(cell)
 
     def column_name(self, column: str, language: str = "en") -> str:
-        """What a column is called in a language; its own name, with spaces, where nobody said.
+        """What a column is called in a language; its own name, with spaces, where the schema names none.
 
         Example:
             >>> catalogue = Catalogue(pl.DataFrame({"id": []}), None, (), (), ("run_time",), (), {}, {})
@@ -72,7 +72,7 @@ class Catalogue:
         return self.columns.get(column, {}).get(language, column.replace("_", " "))
 
     def word(self, value: str, language: str = "en") -> str:
-        """How a tag or category is said in a language; as it stands where nobody said."""
+        """How a tag or category is said in a language; as it is where the schema names none."""
         known = self.words.get(value, {}).get(language, ())
         return known[0] if known and language != "en" else value
 
@@ -95,7 +95,7 @@ def build_catalogue(schema: Schema, frame: pl.DataFrame) -> Catalogue:
     kinds = _kinds(schema, frame, {key, title})
     columns = [frame[key].cast(pl.String).alias("id")]
     if title is not None:
-        columns.append(as_words(frame[title]))
+        columns.append(as_strings(frame[title]))
     for column, kind in kinds.items():
         columns.append(_cells(schema, frame[column], kind))
     return catalogue_of(schema, pl.DataFrame(columns), title, kinds)
@@ -167,7 +167,7 @@ def _cells(schema: Schema, cells: pl.Series, kind: str) -> pl.Series:
     if kind == "number":
         return cells.cast(pl.Float64, strict=False)
     if kind != "tags":
-        return as_words(cells)
+        return as_strings(cells)
     separators = {
         column: feature.cell_separator
         for name, feature in schema.features.item.items()

@@ -1,4 +1,4 @@
-"""The leak check: features whose value alone gives a label away."""
+"""The check of a data set: the data report, and features whose value alone gives a label away."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _mixed(values: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _groups(codes: NDArray[np.int64], y: NDArray[np.float64]) -> pl.DataFrame | None:
-    """Rows whose value stands in more than one row; None if they are less than half."""
+    """Rows whose value occurs in more than one row; None if they are less than half."""
     frame = pl.DataFrame({"code": codes, "y": y})
     frame = frame.filter(pl.len().over("code") > 1)
     return frame if len(frame) >= max(2, len(y) // 2) else None
@@ -144,7 +144,7 @@ def _variance_explained(codes: NDArray[np.int64], y: NDArray[np.float64]) -> flo
     return 1 - (within / (len(frame) - groups)) / (total / (len(frame) - 1))
 
 
-# The data report: what the files hold, what is wrong with them, and what would leak.
+# The data report: contents of the files, problems, label leaks.
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def check_data(
         schema: What the files are.
         directory: Where they are.
         spill_directory: Where the columns of large tables go; in memory when left out.
-        progress: Called with what is going on.
+        progress: Progress callback.
         beside: Called with the data set, whose texts and graph vectors are zeros, for further checks.
 
     Raises:
@@ -329,7 +329,7 @@ def _columns(schema: Schema, directory: Path) -> list[ColumnReport]:
 
 def _uses(schema: Schema, entity: Any, column: str) -> list[str]:
     uses = [f"keys.{key}" for key, value in schema.keys.model_dump().items() if value == column]
-    # an entity without a table of its own is told by its key alone, which stands here
+    # an entity without a table of its own is known by its key alone, which is in this table
     homes = [e for e in ENTITIES if e == entity or getattr(schema.tables, table_of(e)) is None]
     uses += [
         f"feature {n}"

@@ -24,21 +24,19 @@ __all__ = [
     "IdIndex",
     "Ragged",
     "Spill",
-    "as_words",
+    "as_strings",
     "distinct_rows",
     "distinct_users",
     "release",
     "split_words",
 ]
 
-# A growing list of distinct words, and where each stands in it.
 
-
-def as_words(column: pl.Series) -> pl.Series:
-    """Write any column as text, the same way for CSV and Parquet: 3, 3.0 and "3" are one word.
+def as_strings(column: pl.Series) -> pl.Series:
+    """Write any column as text, the same way for CSV and Parquet: 3, 3.0 and "3" are one string.
 
     Example:
-        >>> as_words(pl.Series([3.0, 2.5, None])).to_list()
+        >>> as_strings(pl.Series([3.0, 2.5, None])).to_list()
         ['3', '2.5', None]
     """
     if column.dtype == pl.String:
@@ -60,13 +58,13 @@ def as_words(column: pl.Series) -> pl.Series:
         return column.cast(pl.String)
     except pl.exceptions.PolarsError:
         raise DataError(
-            f"column '{column.name}': {column.dtype} is not a word",
+            f"column '{column.name}': {column.dtype} cannot be read as text",
             "give text or numbers; a list is read as 'tags' or, of numbers, as 'vector'",
         ) from None
 
 
 class IdIndex:
-    """Distinct words in order of arrival.
+    """Distinct strings (ids, categories, classes) in order of arrival.
 
     Example:
         >>> index = IdIndex(pl.Series(["a", "b"]))
@@ -85,18 +83,18 @@ class IdIndex:
 
     @property
     def words(self) -> pl.Series:
-        """All words, in order."""
+        """All strings, in order."""
         return self._frame["word"]
 
     def rows(self, words: pl.Series) -> NDArray[np.int32]:
-        """Where each word stands, −1 for unknown or missing ones; shape [n]."""
+        """The position of each string, −1 for unknown or missing ones; shape [n]."""
         asked = words.cast(pl.String).alias("word").to_frame()
         found = asked.join(self._frame, on="word", how="left", maintain_order="left")
         rows: NDArray[np.int32] = found["row"].fill_null(-1).to_numpy().astype(np.int32, copy=False)
         return rows
 
     def grow(self, words: pl.Series) -> NDArray[np.int32]:
-        """As :meth:`rows`, but unknown words are added at the end first."""
+        """As :meth:`rows`, but unknown strings are added at the end first."""
         rows = self.rows(words)
         if (rows < 0).any():
             new = words.cast(pl.String).filter(pl.Series(rows < 0)).drop_nulls().unique(maintain_order=True)
@@ -107,9 +105,6 @@ class IdIndex:
                 self._frame = pl.concat([self._frame, more])
                 rows = self.rows(words)
         return rows
-
-
-# Lists of different lengths, as two arrays.
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +185,7 @@ def split_words(column: pl.Series, separator: str, *, words: int = 0) -> pl.Seri
     ).list.unique(maintain_order=True)
 
 
-# Distinct rows and where each of many mentions stands among them.
+# Deduplication of rows: the distinct rows, and the index of each original row among them.
 
 
 class EmbeddingRows:
@@ -255,7 +250,7 @@ def distinct_users(
     return distinct[0].astype(np.int64), inverse, dict(zip(before, distinct[1:], strict=True))
 
 
-# Columns that grow chunk by chunk, in memory or, where they would not fit, in a file.
+# Columns that grow chunk by chunk, in memory or, where they would not fit, in a memory-mapped file.
 
 
 class Spill:

@@ -1,4 +1,4 @@
-"""What each user did strictly before each moment, without copying it for every interaction."""
+"""The data set: tables, labels, and user histories strictly before each interaction, without a copy for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Dataset", "EntityLabels", "EntityTable", "History", "build_history"]
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Events of each user, oldest first, and how many of them lie strictly before an interaction.
+    """Events of each user, oldest first, and how many of them are strictly before an interaction.
 
     Attributes:
         items: Item rows of each user's events, one list a user.
@@ -59,7 +59,7 @@ def build_history(
         users: Number of users U.
 
     Example:
-        Two events at the same moment do not see each other.
+        Two events with the same timestamp do not see each other.
 
         >>> history = build_history(
         ...     np.array([True, True, True]), np.zeros(3, np.int32), np.array([4, 5, 6], np.int32),
@@ -154,7 +154,7 @@ class Dataset:
         user_ids: Id of each row of ``users``.
         item_ids: Id of each row of ``items``.
         sides: Per entity, the text of the columns that templates of the interaction name, such as
-            ``user.about``, a row each: a request can be told only with the words of who asks.
+            ``user.about``, a row each: such a text is only known with the user it belongs to.
         catalogue: Items as people read them; None where the schema has no items.
     """
 

@@ -1,4 +1,4 @@
-"""Scales of numbers, and whitening of vectors: fitted on training rows, applied everywhere."""
+"""The encoder: vocabularies, scales of numbers and whitening of vectors, fitted on training rows only."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Whitening:
         return white
 
 
-# The encoder: from raw words and numbers to what a model takes, fitted on training rows only.
+# The encoder: from strings and numbers to codes and arrays.
 
 _BLOCK_ROWS = 1_000_000
 

@@ -1,4 +1,4 @@
-"""Users and items: their tables, and those whom only interactions know."""
+"""Users and items: their tables, and those that only occur in the interactions."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "s
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table that nobody has described.
+    """A column of a table without a schema.
 
     Attributes:
         name: As the file has it.
@@ -84,7 +84,7 @@ class Column:
         return "".join(c.lower() if c.isalnum() else " " for c in spaced).split()
 
     def has(self, words: Sequence[str]) -> bool:
-        """Whether one of the words stands in its name."""
+        """Whether one of the words is in its name."""
         return any(
             word in (part, part.removesuffix("s"), part.removesuffix("id"))
             for part in self.parts

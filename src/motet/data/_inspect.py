@@ -1,4 +1,4 @@
-"""A first schema from a user's own files: what each column looks like, and what it is probably for."""
+"""A schema proposed from a user's own files: what each column looks like, and what it is probably for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from motet.data._containers import as_words
+from motet.data._containers import as_strings
 from motet.data._guesses import (
     ITEM_WORDS,
     LABEL_WORDS,
@@ -40,7 +40,7 @@ class Inspection:
 
     Attributes:
         schema: A first schema, to be edited.
-        notes: Why each part is as it is, and what could not be told, a line each.
+        notes: Why each part is as it is, and what could not be decided, a line each.
     """
 
     schema: Schema
@@ -148,7 +148,7 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
             f"no column of {main} is left for a feature: all are labels and keys",
             "add columns that are known before the label is, or write the schema by hand",
         )
-    notes.append("remove whatever is not known at the moment of prediction from features.interaction")
+    notes.append("remove whatever is not known at prediction time from features.interaction")
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
         "name": "data" if isinstance(directory, Frames) else directory.resolve().name or "data",
@@ -185,7 +185,7 @@ def _form(directory: Path, paths: Sequence[Path]) -> tuple[Tables, list[str]]:
         if found is not None:
             encoding = encoding or found
             notes.append(
-                f"{path.name} is not UTF-8 and read as {encoding}: look whether accents are right, "
+                f"{path.name} is not UTF-8 and read as {encoding}: check whether accents are right, "
                 "and change tables.encoding if not"
             )
     for path in texts:
@@ -252,10 +252,10 @@ def _home(
     for name in others:
         if key in keyed[name]:
             return name, key
-    values = as_words(samples[main][key]).drop_nulls().unique()
+    values = as_strings(samples[main][key]).drop_nulls().unique()
     for name in others:
         for column in sorted(keyed[name]):
-            known = as_words(samples[name][column])
+            known = as_strings(samples[name][column])
             # row numbers cover one another by chance: more than half of both sides must meet
             met = int(values.is_in(known.implode()).sum())
             if 2 * met > max(len(values), len(known)):

@@ -9,15 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data._containers import ColumnWriter, IdIndex, Ragged, Spill, as_words, release
+from motet.data._containers import ColumnWriter, IdIndex, Ragged, Spill, as_strings, release
 from motet.data._encoder import Encoder
 from motet.data._prepare import CleaningReport, evaluate
 from motet.errors import DataError
 from motet.schema import Entity, Schema, SplitSettings, Task
 
 __all__ = ["SPLIT_CODES", "LabelReader", "RawLabels", "draw_split", "split_rows"]
-
-# Labels: evaluated from the schema's expressions, masked where they are missing or not defined.
 
 _BLOCK_ROWS = 1_000_000
 
@@ -157,7 +155,7 @@ class LabelReader:
 
     def words(self, name: str, cells: pl.Series) -> NDArray[np.int32]:
         """Number the words of a task, −1 where missing, [n]."""
-        return self._words[name].grow(as_words(cells))
+        return self._words[name].grow(as_strings(cells))
 
     def sets(self, name: str, lists: pl.Series) -> None:
         """Take in the sets of a task."""

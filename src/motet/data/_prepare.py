@@ -1,4 +1,4 @@
-"""The written account of cleaning: what was found, in how many rows, and what was done."""
+"""The cleaning report, and the preparation of tables: what was found, in how many rows, and what was done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from motet.data._containers import as_words
+from motet.data._containers import as_strings
 from motet.errors import DataError
 from motet.schema import Cells, Entity, Schema, expression_columns, nearest, parse_expression, table_of
 
@@ -49,10 +49,10 @@ class CleaningReport:
     """Collects findings; the same flaw found in several chunks is one finding.
 
     Example:
-        >>> cleaning_report = CleaningReport()
-        >>> cleaning_report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 2)
-        >>> cleaning_report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 1)
-        >>> [str(finding) for finding in cleaning_report]
+        >>> report = CleaningReport()
+        >>> report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 2)
+        >>> report.note("ratings", "rating", "outside 1 to 5", "taken as missing", 1)
+        >>> [str(finding) for finding in report]
         ['ratings.rating: outside 1 to 5 in 3 rows: taken as missing']
     """
 
@@ -132,7 +132,7 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
 
 
 def text_columns(schema: Schema, entity: Entity) -> list[str]:
-    """Columns of words, in which 007 is not 7, unless an expression counts with them."""
+    """Columns of text, in which 007 is not 7, unless an expression counts with them."""
     columns = [
         column
         for name, feature in schema.features.of(entity).items()
@@ -156,7 +156,7 @@ def cell_columns(schema: Schema, entity: Entity, cells: Cells) -> list[str]:
 
 
 class Preparer:
-    """Prepares chunks of the tables of one schema, and keeps account of what it changed.
+    """Prepares chunks of the tables of one schema, and reports what it changed.
 
     Args:
         schema: The schema.
@@ -177,7 +177,7 @@ class Preparer:
         Args:
             frame: Rows as read.
             entity: What they are.
-            source: File name, for errors and the account.
+            source: File name, for errors and the cleaning report.
 
         Raises:
             DataError: If a cell is not what its column should hold, or an expression fails.
@@ -317,11 +317,11 @@ class Preparer:
         names = [keys.user, keys.item] if entity == "interaction" else [getattr(keys, entity)]
         for name in names:
             if name is not None and name in frame.columns:
-                frame = frame.with_columns(as_words(frame[name]))
+                frame = frame.with_columns(as_strings(frame[name]))
         if entity == "interaction":
             names += [keys.time]
             if keys.scenario and keys.scenario in frame.columns:
-                frame = frame.with_columns(as_words(frame[keys.scenario]))
+                frame = frame.with_columns(as_strings(frame[keys.scenario]))
         if not self.lenient:
             ids = [f.column or n for n, f in self.schema.features.of(entity).items() if f.is_id]
             for name in dict.fromkeys([*names, *ids]):

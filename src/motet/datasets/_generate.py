@@ -1,4 +1,4 @@
-"""Writes a synthetic world to disk: users, items, impressions and what came of them."""
+"""Generates a synthetic world and writes it to disk: users, items, impressions and their outcomes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "write_world",
 ]
 
-# Draws impressions of a world, and what came of them.
+# Impressions of a world, and their outcomes.
 
 _LONGEST_DWELL_S = np.float32(3600.0)
 
@@ -46,7 +46,7 @@ def draw_exposures(truth: Truth, elapsed: Floats, positions: int, rng: np.random
 
     Args:
         truth: The world.
-        elapsed: Moments τ in ascending order, shape [N].
+        elapsed: Times τ in ascending order, shape [N].
         positions: Slots on a page.
         rng: Source of randomness.
     """
@@ -132,7 +132,7 @@ def _marked(rows: Rows, n: int) -> NDArray[np.int8]:
     return marks
 
 
-# From the settings of a world to its truth and its tables of users and items.
+# Ground truth, and tables of users and items, from the settings of a world.
 
 _START_US = 1_735_689_600_000_000  # 1 January 2025, UTC
 _CALIBRATION_ROWS = 50_000
@@ -192,12 +192,12 @@ def _item_vectors(
     world: SyntheticWorld, topic_weights: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.float32]:
     topics = rng.standard_normal((world.topics, world.width), np.float32)
-    recorded = topic_weights @ topics
+    from_topics = topic_weights @ topics
     # Centred and scaled, so that 'text' is the share of variance that it says it is.
-    recorded = (recorded - recorded.mean(0)) / np.maximum(recorded.std(0), 1e-6)
+    from_topics = (from_topics - from_topics.mean(0)) / np.maximum(from_topics.std(0), 1e-6)
     own = rng.standard_normal((world.items, world.width), np.float32)
     vectors: NDArray[np.float32] = (
-        np.float32(np.sqrt(world.text)) * recorded + np.float32(np.sqrt(1 - world.text)) * own
+        np.float32(np.sqrt(world.text)) * from_topics + np.float32(np.sqrt(1 - world.text)) * own
     )
     return vectors
 
@@ -241,7 +241,7 @@ def build_users(world: SyntheticWorld, truth: Truth) -> pl.DataFrame:
     taste = np.einsum("s,sud->ud", truth.scenario_share, truth.preference)
     scale = np.maximum(taste.std(0), 1e-6)
     weights = truth.topic_weights - truth.topic_weights.mean(0)
-    topics = weights.T @ truth.vectors  # [K, d]: where each topic lies, up to scale
+    topics = weights.T @ truth.vectors  # [K, d]: vector of each topic, up to scale
     favourite = np.argmax(taste @ topics.T, 1)
     guess = rng.integers(world.topics, size=world.users)
     segment = np.where(rng.random(world.users) < 0.3, guess, favourite)
@@ -278,7 +278,7 @@ def build_items(world: SyntheticWorld, truth: Truth) -> pl.DataFrame:
     )
 
 
-# Writes a synthetic world to disk, part by part.
+# Writing to disk, part by part.
 
 _REVISION = 1
 

@@ -1,4 +1,4 @@
-"""The data sets that motet knows by name."""
+"""The data sets that motet knows by name, from their sources to tables."""
 
 from __future__ import annotations
 

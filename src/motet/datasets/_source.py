@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all."""
+"""Data sets that are fetched by name, into a directory that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def write_directory(out: Path, key: str, write: Callable[[Path], None]) -> Path:
             _rename(whole, out, key)
     except (OSError, pl.exceptions.PolarsError) as error:  # Polars has its own error for a full disk
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise DataError(f"cannot write {out} ({reason})", "make room, or name another directory") from error
+        raise DataError(
+            f"cannot write {out} ({reason})", "free some space, or name another directory"
+        ) from error
     return out
 
 
@@ -72,9 +74,6 @@ def _rename(whole: Path, out: Path, key: str) -> None:
     except OSError:
         if not _holds(out, key):  # otherwise another process was first, with the same content
             raise
-
-
-# A data set that is one call away.
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A synthetic world: its settings, and what is true in it."""
+"""Synthetic worlds: settings, vocabulary, and the ground truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from motet.schema import nearest
 
 __all__ = ["TOPICS", "SyntheticWorld", "Truth", "sigmoid"]
 
-# The words of the synthetic worlds: one small vocabulary a topic.
+# Vocabulary of the synthetic worlds: a few words a topic.
 
 TOPICS: dict[str, str] = {
     "sea": "sailing anchor harbour wave coral lighthouse tide salty reef dolphin captain shore",
@@ -35,9 +35,6 @@ TOPICS: dict[str, str] = {
     "code": "compiler keyboard server database algorithm debugging network binary terminal pixel robot cloud",
 }
 """Twelve words for each topic, divided by spaces."""
-
-
-# Settings of a synthetic world.
 
 
 class SyntheticWorld(BaseModel):
@@ -132,7 +129,7 @@ class SyntheticWorld(BaseModel):
             raise DataError(f"world: {name}: {problem}, but is {first['input']!r}", "fix the value") from None
 
 
-# What is true in a synthetic world: vectors, offsets, and the probabilities that follow.
+# Ground truth of a synthetic world: vectors, offsets, and the probabilities that follow.
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -170,7 +167,7 @@ class Truth:
         item_share: Weight of an item among those shown, shape [I].
         click_offset: Shape [S].
         cart_offset: A number, as are the offsets that follow.
-        start_us: First moment, microseconds since 1970.
+        start_us: Earliest time, microseconds since 1970.
         span_us: Length of the span of time in microseconds.
     """
 
@@ -259,7 +256,7 @@ class Truth:
             users: Numbers of users, shape [B].
             items: Numbers of items, shape [B].
             scenarios: Places in ``self.scenarios``, shape [B].
-            time: Moments, shape [B].
+            time: Times, shape [B].
             positions: Slots from 1, shape [B]; the first slot when left out.
 
         Returns:

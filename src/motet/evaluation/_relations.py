@@ -113,7 +113,7 @@ def paired_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, tuple[float, float] | None]:
-    """Intervals of the headline of one predictor minus that of another, by paired bootstrap.
+    """Intervals of the primary metric of one predictor minus that of another, by paired bootstrap.
 
     Both are measured on the same draw of users (rows where there are no users), so what is hard
     about a user cancels and the interval is narrower than two separate ones.

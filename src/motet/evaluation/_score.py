@@ -20,23 +20,23 @@ __all__ = ["primary_values", "primary_values_of", "score_of", "validation_score"
 def validation_score(schema: Schema, metrics: Mapping[str, Any]) -> float:
     """The weighted overall score of an evaluation; higher is better.
 
-    Σ_t w_t · m_t / Σ_t w_t over the tasks t, where w_t is ``score_weight`` and m_t the headline of
-    the task's kind: AUC of a binary task, 1 − RMSE / deviation of the training labels of a
+    Σ_t w_t · m_t / Σ_t w_t over the tasks t, where w_t is ``score_weight`` and m_t the primary metric
+    of the task's kind: AUC of a binary task, 1 − RMSE / deviation of the training labels of a
     regression, macro F1 of a multi-class task, macro average precision of a multi-label task, and
-    NDCG@10 of the first retrieval task. Tasks without a defined headline are left out of both sums.
+    NDCG@10 of the first retrieval task. Tasks without a defined primary metric are left out of both sums.
 
     Args:
         schema: Holds the tasks and their weights.
         metrics: From :func:`~motet.evaluation.evaluate`.
 
     Raises:
-        DataError: If no task with a weight has a headline.
+        DataError: If no task with a weight has a defined primary metric.
     """
     return score_of(schema, primary_values_of(schema, metrics))
 
 
 def primary_values_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    """The headline of each task of an evaluation, by task, in schema order."""
+    """The primary metric of each task of an evaluation, by task, in schema order."""
     ranked = False
     values: dict[str, float | None] = {}
     for name, task in schema.tasks.items():
@@ -54,7 +54,7 @@ def primary_values_of(schema: Schema, metrics: Mapping[str, Any]) -> dict[str, f
 def primary_values(
     dataset: Dataset, predictor: Predictor, split: str = "validation"
 ) -> dict[str, float | None]:
-    """Only the headline of each task, cheaply: what training asks for after an epoch.
+    """Only the primary metric of each task, cheaply: what training asks for after an epoch.
 
     The values equal those of :func:`~motet.evaluation.evaluate`.
 
@@ -103,14 +103,14 @@ def primary_values(
 
 
 def score_of(schema: Schema, values: Mapping[str, float | None]) -> float:
-    """Weigh headlines into one score, as :func:`validation_score` says.
+    """Weigh primary metrics into one score, as :func:`validation_score` says.
 
     Args:
         schema: Holds the weights.
-        values: Headline by task, None where undefined.
+        values: Primary metric by task, None where undefined.
 
     Raises:
-        DataError: If no task with a weight has a headline.
+        DataError: If no task with a weight has a defined primary metric.
 
     Example:
         >>> schema = Schema.model_validate({

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from motet.data import CleaningReport, Frames, IdIndex, as_tables, as_words, read_table
+from motet.data import CleaningReport, Frames, IdIndex, as_strings, as_tables, read_table
 from motet.errors import DataError, KnowledgeError
 from motet.graph._graph import KnowledgeGraph
 from motet.schema import KnowledgeSettings, Schema, nearest, require_known
@@ -169,7 +169,7 @@ def read_knowledge(
 
     Rows with an empty cell, rows that stand twice and triples of an entity with itself are left out;
     links to items that the catalogue does not have, and to entities without facts, are kept out of the
-    way. All of it is counted in the account.
+    way. All of it is counted in the cleaning report.
 
     Args:
         schema: Has a ``knowledge`` section.
@@ -325,7 +325,7 @@ def _table(
         for column in columns:
             if column not in frame.columns:
                 raise KnowledgeError(f"{name} has no column '{column}'", nearest(column, frame.columns))
-        words = pl.DataFrame([_stripped(as_words(frame[column])) for column in columns])
+        words = pl.DataFrame([_stripped(as_strings(frame[column])) for column in columns])
     except DataError as error:
         raise KnowledgeError(f"knowledge: {error.problem}", error.cure) from None
     whole = words.drop_nulls()
@@ -394,7 +394,8 @@ def write_knowledge(directory: str | Path, graph: KnowledgeGraph) -> None:
         ).write_parquet(words)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise KnowledgeError(
-            f"the graph cannot be written to {directory} ({error})", "make room, or name another directory"
+            f"the graph cannot be written to {directory} ({error})",
+            "free some space, or name another directory",
         ) from None
 
 

@@ -118,7 +118,9 @@ class BinaryTask(LabelledTask):
         rates = ""
         predicted, real = values.get("predicted_rate"), values.get("label_rate")
         if is_number(predicted) and is_number(real):
-            rates = f" On average it foretells a chance of {percent(predicted)}; {percent(real)} is what happened."
+            rates = (
+                f" On average it predicts a chance of {percent(predicted)}; {percent(real)} is what happened."
+            )
         return TaskText(
             percent(value),
             "of pairs ranked right",
@@ -138,7 +140,7 @@ class BinaryTask(LabelledTask):
 
     @classmethod
     def is_blind(cls, values: Mapping[str, Any]) -> bool:
-        """Whether the AUC cannot be told from that of a coin."""
+        """Whether the AUC does not differ from that of a coin."""
         low, _ = interval_of(values, "auc") or (values.get("auc"), None)
         return low is not None and is_number(low) and low <= 0.5
 

@@ -30,7 +30,7 @@ __all__ = ["SequenceFeature"]
 
 
 class SequenceFeature(Feature):
-    """What the user did strictly before the moment of prediction, oldest first.
+    """What the user did strictly before the time of prediction, oldest first.
 
     Attributes:
         of: The item feature (kind id or categorical) that stands for each event.

@@ -121,7 +121,7 @@ def _percentiles(draws: NDArray[np.float64], level: float) -> tuple[float, float
     return float(low), float(high)
 
 
-# The calibration curve: of what was given 30 %, did 30 % happen?
+# Calibration curve: of the rows predicted at 30 %, are 30 % positive?
 
 
 def calibration_curve(

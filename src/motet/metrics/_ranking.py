@@ -56,9 +56,9 @@ def top_items(scores: Floats, k: int) -> NDArray[np.int64]:
     # Only the boundary needs care: everything above it is in, and equals enter by item row.
     boundary = np.partition(scores, items - kept, axis=1)[:, items - kept, None]
     above = scores > boundary
-    room = kept - above.sum(axis=1, keepdims=True)
+    places_left = kept - above.sum(axis=1, keepdims=True)
     equal = scores == boundary
-    chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room))
+    chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= places_left))
     columns = np.nonzero(chosen)[1].reshape(users, kept)
     values = np.take_along_axis(scores, columns, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")

@@ -73,8 +73,8 @@ METRICS: Final[Registry[Metric]] = Registry(
         "precision": Metric("share of positives among predicted ones", True, {_FLAT: precision}),
         "recall": Metric("share of positives that are predicted", True, {_FLAT: recall}),
         "f1": Metric("harmonic mean of precision and recall", True, {_FLAT: f1}),
-        "label_rate": Metric("share of positives: CTR, CVR as they were", None, {_FLAT: label_rate}),
-        "predicted_rate": Metric("mean prediction: CTR, CVR as foretold", None, {_FLAT: predicted_rate}),
+        "label_rate": Metric("share of positives: observed CTR, CVR", None, {_FLAT: label_rate}),
+        "predicted_rate": Metric("mean prediction: predicted CTR, CVR", None, {_FLAT: predicted_rate}),
         "rmse": Metric("root of the mean squared error", False, {_FLAT: rmse}),
         "mae": Metric("mean absolute error", False, {_FLAT: mae}),
         "r2": Metric("share of the variance explained", True, {_FLAT: r2}),
@@ -102,7 +102,7 @@ METRICS: Final[Registry[Metric]] = Registry(
 """Every metric by name, in the order of a report."""
 
 
-class _Headlines(Mapping[str, str]):
+class _PrimaryMetrics(Mapping[str, str]):
     """The primary metric of each task kind, those from elsewhere included."""
 
     def __getitem__(self, kind: str) -> str:
@@ -115,7 +115,7 @@ class _Headlines(Mapping[str, str]):
         return len(TASK_KINDS)
 
 
-PRIMARY_METRICS: Final[Mapping[str, str]] = _Headlines()
+PRIMARY_METRICS: Final[Mapping[str, str]] = _PrimaryMetrics()
 """Per task kind, the one metric that the overall score takes; higher is better."""
 
 

@@ -1,4 +1,4 @@
-"""One embedding table for every id, category, tag and event."""
+"""The feature layer: one embedding table for every id, category, tag and event; adapters of vectors; sequences."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EmbeddingTable(nn.Module):
         return rows
 
 
-# Adapters: from the vectors of a frozen language model to the width a recommender wants.
+# Adapters: from the vectors of a frozen language model to the width of the recommender.
 
 
 class LinearAdapter(nn.Module):
@@ -92,9 +92,6 @@ class MixtureAdapter(nn.Module):
 
 
 ADAPTERS: dict[str, type[nn.Module]] = {"linear": LinearAdapter, "mixture": MixtureAdapter}
-
-
-# Modules by the names that a schema gives them.
 
 
 class NamedModules(nn.Module):

@@ -1,4 +1,4 @@
-"""Dropout whose mask costs an eighth of the random numbers."""
+"""Sequence encoders, and a dropout whose mask costs an eighth of the random numbers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Batcher, Dataset, IdIndex, TextToVectors, as_words, text_columns, used_columns
+from motet.data import Batcher, Dataset, IdIndex, TextToVectors, as_strings, text_columns, used_columns
 from motet.errors import DataError
 from motet.models import link
 from motet.recommend._precomputed import PrecomputedItems
@@ -226,7 +226,7 @@ class Recommender:
     ) -> tuple[Dataset, NDArray[np.int32], pl.DataFrame]:
         if key not in frame.columns:
             raise DataError(f"{what} have no column '{key}'", f"name the {entity} of each row in '{key}'")
-        words = as_words(frame[key])
+        words = as_strings(frame[key])
         if words.null_count():
             row = int(words.is_null().arg_true()[0]) + 1
             raise DataError(

@@ -1,4 +1,4 @@
-"""What every part of a schema rests on: frozen typed parts, SQL expressions, YAML, overrides, readable mistakes."""
+"""The base of a schema: frozen typed parts, SQL expressions, registries, YAML, overrides, error messages."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ __all__ = [
     "require_known",
     "write_yaml",
 ]
-
-# The base of every part of a schema: typed, frozen, unknown keys refused.
 
 _MOST_NAMED = 10
 
@@ -129,7 +127,7 @@ def expression_columns(text: str, where: str = "expression") -> list[str]:
     return sorted(set(parse_expression(text, where).meta.root_names()))
 
 
-# Tables of names: what a name in a schema stands for, filled by motet and by whoever adds to it.
+# Registries: what a name in a schema stands for, filled by motet and by whoever adds to it.
 
 T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
@@ -344,14 +342,14 @@ def part_of_kind(value: Any, kinds: Mapping[str, type[BaseModel]]) -> Any:
     return kinds[kind].model_validate(value)
 
 
-# What is wrong in a schema file, in words: the field, and the nearest right name.
+# Error messages for schema files: the field, and the nearest right name.
 
 
 def mistake(error: ValidationError, source: str) -> SchemaError:
     """The error of a schema that did not validate.
 
     Args:
-        error: What pydantic found; the most telling of its findings is told.
+        error: What pydantic found; the most specific of its findings is reported.
         source: The file, or whatever else it came from.
     """
     found = error.errors(include_url=False)
@@ -389,14 +387,14 @@ def _option_names() -> set[str]:
     return names
 
 
-# YAML as people mean it: ``on``, ``off``, ``yes`` and ``no`` are words, as in YAML 1.2.
+# YAML 1.2 booleans: ``on``, ``off``, ``yes`` and ``no`` are strings.
 
 
 class _Loader(yaml.SafeLoader):
     """The safe loader, with only true and false as truth values, and each key once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; a key that stands twice would silently lose its first value."""
+        """Build a mapping; a repeated key would silently lose its first value."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -426,7 +424,7 @@ def read_yaml(text: str) -> Any:
         >>> read_yaml("{on: item, keep: true}")
         {'on': 'item', 'keep': True}
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 (the safe loader with fewer words)
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 (the safe loader with fewer booleans)
 
 
 def write_yaml(content: Any) -> str:
@@ -435,15 +433,12 @@ def write_yaml(content: Any) -> str:
     return text
 
 
-# Changes of the form ``a.b=c``.
-
-
 def override(values: dict[str, Any], change: str) -> None:
     """Change plain values in place, with copies of the mappings on the way.
 
     Args:
         values: Of a schema.
-        change: Such as ``training.epochs=5``; what stands behind the sign is YAML.
+        change: Such as ``training.epochs=5``; what follows the sign is YAML.
 
     Raises:
         SchemaError: If it has another form.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["EntityPredictor", "Predictor", "Progress", "silent"]
 
-# What evaluation asks of anything that predicts: a model, a control, a user's own code.
+# What evaluation asks of anything that predicts: a model, a baseline, a user's own code.
 
 
 class Predictor(Protocol):
@@ -60,11 +60,9 @@ class EntityPredictor(Protocol):
         ...
 
 
-# How long work says where it is.
-
 Progress = Callable[[str, int, int], None]
-"""Called with what is going on, how much is done, and how much there is to do."""
+"""A progress callback: called with the stage, the work done and the work in all."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""
+    """Report no progress."""

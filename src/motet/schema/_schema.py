@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from motet._renamed import current_settings
 from motet.errors import SchemaError
 from motet.schema._base import (
     Part,
@@ -104,7 +105,7 @@ class Keys(Part):
 
 
 class Features(Part):
-    """What the model sees of a user, an item and the moment of an interaction."""
+    """What the model sees of a user, an item and the context of an interaction."""
 
     user: dict[str, AnyFeature] = Field(default_factory=dict)
     item: dict[str, AnyFeature] = Field(default_factory=dict)
@@ -310,7 +311,7 @@ class Schema(Part):
 
     @property
     def ranking_task(self) -> str | None:
-        """The task that items are ranked by where nobody says otherwise; None where there is none.
+        """The task that items are ranked by by default; None where there is none.
 
         The retrieval task, else the first binary or regression task on interactions. A task on items never ranks by
         itself, for it would give everybody the same list.
@@ -397,12 +398,15 @@ class Schema(Part):
     def parse(
         cls, content: Mapping[str, Any], overrides: Sequence[str] = (), source: str = "schema"
     ) -> Schema:
-        """Build a schema from plain values; errors name the field and the nearest right name."""
+        """Build a schema from plain values; errors name the field and the nearest right name.
+
+        Old names work with a :class:`FutureWarning`.
+        """
         values = dict(content)
         for change in overrides:
             override(values, change)
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(current_settings(values))
         except ValidationError as error:
             raise mistake(error, source) from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -97,7 +96,7 @@ class LanguageSettings(Part):
         encoder: ``all-MiniLM-L6-v2`` (packaged), a hub id, a local folder, or the model name of
             an endpoint.
         backend: ``ctranslate2`` (8 bits, fastest on CPUs), ``torch`` (the weights as they are), or
-            ``endpoint`` (OpenAI-compatible). ``onnx`` is the old name of the first.
+            ``endpoint`` (OpenAI-compatible).
         endpoint: Base address of the endpoint, ``http://…/v1``; its key is read from
             ``MOTET_EMBEDDINGS_KEY``.
         max_tokens: Longer texts are cut.
@@ -119,18 +118,6 @@ class LanguageSettings(Part):
     generator_backend: Literal["local", "endpoint"] = "local"
     generator_endpoint: str | None = None
     generator_seconds: float = Field(60.0, ge=0)
-
-    @field_validator("backend", mode="before")
-    @classmethod
-    def _old_name(cls, value: object) -> object:
-        if value != "onnx":
-            return value
-        warnings.warn(
-            "language.backend: onnx is an old name, which works until 0.3; write ctranslate2",
-            FutureWarning,
-            stacklevel=2,
-        )
-        return "ctranslate2"
 
     @field_validator("backend")
     @classmethod
@@ -235,7 +222,7 @@ class TrainingSettings(Part):
     seed: int = Field(0, ge=0)
 
 
-# What people call the things in the catalogue, in which languages; titles with their articles, years.
+# Names of items, tags and categories in each language; titles with their articles, years.
 
 Language: TypeAlias = Literal["en", "zh"]
 """A language that motet reads and writes."""
@@ -318,9 +305,6 @@ def are_years(numbers: ArrayLike) -> bool:
     return bool(_FIRST_YEAR <= values.min() < values.max() <= _LAST_YEAR)
 
 
-# How reasons speak: what an item is called, what users do with it, and what may be said of them.
-
-
 class ExplainSettings(Part):
     """The words of reasons, and what they may mention.
 
@@ -340,9 +324,6 @@ class ExplainSettings(Part):
     liked: dict[str, str] = Field(default_factory=dict)
     had: dict[str, str] = Field(default_factory=dict)
     mention: tuple[str, ...] = ()
-
-
-# Settings of a knowledge graph: which files hold it, how its relations are said, and what it becomes.
 
 
 class KnowledgeSettings(Part):

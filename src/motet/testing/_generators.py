@@ -144,9 +144,6 @@ def _check_counts(answer: Generation) -> None:
     assert answer.elapsed_s >= 0, f"it took {answer.elapsed_s} s"
 
 
-# A generator that says what it is told to.
-
-
 class ScriptedGenerator:
     """Answers without a model, for tests of what uses a generator: right, wrong, hostile or not at all.
 

@@ -54,14 +54,14 @@ def assert_on_scale(name: str, task: Task, values: NDArray[np.float32], rows: in
         assert inside, f"predictions of {name!r} leave the range {low:g} to {high:g}"
 
 
-# The conformance suite of predictors: models, controls, anything evaluation can score.
+# The conformance suite of predictors: models, baselines, anything evaluation can score.
 
 
 def check_predictor(predictor: Predictor, data: Dataset) -> None:
     """Check that a predictor keeps its promises on the data set it is bound to.
 
     Only tasks of the schema are predicted; shapes and ranges fit the tasks; no rows give no
-    predictions; each row stands alone; a catalogue score for each item and asked user, in the order
+    predictions; rows do not affect each other; a catalogue score for each item and asked user, in the order
     asked; tasks on users and items for every row of their table.
 
     Args:
@@ -179,7 +179,7 @@ def check_sequence_encoder(build: Callable[..., nn.Module], *, width: int = 8, t
     """Check that a sequence encoder keeps its promises.
 
     Shape [n, width]; an empty sequence gives zeros and a finite gradient; neither the amount of
-    padding nor what stands in it changes an output; rows stand alone; gradients reach every weight
+    padding nor its content changes an output; rows do not affect each other; gradients reach every weight
     and every real event, and no padding.
 
     Args:
@@ -215,7 +215,7 @@ def check_sequence_encoder(build: Callable[..., nn.Module], *, width: int = 8, t
         assert bool(torch.equal(y, run(events, lengths, targets))), "two runs in evaluation mode differ"
 
         padding = torch.arange(_LENGTH) >= lengths[:, None]
-        _same(run(events.masked_fill(padding[..., None], 7.5), lengths, targets), y, "what stands in padding")
+        _same(run(events.masked_fill(padding[..., None], 7.5), lengths, targets), y, "the content of padding")
         for i in range(_N):
             cut = max(1, int(lengths[i]))
             alone = run(events[i : i + 1, :cut], lengths[i : i + 1], targets[i : i + 1])

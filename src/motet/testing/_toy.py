@@ -1,4 +1,4 @@
-"""A text encoder without a language model, so that tests need no weights."""
+"""A toy data set with every kind of feature and task, and a text encoder that needs no weights."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def toy_tables(*, rows: int = 400, seed: int = 0) -> dict[str, pl.DataFrame]:
         seed: Of all draws.
 
     Returns:
-        ``users``, ``items`` and ``interactions``. Two users and two items stand in the interactions only.
+        ``users``, ``items`` and ``interactions``. Two users and two items are in the interactions only.
     """
     rng = np.random.default_rng(seed)
 

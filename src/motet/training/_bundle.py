@@ -1,4 +1,4 @@
-"""A fitted encoder on disk: words in Parquet, numbers in JSON, matrices in safetensors."""
+"""The bundle: a trained model, its encoder, entities and metrics in one directory; read and written."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
+from motet._renamed import current_metrics
 from motet.data import (
     Behaviour,
     Catalogue,
@@ -103,7 +104,7 @@ def read_encoder(directory: Path, schema: Schema) -> Encoder:
     )
 
 
-# Files of a bundle about the catalogue and about what users did.
+# The catalogue, and the latest events of users.
 
 
 def write_catalogue(directory: Path, catalogue: Catalogue | None) -> None:
@@ -144,14 +145,11 @@ def write_behaviour(directory: Path, data: Dataset) -> None:
 
 
 def read_behaviour(directory: Path, encoder: Encoder) -> Behaviour:
-    """Read what :func:`write_behaviour` wrote; bundles of before it kept scenarios have none."""
+    """Read what :func:`write_behaviour` wrote; bundles written before scenarios were kept have none."""
     arrays = load_file(str(directory / "behaviour.safetensors"))
     items = Ragged(arrays["items.values"], arrays["items.offsets"])
     tasks = tuple(encoder.interaction_tasks)
     return Behaviour(items, arrays["time"], arrays["labels"], tasks, arrays.get("scenario"))
-
-
-# The trained thing on disk: everything that serving needs, and nothing that runs code.
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ class Bundle:
     """A trained model with the entities it knows.
 
     Attributes:
-        directory: Where it lies.
+        directory: Where it is.
         schema: What it was trained for.
         model: In evaluation mode.
         data: Its users, items, vectors and whole histories; a data set without interactions.
@@ -286,7 +284,7 @@ def load_bundle(directory: str | Path) -> Bundle:
         model.eval()
         data, seen = _read_entities(directory, schema, encoder)
         behaviour = read_behaviour(directory, encoder)
-        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+        metrics = current_metrics(json.loads((directory / "metrics.json").read_text(encoding="utf-8")))
     except MotetError:
         raise
     except Exception as error:  # every part has its own kinds of error; each means that it cannot be read

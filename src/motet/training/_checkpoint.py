@@ -172,7 +172,7 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 
     Yields:
         A function that says whether there was one. Whoever asks saves its work and raises
-        ``KeyboardInterrupt``. An interrupt that nobody asked for is raised when the block ends.
+        ``KeyboardInterrupt``. An interrupt that was not asked for is raised when the block ends.
 
     Outside the main thread, where Python delivers no signals, it never says so.
     """

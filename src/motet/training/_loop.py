@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from motet._renamed import current_metrics
 from motet.data import Dataset
 from motet.errors import DataError, TrainingError
 from motet.evaluation import primary_values, score_of
@@ -31,14 +32,14 @@ _MEASURING_S = 1.0  # and so long whatever their number
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """One look at the validation rows.
+    """One validation.
 
     Attributes:
         step: Steps done.
         epoch: Epochs done, with their part.
-        loss: Mean training loss per task since the last look.
-        primary_values: Validation headline per task, None where undefined.
-        score: The schema's weighting of the headlines.
+        loss: Mean training loss per task since the last validation.
+        primary_values: Primary metric per task on validation rows, None where undefined.
+        score: Their mean, weighted as the schema says.
         elapsed_s: Training seconds so far.
     """
 
@@ -75,7 +76,8 @@ class TrainingHistory:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> TrainingHistory:
         """Read what :meth:`to_json` wrote."""
-        return cls(**{**content, "validations": [Validation(**v) for v in content["validations"]]})
+        found = current_metrics(content)
+        return cls(**{**found, "validations": [Validation(**v) for v in found["validations"]]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def train_model(
 
     Args:
         data: The data set.
-        schema: Another schema than the data set's own, with the same features; for controls.
+        schema: Another schema than the data set's own, with the same features; for baselines.
         checkpoint: Directory for checkpoints; none are written when left out.
         resume: Go on from the checkpoint, if there is one.
         deadline_s: Reading of :func:`time.monotonic` by which training, the last validation and a measuring
@@ -159,7 +161,7 @@ class _Run:
 
     def _train(self, interrupted: Callable[[], bool]) -> None:
         settings, total = self.settings, self.steps_per_epoch * self.settings.epochs
-        looks = np.unique(
+        validate_after = np.unique(
             np.linspace(0, self.steps_per_epoch, settings.validations_per_epoch + 1).round()[1:]
         ).astype(int)
         done = self.history.stopped != "epochs"
@@ -176,7 +178,7 @@ class _Run:
                 self.history.rows += len(batch)
                 self.step += 1
                 out_of_time = self._out_of_time()
-                if (self.step - 1) % self.steps_per_epoch + 1 in looks or out_of_time:
+                if (self.step - 1) % self.steps_per_epoch + 1 in validate_after or out_of_time:
                     done = self._validate() or out_of_time
                     if out_of_time:
                         self.history.stopped = "time limit"
@@ -214,8 +216,8 @@ class _Run:
         score = score_of(self.schema, {name: found.get(name) for name in self.schema.tasks})
         mean_loss = self.loss_sums / max(1, self.loss_steps)
         self.loss_sums, self.loss_steps = np.zeros(len(self.schema.tasks)), 0
-        looks = self.history.validations
-        looks.append(
+        validations = self.history.validations
+        validations.append(
             Validation(
                 step=self.step,
                 epoch=self.step / self.steps_per_epoch,
@@ -225,17 +227,17 @@ class _Run:
                 elapsed_s=self.history.elapsed_s,
             )
         )
-        if self.history.best < 0 or score > looks[self.history.best].score:
-            self.history.best = len(looks) - 1
+        if self.history.best < 0 or score > validations[self.history.best].score:
+            self.history.best = len(validations) - 1
             self.best = copy.deepcopy(self.model.state_dict())
-        if len(looks) - 1 - self.history.best >= self.settings.patience:
+        if len(validations) - 1 - self.history.best >= self.settings.patience:
             self.history.stopped = "patience"
             return True
         return False
 
     def _report(self, total: int) -> None:
-        looks = self.history.validations
-        score = f" · score {looks[-1].score:.4f}" if looks else ""
+        validations = self.history.validations
+        score = f" · score {validations[-1].score:.4f}" if validations else ""
         loss = f" · loss {self.loss_sums.sum() / self.loss_steps:.3f}" if self.loss_steps else ""
         epoch = (self.step - 1) // self.steps_per_epoch + 1
         self.progress(f"train: epoch {epoch}/{self.settings.epochs}{loss}{score}", self.step, total)
@@ -257,7 +259,7 @@ class _Run:
         self.since_checkpoint_s = time.monotonic()
 
     def _data_shape(self) -> dict[str, int]:
-        """What tells one data set from another, cheaply."""
+        """What distinguishes one data set from another, cheaply."""
         data = self.data
         return {
             "interactions": len(data),

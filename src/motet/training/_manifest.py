@@ -34,7 +34,7 @@ PARTS = (
 """The files of a bundle; ``report.html`` and the manifest itself are not hashed."""
 
 OPTIONAL_PARTS = ("knowledge.parquet", "knowledge.safetensors")
-"""Files that stand in a bundle only where there is something to write into them."""
+"""Files that are in a bundle only where there is something to write into them."""
 
 _NAME = "manifest.json"
 _COPY = "copy the bundle again, or train again"
@@ -51,7 +51,7 @@ def write_manifest(directory: Path) -> None:
 def replace_part(directory: Path, name: str, content: str) -> None:
     """Replace one file of a bundle so that it loads, whenever this is cut off.
 
-    The new file is written beside the old one, then the manifest that tells its hash, then it takes
+    The new file is written beside the old one, then the manifest with its hash, then it takes
     the old one's place; a bundle found between the last two steps is completed by :func:`verify`.
     """
     manifest = read_manifest(directory)

@@ -1,4 +1,4 @@
-"""What each task costs, and how the gradients of the tasks agree, on a trained model."""
+"""Measures a trained model: cost of each task, agreement of gradients, the single-task baseline, all metrics."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def diagnose(model: MultiTaskModel, data: Dataset, *, batch_size: int = 2048, se
     )
 
 
-# The baseline that asks whether tasks help each other: the same model, trained on each task alone.
+# The single-task baseline, which asks whether tasks help each other: the same model, trained on each task alone.
 
 
 def single_task_baseline(
@@ -117,7 +117,7 @@ def single_task_baseline(
         evaluation: Its evaluation on the split.
         split: Which rows.
         seed: Seed of training and of intervals.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Returns:
         The evaluation of the separate models together, and the comparison by task of
@@ -177,9 +177,6 @@ def _only(schema: Schema, task: str, seed: int) -> Schema:
     return schema.model_copy(update={"tasks": {task: alone}, "training": training, "model": model})
 
 
-# Everything that a bundle says of a freshly trained model.
-
-
 def measure_trained(
     trained: Trained, data: Dataset, cleaning_report: CleaningReport, progress: Progress = silent
 ) -> dict[str, Any]:
@@ -189,7 +186,7 @@ def measure_trained(
         trained: The model, and how it was trained.
         data: What it was trained with.
         cleaning_report: Of the cleaning.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Returns:
         Metrics with intervals, task relations, what each task costs, the history of training, and the data in numbers.

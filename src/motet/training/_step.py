@@ -1,4 +1,4 @@
-"""How exact matrix products are while training."""
+"""The training step: losses, balancing, optimisers; precision of matrix products and memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TRIM_BYTES = 1 << 30
 def keep_freed_memory() -> bool:
     """Tell the C library to keep freed blocks of up to 32 MiB, and up to 1 GiB of them.
 
-    By default it maps each large tensor anew and the kernel clears its pages, which on some virtual
+    By default it maps each large tensor again and the kernel clears its pages, which on some virtual
     machines takes longer than the arithmetic. Only Linux with glibc has the call; elsewhere nothing
     is done.
 
@@ -171,14 +171,11 @@ def learning_rate_at(step: int, total: int, settings: TrainingSettings) -> float
     return settings.learning_rate
 
 
-# One training step: forward, losses, balance, backward, update.
-
-
 class StandardStep(Protocol):
     """A model in training that takes one step a call: :class:`TrainingStep`, or what is built around one.
 
     Attributes:
-        model: The model in training; all that is kept of the best look is in its state.
+        model: The model in training; all that is kept of the best validation is in its state.
         batcher: Builds its training batches.
     """
 

@@ -18,13 +18,14 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from motet import workflow
+import motet
 from motet.assistant.explain import Profiler
 from motet.recommend import LiveRecommender
 from motet.schema import Schema
 from motet.service.api import build_app
 from motet.service.engine import Engine, EngineSettings, HttpSettings, LoadPast, ModelParts, ModelRegistry
 from motet.service.store import Store
+from motet.training import train
 
 SCHEMA = """\
 name: films
@@ -104,13 +105,13 @@ def _trained(place: Path, seed: int, *, graph: bool = False) -> Path:
         pl.DataFrame(names, ["entity", "name"], orient="row").write_csv(place / "names.csv")
     (place / "schema.yaml").write_text(SCHEMA + (KNOWLEDGE if graph else ""), encoding="utf-8")
     schema = Schema.load(place / "schema.yaml", [f"training.seed={seed}"])
-    workflow.train(schema, place, place / "bundle")
+    train(schema, place, place / "bundle")
     return place / "bundle"
 
 
 def open_parts(path: Path, load: LoadPast) -> ModelParts:
     """As the command line opens a bundle."""
-    assistant = workflow.open_assistant(path)
+    assistant = motet.load(path).assistant
     explainer = assistant.explainer
     live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
     return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))

@@ -13,11 +13,12 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.service.api.conftest import open_parts
 
-from motet import datasets, workflow
+from motet import datasets
 from motet.schema import Schema
 from motet.service.api import build_app
 from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry
 from motet.service.store import Event, Item, Store, User
+from motet.training import train
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide"
 
@@ -45,7 +46,7 @@ def test_what_was_told_is_trained_on_and_counts_once(tmp_path: Path, monkeypatch
     data = Path("data/movielens-100k")
     data.parent.mkdir()
     few_films(data)
-    workflow.train(Schema.load(data / "schema.yaml"), data, "runs/demo")
+    train(Schema.load(data / "schema.yaml"), data, "runs/demo")
     with Store("runs/demo.sqlite") as store:
         engine = Engine(store, open_parts, EngineSettings(follow_s=0.1))
         models = ModelRegistry(engine)

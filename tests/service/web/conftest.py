@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from motet import workflow
+import motet
 from motet.assistant.explain import Profiler
 from motet.recommend import LiveRecommender
 from motet.schema import Schema
@@ -25,6 +25,7 @@ from motet.service import web as pages
 from motet.service.api import build_app
 from motet.service.engine import Engine, HttpSettings, LoadPast, ModelParts, ModelRegistry
 from motet.service.store import Store
+from motet.training import evaluate_bundle, train
 
 CHROMIUM = shutil.which("chromium")
 FILMS, PEOPLE = 60, 40
@@ -83,8 +84,8 @@ def _trained(place: Path, seed: int) -> Path:
     ).write_csv(place / "views.csv")
     (place / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
     schema = Schema.load(place / "schema.yaml", [f"training.seed={seed}"])
-    workflow.train(schema, place, place / f"films{seed}")
-    workflow.evaluate_bundle(place / f"films{seed}", place)
+    train(schema, place, place / f"films{seed}")
+    evaluate_bundle(place / f"films{seed}", place)
     return place / f"films{seed}"
 
 
@@ -95,7 +96,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def _open(path: Path, load: LoadPast) -> ModelParts:
-    assistant = workflow.open_assistant(path)
+    assistant = motet.load(path).assistant
     explainer = assistant.explainer
     live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
     return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))

@@ -25,9 +25,9 @@ def test_what_cannot_end_well_is_refused_at_once(
     tmp_path: Path, overrides: list[str], resume: bool, problem: str, cure: str
 ) -> None:
     schema = toy_dataset(rows=20).schema
-    with pytest.raises(MotetError, match=problem) as recorded:
+    with pytest.raises(MotetError, match=problem) as caught:
         check_before(schema, tmp_path / "out", read_settings("align", overrides), resume=resume)
-    assert cure in str(recorded.value) or any(part in str(recorded.value) for part in cure.split("|"))
+    assert cure in str(caught.value) or any(part in str(caught.value) for part in cure.split("|"))
 
 
 def test_what_can_be_done_is_let_through(tmp_path: Path) -> None:

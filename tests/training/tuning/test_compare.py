@@ -27,9 +27,9 @@ def cold_world() -> Dataset:
 
 
 def test_values_are_those_of_the_evaluation(cold_world: Dataset) -> None:
-    control = BASELINES["like_ratio"].fit(cold_world)
-    found = measure_predictor(cold_world, control, replicates=20)
-    groups = evaluate(cold_world, control, "test", intervals=False)["groups"]
+    baseline = BASELINES["like_ratio"].fit(cold_world)
+    found = measure_predictor(cold_world, baseline, replicates=20)
+    groups = evaluate(cold_world, baseline, "test", intervals=False)["groups"]
     assert found.values["click auc, cold"] == pytest.approx(groups["cold_item"]["click"]["auc"])
     assert found.values["stars rmse, cold"] == pytest.approx(groups["cold_item"]["stars"]["rmse"])
     assert not any("ndcg" in name for name in found.values)  # biases rank nothing
@@ -57,8 +57,8 @@ def test_a_ranking_is_measured_among_warm_and_among_cold_items(cold_world: Datas
 
 
 def test_differences_are_paired(cold_world: Dataset) -> None:
-    control = BASELINES["like_ratio"].fit(cold_world)
-    one, two = (measure_predictor(cold_world, control, replicates=20, seed=3) for _ in range(2))
+    baseline = BASELINES["like_ratio"].fit(cold_world)
+    one, two = (measure_predictor(cold_world, baseline, replicates=20, seed=3) for _ in range(2))
     assert set(difference([one], [two]).values()) == {(0.0, 0.0, 0.0)}
     shifted = Measured({"a": 3.0}, {"a": np.array([2.0, 3.0, 4.0])})
     base = Measured({"a": 1.0}, {"a": np.array([0.0, 1.0, 2.0])})
@@ -86,7 +86,7 @@ def test_answers_are_measured_by_task(cold_world: Dataset) -> None:
     assert found["topics hit@1, all"] == 1
 
 
-def test_controls_answer_what_they_know(cold_world: Dataset) -> None:
+def test_baselines_answer_what_they_know(cold_world: Dataset) -> None:
     data = cold_world
     questions = Questions(data, item_texts(data), history=3, candidates=3)
     cold = np.bincount(data.item_row[data.rows("train")], minlength=len(data.items)) == 0

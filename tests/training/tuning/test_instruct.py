@@ -56,7 +56,7 @@ def text_of(world: Dataset, item: int) -> str:
 
 
 def brute_force(model: ChatModel, prompt: Prompt, choice: str) -> float:
-    """Token by token, each with everything before it read anew."""
+    """Token by token, each with everything before it read again."""
     asked, answered = model._asked(prompt), model._answered(choice)
     total = 0.0
     for k, token in enumerate(answered):

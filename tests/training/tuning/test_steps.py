@@ -16,7 +16,7 @@ SETTINGS = AlignSettings(steps=6, check_every=2, patience=9, learning_rate=0.1, 
 def run(
     scores: list[float], settings: AlignSettings = SETTINGS
 ) -> tuple[nn.Parameter, list[float], int, str]:
-    """Tune one number towards 5 with looks that give these scores; the number after each look."""
+    """Tune one number towards 5 with validations that give these scores; the number after each validation."""
     number, seen, recorded = nn.Parameter(torch.zeros(1)), [], iter(scores)
 
     def losses(step: int) -> Iterator[Tensor]:

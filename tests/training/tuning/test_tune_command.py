@@ -96,7 +96,7 @@ def test_mistakes_end_with_one_message(
         *rest,
     ]
     assert run(*given) == 2
-    recorded = capsys.readouterr().err.splitlines()[-1]
-    assert recorded.startswith("error: ")
-    assert says in recorded
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("error: ")
+    assert says in message
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""The one number by which a task is judged, read from an evaluation in JSON."""
+"""The primary metric of each task, read from an evaluation in JSON, and the model beside its baselines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motet.metrics import interval_of, is_number
 from motet.schema import TASK_KINDS, Task
 
 __all__ = [
-    "CONTROL_NAMES",
+    "BASELINE_NAMES",
     "FEW_ROWS",
     "Comparison",
     "PrimaryValue",
@@ -26,7 +26,7 @@ __all__ = [
     "track",
 ]
 
-CONTROL_NAMES: Mapping[str, str] = {
+BASELINE_NAMES: Mapping[str, str] = {
     "popularity": "popularity",
     "like_ratio": "user and item averages",
     "item_item": "item–item neighbours",
@@ -36,7 +36,7 @@ CONTROL_NAMES: Mapping[str, str] = {
     "lightgbm": "LightGBM",
     "single_task": "the same model on this task alone",
 }
-"""How a control is called in a sentence; any other is called by its own name."""
+"""How a baseline is called in a sentence; any other is called by its own name."""
 
 FEW_ROWS: Final = 100
 """Fewer rows than this carry no judgement about a group or a scenario."""
@@ -49,7 +49,7 @@ class TaskFacts:
     Attributes:
         name: Its name.
         kind: Its kind, as in a schema.
-        label: The expression behind its label; "" if the schema does not tell.
+        label: The expression behind its label; "" if the schema does not say.
     """
 
     name: str
@@ -58,7 +58,7 @@ class TaskFacts:
 
     @property
     def metric(self) -> str:
-        """The metric that is its headline."""
+        """Its primary metric."""
         return self.of_kind.primary_metric
 
     @property
@@ -69,7 +69,7 @@ class TaskFacts:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryValue:
-    """A predictor's headline on a task.
+    """A predictor's primary metric on a task.
 
     Attributes:
         value: The metric; None where undefined.
@@ -88,7 +88,7 @@ def task_facts(metrics: Mapping[str, Any]) -> list[TaskFacts]:
     """The tasks that were measured, in the order of the schema.
 
     The schema is read leniently, since a report may be drawn from a bundle of another version;
-    what it does not tell is told by which metrics there are.
+    what it does not say follows from which metrics there are.
     """
     declared = _declared(metrics.get("schema"))
     found: dict[str, TaskFacts] = {}
@@ -113,8 +113,8 @@ def _kind_of(declared: Mapping[str, Any] | None, values: Mapping[str, Any]) -> s
         for kind in TASK_KINDS
         if TASK_KINDS[kind].primary_metric in values and not TASK_KINDS[kind].ranks_catalogue
     }
-    said = (declared or {}).get("kind")
-    return said if said in fitting else max(fitting, key=lambda kind: fitting[kind], default=None)
+    kind = (declared or {}).get("kind")
+    return kind if kind in fitting else max(fitting, key=lambda kind: fitting[kind], default=None)
 
 
 def _declared(schema: Any) -> dict[str, Mapping[str, Any]]:
@@ -133,7 +133,7 @@ def _expression(task: Mapping[str, Any] | None, key: str) -> str:
 
 
 def primary(evaluation: Mapping[str, Any], task: TaskFacts) -> PrimaryValue | None:
-    """A predictor's headline on a task; None if it does not do the task."""
+    """A predictor's primary metric on a task; None if it does not do the task."""
     values = (
         evaluation.get("ranking")
         if task.of_kind.ranks_catalogue
@@ -146,40 +146,40 @@ def primary(evaluation: Mapping[str, Any], task: TaskFacts) -> PrimaryValue | No
     return PrimaryValue(value if is_number(value) else None, interval_of(values, task.metric), values, reason)
 
 
-# The model beside its controls, task by task.
+# The model beside its baselines, task by task.
 
 Verdict = Literal["ahead", "level", "behind"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A predictor's headline on a task.
+    """A predictor's primary metric on a task.
 
     Attributes:
         name: How it is called in a sentence.
-        role: The model, a control, or the model's own architecture on one task.
+        role: The model, a baseline, or the model's own architecture on one task.
         primary: Its number.
     """
 
     name: str
-    role: Literal["model", "control", "alone"]
+    role: Literal["model", "baseline", "alone"]
     primary: PrimaryValue
 
     @property
     def value(self) -> float:
-        """The headline; only rivals that have one are compared."""
+        """The primary metric; only rivals that have one are compared."""
         return self.primary.value if self.primary.value is not None else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The model and its controls on one task.
+    """The model and its baselines on one task.
 
     Attributes:
         task: Which.
         model: The model; its value may be undefined.
-        rivals: Controls with a value, best first, the single-task model among them.
-        verdict: Against the best plain control; None if there is none to compare with.
+        rivals: Baselines with a value, best first, the single-task model among them.
+        verdict: Against the best plain baseline; None if there is none to compare with.
     """
 
     task: TaskFacts
@@ -189,30 +189,30 @@ class Comparison:
 
     @property
     def best(self) -> Rival | None:
-        """The best plain control."""
-        return next((rival for rival in self.rivals if rival.role == "control"), None)
+        """The best plain baseline."""
+        return next((rival for rival in self.rivals if rival.role == "baseline"), None)
 
     @property
     def better(self) -> list[Rival]:
-        """Plain controls with a higher number, best first, whether the lead is sure or not."""
-        return [r for r in self.rivals if r.role == "control" and r.value > self.model.value]
+        """Plain baselines with a higher number, best first, whether the lead is sure or not."""
+        return [r for r in self.rivals if r.role == "baseline" and r.value > self.model.value]
 
 
 def compare(metrics: Mapping[str, Any], task: TaskFacts) -> Comparison | None:
-    """Put the model beside every control that does a task; None if the model does not do it.
+    """Put the model beside every baseline that does a task; None if the model does not do it.
 
-    The best control is level with the model if its value lies within the 95 % interval around the
+    The best baseline is level with the model if its value is within the 95 % interval around the
     model's; without an interval the larger number is ahead.
     """
     own = primary(metrics, task)
     if own is None:
         return None
     rivals = []
-    for name, evaluation in (metrics.get("controls") or {}).items():
+    for name, evaluation in (metrics.get("baselines") or {}).items():
         found = primary(evaluation, task)
         if found is not None and found.value is not None:
-            role: Literal["control", "alone"] = "alone" if name == "single_task" else "control"
-            rivals.append(Rival(CONTROL_NAMES.get(name, name), role, found))
+            role: Literal["baseline", "alone"] = "alone" if name == "single_task" else "baseline"
+            rivals.append(Rival(BASELINE_NAMES.get(name, name), role, found))
     rivals.sort(key=lambda rival: -rival.value)
     comparison = Comparison(task, Rival("this model", "model", own), rivals, None)
     if own.value is None or comparison.best is None:
@@ -225,7 +225,7 @@ def compare(metrics: Mapping[str, Any], task: TaskFacts) -> Comparison | None:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Where a value and its interval stand on the axis of their task, in per cent of its width."""
+    """Position of a value and its interval on the axis of their task, in per cent of its width."""
 
     rival: Rival
     at: float

@@ -1,4 +1,4 @@
-"""What the numbers mean, in plain sentences for somebody who decides and does not train."""
+"""The conclusions: what the numbers mean, in plain sentences for a reader who decides and does not train."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Conclusion:
         task: Which.
         figure: The number to remember, and ``unit``, what it is.
         sentence: How good the model is and what that means.
-        comparison: How it stands beside its controls.
+        comparison: How it stands beside its baselines.
         verdict: ``ahead``, ``level``, ``behind`` or None, for the mark.
     """
 
@@ -59,20 +59,22 @@ def _in_words(task: TaskFacts, value: float | None, values: Mapping[str, Any]) -
 def _beside(comparison: Comparison) -> str:
     best, task, own = comparison.best, comparison.task, comparison.model.primary
     if best is None:
-        return "No control was measured on it, so there is nothing to hold this against."
-    control = _in_words(task, best.value, best.primary.values)
+        return "No baseline was measured on it, so there is nothing to compare this with."
+    baseline = _in_words(task, best.value, best.primary.values)
     model = _in_words(task, own.value, own.values)
     if comparison.verdict == "ahead":
-        return f"It is ahead of every control: the best, {best.name}, has {control}, the model {model}."
+        return f"It is ahead of every baseline: the best, {best.name}, has {baseline}, the model {model}."
     if comparison.verdict == "behind":
         others = [rival.name for rival in comparison.better[1:]]
         also = f" Also ahead of it: {listing(others)}." if others else ""
-        return f"A plain control does better: {best.name}, with {control} against the model's {model}.{also}"
+        return (
+            f"A plain baseline does better: {best.name}, with {baseline} against the model's {model}.{also}"
+        )
     if best.value == own.value:
-        return f"It is level with the best control, {best.name}, to the last digit: {control}."
+        return f"It is level with the best baseline, {best.name}, to the last digit: {baseline}."
     what = "the model may be as good" if best.value > (own.value or 0.0) else "its lead may be chance"
     return (
-        f"The best control, {best.name}, has {control}, the model {model}. The control lies within the 95\u00a0% "
+        f"The best baseline, {best.name}, has {baseline}, the model {model}. The baseline is within the 95\u00a0% "
         f"interval of the model's own number, so {what}."
     )
 
@@ -81,7 +83,7 @@ def lead(comparisons: list[Comparison]) -> str:
     """The whole report in one or two sentences."""
     judged = [c for c in comparisons if c.verdict is not None]
     if not judged:
-        return "This model has not been held against any control yet, so its numbers stand alone."
+        return "This model has not been compared with any baseline yet, so its numbers stand alone."
     parts = []
     ahead = [c for c in judged if c.verdict == "ahead"]
     if len(ahead) == len(judged):
@@ -92,15 +94,15 @@ def lead(comparisons: list[Comparison]) -> str:
             if len(judged) < len(comparisons)
             else f"all {len(judged)} tasks"
         )
-        return f"The model is ahead of every control on {which}.{_unjudged(comparisons)}"
+        return f"The model is ahead of every baseline on {which}.{_unjudged(comparisons)}"
     if ahead:
-        parts.append(f"ahead of every control on {_quoted(ahead)}")
+        parts.append(f"ahead of every baseline on {_quoted(ahead)}")
     level = [c for c in judged if c.verdict == "level"]
     if level:
-        parts.append(f"level with the best control on {_quoted(level)}")
+        parts.append(f"level with the best baseline on {_quoted(level)}")
     behind = [c for c in judged if c.verdict == "behind"]
     if behind:
-        parts.append(f"behind a plain control on {_quoted(behind)}")
+        parts.append(f"behind a plain baseline on {_quoted(behind)}")
     return f"The model is {'; '.join(parts)}.{_unjudged(comparisons)}"
 
 
@@ -130,7 +132,7 @@ def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
             for c in lost
         ]
         advice = "Were that all that matters, the plain method would be the better choice."
-        found.append(Notice("warning", f"A control wins on {_quoted(lost)}", advice, points))
+        found.append(Notice("warning", f"A baseline wins on {_quoted(lost)}", advice, points))
     blind = [c for c in comparisons if c.task.of_kind.is_blind(c.model.primary.values)]
     if blind:
         text = "The test rows do not show that the model knows more about it than chance."
@@ -141,7 +143,7 @@ def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
 def _transfer_notices(metrics: Mapping[str, Any]) -> list[Notice]:
     transfer = metrics.get("transfer") or {}
     if len(metrics["tasks"]) + bool(metrics.get("ranking")) < 2:
-        return []  # one task has nobody to share with
+        return []  # one task has no other to share with
     lost = [name for name, facts in transfer.items() if facts.get("negative_transfer")]
     if lost:
         names = listing([f"“{name}”" for name in lost])
@@ -189,7 +191,7 @@ def _calibration_notices(comparisons: list[Comparison]) -> list[Notice]:
                 Notice(
                     "warning",
                     f"Probabilities of “{c.task.name}” run {'high' if off > 0 else 'low'}",
-                    f"It foretells {percent(predicted)} on average where {percent(real)} happened, "
+                    f"It predicts {percent(predicted)} on average where {percent(real)} happened, "
                     f"{gap}. Its order of items is not touched by "
                     f"that; prices and thresholds built on the probability are.",
                 )

@@ -10,12 +10,12 @@ from motet.metrics import DASH, MINUS, SPACE, count, figure, is_number, metric_n
 __all__ = [
     "DASH",
     "count",
+    "date_time",
     "duration",
     "figure",
     "is_number",
     "listing",
     "metric_name",
-    "moment",
     "number",
     "percent",
     "signed",
@@ -80,11 +80,11 @@ def listing(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
-def moment(time: Any) -> str:
-    """An ISO time as people write it; anything else as it is.
+def date_time(time: Any) -> str:
+    """An ISO time as text; anything else as it is.
 
     Example:
-        >>> moment("2026-03-01T09:05:00+00:00"), moment("yesterday")
+        >>> date_time("2026-03-01T09:05:00+00:00"), date_time("yesterday")
         ('1 March 2026, 09:05 UTC', 'yesterday')
     """
     try:

@@ -118,22 +118,26 @@ def training_chart(name: str, metric: str, history: Mapping[str, Any]) -> Markup
     Returns:
         An ``svg`` element; None if there is nothing to draw.
     """
-    looks = history.get("validations") or []
-    loss = [(v["epoch"], v["loss"][name]) for v in looks if is_number((v.get("loss") or {}).get(name))]
+    validations = history.get("validations") or []
+    loss = [(v["epoch"], v["loss"][name]) for v in validations if is_number((v.get("loss") or {}).get(name))]
     # bundles that earlier versions wrote have it under the former name
-    found = [(v["epoch"], (v.get("primary_values") or v.get("headlines") or {}).get(name)) for v in looks]
+    found = [
+        (v["epoch"], (v.get("primary_values") or v.get("headlines") or {}).get(name)) for v in validations
+    ]
     value: list[tuple[float, float]] = [
         (epoch, float(y)) for epoch, y in found if y is not None and is_number(y)
     ]
     if not loss and not value:
         return None
     best = history.get("best", -1)
-    best_epoch = looks[best]["epoch"] if isinstance(best, int) and 0 <= best < len(looks) else None
+    best_epoch = (
+        validations[best]["epoch"] if isinstance(best, int) and 0 <= best < len(validations) else None
+    )
     panels = [(p, kind, title) for p, kind, title in (
         (loss, "loss", "training loss"), (value, "value", f"{metric_name(metric)}, validation")) if p]  # fmt: skip
     bottom = 126 * len(panels) + 18
     chart = _chart(bottom + 4, _describe(name, metric, loss, value, best_epoch))
-    epochs = [(v["epoch"], v["epoch"]) for v in looks]
+    epochs = [(v["epoch"], v["epoch"]) for v in validations]
     for i, (points, kind, title) in enumerate(panels):
         panel = _Panel(chart, 26 + 126 * i, 88, epochs, [(y, y) for _, y in points])
         x_ticks = _short_axis(*panel.x, 5) if i == len(panels) - 1 else {}

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from motet.errors import DataError
 from motet.evaluation.report._compare import compare, task_facts, track
 from motet.evaluation.report._conclusions import conclude, lead, notices
-from motet.evaluation.report._format import duration, moment, signed, size
+from motet.evaluation.report._format import date_time, duration, signed, size
 from motet.evaluation.report._plots import calibration_chart, training_chart
 from motet.evaluation.report._tables import (
     all_metrics,
@@ -47,7 +47,7 @@ def render_report(metrics: Mapping[str, Any]) -> str:
 
     Args:
         metrics: An evaluation as :func:`~motet.evaluation.evaluate` gives it, with any of ``motet,
-            created, synthetic, architecture, schema, score, calibration, controls, transfer,
+            created, synthetic, architecture, schema, score, calibration, baselines, transfer,
             relations, cost, history, data``.
 
     Returns:
@@ -74,7 +74,7 @@ def render_report(metrics: Mapping[str, Any]) -> str:
 def _without_nulls(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The parts that are there, and within parts that go by name, the names that are there."""
     kept = {key: value for key, value in metrics.items() if value is not None}
-    for key in ("tasks", "controls", "transfer", "calibration", "scenarios", "groups"):
+    for key in ("tasks", "baselines", "transfer", "calibration", "scenarios", "groups"):
         if key in kept:
             kept[key] = {name: value for name, value in kept[key].items() if value is not None}
     return kept
@@ -86,7 +86,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "metric_name": metric_name,
-        "moment": moment,
+        "date_time": date_time,
         "number": number,
         "signed": signed,
         "percent": percent,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from motet.evaluation.report._compare import CONTROL_NAMES, FEW_ROWS, TaskFacts
+from motet.evaluation.report._compare import BASELINE_NAMES, FEW_ROWS, TaskFacts
 from motet.evaluation.report._format import signed
 from motet.metrics import (
     DASH,
@@ -91,7 +91,7 @@ def slice_table(
     metrics: Mapping[str, Any],
     tasks: list[TaskFacts],
 ) -> Table | None:
-    """Headline of each task in each scenario or group, tinted by its difference from all rows.
+    """Primary metric of each task in each scenario or group, tinted by its difference from all rows.
 
     Args:
         part: Head of the first column.
@@ -136,7 +136,7 @@ def slice_table(
 
 
 def _rows_of(values: Mapping[str, Any], of_slice: Any) -> float:
-    """Rows with a known label, or else all rows of the slice; many where neither is told."""
+    """Rows with a known label, or else all rows of the slice; infinite where neither is known."""
     known = values.get("rows", of_slice)
     return float(known) if is_number(known) else float("inf")
 
@@ -146,14 +146,14 @@ def _rows_note(rows: Any) -> str:
 
 
 def ranking_table(metrics: Mapping[str, Any]) -> Table | None:
-    """Every ranking metric of the model and of the controls that rank; the best of each is strong."""
+    """Every ranking metric of the model and of the baselines that rank; the best of each is strong."""
     own = metrics.get("ranking")
     if not own:
         return None
     rankings = {"this model": own}
-    for name, evaluation in (metrics.get("controls") or {}).items():
+    for name, evaluation in (metrics.get("baselines") or {}).items():
         if evaluation.get("ranking"):
-            rankings[CONTROL_NAMES.get(name, name)] = evaluation["ranking"]
+            rankings[BASELINE_NAMES.get(name, name)] = evaluation["ranking"]
     ranking = {n for kind in TASK_KINDS.values() if kind.ranks_catalogue for n in kind.metrics}
     names = [n for n in METRICS if n in ranking and any(n in r for r in rankings.values())]
     best = {
@@ -276,9 +276,9 @@ def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, str, str, float]]:
 
 
 def skipped_baselines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Controls that stepped aside, and why."""
+    """Baselines that were skipped, and why."""
     return [
-        (CONTROL_NAMES.get(name, name), str(evaluation["skipped"]))
-        for name, evaluation in (metrics.get("controls") or {}).items()
+        (BASELINE_NAMES.get(name, name), str(evaluation["skipped"]))
+        for name, evaluation in (metrics.get("baselines") or {}).items()
         if evaluation.get("skipped")
     ]

@@ -4,7 +4,7 @@
     f = σ(W₂·c + b₂)         what the content is
     r = σ(W₃·[u; f] + b₃)    is it recommended: from the user, and from what the content is
 
-u is the input vector of the user, c that of the item with the moment's context.
+u is the input vector of the user, c that of the item with the context.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-from ._control import Baseline, positives
+from ._baseline import Baseline, positives
 from ._ease import Ease
 from ._run import BASELINES, register_baseline, run_baselines
 from ._target_statistics import TargetStatistics

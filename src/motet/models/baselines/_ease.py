@@ -1,4 +1,4 @@
-"""Control: EASE, a linear item-item model in closed form."""
+"""Baseline: EASE, a linear item-item model in closed form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.evaluation import catalogue_task, rank_catalogue
-from motet.models.baselines._control import Baseline, Known, fit_rows, known_positives, positives
+from motet.models.baselines._baseline import Baseline, Known, fit_rows, known_positives, positives
 
 __all__ = ["Ease"]
 
@@ -91,8 +91,8 @@ def _choose(dataset: Dataset) -> float:
     liked = positives(dataset, dataset.rows("train"))
 
     def quality(penalty: float) -> float:
-        control = Ease(liked, _solve(liked, penalty))
-        ranked = rank_catalogue(task, control.score_items)
+        baseline = Ease(liked, _solve(liked, penalty))
+        ranked = rank_catalogue(task, baseline.score_items)
         return float(ranked.ndcg.mean()) if ranked is not None else 0.0
 
     return max(_GRID, key=quality)

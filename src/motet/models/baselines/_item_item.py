@@ -1,4 +1,4 @@
-"""Control: items liked by the same people (Sarwar et al. 2001, cosine)."""
+"""Baseline: items liked by the same people (Sarwar et al. 2001, cosine)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset
 from motet.metrics import top_items
-from motet.models.baselines._control import Baseline, Known, fit_rows, known_positives, positives
+from motet.models.baselines._baseline import Baseline, Known, fit_rows, known_positives, positives
 
 __all__ = ["ItemItem"]
 

@@ -1,4 +1,4 @@
-"""Control: gradient-boosted trees on attributes and target statistics."""
+"""Baseline: gradient-boosted trees on attributes and target statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset, Ragged
-from motet.models.baselines._control import (
+from motet.models.baselines._baseline import (
     MAX_FIT_ROWS,
     Baseline,
     Known,

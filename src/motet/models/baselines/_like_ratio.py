@@ -1,4 +1,4 @@
-"""Control: how much this user likes things, and how much this item is liked."""
+"""Baseline: how much this user likes things, and how much this item is liked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.models.baselines._control import (
+from motet.models.baselines._baseline import (
     Baseline,
     Known,
     fit_rows,

@@ -1,4 +1,4 @@
-"""Control: logistic and ridge regression on one-hot ids, categories, tags, numbers and words."""
+"""Baseline: logistic and ridge regression on one-hot ids, categories, tags, numbers and words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.models.baselines._control import (
+from motet.models.baselines._baseline import (
     MAX_FIT_ROWS,
     Baseline,
     Known,
@@ -104,7 +104,7 @@ class Tfidf(_Fitted):
 
 
 def _fit_tasks(
-    dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, control: str
+    dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, baseline: str
 ) -> dict[str, Any]:
     if len(rows) > MAX_FIT_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
@@ -114,7 +114,7 @@ def _fit_tasks(
     validation = dataset.rows("validation")
     validation_matrix = design.matrix(validation)[:, used]
     models = {}
-    for name in tasks_for(dataset, control):
+    for name in tasks_for(dataset, baseline):
         known, target = known_targets(dataset, name, rows)
         if not len(known) or (target == target[0]).all():
             continue

@@ -1,4 +1,4 @@
-"""Control: everybody gets what everybody liked."""
+"""Baseline: everybody gets what everybody liked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset
-from motet.models.baselines._control import (
+from motet.models.baselines._baseline import (
     Baseline,
     Known,
     fit_rows,

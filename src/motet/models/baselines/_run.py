@@ -1,4 +1,4 @@
-"""The table of controls, and all of them on one data set."""
+"""The table of baselines, and all of them on one data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from motet.data import Dataset
 from motet.errors import DataError
 from motet.evaluation import evaluate
-from motet.models.baselines._control import Baseline
+from motet.models.baselines._baseline import Baseline
 from motet.models.baselines._ease import Ease
 from motet.models.baselines._item_item import ItemItem
 from motet.models.baselines._lightgbm import LightGBM
@@ -35,7 +35,7 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
     },
     error=DataError,
 )
-"""Every control by name, plainest first."""
+"""Every baseline by name, plainest first."""
 
 
 def register_baseline(name: str) -> Callable[[C], C]:
@@ -54,17 +54,17 @@ def run_baselines(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Fit controls on training rows and evaluate each as the model is evaluated.
+    """Fit baselines on training rows and evaluate each as the model is evaluated.
 
     Args:
         dataset: The data set.
         split: Rows to measure on.
-        names: Which controls; all of :data:`BASELINES` when left out.
+        names: Which baselines; all of :data:`BASELINES` when left out.
         seed: Seed of folds, samples and intervals.
-        progress: Called with a control's name and the share of controls that are done.
+        progress: Called with a baseline's name and the share of baselines that are done.
 
     Returns:
-        By control, what :func:`~motet.evaluation.evaluate` gives, with ``elapsed_s``; or
+        By baseline, what :func:`~motet.evaluation.evaluate` gives, with ``elapsed_s``; or
         ``{"skipped": why}`` for one that has nothing to say here.
 
     Raises:
@@ -72,7 +72,7 @@ def run_baselines(
     """
     wanted = list(BASELINES) if names is None else list(names)
     for name in wanted:
-        require_known(name, BASELINES, "the control", DataError)
+        require_known(name, BASELINES, "the baseline", DataError)
     results: dict[str, dict[str, Any]] = {}
     for done, name in enumerate(wanted):
         if progress is not None:
@@ -82,11 +82,11 @@ def run_baselines(
             results[name] = {"skipped": reason}
             continue
         started = perf_counter()
-        control = BASELINES[name].fit(
+        baseline = BASELINES[name].fit(
             dataset, known="train" if split == "validation" else "validation", seed=seed
         )
-        results[name] = evaluate(dataset, control, split, seed=seed)
+        results[name] = evaluate(dataset, baseline, split, seed=seed)
         results[name]["elapsed_s"] = perf_counter() - started
     if progress is not None:
-        progress("controls", 1.0)
+        progress("baselines", 1.0)
     return results

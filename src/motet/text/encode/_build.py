@@ -105,11 +105,11 @@ def text_encoder(
 
     Args:
         settings: Name the encoder.
-        progress: Called with what is going on.
+        progress: Progress callback.
         cache: Where vectors are kept; motet's cache on disk when left out.
     """
     kept = cache or VectorCache()
-    built: list[TextEncoder] = []  # of the first call: a service is told one item after the other
+    built: list[TextEncoder] = []  # of the first call: a service receives one item after the other
     lock = Lock()
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:

@@ -94,7 +94,7 @@ class RowsOnDisk:
         except (OSError, sqlite3.Error) as error:
             raise self._error(
                 f"the cache {self.path} cannot be used ({getattr(error, 'strerror', None) or error})",
-                "make room, or set MOTET_CACHE to a directory that can be written",
+                "free some space, or set MOTET_CACHE to a directory that can be written",
             ) from error
 
     def _newest(self) -> Path:
@@ -175,7 +175,7 @@ class VectorCache:
     """Vectors of texts, for any number of encoders, threads and processes; a file for each encoder.
 
     Args:
-        folder: Where it lies; a place in motet's cache by default. It need not exist yet.
+        folder: Where it is; a place in motet's cache by default. It need not exist yet.
         in_memory: Keep this many vectors in memory instead, and none on disk; 0 for the disk.
 
     Example:

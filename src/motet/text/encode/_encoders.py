@@ -380,7 +380,7 @@ class CTranslate2Encoder:
         except OSError as error:
             raise LanguageError(
                 f"the 8-bit model cannot be written to {path.parent} ({error.strerror or error})",
-                "make room, or set MOTET_CACHE to a directory that can be written",
+                "free some space, or set MOTET_CACHE to a directory that can be written",
             ) from error
 
     def _compare(self, made: Path) -> None:

@@ -67,7 +67,7 @@ def _host(url: str) -> str:
         return ""
     try:
         return urlsplit(url).hostname or ""
-    except ValueError:  # half a bracket, for example: nobody knows where that leads
+    except ValueError:  # half a bracket, for example: its host is unknown
         return ""
 
 

@@ -182,7 +182,7 @@ class BudgetedGenerator:
                 self.tokens_written += self.count_tokens(text)
 
     def _pay_for_nothing(self, prompts: Sequence[Prompt], settings: GenerationSettings) -> None:
-        """A call that failed may have cost as much as one that did not: nobody says."""
+        """A call that failed may have cost as much as one that did not; its cost is unknown."""
         if self.budget.tokens is None and self.budget.money is None:
             return
         estimate = self.estimate(prompts, settings)

@@ -48,7 +48,7 @@ class GenerationCache:
     """Answers, for any number of generators, threads and processes.
 
     Args:
-        folder: Where it lies; a place in motet's cache by default. It need not exist yet.
+        folder: Where it is; a place in motet's cache by default. It need not exist yet.
         in_memory: Keep this many answers in memory instead, and none on disk; 0 for the disk.
 
     Example:

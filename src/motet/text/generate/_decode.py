@@ -103,7 +103,7 @@ class Writing:
         most: Most tokens to write.
         draw: Picks a token from the logits [vocabulary].
         constraint: Which tokens may come; None for all.
-        is_over: Told the tokens so far, whether the text is complete (a stop text has come).
+        is_over: Called with the tokens so far; whether the text is complete (a stop text has come).
         tokens: What has been written, without the end token.
         ended: Why it ended; None while it has not.
     """
@@ -232,7 +232,7 @@ class Choices:
             node = self.root
             for token in path:
                 node = node.children.setdefault(token, _Node())
-            # Two texts of the same tokens cannot be told apart: the first stands for both.
+            # Two texts of the same tokens are the same: the first represents both.
             node.choice = index if node.choice is None else node.choice
 
 
@@ -262,7 +262,7 @@ def choose(
         prompts: Tokens of each.
         choices: The texts.
         ends: Tokens that end an answer.
-        pick: Told the prompt and the log-likelihood of each text (−∞ for one that fell out); picks.
+        pick: Called with the prompt and the log-likelihood of each text (−∞ for one that fell out); picks.
         is_late: Whether time has run out; then nothing more is given out.
 
     Yields:

@@ -1,4 +1,4 @@
-"""What writes tokens: ONNX Runtime in 8 bits for llamas, Transformers for every other model."""
+"""Decoders, which write tokens: ONNX Runtime in 8 bits for llamas, Transformers for every other model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["OnnxDecoder", "TorchDecoder", "weight_bytes"]
 _VERSION: Final = "llama-int8-3"  # change it whenever the graph or the rounding changes
 _ERRORS_ONLY: Final = 3
 _MOST_ROWS: Final = 32
-_BLOCK: Final = 64  # room for tokens grows by this
+_BLOCK: Final = 64  # the capacity for tokens grows by this
 _SHORTEST_SHARED: Final = 16
 
 
@@ -113,7 +113,7 @@ class OnnxDecoder:
     def _read_one(self, prompt: Sequence[int], shared: _OnnxRows | None) -> _OnnxRows:
         done = 0 if shared is None else int(shared.lengths[0])
         rows = _OnnxRows(self, np.array([done], np.int32), {})
-        shape = (1, self._kv_heads, _room(len(prompt) + 1), self._width)
+        shape = (1, self._kv_heads, _capacity(len(prompt) + 1), self._width)
         for name in self._names:
             memory = np.zeros(shape, np.float32)
             if shared is not None:
@@ -128,7 +128,7 @@ class OnnxDecoder:
         """One pass; keys and values are written into the memory.
 
         Args:
-            memory: A block of keys or values by name, [B, kv heads, room, width of a head].
+            memory: A block of keys or values by name, [B, kv heads, capacity, width of a head].
             ids: New tokens, [B, L].
             lengths: Tokens of each row after the pass, [B].
 
@@ -178,7 +178,7 @@ class _OnnxRows:
     def _make_room(self, tokens: int) -> None:
         for name, block in self.memory.items():
             if block.shape[2] < tokens:
-                shape = (*block.shape[:2], _room(tokens), block.shape[3])
+                shape = (*block.shape[:2], _capacity(tokens), block.shape[3])
                 self.memory[name] = np.zeros(shape, np.float32)
                 self.memory[name][:, :, : block.shape[2]] = block
 
@@ -187,19 +187,19 @@ class _OnnxRows:
         lengths = np.concatenate([part.lengths for part in parts])
         whole = _OnnxRows(parts[0]._decoder, lengths, {})
         whole.logits = np.concatenate([part.logits for part in parts])
-        room = _room(int(lengths.max()) + 1)
+        capacity = _capacity(int(lengths.max()) + 1)
         for name, first in parts[0].memory.items():
-            block = np.zeros((len(lengths), first.shape[1], room, first.shape[3]), np.float32)
+            block = np.zeros((len(lengths), first.shape[1], capacity, first.shape[3]), np.float32)
             row = 0
             for part in parts:
-                piece = part.memory[name][:, :, :room]
+                piece = part.memory[name][:, :, :capacity]
                 block[row : row + len(piece), :, : piece.shape[2]] = piece
                 row += len(piece)
             whole.memory[name] = block
         return whole
 
 
-def _room(tokens: int) -> int:
+def _capacity(tokens: int) -> int:
     return -(-tokens // _BLOCK) * _BLOCK
 
 
@@ -279,7 +279,7 @@ def write_checked(path: Path, content: bytes) -> None:
     except OSError as error:
         raise GenerationError(
             f"the 8-bit model cannot be written to {path.parent} ({error.strerror or error})",
-            "make room, or set MOTET_CACHE to a directory that can be written",
+            "free some space, or set MOTET_CACHE to a directory that can be written",
         ) from error
 
 

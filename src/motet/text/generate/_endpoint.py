@@ -115,7 +115,7 @@ def ask_for_schema(body: dict[str, Any], settings: GenerationSettings) -> dict[s
 
 
 def in_words(prompt: Prompt, settings: GenerationSettings) -> Prompt:
-    """The prompt with the form of the answer said in words, for endpoints that enforce none."""
+    """The prompt with the form of the answer as text, for endpoints that enforce none."""
     if settings.choices:
         rule = "Answer with one of these and nothing else: " + json.dumps(
             settings.choices, ensure_ascii=False
@@ -258,7 +258,7 @@ class EndpointGenerator:
     sent as a bearer token and appears nowhere else.
 
     With ``answer`` or ``choices``, the endpoint is asked to constrain the answer (``response_format``);
-    one that refuses that is told the form in words. Either way the answer is checked here, a wrong one
+    one that refuses gets the form as text in the prompt. Either way the answer is checked here, a wrong one
     is asked for once more, and a second wrong one is an error.
 
     Personal data in prompts is replaced by placeholders before they are sent (:func:`motet.text.safety.redact`),

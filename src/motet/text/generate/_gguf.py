@@ -1,4 +1,4 @@
-"""Where the weights of a generating model are, and GGUF, the format of llama.cpp, made into such a folder."""
+"""Folders of generating models: where the weights are, and GGUF, the format of llama.cpp, converted into such a folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ALIGNMENT: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """Where a tensor lies.
+    """Place of a tensor in the file.
 
     Attributes:
         shape: Rows first.
@@ -60,11 +60,11 @@ class GgufHead:
     """All but the numbers.
 
     Attributes:
-        recorded: Metadata by name.
+        metadata: Metadata by name.
         tensors: By name.
     """
 
-    recorded: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     tensors: Mapping[str, GgufTensor]
 
 
@@ -84,18 +84,18 @@ def read_gguf_head(data: memoryview) -> GgufHead:
     if (version := cursor.number("I")) not in _VERSIONS:
         raise ValueError(f"its version is {version}")
     tensors, entries = cursor.number("Q"), cursor.number("Q")
-    recorded = {}
+    metadata = {}
     for _ in range(entries):
         name = cursor.string()
-        recorded[name] = cursor.value(cursor.number("I"))
+        metadata[name] = cursor.value(cursor.number("I"))
     found = []
     for _ in range(tensors):
         name = cursor.string()
         sizes = [cursor.number("Q") for _ in range(cursor.number("I"))]
         found.append((name, tuple(reversed(sizes)), cursor.number("I"), cursor.number("Q")))
-    alignment = int(recorded.get("general.alignment", _ALIGNMENT))
+    alignment = int(metadata.get("general.alignment", _ALIGNMENT))
     start = -(-cursor.at // alignment) * alignment
-    return GgufHead(recorded, {name: GgufTensor(shape, kind, start + at) for name, shape, kind, at in found})
+    return GgufHead(metadata, {name: GgufTensor(shape, kind, start + at) for name, shape, kind, at in found})
 
 
 class _Cursor:
@@ -174,20 +174,20 @@ def convert_gguf(source: Path, target: Path) -> None:
             head = read_gguf_head(data)
         except (ValueError, RecursionError) as error:
             raise GenerationError(f"{source} cannot be read as GGUF ({error})", "fetch it again") from error
-        recorded = head.recorded
+        metadata = head.metadata
         kind = (
-            _ingest(recorded, "general.architecture", source),
-            _ingest(recorded, "tokenizer.ggml.pre", source),
+            _required(metadata, "general.architecture", source),
+            _required(metadata, "tokenizer.ggml.pre", source),
         )
         if kind != ("llama", "smollm"):
             raise GenerationError(
                 f"{source}: a {kind[0]} with a {kind[1]} tokenizer cannot be converted",
                 "convert it elsewhere to safetensors and give the folder",
             )
-        config = _config_of(recorded, source)
+        config = _config_of(metadata, source)
         _write_weights(data, head.tensors, config, target / "model.safetensors")
     _write_json(target / "config.json", config)
-    _write_tokenizer(recorded, source, target)
+    _write_tokenizer(metadata, source, target)
 
 
 @contextmanager
@@ -201,15 +201,15 @@ def _mapped(source: Path) -> Iterator[memoryview]:
     yield memoryview(mapped)
 
 
-def _ingest(recorded: Mapping[str, Any], name: str, source: Path) -> Any:
-    if name not in recorded:
+def _required(metadata: Mapping[str, Any], name: str, source: Path) -> Any:
+    if name not in metadata:
         raise GenerationError(f"{source} says nothing of {name}", "fetch it again")
-    return recorded[name]
+    return metadata[name]
 
 
-def _config_of(recorded: Mapping[str, Any], source: Path) -> dict[str, Any]:
+def _config_of(metadata: Mapping[str, Any], source: Path) -> dict[str, Any]:
     def ingest(name: str) -> Any:
-        return _ingest(recorded, name, source)
+        return _required(metadata, name, source)
 
     heads = int(ingest("llama.attention.head_count"))
     width = int(ingest("llama.embedding_length"))
@@ -286,14 +286,14 @@ def _halves(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
     return values.reshape(heads, half, 2, -1).swapaxes(1, 2).reshape(values.shape)
 
 
-def _write_tokenizer(recorded: Mapping[str, Any], source: Path, target: Path) -> None:
+def _write_tokenizer(metadata: Mapping[str, Any], source: Path, target: Path) -> None:
     try:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("tokenizers", "generate") from None
-    tokens = _ingest(recorded, "tokenizer.ggml.tokens", source)
-    merges = [tuple(merge.split(" ")) for merge in _ingest(recorded, "tokenizer.ggml.merges", source)]
-    kinds = _ingest(recorded, "tokenizer.ggml.token_type", source)
+    tokens = _required(metadata, "tokenizer.ggml.tokens", source)
+    merges = [tuple(merge.split(" ")) for merge in _required(metadata, "tokenizer.ggml.merges", source)]
+    kinds = _required(metadata, "tokenizer.ggml.token_type", source)
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
     # SmolLM splits every digit off before the byte-level words; without it numbers are other tokens
     # than the model was trained on.
@@ -306,17 +306,17 @@ def _write_tokenizer(recorded: Mapping[str, Any], source: Path, target: Path) ->
     tokenizer.save(str(target / "tokenizer.json"))
 
     def token_of(name: str) -> str:
-        return str(tokens[int(_ingest(recorded, f"tokenizer.ggml.{name}_token_id", source))])
+        return str(tokens[int(_required(metadata, f"tokenizer.ggml.{name}_token_id", source))])
 
     about = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "chat_template": _ingest(recorded, "tokenizer.chat_template", source),
+        "chat_template": _required(metadata, "tokenizer.chat_template", source),
         "bos_token": token_of("bos"),
         "eos_token": token_of("eos"),
         "pad_token": token_of("padding"),
         "unk_token": token_of("unknown"),
         "clean_up_tokenization_spaces": False,
-        "model_max_length": int(_ingest(recorded, "llama.context_length", source)),
+        "model_max_length": int(_required(metadata, "llama.context_length", source)),
     }
     _write_json(target / "tokenizer_config.json", about)
 
@@ -425,6 +425,6 @@ def _converted(name: str, progress: Progress | None) -> Path:
     except OSError as error:
         raise GenerationError(
             f"the cache {target.parent} cannot be written ({error.strerror or error})",
-            "make room, or set MOTET_CACHE to a directory that can be written",
+            "free some space, or set MOTET_CACHE to a directory that can be written",
         ) from error
     return target

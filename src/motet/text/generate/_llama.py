@@ -298,11 +298,11 @@ def build_llama_graph(llama: Llama, weights: Weights) -> bytes:
 
     A product rounds each row of activations by that row's own largest number and each column of
     weights by its own, and sums whole numbers: the sum is exact, so what a token gets does not
-    depend on how many rows lie beside it.
+    depend on how many rows are beside it.
 
     Inputs: ``ids`` [B, L]; ``last`` [n, 2], the (row, column) of each token whose logits are wanted;
     ``lengths`` [B], tokens of each row after the pass, less 1; ``total``, the longest row after it;
-    ``k0, v0, k1, …`` [B, kv heads, room, width of a head]. Outputs: ``logits`` [n, vocabulary], and
+    ``k0, v0, k1, …`` [B, kv heads, capacity, width of a head]. Outputs: ``logits`` [n, vocabulary], and
     ``k0_new, …``, which are to be bound to the same memory.
 
     Args:
@@ -328,7 +328,7 @@ def build_llama_graph(llama: Llama, weights: Weights) -> bytes:
         x = _layer(graph, llama, i, x)
     graph.node("GatherND", [f"n{llama.layers}", "last"], "wanted")  # [n, D]
     graph.linear("head", llama.head, None, "wanted", "logits")
-    memory = (TensorProto.FLOAT, ["batch", llama.kv_heads, "room", llama.head_width])
+    memory = (TensorProto.FLOAT, ["batch", llama.kv_heads, "capacity", llama.head_width])
     names = [f"{part}{i}" for i in range(llama.layers) for part in "kv"]
     inputs: dict[str, tuple[int, list[Any]]] = {
         "ids": (TensorProto.INT64, ["batch", "new"]),

@@ -314,7 +314,7 @@ class LocalGenerator:
         ]
 
     def _read(self, prompt: Prompt) -> list[int]:
-        """Tokens of a prompt that leaves room for an answer."""
+        """Tokens of a prompt, cut so that an answer fits."""
         tokens = self._chat.tokens(prompt)
         if len(tokens) >= self._decoder.longest:
             raise GenerationError(
@@ -326,7 +326,7 @@ class LocalGenerator:
 
     def _writing(self, prompt: Prompt, settings: GenerationSettings) -> Writing:
         tokens = self._read(prompt)
-        room = self._decoder.longest - len(tokens)
+        left = self._decoder.longest - len(tokens)
         draw: Callable[[Any], int] = likeliest
         if settings.temperature > 0:
             draw = drawn(settings.temperature, _random(settings.seed, tokens))
@@ -338,7 +338,7 @@ class LocalGenerator:
                 return cut_at_stop(text, settings.stop) != text
 
         constraint = None if settings.answer is None else self._grammars.constraint(settings.answer)
-        return Writing(tokens, min(settings.max_tokens, room), draw, constraint, is_over)
+        return Writing(tokens, min(settings.max_tokens, left), draw, constraint, is_over)
 
     def _finished(self, one: Writing, settings: GenerationSettings, share_s: float) -> Generation:
         if one.ended == "time" and not one.tokens:

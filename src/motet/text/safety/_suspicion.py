@@ -31,7 +31,7 @@ __all__ = [
 WORDS_OF_INSTRUCTIONS: Final = re.compile(
     r"ignor|instruc|prompt|system|recommend|reveal|disregard|overrid|forget|rules|you are|rank", re.IGNORECASE
 )
-"""Words that somebody hides who writes orders backwards or letter by letter: without one of them, none is looked for."""
+"""Words that are hidden by writing orders backwards or letter by letter: without one of them, none is looked for."""
 
 _SAME_SENTENCE: Final = r"[^.!?\n。！？]"
 _START: Final = r"(?:^|(?<=[.!?:;,\n。！？：；，])|(?<=[.!?:;,\n] ))"
@@ -218,7 +218,7 @@ class Flag:
 def suspicion(text: str) -> tuple[Flag, ...]:
     """Find text that speaks to a machine instead of to a reader.
 
-    Orders to drop instructions (override), to be somebody else (role), to print prompts, keys or other
+    Orders to drop instructions (override), to be someone else (role), to print prompts, keys or other
     people's data (leak), to favour an item (steer); fake messages of a system (system), JSON and
     calls of tools (tool), marks of chat templates and of template engines (template), active markup
     (markup), SQL, shell and program text (code), addresses (link), orders in base64, entities,

@@ -77,17 +77,17 @@ def align(
     """Tune the schema's text encoder so that an item's text lands near items that the same people like.
 
     Pairs of co-liked items are mined from training rows; a share of the liked items is kept apart
-    from them, and the weights are kept with which the texts of those items lie nearest to the
+    from them, and the weights are kept with which the texts of those items are nearest to the
     people who like them (:func:`~motet.training.tuning.text_auc`). If no step does better than the encoder
     as it was, that is what is written, and the report says so.
 
     Args:
         data: The data set; its schema names the encoder.
-        out: Directory for the result; checkpoints lie beside it until it is complete.
+        out: Directory for the result; checkpoints are kept beside it until it is complete.
         settings: How; the defaults when left out.
         resume: Go on from the checkpoint of an interrupted run.
         overwrite: Replace a result that is there.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Raises:
         MotetError: If the schema has no text of items, no users or no likes, or a place is wrong.
@@ -180,7 +180,7 @@ def tune(
         settings: From :func:`~motet.training.tuning.read_settings`.
         resume: Go on from the checkpoint of an interrupted run.
         overwrite: Replace a result that is there.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Raises:
         MotetError: If another run is writing there; see :func:`align`, :func:`tune_jointly` and :func:`instruct`.

@@ -50,7 +50,7 @@ def measure_predictor(
 ) -> Measured:
     """Measure a predictor on the rows of warm and of cold items.
 
-    An item is cold if no training row is of it. Per task on interactions its headline metric (RMSE
+    An item is cold if no training row is of it. Per task on interactions its primary metric (RMSE
     of a number); of a ranking NDCG@10 among the warm items the person has not had, and among the
     cold items. People are drawn with replacement for the intervals.
 
@@ -210,7 +210,7 @@ def measure_answers(
 
 
 def baseline_answers(data: Dataset, questions: Sequence[Question]) -> list[NDArray[np.float64] | None]:
-    """What plain controls answer: biases for yes-or-no and numbers, popularity in training rows for the rest.
+    """What plain baselines answer: biases for yes-or-no and numbers, popularity in training rows for the rest.
 
     A cold item has no popularity; it is None then.
     """

@@ -180,11 +180,11 @@ def tune_jointly(
 
     Args:
         data: The data set, with the vectors of the encoder as it is; it is not changed.
-        out: Directory for the result; checkpoints lie beside it until it is complete.
+        out: Directory for the result; checkpoints are kept beside it until it is complete.
         settings: How; the defaults when left out.
         resume: Go on from the checkpoint of an interrupted run.
         overwrite: Replace a result that is there.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Raises:
         MotetError: If the items have no text, the schema cannot be trained, or a place is wrong.

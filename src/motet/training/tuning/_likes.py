@@ -73,7 +73,7 @@ def liking_task(data: Dataset, task: str | None = None) -> str:
     for key in ("user", "item"):
         if getattr(schema.keys, key) is None:
             raise SchemaError(
-                f"the schema '{schema.name}' has no {key}s, so nobody's likes can be told",
+                f"the schema '{schema.name}' has no {key}s, so likes of users are not known",
                 f"name the column in keys.{key}",
             )
     if task is not None:
@@ -149,7 +149,7 @@ def co_liked(liked: sp.csr_array, *, neighbours: int, shrinkage: float) -> CoLik
         shrinkage: λ, ≥ 0.
 
     Raises:
-        TrainingError: If nobody likes two items.
+        TrainingError: If no user likes two items.
     """
     count = np.asarray(liked.sum(axis=0)).ravel()
     by_item = liked.T.tocsr()
@@ -170,7 +170,7 @@ def co_liked(liked: sp.csr_array, *, neighbours: int, shrinkage: float) -> CoLik
     anchors = np.flatnonzero(np.diff(matrix.indptr)).astype(np.int64)
     if len(anchors) < 2:
         raise TrainingError(
-            "nobody likes two items in the training rows, so no pair can be mined",
+            "no user likes two items in the training rows, so no pair can be mined",
             "give more rows, or another task that says what is liked",
         )
     return CoLiked(anchors, matrix)

@@ -87,7 +87,7 @@ def check_output(out: Path, overwrite: bool = False) -> None:
 
 
 def checkpoint_of(out: Path, resume: bool) -> Path:
-    """Where checkpoints of a result lie; one that is not gone on with is removed."""
+    """Directory of the checkpoints of a result; one that is not gone on with is removed."""
     place = out.with_name(out.name + ".checkpoint")
     if not resume:
         remove_checkpoint(place)

@@ -124,7 +124,7 @@ class InstructSettings(LoopSettings):
         tasks: Tasks that are asked about; all that can be when left out.
         batch_size: Questions a step.
         micro_batch: Questions computed at a time; the gradients of a step are summed over them.
-        history: Items that a person liked, and as many disliked, told in a question.
+        history: Items that a person liked, and as many disliked, in a question.
         candidates: Items offered when the next one is asked for, the right one among them.
         check_questions: Validation questions of each task at each validation.
     """

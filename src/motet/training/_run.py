@@ -1,6 +1,6 @@
-"""The way of the data, as functions: what every command does, one call each.
+"""The data flow of training: each verb as one function, which the public API and the command line call.
 
-files ─► data set ─► model ─► evaluation ─► bundle ─► predictions, recommendations, report
+files ─► data set ─► model ─► evaluation ─► bundle ─► report
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet._api import Model
-from motet.assistant.explain import Explainer
 from motet.data import (
     CleaningReport,
     Dataset,
@@ -43,45 +41,21 @@ from motet.graph import (
 )
 from motet.models.architectures import check_architecture
 from motet.models.baselines import run_baselines
-from motet.recommend import Recommender
-from motet.schema import LanguageSettings, Progress, Schema, require_known, silent
+from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
-from motet.text.generate import PrivateCaches
-from motet.training import (
-    Bundle,
-    ModelPredictor,
-    build_balancer,
-    check_place,
-    follows_from,
-    load_bundle,
-    measure_trained,
-    only_run,
-    save_bundle,
-    single_task_baseline,
-    train_model,
-    write_metrics,
-)
+from motet.training._balance import build_balancer
+from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
+from motet.training._checkpoint import only_run
+from motet.training._loop import train_model
+from motet.training._measure import follows_from, measure_trained, single_task_baseline
+from motet.training._predictor import ModelPredictor
 
-if TYPE_CHECKING:
-    from motet.assistant import Assistant
-
-__all__ = [
-    "Prepared",
-    "evaluate_bundle",
-    "load_data",
-    "open_assistant",
-    "open_explainer",
-    "open_graph",
-    "open_recommender",
-    "text_encoder",
-    "train",
-    "write_report",
-]
+__all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A data set with the account of its cleaning, and the knowledge graph beside it if there is one."""
+    """A data set with its cleaning report, and the knowledge graph beside it if there is one."""
 
     data: Dataset
     cleaning_report: CleaningReport
@@ -106,7 +80,7 @@ def load_data(
         item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
             from the graph when left out.
         spill_directory: Where the columns of large tables go.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Raises:
         DataError: If a file, a column or a value is wrong.
@@ -159,10 +133,10 @@ def train(
     Args:
         schema: What to train; ``training.seed`` decides the result.
         directory: The files.
-        out: The bundle's directory. Checkpoints lie beside it until it is complete.
+        out: The bundle's directory. Checkpoints are kept beside it until it is complete.
         resume: Go on from a checkpoint of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
-        progress: Called with what is going on.
+        progress: Progress callback.
 
     Raises:
         MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
@@ -255,7 +229,7 @@ def evaluate_bundle(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Measure a bundle on the files of a directory, with plain controls beside it if asked.
+    """Measure a bundle on the files of a directory, with plain baselines beside it if asked.
 
     The bundle's metrics and report are replaced.
 
@@ -263,9 +237,9 @@ def evaluate_bundle(
         bundle: Its directory.
         directory: The files.
         split: ``test``, ``validation`` or ``train``.
-        baselines: Whether to fit the controls, and the same architecture on each task alone.
-        seed: Seed of intervals and controls.
-        progress: Called with what is going on.
+        baselines: Whether to fit the baselines, and the same architecture on each task alone.
+        seed: Seed of intervals and baselines.
+        progress: Progress callback.
 
     Returns:
         The metrics.
@@ -287,14 +261,14 @@ def evaluate_bundle(
     if baselines:
 
         def report(name: str, share: float) -> None:
-            progress(f"control {name}", round(share * 100), 100)
+            progress(f"baseline {name}", round(share * 100), 100)
 
-        metrics["controls"] = run_baselines(data, split, seed=seed, progress=report)
+        metrics["baselines"] = run_baselines(data, split, seed=seed, progress=report)
         if len(data.schema.tasks) > 1:
             alone, transfer = single_task_baseline(
                 data, predictor, found, split, seed=seed, progress=progress
             )
-            metrics["controls"]["single_task"], metrics["transfer"] = alone, transfer
+            metrics["baselines"]["single_task"], metrics["transfer"] = alone, transfer
     write_metrics(Path(bundle), metrics)
     write_report(bundle)
     return metrics
@@ -318,37 +292,3 @@ def write_report(bundle: str | Path) -> Path:
         temporary.unlink(missing_ok=True)
         raise BundleError(f"{path} cannot be written ({error.strerror})", "free some space") from None
     return path
-
-
-def open_recommender(
-    bundle: str | Path, progress: Progress = silent, *, private: PrivateCaches | None = None
-) -> Recommender:
-    """The recommender of :func:`motet.load`, alone; arguments as there."""
-    return Model(load_bundle(bundle), private=private, progress=progress).recommender
-
-
-def open_explainer(
-    bundle: str | Path,
-    *,
-    words: LanguageSettings | None = None,
-    progress: Progress = silent,
-    private: PrivateCaches | None = None,
-) -> Explainer:
-    """The explainer of :func:`motet.load`, alone; arguments as there."""
-    return Model(load_bundle(bundle), words=words, private=private, progress=progress).explainer
-
-
-def open_assistant(
-    bundle: str | Path,
-    *,
-    words: LanguageSettings | None = None,
-    progress: Progress = silent,
-    private: PrivateCaches | None = None,
-) -> Assistant:
-    """The assistant of :func:`motet.load`, alone; arguments as there."""
-    return Model(load_bundle(bundle), words=words, private=private, progress=progress).assistant
-
-
-def open_graph(bundle: Bundle) -> KnowledgeGraph | None:
-    """The knowledge graph of a bundle; None where it has none."""
-    return Model(bundle).graph

@@ -1,4 +1,4 @@
-"""Controls on a small real data set: they find the signal, and they do not peek."""
+"""Baselines on a small real data set: they find the signal, and they do not peek."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def results(dataset: Dataset) -> dict[str, Any]:
     return run_baselines(dataset)
 
 
-def test_every_control_runs(results: dict[str, Any]) -> None:
+def test_every_baseline_runs(results: dict[str, Any]) -> None:
     assert list(results) == list(BASELINES)
     assert not [name for name, result in results.items() if "skipped" in result]
 
@@ -96,7 +96,7 @@ def test_a_large_catalogue_makes_ease_step_aside_with_a_reason(
     assert "40 items" in run_baselines(dataset, names=["ease"])["ease"]["skipped"]
 
 
-def test_a_misspelt_control_is_refused(dataset: Dataset) -> None:
+def test_a_misspelt_baseline_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="did you mean 'lightgbm'"):
         run_baselines(dataset, names=["lightgmb"])
 

@@ -1,4 +1,4 @@
-"""What every control is: a plain predictor, fitted on training rows only."""
+"""What every baseline is: a plain predictor, fitted on training rows only."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ __all__ = [
 
 Known = Literal["train", "validation"]
 
-# Controls are yardsticks: beyond this many rows they are fitted on a seeded sample.
+# Beyond this many rows baselines are fitted on a seeded sample.
 MAX_FIT_ROWS = 1_000_000
 
 
 class Baseline(ABC):
     """A plain reference that satisfies :class:`~motet.schema.Predictor`.
 
-    Controls are fitted on training rows only, as the model is, so that the two are comparable;
-    ``splits`` says otherwise. What a control chooses (a smoothing, a number of rounds) it chooses
+    Baselines are fitted on training rows only, as the model is, so that the two are comparable;
+    ``splits`` says otherwise. What a baseline chooses (a smoothing, a number of rounds) it chooses
     on validation rows.
     """
 
     @classmethod
     @abstractmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
-        """Why this control has nothing to say on a data set; None if it has."""
+        """Why this baseline has nothing to say on a data set; None if it has."""
 
     @classmethod
     @abstractmethod
@@ -60,7 +60,7 @@ class Baseline(ABC):
         Args:
             dataset: The data set it is then bound to.
             splits: Whose rows it is fitted on.
-            known: What a ranking may look at of a user's past: the training rows, or those of
+            known: What a ranking may use of a user's history: the training rows, or those of
                 validation too. The latter, for a test, is what the model's histories hold.
             seed: Seed of folds and samples.
         """
@@ -80,9 +80,9 @@ def fit_rows(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]:
 
 
 def identified(dataset: Dataset, entity: Literal["user", "item"]) -> bool:
-    """Whether a control may learn from the labels of one user, or of one item.
+    """Whether a baseline may learn from the labels of one user, or of one item.
 
-    Users are known by their past. Items are known only if an id is among their features: a schema
+    Users are known by their history. Items are known only if an id is among their features: a schema
     that leaves it out does so because it gives a label away, or because new items matter.
     """
     if entity == "user":
@@ -90,13 +90,13 @@ def identified(dataset: Dataset, entity: Literal["user", "item"]) -> bool:
     return any(dataset.encoder.layout("item").is_id)
 
 
-def tasks_for(dataset: Dataset, control: str) -> list[str]:
-    """Names of the tasks on interactions whose rows a control can predict, in schema order."""
+def tasks_for(dataset: Dataset, baseline: str) -> list[str]:
+    """Names of the tasks on interactions whose rows a baseline can predict, in schema order."""
     tasks = dataset.schema.tasks
     return [
         name
         for name in dataset.encoder.interaction_tasks
-        if control in tasks[name].baselines and not tasks[name].ranks_catalogue
+        if baseline in tasks[name].baselines and not tasks[name].ranks_catalogue
     ]
 
 
@@ -139,5 +139,5 @@ def positives(dataset: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
 
 
 def known_positives(dataset: Dataset, known: Known) -> sp.csr_array:
-    """Who liked what before the moment of the ranking, [U, I]."""
+    """Who liked what before the ranking, [U, I]."""
     return positives(dataset, fit_rows(dataset, ("train",) if known == "train" else ("train", "validation")))
