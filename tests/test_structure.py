@@ -23,6 +23,7 @@ ORDER = (
     "errors",
     "threads",
     "_renamed",
+    "messages",
     "schema",
     "metrics",
     "data",

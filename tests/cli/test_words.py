@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,10 @@ features:
 tasks:
   like: {kind: binary, label: liked}
   next: {kind: retrieval, positive: liked = 1}
-catalogue: {title: name}
+catalogue:
+  title: name
+  columns: {kinds: {zh: 类型}, year: {zh: 年份}}
+  words: {Comedy: {zh: [喜剧]}, Drama: {zh: [剧情]}, Horror: {zh: [恐怖]}}
 explain: {noun: {en: [film, films], zh: [部, 电影]}}
 split: {by: user_time, train: 0.8, validation: 0.1}
 model: {architecture: shared_bottom, width: 4}
@@ -177,6 +181,43 @@ def test_what_is_printed_is_for_people(motet: Any, films: Path) -> None:
     profile = run(motet, films, ("profile", "--user", "u1")).out
     assert profile.strip()
     assert "《" in run(motet, films, (*SPEAKING[2], "--language", "zh")).out
+
+
+@pytest.mark.parametrize(
+    ("request_text", "understood"),
+    [
+        ("三部1980年以后的喜剧，不要恐怖片", "必须是: 喜剧; 不要: 恐怖; 年份: 1980 至 …; 数量: 3"),
+        ("三部喜剧，其中一部剧情片", "必须是: 喜剧; 其中: 1 × 剧情; 数量: 3"),
+        ("推荐点什么", "没有具体要求"),
+    ],
+)
+def test_a_chinese_request_is_answered_in_chinese(
+    motet: Any, films: Path, request_text: str, understood: str
+) -> None:
+    answer = run(motet, films, ("ask", "--user", "u1", request_text)).out
+    assert answer.splitlines()[0] == f"理解为: {understood}"
+    assert re.fullmatch(r"理解：规则，撰写：模板，[\d,]+ 毫秒", answer.splitlines()[-1])
+
+
+def test_every_command_that_speaks_speaks_chinese(motet: Any, films: Path, endpoint: Any) -> None:
+    explained = run(motet, films, SPEAKING[1], "--language", "zh").out
+    assert re.search(r"依据 +强度", explained)
+    listed = run(motet, films, ("list", "--user", "u1", "两部喜剧，不要恐怖片")).out
+    assert re.search("^已满足：.*喜剧", listed, re.MULTILINE)
+    assert "kept" not in listed
+    impossible = run(motet, films, ("list", "--user", "u1", "两部2006年以后的喜剧")).out
+    assert re.search("^最接近的清单（.+）：$", impossible, re.MULTILINE)
+    assert re.search("^未满足：", impossible, re.MULTILINE)
+    assert (
+        "The nearest list, with" in run(motet, films, ("list", "--user", "u1", "two comedies after 2006")).out
+    )
+    settings = endpoint(GARBAGE["noise"]).settings
+    for language, words in (
+        ("en", r"written by templates: (1 of 1 sentence|(\d+) of \2 sentences) by templates"),
+        ("zh", r"撰写：模板: (\d+) 句中有 \1 句采用模板文字"),
+    ):
+        described = run(motet, films, SPEAKING[2], "--language", language, "--model", *settings).out
+        assert re.search(words, described), described
 
 
 @pytest.mark.parametrize("command", SPEAKING, ids=lambda command: command[0])

@@ -13,8 +13,8 @@ from rich.markup import escape
 import motet
 from motet.cli._options import BundleDir, Json, Language, Model, Settings, User, out_console, print_json
 from motet.cli._output import progress_on_terminal
-from motet.cli._said import said
 from motet.errors import BundleError, SchemaError, require_packages
+from motet.messages import say
 
 if TYPE_CHECKING:
     from rich.padding import Padding
@@ -79,23 +79,31 @@ def ask(
 def _print_answer(answer: Answer, assistant: Assistant) -> None:
     language = answer.request.language
     understood = _understood(answer.request, assistant.explainer.title, assistant.catalogue)
-    out_console.print(f"[dim]{said('understood', language)}:[/dim] {escape(understood)}")
+    out_console.print(f"[dim]{say('cli.understood', language)}:[/dim] {escape(understood)}")
     for item in answer.items:
         beside = ", ".join((item.id, *_facts(assistant.catalogue, item.id, answer.request.language)))
         out_console.print(f"\n{item.rank}. [bold]{escape(item.name)}[/bold]  [dim]({escape(beside)})[/dim]")
         out_console.print(_indented(item.reason))
         if item.misses:
-            out_console.print(f"   {said('misses', language)}: {escape(', '.join(item.misses))}")
+            out_console.print(f"   {say('cli.misses', language)}: {escape(', '.join(item.misses))}")
         predicted = _predicted(item.predictions, assistant.recommender.schema.tasks)
         out_console.print(f"   [dim]{escape(predicted)}[/dim]")
     out_console.print()
     for line in answer.notes:
         out_console.print(escape(line))
-    read, wrote = said(answer.read_by, language), said(answer.written_by, language)
-    out_console.print(
-        f"[dim]{said('read by', language)} {escape(read)}, {said('written by', language)} {escape(wrote)}, "
-        f"{answer.elapsed_s * 1e3:,.0f} {said('ms', language)}[/dim]"
+    made_by = say(
+        "cli.made_by",
+        language,
+        reader=_maker(answer.read_by, language),
+        writer=_maker(answer.written_by, language),
+        ms=f"{answer.elapsed_s * 1e3:,.0f}",
     )
+    out_console.print(f"[dim]{escape(made_by)}[/dim]")
+
+
+def _maker(name: str, language: str) -> str:
+    """Who read or wrote: rules, templates, or a language model by its name."""
+    return {"rules": say("cli.rules", language), "templates": say("cli.templates", language)}.get(name, name)
 
 
 def _indented(text: str) -> Padding:
@@ -109,32 +117,32 @@ def _understood(request: Request, title: Callable[[str], str], catalogue: Catalo
     parts: list[str] = []
     language = request.language
 
-    def add(name: str, values: Sequence[str]) -> None:
+    def add(key: str, values: Sequence[str]) -> None:
         if values:
-            parts.append(f"{said(name, language)}: {', '.join(values)}")
+            parts.append(f"{say(key, language)}: {', '.join(values)}")
 
     def words(tags: Sequence[Tag]) -> list[str]:
         return [catalogue.word(tag.value, language) for tag in tags]
 
-    add("must be", words(request.must))
-    add("rather", words(request.prefer))
-    add("not", words(request.must_not))
+    add("cli.must", words(request.must))
+    add("cli.prefer", words(request.prefer))
+    add("cli.must_not", words(request.must_not))
     for part in request.quotas:
-        many = f"{part.low}" if part.high is None else f"{said('at most', language)} {part.high}"
-        add("parts", [f"{many} × {' + '.join(words(part.tags))}"])
-    add("with", [fact.words or fact.entity for fact in request.facts])
-    add("without", [fact.words or fact.entity for fact in request.facts_not])
-    for limits, what in ((request.ranges, ""), (request.total, "sum of ")):
+        many = f"{part.low}" if part.high is None else say("cli.at_most", language, n=part.high)
+        add("cli.parts", [f"{many} × {' + '.join(words(part.tags))}"])
+    add("cli.facts", [fact.words or fact.entity for fact in request.facts])
+    add("cli.facts_not", [fact.words or fact.entity for fact in request.facts_not])
+    for limits, key in ((request.ranges, "cli.range"), (request.total, "cli.total")):
         for r in limits:
             low, high = (f"{x:g}" if x is not None else "…" for x in (r.low, r.high))
             name = catalogue.column_name(r.column, language) if language == "zh" else r.column
-            parts.append(f"{said(what, language)}{name}: {low} {said('to', language)} {high}")
-    add("like", [title(item) for item in request.like])
-    add("not the items", [title(item) for item in request.without])
-    add("count", [str(request.count)] if request.count else [])
-    add("scenario", [request.scenario] if request.scenario else [])
-    add("free words", [request.wants] if request.wants else [])
-    return "; ".join(parts) or said("nothing in particular", language)
+            parts.append(say(key, language, name=name, low=low, high=high))
+    add("cli.like", [title(item) for item in request.like])
+    add("cli.not_items", [title(item) for item in request.without])
+    add("cli.count", [str(request.count)] if request.count else [])
+    add("cli.scenario", [request.scenario] if request.scenario else [])
+    add("cli.wants", [request.wants] if request.wants else [])
+    return "; ".join(parts) or say("cli.nothing", language)
 
 
 def _facts(catalogue: Catalogue, item: str, language: str) -> list[str]:
@@ -193,7 +201,7 @@ def explain(
         _print_writer(found.reason, model, language)
         from rich.table import Table  # noqa: PLC0415
 
-        table = Table(said("evidence", language), said("strength", language), box=None)
+        table = Table(say("cli.evidence", language), say("cli.strength", language), box=None)
         for sentence in explainer.said(found.evidence, language):  # type: ignore[arg-type]
             table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
         out_console.print(table)
@@ -248,7 +256,7 @@ def describe(
     if as_json:
         print_json(asdict(found))
         return
-    text = found.text or said("The catalogue and the graph say nothing more of it.", language)
+    text = found.text or say("cli.no_description", language)
     out_console.print(f"[bold]{escape(found.title)}[/bold]\n{escape(text)}")
     _print_writer(found, model, language)
 
@@ -277,12 +285,12 @@ def make_a_list(
     else:
         out_console.print(escape(answer.words))
         if answer.nearest is not None:
-            near = said("The nearest list, with", answer.language)
-            out_console.print(f"\n{near} {escape(', '.join(answer.nearest.loosened))}:")
+            near = say("cli.nearest", answer.language, changes=", ".join(answer.nearest.loosened))
+            out_console.print(f"\n{escape(near)}")
             _print_listed(answer.nearest)
     for limit in (answer.nearest or answer).limits:
-        kept = said("kept" if limit.holds else "NOT kept", answer.language)
-        out_console.print(f"[dim]{kept}: {escape(limit.words)}[/dim]")
+        kept = say("cli.kept" if limit.holds else "cli.broken", answer.language, limit=limit.words)
+        out_console.print(f"[dim]{escape(kept)}[/dim]")
 
 
 def _print_listed(answer: ListAnswer) -> None:
@@ -320,11 +328,9 @@ def _print_writer(reason: Reason | Description, model: bool, language: str) -> N
     """Who wrote it, where a language model was to."""
     if not model:
         return
-    kept = ""
-    if reason.fallback and language == "zh":
-        kept = f"{len(reason.sentences)} 句中有 {reason.fallback} 句采用模板文字"
-    elif reason.fallback:
-        kept = f"{reason.fallback} of {len(reason.sentences)} sentences by templates"
-    writer = f"{said('written by', language)} {said(reason.written_by, language)}"
+    kept, of = "", len(reason.sentences)
+    if reason.fallback:
+        kept = say("cli.fallback", language, count=of, n=reason.fallback, of=of)
+    writer = say("cli.written_by", language, writer=_maker(reason.written_by, language))
     line = ": ".join(part for part in (writer, reason.note or kept) if part)
     out_console.print(f"[dim]{escape(line)}[/dim]")

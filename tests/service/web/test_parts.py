@@ -1,15 +1,12 @@
-"""Words, wishes and numbers, without a browser."""
+"""Wishes and numbers, without a browser."""
 
 from __future__ import annotations
 
-import re
-import string
 from typing import Any
 
 import pytest
 
 from motet.service.web import (
-    WORDS,
     Visit,
     area,
     bars,
@@ -62,18 +59,6 @@ SCHEMA: dict[str, Any] = {
     ],
     "objective": {"next": 1.0},
 }
-
-
-@pytest.mark.parametrize("name", WORDS)
-def test_both_languages_say_the_same_things(name: str) -> None:
-    english, chinese = WORDS[name]
-    names = [{part[1] for part in string.Formatter().parse(words) if part[1]} for words in (english, chinese)]
-    assert names[0] == names[1]
-    assert english
-    assert chinese
-    if name not in ("auc", "other_language", "range"):
-        assert re.search("[\u4e00-\u9fff]", chinese), f"{name} is not Chinese"
-        assert not re.search("[\u4e00-\u9fff]", english), f"{name} is not English"
 
 
 def test_wishes_become_a_query() -> None:

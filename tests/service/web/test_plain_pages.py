@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from markupsafe import escape
 
-from motet.service.web import WORDS
+from motet.messages import LANGUAGES, say
 
 if TYPE_CHECKING:
     from tests.service.web.conftest import Service
@@ -46,12 +47,13 @@ def test_behind_https_the_key_is_sent_over_https_alone(locked: Service, origin: 
 @pytest.mark.parametrize("wish", ["f.kinds=Horror", "f.year.low=1990", "me=loves+horror", "h=3"])
 def test_controls_without_effect_on_a_request_in_words_are_reported(service: Service, wish: str) -> None:
     word = "filters_idle" if wish.startswith("f.") else "new_idle"
-    for words, language in zip(WORDS[word], ("en", "zh"), strict=True):
+    for language in LANGUAGES:
+        words = say(word, language)
         before = get(service, f"/?user=&{wish}&lang={language}").text
         asked = get(service, f"/?user=&t=comedies&{wish}&lang={language}").text
         assert (words in before, words in asked) == (False, True)
         assert ('class="idle"' in before, 'class="idle"' in asked) == (False, True)
-    assert WORDS["new_idle"][0] not in get(service, "/?user=u1&t=comedies&h=3&lang=en").text
+    assert say("new_idle", "en") not in get(service, "/?user=u1&t=comedies&h=3&lang=en").text
 
 
 def test_a_like_that_changes_nothing_does_not_say_that_it_did(service: Service) -> None:
@@ -83,9 +85,11 @@ def test_refusals_are_in_the_language_of_the_visitor(
 def test_what_is_counted_has_words(service: Service) -> None:
     with service.api() as api:
         checks = [row["check"] for row in api.get("/v1/stats").json()["data_quality"]]
-    assert [check for check in checks if f"check.{check}" not in WORDS] == []
+    assert checks
+    for check in checks:
+        assert CHINESE.search(say(f"check.{check}", "zh"))
     for kind in ("like", "hide", "dislike", "not_interested", "read", "ranking"):
-        assert f"task.{kind}" in WORDS
+        assert CHINESE.search(say(f"task.{kind}", "zh"))
 
 
 def test_ranking_is_said_in_both_languages(service: Service) -> None:
@@ -205,3 +209,45 @@ def test_a_short_line_is_spoken_of_a_new_list(service: Service) -> None:
 def test_numbers_of_an_item_are_named(service: Service) -> None:
     page = get(service, "/?user=u1&lang=en").text
     assert re.search(r'<span class="figure">Year \d{4}</span>', page)
+
+
+@pytest.mark.parametrize("where", ["/?user=u1", "/?user=u1&t=comedies", "/item/7?user=u1", "/user/u1", "/operate", "/judge", "/user/no-such"])  # fmt: skip
+def test_a_page_speaks_one_language(service: Service, where: str) -> None:
+    mark = "&" if "?" in where else "?"
+    english = get(service, f"{where}{mark}lang=en").text
+    assert '<html lang="en"' in english
+    assert CHINESE.findall(english) == ["中", "文"]  # the way to the other language
+    chinese = get(service, f"{where}{mark}lang=zh").text
+    assert '<html lang="zh-Hans"' in chinese
+    shown = re.findall(r"<(?:h1|h2|label|summary|th)[^>]*>([^<]{2,})<", chinese.partition("<main")[2])
+    assert any(CHINESE.search(words) for words in shown)
+    for key in ("skip", "nav", "away", "shop", "operate", "judge"):
+        assert say(key, "en") in english
+        assert say(key, "zh") in chinese
+        assert f">{say(key, 'en')}<" not in chinese
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_hostile_text_in_a_message_is_escaped(service: Service, language: str) -> None:
+    hostile = """<script>alert("'&")</script>{id}{0.__class__}%(id)s"""
+    page = get(service, f"/?user={quote(hostile, safe='')}&lang={language}")
+    assert page.status_code == 200
+    assert hostile not in page.text
+    assert "<script>alert" not in page.text
+    assert f"<h1>{escape(say('for_user', language, id=hostile))}</h1>" in page.text
+    with service.api() as api:
+        fields = {"name": hostile, "kinds": ["Comedy"], "year": 2001}
+        assert api.post("/v1/items", json={"items": [{"id": "hostile", "fields": fields}]}).is_success
+    said = [["user", ""], ["act", "like:hostile"], ["lang", language]]
+    liked = post(service, "/pages/act", said, **{"X-Part": "1"})
+    assert liked.status_code == 200
+    assert "<script>alert" not in liked.text
+    assert str(escape(say("told_like", language, title=hostile))) in liked.text
+
+
+def test_one_rating_is_not_said_in_the_plural(service: Service) -> None:
+    assert ">0 ratings<" in get(service, "/operate?lang=en").text
+    (list_id,) = re.findall(r'name="list_id" value="([^"]+)"', get(service, "/?user=u11&lang=en").text)
+    assert post(service, "/pages/rate", [["stars", "4"], ["list_id", list_id]]).status_code == 303
+    assert ">1 rating<" in get(service, "/operate?lang=en").text
+    assert ">1 次评分<" in get(service, "/operate?lang=zh").text

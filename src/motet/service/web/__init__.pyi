@@ -3,10 +3,8 @@ from ._operate import compared, requests_by_minute, traffic_by_route
 from ._shop import wishes_of
 from ._shown import area, bars, facts
 from ._visit import Visit
-from ._words import WORDS
 
 __all__ = [
-    "WORDS",
     "Visit",
     "area",
     "bars",

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from motet.service.web._words import say
+from motet.messages import say
 
 __all__ = ["PAGE_HEADERS", "REPORT_HEADERS", "Api", "ApiError", "Caller", "path"]
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from motet.messages import LANGUAGES, say
 from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
 from motet.service.web._detail import item_page, user_page
 from motet.service.web._operate import judge, operate
@@ -52,6 +53,8 @@ def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str =
         relay: The secret of the same name in the settings of the service, so that each visitor has a separate rate
             limit; without it all share one.
     """
+    for language in LANGUAGES:  # a catalogue that cannot be read fails here, and no visitor waits for it
+        say("skip", language)
     site = Site(Api(base_url, key, relay))
     for where, handler, method in site.routes():
         app.add_route(where, handler, methods=[method], include_in_schema=False)

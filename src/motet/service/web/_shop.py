@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from motet.messages import say
 from motet.service.web._client import ApiError, Caller, path
 from motet.service.web._shown import rankable, understood, value_name
 from motet.service.web._visit import Visit
-from motet.service.web._words import say
 
 __all__ = ["Wishes", "send_action", "shop", "wishes_of"]
 
@@ -364,5 +364,5 @@ async def send_action(visit: Visit, caller: Caller) -> tuple[Visit, str]:
         None,
     ) or ((await caller.maybe(path("v1", "items", item))) or {}).get("title", item)
     is_followed = kind == "hide" or wishes.user or not wishes.turns
-    words = f"told_{kind}" if is_followed else "told_alone"
+    words = ("told_like" if kind == "like" else "told_hide") if is_followed else "told_alone"
     return replace(visit, path="/", fields=fields), visit.t(words, title=title)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from motet.messages import say
 from motet.service.web._client import Caller, path
 from motet.service.web._visit import Visit
-from motet.service.web._words import WORDS, say
 
 __all__ = [
     "Area",
@@ -119,7 +120,7 @@ def name_of(kind: str, name: str, language: str) -> str:
         >>> name_of("field", "release_year", "en"), name_of("field", "year", "zh")
         ('Release year', '年份')
     """
-    if f"{kind}.{name}" in WORDS:
+    with suppress(KeyError):
         return say(f"{kind}.{name}", language)
     words = name.replace("_", " ").strip() or name
     return words[:1].upper() + words[1:]

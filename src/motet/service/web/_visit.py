@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from starlette.requests import Request
 
-from motet.service.web._words import LANGUAGES, say
+from motet.messages import LANGUAGES, say
 
 __all__ = ["COOKIE_KEY", "COOKIE_LANGUAGE", "COOKIE_THEME", "PageRefused", "Visit", "read_form", "visit_of"]
 
@@ -66,9 +66,9 @@ class Visit:
         """The id in the path: everything after the first part."""
         return unquote(self.path.lstrip("/").partition("/")[2])
 
-    def t(self, name: str, /, **values: object) -> str:
-        """A message in the language of the visitor."""
-        return say(name, self.language, **values)
+    def t(self, key: str, /, *, count: int | None = None, **values: object) -> str:
+        """A message in the visitor's language."""
+        return say(key, self.language, count=count, **values)
 
     def here(self, **changes: str | None) -> str:
         """The address of this page with some fields changed; None removes one.
