@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from motet import workflow
+import motet
 from motet.assistant import Assistant
 from motet.assistant.explain import Profiler
 from motet.assistant.understand import Reader, Request, Understanding
@@ -260,7 +260,7 @@ class _FailingReader:
 
 
 def _parts_that_fail(path: Path, load: LoadPast) -> ModelParts:
-    assistant = workflow.open_assistant(path)
+    assistant = motet.load(path).assistant
     explainer = assistant.explainer
     live = LiveRecommender(explainer.recommender, load=load, sources=[_FailingSource()])
     failing = Assistant(explainer.recommender, explainer, _FailingReader(assistant.reader))
