@@ -153,7 +153,7 @@ class Traffic:
 
     def _filtered(self, source: random.Random, kind: str) -> Ask:
         wanted = {"field": "year", "op": "ge", "value": source.choice([1960, 1980, 1990])}
-        return self._list(kind, {"user": source.choice(self.users), "filter": wanted, "keep_seen": True})
+        return self._list(kind, {"user": source.choice(self.users), "filter": wanted, "include_seen": True})
 
     def _similar(self, source: random.Random, kind: str) -> Ask:
         return _get(kind, f"/v1/items/{quote(source.choice(self.items), safe='')}/similar")
