@@ -191,7 +191,7 @@ def health(port: int) -> int:
     """The status of a service that starts in another process."""
     for _ in range(600):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/health/live") as answer:
                 return int(answer.status)
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.2)
