@@ -340,19 +340,19 @@ def test_a_wrong_answer_is_asked_for_once_more(server: Server, wrong: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("said", "expected"),
     [("yes", "yes"), (' "Yes." ', "yes"), ('{"answer": "no"}', "no"), ("perhaps", None), ("[]", None)],
 )
-def test_a_choice_is_one_of_the_choices(server: Server, said: str, parsed_event: str | None) -> None:
+def test_a_choice_is_one_of_the_choices(server: Server, said: str, expected: str | None) -> None:
     server.script = [says(200, whole(said))] * 2
     settings = GenerationSettings(choices=("yes", "no"))
     generator = generator_of(server)
-    if parsed_event is None:
+    if expected is None:
         with pytest.raises(GenerationError, match="none of the choices"):
             generator.generate([ASKED], settings)
         return
-    assert generator.generate([ASKED], settings)[0].text == parsed_event
-    assert list(generator.stream(ASKED, settings)) == [parsed_event]
+    assert generator.generate([ASKED], settings)[0].text == expected
+    assert list(generator.stream(ASKED, settings)) == [expected]
 
 
 def test_a_server_without_counts(server: Server) -> None:

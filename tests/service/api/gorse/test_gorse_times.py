@@ -14,7 +14,7 @@ DAY = datetime(2020, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("2020-01-02T03:04:05Z", SECOND),
         ("2020-01-02T11:04:05+08:00", SECOND),
@@ -46,8 +46,8 @@ DAY = datetime(2020, 1, 2, tzinfo=UTC)
         ("2020-01", DAY.replace(day=1)),
     ],
 )
-def test_times_in_any_usual_format(text: str, parsed_event: datetime) -> None:
-    assert read_time(text) == parsed_event
+def test_times_in_any_usual_format(text: str, expected: datetime) -> None:
+    assert read_time(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "  ", NO_TIME])
@@ -94,7 +94,7 @@ def test_fractions_end_without_zeros() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("", timedelta(0)),
         ("0", timedelta(0)),
@@ -106,8 +106,8 @@ def test_fractions_end_without_zeros() -> None:
         ("+5s", timedelta(seconds=5)),
     ],
 )
-def test_durations_as_go_writes_them(text: str, parsed_event: timedelta) -> None:
-    assert read_duration(text) == parsed_event
+def test_durations_as_go_writes_them(text: str, expected: timedelta) -> None:
+    assert read_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["5", "1d", "h", "-", "+", "1h ", "1e3s", "999999999h", "10m" * 100])
