@@ -106,8 +106,8 @@ def test_what_is_proposed_can_be_read_back_and_built(tmp_path: Path) -> None:
 
 
 def test_tables_are_tied_by_their_values_where_names_differ(tmp_path: Path) -> None:
-    user_encoder = customers().rename({"Customer ID": "id"}).with_columns(serial=pl.arange(30))
-    write(tmp_path, orders=orders(), user_encoder=user_encoder)
+    people = customers().rename({"Customer ID": "id"}).with_columns(serial=pl.arange(30))
+    write(tmp_path, orders=orders(), people=people)
     schema = inspect_directory(tmp_path).schema
     assert schema.tables.users == "people.csv"
     assert schema.derive == {"users": {"Customer ID": "id"}}
@@ -146,8 +146,8 @@ def test_numbers_of_rows_are_neither_labels_nor_features(tmp_path: Path) -> None
 
 def test_numbers_that_all_differ_are_still_numbers(tmp_path: Path) -> None:
     dwell = RNG.permutation(10 * N)[:N]
-    user_encoder = customers().with_columns(age=18 + pl.arange(30))
-    write(tmp_path, orders=orders().with_columns(pl.Series("watch_ms", dwell)), customers=user_encoder)
+    people = customers().with_columns(age=18 + pl.arange(30))
+    write(tmp_path, orders=orders().with_columns(pl.Series("watch_ms", dwell)), customers=people)
     schema = inspect_directory(tmp_path).schema
     assert schema.tasks["watch_ms"].kind == "regression"
     assert schema.features.user["age"].kind == "numeric"

@@ -208,8 +208,3 @@ def test_misspelt_name() -> None:
         DataError, match=r"the data set 'movielens' is not known\. Cure: did you mean 'movielens-100k'"
     ):
         datasets.fetch("movielens")
-
-
-def test_public_surface() -> None:
-    assert datasets.__all__ == ["DATASETS", "DatasetSource", "Truth", "World", "fetch", "generate"]
-    assert all(hasattr(datasets, name) for name in datasets.__all__)
