@@ -88,7 +88,9 @@ def test_what_is_fetched_while_it_serves_is_kept() -> None:
     assert "Environment=MOTET_CACHE=/var/lib/motet/cache" in unit.splitlines()
     guide = (ROOT / "docs" / "guide" / "service.md").read_text(encoding="utf-8")
     for text in (guide, unit, DOCKERFILE, (DEPLOY / "compose.yaml").read_text(encoding="utf-8")):
-        (asset,) = set(re.findall(r"-c \"from motet.datasets import fetch_asset; fetch_asset\('([^']+)'\)\"", text))
+        (asset,) = set(
+            re.findall(r"-c \"from motet.datasets import fetch_asset; fetch_asset\('([^']+)'\)\"", text)
+        )
         assert asset == LanguageSettings().encoder
         assert asset in ASSETS
 
