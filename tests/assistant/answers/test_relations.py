@@ -201,7 +201,7 @@ def films(titles: list[str | None], years: list[float | None]) -> Catalogue:
 
 
 def test_the_same_title_in_another_year_is_another_thing(toy: Dataset) -> None:
-    catalogue = films(["The Thing", "Thing, The!", "the thing", None, None, "..."], [1982.0, 1982.0, 2011.0, 1.5e3, None, None])  # fmt: skip
+    catalogue = films(["The Thing", "Thing, The!", "the thing", None, None, "..."], [1982.0, 1982.0, 2011.0, 1950.0, None, None])  # fmt: skip
     likeness = likeness_of(toy)
     nothing = type(likeness)(np.zeros((6, 0), np.float32), sp.csr_array((6, 1)))
     a, b = duplicate_pairs(catalogue, nothing, text_at_least=0.98)

@@ -100,10 +100,10 @@ def test_a_bad_bundle_is_refused_with_the_reason(
         models.load(place)
     assert values(engine) == before
     if how == "nan":
-        assert "no number" in str(error.value)
+        assert "not a number" in str(error.value)
         refused = [one for one in models.all() if one.state == "refused"]
         assert [one.reason for one in refused] == [refused[0].reason]
-        assert "no number" in refused[0].reason
+        assert "not a number" in refused[0].reason
         with pytest.raises(BundleError):
             models.activate(refused[0].name)
     assert engine.model.name in [one.name for one in models.all() if one.state == "active"]

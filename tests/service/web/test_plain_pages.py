@@ -241,6 +241,9 @@ def test_hostile_text_in_a_message_is_escaped(service: Service, language: str) -
     said = [["user", ""], ["act", "like:hostile"], ["lang", language]]
     liked = post(service, "/pages/act", said, **{"X-Part": "1"})
     assert liked.status_code == 200
+    assert 'class="toast"' in liked.text
+    assert "<script>alert" not in liked.text  # the item's title comes without markup
+    liked = post(service, "/pages/act", [*said, ["title:hostile", hostile]], **{"X-Part": "1"})
     assert "<script>alert" not in liked.text
     assert str(escape(say("told_like", language, title=hostile))) in liked.text
 

@@ -193,5 +193,5 @@ class Stats:
             found.append({"check": name, "count": part, "of": whole, "share": part / whole if whole else 0.0})
         if self._engine.model.is_there:
             refused = self._engine.active.refused
-            found += [{"check": f"stored {what} that the model cannot ingest", "count": n, "of": None, "share": None} for what, n in refused.items()]  # fmt: skip
+            found += [{"check": f"stored {what} that the model cannot use", "count": n, "of": None, "share": None} for what, n in refused.items()]  # fmt: skip
         return found

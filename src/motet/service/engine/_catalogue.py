@@ -101,7 +101,7 @@ class LiveCatalogue:
         return new
 
     def check(self, items: Sequence[Item]) -> None:
-        """Refuse items that the model cannot ingest, before anything is stored.
+        """Refuse items that the model cannot use, before anything is stored.
 
         Raises:
             DataError: If a field is not of its column's kind.

@@ -288,7 +288,7 @@ class ServedModel:
                     self._ingest(what, [row], ingest)
                 return
             self.refused[what] += 1
-            _log.warning("the model cannot ingest one of the stored %s: %s", what, type(error).__name__)
+            _log.warning("the model cannot use one of the stored %s: %s", what, type(error).__name__)
 
     def _wait(self, what: str, rows: Sequence[Any], error: MotetError) -> None:
         """Ingest rows later whose texts cannot be encoded now: the encoder failed, not the rows."""
