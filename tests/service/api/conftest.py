@@ -127,8 +127,8 @@ Start = Callable[..., Engine]
 
 
 @pytest.fixture
-def start(films: Path) -> Iterator[Start]:
-    """Starts an engine on a store, as often as one likes."""
+def start(films: Path, store: Store) -> Iterator[Start]:
+    """Starts an engine on a store, as often as one likes; each is closed before the store is."""
     running: list[Engine] = []
 
     def one(store: Store, bundle: Path = films, **settings: object) -> Engine:
