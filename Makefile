@@ -1,6 +1,7 @@
 # make demo        train and judge one model on real data
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
+# make test-fast   without service, requests and texts, in two minutes
 # make docs        the site of docs/ in site/; a dead link or an unknown name fails
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
@@ -14,8 +15,10 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
 PARTS  := train score text stream quality generation requests ask knowledge reasons profiles lists tuning safety service
+# many tests wait for a server or a clock, so that three of them keep two processors busy
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph serve surgery traces tune all
-.PHONY: demo serve test check docs benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
+.PHONY: demo serve test test-fast check docs benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,7 +43,12 @@ serve: $(VENV)/.installed $(RUN)/manifest.json
 	$(BIN)/motet serve $(RUN)
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	$(PYTEST)
+
+FAST := $(addprefix tests/,schema kinds models evaluation data datasets graph training test_structure.py test_imports.py)
+test-fast: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(PYTEST) -m "not slow" --ignore tests/training/tuning $(FAST)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
