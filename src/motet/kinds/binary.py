@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BinaryTask", "positive_weight"]
 
+_EDGE = 1e-6
+
 
 class BinaryTask(LabelledTask):
     """Yes or no; predicted as a probability.
@@ -96,6 +98,12 @@ class BinaryTask(LabelledTask):
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
         """The probability; weighted positives multiply the odds that the model learns by their weight."""
         return (logits - math.log(positive_weight(self, statistics.mean))).sigmoid()
+
+    def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
+        """The log-odds, of which a millionth is the least."""
+        p = np.clip(values, _EDGE, 1 - _EDGE)
+        found: NDArray[np.float64] = np.log(p / (1 - p)) + math.log(positive_weight(self, statistics.mean))
+        return found
 
     @classmethod
     def why_undefined(cls, labels: NDArray[Any]) -> str:

@@ -74,6 +74,11 @@ class RegressionTask(LabelledTask):
         value = statistics.mean + statistics.std * logits
         return value if self.range is None else value.clamp(*self.range)
 
+    def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
+        """(y − μ) / σ."""
+        found: NDArray[np.float64] = (values - statistics.mean) / statistics.std
+        return found
+
     @classmethod
     def describe(
         cls, name: str, value: float, values: Mapping[str, Any], metrics: Mapping[str, Any]

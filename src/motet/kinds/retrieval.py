@@ -56,7 +56,7 @@ class RetrievalTask(Task):
     is_yes_no: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
     ranks_catalogue: ClassVar[bool] = True
-    baselines: ClassVar[frozenset[str]] = frozenset({"popularity", "item_item", "ease"})
+    baselines: ClassVar[frozenset[str]] = frozenset({"popularity", "item_knn", "ease", "text_neighbours"})
 
     @field_validator("positive")
     @classmethod

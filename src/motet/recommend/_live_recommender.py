@@ -144,12 +144,18 @@ class LiveRecommender:
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)
         rows = found.rows[at]
+        raw = {task: y[at] for task, y in found.raw.items()}
+        if (
+            raw and request.user_context is not None
+        ):  # the tasks that were not ranked by, of what is shown alone
+            others = raw.keys() - request.objective.weights.keys()
+            raw = self._scorer.with_members(request.user_context, rows, raw, others)
         items = answer_items(
             self._scorer,
             request.now,
             rows,
             found.values[at],
-            {task: y[at] for task, y in found.raw.items()},
+            raw,
             sources=Retrieved(found.rows, found.found, {}),
             links=found.links,
             propensities=listed.propensities,

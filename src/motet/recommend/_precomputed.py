@@ -166,6 +166,13 @@ class PrecomputedItems:
         vectors: NDArray[np.float32] = self._side.retrieval[0].numpy()
         return vectors
 
+    @property
+    def retrieval_arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors and biases of the items that retrieval compares users with, [I, Dr] and [I]."""
+        assert self._side.retrieval is not None  # noqa: S101 (asked for where there is such a task only)
+        vectors, bias = self._side.retrieval
+        return vectors.numpy(), bias.numpy()
+
     def retrieve(self, data: Dataset, user: int) -> Tensor:
         """Retrieval score of every item for one user, [I]."""
         assert self.model.retrieval is not None  # noqa: S101 (asked for retrieval tasks only)

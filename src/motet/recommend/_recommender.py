@@ -13,9 +13,20 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Batcher, Dataset, IdIndex, TextToVectors, as_strings, text_columns, used_columns
+from motet.data import (
+    Batcher,
+    Dataset,
+    EntityTable,
+    IdIndex,
+    TextToVectors,
+    as_strings,
+    text_columns,
+    used_columns,
+)
 from motet.errors import DataError
 from motet.models import link
+from motet.models.baselines import Pairs
+from motet.recommend._blended import BlendedRanking
 from motet.recommend._precomputed import PrecomputedItems
 from motet.recommend._query import task_columns
 from motet.recommend._raw_rows import RawRows
@@ -50,6 +61,9 @@ class Recommender:
         self.schema = bundle.schema
         self._raw = RawRows(bundle.data, encode_text, encode_private)
         self._ahead: dict[str | None, PrecomputedItems] = {}
+        self.ranking = (
+            None if bundle.blend is None else BlendedRanking(bundle.blend, bundle, self.precomputed_items)
+        )
         self._known = {"user": IdIndex(bundle.data.user_ids), "item": IdIndex(bundle.data.item_ids)}
 
     @property
@@ -250,8 +264,13 @@ class Recommender:
         frame: pl.DataFrame,
         *,
         linked: bool = True,
+        blended: bool = True,
     ) -> dict[str, NDArray[np.float32]]:
-        """Every task for pairs, on the label's own scale, or before the link function."""
+        """Every task for pairs, on the label's own scale, or before the link function.
+
+        Retrieval's score is that of the network alone unless ``blended``.
+        """
+        queries: dict[int, NDArray[np.float32]] = {}
         context_rows = self._raw.context_rows(data, frame, rows)
         columns: dict[str, list[NDArray[np.float32]]] = {}
         batcher = Batcher(context_rows.data)
@@ -273,11 +292,63 @@ class Recommender:
                 item_vectors = outputs.item_vectors[batch.item_of_row]
                 score = (user_vectors * item_vectors).sum(1) + outputs.item_bias[batch.item_of_row]
                 found |= {n: score for n, t in self.schema.tasks.items() if t.ranks_catalogue}
+                _, first = np.unique(users, return_index=True)
+                places = batch.user_of_row[torch.from_numpy(first)]
+                queries |= dict(zip(users[first].tolist(), outputs.user_vectors[places].numpy(), strict=True))
+            if blended:
+                items = rows["item"][at]
+                found |= self.with_members(found, data, users, items, context_rows.table, at)
             for task, values in found.items():
                 if linked and not self.schema.tasks[task].ranks_catalogue:
                     values = link(self.schema, self.bundle.data.encoder, task, values)  # noqa: PLW2901
                 columns.setdefault(task, []).append(values.numpy())
-        return {task: np.concatenate(parts) for task, parts in columns.items()}
+        values = {task: np.concatenate(parts) for task, parts in columns.items()}
+        if blended and self.ranking is not None:
+            for name in (name for name, task in self.schema.tasks.items() if task.ranks_catalogue):
+                values[name] = self.ranking.of_pairs(values[name], queries, rows["user"], rows["item"])
+        return values
+
+    def with_members(
+        self,
+        found: Mapping[str, torch.Tensor],
+        data: Dataset,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        context: EntityTable,
+        at: NDArray[np.int64],
+        known_user: int | None = None,
+        known_item: NDArray[np.int64] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Tasks that plain members of the bundle predict beside the network, before the link function.
+
+        Args:
+            found: What the network says, [n] or [n, K] each.
+            data: With the users and items.
+            users: Row of each pair's user, [n].
+            items: Row of each pair's item, [n].
+            context: Contexts.
+            at: Row of each pair's context, [n].
+            known_user: Row of the one user in the bundle, −1 where it is not there; by ``users`` when left out.
+            known_item: Row of each pair's item in the bundle, likewise, [n].
+        """
+        blend = self.bundle.task_blend
+        of_tasks = {} if blend is None else {t: found[t].numpy() for t in blend.weights if t in found}
+        if blend is None or not of_tasks:
+            return {}
+        places: dict[Entity, NDArray[np.int64]] = {
+            "user": users.astype(np.int64),
+            "item": items.astype(np.int64),
+            "interaction": at,
+        }
+        known_users = places["user"] if known_user is None else np.full(len(users), known_user)
+        known_items = places["item"] if known_item is None else known_item
+        known: dict[Entity, NDArray[np.int64]] = {
+            "user": _within(known_users, len(self.bundle.data.users)),
+            "item": _within(known_items, len(self.bundle.data.items)),
+        }
+        tables: dict[Entity, EntityTable] = {"user": data.users, "item": data.items, "interaction": context}
+        logits = blend.logits(self.schema.tasks, of_tasks, Pairs(tables, places, known))
+        return {task: torch.from_numpy(values) for task, values in logits.items()}
 
     def _columns(self, values: Mapping[str, NDArray[np.float32]], beside: pl.DataFrame) -> list[pl.Series]:
         return task_columns(self.schema, self.bundle.data.encoder, values, beside.columns)
@@ -349,5 +420,13 @@ class Recommender:
                 rows: dict[Entity, NDArray[np.int32]] = {"user": np.full(len(items), user), "item": items}
                 scores[place] = self._predicted(data, rows, context, linked=False)[by]
             else:
-                scores[place] = ahead.score(data, int(user))[by].numpy()
-        return scores
+                found = {by: ahead.score(data, int(user))[by]}
+                own, at = np.full(len(items), user, np.int32), np.zeros(len(items), np.int64)
+                found |= self.with_members(found, data, own, items, ahead.context_rows.table, at)
+                scores[place] = found[by].numpy()
+        return self.ranking.of_users(scores, users) if retrieval and self.ranking is not None else scores
+
+
+def _within(rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Rows, −1 in place of those beyond a size."""
+    return np.where(rows < size, rows, -1)

@@ -154,6 +154,9 @@ class ModelSettings(Part):
         id_dropout: Share of ids replaced by "unknown" in training, so that content alone works;
             events of sequences included.
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
+        members: Plain methods that may work beside the network, weighed on validation rows: ``ease``, ``item_knn`` and
+            ``text_neighbours`` rank the catalogue, ``like_ratio`` and ``lightgbm`` predict tasks; all when left out,
+            none for an empty list.
         options: Options of the architecture itself.
     """
 
@@ -164,6 +167,7 @@ class ModelSettings(Part):
     dropout: float = Field(0.1, ge=0, lt=1)
     id_dropout: float = Field(0.1, ge=0, lt=1)
     scenario_gate: bool = True
+    members: tuple[str, ...] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -173,6 +173,10 @@ class Task(Part, ABC):
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
         """From what the model computes to the label's own scale: probability, number or distribution."""
 
+    def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64] | None:
+        """What :meth:`link` makes these predictions of, [N]; None for a kind that is not one number a row."""
+        return None
+
     @classmethod
     @abstractmethod
     def describe(

@@ -1,4 +1,5 @@
 from ._balance import BALANCERS, Balancer, build_balancer, gramian, register_balancer
+from ._blend import NETWORK, NetworkMoments, RankingBlend, fit_blend, fit_members
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
     held_interrupts,
@@ -14,22 +15,31 @@ from ._measure import follows_from, measure_trained, single_task_baseline
 from ._predictor import ModelPredictor
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
+from ._task_blend import TaskBlend, fit_pair_members, fit_task_blend
 
 __all__ = [
     "BALANCERS",
     "FORMAT",
+    "NETWORK",
     "PARTS",
     "Balancer",
     "Bundle",
     "ModelPredictor",
+    "NetworkMoments",
     "Prepared",
+    "RankingBlend",
     "RowOptimiser",
     "StandardStep",
+    "TaskBlend",
     "Trained",
     "TrainingStep",
     "build_balancer",
     "check_place",
     "evaluate_bundle",
+    "fit_blend",
+    "fit_members",
+    "fit_pair_members",
+    "fit_task_blend",
     "follows_from",
     "gramian",
     "held_interrupts",

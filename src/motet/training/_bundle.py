@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ from motet.data import (
 from motet.errors import BundleError, MotetError
 from motet.models import MultiTaskModel, build_model
 from motet.schema import Schema
+from motet.training._blend import RankingBlend, read_blend, write_blend
 from motet.training._manifest import replace_part, verify, write_manifest
+from motet.training._task_blend import TaskBlend, read_task_blend, write_task_blend
 
 __all__ = [
     "Bundle",
@@ -165,6 +167,9 @@ class Bundle:
         behaviour: The latest events of each user, with their labels.
         metrics: What was measured; empty before the first evaluation.
         manifest: Version, time and hashes.
+        blend: Plain members that rank beside the model; None where it ranks alone.
+        task_blend: Plain members that predict tasks beside the model; None where it does so alone.
+        found: Items of each user that the retrieval task is about, oldest first, [U]; empty without such a task.
     """
 
     directory: Path
@@ -175,6 +180,9 @@ class Bundle:
     behaviour: Behaviour
     metrics: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    blend: RankingBlend | None = None
+    task_blend: TaskBlend | None = None
+    found: Ragged = field(default_factory=lambda: Ragged.empty(0))
 
 
 def save_bundle(
@@ -183,6 +191,8 @@ def save_bundle(
     model: MultiTaskModel,
     data: Dataset,
     metrics: Mapping[str, Any],
+    blend: RankingBlend | None = None,
+    task_blend: TaskBlend | None = None,
     overwrite: bool = False,
     write_more: Callable[[Path], None] | None = None,
 ) -> None:
@@ -193,6 +203,8 @@ def save_bundle(
         model: The trained model.
         data: The data set it was trained on; its users, items and histories go with the model.
         metrics: What was measured, plain values.
+        blend: Plain members that rank beside the model.
+        task_blend: Plain members that predict tasks beside the model.
         overwrite: Replace a bundle that is there already; nothing but a bundle is ever replaced.
         write_more: Writes the optional parts into the directory it is given.
 
@@ -222,6 +234,10 @@ def save_bundle(
         save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
         write_catalogue(temporary, data.catalogue)
         write_behaviour(temporary, data)
+        if blend is not None:
+            write_blend(temporary, blend)
+        if task_blend is not None:
+            write_task_blend(temporary, task_blend)
         if write_more is not None:
             write_more(temporary)
         (temporary / "metrics.json").write_text(_json(metrics), encoding="utf-8")
@@ -284,6 +300,8 @@ def load_bundle(directory: str | Path) -> Bundle:
         model.eval()
         data, seen = _read_entities(directory, schema, encoder)
         behaviour = read_behaviour(directory, encoder)
+        blend = read_blend(directory)
+        task_blend = read_task_blend(directory, encoder.statistics)
         metrics = current_metrics(json.loads((directory / "metrics.json").read_text(encoding="utf-8")))
     except MotetError:
         raise
@@ -293,7 +311,20 @@ def load_bundle(directory: str | Path) -> Bundle:
             f"{directory} cannot be loaded ({type(error).__name__}: {reason})",
             "train again with this version",
         ) from None
-    return Bundle(directory, schema, model, data, seen, behaviour, metrics, manifest)
+    found = _found(schema, behaviour)
+    return Bundle(
+        directory, schema, model, data, seen, behaviour, metrics, manifest, blend, task_blend, found
+    )
+
+
+def _found(schema: Schema, behaviour: Behaviour) -> Ragged:
+    task = schema.retrieval_task
+    if task is None:
+        return Ragged.empty(len(behaviour.items))
+    kept = behaviour.label(task) > 0
+    users = np.repeat(np.arange(len(behaviour.items)), behaviour.items.lengths())
+    lengths = np.bincount(users[kept], minlength=len(behaviour.items)).astype(np.int64)
+    return Ragged.from_lengths(behaviour.items.values[kept], lengths)
 
 
 def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:

@@ -33,7 +33,14 @@ PARTS = (
 )
 """The files of a bundle; ``report.html`` and the manifest itself are not hashed."""
 
-OPTIONAL_PARTS = ("knowledge.parquet", "knowledge.safetensors")
+OPTIONAL_PARTS = (
+    "knowledge.parquet",
+    "knowledge.safetensors",
+    "members.json",
+    "members.safetensors",
+    "task_members.json",
+    "task_members.safetensors",
+)
 """Files that are in a bundle only where there is something to write into them."""
 
 _NAME = "manifest.json"

@@ -20,9 +20,11 @@ from motet.evaluation import evaluate, negative_transfer, paired_intervals, task
 from motet.metrics import calibration_curve
 from motet.models import MultiTaskModel
 from motet.schema import Predictor, Progress, Schema, silent
+from motet.training._blend import RankingBlend, fit_blend, fit_members
 from motet.training._loop import Trained, train_model
 from motet.training._predictor import ModelPredictor
 from motet.training._step import task_losses
+from motet.training._task_blend import PairMembers, TaskBlend, fit_pair_members, fit_task_blend
 
 __all__ = ["Diagnosis", "diagnose", "follows_from", "measure_trained", "single_task_baseline"]
 
@@ -125,6 +127,10 @@ def single_task_baseline(
     """
     progress = progress or silent
     alone: dict[str, ModelPredictor] = {}
+    # plain members work beside these networks as beside the joint one
+    members, pair_members = fit_members(data, data.schema.model.members), PairMembers()
+    if getattr(predictor, "task_blend", None) is not None:
+        pair_members = fit_pair_members(data, data.schema.model.members)
     for place, name in enumerate(data.schema.tasks):
         schema = _only(data.schema, name, seed)
 
@@ -133,7 +139,11 @@ def single_task_baseline(
 
         trained = train_model(data, schema=schema, progress=report)
         known: Literal["train", "validation"] = "train" if split == "validation" else "validation"
-        alone[name] = ModelPredictor(trained.model, data, known=known)
+        blend, network = None, ModelPredictor(trained.model, data, known="train")
+        task_blend = fit_task_blend(data, pair_members, network.predict)
+        if data.schema.tasks[name].ranks_catalogue and getattr(predictor, "blend", None) is not None:
+            blend = fit_blend(data, members, network.score_items)
+        alone[name] = ModelPredictor(trained.model, data, known=known, blend=blend, task_blend=task_blend)
     together = _Together(alone)
     result = evaluate(data, together, split, seed=seed)
     intervals = paired_intervals(data, predictor, together, split, seed=seed)
@@ -178,7 +188,13 @@ def _only(schema: Schema, task: str, seed: int) -> Schema:
 
 
 def measure_trained(
-    trained: Trained, data: Dataset, cleaning_report: CleaningReport, progress: Progress = silent
+    trained: Trained,
+    data: Dataset,
+    cleaning_report: CleaningReport,
+    progress: Progress = silent,
+    *,
+    blend: RankingBlend | None = None,
+    task_blend: TaskBlend | None = None,
 ) -> dict[str, Any]:
     """Measure a freshly trained model on the test rows.
 
@@ -187,13 +203,15 @@ def measure_trained(
         data: What it was trained with.
         cleaning_report: Of the cleaning.
         progress: Progress callback.
+        blend: Plain members that rank beside the model.
+        task_blend: Plain members that predict tasks beside it.
 
     Returns:
         Metrics with intervals, task relations, what each task costs, the history of training, and the data in numbers.
     """
     schema, model = data.schema, trained.model
     progress("measuring the test rows", 0, 1)
-    predictor = ModelPredictor(model, data)
+    predictor = ModelPredictor(model, data, blend=blend, task_blend=task_blend)
     found = evaluate(data, predictor, "test", seed=schema.training.seed)
     diagnosis = diagnose(model, data, batch_size=schema.training.batch_size, seed=schema.training.seed)
     history = trained.history
@@ -223,6 +241,10 @@ def measure_trained(
             },
         },
         "history": history.to_json(),
+        "blend": {
+            "ranking": None if blend is None else dict(blend.report),
+            "tasks": {} if task_blend is None else dict(task_blend.report),
+        },
         "data": {
             "rows": {split: len(data.rows(split)) for split in ("train", "validation", "test")},
             "users": len(data.users) if schema.keys.user else 0,

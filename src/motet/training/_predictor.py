@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Batch, Batcher, Dataset
+from motet.data import Batch, Batcher, Dataset, Ragged
 from motet.models import MultiTaskModel, Outputs, link
+from motet.models.baselines import Pairs, had_items
+from motet.training._blend import RankingBlend
+from motet.training._task_blend import TaskBlend
 
 __all__ = ["ModelPredictor"]
 
@@ -26,33 +29,56 @@ class ModelPredictor:
         data: The data set it is bound to.
         known: What a ranking may look at of a user's history: events in ``train``, or in
             ``validation`` and before.
+        blend: Plain members that rank beside the model; it ranks alone when left out.
+        task_blend: Plain members that predict tasks beside the model; it does so alone when left out.
     """
 
     def __init__(
-        self, model: MultiTaskModel, data: Dataset, *, known: Literal["train", "validation"] = "validation"
+        self,
+        model: MultiTaskModel,
+        data: Dataset,
+        *,
+        known: Literal["train", "validation"] = "validation",
+        blend: RankingBlend | None = None,
+        task_blend: TaskBlend | None = None,
     ) -> None:
         self.model, self.data, self.known = model, data, known
+        self.blend, self.task_blend = blend, task_blend
         self.batcher = Batcher(data)
+        self._had: Ragged | None = None
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Predict interactions; see :class:`motet.schema.Predictor`."""
         parts: dict[str, list[NDArray[np.float32]]] = {task: [] for task in self.model.outputs}
         for start in range(0, max(len(rows), 1), _PAIR_ROWS):
-            for task, values in self.predict_batch(
-                self.batcher.batch(rows[start : start + _PAIR_ROWS])
-            ).items():
-                parts[task].append(values)
+            some = rows[start : start + _PAIR_ROWS]
+            logits = self._logits(self.batcher.batch(some))
+            if self.task_blend is not None:
+                logits = self.task_blend.logits(self.data.schema.tasks, logits, Pairs.of(self.data, some))
+            for task, values in logits.items():
+                parts[task].append(self._linked(task, torch.from_numpy(values)))
         return {task: np.concatenate(values) for task, values in parts.items()}
 
     def predict_batch(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
-        """Predict the rows of one batch, on the labels' own scale."""
+        """Predict the rows of one batch by the model alone, on the labels' own scale."""
+        return {task: self._linked(task, torch.from_numpy(y)) for task, y in self._logits(batch).items()}
+
+    def _logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
         self.model.eval()
         with torch.no_grad():
-            logits = self.model(batch).logits
-        return {task: self._linked(task, y) for task, y in logits.items()}
+            return {task: y.numpy() for task, y in self.model(batch).logits.items()}
 
     def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Score the whole catalogue by the retrieval towers, [U, I]; None without a retrieval task."""
+        """Score the whole catalogue, [U, I]; None without a retrieval task."""
+        scores = self._network_scores(users)
+        if scores is None or self.blend is None:
+            return scores
+        if self._had is None:
+            splits = ("train",) if self.known == "train" else ("train", "validation")
+            self._had = had_items(self.data, np.concatenate([self.data.rows(split) for split in splits]))
+        return self.blend.scores(scores, self._had.take(users))
+
+    def _network_scores(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
         if self.model.retrieval is None:
             return None
         self.model.eval()

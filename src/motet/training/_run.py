@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -40,15 +40,17 @@ from motet.graph import (
     write_knowledge,
 )
 from motet.models.architectures import check_architecture
-from motet.models.baselines import run_baselines
+from motet.models.baselines import MEMBERS, PAIR_MEMBERS, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
 from motet.training._balance import build_balancer
+from motet.training._blend import fit_blend, fit_members
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._loop import train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._predictor import ModelPredictor
+from motet.training._task_blend import fit_pair_members, fit_task_blend
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
 
@@ -143,6 +145,8 @@ def train(
     """
     out = Path(out)
     check_architecture(schema.model.architecture, schema.model.options)
+    for name in schema.model.members or ():
+        require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
     build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
     check_place(out, overwrite)
     checkpoint = out.with_name(out.name + ".checkpoint")
@@ -183,16 +187,26 @@ def _train(
         )
         if not resume:
             _remove_checkpoint(checkpoint)
+        data = prepared.data
+        members = fit_members(data, schema.model.members, limit_s=limit_s, progress=progress)
+        pair_members = fit_pair_members(data, schema.model.members, limit_s=limit_s, progress=progress)
         trained = train_model(
-            prepared.data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+            data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
         )
-        metrics = measure_trained(trained, prepared.data, prepared.cleaning_report, progress)
+        network = ModelPredictor(trained.model, data, known="train")
+        blend = fit_blend(data, members, network.score_items, progress)
+        task_blend = fit_task_blend(data, pair_members, network.predict, progress)
+        metrics = measure_trained(
+            trained, data, prepared.cleaning_report, progress, blend=blend, task_blend=task_blend
+        )
         graph = prepared.graph
         save_bundle(
             out,
             model=trained.model,
-            data=prepared.data,
+            data=data,
             metrics=metrics,
+            blend=blend,
+            task_blend=task_blend,
             overwrite=overwrite,
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
@@ -254,7 +268,10 @@ def evaluate_bundle(
         progress=progress,
     )
     data = prepared.data
-    predictor = ModelPredictor(loaded.model, data, known="train" if split == "validation" else "validation")
+    known: Literal["train", "validation"] = "train" if split == "validation" else "validation"
+    predictor = ModelPredictor(
+        loaded.model, data, known=known, blend=loaded.blend, task_blend=loaded.task_blend
+    )
     progress(f"measuring the {split} rows", 0, 1)
     found = evaluate(data, predictor, split, seed=seed)
     metrics = {**loaded.metrics, **found, **follows_from(data, predictor, found, split)}

@@ -29,7 +29,8 @@ __all__ = [
 BASELINE_NAMES: Mapping[str, str] = {
     "popularity": "popularity",
     "like_ratio": "user and item averages",
-    "item_item": "item–item neighbours",
+    "item_knn": "item–item neighbours",
+    "text_neighbours": "items with like texts",
     "ease": "EASE",
     "linear": "a linear model",
     "tfidf": "TF-IDF words",

@@ -1,14 +1,26 @@
-from ._baseline import Baseline, positives
+from ._baseline import Baseline
 from ._ease import Ease
-from ._run import BASELINES, register_baseline, run_baselines
-from ._target_statistics import TargetStatistics
+from ._item_scores import LAST, ItemScores, ItemToItem, ItemVectors, read_scores
+from ._pairs import PairMember, Pairs
+from ._ranking import had_items
+from ._run import BASELINES, MEMBERS, PAIR_MEMBERS, register_baseline, run_baselines
+from ._statistics import KeyStatistics
 
 __all__ = [
     "BASELINES",
+    "LAST",
+    "MEMBERS",
+    "PAIR_MEMBERS",
     "Baseline",
     "Ease",
-    "TargetStatistics",
-    "positives",
+    "ItemScores",
+    "ItemToItem",
+    "ItemVectors",
+    "KeyStatistics",
+    "PairMember",
+    "Pairs",
+    "had_items",
+    "read_scores",
     "register_baseline",
     "run_baselines",
 ]

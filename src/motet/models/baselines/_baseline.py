@@ -19,7 +19,6 @@ __all__ = [
     "Known",
     "fit_rows",
     "identified",
-    "known_positives",
     "known_targets",
     "positives",
     "tasks_for",
@@ -136,8 +135,3 @@ def positives(dataset: Dataset, rows: NDArray[np.int64]) -> sp.csr_array:
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix
-
-
-def known_positives(dataset: Dataset, known: Known) -> sp.csr_array:
-    """Who liked what before the ranking, [U, I]."""
-    return positives(dataset, fit_rows(dataset, ("train",) if known == "train" else ("train", "validation")))

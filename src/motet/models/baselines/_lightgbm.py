@@ -1,9 +1,13 @@
-"""Baseline: gradient-boosted trees on attributes and target statistics."""
+"""Baseline: gradient-boosted trees on attributes, and on counts and mean labels of keys and pairs of keys.
+
+Legend of shapes: n pairs of users and items, F inputs, K columns of a label.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +18,23 @@ from motet.models.baselines._baseline import (
     Baseline,
     Known,
     fit_rows,
-    identified,
     known_targets,
     tasks_for,
     within_bounds,
 )
-from motet.models.baselines._design import entity_rows
-from motet.models.baselines._target_statistics import TargetStatistics
+from motet.models.baselines._pairs import PairMember, Pairs
+from motet.models.baselines._statistics import Statistics, fit_statistics
 from motet.schema import ENTITIES, Entity
 
-__all__ = ["LightGBM"]
+__all__ = ["BoostedTrees", "LightGBM"]
 
-_MOST_CATEGORIES = 64
-_MOST_TAGS = 100
-_MOST_CLASSES_IN_STATISTICS = 10
-_ROUNDS, _ROUNDS_UNWATCHED, _PATIENCE = 1000, 200, 50
-_SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.05,
+Floats = NDArray[np.float32]
+
+_MOST_CATEGORIES: Final = 64
+_MOST_TAGS: Final = 100
+_ROUNDS, _ROUNDS_UNWATCHED, _PATIENCE = 500, 100, 30
+_SETTINGS: Final[dict[str, Any]] = {
+    "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 50,
     "feature_fraction": 0.8,
@@ -46,13 +50,13 @@ _SETTINGS: dict[str, Any] = {
 class LightGBM(Baseline):
     """LightGBM (Ke et al. 2017) per task, stopped early on validation rows.
 
-    Inputs are categories of up to 64 values, numbers, the 100 most frequent tags, and, for the
-    user, the item and every id or category, the smoothed mean label and the number of training
-    rows; means of training rows are out-of-fold, so that no row sees its own label.
+    Inputs are categories of up to 64 values, numbers, the 100 most frequent tags, and, for ids, categories and
+    pairs of them, the smoothed mean labels of all tasks and the number of training rows; those of training rows are
+    out-of-fold, so that no row sees its own label.
     """
 
-    def __init__(self, dataset: Dataset, models: dict[str, tuple[_Columns, Any]]) -> None:
-        self._dataset, self._models = dataset, models
+    def __init__(self, dataset: Dataset, trees: BoostedTrees) -> None:
+        self._dataset, self.trees = dataset, trees
 
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
@@ -68,94 +72,188 @@ class LightGBM(Baseline):
         known: Known = "validation",
         seed: int = 0,
     ) -> Self:
-        """Fit each task by itself."""
-        rows = fit_rows(dataset, splits)
-        if len(rows) > MAX_FIT_ROWS:
-            rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
-        models = {}
-        for name in tasks_for(dataset, "lightgbm"):
-            labelled, target = known_targets(dataset, name, rows)
-            if len(labelled) and not (target == target[0]).all():
-                columns = _Columns(dataset, labelled, target, seed)
-                models[name] = (columns, _boost(dataset, name, columns, labelled, target, seed))
-        return cls(dataset, models)
+        """Fit each task by itself, on inputs in common."""
+        return cls(dataset, BoostedTrees.fit(dataset, fit_rows(dataset, splits), seed))
 
-    def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, Floats]:
         """Probability, number or distribution of each task."""
-        if not len(rows):  # LightGBM refuses to predict nothing
-            return {name: self._nothing(name) for name in self._models}
-        predictions = {}
-        for name, (columns, booster) in self._models.items():
-            values = np.asarray(booster.predict(columns.matrix(rows), num_threads=_threads(len(rows))))
-            values = within_bounds(self._dataset.schema.tasks[name], values)
-            predictions[name] = values.astype(np.float32)
-        return predictions
+        tasks = self._dataset.schema.tasks
+        found = self.trees.predict(Pairs.of(self._dataset, rows))
+        return {
+            name: within_bounds(tasks[name], values.astype(np.float64)).astype(np.float32)
+            for name, values in found.items()
+        }
 
-    def _nothing(self, name: str) -> NDArray[np.float32]:
-        classes = self._dataset.encoder.classes.get(name)
-        return np.zeros(0 if classes is None else (0, len(classes)), np.float32)
-
-    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    def score_items(self, users: NDArray[np.int64]) -> Floats | None:
         """It does not rank: scoring every pair of user and item by trees is out of proportion."""
         return None
 
 
-class _Columns:
-    """The inputs of one task."""
+class BoostedTrees(PairMember):
+    """The trees of all tasks with what makes their inputs.
 
-    def __init__(
-        self, dataset: Dataset, rows: NDArray[np.int64], target: NDArray[np.float64], seed: int
-    ) -> None:
-        self._dataset = dataset
-        self.categories: list[int] = []
-        self._statistics: list[tuple[Entity, int, TargetStatistics]] = []
-        self._tags: dict[tuple[Entity, str], NDArray[np.int64]] = {}
-        if target.shape[1] > _MOST_CLASSES_IN_STATISTICS:
-            target = target[:, :0]
-        for entity in ENTITIES:
-            table, of = dataset.table(entity), entity_rows(dataset, entity, rows)
-            if entity != "interaction" and identified(dataset, entity):
-                statistics = TargetStatistics.fit(of, len(table), target, seed=seed)
-                self._statistics.append((entity, -1, statistics))
-            for column in range(table.codes.shape[1]):
-                if not _repeats_entity(table.codes[:, column], entity):
-                    codes = table.codes[of, column].astype(np.int64)
-                    statistics = TargetStatistics.fit(codes, dataset.encoder.table_rows, target, seed=seed)
-                    self._statistics.append((entity, column, statistics))
-            for name, lists in table.tags.items():
-                counts = np.bincount(lists.take(of).values, minlength=dataset.encoder.table_rows)
-                frequent = np.argsort(-counts, kind="stable")[:_MOST_TAGS]
-                self._tags[entity, name] = frequent[counts[frequent] > 0]
+    Args:
+        inputs: Makes the inputs.
+        boosters: A trained ``lightgbm.Booster`` a task.
+        columns: Columns of the prediction of each task, 1 for a yes-or-no label or a number.
+    """
 
-    def matrix(self, rows: NDArray[np.int64], training: bool = False) -> NDArray[np.float32]:
-        """Inputs of interactions, [n, F]; of the rows it was fitted on with ``training``."""
-        parts: list[NDArray[Any]] = []
-        self.categories = []
+    def __init__(self, inputs: _Inputs, boosters: Mapping[str, Any], columns: Mapping[str, int]) -> None:
+        self._inputs, self._boosters, self._columns = inputs, dict(boosters), dict(columns)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that it predicts."""
+        return tuple(self._boosters)
+
+    @classmethod
+    def fit(cls, dataset: Dataset, rows: NDArray[np.int64], seed: int = 0) -> Self:
+        """Fit the tasks on some rows, stopped early on validation rows; a task without labels that differ is left out."""
+        import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
+
+        if len(rows) > MAX_FIT_ROWS:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
+        inputs, matrix = _Inputs.fit(dataset, rows, seed)
+        validation = dataset.rows("validation")
+        watched = inputs.matrix(Pairs.of(dataset, validation))
+        boosters, columns = {}, {}
+        for name in tasks_for(dataset, "lightgbm"):
+            labelled, target = known_targets(dataset, name, rows)
+            if not len(labelled) or (target == target[0]).all():
+                continue
+            settings = _SETTINGS | {
+                "objective": dataset.schema.tasks[name].boosting_objective,
+                "seed": seed,
+                "num_threads": _threads(len(labelled)),
+            }
+            columns[name] = target.shape[1]
+            if target.shape[1] > 1:
+                settings["num_class"] = target.shape[1]
+            train = lightgbm.Dataset(
+                matrix[np.searchsorted(rows, labelled)],
+                _flat(target),
+                categorical_feature=list(range(len(inputs.categories))),
+                params=settings,
+            )
+            known, target = known_targets(dataset, name, validation)
+            if len(known):
+                some = train.create_valid(watched[np.searchsorted(validation, known)], _flat(target))
+                stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+                boosters[name] = lightgbm.train(settings, train, _ROUNDS, valid_sets=[some], callbacks=[stop])
+            else:
+                boosters[name] = lightgbm.train(settings, train, _ROUNDS_UNWATCHED)
+        return cls(inputs, boosters, columns)
+
+    def only(self, tasks: Sequence[str]) -> BoostedTrees:
+        """The trees of some tasks alone."""
+        kept = {name: self._boosters[name] for name in tasks}
+        return BoostedTrees(self._inputs, kept, {name: self._columns[name] for name in tasks})
+
+    def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
+        """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""
+        wanted = self.tasks if tasks is None else [name for name in tasks if name in self._boosters]
+        if not len(pairs) or not wanted:  # LightGBM refuses to predict nothing
+            empty = {name: self._columns[name] for name in wanted}
+            return {n: np.zeros(0 if size == 1 else (0, size), np.float32) for n, size in empty.items()}
+        matrix, threads = self._inputs.matrix(pairs), _threads(len(pairs))
+        return {
+            name: np.asarray(self._boosters[name].predict(matrix, num_threads=threads), np.float32)
+            for name in wanted
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has to be kept to read it again."""
+        found = self._inputs.arrays()
+        for name, booster in self._boosters.items():
+            text = booster.model_to_string(num_iteration=booster.best_iteration or -1)
+            found[f"trees.{name}"] = np.frombuffer(text.encode(), np.uint8)
+            found[f"columns.{name}"] = np.array([self._columns[name]])
+        return found
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take over what :meth:`arrays` gave."""
+        import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
+
+        names = [key.removeprefix("trees.") for key in arrays if key.startswith("trees.")]
+        boosters = {n: lightgbm.Booster(model_str=bytes(arrays[f"trees.{n}"]).decode()) for n in names}
+        return cls(_Inputs.read(arrays), boosters, {n: int(arrays[f"columns.{n}"][0]) for n in names})
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What trees look at.
+
+    Attributes:
+        categories: Entity, column of codes, and lowest code of each category that is an input itself.
+        tags: Per entity and feature, the tags that are inputs.
+        statistics: Of keys and pairs of keys.
+    """
+
+    categories: tuple[tuple[Entity, int, int], ...]
+    tags: Mapping[tuple[Entity, str], NDArray[np.int64]]
+    statistics: Statistics
+
+    @classmethod
+    def fit(cls, dataset: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[Self, Floats]:
+        """Choose the inputs, and give those of the rows they were chosen on, [n, F]."""
+        pairs, categories, tags = Pairs.of(dataset, rows), [], {}
         for entity in ENTITIES:
-            table, of = self._dataset.table(entity), entity_rows(self._dataset, entity, rows)
+            table = dataset.table(entity)
             for column in range(table.codes.shape[1]):
                 low = int(table.codes[:, column].min(initial=0))
                 if int(table.codes[:, column].max(initial=0)) - low < _MOST_CATEGORIES:
-                    self.categories.append(sum(part.shape[1] for part in parts))
-                    parts.append(table.codes[of, column, None] - low)
-            parts.append(table.numbers[of])
+                    categories.append((entity, column, low))
             for name, lists in table.tags.items():
-                parts.append(_multi_hot(lists.take(of), self._tags[entity, name]))
-        for entity, column, statistics in self._statistics:
-            of = entity_rows(self._dataset, entity, rows)
-            codes = self._dataset.table(entity).codes
-            groups = of if column < 0 else codes[of, column].astype(np.int64)
-            parts.append(statistics.out_of_fold if training else statistics.mean[groups])
-            parts.append(np.log1p(statistics.count[groups])[:, None])
+                counts = np.bincount(
+                    lists.take(pairs.rows[entity]).values, minlength=dataset.encoder.table_rows
+                )
+                frequent = np.argsort(-counts, kind="stable")[:_MOST_TAGS]
+                tags[entity, name] = frequent[counts[frequent] > 0]
+        statistics, fold = fit_statistics(dataset, rows, seed)
+        made = cls(tuple(categories), tags, statistics)
+        return made, made.matrix(pairs, fold)
+
+    def matrix(self, pairs: Pairs, fold: NDArray[np.uint8] | None = None) -> Floats:
+        """Inputs of some pairs, categories first, [n, F]; ``fold`` of those that the statistics were fitted on."""
+        parts: list[NDArray[Any]] = [
+            pairs.tables[entity].codes[pairs.rows[entity], column, None] - low
+            for entity, column, low in self.categories
+        ]
+        for entity in ENTITIES:
+            parts.append(pairs.tables[entity].numbers[pairs.rows[entity]])
+        for entity, name in sorted(self.tags):
+            lists = pairs.tables[entity].tags[name].take(pairs.rows[entity])
+            parts.append(_multi_hot(lists, self.tags[entity, name]))
+        parts.append(self.statistics.columns(pairs, fold))
         return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has to be kept to read it again; entities by their place."""
+        place = {entity: at for at, entity in enumerate(ENTITIES)}
+        categories = [(place[entity], column, low) for entity, column, low in self.categories]
+        found = {f"tags.{place[entity]}.{name}": chosen for (entity, name), chosen in self.tags.items()}
+        found |= {f"statistics.{name}": array for name, array in self.statistics.arrays().items()}
+        return found | {"categories": np.array(categories, np.int64).reshape(-1, 3)}
 
-def _repeats_entity(codes: NDArray[np.int32], entity: Entity) -> bool:
-    """Whether a column tells nearly every row apart, as the entity's own statistics do already."""
-    return entity != "interaction" and 2 * len(np.unique(codes)) > len(codes)
+    @classmethod
+    def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take over what :meth:`arrays` gave."""
+        tags = {}
+        for key, chosen in arrays.items():
+            if key.startswith("tags."):
+                _, at, name = key.split(".", 2)
+                tags[ENTITIES[int(at)], name] = chosen
+        start = "statistics."
+        statistics = {key.removeprefix(start): a for key, a in arrays.items() if key.startswith(start)}
+        return cls(
+            tuple((ENTITIES[e], column, low) for e, column, low in arrays["categories"].tolist()),
+            tags,
+            Statistics.read(statistics),
+        )
 
 
-def _multi_hot(lists: Ragged, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+def _multi_hot(lists: Ragged, chosen: NDArray[np.int64]) -> Floats:
     """Zeros and ones for some tags, shape [n, len(chosen)]."""
     position = np.full(int(max(chosen.max(initial=0), lists.values.max(initial=0))) + 1, -1)
     position[chosen] = np.arange(len(chosen))
@@ -164,30 +262,6 @@ def _multi_hot(lists: Ragged, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     dense = np.zeros((len(lists), len(chosen)), np.float32)
     dense[rows[columns >= 0], columns[columns >= 0]] = 1.0
     return dense
-
-
-def _boost(
-    dataset: Dataset,
-    name: str,
-    columns: _Columns,
-    rows: NDArray[np.int64],
-    target: NDArray[np.float64],
-    seed: int,
-) -> Any:
-    import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
-
-    objective = dataset.schema.tasks[name].boosting_objective
-    settings = _SETTINGS | {"objective": objective, "seed": seed, "num_threads": _threads(len(rows))}
-    if target.shape[1] > 1:
-        settings["num_class"] = target.shape[1]
-    inputs = columns.matrix(rows, training=True)
-    train = lightgbm.Dataset(inputs, _flat(target), categorical_feature=columns.categories, params=settings)
-    known, watched = known_targets(dataset, name, dataset.rows("validation"))
-    if not len(known):
-        return lightgbm.train(settings, train, _ROUNDS_UNWATCHED)
-    validation = train.create_valid(columns.matrix(known), _flat(watched))
-    stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-    return lightgbm.train(settings, train, _ROUNDS, valid_sets=[validation], callbacks=[stop])
 
 
 def _threads(rows: int) -> int:

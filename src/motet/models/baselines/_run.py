@@ -11,14 +11,17 @@ from motet.errors import DataError
 from motet.evaluation import evaluate
 from motet.models.baselines._baseline import Baseline
 from motet.models.baselines._ease import Ease
-from motet.models.baselines._item_item import ItemItem
-from motet.models.baselines._lightgbm import LightGBM
-from motet.models.baselines._like_ratio import LikeRatio
+from motet.models.baselines._item_knn import ItemKnn
+from motet.models.baselines._lightgbm import BoostedTrees, LightGBM
+from motet.models.baselines._like_ratio import Biases, LikeRatio
 from motet.models.baselines._linear import LinearBaseline, Tfidf
+from motet.models.baselines._pairs import PairMember
 from motet.models.baselines._popularity import Popularity
+from motet.models.baselines._ranking import RankingBaseline
+from motet.models.baselines._text_neighbours import TextNeighbours
 from motet.schema import Registry, require_known
 
-__all__ = ["BASELINES", "register_baseline", "run_baselines"]
+__all__ = ["BASELINES", "MEMBERS", "PAIR_MEMBERS", "register_baseline", "run_baselines"]
 
 C = TypeVar("C", bound=type[Baseline])
 
@@ -27,8 +30,9 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
     {
         "popularity": Popularity,
         "like_ratio": LikeRatio,
-        "item_item": ItemItem,
+        "item_knn": ItemKnn,
         "ease": Ease,
+        "text_neighbours": TextNeighbours,
         "linear": LinearBaseline,
         "tfidf": Tfidf,
         "lightgbm": LightGBM,
@@ -36,6 +40,16 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
     error=DataError,
 )
 """Every baseline by name, plainest first."""
+
+MEMBERS: Final[dict[str, type[RankingBaseline]]] = {
+    "ease": Ease,
+    "item_knn": ItemKnn,
+    "text_neighbours": TextNeighbours,
+}
+"""Plain methods that may rank beside the network of a bundle, by name."""
+
+PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {"like_ratio": Biases, "lightgbm": BoostedTrees}
+"""Plain methods that may predict tasks on interactions beside the network of a bundle, by name."""
 
 
 def register_baseline(name: str) -> Callable[[C], C]:

@@ -23,7 +23,7 @@ from motet.recommend import NOT_OF_KIND, RawRows, at_most, naming_column
 from motet.schema import expression_columns, parse_expression
 from motet.training import Bundle
 
-__all__ = ["Cell", "Cells", "EventReader", "Features", "LiveEvent", "ParsedEvent", "key_of"]
+__all__ = ["FOUND", "Cell", "Cells", "EventReader", "Features", "LiveEvent", "ParsedEvent", "key_of"]
 
 # Plain values as they come in requests, short keys that stand for them, and events of users.
 
@@ -109,6 +109,9 @@ class LiveEvent(BaseModel):
     columns: Cells = Field(default_factory=dict)
 
 
+FOUND: Final = " found"
+"""Stands among the sequences for the events that the retrieval task is about; no feature can have such a name."""
+
 # What live events mean: which sequences of the user hold them, and whether they were likes.
 
 _ENOUGH: Final = 0.5
@@ -155,6 +158,8 @@ class EventReader:
         self._sequences = {
             name: f.history.where for name, f in schema.features.user.items() if f.history is not None
         }
+        if schema.retrieval_task is not None:
+            self._sequences[FOUND] = schema.tasks[schema.retrieval_task].label
         self.meanings = EventMeanings(schema)
         self.liking = self.meanings.liking
         self._label = None if self.liking is None else schema.tasks[self.liking].label
@@ -307,8 +312,11 @@ def _held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:
     behaviour, items = bundle.behaviour, len(bundle.data.items)
     pairs = _pairs(behaviour.items, items)
     shares = {}
-    for name, history in bundle.data.histories.items():
-        held = np.isin(pairs, _pairs(history.items, items))
+    lists = {name: history.items for name, history in bundle.data.histories.items()}
+    if bundle.schema.retrieval_task is not None:
+        lists[FOUND] = bundle.found
+    for name, events in lists.items():
+        held = np.isin(pairs, _pairs(events, items))
         for task in behaviour.tasks:
             label = behaviour.label(task)
             shares[name, task] = (_share(held[label > 0]), _share(held[label == 0]))

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import DataError, StoreUnavailableError
-from motet.recommend.live._events import EventReader, LiveEvent, ParsedEvent
+from motet.models.baselines import LAST
+from motet.recommend.live._events import FOUND, EventReader, LiveEvent, ParsedEvent
 from motet.recommend.live._snapshot import CatalogueSnapshot
 from motet.training import Bundle
 
@@ -54,7 +55,7 @@ class UserHistory:
     """What one user did; never changed, a further event makes a new one.
 
     Attributes:
-        sequences: Per sequence feature.
+        sequences: Per sequence feature; under :data:`FOUND` what the retrieval task is about.
         liked: The latest items that the user liked, or had anything to do with where nothing says more.
         seen: First rows of items that the user had interactions with, int32 [n].
         live: Events recorded while serving.
@@ -141,7 +142,7 @@ class LiveHistory:
         timed = len(bundle.behaviour.time) and bundle.schema.keys.time is not None
         self._until_s = float(bundle.behaviour.time.max()) / 1e6 + _SLACK_S if timed else -np.inf
         features = bundle.schema.features.user
-        self._last = {n: f.history.last for n, f in features.items() if f.history is not None}
+        self._last = {n: f.history.last for n, f in features.items() if f.history is not None} | {FOUND: LAST}
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._erased: set[str] = set()
         self._holds_all = True  # until a user is pushed out
@@ -297,6 +298,10 @@ class LiveHistory:
             start, stop = history.items.offsets[row : row + 2].tolist()
             kept = history.items.values[max(start, stop - self._last[name]) : stop]
             sequences[name] = Recent(kept, np.full(len(kept), -np.inf), stop - start)
+        if row < len(bundle.found):
+            start, stop = bundle.found.offsets[row : row + 2].tolist()
+            kept = bundle.found.values[max(start, stop - LAST) : stop]
+            sequences[FOUND] = Recent(kept, np.full(len(kept), -np.inf), stop - start)
         behaviour, at = bundle.behaviour, bundle.behaviour.events(row)
         liked = behaviour.items.values[at]
         if self.reader.liking is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,11 +16,11 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Dataset, used_columns
+from motet.data import Dataset, EntityTable, used_columns
 from motet.errors import RequestError
 from motet.models import Inputs, link
 from motet.recommend import ContextRows, PrecomputedItems, RawRows, Recommender, Spread
-from motet.recommend.live._events import key_of
+from motet.recommend.live._events import FOUND, key_of
 from motet.recommend.live._history import NO_HISTORY, NOTHING, UserHistory
 from motet.recommend.live._item_table import frame_of
 from motet.recommend.live._snapshot import CatalogueSnapshot
@@ -46,6 +46,10 @@ class UserContext:
         inputs: The user's side.
         vector: Of retrieval; None without such a task.
         frame: The context as one raw row.
+        had: First rows of the items that the user liked, oldest first.
+        origin: First row of the item of each row of the catalogue, [I].
+        row: Of the user in the bundle; −1 where it is not there.
+        context: The context, encoded.
     """
 
     data: Dataset
@@ -53,6 +57,10 @@ class UserContext:
     inputs: Inputs | None
     vector: Floats | None
     frame: pl.DataFrame
+    had: NDArray[np.int32]
+    origin: NDArray[np.int32]
+    row: int
+    context: EntityTable
 
 
 class Scorer:
@@ -116,8 +124,9 @@ class Scorer:
         history: UserHistory,
         scenario: str | None,
         context: Mapping[str, Any],
+        row: int = -1,
     ) -> UserContext:
-        """A user in the context of a request."""
+        """A user in the context of a request; ``row`` is that of the user in the bundle."""
         context_rows, frame = self.context_rows(scenario, context)
         latest = {
             name: now.now(history.sequences.get(name, NOTHING).rows).astype(np.int32)
@@ -126,19 +135,65 @@ class Scorer:
         data = of_one_user(self.bundle.data, user, history, now.view, latest)
         ahead = PrecomputedItems(self.bundle.model, data, context_rows, now.side)
         inputs = ahead.inputs_of_user(data, 0)
-        return UserContext(data, ahead, inputs, ahead.user_vector(data, 0, inputs), frame)
+        vector = ahead.user_vector(data, 0, inputs)
+        had = history.sequences.get(FOUND, NOTHING).rows
+        return UserContext(data, ahead, inputs, vector, frame, had, now.origin, row, context_rows.table)
 
-    def score(self, user_context: UserContext, rows: NDArray[np.int64]) -> dict[str, Floats]:
-        """Every task for some items, before the link function, [n] or [n, K]."""
+    def score(
+        self, user_context: UserContext, rows: NDArray[np.int64], tasks: Collection[str] | None = None
+    ) -> dict[str, Floats]:
+        """Every task for some items, before the link function, [n] or [n, K].
+
+        Args:
+            user_context: The user and the context.
+            rows: Of the items, [n].
+            tasks: What plain members predict beside the network is asked of these alone; of all when left out.
+        """
         if user_context.data.sides:  # texts of the context depend on the pair: nothing can be precomputed
             pairs: dict[Entity, NDArray[np.int32]] = {
                 "user": np.zeros(len(rows), np.int32),
                 "item": rows.astype(np.int32),
             }
             frame = user_context.frame[np.zeros(len(rows), np.int64)]
-            return self._recommender._predicted(user_context.data, pairs, frame, linked=False)
-        found = user_context.ahead.every_task(user_context.data, 0, rows, user_context.inputs)
-        return {task: values.numpy() for task, values in found.items()}
+            raw = self._recommender._predicted(user_context.data, pairs, frame, linked=False, blended=False)
+        else:
+            found = user_context.ahead.every_task(user_context.data, 0, rows, user_context.inputs)
+            raw = {task: values.numpy() for task, values in found.items()}
+        ranking = self._recommender.ranking
+        if ranking is not None and user_context.vector is not None:
+            first = user_context.origin[rows].astype(np.int64)
+            for task in (name for name, kind in self.schema.tasks.items() if kind.ranks_catalogue):
+                raw[task] = ranking.of_user(raw[task], user_context.vector, user_context.had, first)
+        return self.with_members(user_context, rows, raw, raw.keys() if tasks is None else tasks)
+
+    def with_members(
+        self,
+        user_context: UserContext,
+        rows: NDArray[np.int64],
+        raw: Mapping[str, Floats],
+        tasks: Collection[str],
+    ) -> dict[str, Floats]:
+        """What the network says of some items, and for some tasks what plain members and the network say together.
+
+        Args:
+            user_context: The user and the context.
+            rows: Of the items, [n].
+            raw: What the network says of every task, [n] or [n, K].
+            tasks: The tasks.
+        """
+        asked = {task: torch.from_numpy(raw[task]) for task in tasks if task in raw}
+        n, known = len(rows), user_context.origin[rows].astype(np.int64)
+        found = self._recommender.with_members(
+            asked,
+            user_context.data,
+            np.zeros(n, np.int32),
+            rows.astype(np.int32),
+            user_context.context,
+            np.zeros(n, np.int64),
+            user_context.row,
+            known,
+        )
+        return {**raw, **{task: values.numpy() for task, values in found.items()}}
 
     def labels(self, raw: Mapping[str, Floats]) -> dict[str, Floats]:
         """The same on the labels' own scale, in schema order."""
@@ -161,7 +216,7 @@ class Scorer:
         rows = np.sort(rng.choice(items, min(items, _SPREAD_ITEMS), replace=False)).astype(np.int64)
         parts: dict[str, list[Floats]] = {}
         for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
-            user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {})
+            user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {}, user)
             for task, values in self.score(user_context, rows).items():
                 parts.setdefault(task, []).append(values)
         self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}

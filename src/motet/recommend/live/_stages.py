@@ -203,7 +203,7 @@ class Stages:
         user = self._user_encoder.of(query.user, row, query.user_features)
         user_context, failure = None, None
         try:
-            user_context = self._scorer.user_context(now, user, history, query.scenario, query.context)
+            user_context = self._scorer.user_context(now, user, history, query.scenario, query.context, row)
         except MotetError:  # the request is wrong
             raise
         except Exception as error:  # the model is: popular items can be shown all the same
@@ -275,7 +275,9 @@ class Stages:
         candidates.values = -np.arange(n, dtype=np.float64)
         if n and request.user_context is not None:
             try:
-                candidates.raw = self._scorer.score(request.user_context, candidates.rows)
+                candidates.raw = self._scorer.score(
+                    request.user_context, candidates.rows, request.objective.weights
+                )
                 candidates.values = self.values(request.objective, candidates.raw)
             except Exception as error:  # a list in the order of the sources is better than none
                 candidates.left_out["model"] = _reason(error)

@@ -16,9 +16,9 @@ from motet.recommend import MeaningIndex
 from motet.recommend.live import AppendOnlyArray, CatalogueSnapshot
 from motet.recommend.retrieve._retrieve import CandidateQuery, best_of
 from motet.recommend.retrieve._vector_index import LiveIndex
-from motet.training import Bundle
+from motet.training import Bundle, RankingBlend
 
-__all__ = ["GraphNeighbours", "ItemItemSource", "ModelVectors", "TextMeaning", "together"]
+__all__ = ["GraphNeighbours", "ItemItemSource", "MemberSource", "ModelVectors", "TextMeaning", "together"]
 
 # Candidates liked by the same users as the items that the user liked lately.
 #
@@ -99,6 +99,31 @@ class ItemItemSource:
         """See :class:`CandidateSource`."""
         first = ask.now.origin[ask.liked[-_HISTORY:]]
         return summed([self.neighbours(int(row)) for row in np.unique(first)], ask, n)
+
+
+class MemberSource:
+    """The best items by the plain members that rank beside the bundle's model.
+
+    Args:
+        blend: Of the bundle.
+    """
+
+    inline = True
+    name = "together"
+
+    def __init__(self, blend: RankingBlend) -> None:
+        self._blend = blend
+        self._rows = np.arange(len(blend.occurs), dtype=np.int64)
+
+    def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See :class:`CandidateSource`."""
+        had = ask.now.origin[ask.liked]
+        if not len(had):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        scores = self._blend.of_members(had, self._rows)
+        current = ask.now.latest[: len(scores)].astype(np.int64)
+        allowed = (scores > 0) & ask.may_come(current)
+        return best_of(current[allowed], scores[allowed], n)
 
 
 def summed(

@@ -13,7 +13,13 @@ from motet.errors import RequestError
 from motet.graph import KnowledgeGraph
 from motet.recommend import MeaningIndex
 from motet.recommend.live import CatalogueSnapshot
-from motet.recommend.retrieve._personal import GraphNeighbours, ItemItemSource, ModelVectors, TextMeaning
+from motet.recommend.retrieve._personal import (
+    GraphNeighbours,
+    ItemItemSource,
+    MemberSource,
+    ModelVectors,
+    TextMeaning,
+)
 from motet.recommend.retrieve._popular import Newest, PopularSource
 from motet.recommend.retrieve._retrieve import CandidateQuery, CandidateSource
 from motet.schema import Registry
@@ -66,7 +72,9 @@ class StandardSources:
         options: Mapping[str, Any],
     ) -> None:
         self.vectors = ModelVectors(now, **options) if now.side.retrieval is not None else None
-        self.together = ItemItemSource(bundle)
+        self.together: CandidateSource = (
+            ItemItemSource(bundle) if bundle.blend is None else MemberSource(bundle.blend)
+        )
         self.graph = GraphNeighbours(graph) if graph is not None else None
         self.text = _text(bundle, now, encode_text, options)
         self.popular = PopularSource(bundle, name="popular")

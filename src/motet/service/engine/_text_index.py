@@ -64,7 +64,9 @@ def recent_interactions(
         values=np.array([_value(one.event, column, evidence.rating) for one in kept])[order],
         refused=np.array([one.refused for one in kept], bool)[order],
         histories={
-            name: items.places(found.rows).astype(np.int32) for name, found in history.sequences.items()
+            name: items.places(found.rows).astype(np.int32)
+            for name, found in history.sequences.items()
+            if name in items.bundle.data.histories
         },
     )
 

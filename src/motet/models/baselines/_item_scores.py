@@ -1,0 +1,184 @@
+"""Plain scores of items from the items a user had: by item-item weights, or by vectors of the items.
+
+Legend of shapes: U users, I items, D width of a vector, n items of one user.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from motet.data import Ragged
+
+__all__ = ["LAST", "ItemScores", "ItemToItem", "ItemVectors", "read_scores", "strongest"]
+
+Floats = NDArray[np.float32]
+
+LAST: Final = 100
+"""Items of a user that count, the latest ones: what serving keeps of each user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScores(ABC):
+    """Scores every item by the latest items of a user: s = w·S, with w_j the weight of item j.
+
+    With ``decay`` d below 1 the last item weighs 1, the one before it d, then d²; an item that comes
+    twice adds up. With 1 the items are a set: each distinct one weighs 1.
+
+    Attributes:
+        decay: In (0, 1].
+    """
+
+    decay: float
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def items(self) -> int:
+        """Items it scores, I."""
+
+    def user_weights(self, had: Ragged) -> sp.csr_array:
+        """Weight of each item for each user, [U, I].
+
+        Args:
+            had: Item rows of each user, oldest first; rows from I on are left out.
+        """
+        lengths = had.lengths()
+        users = np.repeat(np.arange(len(had)), lengths)
+        age = np.repeat(had.offsets[1:], lengths) - np.arange(len(had.values)) - 1
+        kept = (age < LAST) & (had.values < self.items)
+        weight = np.power(np.float32(self.decay), age[kept], dtype=np.float32)
+        matrix = sp.csr_array(
+            sp.coo_array((weight, (users[kept], had.values[kept])), shape=(len(had), self.items))
+        )
+        matrix.sum_duplicates()
+        if self.decay == 1:
+            matrix.data[:] = 1
+        return matrix
+
+    @abstractmethod
+    def scores(self, had: Ragged) -> Floats:
+        """Score of every item for each user, [U, I].
+
+        Args:
+            had: Item rows of each user, oldest first, [U].
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """What has to be kept to read it again."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Take over what :meth:`arrays` gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemToItem(ItemScores):
+    """Scores by weights between items.
+
+    Attributes:
+        weights: Row j says what item j adds to the score of each item, float32 CSR [I, I].
+    """
+
+    weights: sp.csr_array
+
+    kind = "weights"
+
+    @property
+    def items(self) -> int:
+        """Items it scores."""
+        return int(self.weights.shape[0])
+
+    def scores(self, had: Ragged) -> Floats:
+        """Sum of the rows of the user's items, weighed."""
+        scores: Floats = (self.user_weights(had) @ self.weights).toarray()
+        return scores
+
+    def contributions(self, item: int, had: NDArray[np.int32]) -> Floats:
+        """What each of a user's items adds to the score of one item, [n]."""
+        found: Floats = self.weights[had].toarray()[:, item]
+        return found
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The matrix."""
+        w = self.weights
+        return {"values": w.data, "columns": w.indices.astype(np.int32), "offsets": w.indptr.astype(np.int64)}
+
+    @classmethod
+    def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """The matrix again."""
+        size = len(arrays["offsets"]) - 1
+        parts = (arrays["values"], arrays["columns"], arrays["offsets"])
+        return cls(decay, sp.csr_array(parts, shape=(size, size)))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVectors(ItemScores):
+    """Scores by the cosine between an item and the weighed sum of the user's items.
+
+    Attributes:
+        vectors: Of length 1, or zeros for an item without one, float32 [I, D].
+    """
+
+    vectors: Floats
+
+    kind = "vectors"
+
+    @property
+    def items(self) -> int:
+        """Items it scores."""
+        return len(self.vectors)
+
+    def scores(self, had: Ragged) -> Floats:
+        """Cosines, 0 for a user or an item without a vector."""
+        profile = self.user_weights(had) @ self.vectors
+        norm = np.linalg.norm(profile, axis=1, keepdims=True)
+        scores: Floats = (profile / np.maximum(norm, 1e-12)) @ self.vectors.T
+        return scores
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The vectors."""
+        return {"vectors": self.vectors}
+
+    @classmethod
+    def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """The vectors again."""
+        return cls(decay, arrays["vectors"].astype(np.float32, copy=False))
+
+
+_KINDS: Final[dict[str, type[ItemScores]]] = {one.kind: one for one in (ItemToItem, ItemVectors)}
+
+
+def read_scores(kind: str, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> ItemScores:
+    """Scores from their ``kind``, ``decay`` and :meth:`~ItemScores.arrays`."""
+    return _KINDS[kind].read(decay, arrays)
+
+
+def strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
+    """The entries of each row that are largest in size, at most ``kept`` of them.
+
+    Example:
+        >>> strongest(sp.csr_array([[1.0, -3.0, 2.0]]), 2).toarray().tolist()
+        [[0.0, -3.0, 2.0]]
+    """
+    lengths = np.diff(matrix.indptr)
+    if lengths.max(initial=0) <= kept:
+        return matrix
+    row = np.repeat(np.arange(matrix.shape[0]), lengths)
+    order = np.lexsort((matrix.indices, -np.abs(matrix.data), row))
+    place = np.arange(len(order)) - matrix.indptr[row]
+    chosen = np.sort(order[place < kept])
+    found = sp.csr_array(
+        sp.coo_array((matrix.data[chosen], (row[chosen], matrix.indices[chosen])), shape=matrix.shape)
+    )
+    found.sort_indices()
+    return found

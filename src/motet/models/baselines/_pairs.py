@@ -1,0 +1,93 @@
+"""Pairs of users and items in a context, and the plain methods that predict tasks of them.
+
+Legend of shapes: n pairs, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.data import Dataset, EntityTable
+from motet.schema import ENTITIES, Entity
+
+__all__ = ["PairMember", "Pairs"]
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of users and items in a context: rows of tables, whoever holds the tables.
+
+    Attributes:
+        tables: Encoded users, items and contexts.
+        rows: Row of each pair in each of them, int64 [n].
+        known: Row of each pair's user and item in the training data, −1 for one that is not there, int64 [n].
+    """
+
+    tables: Mapping[Entity, EntityTable]
+    rows: Mapping[Entity, Rows]
+    known: Mapping[Entity, Rows]
+
+    def __len__(self) -> int:
+        return len(self.rows["interaction"])
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: Rows) -> Pairs:
+        """Interactions of a data set, [n]."""
+        users, items = dataset.user_row[rows].astype(np.int64), dataset.item_row[rows].astype(np.int64)
+        tables = {entity: dataset.table(entity) for entity in ENTITIES}
+        known: dict[Entity, Rows] = {"user": users, "item": items}
+        return cls(tables, {**known, "interaction": rows}, known)
+
+    def take(self, places: Rows) -> Pairs:
+        """Some of them."""
+
+        def some(rows: Mapping[Entity, Rows]) -> dict[Entity, Rows]:
+            return {entity: of[places] for entity, of in rows.items()}
+
+        return Pairs(self.tables, some(self.rows), some(self.known))
+
+
+class PairMember(ABC):
+    """A plain method that predicts tasks on interactions, and may do so beside the network of a bundle."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, dataset: Dataset, rows: Rows, seed: int = 0) -> Self:
+        """Fit all tasks that it can on some rows; settings are chosen on validation rows.
+
+        Args:
+            dataset: The data set.
+            rows: Interactions, rising.
+            seed: Seed of folds and samples.
+        """
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that it predicts."""
+
+    @abstractmethod
+    def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
+        """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""
+
+    @abstractmethod
+    def only(self, tasks: Sequence[str]) -> PairMember:
+        """The same for some tasks alone."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has to be kept to read it again."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take over what :meth:`arrays` gave."""

@@ -1,0 +1,93 @@
+"""What retrieval tasks are ranked by where a bundle has plain members beside its network.
+
+Legend of shapes: U users, I items of the bundle, D width of the retrieval vectors, n pairs, or items of one user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.data import Ragged
+from motet.recommend._precomputed import PrecomputedItems
+from motet.training import Bundle, NetworkMoments, RankingBlend
+
+__all__ = ["BlendedRanking"]
+
+Floats = NDArray[np.float32]
+
+
+class BlendedRanking:
+    """Blends scores of the network with those of the bundle's plain members.
+
+    Args:
+        blend: Of the bundle.
+        bundle: Knows what its users had.
+        items: Gives the network's side of the items.
+    """
+
+    def __init__(self, blend: RankingBlend, bundle: Bundle, items: Callable[[], PrecomputedItems]) -> None:
+        self.blend, self._bundle, self._items = blend, bundle, items
+
+    @cached_property
+    def _moments(self) -> NetworkMoments:
+        vectors, bias = self._items().retrieval_arrays
+        size = len(self.blend.occurs)
+        return NetworkMoments(vectors[:size], bias[:size], self.blend.occurs)
+
+    def of_users(self, network: Floats, users: NDArray[np.int32]) -> Floats:
+        """Scores of all items for users of the bundle, or later ones, who had nothing, [U, I].
+
+        Args:
+            network: Scores of the network, [U, I].
+            users: Their rows, [U].
+        """
+        return self.blend.scores(network, self._of(users))
+
+    def of_pairs(
+        self,
+        network: Floats,
+        queries: Mapping[int, Floats],
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+    ) -> Floats:
+        """Scores of pairs, [n].
+
+        Args:
+            network: Scores of the network, [n].
+            queries: Retrieval vector of each user, [D].
+            users: Row of each pair's user, [n].
+            items: Row of each pair's item, [n].
+        """
+        scores = np.empty(len(users), np.float32)
+        order = np.argsort(users, kind="stable")
+        distinct, starts = np.unique(users[order], return_index=True)
+        for user, at in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
+            had = self._of(np.array([user])).values
+            scores[at] = self.of_user(network[at], queries[user], had, items[at].astype(np.int64))
+        return scores
+
+    def of_user(
+        self, network: Floats, query: Floats, had: NDArray[np.int32], items: NDArray[np.int64]
+    ) -> Floats:
+        """Scores of some items for one user, [n].
+
+        Args:
+            network: Scores of the network, [n].
+            query: Retrieval vector of the user, [D].
+            had: First rows of the items that the user had, oldest first.
+            items: First rows of the items, [n].
+        """
+        return self.blend.of_user(network, self._moments.of(query), had, items)
+
+    def _of(self, users: NDArray[np.int32] | NDArray[np.int64]) -> Ragged:
+        known = users < len(self._bundle.found)
+        found = self._bundle.found.take(np.where(known, users, 0).astype(np.int64))
+        if known.all():
+            return found
+        lengths = np.where(known, found.lengths(), 0)
+        values = found.values[np.repeat(known, found.lengths())]
+        return Ragged.from_lengths(values, lengths)

@@ -1,0 +1,296 @@
+"""What a bundle predicts of interactions: the network and plain members, summed with weights chosen on validation rows.
+
+Legend of shapes: n pairs of users and items, M members.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy.optimize import lsq_linear, minimize
+
+from motet.data import Dataset
+from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
+from motet.schema import LabelStatistics, Progress, Task, silent
+from motet.training._blend import NETWORK
+
+__all__ = [
+    "PairMembers",
+    "TaskBlend",
+    "fit_pair_members",
+    "fit_task_blend",
+    "read_task_blend",
+    "write_task_blend",
+]
+
+Floats = NDArray[np.float32]
+
+_FEWEST_ROWS: Final = 200
+_LEAST_GAIN: Final = 0.005  # a member that lowers the loss by less than so much of it is not worth its cost
+_LEAST_WEIGHT: Final = 0.05
+_FOLDS: Final = 5
+_LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
+_FILES: Final = ("task_members.json", "task_members.safetensors")
+
+Predict = Callable[[NDArray[np.int64]], Mapping[str, Floats]]
+
+
+class TaskBlend:
+    """Predicts tasks by all members that help.
+
+    y = link(b + Σ_m w_m · link⁻¹(y_m)), w ≥ 0: for a yes-or-no label a sum of log-odds, for a number one of numbers.
+
+    Args:
+        members: Plain members by name.
+        weights: Per task, of its members and of the network, and ``bias``.
+        statistics: Of the labels of each task.
+        report: What each adds and costs, plain values.
+    """
+
+    def __init__(
+        self,
+        members: Mapping[str, PairMember],
+        weights: Mapping[str, Mapping[str, float]],
+        statistics: Mapping[str, LabelStatistics],
+        report: Mapping[str, Any],
+    ) -> None:
+        self.members, self.weights, self.report = members, weights, report
+        self._statistics = statistics
+
+    def logits(
+        self, tasks: Mapping[str, Task], network: Mapping[str, Floats], pairs: Pairs
+    ) -> dict[str, Floats]:
+        """Before the link function, those of the blended tasks among ``network`` in place of the network's, [n].
+
+        Args:
+            tasks: Of the schema.
+            network: What the network says, before the link function, [n] or [n, K].
+            pairs: [n].
+        """
+        found = dict(network)
+        wanted = [name for name in self.weights if name in network]
+        given = {
+            member: one.predict(pairs, [t for t in wanted if member in self.weights[t]])
+            for member, one in self.members.items()
+        }
+        for name in wanted:
+            weights, shift = self.weights[name], _shift(tasks[name], self._statistics[name])
+            total = weights["bias"] + weights[NETWORK] * (network[name].astype(np.float64) - shift)
+            for member, of_tasks in given.items():
+                if member in weights:
+                    total += weights[member] * _unlinked(tasks[name], of_tasks[name], self._statistics[name])
+            found[name] = (total + shift).astype(np.float32)
+        return found
+
+
+def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArray[np.float64]:
+    """Predictions on the label's own scale as log-odds or standardised numbers, [n]."""
+    found = task.unlink(values.astype(np.float64), statistics)
+    assert found is not None  # noqa: S101 (tasks without an inverse are not blended)
+    return found - _shift(task, statistics)
+
+
+def _shift(task: Task, statistics: LabelStatistics) -> float:
+    """What the link function is given for even odds: not 0 where positives were weighed."""
+    even = task.unlink(np.full(1, 0.5), statistics) if task.is_chance else None
+    return 0.0 if even is None else float(even[0])
+
+
+class PairMembers:
+    """Plain members, fitted on training rows.
+
+    Attributes:
+        fitted: By name.
+        seconds: That fitting took, by name.
+    """
+
+    def __init__(self) -> None:
+        self.fitted: dict[str, PairMember] = {}
+        self.seconds: dict[str, float] = {}
+
+
+def fit_pair_members(
+    data: Dataset,
+    names: tuple[str, ...] | None = None,
+    *,
+    limit_s: float = 0.0,
+    progress: Progress = silent,
+) -> PairMembers:
+    """Fit the plain members that may predict tasks beside the network.
+
+    Args:
+        data: The data set.
+        names: Members; all of :data:`~motet.models.baselines.PAIR_MEMBERS` when left out.
+        limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
+        progress: Progress callback.
+    """
+    members, began_s = PairMembers(), time.monotonic()
+    if len(data.rows("validation")) < _FEWEST_ROWS or not _blendable(data):
+        return members
+    wanted = [name for name in PAIR_MEMBERS if names is None or name in names]
+    for done, name in enumerate(wanted):
+        if limit_s and time.monotonic() - began_s > _LIMIT_SHARE * limit_s:
+            break
+        progress(f"fitting {name}", done, len(wanted))
+        start_s = time.perf_counter()
+        members.fitted[name] = PAIR_MEMBERS[name].fit(data, data.rows("train"))
+        members.seconds[name] = time.perf_counter() - start_s
+    return members
+
+
+def fit_task_blend(
+    data: Dataset, members: PairMembers, network: Predict, progress: Progress = silent
+) -> TaskBlend | None:
+    """Weigh the network and plain members by the loss on validation rows.
+
+    A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent.
+
+    Args:
+        data: The data set.
+        members: From :func:`fit_pair_members`.
+        network: Predictions of the network for some rows.
+        progress: Progress callback.
+
+    Returns:
+        None without members or validation rows, or where no member helps.
+    """
+    if not members.fitted:
+        return None
+    progress("weighing plain members of tasks", 0, 1)
+    rows = data.rows("validation")
+    pairs = Pairs.of(data, rows)
+    of_network = network(rows)
+    given = {name: one.predict(pairs) for name, one in members.fitted.items()}
+    weights: dict[str, dict[str, float]] = {}
+    report: dict[str, Any] = {}
+    for name in _blendable(data):
+        labels = data.label(name, rows).astype(np.float64)
+        known = ~np.isnan(labels)
+        there = [member for member, found in given.items() if name in found]
+        if known.sum() < _FEWEST_ROWS or not there or name not in of_network or np.ptp(labels[known]) == 0:
+            continue
+        task, statistics = data.schema.tasks[name], data.encoder.statistics(name)
+        columns = {NETWORK: _unlinked(task, of_network[name][known], statistics)}
+        columns |= {member: _unlinked(task, given[member][name][known], statistics) for member in there}
+        found, losses = _weigh(task, columns, labels[known], statistics)
+        report[name] = {
+            "loss": losses,
+            "weights": found,
+            "fit_s": {member: members.seconds[member] for member in there},
+        }
+        if found is not None:
+            weights[name] = found
+    if not weights:
+        return None
+    used = {member for of_task in weights.values() for member in of_task}
+    kept = {
+        name: one.only([task for task in weights if name in weights[task]])
+        for name, one in members.fitted.items()
+        if name in used
+    }
+    return TaskBlend(kept, weights, {name: data.encoder.statistics(name) for name in weights}, report)
+
+
+def _blendable(data: Dataset) -> list[str]:
+    """Tasks on interactions whose predictions have an inverse link."""
+    zeros = np.zeros(1)
+    tasks = data.schema.tasks
+    return [
+        name
+        for name in data.encoder.interaction_tasks
+        if not tasks[name].ranks_catalogue
+        and tasks[name].unlink(zeros, data.encoder.statistics(name)) is not None
+    ]
+
+
+def _weigh(
+    task: Task,
+    columns: Mapping[str, NDArray[np.float64]],
+    labels: NDArray[np.float64],
+    statistics: LabelStatistics,
+) -> tuple[dict[str, float] | None, dict[str, float]]:
+    """Weights where they help, and the loss of the network, of each member alone, and over folds of the blend."""
+    names = list(columns)
+    x = np.column_stack([columns[name] for name in names])
+    y = labels if task.is_chance else (labels - statistics.mean) / statistics.std
+    fold = np.random.default_rng(0).permutation(len(y)) % _FOLDS
+    losses = {name: _loss(task, x[:, at], y) for at, name in enumerate(names)}
+
+    def over_folds(chosen: list[int]) -> float:
+        total = 0.0
+        for k in range(_FOLDS):
+            some, others = fold == k, fold != k
+            w = _solve(task, x[others][:, chosen], y[others])
+            total += _loss(task, x[some][:, chosen] @ w[:-1] + w[-1], y[some]) * some.sum() / len(y)
+        return total
+
+    chosen = list(range(len(names)))
+    best = over_folds(chosen)
+    for at in range(1, len(names)):  # one that is not missed is left out
+        less = [one for one in chosen if one != at]
+        if len(less) > 1 and (found := over_folds(less)) <= best * (1 + _LEAST_GAIN / 2):
+            chosen, best = less, found
+    losses["blend"] = best
+    w = _solve(task, x[:, chosen], y)
+    weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
+    weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
+    if best > losses[NETWORK] * (1 - _LEAST_GAIN) or len(weights) == 1:
+        return None, losses
+    return weights | {"bias": float(w[-1])}, losses
+
+
+def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights ≥ 0 and an intercept that minimise the loss, [M + 1]."""
+    wide = np.column_stack([x, np.ones(len(x))])
+    low = np.append(np.zeros(x.shape[1]), -np.inf)
+    if not task.is_chance:
+        return np.asarray(lsq_linear(wide, y, bounds=(low, np.inf)).x)
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = wide @ w
+        slope = 1 / (1 + np.exp(-z)) - y
+        return float(np.mean(np.logaddexp(0, z) - y * z)), wide.T @ slope / len(y)
+
+    start = np.append(np.full(x.shape[1], 1 / x.shape[1]), 0.0)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(a, None) for a in low])
+    return np.asarray(found.x)
+
+
+def _loss(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    if task.is_chance:
+        return float(np.mean(np.logaddexp(0, logits) - y * logits))
+    return float(np.mean((logits - y) ** 2))
+
+
+# Written into a bundle and read from it.
+
+
+def write_task_blend(directory: Path, blend: TaskBlend) -> None:
+    """Write ``task_members.json`` and ``task_members.safetensors``."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, member in blend.members.items():
+        arrays |= {f"{name}.{part}": np.ascontiguousarray(array) for part, array in member.arrays().items()}
+    save_file(arrays, str(directory / _FILES[1]))
+    content = {"weights": blend.weights, "members": list(blend.members), "report": blend.report}
+    (directory / _FILES[0]).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def read_task_blend(directory: Path, statistics: Callable[[str], LabelStatistics]) -> TaskBlend | None:
+    """Read what :func:`write_task_blend` wrote; None where the network predicts alone."""
+    if not (directory / _FILES[0]).is_file():
+        return None
+    content = json.loads((directory / _FILES[0]).read_text(encoding="utf-8"))
+    arrays = load_file(str(directory / _FILES[1]))
+    members = {}
+    for name in content["members"]:
+        parts = {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
+        members[name] = PAIR_MEMBERS[name].read(parts)
+    weights = content["weights"]
+    return TaskBlend(members, weights, {name: statistics(name) for name in weights}, content["report"])

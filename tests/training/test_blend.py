@@ -1,0 +1,139 @@
+"""Plain members beside the network: weighed on validation rows, and served as they were measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from motet.data import Dataset, build_dataset
+from motet.errors import MotetError
+from motet.evaluation import ranking_metrics
+from motet.recommend import LiveRecommender, Query, Recommender
+from motet.recommend.live import LiveEvent
+from motet.schema import Schema
+from motet.training import (
+    NETWORK,
+    ModelPredictor,
+    evaluate_bundle,
+    fit_blend,
+    fit_members,
+    load_bundle,
+    train,
+)
+
+SCHEMA = """
+name: circles
+tables: {interactions: views.csv}
+keys: {user: user, item: item, time: at}
+split: {by: user_time, train: 0.7, validation: 0.15}
+features: {user: {user: id}, item: {item: id}}
+tasks: {next: {kind: retrieval, positive: "true"}}
+training: {epochs: 2, batch_size: 256, seed: 1}
+"""
+CIRCLES, SIZE = 6, 20
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users who stay within one circle of items each, so that neighbours know what an untrained network does not."""
+    place = tmp_path_factory.mktemp("circles")
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(240):
+        items = rng.permutation(SIZE)[:14] + SIZE * (user % CIRCLES)
+        rows += [(f"u{user}", f"i{item}", 1_700_000_000 + 60 * k) for k, item in enumerate(items)]
+    pl.DataFrame(rows, ["user", "item", "at"], orient="row").write_csv(place / "views.csv")
+    (place / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
+    train(Schema.load(place / "schema.yaml"), place, place / "bundle")
+    return place
+
+
+@pytest.fixture(scope="module")
+def data(place: Path) -> Dataset:
+    return build_dataset(Schema.load(place / "schema.yaml"), place)
+
+
+def test_members_that_know_more_are_let_in_and_the_report_says_what_each_adds(
+    place: Path, data: Dataset
+) -> None:
+    bundle = load_bundle(place / "bundle")
+    assert bundle.blend is not None
+    report = bundle.metrics["blend"]["ranking"]
+    members = report["members"]
+    assert set(members) == {NETWORK, "ease", "item_knn"}
+    assert max(members["ease"]["weight"], members["item_knn"]["weight"]) > 0
+    assert report["ndcg@10"] >= max(one["alone"] for one in members.values())
+    alone = ranking_metrics(data, ModelPredictor(bundle.model, data), intervals=False)
+    blended = ranking_metrics(data, ModelPredictor(bundle.model, data, blend=bundle.blend), intervals=False)
+    assert alone is not None
+    assert blended is not None
+    assert blended["ndcg@10"] == bundle.metrics["ranking"]["ndcg@10"]
+    assert blended["ndcg@10"] > alone["ndcg@10"] + 0.05  # type: ignore[operator]
+
+
+def test_what_is_measured_again_is_what_was_measured(place: Path) -> None:
+    before = load_bundle(place / "bundle").metrics["ranking"]
+    assert evaluate_bundle(place / "bundle", place, seed=1)["ranking"] == before
+
+
+def test_test_rows_reach_no_weight(place: Path, data: Dataset) -> None:
+    rng = np.random.default_rng(0)
+    items = data.item_row.copy()
+    test = data.rows("test")
+    items[test] = rng.permutation(items[test])
+    from dataclasses import replace  # noqa: PLC0415
+
+    bundle = load_bundle(place / "bundle")
+    found = []
+    for one in (data, replace(data, item_row=items)):
+        network = ModelPredictor(bundle.model, one, known="train")
+        blend = fit_blend(one, fit_members(one), network.score_items)
+        assert blend is not None
+        found.append((dict(blend.weights), {name: m.decay for name, m in blend.members.items()}))
+    assert found[0] == found[1]
+
+
+def test_lists_served_and_recommended_and_predicted_are_ranked_alike(place: Path, data: Dataset) -> None:
+    bundle = load_bundle(place / "bundle")
+    recommender = Recommender(bundle)
+    live = LiveRecommender(Recommender(bundle))
+    for user in ("u0", "u7"):
+        wanted = recommender.recommend([user], k=20)
+        answer = live.recommend(Query(user=user, k=20))
+        assert [one.item for one in answer.items] == wanted["item"].to_list()
+        scores = [one.predictions["next"] for one in answer.items]
+        np.testing.assert_allclose(scores, wanted["score"].to_numpy(), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            wanted["next"].to_numpy(), wanted["score"].to_numpy(), rtol=1e-3, atol=1e-3
+        )
+        pairs = wanted.select("user", "item")
+        np.testing.assert_allclose(
+            recommender.predict(pairs)["next"].to_numpy(), wanted["score"].to_numpy(), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_a_live_event_moves_the_list_at_once(place: Path) -> None:
+    """A visitor never seen who looks at two items of a circle is shown that circle."""
+    live = LiveRecommender(Recommender(load_bundle(place / "bundle")))
+    live.add_events([LiveEvent(user="visitor", item=f"i{SIZE * 3 + k}") for k in (1, 5)])
+    items = [one.item for one in live.recommend(Query(user="visitor", k=8)).items]
+    assert all(3 * SIZE <= int(item[1:]) < 4 * SIZE for item in items)
+    session = live.recommend(Query(k=8, history=(f"i{SIZE * 2}", f"i{SIZE * 2 + 9}")))
+    assert all(2 * SIZE <= int(one.item[1:]) < 3 * SIZE for one in session.items)
+
+
+def test_without_members_the_network_ranks_alone(place: Path, tmp_path: Path) -> None:
+    schema = Schema.load(place / "schema.yaml", ["model.members=[]"])
+    bundle = train(schema, place, tmp_path / "alone")
+    assert bundle.blend is None
+    assert bundle.metrics["blend"] == {"ranking": None, "tasks": {}}
+
+
+def test_an_unknown_member_is_named_before_any_work(place: Path, tmp_path: Path) -> None:
+    schema = Schema.load(place / "schema.yaml", ["model.members=[eese]"])
+    with pytest.raises(MotetError, match="did you mean 'ease'"):
+        train(schema, place, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
