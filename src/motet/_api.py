@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -262,7 +262,7 @@ class Model:
         tables: Any = None,
         *,
         split: str = "test",
-        baselines: bool = False,
+        baselines: bool | Sequence[str] = False,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Evaluation:
@@ -271,7 +271,8 @@ class Model:
         Args:
             tables: Data as for :func:`fit`; that of :func:`fit`, whose test rows are held out, when left out.
             split: ``test``, ``validation`` or ``train``.
-            baselines: Whether to fit plain methods beside it, and the same architecture on each task alone.
+            baselines: Whether to fit plain methods beside it, and the same architecture on each task alone; or the
+                names of those that are wanted.
             seed: Seed of intervals and baselines.
             progress: Progress callback: stage, work done, work in all.
 

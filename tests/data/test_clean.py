@@ -74,7 +74,7 @@ def test_a_truncated_file(build: Build, clicks: Clicks, tmp_path: Any) -> None:
     (tmp_path / "clicks.parquet").write_bytes(whole[: len(whole) // 2])
     fails(build, content, {}, "clicks.parquet cannot be read")
     fails(
-        build, clicks(tables={"interactions": "clicks.txt"}), {"clicks.txt": "a"}, "give CSV, TSV or Parquet"
+        build, clicks(tables={"interactions": "clicks.xls"}), {"clicks.xls": "a"}, "give CSV, TSV, other text"
     )
 
 

@@ -1,203 +1,231 @@
-"""The same rows in another format, order of chunks or type give the same data set."""
+"""Logs as they come: no label, no time, no header, other separators, several behaviours, JSON lines."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from motet.data import CleaningReport, Dataset, as_strings, build_dataset, iterate
-from motet.errors import DataError
-from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
+import motet
+from motet.cli import main
+from motet.data import inspect_directory, read_table
+from motet.errors import DataError, SchemaError
+from motet.evaluation import ranking_metrics
+from motet.schema import Schema, Tables
+from motet.training import load_bundle
 
-Clicks = Callable[..., dict[str, Any]]
-Build = Callable[..., Dataset]
-
-
-def assert_equal(one: Dataset, two: Dataset) -> None:
-    for entity in ("user", "item", "interaction"):
-        a, b = one.table(entity), two.table(entity)
-        np.testing.assert_array_equal(a.codes, b.codes)
-        np.testing.assert_array_equal(a.numbers, b.numbers)
-        assert set(a.tags) == set(b.tags)
-        for name, lists in a.tags.items():
-            np.testing.assert_array_equal(lists.values, b.tags[name].values)
-            np.testing.assert_array_equal(lists.offsets, b.tags[name].offsets)
-        for column, name in enumerate(one.encoder.layout(entity).vectors):
-            first, second = (d.vectors[name][d.table(entity).vector_rows[:, column]] for d in (one, two))
-            np.testing.assert_array_equal(first, second)
-    for name in ("user_row", "item_row", "scenario", "time", "labels", "split"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
-    for name, history in one.histories.items():
-        np.testing.assert_array_equal(history.items.values, two.histories[name].items.values)
-        np.testing.assert_array_equal(history.before, two.histories[name].before)
-    for name, sets in one.label_sets.items():
-        np.testing.assert_array_equal(sets.values, two.label_sets[name].values)
-    for name, labels in one.entity_labels.items():
-        np.testing.assert_array_equal(labels.values, two.entity_labels[name].values)
-    assert one.user_ids.to_list() == two.user_ids.to_list()
-    assert one.item_ids.to_list() == two.item_ids.to_list()
-    assert one.encoder.classes == two.encoder.classes
-    assert one.encoder.scales == two.encoder.scales
+USERS, ITEMS, CIRCLES = 150, 60, 5
 
 
-def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
-    tables = toy_tables()
-    schema = toy_schema(suffix="csv")
-    for name, table in tables.items():
-        table.drop("picture", strict=False).write_csv(tmp_path / f"{name}.csv")
-        table.write_parquet(tmp_path / f"{name}.parquet")
-    parquet = schema.with_overrides(*[f"tables.{name}={name}.parquet" for name in tables])
-    assert_equal(
-        build_dataset(schema, tmp_path, encode_text=hashed_words_for_tests),
-        build_dataset(parquet, tmp_path, encode_text=hashed_words_for_tests),
-    )
+def log(seed: int = 0) -> list[tuple[int, int]]:
+    """Who met what: users stay within their circle of items mostly."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        near = np.flatnonzero(np.arange(ITEMS) % CIRCLES == user % CIRCLES)
+        far = rng.integers(0, ITEMS, 2)
+        rows += [(user, int(item)) for item in {*rng.permutation(near)[:9].tolist(), *far.tolist()}]
+    return [rows[at] for at in rng.permutation(len(rows))]
 
 
-def test_chunks_and_files_on_disk_give_the_same(
-    toy: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: Callable[[str, Any], None]
+def implicit(place: Path) -> None:
+    """Users and items alone."""
+    text = "".join(f"u{user},a{item}\n" for user, item in log())
+    (place / "listens.csv").write_text("user,artist\n" + text, encoding="utf-8")
+
+
+def ratings(place: Path) -> None:
+    """Ratings as MovieLens-1M writes them, with a table of films in Latin-1."""
+    rng = np.random.default_rng(1)
+    text = ""
+    for at, (user, item) in enumerate(log()):
+        stars = rng.integers(4, 6) if item % CIRCLES == user % CIRCLES else rng.integers(1, 4)
+        text += f"{user}::{item}::{stars}::{1_000_000_000 + 60 * at}\n"
+    (place / "ratings.dat").write_text(text, encoding="utf-8")
+    films = "".join(f"{item}::Amélie {item}, The::Kind{item % CIRCLES}|Film\n" for item in range(ITEMS))
+    (place / "movies.dat").write_bytes(films.encode("latin-1"))
+
+
+def behaviours(place: Path) -> None:
+    """Views, carts and purchases of a shop, separated by semicolons."""
+    rng = np.random.default_rng(2)
+    text = "visitor_id;sku;behaviour;ts\n"
+    for at, (user, item) in enumerate(log()):
+        time = 1_600_000_000 + 600 * at
+        text += f"v{user};s{item};view;{time}\n"
+        if rng.random() < (0.7 if item % CIRCLES == user % CIRCLES else 0.1):
+            text += f"v{user};s{item};cart;{time + 20}\nv{user};s{item};buy;{time + 50}\n"
+    (place / "events.csv").write_text(text, encoding="utf-8")
+
+
+def gorse(place: Path) -> None:
+    """Feedback, items and users as Gorse exports them, with JSON labels."""
+    rng = np.random.default_rng(3)
+    feedback = [
+        {
+            "FeedbackType": "star" if rng.random() < 0.5 else "read",
+            "UserId": f"u{user}",
+            "ItemId": f"i{item}",
+            "Timestamp": f"2024-03-{1 + at * 27 // len(log()):02d}T{at % 24:02d}:{at % 60:02d}:00Z",
+        }
+        for at, (user, item) in enumerate(log())
+    ]
+    items = [
+        {
+            "ItemId": f"i{k}",
+            "IsHidden": False,
+            "Categories": [f"kind{k % CIRCLES}"],
+            "Labels": {"topic": f"t{k % 3}"},
+        }
+        for k in range(ITEMS)
+    ]
+    users = [{"UserId": f"u{k}", "Labels": {"group": f"g{k % 4}"}} for k in range(USERS)]
+    for name, rows in (("feedback", feedback), ("items", items), ("users", users)):
+        (place / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
+
+
+@pytest.mark.parametrize("write", [implicit, ratings, behaviours, gorse])
+def test_from_files_to_lists_by_the_commands_of_the_guide(
+    write: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(iterate, "__defaults__", (37,))
-    assert_equal(toy, toy_dataset())
-    constant("SPILL_ROWS", 100)
-    tables = toy_tables()
-    for name, table in tables.items():
-        table.write_parquet(tmp_path / f"{name}.parquet")
-    on_disk = build_dataset(
-        toy_schema(), tmp_path, encode_text=hashed_words_for_tests, spill_directory=tmp_path / "spill"
+    place = tmp_path / "data"
+    place.mkdir()
+    write(place)
+    schema, bundle = tmp_path / "schema.yaml", tmp_path / "bundle"
+    assert main(["inspect", str(place), "--out", str(schema)]) == 0
+    short = ["--set", "training.epochs=2"]
+    assert main(["train", str(schema), "--data", str(place), "--out", str(bundle), *short]) == 0
+    assert main(["evaluate", str(bundle), "--data", str(place), "--baselines", "popularity"]) == 0
+    metrics = json.loads((bundle / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics["baselines"]) == ["popularity"]
+    # the circle of a user is found: popularity cannot know it
+    assert metrics["ranking"]["ndcg@10"] > 1.3 * metrics["baselines"]["popularity"]["ranking"]["ndcg@10"]
+    user = {"implicit": "u7", "ratings": "7", "behaviours": "v7", "gorse": "u7"}[write.__name__]
+    keys = load_bundle(bundle).schema.keys
+    users, out = tmp_path / "users.csv", tmp_path / "lists.csv"
+    users.write_text(f"{keys.user}\n{user}\n", encoding="utf-8")
+    assert main(["recommend", str(bundle), "--users", str(users), "--out", str(out), "-k", "5"]) == 0
+    items = pl.read_csv(out, infer_schema=False)[str(keys.item)].to_list()
+    assert len(items) == 5
+    assert (
+        sum(int(item.lstrip("ais")) % CIRCLES == 7 % CIRCLES for item in items) >= 1
+    )  # three are left that the user did not have
+
+
+def test_what_is_guessed_is_said(tmp_path: Path) -> None:
+    ratings(tmp_path)
+    found = inspect_directory(tmp_path)
+    notes = "\n".join(found.notes)
+    assert "columns of ratings.dat are separated by '::' (tables.separator)" in notes
+    assert "ratings.dat has no header; its columns are called user, item, rating, time" in notes
+    assert found.schema.tables.columns == {"ratings.dat": ("user", "item", "rating", "time")}
+    assert found.schema.tables.encoding in ("cp1252", "latin-1")
+    assert found.schema.keys.time == "time"
+
+
+def test_a_log_of_behaviours_is_about_what_is_wanted(tmp_path: Path) -> None:
+    behaviours(tmp_path)
+    found = inspect_directory(tmp_path)
+    task = found.schema.tasks["next"]
+    assert task.label == "behaviour IN ('cart', 'buy')"
+    assert task.offers_again
+    assert "behaviour" not in found.schema.features.interaction
+
+
+def test_items_that_users_come_back_to_are_not_left_out_of_the_measure(tmp_path: Path) -> None:
+    behaviours(tmp_path)
+    schema = inspect_directory(tmp_path).schema
+    model = motet.fit(schema, tmp_path)
+    ranking = model.bundle.metrics["ranking"]
+    assert ranking["users"] > 0
+    once = schema.model_copy(
+        update={"tasks": {"next": schema.tasks["next"].model_copy(update={"repeats": False})}}
     )
-    assert isinstance(on_disk.user_row, np.memmap)
-    assert isinstance(on_disk.context.codes, np.memmap)
-    assert_equal(toy, on_disk)
+    from motet.training import load_data  # noqa: PLC0415
+
+    class Nothing:
+        def predict(self, rows: object) -> dict[str, object]:
+            return {}
+
+        def score_items(self, users: np.ndarray) -> np.ndarray:
+            return np.zeros((len(users), len(data.items)), np.float32)
+
+    data = load_data(once, tmp_path).data
+    fewer = ranking_metrics(data, Nothing(), intervals=False)  # type: ignore[arg-type]
+    assert fewer is not None
+    assert fewer["users"] < ranking["users"]  # a purchase comes after its view
 
 
-def test_a_folder_of_parts_is_read_in_the_order_of_names(build: Build, clicks: Clicks) -> None:
-    rows = pl.DataFrame({"user": ["a", "b"] * 10, "item": range(20), "at": range(20), "click": [0, 1] * 10})
-    whole = build(clicks(tables={"interactions": "one.parquet"}), {"one.parquet": rows})
-    parts = {f"parts/{k}.parquet": rows[k * 5 : k * 5 + 5] for k in range(4)}
-    assert_equal(whole, build(clicks(tables={"interactions": "parts"}), parts))
-    assert_equal(whole, build(clicks(tables={"interactions": "parts/*.parquet"}), {}))
-    csv = {f"texts/{k}.csv": rows[k * 5 : k * 5 + 5] for k in range(4)}
-    assert_equal(whole, build(clicks(tables={"interactions": "texts"}), csv))
+def test_json_cells_become_columns(tmp_path: Path) -> None:
+    rows = ['i1,"[""a"", ""b""]","{""topic"": ""t1""}"', 'i2,,"{""topic"": ""t2""}"', 'i3,[],""']
+    (tmp_path / "items.csv").write_text("item,tags,labels\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    tables = Tables(interactions="x.csv", json_columns=("tags", "labels"))
+    found = read_table(tmp_path, "items.csv", tables=tables)
+    assert found["tags"].to_list() == [["a", "b"], None, []]
+    assert found["labels_topic"].to_list() == ["t1", "t2", None]
 
 
-def context_rows(build: Build, clicks: Clicks, column: pl.Series, name: str = "clicks.parquet") -> list[int]:
-    n = len(column)
-    rows = pl.DataFrame({"user": ["a"] * n, "item": range(n), "at": column, "click": [0, 1] * (n // 2)})
-    data = build(clicks(tables={"interactions": name}, split={"by": "random"}), {name: rows})
-    return [int(t) for t in data.time]
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"user": "u"}\n{"user": \n', "rows.jsonl, line 2: no JSON"),
+        ('{"user": "u"}\n[1, 2]\n', "rows.jsonl, line 2: list where an object is needed"),
+    ],
+)
+def test_a_wrong_line_of_json_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path, "rows.jsonl")
 
 
-T0 = datetime(2024, 5, 1, 10, 30, 0, tzinfo=UTC)
-TIMES = [T0 + timedelta(seconds=61 * k, milliseconds=250) for k in range(10)]
-MICROSECONDS = [int(t.timestamp() * 1_000_000) for t in TIMES]
+def test_a_wrong_cell_of_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item,tags\ni1,[1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"items.csv, column 'tags': '\[1' is no JSON"):
+        read_table(tmp_path, "items.csv", tables=Tables(interactions="x", json_columns=("tags",)))
 
 
-@pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
-def test_times_of_every_kind_are_the_same_moment(build: Build, clicks: Clicks, name: str) -> None:
-    whole = [m // 1_000_000 * 1_000_000 for m in MICROSECONDS]
-    assert context_rows(build, clicks, pl.Series([m // 1_000_000 for m in MICROSECONDS]), name) == whole
-    assert context_rows(build, clicks, pl.Series([m // 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
-    assert context_rows(build, clicks, pl.Series(MICROSECONDS), name) == MICROSECONDS
-    assert context_rows(build, clicks, pl.Series([m * 1_000 for m in MICROSECONDS]), name) == MICROSECONDS
-    assert context_rows(build, clicks, pl.Series([m / 1e6 for m in MICROSECONDS]), name) == MICROSECONDS
-    iso = pl.Series([t.strftime("%Y-%m-%dT%H:%M:%S.250Z") for t in TIMES])
-    assert context_rows(build, clicks, iso, name) == MICROSECONDS
-    assert context_rows(build, clicks, iso.str.replace("T", " ").str.replace("Z", ""), name) == MICROSECONDS
+def test_the_printed_cure_for_another_separator_works(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user;item;like\nu1;i1;1\nu2;i2;0\n", encoding="utf-8")
+    content = {
+        "name": "log",
+        "tables": {"interactions": "log.csv"},
+        "keys": {"user": "user", "item": "item"},
+        "split": {"by": "random"},
+        "features": {"user": {"user": "id"}, "item": {"item": "id"}},
+        "tasks": {"like": {"kind": "binary", "label": "like"}},
+    }
+    with pytest.raises(DataError) as caught:
+        motet.fit(Schema.parse(content), tmp_path)
+    assert 'tables: {separator: {log.csv: ";"}}' in caught.value.cure
+    content["tables"] = {"interactions": "log.csv", "separator": {"log.csv": ";"}}
+    assert read_table(tmp_path, "log.csv", tables=Schema.parse(content).tables)["item"].to_list() == [
+        "i1",
+        "i2",
+    ]
 
 
-@pytest.mark.parametrize(("hours", "minutes"), [(5, 30), (-3, -30), (-8, 0), (0, 45), (0, -30), (14, 0)])
-def test_time_zones_are_taken_off(build: Build, clicks: Clicks, hours: int, minutes: int) -> None:
-    zone = timezone(timedelta(hours=hours, minutes=minutes))
-    iso = pl.Series([t.astimezone(zone).isoformat() for t in TIMES])
-    assert context_rows(build, clicks, iso) == MICROSECONDS
-    compact = pl.Series([t.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f%z") for t in TIMES])
-    assert context_rows(build, clicks, compact) == MICROSECONDS
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"separator": ""},
+        {"separator": "12345"},
+        {"columns": {"a.dat": ["x", "x"]}},
+        {"columns": {"a.dat": []}},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tables: dict[str, object]) -> None:
+    with pytest.raises((SchemaError, ValueError)):
+        Tables.model_validate({"interactions": "a.dat", **tables})
 
 
-def test_zoned_and_nanosecond_columns_of_parquet(build: Build, clicks: Clicks) -> None:
-    plain = pl.Series([t.replace(tzinfo=None) for t in TIMES])
-    zoned = plain.dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Kolkata")
-    assert context_rows(build, clicks, zoned) == MICROSECONDS
-    assert context_rows(build, clicks, plain.cast(pl.Datetime("ns"))) == MICROSECONDS
-    days = context_rows(build, clicks, plain.dt.date())
-    assert {m % 86_400_000_000 for m in days} == {0}
-
-
-ODD_IDS = ["a b", "a/b", "🎻", "ünï", str(2**63), "0007", "7", "-1", "a,b", 'quo"te', "nullable", "x" * 300]
-
-
-@pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
-def test_odd_ids_stay_what_they_are(build: Build, clicks: Clicks, name: str) -> None:
-    n = len(ODD_IDS)
-    rows = pl.DataFrame({"user": ODD_IDS, "item": ODD_IDS[::-1], "at": range(n), "click": [0, 1] * (n // 2)})
-    split = {"by": "time", "train": 0.9, "validation": 0.05}
-    data = build(clicks(tables={"interactions": name}, split=split), {name: rows})
-    assert data.user_ids.to_list() == ODD_IDS
-    assert len(set(data.users.codes[:, 0].tolist())) >= n - 1  # the last is not in training
-
-
-@pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
-@pytest.mark.parametrize("base", [2**24, 2**53, 2**63 - 40])
-def test_large_ids_do_not_collide(build: Build, clicks: Clicks, name: str, base: int) -> None:
-    ids = [base + k for k in range(20)]
-    rows = pl.DataFrame({"user": ids, "item": ids, "at": range(20), "click": [0, 1] * 10})
-    data = build(clicks(tables={"interactions": name}, split={"by": "random"}), {name: rows})
-    assert len(data.user_ids) == len(data.item_ids) == 20
-    train = data.split == 0
-    assert len(set(data.users.codes[data.user_row[train], 0].tolist())) == int(train.sum())
-
-
-@pytest.mark.parametrize("name", ["clicks.csv", "clicks.parquet"])
-def test_3_and_3_point_0_and_quoted_3_are_one_id(build: Build, clicks: Clicks, name: str) -> None:
-    rows = pl.DataFrame(
-        {"user": [3.0, 4.0, 3.0, 4.0], "item": [1, 2, 3, 4], "at": range(4), "click": [0, 1, 0, 1]}
-    )
-    users = pl.DataFrame({"user": ["3", "4"], "age": [30, 40]})
-    suffix = name.removeprefix("clicks")
-    content = clicks(
-        tables={"interactions": name, "users": f"users{suffix}"},
-        features={"user": {"user": "id", "age": {"kind": "numeric", "scale": "none"}}},
-        split={"by": "time"},
-    )
-    data = build(content, {name: rows, f"users{suffix}": users})
-    assert data.user_ids.to_list() == ["3", "4"]
-    assert data.users.numbers[:, 0].tolist() == [30.0, 40.0]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1))
-def test_whole_floats_are_written_as_integers(numbers: list[int]) -> None:
-    as_floats = as_strings(pl.Series(numbers, dtype=pl.Float64)).to_list()
-    assert as_floats == as_strings(pl.Series(numbers, dtype=pl.Int64)).to_list() == [str(n) for n in numbers]
-
-
-def test_categories_keep_their_leading_zeros_in_csv(build: Build, clicks: Clicks) -> None:
-    text = "user,item,at,click,zip\n" + "".join(
-        f"u,{k},{k},{k % 2},{z}\n" for k, z in enumerate(["007", "7", "0123", "123"] * 5)
-    )
-    content = clicks(features={"interaction": {"zip": "categorical"}})
-    data = build(content, {"clicks.csv": text})
-    assert sorted(data.encoder.vocabularies["zip"].words.words.to_list()) == ["007", "0123", "123", "7"]
-
-
-def test_a_number_that_goes_wrong_late_in_a_csv(build: Build, clicks: Clicks) -> None:
-    lines = [f"u{k % 9},{k},{k},{k % 2},{k}" for k in range(10_500)]
-    lines[10_400] = "u1,1,10400,1,abc"
-    text = "user,item,at,click,price\n" + "\n".join(lines) + "\n"
-    content = clicks(features={"interaction": {"price": "numeric"}})
-    with pytest.raises(DataError, match=r"clicks.csv, line 10402, column 'price'.*'abc'.*unparseable: null"):
-        build(content, {"clicks.csv": text})
-    cleaning_report = CleaningReport()
-    data = build(
-        {**content, "clean": {"unparseable": "null"}}, {"clicks.csv": text}, cleaning_report=cleaning_report
-    )
-    assert len(data) == 10_500
-    assert ["not a number" in str(finding) and finding.rows == 1 for finding in cleaning_report] == [True]
+def test_numbers_in_a_file_without_a_header_lose_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\t2\t5\n3\t4\t1\n", encoding="utf-8")
+    tables = Tables(interactions="a.txt", columns={"a.txt": ("user", "item", "rating")})
+    found = read_table(tmp_path, "a.txt", tables=tables)
+    assert found.equals(pl.DataFrame({"user": [1, 3], "item": [2, 4], "rating": [5, 1]}))

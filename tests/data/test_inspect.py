@@ -62,7 +62,7 @@ def products() -> pl.DataFrame:
 def test_a_shop_is_understood(tmp_path: Path) -> None:
     write(tmp_path, orders=orders(), customers=customers(), products=products())
     schema = inspect_directory(tmp_path).schema
-    assert schema.tables.model_dump(exclude_none=True) == {
+    assert schema.tables.model_dump(exclude_defaults=True) == {
         "interactions": "orders.csv",
         "users": "customers.csv",
         "items": "products.csv",
@@ -191,7 +191,7 @@ def test_what_cannot_be_proposed_is_explained(content: str, words: list[str] | N
 
 
 def test_a_directory_without_tables(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no CSV, TSV or Parquet"):
+    with pytest.raises(DataError, match="holds no CSV, TSV, other text, JSON lines or Parquet"):
         inspect_directory(tmp_path)
     with pytest.raises(DataError, match="is not a directory"):
         inspect_directory(tmp_path / "nowhere")

@@ -137,7 +137,7 @@ def test_files_as_other_programs_write_them(build: Build, clicks: Clicks) -> Non
         {"c.tsv": "\n".join(lines).replace(",", "\t")},
     )
     assert tabs.item_ids.to_list() == plain.item_ids.to_list()
-    with pytest.raises(DataError, match=r"clicks.csv has one column only, 'user;item;at;click'.*commas"):
+    with pytest.raises(DataError, match=r"clicks.csv has one column only, 'user;item;at;click'.*separator"):
         build(content, {"clicks.csv": "\n".join(lines).replace(",", ";")})
     with pytest.raises(DataError, match=r"clicks.csv, line 2: 5 fields where the header has 4"):
         build(content, {"clicks.csv": lines[0] + "\n" + "\n".join(line + ",9" for line in lines[1:])})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import motet
 from motet._renamed import RENAMED
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments == ["--version"]:  # the table of commands takes ten times as long to import
         print(motet.__version__)
         return 0
-    arguments = [_current(argument) for argument in arguments]
+    arguments = _named_baselines([_current(argument) for argument in arguments])
     try:
         from motet.cli._app import app  # noqa: PLC0415 (an interrupt may fall into the imports, too)
 
@@ -55,6 +56,18 @@ def _current(argument: str) -> str:
     if new is not None:
         print(f"warning: {argument} is now {new}; the old name goes with motet 0.3", file=sys.stderr)
     return new or argument
+
+
+def _named_baselines(arguments: list[str]) -> list[str]:
+    """``--baselines`` with its value: the names that follow, or all where a path or an option follows, or nothing."""
+    found = list(arguments)
+    for place, argument in enumerate(arguments):
+        if argument != "--baselines":
+            continue
+        following = arguments[place + 1] if place + 1 < len(arguments) else "-"
+        if following.startswith("-") or "/" in following or Path(following).exists():
+            found[place] = "--baselines=all"
+    return found
 
 
 def _threads(arguments: list[str]) -> int | None:

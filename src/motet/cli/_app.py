@@ -220,7 +220,13 @@ def evaluate(
     bundle: BundleDir,
     data: Data,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
-    baselines: Annotated[bool, typer.Option("--baselines", help="Fit plain methods beside it.")] = False,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[NAMES]",
+            help="Fit plain methods beside it, all of them or those named: --baselines ease,lightgbm.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of intervals and baselines.")] = 0,
     threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
@@ -231,7 +237,8 @@ def evaluate(
     from motet.training import evaluate_bundle  # noqa: PLC0415
 
     with progress_on_terminal(as_json) as report:
-        metrics = evaluate_bundle(bundle, data, split=split, baselines=baselines, seed=seed, progress=report)
+        wanted = baselines is not None and (baselines == "all" or baselines.split(","))
+        metrics = evaluate_bundle(bundle, data, split=split, baselines=wanted, seed=seed, progress=report)
     if as_json:
         print_json(metrics)
         return

@@ -16,8 +16,10 @@ from motet.schema import expression_columns
 __all__ = [
     "ITEM_WORDS",
     "LABEL_WORDS",
+    "LOOKING",
     "UNWANTED_WORDS",
     "USER_WORDS",
+    "WANTING",
     "Column",
     "is_number_of",
     "is_scenario",
@@ -52,6 +54,15 @@ ITEM_WORDS = (
     "news",
     "sku",
     "iid",
+    "artist",
+    "game",
+    "app",
+    "recipe",
+    "restaurant",
+    "hotel",
+    "place",
+    "post",
+    "job",
 )
 _KEY_WORDS = ("id", "no", "nr", "number", "key", "code", "ref", "sku")
 _SCENARIO_WORDS = ("scenario", "placement", "channel", "surface", "section", "campaign", "slot", "page", "domain", "site")  # fmt: skip
@@ -60,7 +71,11 @@ _YES_WORDS = ("yes", "y", "true", "t")
 _NO_WORDS = ("no", "n", "false", "f")
 _TIME_WORDS = ("time", "date", "timestamp", "ts", "at", "when", "day")
 UNWANTED_WORDS = ("return", "returned", "skip", "skipped", "dislike", "disliked", "hide", "hidden", "refund", "cancelled", "complaint")  # fmt: skip
-LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped")  # fmt: skip
+LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped", "play", "count", "listen", "weight", "quantity", "duration", "amount")  # fmt: skip
+LOOKING = ("view", "click", "visit", "impression", "read", "open", "pv", "play", "listen", "watch", "show")
+"""Behaviours that say that a user looked at an item."""
+WANTING = ("cart", "buy", "purchase", "order", "transaction", "fav", "like", "star", "save", "share", "wish", "bookmark", "collect", "rate", "subscribe", "book", "download", "apply")  # fmt: skip
+"""Behaviours that say that a user wants it."""
 
 
 @dataclass(frozen=True, slots=True)

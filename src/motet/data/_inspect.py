@@ -11,11 +11,21 @@ from typing import Any
 import polars as pl
 
 from motet.data._containers import as_strings
+from motet.data._formats import (
+    JSON_SUFFIXES,
+    TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
+    default_separator,
+    guess_form,
+    text_form,
+)
 from motet.data._guesses import (
     ITEM_WORDS,
     LABEL_WORDS,
+    LOOKING,
     UNWANTED_WORDS,
     USER_WORDS,
+    WANTING,
     Column,
     is_number_of,
     is_scenario,
@@ -32,6 +42,10 @@ __all__ = ["Inspection", "inspect_directory"]
 
 _SAMPLE_ROWS = 200_000
 _FEW_WRONG = 0.05  # of the cells of a column of numbers
+_JSON_ROWS = 1000
+_MOST_BEHAVIOURS = 12
+_ENOUGH_WANTED = 0.01
+_REPEATED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +62,20 @@ class Inspection:
 
 
 def inspect_directory(directory: Path | Frames) -> Inspection:
-    """Propose a schema for the CSV, TSV and Parquet files of a directory, or for frames.
+    """Propose a schema for the tables of a directory (CSV, other text, JSON lines, Parquet), or for frames.
 
     The largest table is taken for the interactions; a table whose key column it shares, without
     repetitions, for users or items.
 
     Raises:
-        DataError: If there is no table, or no column that could be a label.
+        DataError: If there is no table, or no column that could be a label, nor users and items.
     """
     names = sorted(directory.frames) if isinstance(directory, Frames) else _files(directory)
     warnings: list[str] = []
     form = Tables(interactions="")
     if not isinstance(directory, Frames):
         form, warnings = _form(directory, [directory / name for name in names])
+        form = _with_json_columns(directory, names, form, warnings)
     sizes: dict[str, int] = {}
     samples: dict[str, pl.DataFrame] = {}
     for name in names:
@@ -114,13 +129,17 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
         if name not in tables.values()
     ]
     tasks, labels = _tasks(columns, set(keys.values()), notes)
-    if not tasks:
+    if not tasks and not {"user", "item"} <= set(keys):
         seen = ", ".join(f"'{c.name}'" for c in columns if c.name not in keys.values())
         raise DataError(
             f"no column of {main} looks like a label (columns: {seen or 'keys only'})",
             "a label is a column of 0 and 1, true and false, yes and no, or a number named rating, score, "
             "dwell and the like; add one, or write the schema by hand",
         )
+    behaviours = None
+    if {"user", "item"} <= set(keys):
+        column_of_behaviours, behaviours = _behaviours(columns, set(keys.values()), notes)
+        labels |= {column_of_behaviours}
     features: dict[str, dict[str, Any]] = {"user": {}, "item": {}, "interaction": {}}
     taken: set[str] = {"scenario"}
     for entity in ("user", "item"):
@@ -140,9 +159,15 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     if {"user", "item"} <= set(keys):
         wanted = {quoted(c.name) for c in columns if c.has(LABEL_WORDS) and not c.has(UNWANTED_WORDS)}
         binary = [t["label"] for t in tasks.values() if TASK_KINDS[t["kind"]].is_chance]
-        positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), "true")
-        tasks[_free("next", set(tasks))] = {"kind": "retrieval", "positive": positive}
-        notes.append(f"the retrieval task looks for items that fulfil {positive!r}: is that the goal?")
+        positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), None)
+        positive = positive or behaviours or "true"
+        task: dict[str, Any] = {"kind": "retrieval", "positive": positive}
+        if _come_back(samples[main], keys):
+            task["repeats"] = True
+            notes.append("users come back to items they had, which may be recommended again (repeats)")
+        tasks[_free("next", set(tasks))] = task
+        what = "every row counts" if positive == "true" else f"items that fulfil {positive!r} count"
+        notes.append(f"the retrieval task looks for the next items of a user, and {what}: is that the goal?")
     if not any(features.values()):
         raise DataError(
             f"no column of {main} is left for a feature: all are labels and keys",
@@ -152,7 +177,7 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     split = "user_time" if {"user", "time"} <= set(keys) else "time" if "time" in keys else "random"
     content = {
         "name": "data" if isinstance(directory, Frames) else directory.resolve().name or "data",
-        "tables": tables | form.model_dump(include={"encoding", "quote"}, exclude_none=True),
+        "tables": tables | _form_settings(form, set(tables.values())),
         "keys": keys,
         "derive": derive,
         "features": {
@@ -179,7 +204,9 @@ def _form(directory: Path, paths: Sequence[Path]) -> tuple[Tables, list[str]]:
     encoding: str | None = None
     quotes: dict[str, str] = {}
     notes: list[str] = []
-    texts = [path for path in paths if path.suffix in (".csv", ".tsv")]
+    separators: dict[str, str] = {}
+    headers: dict[str, tuple[str, ...]] = {}
+    texts = [path for path in paths if path.suffix in TEXT_SUFFIXES]
     for path in texts:
         found = guess_encoding(path)
         if found is not None:
@@ -189,20 +216,83 @@ def _form(directory: Path, paths: Sequence[Path]) -> tuple[Tables, list[str]]:
                 "and change tables.encoding if not"
             )
     for path in texts:
+        separator, header = guess_form(path, encoding)
+        if separator != default_separator(path):
+            separators[path.name] = separator
+            notes.append(f"columns of {path.name} are separated by {separator!r} (tables.separator)")
+        if header is not None:
+            headers[path.name] = header
+            notes.append(
+                f"{path.name} has no header; its columns are called {', '.join(header)} after what they look like: "
+                "check tables.columns"
+            )
+    form = Tables(interactions="", encoding=encoding, separator=separators or None, columns=headers)
+    for path in texts:
         try:
-            open_table(
-                directory,
-                path.name,
-                tables=Tables(interactions="", encoding=encoding),
-                infer_rows=_SAMPLE_ROWS,
-            ).head(_SAMPLE_ROWS).collect()
+            table = open_table(directory, path.name, tables=form, infer_rows=_SAMPLE_ROWS)
+            table.head(_SAMPLE_ROWS).collect()
         except (pl.exceptions.PolarsError, DataError):
-            if plain_quotes_help(directory, path.name, encoding):
+            read = text_form(path, path.name, form)
+            if plain_quotes_help(read.path, path.name, read.separator):
                 quotes[path.name] = "none"
                 notes.append(
                     f"quotes in {path.name} do not enclose values: they are plain characters (tables.quote)"
                 )
-    return Tables(interactions="", encoding=encoding, quote=quotes or None), notes
+    return form.model_copy(update={"quote": quotes or None}), notes
+
+
+def _form_settings(form: Tables, used: set[str]) -> dict[str, Any]:
+    """Settings of the tables that are used, as a schema says them."""
+    found = form.model_dump(
+        include={"encoding", "quote", "separator", "columns", "json_columns"}, exclude_none=True
+    )
+    for name in ("quote", "separator", "columns"):
+        if name in found:
+            found[name] = {table: said for table, said in found[name].items() if table in used}
+    return {name: said for name, said in found.items() if said}
+
+
+def _with_json_columns(directory: Path, names: Sequence[str], form: Tables, notes: list[str]) -> Tables:
+    """The form with the columns whose cells are JSON."""
+    columns = []
+    for name in names:
+        if (directory / name).suffix in JSON_SUFFIXES:
+            continue
+        table = open_table(directory, name, tables=form, infer_rows=_SAMPLE_ROWS).head(_JSON_ROWS)
+        for column in _columns(_collected(table, directory, name, form)):
+            cells = column.values
+            if cells.dtype == pl.String and len(filled := cells.drop_nulls().str.strip_chars()):
+                looks = filled.str.contains(r"^(\[.*\]|\{.*\})$")
+                if looks.all() and not filled.is_in(["[]", "{}"]).all() and column.name not in columns:
+                    columns.append(column.name)
+                    notes.append(f"cells of column '{column.name}' of {name} are JSON (tables.json_columns)")
+    return form.model_copy(update={"json_columns": tuple(columns)})
+
+
+def _behaviours(columns: Sequence[Column], keys: set[str], notes: list[str]) -> tuple[str, str | None]:
+    """The column that says what users did, and the condition of more than looking, where there is enough of it."""
+    for column in columns:
+        values = column.values
+        if column.name in keys or values.dtype != pl.String or not 1 < column.distinct <= _MOST_BEHAVIOURS:
+            continue
+        counts = values.drop_nulls().value_counts(sort=True)
+        words = counts[column.name].to_list()
+        if not all(any(verb in word.lower() for verb in (*LOOKING, *WANTING)) for word in words):
+            continue
+        strong = [word for word in words if any(verb in word.lower() for verb in WANTING)]
+        rows = counts.filter(pl.col(column.name).is_in(strong))["count"].sum()
+        notes.append(f"'{column.name}' says what users did ({', '.join(words)})")
+        if not strong or len(strong) == len(words) or rows < _ENOUGH_WANTED * len(values):
+            return column.name, None
+        listed = ", ".join("'" + word.replace("'", "''") + "'" for word in strong)
+        return column.name, f"{quoted(column.name)} IN ({listed})"
+    return "", None
+
+
+def _come_back(table: pl.DataFrame, keys: dict[str, str]) -> bool:
+    """Whether a tenth of the rows is of a user and an item that were together before."""
+    pairs = table.select(keys["user"], keys["item"])
+    return len(pairs) - pairs.n_unique() > _REPEATED * len(pairs)
 
 
 def _with_numbers(samples: dict[str, pl.DataFrame], notes: list[str]) -> bool:
@@ -238,9 +328,11 @@ def _files(directory: Path) -> list[str]:
     """Names of the tables of a directory."""
     if not directory.is_dir():
         raise DataError(f"{directory} is not a directory", "name the directory that holds your tables")
-    paths = sorted(p for p in directory.iterdir() if p.suffix in (".csv", ".tsv", ".parquet", ".pq"))
+    paths = sorted(p for p in directory.iterdir() if p.suffix in TABLE_SUFFIXES)
     if not paths:
-        raise DataError(f"{directory} holds no CSV, TSV or Parquet file", "put your tables there")
+        raise DataError(
+            f"{directory} holds no CSV, TSV, other text, JSON lines or Parquet file", "put your tables there"
+        )
     return [path.name for path in paths]
 
 

@@ -9,13 +9,12 @@ from typing import Any, Final
 
 import polars as pl
 
+from motet.data._formats import JSON_SUFFIXES, TEXT_SUFFIXES, json_lines, text_form, with_json
 from motet.data._text_files import (
-    as_utf8,
     check_header,
     diagnosis,
     line_of,
     paths_of,
-    quote_of,
     shown_name,
 )
 from motet.errors import DataError
@@ -150,7 +149,7 @@ def open_table(
 
     Args:
         directory: The data directory, or frames in its place.
-        name: A file in it (``.csv``, ``.tsv``, ``.parquet``), a folder of such files, or a pattern.
+        name: A file in it (``.csv``, ``.tsv``, other text, ``.jsonl``, ``.parquet``), a folder of such files, or a pattern.
         as_text: Columns read as text whatever they look like: keys.
         words: Columns of CSV files that stay text where they look like whole numbers: 007 is not 7.
         numbers_as_text: Leave numbers of CSV files as text, for a later step that parses them.
@@ -166,12 +165,13 @@ def open_table(
         raise DataError(f"{directory} is not a directory", "name the directory that holds the tables")
     paths = paths_of(directory, name)
     try:
-        if paths[0].suffix in (".csv", ".tsv"):
-            separator = "\t" if paths[0].suffix == ".tsv" else ","
-            quote = quote_of(name, tables)
-            paths = (
-                [as_utf8(path, tables.encoding) for path in paths] if tables and tables.encoding else paths
-            )
+        if paths[0].suffix in JSON_SUFFIXES:
+            table = pl.concat([json_lines(path, name) for path in paths], how="diagonal_relaxed")
+            table = _integers_as_text(table, as_text)
+        elif paths[0].suffix in TEXT_SUFFIXES:
+            forms = [text_form(path, name, tables) for path in paths]
+            separator, quote = forms[0].separator, forms[0].quote
+            paths = [form.path for form in forms]
             for path in paths:
                 check_header(path, name, separator, quote)
             head = pl.scan_csv(
@@ -198,6 +198,8 @@ def open_table(
             )
         else:
             table = _integers_as_text(pl.scan_parquet(paths), as_text)
+        if tables is not None and tables.json_columns:
+            table = with_json(table, tables.json_columns, name)
         table.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(directory, name, error, tables) from None
@@ -255,9 +257,15 @@ def require_columns(table: pl.LazyFrame, columns: Collection[str], name: str, wh
             if len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
                 raise DataError(
                     f"{name} has one column only, {known[0][:80]!r}",
-                    "separate columns by commas, or by tabs in .tsv",
+                    f"say what separates columns: 'tables: {{separator: {{{name}: \"{_mark(known[0])}\"}}}}'",
                 )
             raise DataError(f"{name} has no column '{column}' ({why})", nearest(column, known))
+
+
+def _mark(header: str) -> str:
+    """What separates the names in a header that was read as one."""
+    found = max(("::", ";", "|", "\t"), key=header.count)
+    return "\\t" if found == "\t" else found
 
 
 def unreadable(
@@ -272,12 +280,12 @@ def unreadable(
         r"could not parse [`']?(.+?)[`']? as (?:dtype )?[`']?(\w+)[`']? at column '([^']+)'", said, re.DOTALL
     )
     paths = paths_of(directory, name)
-    if paths[0].suffix in (".csv", ".tsv"):
+    if paths[0].suffix in TEXT_SUFFIXES:
         if isinstance(error, pl.exceptions.NoDataError):
             return DataError(f"{name} is empty", "give a table with a header and rows")
-        separator, quote = "\t" if paths[0].suffix == ".tsv" else ",", quote_of(name, tables)
         for path in paths:
-            whole = as_utf8(path, tables.encoding) if tables is not None and tables.encoding else path
+            form = text_form(path, name, tables)
+            whole, separator, quote = form.path, form.separator, form.quote
             wrong = diagnosis(whole, name, separator, quote)
             if wrong is not None:
                 return wrong

@@ -16,6 +16,7 @@ from motet.schema import Tables, nearest
 __all__ = [
     "as_utf8",
     "check_header",
+    "converted_copies",
     "diagnosis",
     "guess_encoding",
     "line_of",
@@ -25,7 +26,10 @@ __all__ = [
     "shown_name",
 ]
 
-_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+_SUFFIXES = (
+    *(".csv", ".tsv", ".dat", ".txt", ".data", ".inter", ".item", ".user"),
+    *(".jsonl", ".ndjson", ".parquet", ".pq"),
+)
 
 
 def paths_of(directory: Path, name: str) -> list[Path]:
@@ -44,7 +48,7 @@ def paths_of(directory: Path, name: str) -> list[Path]:
     if len({path.suffix for path in paths}) > 1 or paths[0].suffix not in _SUFFIXES:
         raise DataError(
             f"{place} is not a table motet reads ({', '.join(sorted({p.suffix for p in paths}))})",
-            "give CSV, TSV or Parquet, all files of one kind",
+            "give CSV, TSV, other text, JSON lines or Parquet, all files of one kind",
         )
     return paths
 
@@ -67,6 +71,11 @@ _CHARACTERS = 1 << 20
 def _converted() -> tempfile.TemporaryDirectory[str]:
     """Where converted files are kept until the process ends."""
     return tempfile.TemporaryDirectory(prefix="motet-utf8-")
+
+
+def converted_copies() -> str:
+    """Directory of converted files, which goes when the process ends."""
+    return _converted().name
 
 
 def as_utf8(path: Path, encoding: str) -> Path:
@@ -284,10 +293,8 @@ def _yaml_word(name: str) -> str:
     )
 
 
-def plain_quotes_help(directory: Path, name: str, encoding: str | None) -> bool:
-    """Whether a CSV or TSV file is broken by quotes, and whole once they are plain characters."""
-    path = directory / name if encoding is None else as_utf8(directory / name, encoding)
-    separator = "\t" if path.suffix == ".tsv" else ","
+def plain_quotes_help(path: Path, name: str, separator: str) -> bool:
+    """Whether a text file is broken by quotes, and whole once they are plain characters."""
     return diagnosis(path, name, separator, '"') is not None and bool(
         _plain_quotes(path, name, separator, '"')
     )

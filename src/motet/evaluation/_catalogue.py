@@ -45,7 +45,8 @@ def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
     """What a ranking of the catalogue is measured against.
 
     Items of the user's earlier rows, whatever their label, are left out: training rows when the
-    validation is ranked, training and validation rows when the test is. Users are those with a
+    validation is ranked, training and validation rows when the test is; not so where the task says
+    that users come back to items (``repeats``). Users are those with a
     positive row in the split on an item that is not left out.
 
     Args:
@@ -55,7 +56,8 @@ def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
     name = dataset.schema.retrieval_task
     if name is None:
         return None
-    earlier = [dataset.rows(part) for part in _SEEN[split]]
+    again = dataset.schema.tasks[name].offers_again
+    earlier = [dataset.rows(part) for part in _SEEN[split] if not again]
     rows = dataset.rows(split)
     positive = rows[dataset.label(name, rows) > 0]
     seen = _pairs(dataset, np.concatenate([np.empty(0, np.int64), *earlier]))

@@ -45,7 +45,7 @@ ENTITIES: tuple[Entity, ...] = ("user", "item", "interaction")
 
 
 class Tables(Part):
-    """Files of the data directory: CSV, TSV or Parquet, or a folder or pattern of Parquet parts.
+    """Files of the data directory: CSV, TSV, other text, JSON lines or Parquet, or a folder or pattern of parts.
 
     Attributes:
         interactions: Table of the interactions.
@@ -55,6 +55,12 @@ class Tables(Part):
             ``gb18030``; such files are errors when left out.
         quote: Quote character of CSV and TSV files, or ``none`` if quotes are plain characters; one for
             all tables, or by table: ``{items.csv: none}``. A double quote when left out.
+        separator: Characters between the cells of text files; one for all tables, or by table:
+            ``{ratings.dat: "::"}``. A comma in ``.csv`` and a tab in other text files when left out.
+        columns: Names of the columns of text files without a header, by table:
+            ``{ratings.dat: [user, item, rating, time]}``.
+        json_columns: Columns whose cells are JSON, read from text: a list is read as tags, and an object gives a column
+            for each of its fields, ``labels_topic`` for the field ``topic`` of ``labels``.
     """
 
     interactions: str
@@ -62,6 +68,39 @@ class Tables(Part):
     items: str | None = None
     encoding: str | None = None
     quote: str | dict[str, str] | None = None
+    separator: str | dict[str, str] | None = None
+    columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    json_columns: tuple[str, ...] = ()
+
+    def separator_of(self, name: str) -> str | None:
+        """The separator that is set for a table."""
+        return self.separator.get(name) if isinstance(self.separator, dict) else self.separator
+
+    def says_quote(self, name: str) -> bool:
+        """Whether a quote character is set for a table."""
+        return name in self.quote if isinstance(self.quote, dict) else self.quote is not None
+
+    @field_validator("separator")
+    @classmethod
+    def _separator_is_short(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for separator in value.values() if isinstance(value, dict) else [] if value is None else [value]:
+            if not 0 < len(separator) <= 4 or "\n" in separator or '"' in separator:
+                raise ValueError(
+                    f"the separator {separator!r} is not one to four characters. Cure: give one such as ';' or '::'"
+                )
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_differ(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, columns in value.items():
+            twice = [column for column in columns if columns.count(column) > 1 or not column.strip()]
+            if twice or not columns:
+                raise ValueError(
+                    f"the columns of {name} have no name or one that stands twice ({twice[:1]}). "
+                    "Cure: give each column a name of its own"
+                )
+        return value
 
     @field_validator("encoding")
     @classmethod

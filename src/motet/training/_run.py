@@ -9,6 +9,7 @@ import glob
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +41,7 @@ from motet.graph import (
     write_knowledge,
 )
 from motet.models.architectures import check_architecture
-from motet.models.baselines import MEMBERS, PAIR_MEMBERS, run_baselines
+from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
 from motet.training._balance import build_balancer
@@ -53,6 +54,8 @@ from motet.training._predictor import ModelPredictor
 from motet.training._task_blend import fit_pair_members, fit_task_blend
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
+
+_SINGLE = "single_task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,7 @@ def evaluate_bundle(
     directory: str | Path | Frames,
     *,
     split: str = "test",
-    baselines: bool = False,
+    baselines: bool | Sequence[str] = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -251,7 +254,8 @@ def evaluate_bundle(
         bundle: Its directory.
         directory: The files.
         split: ``test``, ``validation`` or ``train``.
-        baselines: Whether to fit the baselines, and the same architecture on each task alone.
+        baselines: Whether to fit the baselines, and the same architecture on each task alone; or names of those
+            that are wanted, ``single_task`` for the latter.
         seed: Seed of intervals and baselines.
         progress: Progress callback.
 
@@ -259,6 +263,9 @@ def evaluate_bundle(
         The metrics.
     """
     require_known(split, ("test", "validation", "train"), "the split", DataError)
+    names = list(BASELINES) if isinstance(baselines, bool) else [n for n in baselines if n != _SINGLE]
+    for name in names:
+        require_known(name, (*BASELINES, _SINGLE), "the baseline", DataError)
     loaded = load_bundle(bundle)
     prepared = load_data(
         loaded.schema,
@@ -280,8 +287,8 @@ def evaluate_bundle(
         def report(name: str, share: float) -> None:
             progress(f"baseline {name}", round(share * 100), 100)
 
-        metrics["baselines"] = run_baselines(data, split, seed=seed, progress=report)
-        if len(data.schema.tasks) > 1:
+        metrics["baselines"] = run_baselines(data, split, names, seed=seed, progress=report)
+        if len(data.schema.tasks) > 1 and (baselines is True or _SINGLE in baselines):
             alone, transfer = single_task_baseline(
                 data, predictor, found, split, seed=seed, progress=progress
             )

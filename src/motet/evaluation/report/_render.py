@@ -19,6 +19,7 @@ from motet.evaluation.report._plots import calibration_chart, training_chart
 from motet.evaluation.report._tables import (
     all_metrics,
     cost_rows,
+    member_tables,
     ranking_table,
     relation_matrices,
     skipped_baselines,
@@ -47,7 +48,7 @@ def render_report(metrics: Mapping[str, Any]) -> str:
 
     Args:
         metrics: An evaluation as :func:`~motet.evaluation.evaluate` gives it, with any of ``motet,
-            created, synthetic, architecture, schema, score, calibration, baselines, transfer,
+            created, synthetic, architecture, schema, score, calibration, baselines, blend, transfer,
             relations, cost, history, data``.
 
     Returns:
@@ -144,6 +145,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "transfer": transfer_table(metrics.get("transfer")) if len(tasks) > 1 else None,
         "matrices": relation_matrices(metrics.get("relations")),
+        "members": member_tables(metrics.get("blend")),
         "every": [(task, all_metrics(metrics, task)) for task in tasks],
         "cost_rows": cost_rows(metrics.get("cost") or {}),
     }

@@ -27,6 +27,7 @@ __all__ = [
     "all_metrics",
     "cost_rows",
     "matrix_table",
+    "member_tables",
     "ranking_table",
     "relation_matrices",
     "skipped_baselines",
@@ -210,6 +211,58 @@ def transfer_table(transfer: Mapping[str, Any] | None) -> Table | None:
             Cell(signed(difference), span), verdict,
         ]))  # fmt: skip
     return Table(_head("task", "all tasks together", "this task alone", "difference", "reading"), body)
+
+
+def member_tables(blend: Mapping[str, Any] | None) -> list[tuple[str, Table]]:
+    """What the network and plain methods each add to what the bundle serves, as (caption, table)."""
+    found = []
+    ranking = (blend or {}).get("ranking")
+    if ranking:
+        body = [
+            (
+                Cell(_member(name)),
+                [
+                    Cell(
+                        number(of.get("weight"), 2) if of.get("weight") else DASH,
+                        "" if of.get("weight") else "left out",
+                    ),
+                    Cell(number(of.get("alone"), 4)),
+                    Cell(number(of.get("without"), 4)),
+                    _seconds(of.get("fit_s")),
+                ],
+            )
+            for name, of in ranking["members"].items()
+        ]
+        head = _head("method", "weight", "alone", "all without it", "fitted in")
+        caption = (
+            f"Ranking the catalogue: NDCG@10 on validation rows, {number(ranking['ndcg@10'], 4)} together"
+        )
+        found.append((caption, Table(head, body)))
+    for task, facts in ((blend or {}).get("tasks") or {}).items():
+        weights, loss = facts.get("weights") or {}, facts["loss"]
+        body = [
+            (
+                Cell(_member(name)),
+                [
+                    Cell(number(weights[name], 2)) if weights.get(name) else Cell(DASH, "left out"),
+                    Cell(number(value, 4)),
+                    _seconds(facts["fit_s"].get(name)),
+                ],
+            )
+            for name, value in loss.items()
+            if name != "blend"
+        ]
+        caption = f"{task}: loss on validation rows, {number(loss['blend'], 4)} together, over folds of them"
+        found.append((caption, Table(_head("method", "weight", "loss alone", "fitted in"), body)))
+    return found
+
+
+def _member(name: str) -> str:
+    return BASELINE_NAMES.get(name, name)
+
+
+def _seconds(value: Any) -> Cell:
+    return Cell(f"{value:.1f} s") if is_number(value) else Cell(DASH, "with the model")
 
 
 def relation_matrices(relations: Mapping[str, Any] | None) -> list[tuple[str, str, Table]]:
