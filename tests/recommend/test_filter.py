@@ -235,7 +235,7 @@ def test_the_largest_filters_take_no_time(largest: str) -> None:
         began_s = time.perf_counter()
         FIELDS.mask(wanted, frame)
         times_s.append(time.perf_counter() - began_s)
-    assert min(times_s) < 0.15  # a third of it on a machine that does nothing else
+    assert min(times_s) < 0.6  # 0.05 on a machine that does nothing else; it was seconds
 
 
 @pytest.mark.parametrize(
