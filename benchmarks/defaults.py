@@ -29,13 +29,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 import yaml
 from numpy.typing import NDArray
 
-from motet.data import Dataset
+from motet.data import Dataset, Ragged
 from motet.datasets import fetch
 from motet.evaluation import paired_intervals, primary_values
-from motet.models.baselines import BASELINES, Baseline
+from motet.models.baselines import BASELINES, Baseline, RankingBaseline
 from motet.schema import Schema
 from motet.training import ModelPredictor, load_data, train
 
@@ -62,21 +63,30 @@ def prepared(name: str, data: Path | None, place: Path) -> tuple[Path, Schema] |
     if name.startswith("amazon"):
         return _amazon(data, place, texts=name == "amazon-office")
     source = fetch("movielens-100k" if name.startswith("movielens") else name)
-    content = yaml.safe_load((source / "schema.yaml").read_text(encoding="utf-8"))
+    if name in ("clothing-reviews", "adult", "open-bandit", "worlds", "movielens-100k"):
+        return source, Schema.load(source / "schema.yaml")
+    content = _with_on(yaml.safe_load((source / "schema.yaml").read_text(encoding="utf-8")))
     if name == "movielens-timeless":
         content["split"] = {"by": "random"}
-        del content["keys"]["time"]
-        content["derive"].get("interactions", {}).pop("hour", None)
-        features = content["features"]
-        features["user"] = {n: f for n, f in features["user"].items() if _kind(f) != "sequence"}
-        features["interaction"] = {n: f for n, f in features["interaction"].items() if _kind(f) != "time"}
+        content["keys"] = {name: content["keys"][name] for name in ("user", "item")}
+        del content["derive"], content["features"]["interaction"]
+        of_user = content["features"]["user"]
+        content["features"]["user"] = {n: f for n, f in of_user.items() if _kind(f) != "sequence"}
     if name == "movielens-implicit":
         content["tasks"] = {"next": {"kind": "retrieval", "positive": "true"}}
         features = content["features"]["user"]
         for feature in features.values():
             if _kind(feature) == "sequence":
                 feature.pop("where", None)
-    return source, Schema.parse(content)
+    (place / "schema.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return source, Schema.load(place / "schema.yaml")
+
+
+def _with_on(content: Any) -> Any:
+    """What YAML 1.1 reads, with the key ``on`` in place of true."""
+    if isinstance(content, dict):
+        return {"on" if key is True else key: _with_on(value) for key, value in content.items()}
+    return content
 
 
 def _kind(feature: Any) -> str:
@@ -90,12 +100,13 @@ def _amazon(data: Path | None, place: Path, *, texts: bool) -> tuple[Path, Schem
         return None
     events = pl.read_csv(source / "events.csv.gz")
     order = {"train": 0, "valid": 1, "test": 2}
-    events = events.with_columns(
-        pl.col("split").replace("valid", "validation").alias("part"),
-        # positions are of a user; the split is by time, so that a later split is a later time
-        at=1_500_000_000 + 100_000_000 * pl.col("split").replace_strict(order) + 60 * pl.col("position"),
+    events = events.with_columns(part=pl.col("split").replace_strict(order)).sort(
+        "part", "position", "user_id"
     )
-    events.select("user_id", "item_id", "at", "part").write_csv(place / "events.csv")
+    # there are no times: the split is by time and a user's events have an order, which is all that is used
+    events = events.with_columns(at=1_500_000_000 + 60 * pl.int_range(pl.len()))
+    counts = events["part"].value_counts().sort("part")["count"].to_list()
+    events.select("user_id", "item_id", "at").write_csv(place / "events.csv")
     pl.read_csv(source / "items.csv.gz").write_csv(place / "items.csv")
     item: dict[str, Any] = {"item_id": "id"}
     if texts:
@@ -104,7 +115,11 @@ def _amazon(data: Path | None, place: Path, *, texts: bool) -> tuple[Path, Schem
         "name": "amazon-office",
         "tables": {"interactions": "events.csv", "items": "items.csv"},
         "keys": {"user": "user_id", "item": "item_id", "time": "at"},
-        "split": {"by": "column", "column": "part"},
+        "split": {
+            "by": "time",
+            "train": (counts[0] + 0.4) / sum(counts),
+            "validation": counts[1] / sum(counts),
+        },
         "features": {
             "user": {"user_id": "id", "past": {"kind": "sequence", "of": "item_id", "last": 10}},
             "item": item,
@@ -112,6 +127,37 @@ def _amazon(data: Path | None, place: Path, *, texts: bool) -> tuple[Path, Schem
         "tasks": {"next": {"kind": "retrieval", "positive": "true", "repeats": True}},
     }
     return place, Schema.parse(content)
+
+
+def per_event(data: Dataset, predictor: ModelPredictor, baselines: Any) -> dict[str, dict[str, float]]:
+    """NDCG@10 and HR@10 over test events, each given the events of its user before it, of us and of what ranks."""
+    rows = data.rows("test")
+    order = np.lexsort((data.time, data.user_row))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    starts = np.searchsorted(data.user_row[order], data.user_row[rows])
+    lengths = place[rows] - starts
+    values = np.concatenate([data.item_row[order[a : a + n]] for a, n in zip(starts, lengths, strict=True)])
+    had = Ragged.from_lengths(values.astype(np.int32), lengths)
+    vectors, bias = predictor.item_vectors()
+    with torch.no_grad():
+        outputs = predictor.model(predictor.batcher.batch(rows))
+        users = outputs.user_vectors[outputs.inputs.user_of_row]
+        network = torch.addmm(bias, users, vectors.T).numpy()
+    scores = {"network": network}
+    scores["motet"] = network if predictor.blend is None else predictor.blend.scores(network, had)
+    for name, (baseline, _, _) in baselines.items():
+        if isinstance(baseline, RankingBaseline):
+            scores[name] = baseline.scores.scores(had)
+    found = {}
+    for name, given in scores.items():
+        own = np.take_along_axis(given, data.item_row[rows].astype(np.int64)[:, None], 1)
+        rank = (given > own).sum(axis=1) + ((given == own).sum(axis=1) - 1) / 2
+        found[name] = {
+            "ndcg@10": float(np.where(rank < 10, 1 / np.log2(rank + 2), 0).mean()),
+            "hr@10": float((rank < 10).mean()),
+        }
+    return found
 
 
 def values_of(data: Dataset, predictor: Any, split: str) -> dict[str, float]:
@@ -173,13 +219,16 @@ def cell(name: str, seed: int, source: Path, schema: Schema, data: Dataset, base
                 "interval": intervals[best].get(task),
                 "baselines": {n: v[task] for n, (_, _, v) in baselines.items() if task in v},
             }
-        return {
+        found = {
             "set": name,
             "seed": seed,
             "train_s": spent_s,
             "tasks": tasks,
             "blend": bundle.metrics["blend"],
         }
+        if name.startswith("amazon"):
+            found["per_event"] = per_event(data, ours, baselines)
+        return found
 
 
 def main() -> None:
@@ -238,6 +287,9 @@ def table(cells: list[dict[str, Any]]) -> None:
                 f"| {name}, {task} | {facts[0]['metric']} | {ours:.4f} | {alone:.4f} | {facts[0]['best']} {best:.4f} "
                 f"| {ours - best:+.4f} ({low:+.4f} to {high:+.4f}) | {verdict} |"
             )
+        for method in of_set[0].get("per_event", {}):
+            both = [np.mean([one["per_event"][method][m] for one in of_set]) for m in ("ndcg@10", "hr@10")]
+            say(f"{name}, per event: {method} NDCG@10 {both[0]:.4f}, HR@10 {both[1]:.4f}")
         spent = ", ".join(f"{one['train_s']:.0f}" for one in of_set)
         say(f"{name}: trained in {spent} s")
 

@@ -2,7 +2,7 @@ from ._baseline import Baseline
 from ._ease import Ease
 from ._item_scores import LAST, ItemScores, ItemToItem, ItemVectors, read_scores
 from ._pairs import PairMember, Pairs
-from ._ranking import had_items
+from ._ranking import RankingBaseline, had_items
 from ._run import BASELINES, MEMBERS, PAIR_MEMBERS, register_baseline, run_baselines
 from ._statistics import KeyStatistics
 
@@ -19,6 +19,7 @@ __all__ = [
     "KeyStatistics",
     "PairMember",
     "Pairs",
+    "RankingBaseline",
     "had_items",
     "read_scores",
     "register_baseline",

@@ -33,7 +33,8 @@ class ItemKnn(RankingBaseline):
 
     S[j, i] = c(j, i) / (n_j^(1−p)·n_i^p + h), where c counts the users who had both items (Deshpande &
     Karypis 2004, eq. 2 and 3: p = 1/2 is the cosine), or, within a window, how often the two are at
-    most so many events apart, a distance of d counting 1/d. The 200 nearest of each item are kept. The
+    most so many events apart, a distance of d counting 1/d. Where users come back to items, an item is its own
+    neighbour as often as they do. The 200 nearest of each item are kept. The
     window, p, the shrinkage h and how much less older items of a user weigh are chosen by NDCG@10 on
     the validation rows; the latest 100 items of each user count.
     """
@@ -45,8 +46,9 @@ class ItemKnn(RankingBaseline):
         train = had_items(dataset, dataset.rows("train"))
         quality = quality_on_validation(dataset)
         settings = _Settings()
+        again = any(task.offers_again for task in dataset.schema.tasks.values())
         if quality is not None:
-            counted = cache(lambda window: _together(train, items, window))
+            counted = cache(lambda window: _together(train, items, window, again))
             axes: list[tuple[str, Sequence[float]]] = [
                 ("power", (0.5, 0.3, 0.7)),
                 ("shrink", (0.0, 3.0, 30.0, 100.0)),
@@ -57,7 +59,7 @@ class ItemKnn(RankingBaseline):
                 settings, axes, lambda tried: quality(_scores(counted(tried.window), train, tried))
             )
         liked = train if tuple(splits) == ("train",) else had_items(dataset, fit_rows(dataset, splits))
-        return _scores(_together(liked, items, settings.window), liked, settings)
+        return _scores(_together(liked, items, settings.window, again), liked, settings)
 
 
 def _scores(together: sp.csr_array, liked: Ragged, settings: _Settings) -> ItemToItem:
@@ -70,8 +72,8 @@ def _scores(together: sp.csr_array, liked: Ragged, settings: _Settings) -> ItemT
     return ItemToItem(settings.decay, strongest(scaled, _KEPT))
 
 
-def _together(liked: Ragged, items: int, window: int) -> sp.csr_array:
-    """How often two items come together, [I, I] with a diagonal of zeros."""
+def _together(liked: Ragged, items: int, window: int, again: bool) -> sp.csr_array:
+    """How often two items come together, [I, I]; an item with itself where users come back to items (``again``)."""
     lengths = liked.lengths()
     users = np.repeat(np.arange(len(liked)), lengths)
     age = np.repeat(liked.offsets[1:], lengths) - np.arange(len(liked.values)) - 1
@@ -87,8 +89,12 @@ def _together(liked: Ragged, items: int, window: int) -> sp.csr_array:
         kept = age < LAST
         ones = np.ones(int(kept.sum()), np.float32)
         x = sp.csr_array(sp.coo_array((ones, (users[kept], liked.values[kept])), shape=(len(liked), items)))
+        x.sum_duplicates()
+        twice = np.bincount(x.indices[x.data > 1], minlength=items).astype(np.float32)
         x.data[:] = 1  # an item that comes twice counts once
         total = sp.csr_array(x.T @ x)
-    total.setdiag(0)
+        total.setdiag(twice)
+    if not again:
+        total.setdiag(0)
     total.eliminate_zeros()
     return total

@@ -173,12 +173,11 @@ def strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
     lengths = np.diff(matrix.indptr)
     if lengths.max(initial=0) <= kept:
         return matrix
-    row = np.repeat(np.arange(matrix.shape[0]), lengths)
-    order = np.lexsort((matrix.indices, -np.abs(matrix.data), row))
-    place = np.arange(len(order)) - matrix.indptr[row]
-    chosen = np.sort(order[place < kept])
-    found = sp.csr_array(
-        sp.coo_array((matrix.data[chosen], (row[chosen], matrix.indices[chosen])), shape=matrix.shape)
-    )
-    found.sort_indices()
-    return found
+    chosen = np.ones(len(matrix.data), bool)
+    size = np.abs(matrix.data)
+    for row in np.flatnonzero(lengths > kept):
+        start, stop = matrix.indptr[row], matrix.indptr[row + 1]
+        chosen[start + np.argpartition(-size[start:stop], kept)[kept:]] = False
+    rows = np.repeat(np.arange(matrix.shape[0]), lengths)[chosen]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=matrix.shape[0]))])
+    return sp.csr_array((matrix.data[chosen], matrix.indices[chosen], offsets), shape=matrix.shape)
