@@ -17,12 +17,13 @@ from motet.models.baselines._ranking import DECAYS, RankingBaseline, had_items, 
 
 __all__ = ["Ease"]
 
-_LARGEST = 10_000
+_LARGEST = 8_000
 _PENALTIES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 _START = 300.0
 # Beyond this many items one inversion takes seconds: every second penalty is tried.
 _COARSE_FROM = 4_000
 _KEPT = 500
+_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Ease(RankingBaseline):
     """Embarrassingly shallow autoencoder (Steck 2019, eq. 8).
 
     P = (XᵀX + λI)⁻¹, B = I − P·diag(1 / diag P), scores w·B. X holds the training positives of the
-    10,000 items with the most of them; of each row of B the 500 largest weights are kept. λ, and how
+    8,000 items with the most of them; of each row of B the 500 largest weights are kept. λ, and how
     much less older items of a user weigh, are chosen by NDCG@10 on the validation rows.
     """
 
@@ -45,8 +46,8 @@ class Ease(RankingBaseline):
         train = had_items(dataset, dataset.rows("train"))
         quality = quality_on_validation(dataset)
         settings = _Settings()
+        solved: dict[float, sp.csr_array] = {}
         if quality is not None:
-            solved: dict[float, sp.csr_array] = {}
 
             def quality_of(tried: _Settings) -> float:
                 if tried.penalty not in solved:
@@ -58,8 +59,12 @@ class Ease(RankingBaseline):
             if dataset.schema.keys.time:
                 axes.append(("decay", DECAYS))
             settings = search(settings, axes, quality_of)
-        liked = train if tuple(splits) == ("train",) else had_items(dataset, fit_rows(dataset, splits))
-        return ItemToItem(settings.decay, _weights(liked, len(dataset.items), settings.penalty))
+        if tuple(splits) != ("train",):
+            train, solved = had_items(dataset, fit_rows(dataset, splits)), {}
+        weights = solved.get(settings.penalty)
+        if weights is None:
+            weights = _weights(train, len(dataset.items), settings.penalty)
+        return ItemToItem(settings.decay, weights)
 
 
 def _weights(liked: Ragged, items: int, penalty: float) -> sp.csr_array:
@@ -74,7 +79,10 @@ def _weights(liked: Ragged, items: int, penalty: float) -> sp.csr_array:
         sp.coo_array((ones, (users[columns >= 0], columns[columns >= 0])), shape=(len(liked), len(used)))
     )
     x.data[:] = 1  # an item that comes twice counts once
-    found = sp.coo_array(strongest(sp.csr_array(solve(x, penalty)), _KEPT))
+    weights = solve(x, penalty)
+    # a block of rows at a time: all weights as a sparse matrix would take three times the memory
+    blocks = [strongest(sp.csr_array(weights[at : at + _ROWS]), _KEPT) for at in range(0, len(used), _ROWS)]
+    found = sp.coo_array(sp.vstack(blocks)) if blocks else sp.coo_array((0, 0), dtype=np.float32)
     return sp.csr_array(sp.coo_array((found.data, (used[found.row], used[found.col])), shape=(items, items)))
 
 
