@@ -35,6 +35,7 @@ Floats = NDArray[np.float32]
 _FEWEST_ROWS: Final = 200
 _LEAST_GAIN: Final = 0.005  # a member that lowers the loss by less than so much of it is not worth its cost
 _LEAST_WEIGHT: Final = 0.05
+_ERRORS: Final = 2.0  # standard errors of the gain that it must exceed
 _FOLDS: Final = 5
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 _FILES: Final = ("task_members.json", "task_members.safetensors")
@@ -150,7 +151,8 @@ def fit_task_blend(
 ) -> TaskBlend | None:
     """Weigh the network and plain members by the loss on validation rows.
 
-    A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent.
+    A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by two
+    standard errors.
 
     Args:
         data: The data set.
@@ -221,27 +223,30 @@ def _weigh(
     x = np.column_stack([columns[name] for name in names])
     y = labels if task.is_chance else (labels - statistics.mean) / statistics.std
     fold = np.random.default_rng(0).permutation(len(y)) % _FOLDS
-    losses = {name: _loss(task, x[:, at], y) for at, name in enumerate(names)}
+    each = {name: _losses(task, x[:, at], y) for at, name in enumerate(names)}
+    losses = {name: float(of_rows.mean()) for name, of_rows in each.items()}
 
-    def over_folds(chosen: list[int]) -> float:
-        total = 0.0
+    def over_folds(chosen: list[int]) -> NDArray[np.float64]:
+        found = np.empty(len(y))
         for k in range(_FOLDS):
             some, others = fold == k, fold != k
             w = _solve(task, x[others][:, chosen], y[others])
-            total += _loss(task, x[some][:, chosen] @ w[:-1] + w[-1], y[some]) * some.sum() / len(y)
-        return total
+            found[some] = _losses(task, x[some][:, chosen] @ w[:-1] + w[-1], y[some])
+        return found
 
     chosen = list(range(len(names)))
     best = over_folds(chosen)
     for at in range(1, len(names)):  # one that is not missed is left out
         less = [one for one in chosen if one != at]
-        if len(less) > 1 and (found := over_folds(less)) <= best * (1 + _LEAST_GAIN / 2):
+        if len(less) > 1 and (found := over_folds(less)).mean() <= best.mean() * (1 + _LEAST_GAIN / 2):
             chosen, best = less, found
-    losses["blend"] = best
+    losses["blend"] = float(best.mean())
     w = _solve(task, x[:, chosen], y)
     weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
     weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
-    if best > losses[NETWORK] * (1 - _LEAST_GAIN) or len(weights) == 1:
+    gain = each[NETWORK] - best
+    beyond_noise = gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
+    if losses["blend"] > losses[NETWORK] * (1 - _LEAST_GAIN) or not beyond_noise or len(weights) == 1:
         return None, losses
     return weights | {"bias": float(w[-1])}, losses
 
@@ -263,10 +268,9 @@ def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
     return np.asarray(found.x)
 
 
-def _loss(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    if task.is_chance:
-        return float(np.mean(np.logaddexp(0, logits) - y * logits))
-    return float(np.mean((logits - y) ** 2))
+def _losses(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.logaddexp(0, logits) - y * logits if task.is_chance else (logits - y) ** 2
+    return found
 
 
 # Written into a bundle and read from it.
