@@ -107,6 +107,7 @@ class RetrievalTask(Task):
             batch.item_of_row,
             batch.labels[name],
             None if self.repeats else batch.had,
+            outputs.query_shift,
         )
 
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
@@ -144,6 +145,7 @@ def sampled_softmax_loss(
     item_of_row: Tensor,
     labels: Tensor,
     had: Tensor | None = None,
+    query_shift: Tensor | None = None,
 ) -> Tensor:
     """Softmax over the items of the batch, corrected for how likely each is to be among them.
 
@@ -159,6 +161,7 @@ def sampled_softmax_loss(
         item_of_row: int64 [B].
         labels: [B]; 1 marks a positive row.
         had: Pairs (user, item) that are no negatives, because the user has had the item, int64 [2, P].
+        query_shift: What is added to the vector of each row's user, [B, D]; nothing if D is 0.
     """
     import torch  # noqa: PLC0415 (torch is slow to import, and a schema needs none)
     from torch.nn import functional as F  # noqa: PLC0415 (torch is slow to import, and a schema needs none)
@@ -167,6 +170,8 @@ def sampled_softmax_loss(
     if not len(positive):
         return user_vectors.sum() * 0.0 + item_vectors.sum() * 0.0 + item_bias.sum() * 0.0
     users = user_vectors.index_select(0, user_of_row[positive])
+    if query_shift is not None and query_shift.shape[1]:
+        users = users + query_shift.index_select(0, positive)
     scores = torch.addmm(item_bias - log_q, users, item_vectors.T)  # [P, I]
     targets = item_of_row[positive]
     if had is not None and had.shape[1]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
@@ -16,6 +17,8 @@ from motet.models.architectures import Architecture, Shape, build_architecture, 
 from motet.schema import Schema
 
 __all__ = ["MultiTaskModel", "Outputs", "build_model", "link"]
+
+_UNKNOWN_SCENARIO = 0.2  # of training rows are taken to be in no known scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Outputs:
         item_vectors: [I, Dr].
         item_bias: [I].
         inputs: The shared representation that gradient methods act on.
+        query_shift: What the scenario of each row adds to its user's vector, [B, Dr]; [B, 0] without scenarios.
     """
 
     logits: dict[str, Tensor]
@@ -37,6 +41,7 @@ class Outputs:
     item_vectors: Tensor
     item_bias: Tensor
     inputs: Inputs
+    query_shift: Tensor
 
 
 class MultiTaskModel(nn.Module):
@@ -98,18 +103,32 @@ class MultiTaskModel(nn.Module):
         entity = {task: head(inputs.visible[task]) for task, head in self.entity_heads.items()}
         logits = self.logits_of(inputs, {task: entity[task] for task in self.item_tasks})
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
+        shift = inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.retrieval is not None:
             users = self.retrieval.user(inputs.user)
             vectors, bias = self.retrieval.item(inputs.item)
+            shift = self.retrieval.shift(inputs.scenario)
         squeezed = {task: y.squeeze(1) if y.shape[1] == 1 else y for task, y in entity.items()}
-        return Outputs(logits, squeezed, users, vectors, bias, inputs)
+        return Outputs(logits, squeezed, users, vectors, bias, inputs, shift)
 
 
 class TwoTowers(nn.Module):
-    """User and item vectors over the shared inputs; score = u·v + b."""
+    """User and item vectors over the shared inputs; score = (u + s)·v + b, with a vector s for each scenario.
 
-    def __init__(self, *, widths: Widths, width: int, dropout: float) -> None:
+    With dropout, a fifth of the training rows are taken to be in no known scenario, whose s is 0, so that u alone
+    ranks well too.
+
+    Args:
+        widths: Of the inputs.
+        width: Dr, of the vectors.
+        dropout: Share of hidden units dropped in training.
+        scenarios: Number of scenarios, the unknown one included; 0 where there are none.
+    """
+
+    def __init__(self, *, widths: Widths, width: int, dropout: float, scenarios: int = 0) -> None:
         super().__init__()
+        self.scenario = nn.Parameter(torch.zeros(scenarios, width)) if scenarios else None
+        self.unknown = _UNKNOWN_SCENARIO if dropout else 0.0
         self.user_direct = nn.Linear(widths.user, width)
         self.user_hidden = nn.Sequential(
             nn.Linear(widths.user, 2 * width), nn.ReLU(), Dropout(dropout), nn.Linear(2 * width, width)
@@ -123,6 +142,20 @@ class TwoTowers(nn.Module):
         """User vectors, [U, Du] → [U, Dr]."""
         vectors: Tensor = self.user_direct(x) + self.user_hidden(x)
         return vectors
+
+    def shift(self, scenario: Tensor) -> Tensor:
+        """What scenarios add to the vectors of users, [n] → [n, Dr]; [n, 0] where there are none."""
+        if self.scenario is None:
+            return self.user_direct.weight.new_zeros(len(scenario), 0)
+        if self.training and self.unknown:
+            known = torch.rand(len(scenario), device=scenario.device) >= self.unknown
+            scenario = scenario * known
+        return F.embedding(scenario, self.scenario) * (scenario > 0)[:, None]
+
+    def query(self, x: Tensor, scenario: Tensor) -> Tensor:
+        """Vectors of users in scenarios, [U, Du], [U] → [U, Dr]."""
+        shift = self.shift(scenario)
+        return self.user(x) + shift if shift.shape[1] else self.user(x)
 
     def item(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Item vectors and biases, [I, Di] → [I, Dr], [I]."""
@@ -176,7 +209,10 @@ def _build(schema: Schema, encoder: Encoder) -> MultiTaskModel:
         if not (features.widths.user and features.widths.item):
             raise ModelError("retrieval needs features of users and of items", "add an id feature to each")
         retrieval = TwoTowers(
-            widths=features.widths, width=settings.retrieval_width, dropout=settings.dropout
+            widths=features.widths,
+            width=settings.retrieval_width,
+            dropout=settings.dropout,
+            scenarios=len(encoder.scenarios) if schema.keys.scenario else 0,
         )
     return MultiTaskModel(
         features=features,

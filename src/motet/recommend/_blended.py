@@ -51,6 +51,7 @@ class BlendedRanking:
         self,
         network: Floats,
         queries: Mapping[int, Floats],
+        asked: NDArray[np.int64],
         users: NDArray[np.int32],
         items: NDArray[np.int32],
     ) -> Floats:
@@ -58,16 +59,17 @@ class BlendedRanking:
 
         Args:
             network: Scores of the network, [n].
-            queries: Retrieval vector of each user, [D].
+            queries: Retrieval vectors by number, [D].
+            asked: Number of the vector of each pair, [n].
             users: Row of each pair's user, [n].
             items: Row of each pair's item, [n].
         """
         scores = np.empty(len(users), np.float32)
-        order = np.argsort(users, kind="stable")
-        distinct, starts = np.unique(users[order], return_index=True)
-        for user, at in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
-            had = self._of(np.array([user])).values
-            scores[at] = self.of_user(network[at], queries[user], had, items[at].astype(np.int64))
+        order = np.argsort(asked, kind="stable")
+        distinct, starts = np.unique(asked[order], return_index=True)
+        for query, at in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
+            had = self._of(users[at[:1]]).values
+            scores[at] = self.of_user(network[at], queries[query], had, items[at].astype(np.int64))
         return scores
 
     def of_user(

@@ -272,6 +272,7 @@ class Recommender:
         """
         queries: dict[int, NDArray[np.float32]] = {}
         context_rows = self._raw.context_rows(data, frame, rows)
+        scenario = context_rows.scenario
         columns: dict[str, list[NDArray[np.float32]]] = {}
         batcher = Batcher(context_rows.data)
         for start in range(0, len(frame), _PAIR_ROWS):
@@ -289,12 +290,14 @@ class Recommender:
                 found[task] = values.index_select(0, of_row)
             if self.bundle.model.retrieval is not None:
                 user_vectors = outputs.user_vectors[batch.user_of_row]
+                if outputs.query_shift.shape[1]:
+                    user_vectors = user_vectors + outputs.query_shift
                 item_vectors = outputs.item_vectors[batch.item_of_row]
                 score = (user_vectors * item_vectors).sum(1) + outputs.item_bias[batch.item_of_row]
                 found |= {n: score for n, t in self.schema.tasks.items() if t.ranks_catalogue}
-                _, first = np.unique(users, return_index=True)
-                places = batch.user_of_row[torch.from_numpy(first)]
-                queries |= dict(zip(users[first].tolist(), outputs.user_vectors[places].numpy(), strict=True))
+                _, first = np.unique(_queries_of(users, scenario[at]), return_index=True)
+                places = _queries_of(users, scenario[at])[first].tolist()
+                queries |= dict(zip(places, user_vectors[torch.from_numpy(first)].numpy(), strict=True))
             if blended:
                 items = rows["item"][at]
                 found |= self.with_members(found, data, users, items, context_rows.table, at)
@@ -305,7 +308,8 @@ class Recommender:
         values = {task: np.concatenate(parts) for task, parts in columns.items()}
         if blended and self.ranking is not None:
             for name in (name for name, task in self.schema.tasks.items() if task.ranks_catalogue):
-                values[name] = self.ranking.of_pairs(values[name], queries, rows["user"], rows["item"])
+                asked = _queries_of(rows["user"], scenario)
+                values[name] = self.ranking.of_pairs(values[name], queries, asked, rows["user"], rows["item"])
         return values
 
     def with_members(
@@ -425,6 +429,11 @@ class Recommender:
                 found |= self.with_members(found, data, own, items, ahead.context_rows.table, at)
                 scores[place] = found[by].numpy()
         return self.ranking.of_users(scores, users) if retrieval and self.ranking is not None else scores
+
+
+def _queries_of(users: NDArray[np.int32], scenario: NDArray[np.int16]) -> NDArray[np.int64]:
+    """A number for each user in each scenario, [n]."""
+    return users.astype(np.int64) * (1 << 16) + scenario.astype(np.int64)
 
 
 def _within(rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -175,7 +175,7 @@ def _gradients(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     outputs = model(batch)
     generator = torch.Generator().manual_seed(0)
     everything = [*outputs.logits.values(), *outputs.entity.values()]
-    everything += [outputs.user_vectors, outputs.item_vectors, outputs.item_bias]
+    everything += [outputs.user_vectors, outputs.query_shift, outputs.item_vectors, outputs.item_bias]
     total = torch.stack([(y * torch.randn(y.shape, generator=generator)).sum() for y in everything]).sum()
     torch.autograd.backward(total)
     table = model.features.table

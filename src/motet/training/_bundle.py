@@ -296,7 +296,11 @@ def load_bundle(directory: str | Path) -> Bundle:
         schema = Schema.load(directory / "schema.yaml")
         encoder = read_encoder(directory, schema)
         model = build_model(schema, encoder)
-        model.load_state_dict(load_tensors(str(directory / "weights.safetensors")))
+        weights = load_tensors(str(directory / "weights.safetensors"))
+        if model.retrieval is not None and model.retrieval.scenario is not None:
+            # older bundles rank alike in every scenario
+            weights.setdefault("retrieval.scenario", model.retrieval.scenario.detach())
+        model.load_state_dict(weights)
         model.eval()
         data, seen = _read_entities(directory, schema, encoder)
         behaviour = read_behaviour(directory, encoder)
