@@ -227,6 +227,10 @@ def evaluate(
             help="Fit plain methods beside it, all of them or those named: --baselines ease,lightgbm.",
         ),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Directory for the split, the predictions and the lists that are measured."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of intervals and baselines.")] = 0,
     threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
@@ -238,7 +242,9 @@ def evaluate(
 
     with progress_on_terminal(as_json) as report:
         wanted = baselines is not None and (baselines == "all" or baselines.split(","))
-        metrics = evaluate_bundle(bundle, data, split=split, baselines=wanted, seed=seed, progress=report)
+        metrics = evaluate_bundle(
+            bundle, data, split=split, baselines=wanted, export=export, seed=seed, progress=report
+        )
     if as_json:
         print_json(metrics)
         return

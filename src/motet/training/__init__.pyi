@@ -9,6 +9,7 @@ from ._checkpoint import (
     optimiser_tensors,
     save_checkpoint,
 )
+from ._export import export_measured
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import follows_from, measure_trained, single_task_baseline
@@ -36,6 +37,7 @@ __all__ = [
     "build_balancer",
     "check_place",
     "evaluate_bundle",
+    "export_measured",
     "fit_blend",
     "fit_members",
     "fit_pair_members",

@@ -48,6 +48,7 @@ from motet.training._balance import build_balancer
 from motet.training._blend import fit_blend, fit_members
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
+from motet.training._export import export_measured
 from motet.training._loop import train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._predictor import ModelPredictor
@@ -243,6 +244,7 @@ def evaluate_bundle(
     *,
     split: str = "test",
     baselines: bool | Sequence[str] = False,
+    export: str | Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -256,6 +258,8 @@ def evaluate_bundle(
         split: ``test``, ``validation`` or ``train``.
         baselines: Whether to fit the baselines, and the same architecture on each task alone; or names of those
             that are wanted, ``single_task`` for the latter.
+        export: Directory for the split, the predictions and the lists that were measured; see
+            :func:`~motet.training.export_measured`.
         seed: Seed of intervals and baselines.
         progress: Progress callback.
 
@@ -282,6 +286,8 @@ def evaluate_bundle(
     progress(f"measuring the {split} rows", 0, 1)
     found = evaluate(data, predictor, split, seed=seed)
     metrics = {**loaded.metrics, **found, **follows_from(data, predictor, found, split)}
+    if export is not None:
+        export_measured(data, predictor, split, Path(export))
     if baselines:
 
         def report(name: str, share: float) -> None:
