@@ -355,8 +355,8 @@ TABLES: dict[str, Case] = {
         lambda w, name: (w.set(f"tables/{name}", None), w.set("features/item/price", None)),
     ),
     "one column": Case(
-        lambda w: w.tables.__setitem__("goods.csv", pl.DataFrame({"what;price": ["1;2"]})), "has one column only", "separate columns by commas",
-        lambda w: w.tables.__setitem__("goods.csv", pl.DataFrame({"what": range(8), "price": range(8)})),
+        lambda w: w.tables.__setitem__("goods.csv", pl.DataFrame({"what;price": [f"{k};{k}" for k in range(8)]})), "has one column only",
+        r'tables: \{separator: \{(\S+): "(.)"\}\}', lambda w, name, mark: w.set("tables/separator", {name: mark}),
     ),
     "vectors of words": Case(
         lambda w: (w.set("features/item/title", "vector")), "is not a vector", "give a (Parquet) list of numbers",

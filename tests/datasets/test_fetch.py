@@ -28,7 +28,7 @@ Prepared = Callable[[str], Path]
 
 
 def tables(directory: Path, schema: Schema) -> dict[str, pl.DataFrame]:
-    named = schema.tables.model_dump(exclude_none=True)
+    named = schema.tables.model_dump(exclude_defaults=True)
     return {table: pl.read_parquet(directory / pattern) for table, pattern in named.items()}
 
 
