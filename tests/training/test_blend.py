@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 
-from motet.data import Dataset, build_dataset
+from motet.data import Dataset, Ragged, build_dataset
 from motet.errors import MotetError
 from motet.evaluation import ranking_metrics
+from motet.models.baselines import ItemToItem, ItemVectors
 from motet.recommend import LiveRecommender, Query, Recommender
 from motet.recommend.live import LiveEvent
 from motet.schema import Schema
 from motet.training import (
     NETWORK,
     ModelPredictor,
+    NetworkMoments,
+    RankingBlend,
     evaluate_bundle,
     fit_blend,
     fit_members,
@@ -137,3 +141,30 @@ def test_an_unknown_member_is_named_before_any_work(place: Path, tmp_path: Path)
     with pytest.raises(MotetError, match="did you mean 'ease'"):
         train(schema, place, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_one_user_is_scored_as_all_are() -> None:
+    rng = np.random.default_rng(0)
+    items, width = 30, 5
+    occurs = np.arange(items) < 25
+    weights = np.where(rng.random((items, items)) < 0.3, rng.normal(size=(items, items)), 0).astype(
+        np.float32
+    )
+    weights[25:] = weights[:, 25:] = 0  # what does not occur has no weight
+    vectors = rng.normal(size=(items, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    members = {"ease": ItemToItem(0.9, sp.csr_array(weights)), "text_neighbours": ItemVectors(0.8, vectors)}
+    blend = RankingBlend(members, {NETWORK: 1.0, "ease": 0.5, "text_neighbours": 0.3}, occurs, {})
+    query, bias = rng.normal(size=width).astype(np.float32), rng.normal(size=items).astype(np.float32)
+    network = vectors @ query + bias
+    moments = NetworkMoments(vectors, bias, occurs).of(query)
+    rows = np.array([3, 29, 7, 0, 24])
+    for had in ([4, 2, 4, 11], [28], []):
+        history = Ragged(np.array(had, np.int32), np.array([0, len(had)], np.int64))
+        wanted = blend.scores(network[None], history)[0]
+        found = blend.of_user(network[rows], moments, np.array(had, np.int32), rows)
+        np.testing.assert_allclose(found, wanted[rows], rtol=1e-4, atol=1e-4)
+    touched = blend.touched(np.array([4, 2], np.int32))
+    assert set(touched.tolist()) == set(np.flatnonzero((weights[4] != 0) | (weights[2] != 0)).tolist())
+    new = blend.of_members(np.array([4], np.int32), np.array([items + 3]))  # an item that came later
+    assert np.isfinite(new).all()

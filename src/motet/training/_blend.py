@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from motet.data import Dataset, Ragged
 from motet.evaluation import CatalogueTask, catalogue_task, rank_catalogue
-from motet.models.baselines import MEMBERS, ItemScores, had_items, read_scores
+from motet.models.baselines import MEMBERS, ItemScores, ItemToItem, ItemVectors, had_items, read_scores
 from motet.schema import Progress, silent
 
 __all__ = [
@@ -66,6 +67,7 @@ class RankingBlend:
         report: Mapping[str, Any],
     ) -> None:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
+        self._moments: dict[str, NetworkMoments] = {}
 
     def scores(self, network: Floats, had: Ragged) -> Floats:
         """Score of every item for each user, [U, I].
@@ -96,18 +98,49 @@ class RankingBlend:
 
     def of_members(self, had: NDArray[np.int32], rows: NDArray[np.int64]) -> Floats:
         """The part of the plain members in the score of some items for one user, [n]."""
-        size = len(self.occurs)
-        history = Ragged(had[had < size], np.array([0, np.count_nonzero(had < size)], np.int64))
+        size, total = len(self.occurs), np.zeros(len(rows), np.float32)
         known = rows < size
-        total = np.zeros(len(rows), np.float32)
         for name, member in self.members.items():
-            found = member.scores(history)[0]
-            some = found[self.occurs]
-            mean, deviation = float(some.mean()), float(some.std())
-            values = np.zeros(len(rows), np.float32)
-            values[known] = found[rows[known]]
-            total += np.float32(self.weights[name]) * _apart(values, mean, deviation)
+            found = np.zeros(len(rows), np.float32)
+            if isinstance(member, ItemVectors):
+                profile = member.profiles(self._history(had))[0]
+                found[known] = member.vectors[rows[known]] @ profile
+                mean, deviation = self._moments_of(name, member).of(profile)
+            else:
+                columns, values = self._touched(member, had)
+                at = np.minimum(np.searchsorted(columns, rows), max(len(columns) - 1, 0))
+                if len(columns):
+                    found = np.where(columns[at] == rows, values[at], np.float32(0))
+                # all that is touched occurs in training, and what is not touched scores 0
+                n = max(int(np.count_nonzero(self.occurs)), 1)
+                mean = float(values.sum(dtype=np.float64)) / n
+                square = float((values.astype(np.float64) ** 2).sum()) / n
+                deviation = max(square - mean**2, 0.0) ** 0.5
+            total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
+
+    def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Items that some item-item member scores for a user, rising."""
+        found = [self._touched(m, had)[0] for m in self.members.values() if isinstance(m, ItemToItem)]
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+    def _history(self, had: NDArray[np.int32]) -> Ragged:
+        kept = had[had < len(self.occurs)]
+        return Ragged(kept, np.array([0, len(kept)], np.int64))
+
+    def _touched(self, member: ItemScores, had: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats]:
+        """Columns that are not 0 in the scores of an item-item member, rising, and their values."""
+        assert isinstance(member, ItemToItem)  # noqa: S101 (there are two kinds of members)
+        scores = sp.csr_array(member.user_weights(self._history(had)) @ member.weights)
+        scores.sort_indices()
+        return scores.indices.astype(np.int64), scores.data.astype(np.float32)
+
+    def _moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
+        if name not in self._moments:
+            self._moments[name] = NetworkMoments(
+                member.vectors, np.zeros(len(member.vectors), np.float32), self.occurs
+            )
+        return self._moments[name]
 
 
 class NetworkMoments:

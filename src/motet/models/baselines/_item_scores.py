@@ -140,10 +140,15 @@ class ItemVectors(ItemScores):
 
     def scores(self, had: Ragged) -> Floats:
         """Cosines, 0 for a user or an item without a vector."""
+        scores: Floats = self.profiles(had) @ self.vectors.T
+        return scores
+
+    def profiles(self, had: Ragged) -> Floats:
+        """Weighed sum of the vectors of each user's items, of length 1, or zeros, [U, D]."""
         profile = self.user_weights(had) @ self.vectors
         norm = np.linalg.norm(profile, axis=1, keepdims=True)
-        scores: Floats = (profile / np.maximum(norm, 1e-12)) @ self.vectors.T
-        return scores
+        found: Floats = profile / np.maximum(norm, 1e-12)
+        return found
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The vectors."""

@@ -113,15 +113,13 @@ class MemberSource:
 
     def __init__(self, blend: RankingBlend) -> None:
         self._blend = blend
-        self._rows = np.arange(len(blend.occurs), dtype=np.int64)
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See :class:`CandidateSource`."""
         had = ask.now.origin[ask.liked]
-        if not len(had):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        scores = self._blend.of_members(had, self._rows)
-        current = ask.now.latest[: len(scores)].astype(np.int64)
+        rows = self._blend.touched(had) if len(had) else np.zeros(0, np.int64)
+        scores = self._blend.of_members(had, rows)
+        current = ask.now.latest[rows].astype(np.int64)
         allowed = (scores > 0) & ask.may_come(current)
         return best_of(current[allowed], scores[allowed], n)
 
