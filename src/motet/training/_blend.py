@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -43,6 +42,7 @@ _SEARCH_USERS: Final = 2000
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
+_LATEST: Final = 64  # histories whose scores are kept
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 
 
@@ -68,6 +68,8 @@ class RankingBlend:
     ) -> None:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
         self._moments: dict[str, NetworkMoments] = {}
+        self._occurring = max(int(np.count_nonzero(occurs)), 1)
+        self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
 
     def scores(self, network: Floats, had: Ragged) -> Floats:
         """Score of every item for each user, [U, I].
@@ -107,33 +109,40 @@ class RankingBlend:
                 found[known] = member.vectors[rows[known]] @ profile
                 mean, deviation = self._moments_of(name, member).of(profile)
             else:
-                columns, values = self._touched(member, had)
-                at = np.minimum(np.searchsorted(columns, rows), max(len(columns) - 1, 0))
+                columns, values, mean, deviation = self._of_items(name, had)
                 if len(columns):
+                    at = np.minimum(np.searchsorted(columns, rows), len(columns) - 1)
                     found = np.where(columns[at] == rows, values[at], np.float32(0))
-                # all that is touched occurs in training, and what is not touched scores 0
-                n = max(int(np.count_nonzero(self.occurs)), 1)
-                mean = float(values.sum(dtype=np.float64)) / n
-                square = float((values.astype(np.float64) ** 2).sum()) / n
-                deviation = max(square - mean**2, 0.0) ** 0.5
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
         """Items that some item-item member scores for a user, rising."""
-        found = [self._touched(m, had)[0] for m in self.members.values() if isinstance(m, ItemToItem)]
+        names = [name for name, member in self.members.items() if isinstance(member, ItemToItem)]
+        found = [self._of_items(name, had)[0] for name in names]
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
     def _history(self, had: NDArray[np.int32]) -> Ragged:
         kept = had[had < len(self.occurs)]
         return Ragged(kept, np.array([0, len(kept)], np.int64))
 
-    def _touched(self, member: ItemScores, had: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats]:
-        """Columns that are not 0 in the scores of an item-item member, rising, and their values."""
+    def _of_items(self, name: str, had: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats, float, float]:
+        """Items that an item-item member scores for a user, rising, with the scores, their mean and deviation."""
+        key = (name, had.tobytes())  # a request asks several times
+        kept = self._latest.get(key)
+        if kept is not None:
+            return kept
+        member = self.members[name]
         assert isinstance(member, ItemToItem)  # noqa: S101 (there are two kinds of members)
-        scores = sp.csr_array(member.user_weights(self._history(had)) @ member.weights)
-        scores.sort_indices()
-        return scores.indices.astype(np.int64), scores.data.astype(np.float32)
+        columns, values = member.touched(had)
+        # all that is touched occurs in training, and what is not touched scores 0
+        mean = float(values.sum(dtype=np.float64)) / self._occurring
+        square = float((values.astype(np.float64) ** 2).sum()) / self._occurring
+        found = columns, values, mean, max(square - mean**2, 0.0) ** 0.5
+        if len(self._latest) >= _LATEST:
+            self._latest = {}
+        self._latest[key] = found
+        return found
 
     def _moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
         if name not in self._moments:

@@ -20,6 +20,8 @@ __all__ = ["LAST", "ItemScores", "ItemToItem", "ItemVectors", "read_scores", "st
 
 Floats = NDArray[np.float32]
 
+_FEW: Final = 200_000  # items of which a vector of all is as quick as a sorted list of some
+
 LAST: Final = 100
 """Items of a user that count, the latest ones: what serving keeps of each user."""
 
@@ -103,10 +105,30 @@ class ItemToItem(ItemScores):
         scores: Floats = (self.user_weights(had) @ self.weights).toarray()
         return scores
 
-    def contributions(self, item: int, had: NDArray[np.int32]) -> Floats:
-        """What each of a user's items adds to the score of one item, [n]."""
-        found: Floats = self.weights[had].toarray()[:, item]
-        return found
+    def touched(self, had: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats]:
+        """Items whose score is not 0 for one user, rising, with their scores.
+
+        Args:
+            had: Item rows of the user, oldest first.
+        """
+        had = had[had < self.items][-LAST:]
+        age = len(had) - 1 - np.arange(len(had))
+        if self.decay == 1:
+            had = np.unique(had)
+            weight = np.ones(len(had), np.float32)
+        else:
+            weight = np.power(np.float32(self.decay), age, dtype=np.float32)
+        starts, stops = self.weights.indptr[had], self.weights.indptr[had + 1]
+        lengths = stops - starts
+        at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        columns = self.weights.indices[at]
+        values = self.weights.data[at] * np.repeat(weight, lengths)
+        if self.items <= _FEW:
+            dense = np.bincount(columns, values, minlength=self.items)
+            found = np.flatnonzero(dense)
+            return found, dense[found].astype(np.float32)
+        found, place = np.unique(columns, return_inverse=True)
+        return found.astype(np.int64), np.bincount(place, values, minlength=len(found)).astype(np.float32)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The matrix."""

@@ -114,9 +114,9 @@ class KeyStatistics:
             return np.tile(np.append(self.prior, np.float32(0)), (len(groups), 1))
         at = np.minimum(np.searchsorted(self.groups, groups), len(self.groups) - 1)
         seen = self.groups[at] == groups
-        rows = np.where(seen, self.rows.sum(axis=1)[at], 0)
-        count = np.where(seen[:, None], self.count.sum(axis=1)[at], 0)
-        total = np.where(seen[:, None], self.total.sum(axis=1)[at], 0)
+        rows = np.where(seen, self.rows[at].sum(axis=1), 0)
+        count = np.where(seen[:, None], self.count[at].sum(axis=1), 0)
+        total = np.where(seen[:, None], self.total[at].sum(axis=1), 0)
         if fold is not None and self.rows.shape[1] > 1:
             own = np.flatnonzero(fold != NO_FOLD)
             place = (at[own], fold[own])
