@@ -110,15 +110,19 @@ class BoostedTrees(PairMember):
         return tuple(self._boosters)
 
     @classmethod
-    def fit(cls, dataset: Dataset, rows: NDArray[np.int64], seed: int = 0, *, beside: bool = True) -> Self:
+    def fit(
+        cls, dataset: Dataset, rows: NDArray[np.int64], seed: int = 0, *, beside: bool | None = None
+    ) -> Self:
         """Fit the tasks on some rows, stopped early on validation rows.
 
         Args:
             dataset: The data set.
             rows: Interactions, rising; a task whose known labels are all alike is left out.
             seed: Of folds and samples.
-            beside: Whether the trees are for use beside a network: at most 120 of 15 leaves.
+            beside: Whether there are to be at most 120 trees of 15 leaves, as lists of many items are predicted by
+                them; when left out, where the schema has a retrieval task.
         """
+        beside = dataset.schema.retrieval_task is not None if beside is None else beside
         import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
 
         if len(rows) > MAX_FIT_ROWS:
