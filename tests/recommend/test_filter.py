@@ -232,10 +232,10 @@ def test_the_largest_filters_take_no_time(largest: str) -> None:
     )
     wanted, times_s = read_filter(LARGEST[largest]), []
     for _ in range(3):
-        began_s = time.perf_counter()
+        began_s = time.process_time()  # what others do on the machine does not count
         FIELDS.mask(wanted, frame)
-        times_s.append(time.perf_counter() - began_s)
-    assert min(times_s) < 0.6  # 0.05 on a machine that does nothing else; it was seconds
+        times_s.append(time.process_time() - began_s)
+    assert min(times_s) < 0.15
 
 
 @pytest.mark.parametrize(
