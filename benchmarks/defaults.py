@@ -74,6 +74,7 @@ def prepared(name: str, data: Path | None, place: Path) -> tuple[Path, Schema] |
         content["features"]["user"] = {n: f for n, f in of_user.items() if _kind(f) != "sequence"}
     if name == "movielens-implicit":
         content["tasks"] = {"next": {"kind": "retrieval", "positive": "true"}}
+        content.get("knowledge", {}).pop("hide", None)
         features = content["features"]["user"]
         for feature in features.values():
             if _kind(feature) == "sequence":

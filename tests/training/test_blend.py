@@ -67,7 +67,7 @@ def test_members_that_know_more_are_let_in_and_the_report_says_what_each_adds(
     assert bundle.blend is not None
     report = bundle.metrics["blend"]["ranking"]
     members = report["members"]
-    assert set(members) == {NETWORK, "ease", "item_knn"}
+    assert set(members) == {NETWORK, "ease", "item_knn", "recent_popularity"}
     assert max(members["ease"]["weight"], members["item_knn"]["weight"]) > 0
     assert report["ndcg@10"] >= max(one["alone"] for one in members.values())
     alone = ranking_metrics(data, ModelPredictor(bundle.model, data), intervals=False)
@@ -94,7 +94,7 @@ def test_test_rows_reach_no_weight(place: Path, data: Dataset) -> None:
     found = []
     for one in (data, replace(data, item_row=items)):
         network = ModelPredictor(bundle.model, one, known="train")
-        blend = fit_blend(one, fit_members(one), network.score_items)
+        blend = fit_blend(one, fit_members(one), network)
         assert blend is not None
         found.append((dict(blend.weights), {name: m.decay for name, m in blend.members.items()}))
     assert found[0] == found[1]

@@ -14,6 +14,7 @@ from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import follows_from, measure_trained, single_task_baseline
 from ._predictor import ModelPredictor
+from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._task_blend import TaskBlend, fit_pair_members, fit_task_blend
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkMoments",
     "Prepared",
     "RankingBlend",
+    "Refit",
     "RowOptimiser",
     "StandardStep",
     "TaskBlend",
@@ -54,6 +56,7 @@ __all__ = [
     "only_run",
     "optimiser_tensors",
     "read_manifest",
+    "refit_network",
     "register_balancer",
     "save_bundle",
     "save_checkpoint",

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from motet.data import Dataset, Ragged
-from motet.evaluation import CatalogueTask, catalogue_task, rank_catalogue
-from motet.models.baselines import MEMBERS, ItemScores, ItemToItem, ItemVectors, had_items, read_scores
+from motet.models.baselines import (
+    MEMBERS,
+    ItemPrior,
+    ItemScores,
+    ItemToItem,
+    ItemVectors,
+    ranking_queries,
+    read_scores,
+)
 from motet.schema import Progress, silent
 
 __all__ = [
@@ -25,25 +33,33 @@ __all__ = [
     "Members",
     "NetworkMoments",
     "RankingBlend",
+    "RankingNetwork",
     "fit_blend",
+    "fit_each",
     "fit_members",
+    "joined",
+    "of_member",
     "read_blend",
+    "read_members",
     "write_blend",
+    "write_members",
 ]
 
 NETWORK: Final = "network"
 """The network's name among the members."""
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+M = TypeVar("M")
 
 _WEIGHTS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0)
 _ROUNDS: Final = 3
-_SEARCH_USERS: Final = 2000
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _LATEST: Final = 64  # histories whose scores are kept
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
+_STEM: Final = "members"
 
 
 class RankingBlend:
@@ -108,6 +124,10 @@ class RankingBlend:
                 profile = member.profiles(self._history(had))[0]
                 found[known] = member.vectors[rows[known]] @ profile
                 mean, deviation = self._moments_of(name, member).of(profile)
+            elif isinstance(member, ItemPrior):
+                found[known] = member.values[rows[known]]
+                of_all = member.values[self.occurs].astype(np.float64)
+                mean, deviation = float(of_all.mean()), float(of_all.std())
             else:
                 columns, values, mean, deviation = self._of_items(name, had)
                 if len(columns):
@@ -187,17 +207,55 @@ def _apart(scores: Floats, mean: Any, deviation: Any) -> Floats:
     return found
 
 
-class Members:
+@dataclass(frozen=True)
+class Members(Generic[M]):
     """Plain members, fitted on training rows.
 
     Attributes:
-        scores: By name.
-        seconds: That fitting took, by name.
+        fitted: By name.
+        settings: That were chosen, by name.
+        seconds: That this took, by name.
     """
 
-    def __init__(self) -> None:
-        self.scores: dict[str, ItemScores] = {}
-        self.seconds: dict[str, float] = {}
+    fitted: dict[str, M] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class RankingNetwork(Protocol):
+    """What is known of the network while it is weighed against plain members."""
+
+    def score_items(self, users: Rows) -> Floats | None:
+        """Scores of all items for users as they stand at the end of training, [U, I]."""
+
+    def score_events(self, rows: Rows) -> Floats | None:
+        """Scores of all items for the users of some interactions as they stood before each, [E, I]."""
+
+
+def fit_each(
+    names: Sequence[str],
+    fit: Callable[[str], tuple[Any, M]],
+    *,
+    limit_s: float = 0.0,
+    progress: Progress = silent,
+) -> Members[M]:
+    """Fit members one after the other.
+
+    Args:
+        names: Of the members.
+        fit: Settings and the fitted member, by name.
+        limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
+        progress: Progress callback.
+    """
+    members, began_s = Members[M](), time.monotonic()
+    for done, name in enumerate(names):
+        if limit_s and time.monotonic() - began_s > _LIMIT_SHARE * limit_s:
+            break
+        progress(f"fitting {name}", done, len(names))
+        start_s = time.perf_counter()
+        members.settings[name], members.fitted[name] = fit(name)
+        members.seconds[name] = time.perf_counter() - start_s
+    return members
 
 
 def fit_members(
@@ -206,76 +264,68 @@ def fit_members(
     *,
     limit_s: float = 0.0,
     progress: Progress = silent,
-) -> Members:
+) -> Members[ItemScores]:
     """Fit the plain members that may rank beside the network.
 
     Args:
         data: The data set; nothing is fitted without a retrieval task or without validation rows to weigh by.
         names: Members; all of :data:`~motet.models.baselines.MEMBERS` when left out.
-        limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
+        limit_s: Of the whole run, 0 for none; see :func:`fit_each`.
         progress: Progress callback.
     """
-    members, began_s = Members(), time.monotonic()
     if data.schema.retrieval_task is None or not len(data.rows("validation")):
-        return members
-    wanted = [name for name in MEMBERS if names is None or name in names]
-    for done, name in enumerate(wanted):
-        late = limit_s and time.monotonic() - began_s > _LIMIT_SHARE * limit_s
-        if late or MEMBERS[name].steps_aside(data) is not None:
-            continue
-        progress(f"fitting {name}", done, len(wanted))
-        start_s = time.perf_counter()
-        members.scores[name] = MEMBERS[name].fit_scores(data)
-        members.seconds[name] = time.perf_counter() - start_s
-    return members
+        return Members()
+    wanted = [
+        name
+        for name, member in MEMBERS.items()
+        if (names is None or name in names) and member.steps_aside(data) is None
+    ]
+
+    def fit(name: str) -> tuple[Any, ItemScores]:
+        settings = MEMBERS[name].choose(data)
+        return settings, MEMBERS[name].fit_scores(data, settings)
+
+    return fit_each(wanted, fit, limit_s=limit_s, progress=progress)
 
 
 def fit_blend(
-    data: Dataset,
-    members: Members,
-    network: Callable[[NDArray[np.int64]], Floats | None],
-    progress: Progress = silent,
+    data: Dataset, members: Members[ItemScores], network: RankingNetwork, progress: Progress = silent
 ) -> RankingBlend | None:
     """Weigh the network and plain members by NDCG@10 on validation rows.
+
+    Once the weights stand, the members that help are fitted again with the same settings on training and validation
+    rows (``training.refit``): what happened last says most about what comes next.
 
     Args:
         data: The data set.
         members: From :func:`fit_members`.
-        network: Scores of the network for some users, which looks at training rows only.
+        network: The network, which looks at training rows only.
         progress: Progress callback.
 
     Returns:
         None without members or validation users, or if no member helps.
     """
-    task = catalogue_task(data, "validation") if members.scores else None
-    if task is None or not len(task.users):
+    queries = ranking_queries(data, _SEARCH_CELLS, seed=1) if members.fitted else None
+    if queries is None:
         return None
-    most = max(1, min(_SEARCH_USERS, _SEARCH_CELLS // max(len(data.items), 1)))
-    if len(task.users) > most:
-        chosen = np.sort(np.random.default_rng(1).choice(len(task.users), most, replace=False))
-        task = CatalogueTask(task.users[chosen], task.relevant[chosen], task.seen[chosen])
     progress("weighing the network and plain members", 0, 1)
-    rows = data.rows("train")
-    had, occurs = (
-        had_items(data, rows).take(task.users),
-        np.bincount(data.item_row[rows], minlength=len(data.items)) > 0,
-    )
-    found = network(task.users)
-    parts = {} if found is None else {NETWORK: standardised(found, occurs)}
-    parts |= {name: standardised(member.scores(had), occurs) for name, member in members.scores.items()}
-    place = np.zeros(len(data.users), np.int64)
-    place[task.users] = np.arange(len(task.users))
+    occurs = _occurs(data, data.rows("train"))
+    parts = {
+        name: standardised(member.scores(queries.had), occurs) for name, member in members.fitted.items()
+    }
+    of_users, of_events = network.score_items(queries.users), network.score_events(queries.events)
+    if of_users is not None and of_events is not None:
+        parts = {NETWORK: standardised(np.concatenate([of_users, of_events]), occurs)} | parts
 
     def quality(weights: Mapping[str, float]) -> float:
-        total = np.zeros((len(task.users), len(data.items)), np.float32)
+        total = np.zeros((len(queries.had), len(data.items)), np.float32)
         for name, weight in weights.items():
             total += np.float32(weight) * parts[name]
-        ranked = rank_catalogue(task, lambda users: total[place[users]])
-        return 0.0 if ranked is None else float(ranked.ndcg.mean())
+        return queries.quality(lambda numbers: total[numbers])
 
     alone = {name: quality({name: 1.0}) for name in parts}
     weights, value = _weigh(alone, quality)
-    helping = {name: member for name, member in members.scores.items() if name in weights}
+    helping = [name for name in members.fitted if name in weights]
     if not helping:
         return None
     report = {
@@ -291,7 +341,20 @@ def fit_blend(
         },
     }
     weights = {NETWORK: weights.get(NETWORK, _TIE)} | {name: weights[name] for name in helping}
-    return RankingBlend(helping, weights, occurs, report)
+    if not data.schema.training.refit:
+        return RankingBlend({name: members.fitted[name] for name in helping}, weights, occurs, report)
+    both = ("train", "validation")
+    again = {}
+    for done, name in enumerate(helping):
+        progress(f"fitting {name} again, with the validation rows", done, len(helping))
+        again[name] = MEMBERS[name].fit_scores(data, members.settings[name], both)
+    rows = np.concatenate([data.rows(split) for split in both])
+    return RankingBlend(again, weights, _occurs(data, rows), report)
+
+
+def _occurs(data: Dataset, rows: Rows) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.bincount(data.item_row[rows], minlength=len(data.items)) > 0
+    return found
 
 
 def _weigh(
@@ -319,31 +382,52 @@ def _weigh(
 
 # Written into a bundle and read from it.
 
-MEMBERS_FILES: Final = ("members.json", "members.safetensors")
+
+def write_members(
+    directory: Path, stem: str, arrays: Mapping[str, NDArray[Any]], content: Mapping[str, Any]
+) -> None:
+    """Write ``<stem>.safetensors`` and, of plain values, ``<stem>.json``."""
+    save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, str(directory / f"{stem}.safetensors"))
+    (directory / f"{stem}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def read_members(directory: Path, stem: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+    """Read what :func:`write_members` wrote; None if it is absent."""
+    if not (directory / f"{stem}.json").is_file():
+        return None
+    content = json.loads((directory / f"{stem}.json").read_text(encoding="utf-8"))
+    return load_file(str(directory / f"{stem}.safetensors")), content
+
+
+def joined(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Arrays of several members under one name each, ``<member>.<array>``."""
+    return {f"{name}.{part}": array for name, of in arrays.items() for part, array in of.items()}
+
+
+def of_member(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """One member's arrays among :func:`joined` ones."""
+    return {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
 
 
 def write_blend(directory: Path, blend: RankingBlend) -> None:
     """Write ``members.json`` and ``members.safetensors``."""
-    arrays: dict[str, NDArray[Any]] = {"occurs": blend.occurs}
-    for name, member in blend.members.items():
-        arrays |= {f"{name}.{part}": np.ascontiguousarray(array) for part, array in member.arrays().items()}
-    save_file(arrays, str(directory / MEMBERS_FILES[1]))
+    arrays = joined({name: member.arrays() for name, member in blend.members.items()})
     content = {
         "weights": dict(blend.weights),
         "members": {name: {"kind": m.kind, "decay": m.decay} for name, m in blend.members.items()},
         "report": blend.report,
     }
-    (directory / MEMBERS_FILES[0]).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_members(directory, _STEM, arrays | {"occurs": blend.occurs}, content)
 
 
 def read_blend(directory: Path) -> RankingBlend | None:
     """Read what :func:`write_blend` wrote; None where the network ranks alone."""
-    if not (directory / MEMBERS_FILES[0]).is_file():
+    found = read_members(directory, _STEM)
+    if found is None:
         return None
-    content = json.loads((directory / MEMBERS_FILES[0]).read_text(encoding="utf-8"))
-    arrays = load_file(str(directory / MEMBERS_FILES[1]))
-    members = {}
-    for name, of in content["members"].items():
-        parts = {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
-        members[name] = read_scores(of["kind"], of["decay"], parts)
+    arrays, content = found
+    members = {
+        name: read_scores(of["kind"], of["decay"], of_member(arrays, name))
+        for name, of in content["members"].items()
+    }
     return RankingBlend(members, content["weights"], arrays["occurs"], content["report"])

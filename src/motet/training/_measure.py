@@ -19,12 +19,14 @@ from motet.errors import DataError
 from motet.evaluation import evaluate, negative_transfer, paired_intervals, task_relations, validation_score
 from motet.metrics import calibration_curve
 from motet.models import MultiTaskModel
+from motet.models.baselines import PairMember
 from motet.schema import Predictor, Progress, Schema, silent
-from motet.training._blend import RankingBlend, fit_blend, fit_members
+from motet.training._blend import Members, RankingBlend, fit_blend, fit_members
 from motet.training._loop import Trained, train_model
 from motet.training._predictor import ModelPredictor
+from motet.training._refit import Refit, refit_network
 from motet.training._step import task_losses
-from motet.training._task_blend import PairMembers, TaskBlend, fit_pair_members, fit_task_blend
+from motet.training._task_blend import TaskBlend, fit_pair_members, fit_task_blend
 
 __all__ = ["Diagnosis", "diagnose", "follows_from", "measure_trained", "single_task_baseline"]
 
@@ -128,9 +130,9 @@ def single_task_baseline(
     progress = progress or silent
     alone: dict[str, ModelPredictor] = {}
     # plain members work beside these networks as beside the joint one
-    members, pair_members = fit_members(data, data.schema.model.members), PairMembers()
-    if getattr(predictor, "task_blend", None) is not None:
-        pair_members = fit_pair_members(data, data.schema.model.members)
+    members, names = fit_members(data, data.schema.model.members), data.schema.model.members
+    blends_tasks = getattr(predictor, "task_blend", None) is not None
+    pair_members = fit_pair_members(data, names) if blends_tasks else Members[PairMember]()
     for place, name in enumerate(data.schema.tasks):
         schema = _only(data.schema, name, seed)
 
@@ -142,7 +144,9 @@ def single_task_baseline(
         blend, network = None, ModelPredictor(trained.model, data, known="train")
         task_blend = fit_task_blend(data, pair_members, network.predict)
         if data.schema.tasks[name].ranks_catalogue and getattr(predictor, "blend", None) is not None:
-            blend = fit_blend(data, members, network.score_items)
+            blend = fit_blend(data, members, network)
+        if schema.training.refit and split == "test":
+            refit_network(data, trained.model, schema)
         alone[name] = ModelPredictor(trained.model, data, known=known, blend=blend, task_blend=task_blend)
     together = _Together(alone)
     result = evaluate(data, together, split, seed=seed)
@@ -195,6 +199,7 @@ def measure_trained(
     *,
     blend: RankingBlend | None = None,
     task_blend: TaskBlend | None = None,
+    refit: Refit | None = None,
 ) -> dict[str, Any]:
     """Measure a freshly trained model on the test rows.
 
@@ -205,6 +210,7 @@ def measure_trained(
         progress: Progress callback.
         blend: Plain members that rank beside the model.
         task_blend: Plain members that predict tasks beside it.
+        refit: How the model learnt from the validation rows.
 
     Returns:
         Metrics with intervals, task relations, what each task costs, the history of training, and the data in numbers.
@@ -241,6 +247,7 @@ def measure_trained(
             },
         },
         "history": history.to_json(),
+        "refit": None if refit is None else refit.to_json(),
         "blend": {
             "ranking": None if blend is None else dict(blend.report),
             "tasks": {} if task_blend is None else dict(task_blend.report),

@@ -78,6 +78,20 @@ class ModelPredictor:
             self._had = had_items(self.data, np.concatenate([self.data.rows(split) for split in splits]))
         return self.blend.scores(scores, self._had.take(users))
 
+    def score_events(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Score the whole catalogue by the model alone for the users of some interactions, as they stood before each, [n, I]."""
+        if self.model.retrieval is None:
+            return None
+        self.model.eval()
+        vectors, bias = self.item_vectors()
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(rows), _USER_ROWS):
+                outputs = self.model(self.batcher.batch(rows[start : start + _USER_ROWS]))
+                users = outputs.user_vectors[outputs.inputs.user_of_row]
+                parts.append(torch.addmm(bias, users, vectors.T).numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.data.items)), np.float32)
+
     def _network_scores(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
         if self.model.retrieval is None:
             return None

@@ -52,6 +52,7 @@ from motet.training._export import export_measured
 from motet.training._loop import train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._predictor import ModelPredictor
+from motet.training._refit import refit_network
 from motet.training._task_blend import fit_pair_members, fit_task_blend
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
@@ -198,10 +199,15 @@ def _train(
             data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
         )
         network = ModelPredictor(trained.model, data, known="train")
-        blend = fit_blend(data, members, network.score_items, progress)
+        blend = fit_blend(data, members, network, progress)
         task_blend = fit_task_blend(data, pair_members, network.predict, progress)
+        refit = None
+        if schema.training.refit:
+            refit = refit_network(
+                data, trained.model, deadline_s=_spare(deadline_s, limit_s), progress=progress
+            )
         metrics = measure_trained(
-            trained, data, prepared.cleaning_report, progress, blend=blend, task_blend=task_blend
+            trained, data, prepared.cleaning_report, progress, blend=blend, task_blend=task_blend, refit=refit
         )
         graph = prepared.graph
         save_bundle(
@@ -215,6 +221,11 @@ def _train(
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
     _remove_checkpoint(checkpoint)
+
+
+def _spare(deadline_s: float | None, limit_s: float) -> float | None:
+    """By when the network may learn from validation rows: a tenth of the time is left for measuring."""
+    return None if deadline_s is None else deadline_s - 0.1 * limit_s
 
 
 def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Progress:

@@ -208,6 +208,7 @@ class TrainingStep:
     Args:
         data: The data set.
         schema: Its schema, or another one with the same features.
+        model: A model to train further; a new one when left out.
 
     Attributes:
         model: The model in training.
@@ -215,10 +216,10 @@ class TrainingStep:
         steps: Steps taken.
     """
 
-    def __init__(self, data: Dataset, schema: Schema) -> None:
+    def __init__(self, data: Dataset, schema: Schema, *, model: MultiTaskModel | None = None) -> None:
         keep_freed_memory()
         self.data, self.schema, self.settings = data, schema, schema.training
-        self.model = build_model(schema, data.encoder, seed=self.settings.seed)
+        self.model = model or build_model(schema, data.encoder, seed=self.settings.seed)
         weights = {name: task.weight for name, task in schema.tasks.items()}
         self.balancer = build_balancer(schema.objective.balancer, weights)
         table = self.model.features.table

@@ -5,24 +5,20 @@ Legend of shapes: n pairs of users and items, M members.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 from scipy.optimize import lsq_linear, minimize
 
 from motet.data import Dataset
 from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
 from motet.schema import LabelStatistics, Progress, Task, silent
-from motet.training._blend import NETWORK
+from motet.training._blend import NETWORK, Members, fit_each, joined, of_member, read_members, write_members
 
 __all__ = [
-    "PairMembers",
     "TaskBlend",
     "fit_pair_members",
     "fit_task_blend",
@@ -37,8 +33,7 @@ _LEAST_GAIN: Final = 0.005  # a member that lowers the loss by less than so much
 _LEAST_WEIGHT: Final = 0.05
 _ERRORS: Final = 2.0  # standard errors of the gain that it must exceed
 _FOLDS: Final = 5
-_LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
-_FILES: Final = ("task_members.json", "task_members.safetensors")
+_STEM: Final = "task_members"
 
 Predict = Callable[[NDArray[np.int64]], Mapping[str, Floats]]
 
@@ -104,55 +99,40 @@ def _shift(task: Task, statistics: LabelStatistics) -> float:
     return 0.0 if even is None else float(even[0])
 
 
-class PairMembers:
-    """Plain members, fitted on training rows.
-
-    Attributes:
-        fitted: By name.
-        seconds: That fitting took, by name.
-    """
-
-    def __init__(self) -> None:
-        self.fitted: dict[str, PairMember] = {}
-        self.seconds: dict[str, float] = {}
-
-
 def fit_pair_members(
     data: Dataset,
     names: tuple[str, ...] | None = None,
     *,
     limit_s: float = 0.0,
     progress: Progress = silent,
-) -> PairMembers:
+) -> Members[PairMember]:
     """Fit the plain members that may predict tasks beside the network.
 
     Args:
         data: The data set.
         names: Members; all of :data:`~motet.models.baselines.PAIR_MEMBERS` when left out.
-        limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
+        limit_s: Of the whole run, 0 for none; see :func:`~motet.training.fit_each`.
         progress: Progress callback.
     """
-    members, began_s = PairMembers(), time.monotonic()
     if len(data.rows("validation")) < _FEWEST_ROWS or not _blendable(data):
-        return members
+        return Members()
     wanted = [name for name in PAIR_MEMBERS if names is None or name in names]
-    for done, name in enumerate(wanted):
-        if limit_s and time.monotonic() - began_s > _LIMIT_SHARE * limit_s:
-            break
-        progress(f"fitting {name}", done, len(wanted))
-        start_s = time.perf_counter()
-        members.fitted[name] = PAIR_MEMBERS[name].fit(data, data.rows("train"))
-        members.seconds[name] = time.perf_counter() - start_s
-    return members
+    return fit_each(
+        wanted,
+        lambda name: (None, PAIR_MEMBERS[name].fit(data, data.rows("train"))),
+        limit_s=limit_s,
+        progress=progress,
+    )
 
 
 def fit_task_blend(
-    data: Dataset, members: PairMembers, network: Predict, progress: Progress = silent
+    data: Dataset, members: Members[PairMember], network: Predict, progress: Progress = silent
 ) -> TaskBlend | None:
     """Weigh the network and plain members by the loss on validation rows.
 
     A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by two
-    standard errors.
+    standard errors. Members that help are then fitted again with the same settings on training and validation rows
+    (``training.refit``).
 
     Args:
         data: The data set.
@@ -192,12 +172,15 @@ def fit_task_blend(
     if not weights:
         return None
     used = {member for of_task in weights.values() for member in of_task}
-    kept = {
-        name: one.only([task for task in weights if name in weights[task]])
-        for name, one in members.fitted.items()
-        if name in used
-    }
-    return TaskBlend(kept, weights, {name: data.encoder.statistics(name) for name in weights}, report)
+    refit = data.schema.training.refit
+    both = np.sort(np.concatenate([data.rows("train"), rows]))
+    again: dict[str, PairMember] = {}
+    for name, one in members.fitted.items():
+        if name in used:
+            again[name] = one.only([task for task in weights if name in weights[task]])
+            progress(f"fitting {name} again, with the validation rows", len(again) - 1, len(used))
+            again[name] = again[name].refit(data, both) if refit else again[name]
+    return TaskBlend(again, weights, {name: data.encoder.statistics(name) for name in weights}, report)
 
 
 def _blendable(data: Dataset) -> list[str]:
@@ -278,23 +261,16 @@ def _losses(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> 
 
 def write_task_blend(directory: Path, blend: TaskBlend) -> None:
     """Write ``task_members.json`` and ``task_members.safetensors``."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, member in blend.members.items():
-        arrays |= {f"{name}.{part}": np.ascontiguousarray(array) for part, array in member.arrays().items()}
-    save_file(arrays, str(directory / _FILES[1]))
     content = {"weights": blend.weights, "members": list(blend.members), "report": blend.report}
-    (directory / _FILES[0]).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_members(directory, _STEM, joined({n: m.arrays() for n, m in blend.members.items()}), content)
 
 
 def read_task_blend(directory: Path, statistics: Callable[[str], LabelStatistics]) -> TaskBlend | None:
     """Read what :func:`write_task_blend` wrote; None where the network predicts alone."""
-    if not (directory / _FILES[0]).is_file():
+    found = read_members(directory, _STEM)
+    if found is None:
         return None
-    content = json.loads((directory / _FILES[0]).read_text(encoding="utf-8"))
-    arrays = load_file(str(directory / _FILES[1]))
-    members = {}
-    for name in content["members"]:
-        parts = {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
-        members[name] = PAIR_MEMBERS[name].read(parts)
+    arrays, content = found
+    members = {name: PAIR_MEMBERS[name].read(of_member(arrays, name)) for name in content["members"]}
     weights = content["weights"]
     return TaskBlend(members, weights, {name: statistics(name) for name in weights}, content["report"])

@@ -1,8 +1,8 @@
 from ._baseline import Baseline
 from ._ease import Ease
-from ._item_scores import LAST, ItemScores, ItemToItem, ItemVectors, read_scores
+from ._item_scores import LAST, ItemPrior, ItemScores, ItemToItem, ItemVectors, read_scores
 from ._pairs import PairMember, Pairs
-from ._ranking import RankingBaseline, had_items
+from ._ranking import RankingBaseline, RankingQueries, had_items, ranking_queries
 from ._run import BASELINES, MEMBERS, PAIR_MEMBERS, register_baseline, run_baselines
 from ._statistics import KeyStatistics
 
@@ -13,6 +13,7 @@ __all__ = [
     "PAIR_MEMBERS",
     "Baseline",
     "Ease",
+    "ItemPrior",
     "ItemScores",
     "ItemToItem",
     "ItemVectors",
@@ -20,7 +21,9 @@ __all__ = [
     "PairMember",
     "Pairs",
     "RankingBaseline",
+    "RankingQueries",
     "had_items",
+    "ranking_queries",
     "read_scores",
     "register_baseline",
     "run_baselines",

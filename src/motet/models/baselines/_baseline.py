@@ -34,9 +34,8 @@ MAX_FIT_ROWS = 1_000_000
 class Baseline(ABC):
     """A plain reference that satisfies :class:`~motet.schema.Predictor`.
 
-    Baselines are fitted on training rows only, as the model is, so that the two are comparable;
-    ``splits`` says otherwise. What a baseline chooses (a smoothing, a number of rounds) it chooses
-    on validation rows.
+    What a baseline chooses (a smoothing, a number of rounds) it chooses by its predictions of validation
+    rows after a fit on training rows; then it is fitted on the rows of ``splits``.
     """
 
     @classmethod

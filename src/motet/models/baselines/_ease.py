@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy.linalg
@@ -41,30 +42,28 @@ class Ease(RankingBaseline):
     """
 
     @classmethod
-    def fit_scores(cls, dataset: Dataset, splits: Sequence[str] = ("train",)) -> ItemScores:
-        """Choose λ and the decay, and solve."""
-        train = had_items(dataset, dataset.rows("train"))
+    def choose(cls, dataset: Dataset) -> _Settings:
+        """λ and the decay."""
         quality = quality_on_validation(dataset)
-        settings = _Settings()
-        solved: dict[float, sp.csr_array] = {}
-        if quality is not None:
+        if quality is None:
+            return _Settings()
+        train = had_items(dataset, dataset.rows("train"))
+        solved = cache(lambda penalty: _weights(train, len(dataset.items), penalty))
+        step = 2 if np.count_nonzero(np.bincount(train.values)) > _COARSE_FROM else 1
+        axes: list[tuple[str, Sequence[float]]] = [("penalty", _PENALTIES[::step])]
+        if dataset.schema.keys.time:
+            axes.append(("decay", DECAYS))
+        return search(
+            _Settings(), axes, lambda tried: quality(ItemToItem(tried.decay, solved(tried.penalty)))
+        )
 
-            def quality_of(tried: _Settings) -> float:
-                if tried.penalty not in solved:
-                    solved[tried.penalty] = _weights(train, len(dataset.items), tried.penalty)
-                return quality(ItemToItem(tried.decay, solved[tried.penalty]))
-
-            step = 2 if np.count_nonzero(np.bincount(train.values)) > _COARSE_FROM else 1
-            axes: list[tuple[str, Sequence[float]]] = [("penalty", _PENALTIES[::step])]
-            if dataset.schema.keys.time:
-                axes.append(("decay", DECAYS))
-            settings = search(settings, axes, quality_of)
-        if tuple(splits) != ("train",):
-            train, solved = had_items(dataset, fit_rows(dataset, splits)), {}
-        weights = solved.get(settings.penalty)
-        if weights is None:
-            weights = _weights(train, len(dataset.items), settings.penalty)
-        return ItemToItem(settings.decay, weights)
+    @classmethod
+    def fit_scores(
+        cls, dataset: Dataset, settings: _Settings, splits: Sequence[str] = ("train",)
+    ) -> ItemScores:
+        """Solve."""
+        liked = had_items(dataset, fit_rows(dataset, splits))
+        return ItemToItem(settings.decay, _weights(liked, len(dataset.items), settings.penalty))
 
 
 def _weights(liked: Ragged, items: int, penalty: float) -> sp.csr_array:

@@ -40,26 +40,33 @@ class ItemKnn(RankingBaseline):
     """
 
     @classmethod
-    def fit_scores(cls, dataset: Dataset, splits: Sequence[str] = ("train",)) -> ItemScores:
-        """Choose the settings, and count."""
-        items = len(dataset.items)
-        train = had_items(dataset, dataset.rows("train"))
+    def choose(cls, dataset: Dataset) -> _Settings:
+        """The window, p, the shrinkage and the decay."""
         quality = quality_on_validation(dataset)
-        settings = _Settings()
-        again = any(task.offers_again for task in dataset.schema.tasks.values())
-        if quality is not None:
-            counted = cache(lambda window: _together(train, items, window, again))
-            axes: list[tuple[str, Sequence[float]]] = [
-                ("power", (0.5, 0.3, 0.7)),
-                ("shrink", (0.0, 3.0, 30.0, 100.0)),
-            ]
-            if dataset.schema.keys.time:
-                axes = [("decay", DECAYS), ("window", (5,)), *axes, ("decay", DECAYS)]
-            settings = search(
-                settings, axes, lambda tried: quality(_scores(counted(tried.window), train, tried))
-            )
-        liked = train if tuple(splits) == ("train",) else had_items(dataset, fit_rows(dataset, splits))
-        return _scores(_together(liked, items, settings.window, again), liked, settings)
+        if quality is None:
+            return _Settings()
+        train = had_items(dataset, dataset.rows("train"))
+        counted = cache(lambda window: _together(train, len(dataset.items), window, _comes_again(dataset)))
+        axes: list[tuple[str, Sequence[float]]] = [
+            ("power", (0.5, 0.3, 0.7)),
+            ("shrink", (0.0, 3.0, 30.0, 100.0)),
+        ]
+        if dataset.schema.keys.time:
+            axes = [("decay", DECAYS), ("window", (5,)), *axes, ("decay", DECAYS)]
+        return search(_Settings(), axes, lambda tried: quality(_scores(counted(tried.window), train, tried)))
+
+    @classmethod
+    def fit_scores(
+        cls, dataset: Dataset, settings: _Settings, splits: Sequence[str] = ("train",)
+    ) -> ItemScores:
+        """Count."""
+        liked = had_items(dataset, fit_rows(dataset, splits))
+        together = _together(liked, len(dataset.items), settings.window, _comes_again(dataset))
+        return _scores(together, liked, settings)
+
+
+def _comes_again(dataset: Dataset) -> bool:
+    return any(task.offers_again for task in dataset.schema.tasks.values())
 
 
 def _scores(together: sp.csr_array, liked: Ragged, settings: _Settings) -> ItemToItem:

@@ -1,4 +1,4 @@
-"""Plain scores of items from the items a user had: by item-item weights, or by vectors of the items.
+"""Plain scores of items: from the items a user had by item-item weights or vectors, or the same for every user.
 
 Legend of shapes: U users, I items, D width of a vector, n items of one user.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motet.data import Ragged
 
-__all__ = ["LAST", "ItemScores", "ItemToItem", "ItemVectors", "read_scores", "strongest"]
+__all__ = ["LAST", "ItemPrior", "ItemScores", "ItemToItem", "ItemVectors", "read_scores", "strongest"]
 
 Floats = NDArray[np.float32]
 
@@ -182,7 +182,38 @@ class ItemVectors(ItemScores):
         return cls(decay, arrays["vectors"].astype(np.float32, copy=False))
 
 
-_KINDS: Final[dict[str, type[ItemScores]]] = {one.kind: one for one in (ItemToItem, ItemVectors)}
+@dataclass(frozen=True, slots=True)
+class ItemPrior(ItemScores):
+    """Scores that are the same for every user.
+
+    Attributes:
+        values: float32 [I].
+    """
+
+    values: Floats
+
+    kind = "prior"
+
+    @property
+    def items(self) -> int:
+        """Items it scores."""
+        return len(self.values)
+
+    def scores(self, had: Ragged) -> Floats:
+        """The same for each user."""
+        return np.broadcast_to(self.values, (len(had), len(self.values)))
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The scores."""
+        return {"values": self.values}
+
+    @classmethod
+    def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """The scores again."""
+        return cls(decay, arrays["values"].astype(np.float32, copy=False))
+
+
+_KINDS: Final[dict[str, type[ItemScores]]] = {one.kind: one for one in (ItemToItem, ItemVectors, ItemPrior)}
 
 
 def read_scores(kind: str, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> ItemScores:

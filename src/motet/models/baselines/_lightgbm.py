@@ -76,7 +76,10 @@ class LightGBM(Baseline):
         seed: int = 0,
     ) -> Self:
         """Fit each task by itself, on inputs in common."""
-        return cls(dataset, BoostedTrees.fit(dataset, fit_rows(dataset, splits), seed, beside=False))
+        trees = BoostedTrees.fit(dataset, dataset.rows("train"), seed, beside=False)
+        if tuple(splits) != ("train",):
+            trees = trees.refit(dataset, fit_rows(dataset, splits), seed)
+        return cls(dataset, trees)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, Floats]:
         """Probability, number or distribution of each task."""
@@ -99,10 +102,18 @@ class BoostedTrees(PairMember):
         inputs: Makes the inputs.
         boosters: A trained ``lightgbm.Booster`` a task.
         columns: Columns of the prediction of each task, 1 for a yes-or-no label or a number.
+        settings: Of LightGBM; not kept in a bundle.
     """
 
-    def __init__(self, inputs: _Inputs, boosters: Mapping[str, Any], columns: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        inputs: _Inputs,
+        boosters: Mapping[str, Any],
+        columns: Mapping[str, int],
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self._inputs, self._boosters, self._columns = inputs, dict(boosters), dict(columns)
+        self._settings = dict(settings or {})
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -123,47 +134,70 @@ class BoostedTrees(PairMember):
                 them; when left out, where the schema has a retrieval task.
         """
         beside = dataset.schema.retrieval_task is not None if beside is None else beside
+        settings = _SETTINGS | {"seed": seed} | (_BESIDE if beside else {})
+        return cls._fit(dataset, rows, settings, _MOST_BESIDE if beside else _ROUNDS)
+
+    def refit(self, dataset: Dataset, rows: NDArray[np.int64], seed: int = 0) -> Self:
+        """As many trees of each task as the validation rows asked for, fitted on other rows."""
+        rounds = {
+            n: one.best_iteration if one.best_iteration > 0 else one.num_trees()
+            for n, one in self._boosters.items()
+        }
+        return self._fit(dataset, rows, self._settings | {"seed": seed}, rounds)
+
+    @classmethod
+    def _fit(
+        cls,
+        dataset: Dataset,
+        rows: NDArray[np.int64],
+        settings: Mapping[str, Any],
+        rounds: int | Mapping[str, int],
+    ) -> Self:
+        """Fit the tasks with some numbers of trees, or with at most so many, stopped early on validation rows."""
         import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
 
         if len(rows) > MAX_FIT_ROWS:
-            rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
-        inputs, matrix = _Inputs.fit(dataset, rows, seed)
-        validation = dataset.rows("validation")
+            rows = np.sort(np.random.default_rng(settings["seed"]).choice(rows, MAX_FIT_ROWS, replace=False))
+        inputs, matrix = _Inputs.fit(dataset, rows, settings["seed"])
+        validation = dataset.rows("validation") if isinstance(rounds, int) else rows[:0]
         watched = inputs.matrix(Pairs.of(dataset, validation))
         boosters, columns = {}, {}
         for name in tasks_for(dataset, "lightgbm"):
             labelled, target = known_targets(dataset, name, rows)
             if not len(labelled) or (target == target[0]).all():
                 continue
-            settings = _SETTINGS | {
+            if not isinstance(rounds, int) and name not in rounds:
+                continue
+            of_task = {
+                **settings,
                 "objective": dataset.schema.tasks[name].boosting_objective,
-                "seed": seed,
                 "num_threads": _threads(len(labelled)),
             }
-            settings |= _BESIDE if beside else {}
-            rounds = _MOST_BESIDE if beside else _ROUNDS
             columns[name] = target.shape[1]
             if target.shape[1] > 1:
-                settings["num_class"] = target.shape[1]
+                of_task["num_class"] = target.shape[1]
             train = lightgbm.Dataset(
                 matrix[np.searchsorted(rows, labelled)],
                 _flat(target),
                 categorical_feature=list(range(len(inputs.categories))),
-                params=settings,
+                params=of_task,
             )
             known, target = known_targets(dataset, name, validation)
-            if len(known):
+            if not isinstance(rounds, int):
+                boosters[name] = lightgbm.train(of_task, train, rounds[name])
+            elif len(known):
                 some = train.create_valid(watched[np.searchsorted(validation, known)], _flat(target))
                 stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-                boosters[name] = lightgbm.train(settings, train, rounds, valid_sets=[some], callbacks=[stop])
+                boosters[name] = lightgbm.train(of_task, train, rounds, valid_sets=[some], callbacks=[stop])
             else:
-                boosters[name] = lightgbm.train(settings, train, min(rounds, _ROUNDS_UNWATCHED))
-        return cls(inputs, boosters, columns)
+                boosters[name] = lightgbm.train(of_task, train, min(rounds, _ROUNDS_UNWATCHED))
+        return cls(inputs, boosters, columns, settings)
 
-    def only(self, tasks: Sequence[str]) -> BoostedTrees:
+    def only(self, tasks: Sequence[str]) -> Self:
         """The trees of some tasks alone."""
         kept = {name: self._boosters[name] for name in tasks}
-        return BoostedTrees(self._inputs, kept, {name: self._columns[name] for name in tasks})
+        columns = {name: self._columns[name] for name in tasks}
+        return type(self)(self._inputs, kept, columns, self._settings)
 
     def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
         """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""

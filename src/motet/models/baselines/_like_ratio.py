@@ -106,9 +106,11 @@ class Biases(PairMember):
             if name in self._of
         }
 
-    def only(self, tasks: Sequence[str]) -> Biases:
+    def only(self, tasks: Sequence[str]) -> Self:
         """The biases of some tasks alone."""
-        return Biases({name: self._of[name] for name in tasks}, {name: self._bounds[name] for name in tasks})
+        return type(self)(
+            {name: self._of[name] for name in tasks}, {name: self._bounds[name] for name in tasks}
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept to read it again."""

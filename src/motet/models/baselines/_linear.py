@@ -73,9 +73,10 @@ class LinearBaseline(_Fitted):
         seed: int = 0,
     ) -> Self:
         """Fit each task by itself."""
-        rows = fit_rows(dataset, splits)
-        design = Design.fit(dataset, rows, text_features(dataset, "user", "item", "interaction"))
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "linear"))
+        design = Design.fit(
+            dataset, dataset.rows("train"), text_features(dataset, "user", "item", "interaction")
+        )
+        return cls(dataset, design, _fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "linear"))
 
 
 class Tfidf(_Fitted):
@@ -98,27 +99,27 @@ class Tfidf(_Fitted):
         seed: int = 0,
     ) -> Self:
         """Fit each task by itself."""
-        rows = fit_rows(dataset, splits)
-        design = Design.fit(dataset, rows, text_features(dataset, "interaction"), inputs=False)
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "tfidf"))
+        design = Design.fit(
+            dataset, dataset.rows("train"), text_features(dataset, "interaction"), inputs=False
+        )
+        return cls(dataset, design, _fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "tfidf"))
 
 
 def _fit_tasks(
     dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, baseline: str
 ) -> dict[str, Any]:
-    if len(rows) > MAX_FIT_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
-    matrix = design.matrix(rows)
+    """Choose the penalty with models of the training rows, and fit with it on some rows."""
+    penalties, models = {}, {}
+    matrix, some = _sampled(design, dataset.rows("train"), seed)
     used = np.flatnonzero(np.diff(matrix.tocsc().indptr))
     matrix = matrix[:, used]
     validation = dataset.rows("validation")
     validation_matrix = design.matrix(validation)[:, used]
-    models = {}
     for name in tasks_for(dataset, baseline):
-        known, target = known_targets(dataset, name, rows)
+        known, target = known_targets(dataset, name, some)
         if not len(known) or (target == target[0]).all():
             continue
-        x = matrix[np.searchsorted(rows, known)]
+        x = matrix[np.searchsorted(some, known)]
         known, validation_target = known_targets(dataset, name, validation)
         x_validation = validation_matrix[np.searchsorted(validation, known)]
         task = dataset.schema.tasks[name]
@@ -129,9 +130,22 @@ def _fit_tasks(
             loss = _loss(task, _raw(task, model, x_validation, target.shape[1]), validation_target)
             if loss >= best[0]:
                 break  # the loss falls and then rises as the penalty weakens
-            best = (loss, model)
+            best, penalties[name] = (loss, model), penalty
         models[name] = (used, best[1])
+    if not np.array_equal(rows, dataset.rows("train")):
+        matrix, some = _sampled(design, rows, seed)
+        used = np.flatnonzero(np.diff(matrix.tocsc().indptr))
+        for name, penalty in penalties.items():
+            known, target = known_targets(dataset, name, some)
+            x = matrix[np.searchsorted(some, known)][:, used]
+            models[name] = (used, _fit_one(dataset.schema.tasks[name], x, target, penalty))
     return models
+
+
+def _sampled(design: Design, rows: NDArray[np.int64], seed: int) -> tuple[sp.csr_array, NDArray[np.int64]]:
+    if len(rows) > MAX_FIT_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
+    return design.matrix(rows), rows
 
 
 def _fit_one(task: Task, x: sp.csr_array, target: NDArray[np.float64], penalty: float) -> Any:

@@ -62,13 +62,23 @@ class PairMember(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, dataset: Dataset, rows: Rows, seed: int = 0) -> Self:
-        """Fit all tasks that it can on some rows; settings are chosen on validation rows.
+        """Fit all tasks that it can on training rows; settings are chosen on validation rows.
 
         Args:
             dataset: The data set.
             rows: Interactions, rising.
             seed: Seed of folds and samples.
         """
+
+    def refit(self, dataset: Dataset, rows: Rows, seed: int = 0) -> Self:
+        """The same settings, fitted on other rows, which may hold validation rows.
+
+        Args:
+            dataset: The data set.
+            rows: Interactions, rising.
+            seed: Seed of folds and samples.
+        """
+        return type(self).fit(dataset, rows, seed).only(self.tasks)
 
     @property
     @abstractmethod
@@ -80,7 +90,7 @@ class PairMember(ABC):
         """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""
 
     @abstractmethod
-    def only(self, tasks: Sequence[str]) -> PairMember:
+    def only(self, tasks: Sequence[str]) -> Self:
         """The same for some tasks alone."""
 
     @abstractmethod

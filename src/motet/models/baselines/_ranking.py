@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from motet.data import Dataset, Ragged
@@ -15,18 +16,31 @@ from motet.evaluation import CatalogueTask, catalogue_task, rank_catalogue
 from motet.models.baselines._baseline import Baseline, Known, fit_rows
 from motet.models.baselines._item_scores import ItemScores
 
-__all__ = ["DECAYS", "Quality", "RankingBaseline", "had_items", "quality_on_validation", "search"]
+__all__ = [
+    "DECAYS",
+    "Quality",
+    "RankingBaseline",
+    "RankingQueries",
+    "had_items",
+    "quality_on_validation",
+    "ranking_queries",
+    "search",
+]
 
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 Quality = Callable[[ItemScores], float]
 S = TypeVar("S")
 
-DECAYS: Final = (1.0, 0.97, 0.9, 0.75, 0.5)
-_SEARCH_USERS: Final = 2000
+DECAYS: Final = (1.0, 0.97, 0.9, 0.75, 0.5, 0.3)
+_SEARCH_QUERIES: Final = 4000
 _SEARCH_CELLS: Final = 50_000_000
+_EVENTS_OF_USER: Final = 20
+_ORDERED: Final = ("time", "user_time")  # splits whose validation rows come after a user's training rows
 _TIE: Final = 1e-6
 
 
-def had_items(dataset: Dataset, rows: NDArray[np.int64]) -> Ragged:
+def had_items(dataset: Dataset, rows: Rows) -> Ragged:
     """The items of each user that the retrieval task would have found, oldest first, [U].
 
     Args:
@@ -42,22 +56,129 @@ def had_items(dataset: Dataset, rows: NDArray[np.int64]) -> Ragged:
     return Ragged.from_lengths(dataset.item_row[rows], lengths)
 
 
-def quality_on_validation(dataset: Dataset) -> Quality | None:
-    """Mean NDCG@10 over users of the validation, 2,000 of them at most; None where there are none."""
+@dataclass(frozen=True, slots=True)
+class RankingQueries:
+    """What rankings are judged by while settings and weights are chosen: lists to make, and what they should hold.
+
+    First users as they stand at the end of training, who should find all their validation positives; then, where
+    there are times, single validation events, each given all that its user had before it, as a service sees them.
+
+    Attributes:
+        users: User rows of the first queries, [U].
+        events: Interactions of the others, [E].
+        had: Items of each query's user before it, oldest first, [U + E].
+        task: What they should find and may not be shown, Q = U + E; its users are the numbers of the queries.
+    """
+
+    users: Rows
+    events: Rows
+    had: Ragged
+    task: CatalogueTask
+
+    def quality(self, scorer: Callable[[Rows], Floats | None]) -> float:
+        """Mean of NDCG@10 over users and of NDCG@10 over events.
+
+        Args:
+            scorer: Scores of all items for some queries, by number.
+        """
+        ranked = rank_catalogue(self.task, scorer)
+        if ranked is None:
+            return 0.0
+        size = len(self.users)
+        parts = [part.mean() for part in (ranked.ndcg[:size], ranked.ndcg[size:]) if len(part)]
+        return float(np.mean(parts))
+
+
+def ranking_queries(dataset: Dataset, cells: int = _SEARCH_CELLS, seed: int = 0) -> RankingQueries | None:
+    """Queries from the validation rows, a seeded sample of 4,000 at most; None where there is nothing to find.
+
+    Args:
+        dataset: The data set.
+        cells: Most scores, of all items for all queries.
+        seed: Of the sample.
+    """
     task = catalogue_task(dataset, "validation")
     if task is None or not len(task.users):
         return None
-    most = max(1, min(_SEARCH_USERS, _SEARCH_CELLS // max(len(dataset.items), 1)))
-    if len(task.users) > most:
-        chosen = np.sort(np.random.default_rng(0).choice(len(task.users), most, replace=False))
-        task = CatalogueTask(task.users[chosen], task.relevant[chosen], task.seen[chosen])
-    had = had_items(dataset, dataset.rows("train"))
+    rng = np.random.default_rng(seed)
+    ordered = bool(dataset.schema.keys.time) and dataset.schema.split.by in _ORDERED
+    most = max(1, min(_SEARCH_QUERIES, cells // max(len(dataset.items), 1)) // (2 if ordered else 1))
+    chosen = _some(np.arange(len(task.users)), most, rng)
+    users = task.users[chosen]
+    had, relevant, seen = (
+        had_items(dataset, dataset.rows("train")).take(users),
+        task.relevant[chosen],
+        task.seen[chosen],
+    )
+    events = _single_events(dataset, most, rng) if ordered else users[:0]
+    if len(events):
+        before = _before(dataset, events)
+        shape = (len(events), len(dataset.items))
+        ones = np.ones(len(events), np.float32)
+        found = sp.csr_array((ones, (np.arange(len(events)), dataset.item_row[events])), shape=shape)
+        relevant = sp.csr_array(sp.vstack([relevant, found]))
+        offered = dataset.schema.tasks[str(dataset.schema.retrieval_task)].offers_again
+        shown = Ragged.empty(len(events)) if offered else _before(dataset, events, liked=False)
+        left_out = np.repeat(np.arange(len(events)), shown.lengths())
+        out = sp.csr_array(
+            sp.coo_array((np.ones(len(left_out), np.float32), (left_out, shown.values)), shape=shape)
+        )
+        seen = sp.csr_array(sp.vstack([seen, out]))
+        had = Ragged.from_lengths(
+            np.concatenate([had.values, before.values]), np.concatenate([had.lengths(), before.lengths()])
+        )
+    numbers = np.arange(len(users) + len(events))
+    return RankingQueries(users, events, had, CatalogueTask(numbers, relevant, seen))
 
-    def quality(scores: ItemScores) -> float:
-        ranked = rank_catalogue(task, lambda users: scores.scores(had.take(users)))
-        return 0.0 if ranked is None else float(ranked.ndcg.mean())
 
-    return quality
+def _some(values: Rows, most: int, rng: np.random.Generator) -> Rows:
+    return values if len(values) <= most else np.sort(rng.choice(values, most, replace=False))
+
+
+def _single_events(dataset: Dataset, most: int, rng: np.random.Generator) -> Rows:
+    """Validation positives of items that the user had not met before, or that may come again."""
+    name = str(dataset.schema.retrieval_task)
+    rows = dataset.rows("validation")
+    rows = rows[dataset.label(name, rows) > 0]
+    if not dataset.schema.tasks[name].offers_again:
+        every = np.concatenate([dataset.rows("train"), dataset.rows("validation")])
+        every = every[np.lexsort((dataset.time[every], dataset.user_row[every]))]
+        pair = dataset.user_row[every].astype(np.int64) * len(dataset.items) + dataset.item_row[every]
+        rows = np.intersect1d(rows, every[np.unique(pair, return_index=True)[1]])
+    rows = rng.permutation(rows)
+    place = np.argsort(dataset.user_row[rows], kind="stable")
+    of_user = dataset.user_row[rows][place]
+    number = np.empty(len(rows), np.int64)
+    number[place] = np.arange(len(rows)) - np.searchsorted(of_user, of_user)
+    return _some(np.sort(rows[number < _EVENTS_OF_USER]), most, rng)
+
+
+def _before(dataset: Dataset, events: Rows, *, liked: bool = True) -> Ragged:
+    """Items that the user of each interaction had strictly before it in training or validation, oldest first, [E]."""
+    rows = np.concatenate([dataset.rows("train"), dataset.rows("validation")])
+    if liked:
+        rows = rows[dataset.label(str(dataset.schema.retrieval_task), rows) > 0]
+    rows = rows[np.lexsort((dataset.item_row[rows], dataset.time[rows], dataset.user_row[rows]))]
+    _, moment = np.unique(dataset.time, return_inverse=True)
+    span = int(moment.max(initial=0)) + 1
+    key = dataset.user_row[rows].astype(np.int64) * span + moment[rows]
+    user = dataset.user_row[events].astype(np.int64)
+    starts, stops = np.searchsorted(key, user * span), np.searchsorted(key, user * span + moment[events])
+    lengths = stops - starts
+    at = (
+        np.repeat(starts, lengths)
+        + np.arange(lengths.sum())
+        - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    )
+    return Ragged.from_lengths(dataset.item_row[rows][at], lengths)
+
+
+def quality_on_validation(dataset: Dataset) -> Quality | None:
+    """How well scores rank, by :func:`ranking_queries`; None where there is nothing to find."""
+    queries = ranking_queries(dataset)
+    if queries is None:
+        return None
+    return lambda scores: queries.quality(lambda numbers: scores.scores(queries.had.take(numbers)))
 
 
 def search(start: S, axes: Sequence[tuple[str, Sequence[Any]]], quality: Callable[[S], float]) -> S:
@@ -106,7 +227,7 @@ class RankingBaseline(Baseline):
         seed: int = 0,
     ) -> Self:
         """Choose settings on the validation rows, and fit on the rows of some splits."""
-        scores = cls.fit_scores(dataset, splits)
+        scores = cls.fit_scores(dataset, cls.choose(dataset), splits)
         past = had_items(
             dataset, fit_rows(dataset, ("train",) if known == "train" else ("train", "validation"))
         )
@@ -116,8 +237,13 @@ class RankingBaseline(Baseline):
 
     @classmethod
     @abstractmethod
-    def fit_scores(cls, dataset: Dataset, splits: Sequence[str] = ("train",)) -> ItemScores:
-        """Choose settings on the validation rows, and fit on the rows of some splits."""
+    def choose(cls, dataset: Dataset) -> Any:
+        """Settings that, fitted on training rows, rank the validation best."""
+
+    @classmethod
+    @abstractmethod
+    def fit_scores(cls, dataset: Dataset, settings: Any, splits: Sequence[str] = ("train",)) -> ItemScores:
+        """Fit on the rows of some splits with the settings of :meth:`choose`."""
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Nothing: it only ranks."""

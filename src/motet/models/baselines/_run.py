@@ -18,6 +18,7 @@ from motet.models.baselines._linear import LinearBaseline, Tfidf
 from motet.models.baselines._pairs import PairMember
 from motet.models.baselines._popularity import Popularity
 from motet.models.baselines._ranking import RankingBaseline
+from motet.models.baselines._recent_popularity import RecentPopularity
 from motet.models.baselines._text_neighbours import TextNeighbours
 from motet.schema import Registry, require_known
 
@@ -29,6 +30,7 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
     "baseline",
     {
         "popularity": Popularity,
+        "recent_popularity": RecentPopularity,
         "like_ratio": LikeRatio,
         "item_knn": ItemKnn,
         "ease": Ease,
@@ -45,6 +47,7 @@ MEMBERS: Final[dict[str, type[RankingBaseline]]] = {
     "ease": Ease,
     "item_knn": ItemKnn,
     "text_neighbours": TextNeighbours,
+    "recent_popularity": RecentPopularity,
 }
 """Plain methods that may rank beside the network of a bundle, by name."""
 
@@ -68,7 +71,10 @@ def run_baselines(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Fit baselines on training rows and evaluate each as the model is evaluated.
+    """Fit baselines and evaluate each as the model is evaluated.
+
+    Settings are chosen on validation rows. For the test, they are then fitted with these settings on training and
+    validation rows, as the plain members of a bundle are (``training.refit``).
 
     Args:
         dataset: The data set.
@@ -96,8 +102,12 @@ def run_baselines(
             results[name] = {"skipped": reason}
             continue
         started = perf_counter()
+        refit = split == "test" and dataset.schema.training.refit
         baseline = BASELINES[name].fit(
-            dataset, known="train" if split == "validation" else "validation", seed=seed
+            dataset,
+            splits=("train", "validation") if refit else ("train",),
+            known="train" if split == "validation" else "validation",
+            seed=seed,
         )
         results[name] = evaluate(dataset, baseline, split, seed=seed)
         results[name]["elapsed_s"] = perf_counter() - started

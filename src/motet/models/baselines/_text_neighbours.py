@@ -29,15 +29,20 @@ class TextNeighbours(RankingBaseline):
         return super().steps_aside(dataset)
 
     @classmethod
-    def fit_scores(cls, dataset: Dataset, splits: Sequence[str] = ("train",)) -> ItemScores:
-        """Choose the decay."""
-        vectors = content_vectors(dataset)
-        if vectors is None:
-            vectors = np.zeros((len(dataset.items), 1), np.float32)
+    def choose(cls, dataset: Dataset) -> float:
+        """The decay."""
         quality = quality_on_validation(dataset)
         if quality is None or not dataset.schema.keys.time:
-            return ItemVectors(1.0, vectors)
-        return max((ItemVectors(decay, vectors) for decay in DECAYS), key=quality)
+            return 1.0
+        return max(DECAYS, key=lambda decay: quality(cls.fit_scores(dataset, decay)))
+
+    @classmethod
+    def fit_scores(cls, dataset: Dataset, settings: float, splits: Sequence[str] = ("train",)) -> ItemScores:
+        """Nothing but the texts is looked at."""
+        vectors = content_vectors(dataset)
+        return ItemVectors(
+            settings, np.zeros((len(dataset.items), 1), np.float32) if vectors is None else vectors
+        )
 
 
 def content_vectors(dataset: Dataset) -> NDArray[np.float32] | None:
