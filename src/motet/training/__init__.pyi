@@ -12,11 +12,11 @@ from ._checkpoint import (
 from ._export import export_measured
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
-from ._measure import follows_from, measure_trained, single_task_baseline
+from ._measure import single_task_baseline
 from ._predictor import ModelPredictor
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
-from ._task_blend import TaskBlend, fit_pair_members, fit_task_blend
+from ._task_blend import TaskBlend, fit_pair_members
 
 __all__ = [
     "BALANCERS",
@@ -41,8 +41,6 @@ __all__ = [
     "fit_blend",
     "fit_members",
     "fit_pair_members",
-    "fit_task_blend",
-    "follows_from",
     "gramian",
     "held_interrupts",
     "learning_rate_at",
@@ -50,7 +48,6 @@ __all__ = [
     "load_checkpoint",
     "load_data",
     "load_optimiser",
-    "measure_trained",
     "only_run",
     "optimiser_tensors",
     "read_manifest",
