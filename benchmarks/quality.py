@@ -147,13 +147,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--no-single-task", action="store_true", help="leave the single-task baseline out")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     everything = {}
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         everything[part] = PARTS[part](arguments.seeds, not arguments.no_single_task)
         _print(part, everything[part], arguments.seeds)
     if arguments.json:

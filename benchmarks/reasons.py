@@ -136,7 +136,7 @@ def generated(explainer: Explainer, against: Truth, groups: Sequence[Group], n: 
     lines = [
         "| generator | sentences | refused (templates instead) | kept word for word | kept in new words | of those in new words, names and numbers true by the raw tables |",
         "|---|---|---|---|---|---|",
-        f"| {generator.name} | {len(sentences)} | {sum(found.refused)} ({100 * sum(found.refused) / len(sentences):.0f} %) | {len(kept) - len(changed)} | {len(changed)} | {100 * np.mean(right) if right else float('nan'):.1f} % |",
+        f"| {generator.name} | {len(sentences)} | {sum(found.refused)} ({100 * sum(found.refused) / len(sentences):.0f} %) | {len(kept) - len(changed)} | {len(changed)} | {f'{100 * np.mean(right):.1f} %' if right else '–'} |",
         f"\n{elapsed_s / len(sentences):.2f} s a sentence. {found.note}",
     ]
     return lines + [f"- {s.template} → {s.text}" for s in changed[:show]]

@@ -241,7 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--questions", type=int, default=60, help="test questions a task and group, of instruct"
@@ -256,7 +256,7 @@ def main() -> None:
     options.set = [change.removeprefix("tune.") for change in options.set if change.startswith("tune.")]
     everything = {}
     with tempfile.TemporaryDirectory() as work:
-        for part in options.parts:
+        for part in options.parts or PARTS:
             arms: Arms = {}
             notes: list[str] = []
             began_s = time.monotonic()

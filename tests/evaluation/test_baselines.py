@@ -26,6 +26,14 @@ def results(dataset: Dataset) -> dict[str, Any]:
     return run_baselines(dataset)
 
 
+def test_progress_names_each_baseline(dataset: Dataset) -> None:
+    said: list[tuple[str, float]] = []
+    run_baselines(
+        dataset, names=["popularity", "ease"], progress=lambda name, share: said.append((name, share))
+    )
+    assert said == [("popularity", 0.0), ("ease", 0.5), ("ease", 1.0)]
+
+
 def test_every_baseline_runs(results: dict[str, Any]) -> None:
     assert list(results) == list(BASELINES)
     assert [name for name, result in results.items() if "skipped" in result] == [

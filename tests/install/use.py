@@ -189,7 +189,7 @@ def served(environment: dict[str, str]) -> Iterator[str]:
 def serve() -> None:
     """An answer over HTTP."""
     with served({}) as address:
-        with urllib.request.urlopen(f"{address}/health") as answer:
+        with urllib.request.urlopen(f"{address}/v1/health/ready") as answer:
             assert answer.status == 200
         request = urllib.request.Request(
             f"{address}/v1/recommend",

@@ -10,7 +10,7 @@ import pytest
 from motet.data import Dataset, build_dataset
 from motet.errors import DataError
 from motet.models import build_model
-from motet.recommend import LiveRecommender, Objective, Query, Recommender, task_columns
+from motet.recommend import LiveRecommender, Objective, Query, Recommender
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset
 from motet.training import load_bundle, save_bundle
@@ -225,13 +225,21 @@ def test_schemas_without_users(items: bool, tmp_path: Path) -> None:
         recommender.recommend(["u1"])
 
 
-def test_a_task_named_like_another_column_gets_a_column_of_its_own(toy: Dataset) -> None:
-    schema = toy.schema
-    values = {"stars": np.array([3.0], np.float32), "mood": np.array([[0.1, 0.7, 0.2]], np.float32)}
-    taken = ["stars", "mood_probability"]
-    columns = task_columns(schema, toy.encoder, values, taken)
-    assert [c.name for c in columns] == ["stars_prediction", "mood", "mood_probability_prediction"]
-    assert columns[1].to_list() == [toy.encoder.classes["mood"][1]]
+def test_a_task_named_like_another_column_gets_a_column_of_its_own(tmp_path: Path) -> None:
+    data = odd_world(
+        tmp_path,
+        who={"kind": "binary", "label": "click"},
+        seen={"kind": "multiclass", "label": "click"},
+        seen_probability={"kind": "regression", "label": "click"},
+    )
+    found = served(data, tmp_path).predict(pl.DataFrame({"who": ["007", "7"], "what": ["7", "7"]}))
+    assert found.columns == [
+        *("who", "what", "who_prediction"),
+        *("seen", "seen_probability", "seen_probability_prediction"),
+    ]
+    assert found["who"].to_list() == ["007", "7"]
+    assert set(found["seen"]) <= {"0", "1"}
+    assert found["seen_probability"].is_between(0.5, 1).all()
 
 
 def test_rankings_of_many_users_are_those_of_each(

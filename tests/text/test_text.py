@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.text.safety import SEPARATOR, clean_text, fuse
+from motet.text.safety import clean_text, fuse
 
 ANY_TEXT = st.text(st.characters(codec=None))
 
@@ -31,7 +31,7 @@ def test_marks_that_turn_the_direction_of_text_are_removed() -> None:
 @given(st.lists(st.one_of(st.none(), ANY_TEXT), max_size=5))
 def test_fused_text_has_one_separator_between_two_fields_that_are_not_empty(fields: list[str | None]) -> None:
     filled = [field for field in fields if field and clean_text(field.replace("[SEP]", " "))]
-    assert fuse(fields).count(SEPARATOR) == max(0, len(filled) - 1)
+    assert fuse(fields).count(" [SEP] ") == max(0, len(filled) - 1)
 
 
 def test_fuse_takes_another_separator() -> None:

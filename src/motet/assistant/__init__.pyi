@@ -21,7 +21,7 @@ from ._list_limits import (
     limits_of,
     part_limits,
 )
-from ._list_problem import ListProblem, Solution, SumLimit, exact_sum
+from ._list_problem import ListProblem, Solution, SumLimit
 from ._list_solve import relax_list, search_list, solve_list, solve_list_exactly
 from ._make_list import make_list
 from ._relations import (
@@ -58,7 +58,6 @@ __all__ = [
     "choice_notes",
     "choose",
     "duplicate_pairs",
-    "exact_sum",
     "fill_parts",
     "grown_relations",
     "joint_scores",

@@ -10,7 +10,7 @@ from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
 from ._raw import RawReader, RawTable, render, side_columns
-from ._read import Frames, as_frame, as_tables, iterate, read_table
+from ._read import Frames, as_frame, as_tables, read_table
 from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "check_data",
     "graph_features",
     "inspect_directory",
-    "iterate",
     "known_items",
     "quoted_text",
     "read_table",

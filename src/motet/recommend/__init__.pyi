@@ -12,7 +12,6 @@ from ._query import (
     TimeBudget,
     check_objective,
     read_query,
-    task_columns,
     value_of,
 )
 from ._raw_rows import NOT_OF_KIND, ContextRows, RawRows, naming_column
@@ -47,6 +46,5 @@ __all__ = [
     "naming_column",
     "read_filter",
     "read_query",
-    "task_columns",
     "value_of",
 ]

@@ -12,12 +12,12 @@ from ._checkpoint import (
 from ._export import export_measured
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
-from ._measure import follows_from, measure_trained, single_task_baseline
+from ._measure import single_task_baseline
 from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
-from ._task_blend import TaskBlend, fit_pair_members, fit_task_blend
+from ._task_blend import TaskBlend, fit_pair_members
 
 __all__ = [
     "BALANCERS",
@@ -43,8 +43,6 @@ __all__ = [
     "fit_blend",
     "fit_members",
     "fit_pair_members",
-    "fit_task_blend",
-    "follows_from",
     "gramian",
     "held_interrupts",
     "learning_rate_at",
@@ -52,7 +50,6 @@ __all__ = [
     "load_checkpoint",
     "load_data",
     "load_optimiser",
-    "measure_trained",
     "only_run",
     "optimiser_tensors",
     "read_manifest",

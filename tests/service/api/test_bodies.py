@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -12,8 +13,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from fastapi.testclient import TestClient
 
 Run = Callable[..., Any]
+Serve = Callable[..., TestClient]
 LARGEST = 8 * 2**20
 # on a machine of its own half a second and 100 MiB; without the bounds it was 2 minutes and 10 GiB
 MOST_S, MOST_BYTES = 3.0, 150 * 2**20
@@ -224,6 +227,28 @@ def test_health_is_answered_while_the_largest_batch_is_taken(run: Run) -> None:
     assert len(waits) > 20
     assert waits[int(len(waits) * 0.95)] < 0.05
     assert waits[-1] < 1.0  # other tests run beside this one
+
+
+def test_no_full_collection_runs_amid_the_largest_batch(serve: Serve) -> None:
+    client = serve(requests_per_s=1e6)
+    body, threads, threshold = large_batch(5_000), [], gc.get_threshold()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if (phase, info["generation"]) == ("start", 2):
+            threads.append(threading.current_thread().name)
+
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # of nothing, so that a quarter more than that is enough for the next full one
+    gc.callbacks.append(note)
+    try:
+        answer = client.post("/v1/events", content=body, headers=JSON)
+    finally:
+        gc.callbacks.remove(note)
+        gc.unfreeze()
+    assert answer.json()["accepted"] == 5_000
+    assert not [name for name in threads if name.startswith(("motet-body", "motet-write"))]
+    assert gc.get_threshold() == threshold
 
 
 def test_a_large_body_says_where_it_is_wrong_as_a_small_one_does(run: Run) -> None:

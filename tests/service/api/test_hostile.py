@@ -219,7 +219,7 @@ def test_what_comes_the_other_way_is_counted_too(client: TestClient) -> None:
     assert client.get("/api/recommend/u1").status_code == 200
     stats = client.get("/v1/stats").json()
     assert stats["served_by"] == {"personal": 1}
-    assert stats["told"] == {"liked": 2}
+    assert stats["ingested"] == {"liked": 2}
     quality = {one["check"]: one["count"] for one in stats["data_quality"]}
     assert quality["unknown items in events"] == 1
 

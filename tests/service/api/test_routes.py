@@ -249,7 +249,8 @@ def test_the_numbers_of_the_operate_page(client: TestClient) -> None:
     assert stats["errors"] == {"404": 1}
     assert stats["served_by"]["personal"] == 60
     assert stats["feedback"] == {"liked": 1}
-    assert stats["told"] == {"liked": 2}
+    assert stats["ingested"] == {"liked": 2}
+    assert stats["told"] == stats["ingested"]  # the old name, until 0.3
     quality = {one["check"]: one["count"] for one in stats["data_quality"]}
     assert quality["unknown users in requests"] == 1
     drift = {one["feature"]: one for one in stats["drift"]}

@@ -245,7 +245,7 @@ def test_hostile_text_in_a_message_is_escaped(service: Service, language: str) -
     assert "<script>alert" not in liked.text  # the item's title comes without markup
     liked = post(service, "/pages/act", [*said, ["title:hostile", hostile]], **{"X-Part": "1"})
     assert "<script>alert" not in liked.text
-    assert str(escape(say("told_like", language, title=hostile))) in liked.text
+    assert str(escape(say("liked_and_followed", language, title=hostile))) in liked.text
 
 
 def test_one_rating_is_not_said_in_the_plural(service: Service) -> None:

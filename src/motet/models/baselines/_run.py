@@ -111,6 +111,6 @@ def run_baselines(
         )
         results[name] = evaluate(dataset, baseline, split, seed=seed)
         results[name]["elapsed_s"] = perf_counter() - started
-    if progress is not None:
-        progress("baselines", 1.0)
+    if progress is not None and wanted:
+        progress(wanted[-1], 1.0)
     return results

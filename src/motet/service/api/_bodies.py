@@ -21,6 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import Receive
 
 from motet.service.api._work import Work
+from motet.service.engine import no_full_collections
 
 __all__ = [
     "LARGE_BYTES",
@@ -401,11 +402,11 @@ class BodyRoute(APIRoute):
             if not body:
                 return await handler(request)
             if len(body) <= LARGE_BYTES:
-                content = reader.read(body)
-            else:
-                work: Work | None = request.scope.get(WORK)
-                call = partial(reader.read, body)
+                return await handler(_ReadRequest(request, reader.read(body)))
+            work: Work | None = request.scope.get(WORK)
+            call = partial(reader.read, body)
+            with no_full_collections():
                 content = await (work.run("body", call) if work is not None else asyncio.to_thread(call))
-            return await handler(_ReadRequest(request, content))
+                return await handler(_ReadRequest(request, content))
 
         return read

@@ -98,7 +98,10 @@ class StatsAnswer(_Answer):
     latency_ms: dict[str, Latency] = Field(description="Of each route.")
     errors: dict[str, int] = Field(description="Answers of each status from 400.")
     served_by: dict[str, int] = Field(description="Lists by source.")
-    told: dict[str, int] = Field(description="Events ingested in the last minutes, by type.")
+    ingested: dict[str, int] = Field(description="Events ingested in the last minutes, by type.")
+    told: dict[str, int] = Field(
+        description="The old name of `ingested`, until 0.3.", json_schema_extra={"deprecated": True}
+    )
     feedback: dict[str, int] = Field(description="Events of each type that the store holds.")
     satisfaction: list[DaySatisfaction]
     drift: list[Drifted] = Field(description="Largest first; features with too few values are left out.")
@@ -128,6 +131,7 @@ class Stats:
             {
                 **found,
                 "served_by": kinds.get("served_by", {}),
+                "ingested": kinds.get("event", {}),
                 "told": kinds.get("event", {}),
                 "feedback": self._feedback(),
                 "satisfaction": self.satisfaction(30),

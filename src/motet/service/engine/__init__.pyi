@@ -1,6 +1,6 @@
 from ._engine import Engine
 from ._live_context import LiveAnswerContext
-from ._memory import few_arenas, quiet_memory
+from ._memory import few_arenas, no_full_collections, quiet_memory
 from ._models import ModelRegistry, ModelView
 from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
@@ -70,6 +70,7 @@ __all__ = [
     "UsersPage",
     "few_arenas",
     "hide_places",
+    "no_full_collections",
     "public_problem",
     "quiet_memory",
     "schema_view",

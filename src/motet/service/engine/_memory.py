@@ -6,12 +6,16 @@ import ctypes
 import gc
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["few_arenas", "quiet_memory", "quiet_memory_again"]
+__all__ = ["few_arenas", "no_full_collections", "quiet_memory", "quiet_memory_again"]
 
 _ARENA_MAX: Final = -8  # of mallopt
 _ARENAS: Final = 2
+_RARELY: Final = 1000  # collections of the middle generation to each full one
 
 
 def few_arenas() -> None:
@@ -35,6 +39,31 @@ def quiet_memory() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+_delay_lock: Final = threading.Lock()
+_delays: list[int] = []  # the threshold to return to, once for each block that runs
+
+
+@contextmanager
+def no_full_collections() -> Iterator[None]:
+    """Delay full garbage collections while the block runs.
+
+    A large batch is some hundred thousand objects, none of them garbage. A full collection in its midst visits all of
+    them while no other thread runs: 50 to 170 ms in which nobody is answered. They are only made rare, so that the
+    service may be busy with large batches for ever.
+    """
+    with _delay_lock:
+        young, middle, old = gc.get_threshold()
+        _delays.append(_delays[0] if _delays else old)
+        gc.set_threshold(young, middle, max(old, _RARELY))
+    try:
+        yield
+    finally:
+        with _delay_lock:
+            old = _delays.pop()
+            if not _delays:
+                gc.set_threshold(*gc.get_threshold()[:2], old)
 
 
 def quiet_memory_again() -> None:

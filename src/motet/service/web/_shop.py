@@ -364,5 +364,5 @@ async def send_action(visit: Visit, caller: Caller) -> tuple[Visit, str]:
         None,
     ) or ((await caller.maybe(path("v1", "items", item))) or {}).get("title", item)
     is_followed = kind == "hide" or wishes.user or not wishes.turns
-    words = ("told_like" if kind == "like" else "told_hide") if is_followed else "told_alone"
+    words = ("liked_and_followed" if kind == "like" else "hidden") if is_followed else "liked"
     return replace(visit, path="/", fields=fields), visit.t(words, title=title)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motet.errors import RequestError
-from motet.service.gorse import NO_TIME, read_duration, read_time, write_time
+from motet.service.gorse import read_duration, read_time, write_time
 
+NO_TIME = "0001-01-01T00:00:00Z"  # of Go, and so of Gorse
 SECOND = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 DAY = datetime(2020, 1, 2, tzinfo=UTC)
 

@@ -29,8 +29,8 @@ function send(where, said) {
 function problem(html = "") {
   const made = document.createElement("template");
   made.innerHTML = html;
-  const told = made.content.querySelector(".problem");
-  if (told) return told;
+  const given = made.content.querySelector(".problem");
+  if (given) return given;
   const own = document.createElement("p");
   own.className = "problem";
   own.setAttribute("role", "alert");
