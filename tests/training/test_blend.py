@@ -67,7 +67,7 @@ def test_members_that_know_more_are_let_in_and_the_report_says_what_each_adds(
     assert bundle.blend is not None
     report = bundle.metrics["blend"]["ranking"]
     members = report["members"]
-    assert set(members) == {NETWORK, "ease", "item_knn"}
+    assert set(members) == {NETWORK, "ease", "item_knn", "als"}
     assert max(members["ease"]["weight"], members["item_knn"]["weight"]) > 0
     assert report["ndcg@10"] >= max(one["alone"] for one in members.values())
     alone = ranking_metrics(data, ModelPredictor(bundle.model, data), intervals=False)

@@ -42,6 +42,8 @@ _SEARCH_USERS: Final = 2000
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
+_NEAREST: Final = 500  # items that a member with vectors gives for a request
+_CELLS: Final = 5_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 
@@ -117,9 +119,16 @@ class RankingBlend:
         return total
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Items that some item-item member scores for a user, rising."""
-        names = [name for name, member in self.members.items() if isinstance(member, ItemToItem)]
-        found = [self._of_items(name, had)[0] for name in names]
+        """Items that some item-item member scores for a user, and the nearest by vectors, rising."""
+        found: list[NDArray[np.int64]] = []
+        for name, member in self.members.items():
+            if isinstance(member, ItemToItem):
+                found.append(self._of_items(name, had)[0])
+            elif isinstance(member, ItemVectors) and (
+                len(self.members) == 1 or member.vectors.size <= _CELLS
+            ):
+                scores = member.vectors @ member.profiles(self._history(had))[0]
+                found.append(np.argpartition(-scores, min(_NEAREST, len(scores)) - 1)[:_NEAREST])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
     def _history(self, had: NDArray[np.int32]) -> Ragged:

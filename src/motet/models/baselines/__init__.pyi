@@ -1,6 +1,6 @@
 from ._baseline import Baseline
 from ._ease import Ease
-from ._item_scores import LAST, ItemScores, ItemToItem, ItemVectors, read_scores
+from ._item_scores import LAST, FoldedFactors, ItemScores, ItemToItem, ItemVectors, read_scores
 from ._pairs import PairMember, Pairs
 from ._ranking import RankingBaseline, had_items
 from ._run import BASELINES, MEMBERS, PAIR_MEMBERS, register_baseline, run_baselines
@@ -13,6 +13,7 @@ __all__ = [
     "PAIR_MEMBERS",
     "Baseline",
     "Ease",
+    "FoldedFactors",
     "ItemScores",
     "ItemToItem",
     "ItemVectors",

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from motet.data import Dataset
 from motet.errors import DataError
 from motet.evaluation import evaluate
+from motet.models.baselines._als import Als
 from motet.models.baselines._baseline import Baseline
 from motet.models.baselines._ease import Ease
 from motet.models.baselines._item_knn import ItemKnn
@@ -32,6 +33,7 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
         "like_ratio": LikeRatio,
         "item_knn": ItemKnn,
         "ease": Ease,
+        "als": Als,
         "text_neighbours": TextNeighbours,
         "linear": LinearBaseline,
         "tfidf": Tfidf,
@@ -44,6 +46,7 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
 MEMBERS: Final[dict[str, type[RankingBaseline]]] = {
     "ease": Ease,
     "item_knn": ItemKnn,
+    "als": Als,
     "text_neighbours": TextNeighbours,
 }
 """Plain methods that may rank beside the network of a bundle, by name."""
