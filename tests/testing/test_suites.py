@@ -30,6 +30,7 @@ from motet.training import BALANCERS, Balancer, ModelPredictor, train_model
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "linear": [{}],
+    "fm": [{}, {"rank": 3}],
     "mlp": [{}, {"hidden": [8]}],
     "single_task": [{}, {"tower": 0}],
     "shared_bottom": [{}, {"tower": 0}],

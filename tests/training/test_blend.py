@@ -164,7 +164,10 @@ def test_one_user_is_scored_as_all_are() -> None:
         wanted = blend.scores(network[None], history)[0]
         found = blend.of_user(network[rows], moments, np.array(had, np.int32), rows)
         np.testing.assert_allclose(found, wanted[rows], rtol=1e-4, atol=1e-4)
-    touched = blend.touched(np.array([4, 2], np.int32))
+    nearest = blend.touched(np.array([4, 2], np.int32))  # of so few items all are near by vectors
+    assert nearest.tolist() == list(range(items))
+    ease = RankingBlend({"ease": members["ease"]}, {NETWORK: 1.0, "ease": 0.5}, occurs, {})
+    touched = ease.touched(np.array([4, 2], np.int32))
     assert set(touched.tolist()) == set(np.flatnonzero((weights[4] != 0) | (weights[2] != 0)).tolist())
     new = blend.of_members(np.array([4], np.int32), np.array([items + 3]))  # an item that came later
     assert np.isfinite(new).all()

@@ -7,6 +7,7 @@ from ._table import (
     register_sequence_encoder,
 )
 from .coupled import Coupled, CoupledOptions
+from .fm import FactorisationMachine, FmOptions
 from .mmoe import Mmoe, MmoeOptions
 from .ple import Ple, PleOptions
 from .shared_bottom import SharedBottom, SharedBottomOptions
@@ -17,6 +18,8 @@ __all__ = [
     "Architecture",
     "Coupled",
     "CoupledOptions",
+    "FactorisationMachine",
+    "FmOptions",
     "Mmoe",
     "MmoeOptions",
     "Ple",

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
 from motet.models.architectures.coupled import Coupled, CoupledOptions
+from motet.models.architectures.fm import FactorisationMachine, FmOptions
 from motet.models.architectures.linear import Linear, LinearOptions
 from motet.models.architectures.mlp import Mlp, MlpOptions
 from motet.models.architectures.mmoe import Mmoe, MmoeOptions
@@ -33,6 +34,7 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
     "architecture",
     {
         "linear": (Linear, LinearOptions),
+        "fm": (FactorisationMachine, FmOptions),
         "mlp": (Mlp, MlpOptions),
         "single_task": (SingleTask, SingleTaskOptions),
         "shared_bottom": (SharedBottom, SharedBottomOptions),

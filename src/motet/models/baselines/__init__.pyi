@@ -1,4 +1,4 @@
-from ._baseline import Baseline
+from ._baseline import Baseline, Known
 from ._ease import Ease
 from ._item_scores import LAST, FoldedFactors, ItemScores, ItemToItem, ItemVectors, read_scores
 from ._pairs import PairMember, Pairs
@@ -18,6 +18,7 @@ __all__ = [
     "ItemToItem",
     "ItemVectors",
     "KeyStatistics",
+    "Known",
     "PairMember",
     "Pairs",
     "RankingBaseline",

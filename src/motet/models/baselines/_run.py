@@ -38,6 +38,8 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
         "linear": LinearBaseline,
         "tfidf": Tfidf,
         "lightgbm": LightGBM,
+        # trained by the loop of networks, which stands above this package
+        "fm": "motet.training._fm_baseline:FmBaseline",
     },
     error=DataError,
 )
