@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.optimize import lsq_linear, minimize
+from scipy.special import logsumexp
 
 from motet.data import Dataset
 from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
@@ -46,7 +47,8 @@ Predict = Callable[[NDArray[np.int64]], Mapping[str, Floats]]
 class TaskBlend:
     """Predicts tasks by all members that help.
 
-    y = link(b + Σ_m w_m · link⁻¹(y_m)), w ≥ 0: for a yes-or-no label a sum of log-odds, for a number one of numbers.
+    y = link(b + Σ_m w_m · link⁻¹(y_m)), w ≥ 0: for a yes-or-no label a sum of log-odds, for a number one of numbers,
+    for classes one of log-chances without b, which is a weighted product of the distributions.
 
     Args:
         members: Plain members by name.
@@ -64,6 +66,11 @@ class TaskBlend:
     ) -> None:
         self.members, self.weights, self.report = members, weights, report
         self._statistics = statistics
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether a member looks at texts of interactions."""
+        return any(member.reads_texts for member in self.members.values())
 
     def logits(
         self, tasks: Mapping[str, Task], network: Mapping[str, Floats], pairs: Pairs
@@ -92,7 +99,7 @@ class TaskBlend:
 
 
 def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArray[np.float64]:
-    """Predictions on the label's own scale as log-odds or standardised numbers, [n]."""
+    """Predictions on the label's own scale as log-odds, standardised numbers or log-chances, [n] or [n, K]."""
     found = task.unlink(values.astype(np.float64), statistics)
     assert found is not None  # noqa: S101 (tasks without an inverse are not blended)
     return found - _shift(task, statistics)
@@ -220,18 +227,19 @@ def _weigh(
 ) -> tuple[dict[str, float] | None, dict[str, float]]:
     """Weights where they help, and the loss of the network, of each member alone, and over folds of the blend."""
     names = list(columns)
-    x = np.column_stack([columns[name] for name in names])
-    y = labels if task.is_chance else (labels - statistics.mean) / statistics.std
+    x = np.stack([columns[name] for name in names], axis=-1)  # [n, M] or [n, K, M]
+    known = task.is_chance or task.has_classes
+    y = labels if known else (labels - statistics.mean) / statistics.std
     fold = np.random.default_rng(0).permutation(len(y)) % _FOLDS
-    each = {name: _losses(task, x[:, at], y) for at, name in enumerate(names)}
+    each = {name: _losses(task, x[..., at], y) for at, name in enumerate(names)}
     losses = {name: float(of_rows.mean()) for name, of_rows in each.items()}
 
     def over_folds(chosen: list[int]) -> NDArray[np.float64]:
         found = np.empty(len(y))
         for k in range(_FOLDS):
             some, others = fold == k, fold != k
-            w = _solve(task, x[others][:, chosen], y[others])
-            found[some] = _losses(task, x[some][:, chosen] @ w[:-1] + w[-1], y[some])
+            w = _solve(task, x[others][..., chosen], y[others])
+            found[some] = _losses(task, x[some][..., chosen] @ w[:-1] + w[-1], y[some])
         return found
 
     chosen = list(range(len(names)))
@@ -241,7 +249,7 @@ def _weigh(
         if len(less) > 1 and (found := over_folds(less)).mean() <= best.mean() * (1 + _LEAST_GAIN / 2):
             chosen, best = less, found
     losses["blend"] = float(best.mean())
-    w = _solve(task, x[:, chosen], y)
+    w = _solve(task, x[..., chosen], y)
     weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
     weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
     gain = each[NETWORK] - best
@@ -252,7 +260,9 @@ def _weigh(
 
 
 def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights ≥ 0 and an intercept that minimise the loss, [M + 1]."""
+    """Weights ≥ 0 and an intercept that minimise the loss, [M + 1]; the intercept is 0 for classes."""
+    if task.has_classes:
+        return _solve_classes(x, y.astype(np.int64))
     wide = np.column_stack([x, np.ones(len(x))])
     low = np.append(np.zeros(x.shape[1]), -np.inf)
     if not task.is_chance:
@@ -268,8 +278,27 @@ def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
     return np.asarray(found.x)
 
 
+def _solve_classes(x: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    rows, members = np.arange(len(y)), x.shape[-1]
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = x @ w
+        total = logsumexp(z, axis=1)
+        p = np.exp(z - total[:, None])
+        slope = (np.einsum("nk,nkm->nm", p, x) - x[rows, y]).mean(axis=0)
+        return float(np.mean(total - z[rows, y])), slope
+
+    start = np.full(members, 1 / members)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * members)
+    return np.append(found.x, 0.0)
+
+
 def _losses(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.logaddexp(0, logits) - y * logits if task.is_chance else (logits - y) ** 2
+    found: NDArray[np.float64]
+    if task.has_classes:
+        found = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y.astype(np.int64)]
+        return found
+    found = np.logaddexp(0, logits) - y * logits if task.is_chance else (logits - y) ** 2
     return found
 
 

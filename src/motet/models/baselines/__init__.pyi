@@ -1,7 +1,7 @@
 from ._baseline import Baseline, Known
 from ._ease import Ease
 from ._item_scores import LAST, FoldedFactors, ItemScores, ItemToItem, ItemVectors, read_scores
-from ._pairs import PairMember, Pairs
+from ._pairs import ContextTexts, PairMember, Pairs
 from ._ranking import RankingBaseline, had_items
 from ._run import BASELINES, MEMBERS, PAIR_MEMBERS, register_baseline, run_baselines
 from ._statistics import KeyStatistics
@@ -12,6 +12,7 @@ __all__ = [
     "MEMBERS",
     "PAIR_MEMBERS",
     "Baseline",
+    "ContextTexts",
     "Ease",
     "FoldedFactors",
     "ItemScores",

@@ -23,7 +23,7 @@ from motet.models.baselines._baseline import (
 from motet.models.baselines._design import Design, text_features
 from motet.schema import Task
 
-__all__ = ["LinearBaseline", "Tfidf"]
+__all__ = ["LinearBaseline", "Tfidf", "fit_tasks"]
 
 # Weights of the penalty λ·|w|²/2 beside the summed loss, weakest last.
 _PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3)
@@ -75,7 +75,7 @@ class LinearBaseline(_Fitted):
         """Fit each task by itself."""
         rows = fit_rows(dataset, splits)
         design = Design.fit(dataset, rows, text_features(dataset, "user", "item", "interaction"))
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "linear"))
+        return cls(dataset, design, fit_tasks(dataset, design, rows, seed, "linear"))
 
 
 class Tfidf(_Fitted):
@@ -100,12 +100,13 @@ class Tfidf(_Fitted):
         """Fit each task by itself."""
         rows = fit_rows(dataset, splits)
         design = Design.fit(dataset, rows, text_features(dataset, "interaction"), inputs=False)
-        return cls(dataset, design, _fit_tasks(dataset, design, rows, seed, "tfidf"))
+        return cls(dataset, design, fit_tasks(dataset, design, rows, seed, "tfidf"))
 
 
-def _fit_tasks(
+def fit_tasks(
     dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, baseline: str
 ) -> dict[str, Any]:
+    """Of each task, the columns of the design that are used and the fitted model; the penalty by validation rows."""
     if len(rows) > MAX_FIT_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
     matrix = design.matrix(rows)

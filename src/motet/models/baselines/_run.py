@@ -20,6 +20,7 @@ from motet.models.baselines._pairs import PairMember
 from motet.models.baselines._popularity import Popularity
 from motet.models.baselines._ranking import RankingBaseline
 from motet.models.baselines._text_neighbours import TextNeighbours
+from motet.models.baselines._words import WordModels
 from motet.schema import Registry, require_known
 
 __all__ = ["BASELINES", "MEMBERS", "PAIR_MEMBERS", "register_baseline", "run_baselines"]
@@ -53,7 +54,11 @@ MEMBERS: Final[dict[str, type[RankingBaseline]]] = {
 }
 """Plain methods that may rank beside the network of a bundle, by name."""
 
-PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {"like_ratio": Biases, "lightgbm": BoostedTrees}
+PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {
+    "like_ratio": Biases,
+    "lightgbm": BoostedTrees,
+    "tfidf": WordModels,
+}
 """Plain methods that may predict tasks on interactions beside the network of a bundle, by name."""
 
 
