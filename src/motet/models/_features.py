@@ -338,6 +338,17 @@ class FeatureLayer(nn.Module):
             found += [each] * (width // each)
         return tuple(found)
 
+    def column(self, entity: Entity, code: str) -> int | None:
+        """The first input column of the embedding of an id or category; None where it has none of its own."""
+        start, plain = 0, [self._layouts[entity].codes[i] for i in self._plain[entity].codes]
+        for name, width in self._block_widths[entity].items():
+            if name == ".codes" and code in plain:
+                return start + self.table.width * plain.index(code)
+            if name == code:
+                return start
+            start += width
+        return None
+
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""
         entity, hide = self._hidden[task]

@@ -28,6 +28,7 @@ __all__ = [
     "fit_pair_members",
     "fit_task_blend",
     "read_task_blend",
+    "task_blend_of",
     "write_task_blend",
 ]
 
@@ -205,6 +206,37 @@ def fit_task_blend(
         if name in used
     }
     return TaskBlend(kept, weights, {name: data.encoder.statistics(name) for name in weights}, report)
+
+
+def task_blend_of(
+    data: Dataset, member: str, fitted: PairMember, network: Predict, fit_s: float
+) -> TaskBlend:
+    """One plain member with all the weight for the tasks that it predicts.
+
+    Args:
+        data: The data set.
+        member: Name of the member.
+        fitted: The member.
+        network: Predictions of the network for some rows.
+        fit_s: Seconds that fitting took.
+    """
+    rows = data.rows("validation")
+    given, of_network = fitted.predict(Pairs.of(data, rows)), network(rows)
+    weights, report = {}, {}
+    for name in (name for name in _blendable(data) if name in fitted.tasks):
+        task, statistics = data.schema.tasks[name], data.encoder.statistics(name)
+        weights[name] = {NETWORK: 0.0, member: 1.0, "bias": 0.0}
+        labels = data.label(name, rows).astype(np.float64)
+        known = ~np.isnan(labels)
+        y = labels[known]
+        if not (task.is_chance or task.has_classes):
+            y = (y - statistics.mean) / statistics.std
+        each = [_losses(task, _unlinked(task, a[name][known], statistics), y) for a in (of_network, given)]
+        alone, value = (float(one.mean()) if len(one) else None for one in each)
+        loss = {NETWORK: alone, member: value, "blend": value}
+        report[name] = {"loss": loss, "weights": weights[name], "fit_s": {member: fit_s}}
+    statistics_of = {name: data.encoder.statistics(name) for name in weights}
+    return TaskBlend({member: fitted.only(list(weights))}, weights, statistics_of, report)
 
 
 def _blendable(data: Dataset) -> list[str]:

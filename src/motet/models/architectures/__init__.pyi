@@ -6,6 +6,7 @@ from ._table import (
     register_architecture,
     register_sequence_encoder,
 )
+from .constant import PLAIN, Constant, ConstantOptions
 from .coupled import Coupled, CoupledOptions
 from .fm import FactorisationMachine, FmOptions
 from .mmoe import Mmoe, MmoeOptions
@@ -15,7 +16,10 @@ from .single_task import SingleTask, SingleTaskOptions
 
 __all__ = [
     "ARCHITECTURES",
+    "PLAIN",
     "Architecture",
+    "Constant",
+    "ConstantOptions",
     "Coupled",
     "CoupledOptions",
     "FactorisationMachine",

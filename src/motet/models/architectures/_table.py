@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures.constant import PLAIN, Constant, ConstantOptions
 from motet.models.architectures.coupled import Coupled, CoupledOptions
 from motet.models.architectures.fm import FactorisationMachine, FmOptions
 from motet.models.architectures.linear import Linear, LinearOptions
@@ -41,6 +42,7 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
         "mmoe": (Mmoe, MmoeOptions),
         "ple": (Ple, PleOptions),
         "coupled": (Coupled, CoupledOptions),
+        **dict.fromkeys(PLAIN, (Constant, ConstantOptions)),
     },
     error=ModelError,
 )
