@@ -97,9 +97,10 @@ def check_architecture(name: str, options: dict[str, Any]) -> Part:
         first = error.errors(include_url=False)[0]
         option = ".".join(str(step) for step in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise ModelError(
-                f"model.options.{option} is not an option of {name}", nearest(option, kind.model_fields)
-            ) from None
+            cure = nearest(option, kind.model_fields)
+            if not kind.model_fields:
+                cure = "it has none: remove model.options, or say --set 'model.options={}'"
+            raise ModelError(f"model.options.{option} is not an option of {name}", cure) from None
         raise ModelError(
             f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
         ) from None

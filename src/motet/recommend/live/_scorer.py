@@ -228,6 +228,9 @@ class Scorer:
         parts: dict[str, list[Floats]] = {}
         for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
             user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {}, user)
+            # plain members score by what a user had: without it they would seem not to vary
+            if user < len(self.bundle.found):
+                user_context = replace(user_context, had=self.bundle.found.take(np.array([user])).values)
             for task, values in self.score(user_context, rows).items():
                 parts.setdefault(task, []).append(values)
         self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}
