@@ -13,10 +13,12 @@ from motet.errors import DataError
 from motet.models.baselines import (
     BASELINES,
     Ease,
+    FoldedFactors,
     ItemToItem,
     ItemVectors,
     KeyStatistics,
     had_items,
+    read_scores,
     run_baselines,
 )
 
@@ -45,6 +47,7 @@ def test_taste_is_found_by_those_that_can(results: dict[str, Any]) -> None:
     # Everybody likes half of everything, so only the crossing of user and item tells.
     assert results["popularity"]["ranking"]["ndcg@10"] + 0.2 < results["ease"]["ranking"]["ndcg@10"]
     assert results["popularity"]["ranking"]["ndcg@10"] + 0.2 < results["item_knn"]["ranking"]["ndcg@10"]
+    assert results["popularity"]["ranking"]["ndcg@10"] + 0.1 < results["als"]["ranking"]["ndcg@10"]
     assert results["popularity"]["tasks"]["like"]["auc"] == pytest.approx(0.5, abs=0.1)
     assert results["tfidf"]["tasks"]["like"]["auc"] > 0.99
     assert results["linear"]["tasks"]["mood"]["macro_f1"] > 0.5
@@ -96,6 +99,32 @@ def test_ease_solves_its_equation(dataset: Dataset) -> None:
     np.testing.assert_allclose(scores, fitted.user_weights(liked) @ fitted.weights.toarray(), atol=1e-5)
 
 
+def test_factors_of_a_user_solve_the_equation_of_the_paper() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(6, 3)).astype(np.float32)
+    member = FoldedFactors(0.5, y, 4.0, 2.0, y.T @ y)
+    had = Ragged(np.array([2, 1, 2, 0], np.int32), np.array([0, 3, 3, 4], np.int64))
+    weights = [[0, 0.5, 1.25, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 0]]
+    wanted = []
+    for w in np.array(weights):  # (YᵀCY + λI)⁻¹ YᵀCp with all items written out
+        c = np.diag(1 + 4.0 * w)
+        x = np.linalg.solve(y.T @ c @ y + 2.0 * np.eye(3), y.T @ c @ (w > 0))
+        wanted.append(y @ x)
+    np.testing.assert_allclose(member.scores(had), wanted, atol=1e-5)
+    again = read_scores(member.kind, member.decay, member.arrays())
+    np.testing.assert_array_equal(again.scores(had), member.scores(had))
+
+
+def test_factors_are_the_same_again_and_a_new_event_moves_the_list(dataset: Dataset) -> None:
+    first, second = (BASELINES["als"].fit_scores(dataset) for _ in range(2))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    had = Ragged(np.array([3, 3, 5], np.int32), np.array([0, 1, 3], np.int64))
+    before, after = first.scores(had)
+    assert not np.allclose(before, after)
+    unused = np.bincount(had_items(dataset, dataset.rows("train")).values, minlength=len(dataset.items)) == 0
+    assert not first.vectors[unused].any()
+
+
 def test_weights_of_a_user_fall_with_age_and_a_set_counts_each_item_once() -> None:
     scores = ItemVectors(0.5, np.eye(4, dtype=np.float32))
     had = Ragged(np.array([2, 1, 2, 0], np.int32), np.array([0, 3, 3, 4], np.int64))
@@ -137,8 +166,9 @@ def test_without_validation_and_test_rows_nothing_is_measured_and_nothing_breaks
     everything = dataclasses.replace(dataset, split=np.zeros_like(dataset.split))
     results = run_baselines(everything)
     assert [name for name, result in results.items() if "skipped" in result] == [
-        "text_neighbours"
-    ]  # there are none
+        "text_neighbours",  # there are none
+        "fm",  # nothing says when to stop
+    ]
     assert results["linear"]["tasks"]["like"]["auc"] is None
     assert results["linear"]["tasks"]["like"]["undefined"] == "no label is known"
     assert results["ease"]["ranking"]["undefined"] == "no user has anything to find"

@@ -16,6 +16,8 @@ from motet.models.architectures import (
     Architecture,
     Coupled,
     CoupledOptions,
+    FactorisationMachine,
+    FmOptions,
     Mmoe,
     MmoeOptions,
     Ple,
@@ -26,6 +28,7 @@ from motet.models.architectures import (
     SingleTask,
     SingleTaskOptions,
 )
+from motet.schema import Entity
 
 WIDTHS = Widths(user=3, item=4, context=2)
 USERS, ITEMS, B = 3, 4, 9
@@ -259,6 +262,48 @@ def test_scenario_gate_formula_and_stopped_gradient() -> None:
     torch.testing.assert_close(gradient, (y / h).detach())
     fresh = ScenarioGate(scenarios=3, tasks=2, width=4)
     torch.testing.assert_close(fresh(h, scenario), h, atol=0.3, rtol=0.1)  # starts near the identity
+
+
+def test_the_factorisation_machine_is_the_sum_over_all_pairs_of_fields() -> None:
+    """y = w0 + Σ w_i x_i + Σ_{i<j} <v_i, v_j> x_i x_j (Rendle 2010, eq. 1), pair by pair in NumPy."""
+    fields: dict[Entity, tuple[int, ...]] = {"user": (2, 1), "item": (1, 1, 1, 1), "interaction": (2,)}
+    shape = Shape(widths=WIDTHS, tasks=("a", "b"), outputs=(1, 2), entity_outputs={}, fields=fields)
+    model = FactorisationMachine(shape=shape, options=FmOptions(rank=3)).double()
+    torch.nn.init.normal_(model.linear.bias)
+    one = inputs_of()
+    inputs = Inputs(
+        user=one.user.double(),
+        item=one.item.double(),
+        context=one.context.double(),
+        user_of_row=one.user_of_row,
+        item_of_row=one.item_of_row,
+        scenario=one.scenario,
+        visible={},
+    )
+    found = model(inputs, {}).detach().numpy()
+    x, w, w0 = (
+        repeated(inputs).numpy(),
+        model.linear.weight.detach().numpy(),
+        model.linear.bias.detach().numpy(),
+    )
+    # vectors of single inputs, and the field of each: inputs of one field have no product
+    v = np.concatenate([p.detach().numpy().reshape(-1, 3) for p in model.fields.project])
+    of = np.array([0, 0, 1, 2, 3, 4, 5, 6, 6])
+    for row in range(B):
+        pairs = sum(v[i] @ v[j] * x[row, i] * x[row, j] for i in range(9) for j in range(i) if of[i] != of[j])
+        np.testing.assert_allclose(found[row], w0 + w @ x[row] + pairs, atol=1e-6)
+    ahead = Inputs(
+        user=inputs.user[:1],
+        item=inputs.item,
+        context=inputs.context,
+        user_of_row=torch.zeros(B, dtype=torch.int64),
+        item_of_row=inputs.item_of_row,
+        scenario=inputs.scenario,
+        visible={},
+    )
+    plain = model(ahead, {})
+    ahead.item_parts[model.fields] = model.fields.item_part(inputs.item)
+    torch.testing.assert_close(model(ahead, {}), plain)
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"coupled"}))

@@ -67,7 +67,7 @@ def test_members_that_know_more_are_let_in_and_the_report_says_what_each_adds(
     assert bundle.blend is not None
     report = bundle.metrics["blend"]["ranking"]
     members = report["members"]
-    assert set(members) == {NETWORK, "ease", "item_knn", "recent_popularity"}
+    assert set(members) == {NETWORK, "ease", "item_knn", "als", "recent_popularity"}
     assert max(members["ease"]["weight"], members["item_knn"]["weight"]) > 0
     assert report["ndcg@10"] >= max(one["alone"] for one in members.values())
     alone = ranking_metrics(data, ModelPredictor(bundle.model, data), intervals=False)
@@ -164,7 +164,10 @@ def test_one_user_is_scored_as_all_are() -> None:
         wanted = blend.scores(network[None], history)[0]
         found = blend.of_user(network[rows], moments, np.array(had, np.int32), rows)
         np.testing.assert_allclose(found, wanted[rows], rtol=1e-4, atol=1e-4)
-    touched = blend.touched(np.array([4, 2], np.int32))
+    nearest = blend.touched(np.array([4, 2], np.int32))  # of so few items all are near by vectors
+    assert nearest.tolist() == list(range(items))
+    ease = RankingBlend({"ease": members["ease"]}, {NETWORK: 1.0, "ease": 0.5}, occurs, {})
+    touched = ease.touched(np.array([4, 2], np.int32))
     assert set(touched.tolist()) == set(np.flatnonzero((weights[4] != 0) | (weights[2] != 0)).tolist())
     new = blend.of_members(np.array([4], np.int32), np.array([items + 3]))  # an item that came later
     assert np.isfinite(new).all()

@@ -137,12 +137,12 @@ def test_queries_are_users_at_the_end_of_training_and_events_with_all_before_the
     for place, row in enumerate(queries.events[:50]):
         earlier = (data.user_row[liked] == data.user_row[row]) & (data.time[liked] < data.time[row])
         mine = liked[earlier][np.argsort(data.time[liked][earlier], kind="stable")]
-        number = np.array([len(queries.users) + place])
-        assert queries.had.take(number).values.tolist() == data.item_row[mine].tolist()
-        wanted = queries.task.relevant[number].indices
+        at = np.array([len(queries.users) + place])
+        assert queries.had.take(at).values.tolist() == data.item_row[mine].tolist()
+        wanted = queries.task.relevant[at].indices
         assert wanted.tolist() == [data.item_row[row]]
         met = known[(data.user_row[known] == data.user_row[row]) & (data.time[known] < data.time[row])]
-        assert set(queries.task.seen[number].indices) == set(data.item_row[met])
+        assert set(queries.task.seen[at].indices) == set(data.item_row[met])
         assert data.item_row[row] not in data.item_row[met]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MulticlassTask"]
 
+_EDGE = 1e-6
+
 
 class MulticlassTask(LabelledTask):
     """One of several classes, learnt from the training rows; predicted as a distribution."""
@@ -57,6 +59,11 @@ class MulticlassTask(LabelledTask):
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
         """The distribution."""
         return logits.softmax(-1) if logits.dim() > 1 else logits.new_ones(logits.shape)
+
+    def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
+        """The logarithms, of chances of a millionth at least."""
+        found: NDArray[np.float64] = np.log(np.maximum(values, _EDGE))
+        return found
 
     @classmethod
     def describe(

@@ -1,4 +1,4 @@
-from ._blocks import FirstExperts, ParallelLayers, ScenarioGate, Towers, mixture_weights
+from ._blocks import FieldSums, FirstExperts, ParallelLayers, ScenarioGate, Towers, mixture_weights
 from ._features import (
     ADAPTERS,
     EmbeddingTable,
@@ -14,6 +14,7 @@ __all__ = [
     "ADAPTERS",
     "EmbeddingTable",
     "FactorisedLinear",
+    "FieldSums",
     "FirstExperts",
     "Inputs",
     "LinearAdapter",

@@ -5,15 +5,17 @@ Legend of shapes: B rows, T tasks, E experts, D width in, H width out, W outputs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from motet.models._features import FactorisedLinear, Inputs, Widths
 from motet.models._sequences import Dropout
+from motet.schema import ENTITIES, Entity
 
-__all__ = ["FirstExperts", "ParallelLayers", "ScenarioGate", "Towers", "mixture_weights"]
+__all__ = ["FieldSums", "FirstExperts", "ParallelLayers", "ScenarioGate", "Towers", "mixture_weights"]
 
 
 def mixture_weights(logits: Tensor) -> Tensor:
@@ -159,3 +161,53 @@ class Towers(nn.Module):
         y = torch.baddbmm(self.bias, self.hidden(x), self.weight)  # [T, B, widest]
         y = y.transpose(0, 1).flatten(1)
         return y if self._dense else y.index_select(1, self.kept)  # type: ignore[arg-type]
+
+
+class FieldSums(nn.Module):
+    """Sums over the fields of a row, of a vector for each field and of its square.
+
+    v_f = P_f·x_f for the inputs x_f of field f; s = Σ_f v_f and q = Σ_f v_f², from which products of all pairs of
+    fields follow: Σ_{f<g} v_f ⊙ v_g = ½(s² − q) (Rendle 2010, eq. 5). The part of a user or item is computed once.
+
+    Args:
+        fields: Width of each field of users, items and rows, in the order of the inputs.
+        rank: Width k of the vectors.
+
+    Shapes:
+        Inputs → s [B, k], q [B, k].
+    """
+
+    def __init__(self, *, fields: Mapping[Entity, Sequence[int]], rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+        sizes = [sum(fields.get(entity, ())) for entity in ENTITIES]
+        self.widths = Widths(*sizes)
+        self.project = nn.ParameterList()
+        self._runs: dict[Entity, list[tuple[int, int, int, int]]] = {}
+        for entity in ENTITIES:  # neighbours of one width are one product
+            self._runs[entity], start = [], 0
+            for width, group in groupby(fields.get(entity, ())):
+                count, bound = len(list(group)), (3.0 / width) ** 0.5
+                self._runs[entity].append((len(self.project), start, count, width))
+                self.project.append(nn.Parameter(torch.empty(count, width, rank).uniform_(-bound, bound)))
+                start += count * width
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        item = inputs.item_parts.get(self)
+        item = self.item_part(inputs.item) if item is None else item
+        user = self._part("user", inputs.user)
+        total = self._part("interaction", inputs.context) + item.index_select(0, inputs.item_of_row)
+        total = total + (user if len(user) == 1 else user.index_select(0, inputs.user_of_row))
+        return total[:, : self.rank], total[:, self.rank :]
+
+    def item_part(self, item: Tensor) -> Tensor:
+        """Both sums over the fields of some items, [I, Di] → [I, 2k]; may be computed ahead of any request."""
+        return self._part("item", item)
+
+    def _part(self, entity: Entity, x: Tensor) -> Tensor:
+        total = x.new_zeros(len(x), 2 * self.rank)
+        for place, start, count, width in self._runs[entity]:
+            fields = x[:, start : start + count * width].reshape(-1, count, width).transpose(0, 1)
+            v = torch.bmm(fields, self.project[place])  # [F, n, k]
+            total = total + torch.cat([v.sum(0), (v * v).sum(0)], 1)
+        return total

@@ -330,6 +330,25 @@ class FeatureLayer(nn.Module):
         """Width of each block of an entity's inputs, in order, by feature; those in common begin with a dot."""
         return dict(self._block_widths[entity])
 
+    def fields(self, entity: Entity) -> tuple[int, ...]:
+        """Width of each field of an entity's inputs, in order: a code, a number, or what a feature gives as a whole."""
+        found: list[int] = []
+        for name, width in self._block_widths[entity].items():
+            each = {".codes": self.table.width, ".numbers": 1}.get(name, width)
+            found += [each] * (width // each)
+        return tuple(found)
+
+    def column(self, entity: Entity, code: str) -> int | None:
+        """The first input column of the embedding of an id or category; None where it has none of its own."""
+        start, plain = 0, [self._layouts[entity].codes[i] for i in self._plain[entity].codes]
+        for name, width in self._block_widths[entity].items():
+            if name == ".codes" and code in plain:
+                return start + self.table.width * plain.index(code)
+            if name == code:
+                return start
+            start += width
+        return None
+
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""
         entity, hide = self._hidden[task]

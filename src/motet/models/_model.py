@@ -14,7 +14,7 @@ from motet.errors import ModelError
 from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
 from motet.models._sequences import Dropout
 from motet.models.architectures import Architecture, Shape, build_architecture, check_architecture
-from motet.schema import Schema
+from motet.schema import ENTITIES, Schema
 
 __all__ = ["MultiTaskModel", "Outputs", "build_model", "link"]
 
@@ -192,6 +192,7 @@ def _build(schema: Schema, encoder: Encoder) -> MultiTaskModel:
         entity_outputs={name: output_width(schema, encoder, name) for name in on_items},
         scenarios=len(encoder.scenarios) if settings.scenario_gate and schema.keys.scenario else 0,
         dropout=settings.dropout,
+        fields={entity: features.fields(entity) for entity in ENTITIES},
     )
     check_architecture(settings.architecture, settings.options)
     architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.data import Batch, Batcher, Dataset
-from motet.models import FactorisedLinear, Inputs, MultiTaskModel
+from motet.models import FactorisedLinear, FieldSums, Inputs, MultiTaskModel
 from motet.recommend._raw_rows import ContextRows
 
 __all__ = ["ItemSide", "PrecomputedItems", "attends", "item_side"]
@@ -53,7 +53,8 @@ def item_side(
     """
     with torch.no_grad():
         inputs = model.features(_batch(data, context_rows, 0, rows))
-        layers = [m for m in model.modules() if isinstance(m, FactorisedLinear) and m.widths.item]
+        kinds = FactorisedLinear, FieldSums
+        layers = [m for m in model.modules() if isinstance(m, kinds) and m.widths.item]
         retrieval = model.retrieval.item(inputs.item) if model.retrieval is not None else None
         return ItemSide(
             item=inputs.item,

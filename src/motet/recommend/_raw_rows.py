@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Literal, TypeVar
 
@@ -28,6 +28,7 @@ from motet.data import (
     used_columns,
 )
 from motet.errors import DataError
+from motet.models.baselines import ContextTexts
 from motet.schema import Entity
 
 __all__ = ["NOT_OF_KIND", "ContextRows", "RawRows", "naming_column"]
@@ -74,11 +75,13 @@ class ContextRows:
         data: The data set, with the vectors of the rows' texts added.
         table: One row each.
         scenario: Code of each row's scenario, int16 [n].
+        texts: Per text feature, texts and which of them each row has.
     """
 
     data: Dataset
     table: EntityTable
     scenario: NDArray[np.int16]
+    texts: Mapping[str, ContextTexts] = field(default_factory=dict)
 
 
 class RawRows:
@@ -155,7 +158,8 @@ class RawRows:
         if self.schema.keys.scenario is not None:
             offset = self.encoder.vocabularies["scenario"].offset
             scenario = (table.codes[:, -1] - offset).astype(np.int16)
-        return ContextRows(replace(data, vectors=vectors), table, scenario)
+        texts = {name: (index.words.to_list(), at) for name, (index, at) in raw.texts.items()}
+        return ContextRows(replace(data, vectors=vectors), table, scenario, texts)
 
     def prepared(self, entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
         """Raw rows as the schema means them; columns that are not there are missing."""

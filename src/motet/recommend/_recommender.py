@@ -29,7 +29,7 @@ from motet.models.baselines import Pairs
 from motet.recommend._blended import BlendedRanking
 from motet.recommend._precomputed import PrecomputedItems
 from motet.recommend._query import task_columns
-from motet.recommend._raw_rows import RawRows
+from motet.recommend._raw_rows import ContextRows, RawRows
 from motet.schema import ENTITIES, Entity, Progress, require_known, silent
 from motet.training import Bundle
 
@@ -300,7 +300,7 @@ class Recommender:
                 queries |= dict(zip(places, user_vectors[torch.from_numpy(first)].numpy(), strict=True))
             if blended:
                 items = rows["item"][at]
-                found |= self.with_members(found, data, users, items, context_rows.table, at)
+                found |= self.with_members(found, data, users, items, context_rows, at)
             for task, values in found.items():
                 if linked and not self.schema.tasks[task].ranks_catalogue:
                     values = link(self.schema, self.bundle.data.encoder, task, values)  # noqa: PLW2901
@@ -318,7 +318,7 @@ class Recommender:
         data: Dataset,
         users: NDArray[np.int32],
         items: NDArray[np.int32],
-        context: EntityTable,
+        context: ContextRows,
         at: NDArray[np.int64],
         known_user: int | None = None,
         known_item: NDArray[np.int64] | None = None,
@@ -350,8 +350,12 @@ class Recommender:
             "user": _within(known_users, len(self.bundle.data.users)),
             "item": _within(known_items, len(self.bundle.data.items)),
         }
-        tables: dict[Entity, EntityTable] = {"user": data.users, "item": data.items, "interaction": context}
-        logits = blend.logits(self.schema.tasks, of_tasks, Pairs(tables, places, known))
+        tables: dict[Entity, EntityTable] = {
+            "user": data.users,
+            "item": data.items,
+            "interaction": context.table,
+        }
+        logits = blend.logits(self.schema.tasks, of_tasks, Pairs(tables, places, known, context.texts))
         return {task: torch.from_numpy(values) for task, values in logits.items()}
 
     def _columns(self, values: Mapping[str, NDArray[np.float32]], beside: pl.DataFrame) -> list[pl.Series]:
@@ -426,7 +430,7 @@ class Recommender:
             else:
                 found = {by: ahead.score(data, int(user))[by]}
                 own, at = np.full(len(items), user, np.int32), np.zeros(len(items), np.int64)
-                found |= self.with_members(found, data, own, items, ahead.context_rows.table, at)
+                found |= self.with_members(found, data, own, items, ahead.context_rows, at)
                 scores[place] = found[by].numpy()
         return self.ranking.of_users(scores, users) if retrieval and self.ranking is not None else scores
 

@@ -174,7 +174,7 @@ class Task(Part, ABC):
         """From what the model computes to the label's own scale: probability, number or distribution."""
 
     def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64] | None:
-        """What :meth:`link` makes these predictions of, [N]; None for a kind that is not one number a row."""
+        """What :meth:`link` makes these predictions of, [N] or [N, K]; None for a kind whose predictions are not blended."""
         return None
 
     @classmethod

@@ -14,7 +14,7 @@ from torch import Tensor
 from motet.data import Batch, Batcher, Dataset
 from motet.models import MultiTaskModel, Outputs, build_model
 from motet.models.architectures import Architecture, Shape
-from motet.schema import Part
+from motet.schema import ENTITIES, Part
 from motet.testing._suites import assert_close, assert_on_scale
 from motet.testing._toy import toy_dataset
 from motet.training import ModelPredictor, task_losses
@@ -53,6 +53,7 @@ def check_architecture(
             entity_outputs={name: int(model.entity_heads[name].out_features) for name in model.item_tasks},  # type: ignore[arg-type]
             scenarios=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
             dropout=data.schema.model.dropout,
+            fields={entity: model.features.fields(entity) for entity in ENTITIES},
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -57,6 +57,8 @@ _ROUNDS: Final = 3
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
+_NEAREST: Final = 500  # items that a member with vectors gives for a request
+_CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 _STEM: Final = "members"
@@ -86,6 +88,7 @@ class RankingBlend:
         self._moments: dict[str, NetworkMoments] = {}
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
         self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
+        self._profiles: dict[tuple[str, bytes], Floats] = {}
 
     def scores(self, network: Floats, had: Ragged) -> Floats:
         """Score of every item for each user, [U, I].
@@ -121,7 +124,7 @@ class RankingBlend:
         for name, member in self.members.items():
             found = np.zeros(len(rows), np.float32)
             if isinstance(member, ItemVectors):
-                profile = member.profiles(self._history(had))[0]
+                profile = self._profile(name, member, had)
                 found[known] = member.vectors[rows[known]] @ profile
                 mean, deviation = self._moments_of(name, member).of(profile)
             elif isinstance(member, ItemPrior):
@@ -137,14 +140,31 @@ class RankingBlend:
         return total
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Items that some item-item member scores for a user, rising."""
-        names = [name for name, member in self.members.items() if isinstance(member, ItemToItem)]
-        found = [self._of_items(name, had)[0] for name in names]
+        """Items that some item-item member scores for a user, and the nearest by vectors, rising."""
+        found: list[NDArray[np.int64]] = []
+        for name, member in self.members.items():
+            if isinstance(member, ItemToItem):
+                found.append(self._of_items(name, had)[0])
+            elif isinstance(member, ItemVectors) and (
+                len(self.members) == 1 or member.vectors.size <= _CELLS
+            ):
+                scores = member.vectors @ self._profile(name, member, had)
+                found.append(np.argpartition(-scores, min(_NEAREST, len(scores)) - 1)[:_NEAREST])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
     def _history(self, had: NDArray[np.int32]) -> Ragged:
         kept = had[had < len(self.occurs)]
         return Ragged(kept, np.array([0, len(kept)], np.int64))
+
+    def _profile(self, name: str, member: ItemVectors, had: NDArray[np.int32]) -> Floats:
+        """Vector of a user by a member with vectors, [D]."""
+        key = (name, had.tobytes())  # a request asks several times
+        found = self._profiles.get(key)
+        if found is None:
+            if len(self._profiles) >= _LATEST:
+                self._profiles = {}
+            self._profiles[key] = found = member.profiles(self._history(had))[0]
+        return found
 
     def _of_items(self, name: str, had: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats, float, float]:
         """Items that an item-item member scores for a user, rising, with the scores, their mean and deviation."""

@@ -58,7 +58,7 @@ class TrainingHistory:
     Attributes:
         validations: In order.
         best: Index of the validation whose weights were kept.
-        stopped: Why it ended: ``epochs``, ``patience`` or ``time limit``.
+        stopped: Why it ended: ``epochs``, ``patience`` or ``time limit``; ``plain`` where nothing is trained.
         rows: Training rows seen, repeats counted.
         elapsed_s: Seconds of training, validation left out.
     """

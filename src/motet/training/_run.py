@@ -51,6 +51,7 @@ from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
 from motet.training._loop import train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
+from motet.training._plain import check_plain, plain_blends, plain_network
 from motet.training._predictor import ModelPredictor
 from motet.training._refit import refit_network
 from motet.training._task_blend import fit_pair_members, fit_task_blend
@@ -150,6 +151,7 @@ def train(
     """
     out = Path(out)
     check_architecture(schema.model.architecture, schema.model.options)
+    check_plain(schema)
     for name in schema.model.members or ():
         require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
     build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
@@ -193,16 +195,24 @@ def _train(
         if not resume:
             _remove_checkpoint(checkpoint)
         data = prepared.data
-        members = fit_members(data, schema.model.members, limit_s=limit_s, progress=progress)
-        pair_members = fit_pair_members(data, schema.model.members, limit_s=limit_s, progress=progress)
-        trained = train_model(
-            data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+        plain = check_plain(schema)
+        names = () if plain else schema.model.members
+        members = fit_members(data, names, limit_s=limit_s, progress=progress)
+        pair_members = fit_pair_members(data, names, limit_s=limit_s, progress=progress)
+        trained = (
+            plain_network(data)
+            if plain
+            else train_model(
+                data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+            )
         )
         network = ModelPredictor(trained.model, data, known="train")
         blend = fit_blend(data, members, network, progress)
         task_blend = fit_task_blend(data, pair_members, network.predict, progress)
+        if plain:
+            blend, task_blend = plain_blends(data, trained.model, progress)
         refit = None
-        if schema.training.refit:
+        if schema.training.refit and not plain:
             refit = refit_network(
                 data, trained.model, deadline_s=_spare(deadline_s, limit_s), progress=progress
             )
@@ -305,7 +315,9 @@ def evaluate_bundle(
             progress(f"baseline {name}", round(share * 100), 100)
 
         metrics["baselines"] = run_baselines(data, split, names, seed=seed, progress=report)
-        if len(data.schema.tasks) > 1 and (baselines is True or _SINGLE in baselines):
+        if check_plain(data.schema):  # each task is by itself already
+            metrics.pop("transfer", None)
+        elif len(data.schema.tasks) > 1 and (baselines is True or _SINGLE in baselines):
             alone, transfer = single_task_baseline(
                 data, predictor, found, split, seed=seed, progress=progress
             )

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear, minimize
+from scipy.special import logsumexp
 
 from motet.data import Dataset
 from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
@@ -23,6 +24,7 @@ __all__ = [
     "fit_pair_members",
     "fit_task_blend",
     "read_task_blend",
+    "task_blend_of",
     "write_task_blend",
 ]
 
@@ -41,7 +43,8 @@ Predict = Callable[[NDArray[np.int64]], Mapping[str, Floats]]
 class TaskBlend:
     """Predicts tasks by all members that help.
 
-    y = link(b + Σ_m w_m · link⁻¹(y_m)), w ≥ 0: for a yes-or-no label a sum of log-odds, for a number one of numbers.
+    y = link(b + Σ_m w_m · link⁻¹(y_m)), w ≥ 0: for a yes-or-no label a sum of log-odds, for a number one of numbers,
+    for classes one of log-chances without b, which is a weighted product of the distributions.
 
     Args:
         members: Plain members by name.
@@ -59,6 +62,11 @@ class TaskBlend:
     ) -> None:
         self.members, self.weights, self.report = members, weights, report
         self._statistics = statistics
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether a member looks at texts of interactions."""
+        return any(member.reads_texts for member in self.members.values())
 
     def logits(
         self, tasks: Mapping[str, Task], network: Mapping[str, Floats], pairs: Pairs
@@ -87,7 +95,7 @@ class TaskBlend:
 
 
 def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArray[np.float64]:
-    """Predictions on the label's own scale as log-odds or standardised numbers, [n]."""
+    """Predictions on the label's own scale as log-odds, standardised numbers or log-chances, [n] or [n, K]."""
     found = task.unlink(values.astype(np.float64), statistics)
     assert found is not None  # noqa: S101 (tasks without an inverse are not blended)
     return found - _shift(task, statistics)
@@ -183,6 +191,37 @@ def fit_task_blend(
     return TaskBlend(again, weights, {name: data.encoder.statistics(name) for name in weights}, report)
 
 
+def task_blend_of(
+    data: Dataset, member: str, fitted: PairMember, network: Predict, fit_s: float
+) -> TaskBlend:
+    """One plain member with all the weight for the tasks that it predicts.
+
+    Args:
+        data: The data set.
+        member: Name of the member.
+        fitted: The member.
+        network: Predictions of the network for some rows.
+        fit_s: Seconds that fitting took.
+    """
+    rows = data.rows("validation")
+    given, of_network = fitted.predict(Pairs.of(data, rows)), network(rows)
+    weights, report = {}, {}
+    for name in (name for name in _blendable(data) if name in fitted.tasks):
+        task, statistics = data.schema.tasks[name], data.encoder.statistics(name)
+        weights[name] = {NETWORK: 0.0, member: 1.0, "bias": 0.0}
+        labels = data.label(name, rows).astype(np.float64)
+        known = ~np.isnan(labels)
+        y = labels[known]
+        if not (task.is_chance or task.has_classes):
+            y = (y - statistics.mean) / statistics.std
+        each = [_losses(task, _unlinked(task, a[name][known], statistics), y) for a in (of_network, given)]
+        alone, value = (float(one.mean()) if len(one) else None for one in each)
+        loss = {NETWORK: alone, member: value, "blend": value}
+        report[name] = {"loss": loss, "weights": weights[name], "fit_s": {member: fit_s}}
+    statistics_of = {name: data.encoder.statistics(name) for name in weights}
+    return TaskBlend({member: fitted.only(list(weights))}, weights, statistics_of, report)
+
+
 def _blendable(data: Dataset) -> list[str]:
     """Tasks on interactions whose predictions have an inverse link."""
     zeros = np.zeros(1)
@@ -203,18 +242,19 @@ def _weigh(
 ) -> tuple[dict[str, float] | None, dict[str, float]]:
     """Weights where they help, and the loss of the network, of each member alone, and over folds of the blend."""
     names = list(columns)
-    x = np.column_stack([columns[name] for name in names])
-    y = labels if task.is_chance else (labels - statistics.mean) / statistics.std
+    x = np.stack([columns[name] for name in names], axis=-1)  # [n, M] or [n, K, M]
+    known = task.is_chance or task.has_classes
+    y = labels if known else (labels - statistics.mean) / statistics.std
     fold = np.random.default_rng(0).permutation(len(y)) % _FOLDS
-    each = {name: _losses(task, x[:, at], y) for at, name in enumerate(names)}
+    each = {name: _losses(task, x[..., at], y) for at, name in enumerate(names)}
     losses = {name: float(of_rows.mean()) for name, of_rows in each.items()}
 
     def over_folds(chosen: list[int]) -> NDArray[np.float64]:
         found = np.empty(len(y))
         for k in range(_FOLDS):
             some, others = fold == k, fold != k
-            w = _solve(task, x[others][:, chosen], y[others])
-            found[some] = _losses(task, x[some][:, chosen] @ w[:-1] + w[-1], y[some])
+            w = _solve(task, x[others][..., chosen], y[others])
+            found[some] = _losses(task, x[some][..., chosen] @ w[:-1] + w[-1], y[some])
         return found
 
     chosen = list(range(len(names)))
@@ -224,7 +264,7 @@ def _weigh(
         if len(less) > 1 and (found := over_folds(less)).mean() <= best.mean() * (1 + _LEAST_GAIN / 2):
             chosen, best = less, found
     losses["blend"] = float(best.mean())
-    w = _solve(task, x[:, chosen], y)
+    w = _solve(task, x[..., chosen], y)
     weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
     weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
     gain = each[NETWORK] - best
@@ -235,7 +275,9 @@ def _weigh(
 
 
 def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights ≥ 0 and an intercept that minimise the loss, [M + 1]."""
+    """Weights ≥ 0 and an intercept that minimise the loss, [M + 1]; the intercept is 0 for classes."""
+    if task.has_classes:
+        return _solve_classes(x, y.astype(np.int64))
     wide = np.column_stack([x, np.ones(len(x))])
     low = np.append(np.zeros(x.shape[1]), -np.inf)
     if not task.is_chance:
@@ -251,8 +293,27 @@ def _solve(task: Task, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
     return np.asarray(found.x)
 
 
+def _solve_classes(x: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    rows, members = np.arange(len(y)), x.shape[-1]
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = x @ w
+        total = logsumexp(z, axis=1)
+        p = np.exp(z - total[:, None])
+        slope = (np.einsum("nk,nkm->nm", p, x) - x[rows, y]).mean(axis=0)
+        return float(np.mean(total - z[rows, y])), slope
+
+    start = np.full(members, 1 / members)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * members)
+    return np.append(found.x, 0.0)
+
+
 def _losses(task: Task, logits: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.logaddexp(0, logits) - y * logits if task.is_chance else (logits - y) ** 2
+    found: NDArray[np.float64]
+    if task.has_classes:
+        found = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y.astype(np.int64)]
+        return found
+    found = np.logaddexp(0, logits) - y * logits if task.is_chance else (logits - y) ** 2
     return found
 
 

@@ -32,9 +32,11 @@ BASELINE_NAMES: Mapping[str, str] = {
     "item_knn": "item–item neighbours",
     "text_neighbours": "items with like texts",
     "ease": "EASE",
+    "als": "alternating least squares",
     "linear": "a linear model",
     "tfidf": "TF-IDF words",
     "lightgbm": "LightGBM",
+    "fm": "a factorisation machine",
     "single_task": "the same model on this task alone",
 }
 """How a baseline is called in a sentence; any other is called by its own name."""

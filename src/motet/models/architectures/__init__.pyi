@@ -6,7 +6,9 @@ from ._table import (
     register_architecture,
     register_sequence_encoder,
 )
+from .constant import PLAIN, Constant, ConstantOptions
 from .coupled import Coupled, CoupledOptions
+from .fm import FactorisationMachine, FmOptions
 from .mmoe import Mmoe, MmoeOptions
 from .ple import Ple, PleOptions
 from .shared_bottom import SharedBottom, SharedBottomOptions
@@ -14,9 +16,14 @@ from .single_task import SingleTask, SingleTaskOptions
 
 __all__ = [
     "ARCHITECTURES",
+    "PLAIN",
     "Architecture",
+    "Constant",
+    "ConstantOptions",
     "Coupled",
     "CoupledOptions",
+    "FactorisationMachine",
+    "FmOptions",
     "Mmoe",
     "MmoeOptions",
     "Ple",

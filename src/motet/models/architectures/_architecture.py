@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from motet.models import Inputs, Widths
+from motet.schema import Entity
 
 __all__ = ["Architecture", "Shape"]
 
@@ -24,6 +25,7 @@ class Shape:
         entity_outputs: Outputs of each task on items, by name.
         scenarios: Number of scenario codes if tasks are gated by scenario, else 0.
         dropout: Share of hidden units dropped.
+        fields: Width of each field that the inputs of users, items and rows are made of, in order.
     """
 
     widths: Widths
@@ -32,6 +34,7 @@ class Shape:
     entity_outputs: Mapping[str, int]
     scenarios: int = 0
     dropout: float = 0.0
+    fields: Mapping[Entity, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Architecture(nn.Module, ABC):

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures.constant import PLAIN, Constant, ConstantOptions
 from motet.models.architectures.coupled import Coupled, CoupledOptions
+from motet.models.architectures.fm import FactorisationMachine, FmOptions
 from motet.models.architectures.linear import Linear, LinearOptions
 from motet.models.architectures.mlp import Mlp, MlpOptions
 from motet.models.architectures.mmoe import Mmoe, MmoeOptions
@@ -33,12 +35,14 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
     "architecture",
     {
         "linear": (Linear, LinearOptions),
+        "fm": (FactorisationMachine, FmOptions),
         "mlp": (Mlp, MlpOptions),
         "single_task": (SingleTask, SingleTaskOptions),
         "shared_bottom": (SharedBottom, SharedBottomOptions),
         "mmoe": (Mmoe, MmoeOptions),
         "ple": (Ple, PleOptions),
         "coupled": (Coupled, CoupledOptions),
+        **dict.fromkeys(PLAIN, (Constant, ConstantOptions)),
     },
     error=ModelError,
 )
@@ -93,9 +97,10 @@ def check_architecture(name: str, options: dict[str, Any]) -> Part:
         first = error.errors(include_url=False)[0]
         option = ".".join(str(step) for step in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise ModelError(
-                f"model.options.{option} is not an option of {name}", nearest(option, kind.model_fields)
-            ) from None
+            cure = nearest(option, kind.model_fields)
+            if not kind.model_fields:
+                cure = "it has none: remove model.options, or say --set 'model.options={}'"
+            raise ModelError(f"model.options.{option} is not an option of {name}", cure) from None
         raise ModelError(
             f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
         ) from None

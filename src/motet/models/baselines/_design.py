@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from motet.data import Dataset
 from motet.schema import ENTITIES, Entity
 
-__all__ = ["Design", "entity_rows", "text_features", "word_matrix"]
+__all__ = ["Design", "entity_rows", "fit_words", "text_features", "word_counter", "word_matrix"]
 
 _MAX_WORDS = 50_000
 _FEW_TEXTS = 100
@@ -49,23 +49,29 @@ def word_matrix(dataset: Dataset, entity: Entity, name: str, rows: NDArray[np.in
     Returns:
         One row a distinct text, or None if these texts hold no word.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 (slow to import, only needed here)
+    texts = dataset.texts[name]
+    vectorizer = fit_words(dataset, entity, name, rows)
+    return None if vectorizer is None else sp.csr_array(vectorizer.transform(texts))
 
+
+def fit_words(dataset: Dataset, entity: Entity, name: str, rows: NDArray[np.int64]) -> Any:
+    """The words of texts and their weights, as scikit-learn's ``TfidfVectorizer``; None if they hold no word."""
     texts = dataset.texts[name]
     seen = np.unique(_text_rows(dataset, entity, name, rows))
     chosen = [texts[row] for row in seen if row > 0]
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True,
-        ngram_range=(1, 2),
-        min_df=2 if len(chosen) >= _FEW_TEXTS else 1,
-        max_features=_MAX_WORDS,
-        dtype=np.float32,
-    )
+    vectorizer = word_counter(min_df=2 if len(chosen) >= _FEW_TEXTS else 1, max_features=_MAX_WORDS)
     try:
         vectorizer.fit(chosen)
     except ValueError:  # no text holds a word
         return None
-    return sp.csr_array(vectorizer.transform(texts))
+    return vectorizer
+
+
+def word_counter(**options: Any) -> Any:
+    """What turns texts into rows of TF-IDF, words and pairs of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 (slow to import, only needed here)
+
+    return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), dtype=np.float32, **options)
 
 
 def _text_rows(dataset: Dataset, entity: Entity, name: str, rows: NDArray[np.int64]) -> NDArray[np.int32]:

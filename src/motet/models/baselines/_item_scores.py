@@ -16,10 +16,20 @@ from numpy.typing import NDArray
 
 from motet.data import Ragged
 
-__all__ = ["LAST", "ItemPrior", "ItemScores", "ItemToItem", "ItemVectors", "read_scores", "strongest"]
+__all__ = [
+    "LAST",
+    "FoldedFactors",
+    "ItemPrior",
+    "ItemScores",
+    "ItemToItem",
+    "ItemVectors",
+    "read_scores",
+    "strongest",
+]
 
 Floats = NDArray[np.float32]
 
+_FOLDED_AT_ONCE: Final = 256
 _FEW: Final = 200_000  # items of which a vector of all is as quick as a sorted list of some
 
 LAST: Final = 100
@@ -213,7 +223,64 @@ class ItemPrior(ItemScores):
         return cls(decay, arrays["values"].astype(np.float32, copy=False))
 
 
-_KINDS: Final[dict[str, type[ItemScores]]] = {one.kind: one for one in (ItemToItem, ItemVectors, ItemPrior)}
+@dataclass(frozen=True, slots=True)
+class FoldedFactors(ItemVectors):
+    """Scores by the factors of an item and of a user, who is folded in from what the user had.
+
+    x = (YᵀY + Yᵀ(C − I)Y + λI)⁻¹ YᵀCp with confidences c_j = 1 + α·w_j of the user's items and p = 1 for them
+    (Hu, Koren & Volinsky 2008, eq. 4), so that users never seen and events of this minute count like all others.
+
+    Attributes:
+        vectors: Factors Y of the items, zeros for one that was not fitted, float32 [I, D].
+        confidence: α, > 0.
+        penalty: λ, > 0.
+        gram: YᵀY, float32 [D, D].
+    """
+
+    confidence: float
+    penalty: float
+    gram: Floats
+
+    kind = "factors"
+
+    def profiles(self, had: Ragged) -> Floats:
+        """Factors of each user, zeros for one without items, [U, D]."""
+        weights, width = self.user_weights(had), self.vectors.shape[1]
+        found = np.zeros((len(had), width), np.float32)
+        base = self.gram + np.float32(self.penalty) * np.eye(width, dtype=np.float32)
+        for start in range(0, len(had), _FOLDED_AT_ONCE):
+            stop = min(start + _FOLDED_AT_ONCE, len(had))
+            lengths = np.diff(weights.indptr[start : stop + 1])
+            longest = int(lengths.max(initial=0))
+            if not longest:
+                continue
+            # the shorter lists are filled up with items of weight 0, which must not count as had
+            there = np.arange(longest) < lengths[:, None]
+            at = slice(weights.indptr[start], weights.indptr[stop])
+            items, weight = np.zeros(there.shape, np.int64), np.zeros(there.shape, np.float32)
+            items[there], weight[there] = weights.indices[at], weights.data[at]
+            y = self.vectors[items]  # [n, L, D]
+            more = np.float32(self.confidence) * weight
+            left = base + np.matmul((y * more[..., None]).transpose(0, 2, 1), y)
+            right = np.matmul((there + more)[:, None, :], y)[:, 0]
+            found[start:stop] = np.linalg.solve(left, right[..., None])[..., 0]
+        return found
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The factors and the two settings."""
+        return {"vectors": self.vectors, "settings": np.array([self.confidence, self.penalty])}
+
+    @classmethod
+    def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """The factors again."""
+        vectors = arrays["vectors"].astype(np.float32, copy=False)
+        confidence, penalty = (float(one) for one in arrays["settings"].astype(np.float64))
+        return cls(decay, vectors, confidence, penalty, vectors.T @ vectors)
+
+
+_KINDS: Final[dict[str, type[ItemScores]]] = {
+    one.kind: one for one in (ItemToItem, ItemVectors, ItemPrior, FoldedFactors)
+}
 
 
 def read_scores(kind: str, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> ItemScores:

@@ -23,7 +23,7 @@ from motet.models.baselines._baseline import (
 from motet.models.baselines._design import Design, text_features
 from motet.schema import Task
 
-__all__ = ["LinearBaseline", "Tfidf"]
+__all__ = ["LinearBaseline", "Tfidf", "fit_tasks"]
 
 # Weights of the penalty λ·|w|²/2 beside the summed loss, weakest last.
 _PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3)
@@ -76,7 +76,7 @@ class LinearBaseline(_Fitted):
         design = Design.fit(
             dataset, dataset.rows("train"), text_features(dataset, "user", "item", "interaction")
         )
-        return cls(dataset, design, _fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "linear"))
+        return cls(dataset, design, fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "linear"))
 
 
 class Tfidf(_Fitted):
@@ -102,10 +102,10 @@ class Tfidf(_Fitted):
         design = Design.fit(
             dataset, dataset.rows("train"), text_features(dataset, "interaction"), inputs=False
         )
-        return cls(dataset, design, _fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "tfidf"))
+        return cls(dataset, design, fit_tasks(dataset, design, fit_rows(dataset, splits), seed, "tfidf"))
 
 
-def _fit_tasks(
+def fit_tasks(
     dataset: Dataset, design: Design, rows: NDArray[np.int64], seed: int, baseline: str
 ) -> dict[str, Any]:
     """Choose the penalty with models of the training rows, and fit with it on some rows."""

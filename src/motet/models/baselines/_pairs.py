@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from motet.data import Dataset, EntityTable
 from motet.schema import ENTITIES, Entity
 
-__all__ = ["PairMember", "Pairs"]
+__all__ = ["ContextTexts", "PairMember", "Pairs"]
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+
+
+ContextTexts = tuple[Sequence[str], NDArray[np.int32]]
+"""Texts of a feature, and the place of each context's text among them, [C]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,14 @@ class Pairs:
         tables: Encoded users, items and contexts.
         rows: Row of each pair in each of them, int64 [n].
         known: Row of each pair's user and item in the training data, −1 for one that is not there, int64 [n].
+        texts: Per text feature of interactions, some texts and which of them each row of the context has; those of a
+            feature that is left out are missing.
     """
 
     tables: Mapping[Entity, EntityTable]
     rows: Mapping[Entity, Rows]
     known: Mapping[Entity, Rows]
+    texts: Mapping[str, ContextTexts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows["interaction"])
@@ -45,7 +52,13 @@ class Pairs:
         users, items = dataset.user_row[rows].astype(np.int64), dataset.item_row[rows].astype(np.int64)
         tables = {entity: dataset.table(entity) for entity in ENTITIES}
         known: dict[Entity, Rows] = {"user": users, "item": items}
-        return cls(tables, {**known, "interaction": rows}, known)
+        columns = dataset.encoder.layout("interaction").vectors
+        texts = {
+            name: (dataset.texts[name], dataset.context.vector_rows[:, at])
+            for at, name in enumerate(columns)
+            if name in dataset.texts
+        }
+        return cls(tables, {**known, "interaction": rows}, known, texts)
 
     def take(self, places: Rows) -> Pairs:
         """Some of them."""
@@ -53,11 +66,17 @@ class Pairs:
         def some(rows: Mapping[Entity, Rows]) -> dict[Entity, Rows]:
             return {entity: of[places] for entity, of in rows.items()}
 
-        return Pairs(self.tables, some(self.rows), some(self.known))
+        return Pairs(self.tables, some(self.rows), some(self.known), self.texts)
 
 
 class PairMember(ABC):
-    """A plain method that predicts tasks on interactions, and may do so beside the network of a bundle."""
+    """A plain method that predicts tasks on interactions, and may do so beside the network of a bundle.
+
+    Attributes:
+        reads_texts: Whether it looks at the texts of interactions themselves.
+    """
+
+    reads_texts: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from motet.data import Dataset
 from motet.errors import DataError
 from motet.evaluation import evaluate
+from motet.models.baselines._als import Als
 from motet.models.baselines._baseline import Baseline
 from motet.models.baselines._ease import Ease
 from motet.models.baselines._item_knn import ItemKnn
@@ -20,6 +21,7 @@ from motet.models.baselines._popularity import Popularity
 from motet.models.baselines._ranking import RankingBaseline
 from motet.models.baselines._recent_popularity import RecentPopularity
 from motet.models.baselines._text_neighbours import TextNeighbours
+from motet.models.baselines._words import WordModels
 from motet.schema import Registry, require_known
 
 __all__ = ["BASELINES", "MEMBERS", "PAIR_MEMBERS", "register_baseline", "run_baselines"]
@@ -34,10 +36,13 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
         "like_ratio": LikeRatio,
         "item_knn": ItemKnn,
         "ease": Ease,
+        "als": Als,
         "text_neighbours": TextNeighbours,
         "linear": LinearBaseline,
         "tfidf": Tfidf,
         "lightgbm": LightGBM,
+        # trained by the loop of networks, which stands above this package
+        "fm": "motet.training._fm_baseline:FmBaseline",
     },
     error=DataError,
 )
@@ -46,12 +51,17 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
 MEMBERS: Final[dict[str, type[RankingBaseline]]] = {
     "ease": Ease,
     "item_knn": ItemKnn,
+    "als": Als,
     "text_neighbours": TextNeighbours,
     "recent_popularity": RecentPopularity,
 }
 """Plain methods that may rank beside the network of a bundle, by name."""
 
-PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {"like_ratio": Biases, "lightgbm": BoostedTrees}
+PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {
+    "like_ratio": Biases,
+    "lightgbm": BoostedTrees,
+    "tfidf": WordModels,
+}
 """Plain methods that may predict tasks on interactions beside the network of a bundle, by name."""
 
 

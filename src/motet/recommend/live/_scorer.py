@@ -16,7 +16,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from motet.data import Dataset, EntityTable, used_columns
+from motet.data import Dataset, used_columns
 from motet.errors import RequestError
 from motet.models import Inputs, link
 from motet.recommend import ContextRows, PrecomputedItems, RawRows, Recommender, Spread
@@ -60,7 +60,7 @@ class UserContext:
     had: NDArray[np.int32]
     origin: NDArray[np.int32]
     row: int
-    context: EntityTable
+    context: ContextRows
 
 
 class Scorer:
@@ -137,7 +137,7 @@ class Scorer:
         inputs = ahead.inputs_of_user(data, 0)
         vector = ahead.user_vector(data, 0, inputs)
         had = history.sequences.get(FOUND, NOTHING).rows
-        return UserContext(data, ahead, inputs, vector, frame, had, now.origin, row, context_rows.table)
+        return UserContext(data, ahead, inputs, vector, frame, had, now.origin, row, context_rows)
 
     def score(
         self, user_context: UserContext, rows: NDArray[np.int64], tasks: Collection[str] | None = None
@@ -183,13 +183,24 @@ class Scorer:
         """
         asked = {task: torch.from_numpy(raw[task]) for task in tasks if task in raw}
         n, known = len(rows), user_context.origin[rows].astype(np.int64)
+        pairs: dict[Entity, NDArray[np.int32]] = {
+            "user": np.zeros(n, np.int32),
+            "item": rows.astype(np.int32),
+        }
+        context, at, blend = user_context.context, np.zeros(n, np.int64), self.bundle.task_blend
+        if user_context.data.sides and blend is not None and blend.reads_texts:
+            frame = user_context.frame[at]  # the texts hold something of each item
+            context, at = (
+                self._raw.context_rows(user_context.data, frame, pairs),
+                np.arange(n, dtype=np.int64),
+            )
         found = self._recommender.with_members(
             asked,
             user_context.data,
-            np.zeros(n, np.int32),
-            rows.astype(np.int32),
-            user_context.context,
-            np.zeros(n, np.int64),
+            pairs["user"],
+            pairs["item"],
+            context,
+            at,
             user_context.row,
             known,
         )
@@ -217,6 +228,9 @@ class Scorer:
         parts: dict[str, list[Floats]] = {}
         for user in rng.choice(users, min(users, _SPREAD_USERS), replace=False).tolist():
             user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {}, user)
+            # plain members score by what a user had: without it they would seem not to vary
+            if user < len(self.bundle.found):
+                user_context = replace(user_context, had=self.bundle.found.take(np.array([user])).values)
             for task, values in self.score(user_context, rows).items():
                 parts.setdefault(task, []).append(values)
         self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}
