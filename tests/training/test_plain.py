@@ -225,7 +225,7 @@ def test_what_a_method_cannot_do_is_refused_before_any_work(
 
 def test_options_of_another_architecture_are_taken_away_as_the_message_says(place: Path) -> None:
     settings = ["model.architecture=ease", "model.options={hidden: [64]}"]
-    with pytest.raises(ModelError, match="--set 'model.options={}'"):
+    with pytest.raises(ModelError, match=r"--set 'model\.options=\{\}'"):
         train(Schema.load(place / "schema.yaml", settings), place, place / "options")
     cured = Schema.load(place / "schema.yaml", [*settings, "model.options={}"])
     assert train(cured, place, place / "options").blend is not None
