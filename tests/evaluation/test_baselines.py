@@ -12,6 +12,7 @@ from motet.data import Dataset, Ragged
 from motet.errors import DataError
 from motet.models.baselines import (
     BASELINES,
+    MEMBERS,
     Ease,
     FoldedFactors,
     ItemToItem,
@@ -116,7 +117,10 @@ def test_factors_of_a_user_solve_the_equation_of_the_paper() -> None:
 
 
 def test_factors_are_the_same_again_and_a_new_event_moves_the_list(dataset: Dataset) -> None:
-    first, second = (BASELINES["als"].fit_scores(dataset) for _ in range(2))  # type: ignore[attr-defined]
+    settings = MEMBERS["als"].choose(dataset)
+    first, second = (MEMBERS["als"].fit_scores(dataset, settings) for _ in range(2))
+    assert isinstance(first, FoldedFactors)
+    assert isinstance(second, FoldedFactors)
     np.testing.assert_array_equal(first.vectors, second.vectors)
     had = Ragged(np.array([3, 3, 5], np.int32), np.array([0, 1, 3], np.int64))
     before, after = first.scores(had)

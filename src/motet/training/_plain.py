@@ -108,7 +108,7 @@ def plain_blends(
         if not refit:
             return None, of_tasks
         rows = np.sort(np.concatenate([data.rows("train"), data.rows("validation")]))
-        of_tasks.members = {name: of_tasks.members[name].refit(data, rows)}
+        of_tasks.members = {name: of_tasks.members[name].refit(data, rows, data.schema.training.seed)}
         return None, of_tasks
     reason = MEMBERS[name].steps_aside(data)
     if reason is not None:
