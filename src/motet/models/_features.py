@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from motet.data import Batch, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
+from motet.models._content import ItemContent, content_width
 from motet.models._sequences import MeanSequence
-from motet.schema import ENTITIES, Entity
+from motet.schema import ENTITIES, Entity, Schema
 
 __all__ = [
     "ADAPTERS",
@@ -157,6 +158,8 @@ class Inputs:
         item_of_row: int64 [B].
         scenario: int64 [B].
         visible: Per task on items or users, the inputs that it may see, [I or U, D'].
+        history: Summary of the items that each user had, [U, d]; [U, 0] without a history of items.
+        as_event: Each item as it stands in a history, [I, d]; likewise.
         item_parts: Per first layer, its product with ``item`` where that was computed ahead.
     """
 
@@ -167,6 +170,8 @@ class Inputs:
     item_of_row: Tensor
     scenario: Tensor
     visible: dict[str, Tensor]
+    history: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    as_event: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
     item_parts: dict[nn.Module, Tensor] = field(default_factory=dict)
     _rows: dict[Widths, Tensor] = field(default_factory=dict, repr=False)
 
@@ -267,6 +272,24 @@ class _Places:
         )
 
 
+def _history_of_items(schema: Schema, layouts: Mapping[Entity, Layout]) -> tuple[str, str] | None:
+    """The sequence of item ids that tells most of what a user will have, and the id feature; None without one.
+
+    That of the events that the retrieval task is to find, else the first.
+    """
+    of_items: dict[str, tuple[str, str]] = {}
+    codes, is_id = layouts["item"].codes, layouts["item"].is_id
+    for name in layouts["user"].sequences:
+        feature = schema.features.user[name]
+        made = feature.history
+        if made is None or feature.sees_item or made.of not in codes or not is_id[codes.index(made.of)]:
+            continue
+        of_items[made.where or ""] = of_items.get(made.where or "", (name, made.of))
+    ranks = schema.retrieval_task
+    wanted = "" if ranks is None else schema.tasks[ranks].label
+    return of_items.get(wanted) or next(iter(of_items.values()), None)
+
+
 def _present(layer: nn.Module | None, name: str, what: str) -> nn.Module:
     if layer is None:
         raise ModelError(f"the kind of the feature '{name}' gives {what} but no layer for them", "give one")
@@ -280,9 +303,10 @@ class FeatureLayer(nn.Module):
         encoder: Says which columns there are.
         width: Width d of an embedding.
         vector_width: Width that text and other vectors are projected to.
+        histories: Whether events of histories are items with their content, and items can be compared with them.
     """
 
-    def __init__(self, *, encoder: Encoder, width: int, vector_width: int) -> None:
+    def __init__(self, *, encoder: Encoder, width: int, vector_width: int, histories: bool = True) -> None:
         super().__init__()
         self.table = EmbeddingTable(rows=encoder.table_rows, width=width)
         self._layouts = {entity: encoder.layout(entity) for entity in ENTITIES}
@@ -303,6 +327,13 @@ class FeatureLayer(nn.Module):
             feature = schema.features.user[name]
             if feature.sees_item and feature.history is not None:
                 self._target_column[name] = self._layouts["item"].codes.index(feature.history.of)
+        self.history = _history_of_items(schema, self._layouts) if histories else None
+        self.content: ItemContent | None = None
+        if self.history is not None:
+            ids = encoder.vocabularies[self.history[1]]
+            inputs = content_width(encoder, ids.rows)
+            if inputs:
+                self.content = ItemContent(rows=ids.rows, first=ids.offset, inputs=inputs, width=width)
         self.own = NamedModules()
         self._own: dict[Entity, dict[str, _Places]] = {}
         for entity in ENTITIES:
@@ -357,14 +388,13 @@ class FeatureLayer(nn.Module):
     def forward(self, batch: Batch) -> Inputs:
         """Compute the inputs of a batch."""
         rows = self.table(batch.ids)
-        blocks = {entity: self._side(entity, batch.side(entity), rows) for entity in ENTITIES}
+        events = rows if self.content is None else rows + self.content(batch.ids)
+        blocks = {entity: self._side(entity, batch.side(entity), rows, events) for entity in ENTITIES}
         for name, column in self._target_column.items():
-            events = batch.user.events[name]
-            target = F.embedding(batch.item.codes[:, column], rows).index_select(0, batch.item_of_row)
-            keys = F.embedding(events.positions, rows)
-            blocks["interaction"][name] = self.sequences[name](
-                keys, events.lengths, target, batch.user_of_row
-            )
+            had = batch.user.events[name]
+            target = F.embedding(batch.item.codes[:, column], events).index_select(0, batch.item_of_row)
+            keys = F.embedding(had.positions, events)
+            blocks["interaction"][name] = self.sequences[name](keys, had.lengths, target, batch.user_of_row)
         sides = {
             entity: torch.cat(list(blocks[entity].values()), 1)
             if blocks[entity]
@@ -381,6 +411,11 @@ class FeatureLayer(nn.Module):
                 )
                 seen = [part for name, part in parts if self._of(entity, name) not in hide]
                 visible[task] = torch.cat(seen, 1) if seen else side[:, :0]
+        history, as_event = sides["user"][:, :0], sides["item"][:, :0]
+        if self.history is not None:
+            name, of = self.history
+            history = blocks["user"][name][:, :-1]  # without the number of events
+            as_event = F.embedding(batch.item.codes[:, self._layouts["item"].codes.index(of)], events)
         return Inputs(
             user=sides["user"],
             item=sides["item"],
@@ -389,9 +424,11 @@ class FeatureLayer(nn.Module):
             item_of_row=batch.item_of_row,
             scenario=batch.scenario,
             visible=visible,
+            history=history,
+            as_event=as_event,
         )
 
-    def _side(self, entity: Entity, side: Side, rows: Tensor) -> dict[str, Tensor]:
+    def _side(self, entity: Entity, side: Side, rows: Tensor, as_events: Tensor) -> dict[str, Tensor]:
         """Blocks of input columns by feature name, in the order of ``_blocks_of``."""
         layout = self._layouts[entity]
         blocks: dict[str, Tensor] = {}
@@ -421,7 +458,7 @@ class FeatureLayer(nn.Module):
             if name in self._target_column:
                 blocks[name] = count
             else:
-                summary = self._summary(name, events, rows)
+                summary = self._summary(name, events, as_events)
                 blocks[name] = torch.cat([summary, count], 1)
         for name, places in own.items():
             blocks[name] = self.own[name](

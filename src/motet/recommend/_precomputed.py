@@ -55,7 +55,9 @@ def item_side(
         inputs = model.features(_batch(data, context_rows, 0, rows))
         kinds = FactorisedLinear, FieldSums
         layers = [m for m in model.modules() if isinstance(m, kinds) and m.widths.item]
-        retrieval = model.retrieval.item(inputs.item) if model.retrieval is not None else None
+        retrieval = (
+            model.retrieval.item(inputs.item, inputs.as_event) if model.retrieval is not None else None
+        )
         return ItemSide(
             item=inputs.item,
             parts={layer: layer.item_part(inputs.item) for layer in layers} if parts else {},
@@ -142,7 +144,9 @@ class PrecomputedItems:
                     found[task] = once.expand(n, *once.shape[1:])
             if side.retrieval is not None and self.model.retrieval is not None:
                 vectors, bias = side.retrieval
-                query = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[0]
+                query = self.model.retrieval.query(inputs.user[:1], inputs.history[:1], inputs.scenario[:1])[
+                    0
+                ]
                 score = torch.addmv(bias.index_select(0, at), vectors.index_select(0, at), query)
                 found |= {name: score for name, task in schema.tasks.items() if task.ranks_catalogue}
             return found
@@ -156,9 +160,9 @@ class PrecomputedItems:
         with torch.inference_mode():
             if inputs is None:
                 inputs = self._user_inputs(data, user, np.zeros(1, np.int64))
-            vector: NDArray[np.float32] = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[
-                0
-            ].numpy()
+            vector: NDArray[np.float32] = self.model.retrieval.query(
+                inputs.user[:1], inputs.history[:1], inputs.scenario[:1]
+            )[0].numpy()
             return vector
 
     @property
@@ -183,7 +187,7 @@ class PrecomputedItems:
         vectors, bias = self._side.retrieval
         with torch.inference_mode():
             inputs = self._user_inputs(data, user, np.zeros(1, np.int64))
-            query = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[0]
+            query = self.model.retrieval.query(inputs.user[:1], inputs.history[:1], inputs.scenario[:1])[0]
             return torch.addmv(bias, vectors, query)
 
     def _towers(self, inputs: Inputs, rows: NDArray[np.int64]) -> dict[str, Tensor]:

@@ -295,8 +295,9 @@ def load_bundle(directory: str | Path) -> Bundle:
     try:
         schema = Schema.load(directory / "schema.yaml")
         encoder = read_encoder(directory, schema)
-        model = build_model(schema, encoder)
         weights = load_tensors(str(directory / "weights.safetensors"))
+        newer = ("retrieval.together", "features.content.values")
+        model = build_model(schema, encoder, histories=any(name in weights for name in newer))
         if model.retrieval is not None and model.retrieval.scenario is not None:
             # older bundles rank alike in every scenario
             weights.setdefault("retrieval.scenario", model.retrieval.scenario.detach())

@@ -417,7 +417,11 @@ class EvidenceIndex:
             batch = batcher.assemble(no_user, items, before, no_user.astype(np.int64), context=context)
             with torch.inference_mode():
                 inputs = model.features(batch)
-                vectors = inputs.item if model.retrieval is None else model.retrieval.item(inputs.item)[0]
+                vectors = (
+                    inputs.item
+                    if model.retrieval is None
+                    else model.retrieval.item(inputs.item, inputs.as_event)[0]
+                )
             parts.append(vectors.numpy())
         return np.concatenate(parts)
 

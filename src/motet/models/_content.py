@@ -1,0 +1,119 @@
+"""A history is of items, not of ids: what is known of an item beside its id, wherever it stands in a history.
+
+Legend of shapes: I items, R rows of the embedding table, C width of the content, d width of an embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from motet.data import Dataset, Encoder
+
+__all__ = ["ItemContent", "content_of_items", "content_width", "text_vectors"]
+
+Floats = NDArray[np.float32]
+
+_TEXT_WIDTH: Final = 64
+_TAGS: Final = 32  # of each feature, the most frequent
+_MOST_CELLS: Final = 64_000_000
+
+
+class ItemContent(nn.Module):
+    """r_j = W·c_j for the items of histories, which is added to the embedding of the item's id.
+
+    c_j is frozen: texts as a language model sees them, and tags. An item that comes once in training, whose id says
+    nothing yet, so has neighbours in the histories of others.
+
+    Args:
+        rows: Rows of the id feature in the embedding table, the unknown one first.
+        first: The first of them.
+        inputs: C.
+        width: d.
+
+    Shapes:
+        Rows of the table, int64 [R] → [R, d]; zeros for rows of other features and for unknown ids.
+    """
+
+    def __init__(self, *, rows: int, first: int, inputs: int, width: int) -> None:
+        super().__init__()
+        self.first = first
+        self.values: Tensor
+        self.register_buffer("values", torch.zeros(rows, inputs, dtype=torch.float16))
+        self.project = nn.Linear(inputs, width, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        at = ids - self.first
+        some = torch.nonzero((at > 0) & (at < len(self.values))).squeeze(1)
+        known: Tensor = self.project(self.values.index_select(0, at[some]).float())
+        return known.new_zeros(len(ids), known.shape[1]).index_copy(0, some, known)
+
+    def fill(self, data: Dataset, feature: str) -> None:
+        """Take the content of a data set's items, by their code of an id feature."""
+        column = data.encoder.layout("item").codes.index(feature)
+        code = data.items.codes[:, column] - self.first
+        values = np.zeros(self.values.shape, np.float16)
+        values[code] = content_of_items(data)
+        values[0] = 0  # items whose ids are not known share a row
+        self.values.copy_(torch.from_numpy(values))
+
+
+def content_width(encoder: Encoder, rows: int) -> int:
+    """C of a schema; 0 without texts, vectors and tags of items, or where that would be more than 64 million numbers.
+
+    Args:
+        encoder: Knows the features.
+        rows: Items that there may be.
+    """
+    layout, features = encoder.layout("item"), encoder.schema.features.item
+    texts = any(not features[name].from_graph for name in layout.vectors if name in features)
+    width = _TEXT_WIDTH * texts + _TAGS * len(layout.tags)
+    return width if rows * width <= _MOST_CELLS else 0
+
+
+def content_of_items(data: Dataset) -> Floats:
+    """Texts on their 64 first principal components, and tags, each of length 1 on average, [I, C]."""
+    parts, texts = [], text_vectors(data)
+    if texts is not None:
+        centred = (texts - texts.mean(axis=0)).astype(np.float64)
+        _, directions = np.linalg.eigh(centred.T @ centred)
+        parts.append(_scaled(_wide((centred @ directions[:, ::-1][:, :_TEXT_WIDTH]), _TEXT_WIDTH)))
+    for lists in data.items.tags.values():
+        names, columns, counts = np.unique(lists.values, return_inverse=True, return_counts=True)
+        frequent = np.argsort(-counts, kind="stable")[:_TAGS]
+        place = np.full(max(len(names), 1), -1)
+        place[frequent] = np.arange(len(frequent))
+        kept = place[columns] >= 0
+        hot = np.zeros((len(lists), _TAGS))
+        hot[np.repeat(np.arange(len(lists)), lists.lengths())[kept], place[columns][kept]] = 1
+        parts.append(_scaled(hot))
+    return np.concatenate(parts, axis=1)
+
+
+def _wide(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    return np.pad(values, ((0, 0), (0, width - values.shape[1])))
+
+
+def _scaled(values: NDArray[np.float64]) -> Floats:
+    length = np.linalg.norm(values, axis=1).mean() if len(values) else 1.0
+    found: Floats = (values / max(length, 1e-9)).astype(np.float32)
+    return found
+
+
+def text_vectors(data: Dataset) -> Floats | None:
+    """Text and vector features of the items side by side, of length 1 in all, or zeros; None where there are none, [I, D]."""
+    features, parts = data.schema.features.item, []
+    for at, name in enumerate(data.encoder.layout("item").vectors):
+        if features[name].from_graph:
+            continue
+        vectors = data.vectors[name][data.items.vector_rows[:, at]]
+        parts.append(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+    if not parts:
+        return None
+    together = np.concatenate(parts, axis=1).astype(np.float32)
+    found: Floats = together / np.maximum(np.linalg.norm(together, axis=1, keepdims=True), 1e-12)
+    return found
