@@ -22,6 +22,7 @@ from motet.data import (
     CleaningReport,
     Dataset,
     Encoder,
+    Fold,
     Frames,
     ItemsToVectors,
     as_tables,
@@ -29,7 +30,7 @@ from motet.data import (
     graph_features,
     known_items,
 )
-from motet.errors import BundleError, DataError, TrainingError
+from motet.errors import BundleError, DataError, TrainingError, require_packages
 from motet.evaluation import evaluate
 from motet.evaluation.report import render_report
 from motet.graph import (
@@ -45,14 +46,16 @@ from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, run_baselin
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
 from motet.training._balance import build_balancer
-from motet.training._blend import fit_blend, fit_members
+from motet.training._blend import Members, RankingBlend, fit_blend, fit_members
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
-from motet.training._loop import train_model
+from motet.training._loop import Trained, train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._predictor import ModelPredictor
-from motet.training._task_blend import fit_pair_members, fit_task_blend
+from motet.training._search import search_directory, search_settings
+from motet.training._search_space import SearchSettings
+from motet.training._task_blend import PairMembers, TaskBlend, fit_pair_members, fit_task_blend
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
 
@@ -74,6 +77,7 @@ def load_data(
     *,
     encoder: Encoder | None = None,
     item_vectors: ItemsToVectors | None = None,
+    fold: Fold | None = None,
     spill_directory: Path | None = None,
     progress: Progress = silent,
 ) -> Prepared:
@@ -85,6 +89,7 @@ def load_data(
         encoder: That of a bundle, to see the files as its model does.
         item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
             from the graph when left out.
+        fold: A fold of a cross-validation, in the place of the schema's split.
         spill_directory: Where the columns of large tables go.
         progress: Progress callback.
 
@@ -115,6 +120,7 @@ def load_data(
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
+        fold=fold,
         cleaning_report=cleaning_report,
         spill_directory=spill_directory,
         progress=progress,
@@ -130,6 +136,7 @@ def train(
     directory: str | Path | Frames,
     out: str | Path,
     *,
+    search: str | float | SearchSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -140,14 +147,21 @@ def train(
         schema: What to train; ``training.seed`` decides the result.
         directory: The files.
         out: The bundle's directory. Checkpoints are kept beside it until it is complete.
-        resume: Go on from a checkpoint of the same schema, if there is one.
+        search: Time for a search over settings, such as ``20m``: the run tries settings on validation rows until
+            then, and trains with the best; ``training.time_limit_s`` bounds each training. The schema as it is
+            is trained once, without, when left out.
+        resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback.
 
     Raises:
+        MissingExtraError: If there is to be a search, and Optuna is not installed.
         MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
     """
     out = Path(out)
+    wanted = None if search is None else SearchSettings.parse(search)
+    if wanted is not None:
+        require_packages("tune", "optuna")
     check_architecture(schema.model.architecture, schema.model.options)
     for name in schema.model.members or ():
         require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
@@ -161,7 +175,10 @@ def train(
         raise BundleError(f"{out} cannot be made ({error.strerror})", "name another directory") from None
     try:
         with only_run(out):
-            _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
+            _train(
+                schema, directory, out, checkpoint,
+                search=wanted, resume=resume, overwrite=overwrite, progress=progress,
+            )  # fmt: skip
     except BaseException:
         for parent in made:  # innermost first; one that holds a checkpoint stays
             if parent.is_dir() and not any(parent.iterdir()):
@@ -177,6 +194,7 @@ def _train(
     out: Path,
     checkpoint: Path,
     *,
+    search: SearchSettings | None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -184,25 +202,39 @@ def _train(
     for left in out.parent.glob(f".{glob.escape(out.name)}.columns.*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.columns.", dir=out.parent) as columns:
-        limit_s = schema.training.time_limit_s
+        limit_s = schema.training.time_limit_s if search is None else search.time_s
         deadline_s = time.monotonic() + limit_s if limit_s else None
+        trials = search_directory(out)
+        goes_on = resume and search is not None and trials.is_dir()
         prepared = load_data(
-            schema, directory, spill_directory=Path(columns), progress=_until(deadline_s, limit_s, progress)
+            schema,
+            directory,
+            spill_directory=Path(columns),
+            progress=progress if goes_on else _until(deadline_s, limit_s, progress),
         )
         if not resume:
             _remove_checkpoint(checkpoint)
+            shutil.rmtree(trials, ignore_errors=True)
         data = prepared.data
-        members = fit_members(data, schema.model.members, limit_s=limit_s, progress=progress)
-        pair_members = fit_pair_members(data, schema.model.members, limit_s=limit_s, progress=progress)
-        trained = train_model(
-            data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
-        )
-        network = ModelPredictor(trained.model, data, known="train")
-        blend = fit_blend(data, members, network.score_items, progress)
-        task_blend = fit_task_blend(data, pair_members, network.predict, progress)
+        # a run that only ends a search is given little time, and its plain members are wanted all the same
+        members = fit_all_members(data, limit_s=0.0 if goes_on else limit_s, progress=progress)
+        found = None
+        if search is None:
+            trained = train_model(
+                data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+            )
+        else:
+            found = search_settings(
+                data, search, trials, resume=resume, deadline_s=deadline_s, progress=progress,
+                finish=lambda one: fit_blends(data, members, one),
+            )  # fmt: skip
+            data, trained = found.data, found.trained
+        blend, task_blend = fit_blends(data, members, trained, progress)
         metrics = measure_trained(
             trained, data, prepared.cleaning_report, progress, blend=blend, task_blend=task_blend
         )
+        if found is not None:
+            metrics["search"] = found.report
         graph = prepared.graph
         save_bundle(
             out,
@@ -214,7 +246,28 @@ def _train(
             overwrite=overwrite,
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
+    shutil.rmtree(trials, ignore_errors=True)
     _remove_checkpoint(checkpoint)
+
+
+def fit_all_members(data: Dataset, *, limit_s: float, progress: Progress) -> tuple[Members, PairMembers]:
+    """Fit the plain members that may work beside the network."""
+    names = data.schema.model.members
+    return (
+        fit_members(data, names, limit_s=limit_s, progress=progress),
+        fit_pair_members(data, names, limit_s=limit_s, progress=progress),
+    )
+
+
+def fit_blends(
+    data: Dataset, members: tuple[Members, PairMembers], trained: Trained, progress: Progress = silent
+) -> tuple[RankingBlend | None, TaskBlend | None]:
+    """Weigh a network and plain members on validation rows."""
+    network = ModelPredictor(trained.model, data, known="train")
+    return (
+        fit_blend(data, members[0], network.score_items, progress),
+        fit_task_blend(data, members[1], network.predict, progress),
+    )
 
 
 def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Progress:
@@ -224,7 +277,7 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
         if deadline_s is not None and time.monotonic() >= deadline_s:
             raise TrainingError(
                 f"the time limit of {limit_s:g} s was over before training began ({what}: {done:,} of {total:,})",
-                "raise training.time_limit_s (--time-limit); texts encoded so far are kept, but for the last "
+                "raise training.time_limit_s (--time-limit), or the time of the search (--search); texts encoded so far are kept, but for the last "
                 "thousand, and the next run goes on with the others",
             )
         progress(what, done, total)
