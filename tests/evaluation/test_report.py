@@ -311,6 +311,8 @@ def test_a_search_whose_best_is_the_schema_itself() -> None:
     metrics = _metrics()
     metrics["search"] |= {"best": metrics["search"]["default"], "gain": 0.0, "chosen": {}}
     text = _text(metrics)
+    assert "None was better than the schema." in text
+    assert "Gain on validation rows" not in text
     assert "settings of the schema, the best0.3100" in text
     assert "Settings that the search changed" not in text
 

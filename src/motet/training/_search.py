@@ -32,7 +32,7 @@ from motet.training._search_space import RATE, Axis, SearchSettings, plain_value
 __all__ = ["SearchResult", "chosen_line", "search_directory", "search_settings"]
 
 _RANDOM_TRIALS: Final = 8  # before the sampler models what it has seen
-_PRUNED_AFTER: Final = 4  # trials, before others are compared with their median
+_PRUNED_AFTER: Final = 2  # trials, before others are compared with their median
 _SLACK: Final = 1.25  # what comes after training may take so much longer than when it was timed
 _FILES: Final = ("search.json", "trials.log", "best.safetensors", "default.safetensors")
 
@@ -190,7 +190,7 @@ class _Search:
                 distributions={path: self._distribution(axis) for path, axis in self.space.items()},
                 value=None if trained is None else _score(trained),
                 intermediate_values=scores,
-                user_attrs={"elapsed_s": elapsed_s, "diverged": trained is None},
+                user_attrs={"elapsed_s": elapsed_s, "diverged": trained is None, "cut": self.cut},
             )
         )
 
@@ -210,6 +210,7 @@ class _Search:
         trained = self._train(schema, number, watch)
         trial.set_user_attr("elapsed_s", time.monotonic() - began_s)
         trial.set_user_attr("diverged", trained is None)
+        trial.set_user_attr("cut", self.cut)
         if trained is None or trained.history.stopped == "pruned":
             self.study.tell(trial, state=self.optuna.trial.TrialState.PRUNED)
             return
@@ -241,6 +242,7 @@ class _Search:
         except TrainingError as error:
             if "not finite" not in error.problem:
                 raise
+            self.cut = False
             return None
         self.cut = trained.history.stopped == "time limit" and deadline_s == end_s
         return trained
@@ -405,7 +407,9 @@ class _Search:
 
     def _trial_facts(self, number: int, trial: Any) -> dict[str, Any]:
         reported = list(trial.intermediate_values.values())
-        state = "diverged" if trial.user_attrs["diverged"] else trial.state.name.lower()
+        state = trial.state.name.lower()
+        for mark in ("cut", "diverged"):
+            state = mark if trial.user_attrs[mark] else state
         return {
             "trial": number,
             "state": state,

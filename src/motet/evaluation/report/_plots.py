@@ -20,6 +20,7 @@ __all__ = ["calibration_chart", "search_chart", "ticks", "training_chart"]
 _WIDTH = 340.0
 _LEFT, _RIGHT = 44.0, 12.0
 Points = Sequence[tuple[float, float]]
+_WHOLE = ("complete", "cut")  # trials that may be the best
 
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
@@ -184,7 +185,7 @@ def search_chart(search: Mapping[str, Any]) -> Markup | None:
         return None
     reached, so_far = [], -math.inf
     for trial, score, state in scored:
-        if state == "complete":
+        if state in _WHOLE:
             so_far = max(so_far, score)
         if so_far > -math.inf:
             reached.append((trial, so_far))
@@ -206,7 +207,7 @@ def search_chart(search: Mapping[str, Any]) -> Markup | None:
     path = " ".join(f"{x},{y}" for x, y in placed)
     ET.SubElement(chart, "polyline", {"class": "curve value", "points": path})
     for trial, score, state in scored:
-        panel.dot(*panel.place(trial, score), "value" if state == "complete" else "loss", 2.5)
+        panel.dot(*panel.place(trial, score), "value" if state in _WHOLE else "loss", 2.5)
     x, y = panel.place(float(best["trial"]), best["score"])
     panel.dot(x, y, "value chosen", 5)
     _text(chart, (_WIDTH - _RIGHT, panel.top - 8), f"best: {number(best['score'], 4)}", "end", "kept value")

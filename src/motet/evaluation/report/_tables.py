@@ -259,7 +259,12 @@ def member_tables(blend: Mapping[str, Any] | None) -> list[tuple[str, Table]]:
     return found
 
 
-_STATES = {"complete": "finished", "pruned": "given up", "diverged": "not finite"}
+_STATES = {
+    "complete": "finished",
+    "cut": "cut off by the time",
+    "pruned": "given up",
+    "diverged": "not finite",
+}
 _MOST_TRIALS = 20
 
 
