@@ -215,6 +215,20 @@ def test_a_search_of_another_schema_is_refused_and_the_cure_works(data: Dataset,
     assert searched(changed, tmp_path / "s", 1).report["trials"][0]["validations"] == 2
 
 
+def test_a_slow_trial_ends_with_what_it_has_reached(data: Dataset, tmp_path: Path) -> None:
+    long = other(data, "training.epochs=8", "training.patience=8", "training.learning_rate=1e-6")
+
+    def slowed(what: str, done: int, total: int) -> None:
+        if "trial 1," in what:
+            time.sleep(0.15)
+
+    first, second = searched(long, tmp_path / "s", 2, progress=slowed).report["trials"]
+    assert first["validations"] == 8
+    assert second["state"] == "cut"
+    assert 1 <= second["validations"] < 8
+    assert second["score"] > 0
+
+
 @pytest.mark.parametrize("name", ["search.json", "best.safetensors"])
 def test_a_damaged_search_is_refused_and_the_cure_works(name: str, data: Dataset, tmp_path: Path) -> None:
     searched(data, tmp_path / "s", 1)

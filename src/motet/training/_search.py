@@ -33,6 +33,7 @@ __all__ = ["SearchResult", "chosen_line", "search_directory", "search_settings"]
 
 _RANDOM_TRIALS: Final = 8  # before the sampler models what it has seen
 _PRUNED_AFTER: Final = 2  # trials, before others are compared with their median
+_MOST_COST: Final = 3.0  # times the seconds of the first trial
 _SLACK: Final = 1.25  # what comes after training may take so much longer than when it was timed
 _FILES: Final = ("search.json", "trials.log", "best.safetensors", "default.safetensors")
 
@@ -202,16 +203,21 @@ class _Search:
         schema = with_values(self.schema, self.space, self._values(number, trial))
         validations = iter(range(2**31))
 
-        def watch(validation: Validation) -> bool:
-            trial.report(validation.score, next(validations))
-            return bool(trial.should_prune())
+        began_s, most_s, slow = time.monotonic(), self._most_s(), False
 
-        began_s = time.monotonic()
+        def watch(validation: Validation) -> bool:
+            nonlocal slow
+            trial.report(validation.score, next(validations))
+            if trial.should_prune():
+                return True
+            slow = time.monotonic() - began_s > most_s
+            return slow
+
         trained = self._train(schema, number, watch)
         trial.set_user_attr("elapsed_s", time.monotonic() - began_s)
         trial.set_user_attr("diverged", trained is None)
-        trial.set_user_attr("cut", self.cut)
-        if trained is None or trained.history.stopped == "pruned":
+        trial.set_user_attr("cut", self.cut or slow)
+        if trained is None or (trained.history.stopped == "pruned" and not slow):
             self.study.tell(trial, state=self.optuna.trial.TrialState.PRUNED)
             return
         best = self._kept("best")
@@ -252,6 +258,11 @@ class _Search:
         if axis.choices:
             return kinds.CategoricalDistribution(axis.choices)
         return kinds.FloatDistribution(axis.low, axis.high, log=True)
+
+    def _most_s(self) -> float:
+        """Seconds after which a trial ends with what it has reached: small batches may take ten times as long."""
+        first = self._finished()[0].user_attrs
+        return math.inf if first["diverged"] or first["cut"] else _MOST_COST * float(first["elapsed_s"]) + 1.0
 
     def _left_s(self) -> float:
         return self.end_s - _SLACK * self.finish_s - time.monotonic()
