@@ -97,8 +97,9 @@ class Truth:
             unknown_user, np.arange(n, dtype=np.int32), before, unknown_user.astype(np.int64), context=(moment.table, moment.scenario)
         )  # fmt: skip
         with torch.inference_mode():
+            inputs = model.features(batch)
             vectors: NDArray[np.float64] = (
-                model.retrieval.item(model.features(batch).item)[0].double().numpy()
+                model.retrieval.item(inputs.item, inputs.as_event)[0].double().numpy()
             )
         return vectors
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from motet.errors import BundleError, DataError, require_packages
 from motet.schema import LanguageSettings, Progress, Schema, silent
-from motet.training import Bundle, check_place, evaluate_bundle, load_bundle, train
+from motet.training import Bundle, check_place, cross_validate, evaluate_bundle, load_bundle, train
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from motet.graph import KnowledgeGraph
     from motet.recommend import Recommender
     from motet.text.generate import PrivateCaches
+    from motet.training import SearchSettings
 
 __all__ = ["Evaluation", "Model", "fit", "load", "serve"]
 
@@ -37,7 +38,7 @@ _WIDTH = 120  # of a printed table, which has no terminal to ask
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of a model; printed, it is a table of the primary metric of every task.
+    """What was measured of a model; printed, it is a table of the primary metric of every task, and one of folds.
 
     Attributes:
         schema: Of the model.
@@ -50,10 +51,13 @@ class Evaluation:
     def __str__(self) -> str:
         from rich.console import Console  # noqa: PLC0415 (importing motet costs nothing)
 
-        from motet.cli._output import metrics_table  # noqa: PLC0415
+        from motet.cli._output import folds_table, metrics_table  # noqa: PLC0415
 
         text = io.StringIO()
-        Console(file=text, width=_WIDTH, highlight=False).print(metrics_table(self.schema, self.metrics))
+        console = Console(file=text, width=_WIDTH, highlight=False)
+        console.print(metrics_table(self.schema, self.metrics))
+        if self.metrics.get("folds"):
+            console.print(folds_table(self.schema, self.metrics))
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
@@ -263,6 +267,7 @@ class Model:
         *,
         split: str = "test",
         baselines: bool | Sequence[str] = False,
+        folds: int | None = None,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Evaluation:
@@ -273,7 +278,9 @@ class Model:
             split: ``test``, ``validation`` or ``train``.
             baselines: Whether to fit plain methods beside it, and the same architecture on each task alone; or the
                 names of those that are wanted.
-            seed: Seed of intervals and baselines.
+            folds: Instead of measuring this model, train its schema on so many folds of the data and measure each;
+                see :func:`motet.training.cross_validate`.
+            seed: Seed of intervals, baselines and folds.
             progress: Progress callback: stage, work done, work in all.
 
         Raises:
@@ -286,14 +293,24 @@ class Model:
             raise DataError(
                 "a model that was loaded does not know its data", "name it: model.evaluate('DIRECTORY')"
             )
-        metrics = evaluate_bundle(
-            self.directory,
-            given,
-            split=split,
-            baselines=baselines,
-            seed=seed,
-            progress=progress or self._progress,
-        )
+        if folds is not None:
+            if baselines or split != "test":
+                raise DataError(
+                    "folds are measured on their own test rows, without baselines",
+                    "call evaluate a second time for them, without folds",
+                )
+            metrics = cross_validate(
+                self.directory, given, folds, seed=seed, progress=progress or self._progress
+            )
+        else:
+            metrics = evaluate_bundle(
+                self.directory,
+                given,
+                split=split,
+                baselines=baselines,
+                seed=seed,
+                progress=progress or self._progress,
+            )
         self.bundle = replace(self.bundle, metrics=metrics)
         return Evaluation(self.schema, metrics)
 
@@ -336,6 +353,7 @@ def fit(
     tables: Any,
     out: str | Path | None = None,
     *,
+    search: str | float | SearchSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -348,11 +366,14 @@ def fit(
             interactions; or such tables by ``interactions``, ``users`` and ``items``.
         out: Where the bundle goes, and checkpoints until it is complete; a temporary directory, for
             :meth:`Model.save`, when left out.
-        resume: Go on from a checkpoint of the same schema, if there is one.
+        search: Time for a search over settings of the network on validation rows, such as ``20m``, reading and
+            measuring included; the settings of the schema alone are trained when left out.
+        resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback: stage, work done, work in all.
 
     Raises:
+        MissingExtraError: If there is to be a search, and the extra ``tune`` is not installed.
         MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
     """
     from motet.data import as_tables  # noqa: PLC0415
@@ -362,7 +383,9 @@ def fit(
     temporary = Path(tempfile.mkdtemp(prefix="motet-")) if out is None else None
     place = Path(out or "") if temporary is None else temporary / "bundle"
     try:
-        bundle = train(parsed, given, place, resume=resume, overwrite=overwrite, progress=progress)
+        bundle = train(
+            parsed, given, place, search=search, resume=resume, overwrite=overwrite, progress=progress
+        )
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -93,6 +94,62 @@ def test_ctrl_c_says_how_to_go_on(
     again = installed(*command)
     assert again.returncode == 0, again.stderr
     assert lies(tmp_path) == ["b", "data"]
+
+
+@pytest.mark.slow
+def test_a_search_killed_and_resumed_keeps_its_finished_trials(
+    start: Callable[..., Any], installed: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    command = ["train", data / "schema.yaml", "--data", data, "--out", tmp_path / "b", "--json"]
+    command += ["--search", "1h", "--trials", "3", "--set", "model.members=[]"]
+    process = start(*command)
+    trials = tmp_path / "b.search" / "trials.log"
+    wait_for(trials, process)
+    end = time.monotonic() + 60
+    while trials.read_text().count("elapsed_s") < 2:  # two are finished
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    before = trials.read_text()
+    resumed = installed(*command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    found = json.loads(resumed.stdout)["search"]["trials"]
+    assert len(found) == 3
+    assert str(found[0]["elapsed_s"]) in before  # not trained again
+    assert lies(tmp_path) == ["b", "data"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_folds_go_on_after(
+    number: signal.Signals,
+    start: Callable[..., Any],
+    installed: Callable[..., Any],
+    trained: Path,
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(trained / "bundle", tmp_path / "b")
+    command = ["evaluate", tmp_path / "b", "--data", trained / "data", "--folds", "2"]
+    process = start(*command)
+    finished = tmp_path / "b.folds"
+    end = time.monotonic() + 60
+    while not (found := list(finished.rglob("fold-1.json"))):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate()
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on with the finished folds" in err
+    seconds = json.loads(found[0].read_text())["elapsed_s"]
+    again = installed(*command, "--json")
+    assert again.returncode == 0, again.stderr
+    folds = json.loads(again.stdout)["folds"]
+    assert folds["each"][0]["elapsed_s"] == seconds  # not trained again
+    assert not finished.exists()
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "bundle"])

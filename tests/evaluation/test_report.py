@@ -87,6 +87,23 @@ def _metrics() -> dict[str, Any]:
             "best": 1,
             "stopped": "patience",
         },
+        "search": {
+            "time_s": 1200, "elapsed_s": 1100.0, "ended": "time", "seed": 0,
+            "trials": [
+                {"trial": i, "state": state, "score": score, "validations": 3, "elapsed_s": 60.0, "settings": {"model.width": 16 + 16 * i}}
+                for i, (state, score) in enumerate([("complete", 0.31), ("pruned", 0.2), ("complete", 0.34), ("diverged", None)])
+            ],
+            "default": {"trial": 0, "score": 0.31, "test_score": 0.3},
+            "best": {"trial": 2, "score": 0.34, "test_score": 0.32},
+            "gain": 0.03,
+            "chosen": {"model.width": {"value": 48, "was": 16}},
+        },
+        "folds": {
+            "key": "k", "number": 2, "kind": "rolling", "seed": 0,
+            "tasks": {"like": {"auc": {"mean": 0.78, "deviation": 0.02, "interval": [0.75, 0.81], "values": [0.77, 0.79]}}},
+            "ranking": {"ndcg@10": {"mean": None, "deviation": None, "interval": None, "values": [None, None]}},
+            "each": [{"fold": i, "rows": {"test": 500}, "elapsed_s": 9.0} for i in (1, 2)],
+        },
         "data": {"rows": {"train": 8000, "validation": 1000, "test": 5000}, "users": 300, "items": 1682, "cleaning": ["ratings: repeated rows in 7 rows: the last kept"]},
     }  # fmt: skip
 
@@ -223,7 +240,7 @@ def test_every_part_that_is_given_is_shown() -> None:
     headings = _text(_metrics())
     for title in (
         "Against the baselines", "Recommendations", "Task by scenario", "Known and new users", "probabilities be trusted",
-        "How it was trained", "What the tasks do for each other", "Every metric", "What it costs", "what was done to it",
+        "How it was trained", "Search over settings", "Cross-validation", "What the tasks do for each other", "Every metric", "What it costs", "what was done to it",
         "The schema",
     ):  # fmt: skip
         assert title in headings
@@ -274,6 +291,37 @@ def test_the_primary_metric_of_each_validation_is_drawn(key: str) -> None:
     for look in metrics["history"]["validations"]:
         look[key] = look.pop("primary_values")
     assert "AUC on validation rows went from 0.6" in render_report(metrics)
+
+
+def test_a_search_says_what_it_gained_and_chose() -> None:
+    page = render_report(_metrics())
+    text = " ".join(_Outline(page).text.split())
+    assert "4 trials in 18 min 20 s" in text
+    assert "Gain on validation rows: +0.0300." in text
+    assert (
+        "Validation score of 3 trials: 0.3100 with the settings of the schema, 0.3400 in trial 2, the best."
+        in page
+    )
+    assert "model.width4816" in text  # setting, chosen, before
+    assert "given up" in text
+    assert "not finite" in text
+
+
+def test_a_search_whose_best_is_the_schema_itself() -> None:
+    metrics = _metrics()
+    metrics["search"] |= {"best": metrics["search"]["default"], "gain": 0.0, "chosen": {}}
+    text = _text(metrics)
+    assert "None was better than the schema." in text
+    assert "Gain on validation rows" not in text
+    assert "settings of the schema, the best0.3100" in text
+    assert "Settings that the search changed" not in text
+
+
+def test_folds_are_a_table_with_what_varies() -> None:
+    text = _text(_metrics())
+    assert "each time on the rows before a window of time" in text
+    assert "fold 1500 test rows0.770" in text
+    assert "mean95 % interval0.7800.750 to 0.810—" in text
 
 
 def test_only_what_must_be_there_makes_a_page() -> None:
@@ -357,7 +405,7 @@ def test_structure_is_there_for_those_who_do_not_see_it() -> None:
     assert len(outline.named("caption")) == len(tables) > 8
     assert all("scope" in attributes for attributes in outline.named("th"))
     drawings = outline.named("svg")
-    assert len(drawings) == 3  # one calibration, two tasks with a training curve
+    assert len(drawings) == 4  # one calibration, two tasks with a training curve, one search
     assert all(d["role"] == "img" and len(str(d["aria-label"])) > 40 for d in drawings)
 
 

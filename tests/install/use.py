@@ -53,6 +53,8 @@ def main(name: str) -> None:
             said = motet(*command, code=2)
             assert "pip install 'motet[language]'" in said, said
         assert "pip install 'motet[serve]'" in motet("serve", "bundle", code=2)
+        said = motet("train", "schema.yaml", "--data", "data", "--out", "searched", "--search", "1m", code=2)
+        assert "pip install 'motet[tune]'" in said, said
     else:
         {
             "explain": explain,
@@ -160,7 +162,8 @@ def surgery() -> None:
 
 
 def tune() -> None:
-    """A text encoder fitted to what people like together."""
+    """A text encoder fitted to what people like together, and a search over settings."""
+    motet("train", "schema.yaml", "--data", "data", "--out", "searched", "--search", "5m", "--trials", "2")
     motet("tune", "align", "text.yaml", "--data", "data", "--out", "tuned", "--set", "tune.steps=2")
 
 

@@ -90,7 +90,9 @@ def _mistake(arguments: list[str], error: MotetError) -> None:
 def _interrupted(arguments: list[str]) -> int:
     more = (
         "; the same command with --resume goes on from the last checkpoint"
-        if {"train", "tune"} & set(arguments)
+        if {"train", "fit", "tune"} & set(arguments)
+        else "; the same command goes on with the finished folds"
+        if any(argument.partition("=")[0] == "--folds" for argument in arguments)
         else ""
     )
     print(f"interrupted{more}", file=sys.stderr)

@@ -17,7 +17,7 @@ from motet.cli._output import progress_on_terminal
 from motet.cli._serve import serve
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
-from motet.errors import DataError
+from motet.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -183,8 +183,20 @@ def train(
             help="Seconds for the whole run, measuring included: training ends in time for it, with the best so far."
         ),
     ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            help="Time for a search over settings on validation rows, the whole run included: 90s, 20m, 2h; "
+            "needs motet[tune]."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="End the search after so many trials, if the time is not over before.", min=1),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted run.")
+        bool,
+        typer.Option("--resume", help="Go on from the checkpoint, or the trials, of an interrupted run."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     threads: Threads = None,  # read before the imports: motet.cli.main
@@ -198,16 +210,22 @@ def train(
 
     parsed = Schema.load(schema, changes)
     from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415 (after the schema: its mistakes are printed at once)
+    from motet.training import SearchSettings, chosen_line  # noqa: PLC0415
     from motet.training import train as run  # noqa: PLC0415
 
+    if search is None and trials is not None:
+        raise TrainingError("--trials is of a search, and there is none", "say how long: --search 20m")
+    wanted = None if search is None else SearchSettings.parse(search, trials)
     with progress_on_terminal(as_json) as report:
-        bundle = run(parsed, data, out, resume=resume, overwrite=overwrite, progress=report)
+        bundle = run(parsed, data, out, search=wanted, resume=resume, overwrite=overwrite, progress=report)
     if as_json:
         print_json(bundle.metrics)
         return
     out_console.print(metrics_table(bundle.schema, bundle.metrics))
     if note := unmeasured(bundle.schema, bundle.metrics):
         typer.echo(note)
+    if wanted is not None:
+        typer.echo(chosen_line(bundle.metrics["search"]))
     cost = bundle.metrics["cost"]
     typer.echo(
         f"trained in {cost['train_s']:.0f} s ({cost['rows_per_s']:,.0f} rows/s, {cost['parameters']:,} parameters, "
@@ -231,15 +249,37 @@ def evaluate(
         Path | None,
         typer.Option(help="Directory for the split, the predictions and the lists that are measured."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of intervals and baselines.")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validation: train the bundle's schema on so many folds of the data, and measure each; what "
+            "was interrupted goes on.",
+            min=2,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of intervals, baselines and folds.")] = 0,
     threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Measure a bundle, with popularity, biases, item-item, linear, LightGBM and single-task baselines if asked."""
-    from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415
+    from motet.cli._output import folds_table, metrics_table, unmeasured  # noqa: PLC0415
     from motet.schema import Schema  # noqa: PLC0415
-    from motet.training import evaluate_bundle  # noqa: PLC0415
+    from motet.training import cross_validate, evaluate_bundle  # noqa: PLC0415
 
+    if folds is not None:
+        if baselines is not None or export is not None or split != "test":
+            raise DataError(
+                "folds are measured on their own test rows, without baselines and without export",
+                "say the command a second time for these, without --folds",
+            )
+        with progress_on_terminal(as_json) as report:
+            metrics = cross_validate(bundle, data, folds, seed=seed, progress=report)
+        if as_json:
+            print_json(metrics)
+            return
+        out_console.print(folds_table(Schema.load(bundle / "schema.yaml"), metrics))
+        typer.echo(f"report: {bundle / 'report.html'}")
+        return
     with progress_on_terminal(as_json) as report:
         wanted = baselines is not None and (baselines == "all" or baselines.split(","))
         metrics = evaluate_bundle(

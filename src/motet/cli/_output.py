@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "columns_tables",
+    "folds_table",
     "graph_lines",
     "labels_table",
     "metrics_table",
@@ -63,6 +64,38 @@ def metrics_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
             cells.append("–" if value is None else f"[bold]{value:.4f}[/bold]*" if first else f"{value:.4f} ")
         table.add_row(escape(row), *cells)
     return table
+
+
+def folds_table(schema: Schema, metrics: Mapping[str, Any]) -> Table:
+    """Every metric of every task over the folds of a cross-validation; the primary metric of each task is bold."""
+    from motet.metrics import METRICS  # noqa: PLC0415 (a command imports what it uses)
+
+    folds = metrics["folds"]
+    kind = "random folds" if folds["kind"] == "random" else "windows of time, each after its training rows"
+    title = f"{metrics['dataset']}, test rows of {folds['number']} {kind}"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
+    for name in ("task", "metric"):
+        table.add_column(name, overflow="fold", min_width=8)
+    for name in ("mean", "deviation", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, task in schema.tasks.items():
+        ranks = task.ranks_catalogue
+        found = (
+            folds["ranking"] if ranks and name == schema.retrieval_task else folds["tasks"].get(name)
+        ) or {}
+        primary = METRICS[task.primary_metric].skill_of or task.primary_metric
+        ordered = sorted(found, key=lambda metric: metric != primary)
+        for row, metric in enumerate(ordered):
+            of = found[metric]
+            low_high = "–" if of["interval"] is None else "{:.4f} … {:.4f}".format(*of["interval"])
+            cells = [_digits(of["mean"]), _digits(of["deviation"]), low_high]
+            cells = [f"[bold]{cell}[/bold]" if metric == primary else cell for cell in cells]
+            table.add_row(escape(name) if not row else "", metric, *cells, end_section=row == len(found) - 1)
+    return table
+
+
+def _digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def unmeasured(schema: Schema, metrics: Mapping[str, Any]) -> str:

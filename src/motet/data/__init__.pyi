@@ -7,10 +7,10 @@ from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary, Whitening
 from ._inspect import inspect_directory
-from ._labels import SPLIT_CODES
+from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
 from ._raw import RawReader, RawTable, render, side_columns
-from ._read import Frames, as_frame, as_tables, read_table
+from ._read import Frames, as_frame, as_tables, data_hash, read_table
 from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "EventMeaning",
     "EventMeanings",
     "EventSequences",
+    "Fold",
     "Frames",
     "History",
     "IdIndex",
@@ -51,6 +52,7 @@ __all__ = [
     "build_history",
     "catalogue_of",
     "check_data",
+    "data_hash",
     "graph_features",
     "inspect_directory",
     "known_items",

@@ -14,7 +14,7 @@ from motet.data._containers import Spill, release
 from motet.data._dataset import Dataset, EntityLabels, EntityTable, History, build_history
 from motet.data._encoder import Encoder
 from motet.data._entities import TABLED, Entities
-from motet.data._labels import SPLIT_CODES, LabelReader, RawLabels, split_rows
+from motet.data._labels import SPLIT_CODES, Fold, LabelReader, RawLabels, split_rows
 from motet.data._prepare import CleaningReport, Preparer, evaluate, quoted_text, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable, side_columns, side_fields
 from motet.data._read import Frames, iterate, open_table, require_columns, unreadable
@@ -221,6 +221,7 @@ def build_dataset(
     encode_text: TextToVectors | None = None,
     item_vectors: ItemsToVectors | None = None,
     encoder: Encoder | None = None,
+    fold: Fold | None = None,
     cleaning_report: CleaningReport | None = None,
     spill_directory: Path | None = None,
     progress: Progress | None = None,
@@ -238,6 +239,7 @@ def build_dataset(
             ``source: knowledge``.
         encoder: One that was fitted before, to see new files as a trained model does; fitted on the
             training rows of these files when left out.
+        fold: A fold of a cross-validation, in the place of the schema's split.
         cleaning_report: Takes note of what was found and what was done about it.
         spill_directory: Where columns of tables beyond 3 million rows go; in memory when left out.
         progress: Called with what is going on, the rows done and the rows in all.
@@ -269,6 +271,7 @@ def build_dataset(
         inter.time,
         entities.natural_order("item"),
         inter.split_words,
+        fold,
     )
     release(inter.user_row, inter.item_row, inter.time)
     if not (split == SPLIT_CODES["train"]).any():
@@ -299,7 +302,7 @@ def build_dataset(
         )
     entity_labels: dict[str, EntityLabels] = {}
     for entity in TABLED:
-        entity_labels |= entities.labels(entity, encoder, fit)
+        entity_labels |= entities.labels(entity, encoder, fit, fold)
     vectors, kept_texts, rows = build_vectors(
         schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from motet.data._containers import IdIndex
 from motet.data._dataset import EntityLabels
 from motet.data._encoder import Encoder
-from motet.data._labels import SPLIT_CODES, LabelReader, draw_split
+from motet.data._labels import SPLIT_CODES, Fold, LabelReader, draw_split
 from motet.data._prepare import CleaningReport, Preparer, text_columns, used_columns
 from motet.data._raw import RawReader, RawTable
 from motet.data._read import Frames, iterate, open_table, require_columns
@@ -125,7 +125,9 @@ class Entities:
         numbers = words.cast(pl.Int64, strict=False)
         return (words if numbers.null_count() else numbers).rank("ordinal").to_numpy().astype(np.int64)
 
-    def labels(self, entity: Entity, encoder: Encoder, fit: bool) -> dict[str, EntityLabels]:
+    def labels(
+        self, entity: Entity, encoder: Encoder, fit: bool, fold: Fold | None = None
+    ) -> dict[str, EntityLabels]:
         tasks = [name for name, task in self.schema.tasks.items() if task.on == entity]
         if not tasks:
             return {}
@@ -133,7 +135,8 @@ class Entities:
         reader = LabelReader(self.schema, entity, source, self.cleaning_report)
         reader.add(self.frames[entity])
         raw = reader.finish()
-        split = draw_split(len(self.frames[entity]), self.schema.split, stream=ENTITIES.index(entity) + 1)
+        stream = ENTITIES.index(entity) + 1
+        split = draw_split(len(self.frames[entity]), self.schema.split, stream, fold)
         if fit:
             raw.fit(encoder, split == SPLIT_CODES["train"])
         values, sets = raw.encode(encoder, self.cleaning_report, source)

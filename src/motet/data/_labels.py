@@ -15,7 +15,7 @@ from motet.data._prepare import CleaningReport, evaluate
 from motet.errors import DataError
 from motet.schema import Entity, Schema, SplitSettings, Task
 
-__all__ = ["SPLIT_CODES", "LabelReader", "RawLabels", "draw_split", "split_rows"]
+__all__ = ["SPLIT_CODES", "Fold", "LabelReader", "RawLabels", "draw_split", "split_rows"]
 
 _BLOCK_ROWS = 1_000_000
 
@@ -198,6 +198,58 @@ class _Sink:
 # Splits: which rows are for training, validation and test.
 
 SPLIT_CODES = {"train": 0, "validation": 1, "test": 2, "unused": 3}
+_WINDOWS_FROM = 0.5  # the test windows of a rolling origin are in the last half of the rows
+_TOLERANCE = 1e-9  # 0.8 + 0.1 is a little more than 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One fold of a cross-validation, in the place of the schema's own split.
+
+    With ``by: random`` the rows of each user are dealt out at random: every row is tested in one fold. With
+    ``by: time`` and ``by: user_time`` each fold is a window of a rolling origin: it is tested on the rows of a
+    window, trained and validated on those before it, and what comes later is unused. Windows follow each
+    other up to the last row, each as long as the test of the schema, or shorter where they would not fit into
+    the last half of the rows. Where they fit, the last fold is the split of the schema.
+
+    Attributes:
+        number: Which, from 0.
+        of: Number of folds, at least 2.
+        seed: Of random folds.
+    """
+
+    number: int
+    of: int
+    seed: int = 0
+
+    def deal(
+        self, settings: SplitSettings, group: NDArray[np.int32] | None, n: int, stream: int = 0
+    ) -> NDArray[np.uint8]:
+        """Split n rows at random, those of each group evenly; ``stream`` tells draws apart."""
+        drawn = np.random.default_rng([self.seed, 2, stream]).permutation(n)
+        order = drawn if group is None else np.lexsort((drawn, group))
+        place = np.empty(n, np.int64)
+        place[order] = np.arange(n)
+        split = np.full(n, SPLIT_CODES["train"], np.uint8)
+        rank = place - (place - self.number + self.of - 1) // self.of  # among the rows that are not tested
+        share = settings.validation / (settings.train + settings.validation)
+        split[np.floor((rank + 1) * share) > np.floor(rank * share)] = SPLIT_CODES["validation"]
+        split[place % self.of == self.number] = SPLIT_CODES["test"]
+        return split
+
+    def window(
+        self, settings: SplitSettings, rank: NDArray[np.int64], size: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        """Split rows by their rank in time, from 0, among ``size`` rows."""
+        length = min(1 - settings.train - settings.validation, (1 - _WINDOWS_FROM) / self.of)
+        end = 1 - length * (self.of - 1 - self.number)
+        start = end - length
+        trained = start * settings.train / (settings.train + settings.validation)
+        share = (rank + 1) / np.maximum(size, 1)
+        split = np.full(len(rank), SPLIT_CODES["unused"], np.uint8)
+        for until, name in ((end, "test"), (start, "validation"), (trained, "train")):
+            split[share <= until + _TOLERANCE] = SPLIT_CODES[name]
+        return split
 
 
 def split_rows(
@@ -207,6 +259,7 @@ def split_rows(
     time: NDArray[np.int64],
     item_order: NDArray[np.int64],
     column: pl.Series | None,
+    fold: Fold | None = None,
 ) -> NDArray[np.uint8]:
     """Assign every interaction to a split.
 
@@ -220,6 +273,7 @@ def split_rows(
         time: Microseconds, int64 [N].
         item_order: Rank of each item's id in natural order, [I], which breaks ties.
         column: The named column, for ``by: column``.
+        fold: A fold in the place of the shares of the settings; not for ``by: column``.
 
     Returns:
         Codes of :data:`SPLIT_CODES`, uint8 [N].
@@ -232,7 +286,7 @@ def split_rows(
         assert column is not None  # noqa: S101 (the schema demands it)
         split = _from_words(column, str(settings.column))
     elif settings.by == "random":
-        split = draw_split(n, settings)
+        split = draw_split(n, settings) if fold is None else fold.deal(settings, user_row, n)
     else:
         by_item = item_order[item_row] if len(item_order) else item_row
         if settings.by == "time":
@@ -246,17 +300,22 @@ def split_rows(
             rank = np.empty(n, np.int64)
             rank[order] = np.arange(n) - np.repeat(starts, counts)
             size = counts[user_row]
-        split = _cut(rank, size, settings)
+        split = _cut(rank, size, settings) if fold is None else fold.window(settings, rank, size)
     if settings.hold_out_items:
         items = np.unique(item_row)
-        chosen = np.random.default_rng([settings.seed, 1]).permutation(items)
+        stream = [1] if fold is None else [1, fold.number]
+        chosen = np.random.default_rng([settings.seed, *stream]).permutation(items)
         held = np.isin(item_row, chosen[: round(settings.hold_out_items * len(items))])
         split[held & (split != SPLIT_CODES["test"])] = SPLIT_CODES["unused"]
     return split
 
 
-def draw_split(n: int, settings: SplitSettings, stream: int = 0) -> NDArray[np.uint8]:
-    """Split n rows at random with the settings' seed; ``stream`` tells draws apart."""
+def draw_split(
+    n: int, settings: SplitSettings, stream: int = 0, fold: Fold | None = None
+) -> NDArray[np.uint8]:
+    """Split n rows at random with the settings' seed, or as a fold says; ``stream`` tells draws apart."""
+    if fold is not None:
+        return fold.deal(settings, None, n, stream)
     rank = np.empty(n, np.int64)
     rank[np.random.default_rng([settings.seed, 0, stream]).permutation(n)] = np.arange(n)
     return _cut(rank, np.full(n, n), settings)
@@ -264,10 +323,9 @@ def draw_split(n: int, settings: SplitSettings, stream: int = 0) -> NDArray[np.u
 
 def _cut(rank: NDArray[np.int64], size: NDArray[np.int64], settings: SplitSettings) -> NDArray[np.uint8]:
     share = (rank + 1) / np.maximum(size, 1)
-    tolerance = 1e-9  # 0.8 + 0.1 is a little more than 0.9
     split = np.full(len(rank), SPLIT_CODES["test"], np.uint8)
-    split[share <= settings.train + settings.validation + tolerance] = SPLIT_CODES["validation"]
-    split[share <= settings.train + tolerance] = SPLIT_CODES["train"]
+    split[share <= settings.train + settings.validation + _TOLERANCE] = SPLIT_CODES["validation"]
+    split[share <= settings.train + _TOLERANCE] = SPLIT_CODES["train"]
     return split
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "Frames",
     "as_frame",
     "as_tables",
+    "data_hash",
     "iterate",
     "open_table",
     "read_table",
@@ -133,6 +135,29 @@ def as_tables(tables: Any, schema: Schema | None = None) -> Path | Frames:
             f"give {{'{role}': frame}}",
         )
     return Frames(found)
+
+
+def data_hash(directory: Path | Frames, schema: Schema) -> str:
+    """SHA-256 of the tables that a schema names: of the bytes of files, or of the rows of frames.
+
+    Raises:
+        DataError: If a table is not there.
+    """
+    knowledge = schema.knowledge
+    files = [] if knowledge is None else [knowledge.triples, knowledge.links, knowledge.names]
+    names = [name for name in (*(getattr(schema.tables, role) for role in _ROLES), *files) if name]
+    found = hashlib.sha256()
+    for name in names:
+        found.update(name.encode())
+        if isinstance(directory, Frames):
+            frame = directory.open(name).collect()
+            found.update(repr(frame.schema).encode())
+            found.update(frame.hash_rows().to_numpy().tobytes())
+            continue
+        for path in paths_of(directory, name):
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
 
 
 def open_table(

@@ -10,12 +10,15 @@ from ._checkpoint import (
     save_checkpoint,
 )
 from ._export import export_measured
+from ._folds import cross_validate
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
 from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
+from ._search import SearchResult, chosen_line, search_settings
+from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._task_blend import TaskBlend, fit_pair_members
 
@@ -32,12 +35,16 @@ __all__ = [
     "RankingBlend",
     "Refit",
     "RowOptimiser",
+    "SearchResult",
+    "SearchSettings",
     "StandardStep",
     "TaskBlend",
     "Trained",
     "TrainingStep",
     "build_balancer",
     "check_place",
+    "chosen_line",
+    "cross_validate",
     "evaluate_bundle",
     "export_measured",
     "fit_blend",
@@ -57,6 +64,7 @@ __all__ = [
     "register_balancer",
     "save_bundle",
     "save_checkpoint",
+    "search_settings",
     "single_task_baseline",
     "task_losses",
     "train",

@@ -22,7 +22,7 @@ from motet.training._checkpoint import held_interrupts, load_checkpoint, save_ch
 from motet.training._predictor import ModelPredictor
 from motet.training._step import StandardStep, TrainingStep, learning_rate_at
 
-__all__ = ["Trained", "TrainingHistory", "Validation", "train_model"]
+__all__ = ["Trained", "TrainingHistory", "Validation", "data_shape", "train_model"]
 
 _RESERVED = 0.25  # share of the time that is kept for validating and measuring before one was timed
 # Measured with 1,600 and 8,000 test rows: 1.0 and 1.1 s where a validation took 0.1 and 0.2 s.
@@ -58,7 +58,8 @@ class TrainingHistory:
     Attributes:
         validations: In order.
         best: Index of the validation whose weights were kept.
-        stopped: Why it ended: ``epochs``, ``patience`` or ``time limit``; ``plain`` where nothing is trained.
+        stopped: Why it ended: ``epochs``, ``patience``, ``time limit``, ``pruned`` by who watched it, or ``plain``
+            where nothing is trained.
         rows: Training rows seen, repeats counted.
         elapsed_s: Seconds of training, validation left out.
     """
@@ -97,6 +98,7 @@ def train_model(
     deadline_s: float | None = None,
     progress: Progress | None = None,
     step: Callable[[Dataset, Schema], StandardStep] = TrainingStep,
+    watch: Callable[[Validation], bool] | None = None,
 ) -> Trained:
     """Train the model of a schema, keep the weights of the best validation score.
 
@@ -113,12 +115,13 @@ def train_model(
             alone when left out. One step is taken in any case.
         progress: Called with a line of text, the steps done and the steps in all.
         step: Builds what takes the steps, where more than the model is trained.
+        watch: Called with each validation; training ends where it says so.
 
     Raises:
         ModelError: If the model cannot be built.
         TrainingError: If a loss is not finite, a task has no label, or a checkpoint is unusable.
     """
-    return _Run(data, schema or data.schema, checkpoint, progress, step, deadline_s).run(resume)
+    return _Run(data, schema or data.schema, checkpoint, progress, step, deadline_s, watch).run(resume)
 
 
 class _Run:
@@ -130,9 +133,10 @@ class _Run:
         progress: Progress | None,
         step: Callable[[Dataset, Schema], StandardStep],
         deadline_s: float | None,
+        watch: Callable[[Validation], bool] | None,
     ) -> None:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
-        self.progress = progress or silent
+        self.progress, self.watch = progress or silent, watch
         self.settings = schema.training
         _check_labels(data, schema)
         self.stepper = step(data, schema)
@@ -233,6 +237,9 @@ class _Run:
         if len(validations) - 1 - self.history.best >= self.settings.patience:
             self.history.stopped = "patience"
             return True
+        if self.watch is not None and self.watch(validations[-1]):
+            self.history.stopped = "pruned"
+            return True
         return False
 
     def _report(self, total: int) -> None:
@@ -249,7 +256,7 @@ class _Run:
         tensors = self.stepper.state() | {f"best.{name}": t for name, t in self.best.items()}
         state = {
             "schema": self.schema.to_yaml(),
-            "data": self._data_shape(),
+            "data": data_shape(self.data),
             "step": self.step,
             "history": self.history.to_json(),
             "loss_sums": self.loss_sums.tolist(),
@@ -257,17 +264,6 @@ class _Run:
         }
         save_checkpoint(self.checkpoint, tensors, state)
         self.since_checkpoint_s = time.monotonic()
-
-    def _data_shape(self) -> dict[str, int]:
-        """What distinguishes one data set from another, cheaply."""
-        data = self.data
-        return {
-            "interactions": len(data),
-            "training rows": len(self.train_rows),
-            "users": len(data.users),
-            "items": len(data.items),
-            "embedding rows": data.encoder.table_rows,
-        }
 
     def _load(self) -> None:
         found = load_checkpoint(self.checkpoint) if self.checkpoint is not None else None
@@ -279,10 +275,10 @@ class _Run:
                 f"the checkpoint {self.checkpoint} was written with another schema",
                 "resume with the schema and the options of the first run, or train again",
             )
-        if state["data"] != self._data_shape():
+        if state["data"] != data_shape(self.data):
             raise TrainingError(
                 f"the checkpoint {self.checkpoint} was written with other data "
-                f"({state['data']}, now {self._data_shape()})",
+                f"({state['data']}, now {data_shape(self.data)})",
                 "resume on the files of the first run, or train again",
             )
         self.stepper.load(tensors, state["step"])
@@ -290,6 +286,17 @@ class _Run:
         self.step = state["step"]
         self.history = TrainingHistory.from_json(state["history"])
         self.loss_sums, self.loss_steps = np.asarray(state["loss_sums"]), state["loss_steps"]
+
+
+def data_shape(data: Dataset) -> dict[str, int]:
+    """What distinguishes one data set from another, cheaply."""
+    return {
+        "interactions": len(data),
+        "training rows": len(data.rows("train")),
+        "users": len(data.users),
+        "items": len(data.items),
+        "embedding rows": data.encoder.table_rows,
+    }
 
 
 def _check_labels(data: Dataset, schema: Schema) -> None:

@@ -79,7 +79,7 @@ class ModelPredictor:
         return self.blend.scores(scores, self._had.take(users))
 
     def score_events(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Score the whole catalogue by the model alone for the users of some interactions, as they stood before each, [n, I]."""
+        """Score the whole catalogue by the model alone for users as they stood before some interactions, [n, I]."""
         if self.model.retrieval is None:
             return None
         self.model.eval()
@@ -89,6 +89,7 @@ class ModelPredictor:
             for start in range(0, len(rows), _USER_ROWS):
                 outputs = self.model(self.batcher.batch(rows[start : start + _USER_ROWS]))
                 users = outputs.user_vectors[outputs.inputs.user_of_row]
+                users = users + outputs.query_shift if outputs.query_shift.shape[1] else users
                 parts.append(torch.addmm(bias, users, vectors.T).numpy())
         return np.concatenate(parts) if parts else np.zeros((0, len(self.data.items)), np.float32)
 

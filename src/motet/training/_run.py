@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from motet.data import (
     CleaningReport,
     Dataset,
     Encoder,
+    Fold,
     Frames,
     ItemsToVectors,
     as_tables,
@@ -29,7 +30,7 @@ from motet.data import (
     graph_features,
     known_items,
 )
-from motet.errors import BundleError, DataError, TrainingError
+from motet.errors import BundleError, DataError, ModelError, TrainingError, require_packages
 from motet.evaluation import evaluate
 from motet.evaluation.report import render_report
 from motet.graph import (
@@ -41,20 +42,22 @@ from motet.graph import (
     write_knowledge,
 )
 from motet.models.architectures import check_architecture
-from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, run_baselines
+from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, ItemScores, PairMember, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
 from motet.training._balance import build_balancer
-from motet.training._blend import fit_blend, fit_members
+from motet.training._blend import Members, RankingBlend, fit_blend, fit_members
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
-from motet.training._loop import train_model
+from motet.training._loop import Trained, train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._plain import check_plain, plain_blends, plain_network
 from motet.training._predictor import ModelPredictor
-from motet.training._refit import refit_network
-from motet.training._task_blend import fit_pair_members, fit_task_blend
+from motet.training._refit import Refit, refit_network
+from motet.training._search import search_directory, search_settings
+from motet.training._search_space import SearchSettings
+from motet.training._task_blend import TaskBlend, fit_pair_members, fit_task_blend
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
 
@@ -76,6 +79,7 @@ def load_data(
     *,
     encoder: Encoder | None = None,
     item_vectors: ItemsToVectors | None = None,
+    fold: Fold | None = None,
     spill_directory: Path | None = None,
     progress: Progress = silent,
 ) -> Prepared:
@@ -87,6 +91,7 @@ def load_data(
         encoder: That of a bundle, to see the files as its model does.
         item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
             from the graph when left out.
+        fold: A fold of a cross-validation, in the place of the schema's split.
         spill_directory: Where the columns of large tables go.
         progress: Progress callback.
 
@@ -117,6 +122,7 @@ def load_data(
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
+        fold=fold,
         cleaning_report=cleaning_report,
         spill_directory=spill_directory,
         progress=progress,
@@ -132,6 +138,7 @@ def train(
     directory: str | Path | Frames,
     out: str | Path,
     *,
+    search: str | float | SearchSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -142,14 +149,27 @@ def train(
         schema: What to train; ``training.seed`` decides the result.
         directory: The files.
         out: The bundle's directory. Checkpoints are kept beside it until it is complete.
-        resume: Go on from a checkpoint of the same schema, if there is one.
+        search: Time for a search over settings, such as ``20m``: the run tries settings on validation rows until
+            then, and trains with the best; ``training.time_limit_s`` bounds each training. The schema as it is
+            is trained once, without, when left out.
+        resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback.
 
     Raises:
+        MissingExtraError: If there is to be a search, and Optuna is not installed.
         MotetError: If the schema, the data or the place is wrong; nothing half-written remains.
     """
     out = Path(out)
+    wanted = None if search is None else SearchSettings.parse(search)
+    if wanted is not None:
+        require_packages("tune", "optuna")
+        if check_plain(schema):
+            raise ModelError(
+                f"the architecture '{schema.model.architecture}' is a plain method, which chooses its settings by "
+                "itself",
+                "leave --search out, or choose another architecture",
+            )
     check_architecture(schema.model.architecture, schema.model.options)
     check_plain(schema)
     for name in schema.model.members or ():
@@ -164,7 +184,10 @@ def train(
         raise BundleError(f"{out} cannot be made ({error.strerror})", "name another directory") from None
     try:
         with only_run(out):
-            _train(schema, directory, out, checkpoint, resume=resume, overwrite=overwrite, progress=progress)
+            _train(
+                schema, directory, out, checkpoint,
+                search=wanted, resume=resume, overwrite=overwrite, progress=progress,
+            )  # fmt: skip
     except BaseException:
         for parent in made:  # innermost first; one that holds a checkpoint stays
             if parent.is_dir() and not any(parent.iterdir()):
@@ -180,6 +203,7 @@ def _train(
     out: Path,
     checkpoint: Path,
     *,
+    search: SearchSettings | None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -187,55 +211,148 @@ def _train(
     for left in out.parent.glob(f".{glob.escape(out.name)}.columns.*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.columns.", dir=out.parent) as columns:
-        limit_s = schema.training.time_limit_s
+        limit_s = schema.training.time_limit_s if search is None else search.time_s
         deadline_s = time.monotonic() + limit_s if limit_s else None
+        trials = search_directory(out)
+        goes_on = resume and search is not None and trials.is_dir()
         prepared = load_data(
-            schema, directory, spill_directory=Path(columns), progress=_until(deadline_s, limit_s, progress)
+            schema,
+            directory,
+            spill_directory=Path(columns),
+            progress=progress if goes_on else _until(deadline_s, limit_s, progress),
         )
         if not resume:
             _remove_checkpoint(checkpoint)
+            shutil.rmtree(trials, ignore_errors=True)
         data = prepared.data
-        plain = check_plain(schema)
-        names = () if plain else schema.model.members
-        members = fit_members(data, names, limit_s=limit_s, progress=progress)
-        pair_members = fit_pair_members(data, names, limit_s=limit_s, progress=progress)
-        trained = (
-            plain_network(data)
-            if plain
-            else train_model(
-                data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+        # a run that only ends a search is given little time, and its plain members are wanted all the same
+        members_s = 0.0 if goes_on else limit_s
+        found = None
+        if search is None:
+            fitted = fit_predictor(
+                data,
+                checkpoint=checkpoint,
+                resume=resume,
+                deadline_s=deadline_s,
+                limit_s=members_s,
+                progress=progress,
             )
-        )
-        network = ModelPredictor(trained.model, data, known="train")
-        blend = fit_blend(data, members, network, progress)
-        task_blend = fit_task_blend(data, pair_members, network.predict, progress)
-        if plain:
-            blend, task_blend = plain_blends(data, trained.model, progress)
-        refit = None
-        if schema.training.refit and not plain:
-            refit = refit_network(
-                data, trained.model, deadline_s=_spare(deadline_s, limit_s), progress=progress
-            )
+        else:
+            members = fit_all_members(data, limit_s=members_s, progress=progress)
+            found = search_settings(
+                data, search, trials, resume=resume, deadline_s=deadline_s, progress=progress,
+                finish=lambda one: fit_blends(data, members, one),
+            )  # fmt: skip
+            data = found.data
+            fitted = _finished(data, members, found.trained, deadline_s, limit_s, progress)
         metrics = measure_trained(
-            trained, data, prepared.cleaning_report, progress, blend=blend, task_blend=task_blend, refit=refit
+            fitted.trained,
+            data,
+            prepared.cleaning_report,
+            progress,
+            blend=fitted.blend,
+            task_blend=fitted.task_blend,
+            refit=fitted.refit,
         )
+        if found is not None:
+            metrics["search"] = found.report
         graph = prepared.graph
         save_bundle(
             out,
-            model=trained.model,
+            model=fitted.trained.model,
             data=data,
             metrics=metrics,
-            blend=blend,
-            task_blend=task_blend,
+            blend=fitted.blend,
+            task_blend=fitted.task_blend,
             overwrite=overwrite,
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
+    shutil.rmtree(trials, ignore_errors=True)
     _remove_checkpoint(checkpoint)
 
 
 def _spare(deadline_s: float | None, limit_s: float) -> float | None:
     """By when the network may learn from validation rows: a tenth of the time is left for measuring."""
     return None if deadline_s is None else deadline_s - 0.1 * limit_s
+
+
+AllMembers: TypeAlias = tuple[Members[ItemScores], Members[PairMember]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What predicts: a network, the plain members beside it, and how it learnt from the validation rows."""
+
+    trained: Trained
+    blend: RankingBlend | None
+    task_blend: TaskBlend | None
+    refit: Refit | None
+
+
+def fit_predictor(
+    data: Dataset,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    deadline_s: float | None = None,
+    limit_s: float = 0.0,
+    progress: Progress = silent,
+) -> Fitted:
+    """Fit the predictor of a data set's schema: members, network, their weights, and what validation rows still teach.
+
+    Args:
+        data: The data set.
+        checkpoint: See :func:`train_model`.
+        resume: Likewise.
+        deadline_s: Likewise.
+        limit_s: Of the whole run, 0 for none; see :func:`fit_each`.
+        progress: Progress callback.
+    """
+    if check_plain(data.schema):
+        trained = plain_network(data)
+        return Fitted(trained, *plain_blends(data, trained.model, progress), None)
+    members = fit_all_members(data, limit_s=limit_s, progress=progress)
+    trained = train_model(
+        data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+    )
+    return _finished(data, members, trained, deadline_s, limit_s, progress)
+
+
+def _finished(
+    data: Dataset,
+    members: AllMembers,
+    trained: Trained,
+    deadline_s: float | None,
+    limit_s: float,
+    progress: Progress,
+) -> Fitted:
+    blend, task_blend = fit_blends(data, members, trained, progress)
+    if not data.schema.training.refit:
+        return Fitted(trained, blend, task_blend, None)
+    # a tenth of the time is left for measuring
+    spare_s = None if deadline_s is None else deadline_s - 0.1 * limit_s
+    refit = refit_network(data, trained.model, deadline_s=spare_s, progress=progress)
+    return Fitted(trained, blend, task_blend, refit)
+
+
+def fit_all_members(data: Dataset, *, limit_s: float, progress: Progress) -> AllMembers:
+    """Fit the plain members that may work beside the network."""
+    names = data.schema.model.members
+    return (
+        fit_members(data, names, limit_s=limit_s, progress=progress),
+        fit_pair_members(data, names, limit_s=limit_s, progress=progress),
+    )
+
+
+def fit_blends(
+    data: Dataset, members: AllMembers, trained: Trained, progress: Progress = silent
+) -> tuple[RankingBlend | None, TaskBlend | None]:
+    """Weigh a network and plain members on validation rows."""
+    network = ModelPredictor(trained.model, data, known="train")
+    return (
+        fit_blend(data, members[0], network, progress),
+        fit_task_blend(data, members[1], network.predict, progress),
+    )
 
 
 def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Progress:
@@ -245,7 +362,7 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
         if deadline_s is not None and time.monotonic() >= deadline_s:
             raise TrainingError(
                 f"the time limit of {limit_s:g} s was over before training began ({what}: {done:,} of {total:,})",
-                "raise training.time_limit_s (--time-limit); texts encoded so far are kept, but for the last "
+                "raise training.time_limit_s (--time-limit), or the time of the search (--search); texts encoded so far are kept, but for the last "
                 "thousand, and the next run goes on with the others",
             )
         progress(what, done, total)

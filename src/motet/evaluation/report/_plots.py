@@ -5,6 +5,7 @@ The markup is built as a tree, so that names from data are escaped by the serial
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +15,12 @@ from markupsafe import Markup
 
 from motet.metrics import count, is_number, metric_name, number, percent
 
-__all__ = ["calibration_chart", "ticks", "training_chart"]
+__all__ = ["calibration_chart", "search_chart", "ticks", "training_chart"]
 
 _WIDTH = 340.0
 _LEFT, _RIGHT = 44.0, 12.0
 Points = Sequence[tuple[float, float]]
+_WHOLE = ("complete", "cut")  # trials that may be the best
 
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
@@ -167,6 +169,49 @@ def _describe(name: str, metric: str, loss: Points, value: Points, best_epoch: f
     if best_epoch is not None:
         parts.append(f"The weights of epoch {number(best_epoch, 1)} were kept.")
     return " ".join(parts)
+
+
+def search_chart(search: Mapping[str, Any]) -> Markup | None:
+    """Draw the validation score of every trial of a search, and the best so far, trial by trial.
+
+    Args:
+        search: As in ``metrics.json``.
+
+    Returns:
+        An ``svg`` element; None if no trial has a score.
+    """
+    scored = [(float(t["trial"]), t["score"], t["state"]) for t in search["trials"] if is_number(t["score"])]
+    if not scored:
+        return None
+    reached, so_far = [], -math.inf
+    for trial, score, state in scored:
+        if state in _WHOLE:
+            so_far = max(so_far, score)
+        if so_far > -math.inf:
+            reached.append((trial, so_far))
+    last = float(len(search["trials"]) - 1)
+    best, height = search["best"], 228.0
+    chart = _chart(
+        height,
+        f"Validation score of {count(len(scored))} trials: {number(search['default']['score'], 4)} with the settings of "
+        f"the schema, {number(best['score'], 4)} in trial {count(best['trial'])}, the best.",
+    )
+    scores = [score for _, score, _ in scored]
+    panel = _Panel(chart, 26, height - 64, [(0.0, last)], [(score, score) for score in scores])
+    marks = [round(value) for value in ticks(0, max(1.0, last), 5) if value == round(value)]
+    panel.axes({float(value): str(value) for value in marks if value <= last}, _short_axis(*panel.y, 4))
+    _text(chart, (_LEFT, panel.top - 8), "score on validation rows", "start", "title")
+    _text(chart, (_WIDTH - _RIGHT, height - 6), "trial", "end")
+    steps = [point for one, two in itertools.pairwise(reached) for point in (one, (two[0], one[1]))]
+    placed = [panel.place(*point) for point in [*steps, *reached[-1:]]]
+    path = " ".join(f"{x},{y}" for x, y in placed)
+    ET.SubElement(chart, "polyline", {"class": "curve value", "points": path})
+    for trial, score, state in scored:
+        panel.dot(*panel.place(trial, score), "value" if state in _WHOLE else "loss", 2.5)
+    x, y = panel.place(float(best["trial"]), best["score"])
+    panel.dot(x, y, "value chosen", 5)
+    _text(chart, (_WIDTH - _RIGHT, panel.top - 8), f"best: {number(best['score'], 4)}", "end", "kept value")
+    return _markup(chart)
 
 
 def calibration_chart(name: str, curve: Mapping[str, Any]) -> Markup | None:

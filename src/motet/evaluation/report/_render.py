@@ -15,13 +15,15 @@ from motet.errors import DataError
 from motet.evaluation.report._compare import compare, task_facts, track
 from motet.evaluation.report._conclusions import conclude, lead, notices
 from motet.evaluation.report._format import date_time, duration, signed, size
-from motet.evaluation.report._plots import calibration_chart, training_chart
+from motet.evaluation.report._plots import calibration_chart, search_chart, training_chart
 from motet.evaluation.report._tables import (
     all_metrics,
     cost_rows,
+    fold_tables,
     member_tables,
     ranking_table,
     relation_matrices,
+    search_tables,
     skipped_baselines,
     slice_table,
     transfer_table,
@@ -49,7 +51,7 @@ def render_report(metrics: Mapping[str, Any]) -> str:
     Args:
         metrics: An evaluation as :func:`~motet.evaluation.evaluate` gives it, with any of ``motet,
             created, synthetic, architecture, schema, score, calibration, baselines, blend, transfer,
-            relations, cost, history, data``.
+            relations, cost, history, data, search, folds``.
 
     Returns:
         The page, ready to be written as UTF-8.
@@ -146,6 +148,9 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "transfer": transfer_table(metrics.get("transfer")) if len(tasks) > 1 else None,
         "matrices": relation_matrices(metrics.get("relations")),
         "members": member_tables(metrics.get("blend")),
+        "search_plot": search_chart(metrics["search"]) if metrics.get("search") else None,
+        "search": search_tables(metrics.get("search")),
+        "folds": fold_tables(metrics.get("folds"), tasks),
         "every": [(task, all_metrics(metrics, task)) for task in tasks],
         "cost_rows": cost_rows(metrics.get("cost") or {}),
     }
@@ -153,4 +158,5 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 _OPTIONAL = (
     "motet", "created", "split", "seed", "synthetic", "architecture", "schema", "score", "history", "cost", "data",
+    "search", "folds",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from motet.evaluation.report._compare import BASELINE_NAMES, FEW_ROWS, TaskFacts
-from motet.evaluation.report._format import signed
+from motet.evaluation.report._format import duration, signed
 from motet.metrics import (
     DASH,
     METRICS,
@@ -26,10 +26,12 @@ __all__ = [
     "Table",
     "all_metrics",
     "cost_rows",
+    "fold_tables",
     "matrix_table",
     "member_tables",
     "ranking_table",
     "relation_matrices",
+    "search_tables",
     "skipped_baselines",
     "slice_table",
     "transfer_table",
@@ -255,6 +257,117 @@ def member_tables(blend: Mapping[str, Any] | None) -> list[tuple[str, Table]]:
         caption = f"{task}: loss on validation rows, {number(loss['blend'], 4)} together, over folds of them"
         found.append((caption, Table(_head("method", "weight", "loss alone", "fitted in"), body)))
     return found
+
+
+_STATES = {
+    "complete": "finished",
+    "cut": "cut off by the time",
+    "pruned": "given up",
+    "diverged": "not finite",
+}
+_MOST_TRIALS = 20
+
+
+def search_tables(search: Mapping[str, Any] | None) -> list[tuple[str, Table]]:
+    """What a search chose, and at last its best trials, as (caption, table)."""
+    if not search:
+        return []
+    best, default = search["best"], search["default"]
+    body = [
+        (
+            Cell(title),
+            [
+                Cell(number(of["score"], 4), "" if is_number(of["score"]) else "training diverged"),
+                Cell(number(of.get("test_score"), 4)),
+            ],
+        )
+        for title, of in (
+            ("settings of the schema", default),
+            (f"trial {count(best['trial'])}, the best", best),
+        )
+    ]
+    scores = Table(_head("", "validation rows", "test rows, the network alone"), body)
+    if not best["trial"]:
+        scores = Table(
+            _head("", "validation rows"), [(Cell("settings of the schema, the best"), body[0][1][:1])]
+        )
+    found = [("Overall score", scores)]
+    if search["chosen"]:
+        rows = [
+            (Cell(path), [Cell(str(of["value"])), Cell(str(of["was"]))])
+            for path, of in search["chosen"].items()
+        ]
+        found.append(("Settings that the search changed", Table(_head("setting", "chosen", "before"), rows)))
+    trials = sorted(search["trials"], key=lambda t: -t["score"] if is_number(t["score"]) else float("inf"))
+    rows = [
+        (
+            Cell(count(t["trial"]), "" if t["trial"] else "the schema"),
+            [
+                Cell(number(t["score"], 4), _STATES.get(t["state"], t["state"])),
+                Cell(count(t["validations"])),
+                Cell(duration(t["elapsed_s"])),
+                *(Cell(f"{t['settings'].get(path, DASH)}") for path in search["chosen"]),
+            ],
+        )
+        for t in trials[:_MOST_TRIALS]
+    ]
+    left_out = len(trials) - _MOST_TRIALS
+    note = f"{left_out} others are not shown; metrics.json holds them." if left_out > 0 else ""
+    short = [path.rpartition(".")[2] for path in search["chosen"]]
+    head = _head("trial", "score", "validations", "time", *short)
+    return [*found, ("Trials by their score on validation rows", Table(head, rows, note))]
+
+
+def fold_tables(
+    folds: Mapping[str, Any] | None, tasks: list[TaskFacts]
+) -> tuple[Table, list[tuple[TaskFacts, Table]]] | None:
+    """The primary metric of each task in every fold, and each metric of a task over folds."""
+    if not folds:
+        return None
+    of_task = {
+        t.name: (folds.get("ranking") if t.of_kind.ranks_catalogue else folds["tasks"].get(t.name)) or {}
+        for t in tasks
+    }
+    shown = [t for t in tasks if t.metric in of_task[t.name]]
+    primary = [of_task[t.name][t.metric] for t in shown]
+    rows = [
+        (
+            Cell(f"fold {count(fold['fold'])}", f"{count(fold['rows']['test'])} test rows"),
+            [Cell(number(of["values"][place])) for of in primary],
+        )
+        for place, fold in enumerate(folds["each"])
+    ]
+    spans = [_span(of, 3) for of in primary]
+    rows.append(
+        (
+            Cell("mean", "95 % interval"),
+            [Cell(number(of["mean"]), s) for of, s in zip(primary, spans, strict=True)],
+        )
+    )
+    rows.append((Cell("deviation"), [Cell(number(of["deviation"])) for of in primary]))
+    head = [Cell("fold"), *(Cell(t.name, metric_name(t.metric)) for t in shown)]
+    every = [
+        (
+            t,
+            Table(
+                _head("metric", "mean", "deviation", "95 % interval"),
+                [
+                    (
+                        Cell(name),
+                        [Cell(number(of["mean"], 4)), Cell(number(of["deviation"], 4)), Cell(_span(of, 4))],
+                    )
+                    for name, of in of_task[t.name].items()
+                ],
+            ),
+        )
+        for t in shown
+    ]
+    return Table(head, rows), every
+
+
+def _span(of: Mapping[str, Any], digits: int) -> str:
+    span = of.get("interval")
+    return f"{number(span[0], digits)} to {number(span[1], digits)}" if span else DASH
 
 
 def _member(name: str) -> str:
