@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
+DOWNLOADS = Path(os.environ.get("MOTET_CACHE", Path.home() / ".cache" / "motet")) / "assets"
 USE = Path(__file__).with_name("use.py")
 
 
@@ -57,6 +58,10 @@ def check(name: str, wheel: Path, floors: list[str]) -> bool:
         work.mkdir()
         # another directory, -P and no PYTHONPATH: what is used is what was installed
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["MOTET_CACHE"] = f"{place}/cache"
+        Path(place, "cache").mkdir()
+        if DOWNLOADS.is_dir():
+            Path(place, "cache", "assets").symlink_to(DOWNLOADS)
         command = [f"{place}/env/bin/python", "-P", str(USE), name]
         return subprocess.run(command, cwd=work, env=environment, check=False).returncode == 0
 
