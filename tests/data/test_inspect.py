@@ -161,7 +161,11 @@ def test_an_open_number_has_no_range(tmp_path: Path) -> None:
 
 
 def test_small_data_gets_small_batches(tmp_path: Path) -> None:
-    assert inspect_directory(write(tmp_path, orders=orders())).schema.training.batch_size == 16
+    training = inspect_directory(write(tmp_path, orders=orders())).schema.training
+    assert training.batch_size is None
+    sizes = [training.rows_a_step(rows) for rows in (0, 200, 12_799, 12_800, 10_000_000)]
+    assert sizes == [16, 16, 128, 256, 2048]
+    assert training.model_copy(update={"batch_size": 7}).rows_a_step(12_800) == 7
 
 
 def test_a_table_that_fits_nowhere_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ from motet.data._guesses import (
 from motet.data._read import Frames, open_table, unreadable
 from motet.data._text_files import guess_encoding, plain_quotes_help
 from motet.errors import DataError
-from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables, TrainingSettings
+from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables
 
 __all__ = ["Inspection", "inspect_directory"]
 
@@ -188,12 +187,6 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     }
     if unparseable:
         content["clean"] = {"unparseable": "null"}
-    batch_size = _batch_size(sizes[main])
-    if batch_size is not None:
-        content["training"] = {"batch_size": batch_size}
-        notes.append(
-            f"batches of {batch_size} rows, for {sizes[main]:,} rows would be too few steps otherwise"
-        )
     return Inspection(
         Schema.parse(content, source="the proposed schema"), tuple(" ".join(note.split()) for note in notes)
     )
@@ -353,13 +346,6 @@ def _home(
             if 2 * met > max(len(values), len(known)):
                 return name, column
     return None, key
-
-
-def _batch_size(rows: int) -> int | None:
-    """A power of two that gives some fifty steps a pass; None where the default gives more."""
-    steps = 50
-    size = int(2 ** max(4, math.floor(math.log2(max(rows, 1) / steps))))
-    return size if size < TrainingSettings().batch_size else None
 
 
 def _columns(table: pl.DataFrame) -> list[Column]:

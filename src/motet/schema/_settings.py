@@ -161,7 +161,7 @@ class ModelSettings(Part):
     """
 
     architecture: str = "ple"
-    width: int = Field(16, ge=1)
+    width: int = Field(32, ge=1)
     vector_width: int = Field(32, ge=1)
     retrieval_width: int = Field(64, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -182,6 +182,9 @@ class ObjectiveSettings(Part):
     balancer: str = "fixed"
 
 
+_STEPS, _FEWEST_ROWS, _MOST_ROWS = 50, 16, 2048
+
+
 class TrainingSettings(Part):
     """The training loop.
 
@@ -197,7 +200,7 @@ class TrainingSettings(Part):
         embedding_l2: L2 on the embedding rows of each batch.
         l1: L1 on dense weights.
         clip_norm: Largest global norm of the dense gradients; 0 turns clipping off.
-        batch_size: Rows a step.
+        batch_size: Rows a step; when left out, the power of two that gives at least fifty steps a pass, 16 to 2,048.
         epochs: Passes over the training rows, at the most.
         patience: Validations without a better score before training stops.
         validations_per_epoch: How often the score is taken.
@@ -210,16 +213,16 @@ class TrainingSettings(Part):
     """
 
     optimizer: Literal["adam", "adamw", "adagrad"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0)
     embedding_rate: float = Field(1.0, gt=0)
     matmul: Literal["float32", "bf16"] = "float32"
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     embedding_l2: float = Field(0.0, ge=0)
     l1: float = Field(0.0, ge=0)
     clip_norm: float = Field(5.0, ge=0)
-    batch_size: int = Field(2048, ge=1)
+    batch_size: int | None = Field(None, ge=1)
     epochs: int = Field(20, ge=1)
     patience: int = Field(3, ge=1)
     validations_per_epoch: int = Field(1, ge=1)
@@ -227,6 +230,18 @@ class TrainingSettings(Part):
     refit: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)
+
+    def rows_a_step(self, rows: int) -> int:
+        """``batch_size``, or what it is for a number of training rows when left out.
+
+        Example:
+            >>> TrainingSettings().rows_a_step(12_800), TrainingSettings(batch_size=64).rows_a_step(12_800)
+            (256, 64)
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        fitting = 1 << max(rows // _STEPS, 1).bit_length() - 1
+        return min(max(fitting, _FEWEST_ROWS), _MOST_ROWS)
 
 
 # Names of items, tags and categories in each language; titles with their articles, years.

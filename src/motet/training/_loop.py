@@ -143,7 +143,8 @@ class _Run:
         self.model = self.stepper.model
         self.predictor = ModelPredictor(self.model, data, known="train")
         self.train_rows = data.rows("train")
-        self.steps_per_epoch = -(-len(self.train_rows) // self.settings.batch_size)
+        self.batch_size = self.settings.rows_a_step(len(self.train_rows))
+        self.steps_per_epoch = -(-len(self.train_rows) // self.batch_size)
         self.history = TrainingHistory()
         self.best: dict[str, Tensor] = {}
         self.step = 0
@@ -172,7 +173,7 @@ class _Run:
         while self.step < total and not done:
             epoch, start = divmod(self.step, self.steps_per_epoch)
             for batch in self.stepper.batcher.epoch(
-                self.train_rows, settings.batch_size, (settings.seed, epoch), start
+                self.train_rows, self.batch_size, (settings.seed, epoch), start
             ):
                 began = time.perf_counter()
                 values = self.stepper(batch, learning_rate_at(self.step, total, settings))

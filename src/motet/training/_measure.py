@@ -219,7 +219,12 @@ def measure_trained(
     progress("measuring the test rows", 0, 1)
     predictor = ModelPredictor(model, data, blend=blend, task_blend=task_blend)
     found = evaluate(data, predictor, "test", seed=schema.training.seed)
-    diagnosis = diagnose(model, data, batch_size=schema.training.batch_size, seed=schema.training.seed)
+    diagnosis = diagnose(
+        model,
+        data,
+        batch_size=schema.training.rows_a_step(len(data.rows("train"))),
+        seed=schema.training.seed,
+    )
     history = trained.history
     return {
         "motet": motet.__version__,

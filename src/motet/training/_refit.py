@@ -121,7 +121,7 @@ def _passes(
     model.load_state_dict(start)
     for number in range(_MOST_PASSES):
         for batch in stepper.batcher.epoch(
-            rows, settings.batch_size, (settings.seed, settings.epochs, number)
+            rows, settings.rows_a_step(len(data.rows("train"))), (settings.seed, settings.epochs, number)
         ):
             stepper(batch, _RATE * settings.learning_rate)
         yield

@@ -85,11 +85,12 @@ class Axis:
 def space_of(schema: Schema, data: Dataset) -> dict[str, Axis]:
     """Every setting that is searched, by its path in the schema."""
     training, model = schema.training, schema.model
-    batch, most = training.batch_size, max(256, len(data.rows("train")) // 4)
+    rows = len(data.rows("train"))
+    batch, most = training.rows_a_step(rows), max(256, rows // 4)
     space = {
         RATE: Axis(training.learning_rate, low=_LOWEST_RATE, high=_HIGHEST_RATE),
         "training.batch_size": Axis.of(
-            training.batch_size,
+            batch,
             *(n for n in (batch // 4, batch // 2, batch * 2, batch * 4) if 32 <= n <= most),
         ),
         "training.weight_decay": Axis.of(training.weight_decay, 0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),

@@ -83,7 +83,8 @@ class JointStep:
         self._optimiser = tuning_optimiser(weights.parameters.values(), settings)
         self._table = torch.from_numpy(data.vectors[texts.feature])
         self._whitening = data.encoder.whitenings.get(texts.feature)
-        self._epoch_steps = -(-len(data.rows("train")) // schema.training.batch_size)
+        rows = len(data.rows("train"))
+        self._epoch_steps = -(-rows // schema.training.rows_a_step(rows))
         self._rate = settings.rate / schema.training.learning_rate
         text_model.train(False)  # without dropout, as the vectors of the table
         self._inner.model.add_module("tuned", _Carried(weights, self._table))
