@@ -292,6 +292,8 @@ def evaluate(
     out_console.print(metrics_table(parsed, metrics))
     if note := unmeasured(parsed, metrics):
         typer.echo(note)
+    if split == "train" or (split == "validation" and parsed.training.refit):
+        typer.echo(f"the bundle has learnt from its {split} rows: what it reaches on them says little")
     for name, found in metrics.get("baselines", {}).items():
         if "skipped" in found:
             typer.echo(f"{name}: left out, {found['skipped']}")
