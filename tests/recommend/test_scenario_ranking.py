@@ -84,9 +84,18 @@ def test_pairs_of_one_user_in_two_scenarios_are_scored_each_in_its_own(bundle: P
     assert found[3] - found[2] > found[1] - found[0] + 0.1
 
 
-def test_without_a_scenario_the_order_is_of_all(bundle: Path) -> None:
-    items = Recommender(load_bundle(bundle)).recommend(["u1"], k=20)["item"].to_list()
-    assert 4 <= odd(items) <= 16
+def test_without_a_scenario_neither_kind_is_preferred(bundle: Path) -> None:
+    recommender = Recommender(load_bundle(bundle))
+
+    def preference(scenario: str | None) -> float:
+        """How much more items of the garden score than those of the kitchen."""
+        found = recommender.recommend(["u1"], k=ITEMS, scenario=scenario)
+        garden = np.array([int(item[1:]) % 2 for item in found["item"]], bool)
+        scores = found["score"].to_numpy()
+        return float(scores[garden].mean() - scores[~garden].mean())
+
+    assert preference("garden") > 0 > preference("kitchen")
+    assert abs(preference(None)) < 0.5 * min(preference("garden"), -preference("kitchen"))
 
 
 def test_a_bundle_from_before_ranks_alike_in_every_scenario(bundle: Path) -> None:

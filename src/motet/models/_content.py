@@ -5,6 +5,7 @@ Legend of shapes: I items, R rows of the embedding table, C width of the content
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.data import Dataset, Encoder
+from motet.data import Dataset, Encoder, Layout
+from motet.schema import Entity, Schema
 
-__all__ = ["ItemContent", "content_of_items", "content_width", "text_vectors"]
+__all__ = ["ItemContent", "content_of_items", "content_width", "history_of_items", "text_vectors"]
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +62,24 @@ class ItemContent(nn.Module):
         values[code] = content_of_items(data)
         values[0] = 0  # items whose ids are not known share a row
         self.values.copy_(torch.from_numpy(values))
+
+
+def history_of_items(schema: Schema, layouts: Mapping[Entity, Layout]) -> tuple[str, str] | None:
+    """The sequence of item ids that tells most of what a user will have, and the id feature; None without one.
+
+    That of the events that the retrieval task is to find, else the first.
+    """
+    of_items: dict[str, tuple[str, str]] = {}
+    codes, is_id = layouts["item"].codes, layouts["item"].is_id
+    for name in layouts["user"].sequences:
+        feature = schema.features.user[name]
+        made = feature.history
+        if made is None or feature.sees_item or made.of not in codes or not is_id[codes.index(made.of)]:
+            continue
+        of_items[made.where or ""] = of_items.get(made.where or "", (name, made.of))
+    ranks = schema.retrieval_task
+    wanted = "" if ranks is None else schema.tasks[ranks].label
+    return of_items.get(wanted) or next(iter(of_items.values()), None)
 
 
 def content_width(encoder: Encoder, rows: int) -> int:

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from motet.data import Batch, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
-from motet.models._content import ItemContent, content_width
+from motet.models._content import ItemContent, content_width, history_of_items
 from motet.models._sequences import MeanSequence
-from motet.schema import ENTITIES, Entity, Schema
+from motet.schema import ENTITIES, Entity
 
 __all__ = [
     "ADAPTERS",
@@ -158,8 +158,7 @@ class Inputs:
         item_of_row: int64 [B].
         scenario: int64 [B].
         visible: Per task on items or users, the inputs that it may see, [I or U, D'].
-        history: Summary of the items that each user had, [U, d]; [U, 0] without a history of items.
-        as_event: Each item as it stands in a history, [I, d]; likewise.
+        as_event: Each item as it stands in a history, [I, d]; [I, 0] without a history of items.
         item_parts: Per first layer, its product with ``item`` where that was computed ahead.
     """
 
@@ -170,7 +169,6 @@ class Inputs:
     item_of_row: Tensor
     scenario: Tensor
     visible: dict[str, Tensor]
-    history: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
     as_event: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
     item_parts: dict[nn.Module, Tensor] = field(default_factory=dict)
     _rows: dict[Widths, Tensor] = field(default_factory=dict, repr=False)
@@ -272,24 +270,6 @@ class _Places:
         )
 
 
-def _history_of_items(schema: Schema, layouts: Mapping[Entity, Layout]) -> tuple[str, str] | None:
-    """The sequence of item ids that tells most of what a user will have, and the id feature; None without one.
-
-    That of the events that the retrieval task is to find, else the first.
-    """
-    of_items: dict[str, tuple[str, str]] = {}
-    codes, is_id = layouts["item"].codes, layouts["item"].is_id
-    for name in layouts["user"].sequences:
-        feature = schema.features.user[name]
-        made = feature.history
-        if made is None or feature.sees_item or made.of not in codes or not is_id[codes.index(made.of)]:
-            continue
-        of_items[made.where or ""] = of_items.get(made.where or "", (name, made.of))
-    ranks = schema.retrieval_task
-    wanted = "" if ranks is None else schema.tasks[ranks].label
-    return of_items.get(wanted) or next(iter(of_items.values()), None)
-
-
 def _present(layer: nn.Module | None, name: str, what: str) -> nn.Module:
     if layer is None:
         raise ModelError(f"the kind of the feature '{name}' gives {what} but no layer for them", "give one")
@@ -327,7 +307,7 @@ class FeatureLayer(nn.Module):
             feature = schema.features.user[name]
             if feature.sees_item and feature.history is not None:
                 self._target_column[name] = self._layouts["item"].codes.index(feature.history.of)
-        self.history = _history_of_items(schema, self._layouts) if histories else None
+        self.history = history_of_items(schema, self._layouts) if histories else None
         self.content: ItemContent | None = None
         if self.history is not None:
             ids = encoder.vocabularies[self.history[1]]
@@ -380,6 +360,15 @@ class FeatureLayer(nn.Module):
             start += width
         return None
 
+    @property
+    def history_columns(self) -> slice:
+        """Columns of the user's inputs that sum up the items the user had; none without a history of items."""
+        if self.history is None:
+            return slice(0, 0)
+        widths = self._block_widths["user"]
+        start = sum(width for name, width in list(widths.items())[: list(widths).index(self.history[0])])
+        return slice(start, start + widths[self.history[0]] - 1)  # the last one is the number of events
+
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""
         entity, hide = self._hidden[task]
@@ -411,11 +400,10 @@ class FeatureLayer(nn.Module):
                 )
                 seen = [part for name, part in parts if self._of(entity, name) not in hide]
                 visible[task] = torch.cat(seen, 1) if seen else side[:, :0]
-        history, as_event = sides["user"][:, :0], sides["item"][:, :0]
+        as_event = sides["item"][:, :0]
         if self.history is not None:
-            name, of = self.history
-            history = blocks["user"][name][:, :-1]  # without the number of events
-            as_event = F.embedding(batch.item.codes[:, self._layouts["item"].codes.index(of)], events)
+            column = self._layouts["item"].codes.index(self.history[1])
+            as_event = F.embedding(batch.item.codes[:, column], events)
         return Inputs(
             user=sides["user"],
             item=sides["item"],
@@ -424,7 +412,6 @@ class FeatureLayer(nn.Module):
             item_of_row=batch.item_of_row,
             scenario=batch.scenario,
             visible=visible,
-            history=history,
             as_event=as_event,
         )
 

@@ -18,6 +18,7 @@ from motet.schema import ENTITIES, Schema
 
 __all__ = ["MultiTaskModel", "Outputs", "build_model", "link"]
 
+_NONE = slice(0, 0)
 _TOGETHER = 5.0  # embeddings begin small: so much makes their products count beside the towers
 _UNKNOWN_SCENARIO = 0.2  # of training rows are taken to be in no known scenario
 
@@ -106,7 +107,7 @@ class MultiTaskModel(nn.Module):
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
         shift = inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.retrieval is not None:
-            users = self.retrieval.user(inputs.user, inputs.history)
+            users = self.retrieval.user(inputs.user)
             vectors, bias = self.retrieval.item(inputs.item, inputs.as_event)
             shift = self.retrieval.shift(inputs.scenario)
         squeezed = {task: y.squeeze(1) if y.shape[1] == 1 else y for task, y in entity.items()}
@@ -128,14 +129,15 @@ class TwoTowers(nn.Module):
         width: Dr, of the vectors.
         dropout: Share of hidden units dropped in training.
         scenarios: Number of scenarios, the unknown one included; 0 where there are none.
-        history: Width d of h and r; 0 where there is no history of items.
+        history: Columns of the user's inputs that are h, d of them; none where there is no history of items.
     """
 
     def __init__(
-        self, *, widths: Widths, width: int, dropout: float, scenarios: int = 0, history: int = 0
+        self, *, widths: Widths, width: int, dropout: float, scenarios: int = 0, history: slice = _NONE
     ) -> None:
         super().__init__()
-        self.together = nn.Parameter(torch.full((history,), _TOGETHER)) if history else None
+        together, self.history = history.stop - history.start, history
+        self.together = nn.Parameter(torch.full((together,), _TOGETHER)) if together else None
         self.scenario = nn.Parameter(torch.zeros(scenarios, width)) if scenarios else None
         self.unknown = _UNKNOWN_SCENARIO if dropout else 0.0
         self.user_direct = nn.Linear(widths.user, width)
@@ -147,10 +149,12 @@ class TwoTowers(nn.Module):
             nn.Linear(widths.item, 2 * width), nn.ReLU(), Dropout(dropout), nn.Linear(2 * width, width + 1)
         )
 
-    def user(self, x: Tensor, history: Tensor) -> Tensor:
-        """User vectors, [U, Du], [U, d] → [U, Dr]."""
+    def user(self, x: Tensor) -> Tensor:
+        """User vectors, [U, Du] → [U, Dr]."""
         vectors: Tensor = self.user_direct(x) + self.user_hidden(x)
-        return vectors if self.together is None else torch.cat([vectors, history * self.together], 1)
+        if self.together is None:
+            return vectors
+        return torch.cat([vectors, x[:, self.history] * self.together], 1)
 
     def shift(self, scenario: Tensor) -> Tensor:
         """What scenarios add to the vectors of users, [n] → [n, Dr]; [n, 0] where there are none."""
@@ -162,9 +166,9 @@ class TwoTowers(nn.Module):
         found = F.embedding(scenario, self.scenario) * (scenario > 0)[:, None]
         return found if self.together is None else F.pad(found, (0, len(self.together)))
 
-    def query(self, x: Tensor, history: Tensor, scenario: Tensor) -> Tensor:
-        """Vectors of users in scenarios, [U, Du], [U, d], [U] → [U, Dr]."""
-        shift, users = self.shift(scenario), self.user(x, history)
+    def query(self, x: Tensor, scenario: Tensor) -> Tensor:
+        """Vectors of users in scenarios, [U, Du], [U] → [U, Dr]."""
+        shift, users = self.shift(scenario), self.user(x)
         return users + shift if shift.shape[1] else users
 
     def item(self, x: Tensor, as_event: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,7 +237,7 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
             width=settings.retrieval_width,
             dropout=settings.dropout,
             scenarios=len(encoder.scenarios) if schema.keys.scenario else 0,
-            history=settings.width if features.history is not None else 0,
+            history=features.history_columns,
         )
     return MultiTaskModel(
         features=features,

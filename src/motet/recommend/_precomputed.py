@@ -144,9 +144,7 @@ class PrecomputedItems:
                     found[task] = once.expand(n, *once.shape[1:])
             if side.retrieval is not None and self.model.retrieval is not None:
                 vectors, bias = side.retrieval
-                query = self.model.retrieval.query(inputs.user[:1], inputs.history[:1], inputs.scenario[:1])[
-                    0
-                ]
+                query = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[0]
                 score = torch.addmv(bias.index_select(0, at), vectors.index_select(0, at), query)
                 found |= {name: score for name, task in schema.tasks.items() if task.ranks_catalogue}
             return found
@@ -160,9 +158,9 @@ class PrecomputedItems:
         with torch.inference_mode():
             if inputs is None:
                 inputs = self._user_inputs(data, user, np.zeros(1, np.int64))
-            vector: NDArray[np.float32] = self.model.retrieval.query(
-                inputs.user[:1], inputs.history[:1], inputs.scenario[:1]
-            )[0].numpy()
+            vector: NDArray[np.float32] = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[
+                0
+            ].numpy()
             return vector
 
     @property
@@ -187,7 +185,7 @@ class PrecomputedItems:
         vectors, bias = self._side.retrieval
         with torch.inference_mode():
             inputs = self._user_inputs(data, user, np.zeros(1, np.int64))
-            query = self.model.retrieval.query(inputs.user[:1], inputs.history[:1], inputs.scenario[:1])[0]
+            query = self.model.retrieval.query(inputs.user[:1], inputs.scenario[:1])[0]
             return torch.addmv(bias, vectors, query)
 
     def _towers(self, inputs: Inputs, rows: NDArray[np.int64]) -> dict[str, Tensor]:

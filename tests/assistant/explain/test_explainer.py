@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -146,12 +147,14 @@ def test_a_list_does_not_lean_on_one_kind_of_claim(explainer: Explainer, unmet: 
     kinds = [claim.kind for reason in found for claim in reason.claims]
     assert len(set(kinds)) >= 3
     texts = [sentence.text for reason in found for sentence in reason.sentences]
-    assert len(set(texts)) == len(texts)
+    # two items may be closest to the same one; a third is said another way
+    assert max(Counter(texts).values()) <= 2
 
 
 def test_of_two_items_of_one_title_it_is_said_once(planted: Bundle) -> None:
     twins = Explainer(planted)
-    evidence = [c for c in twins.explain("u0", "i3", attribute=False).evidence if len(c.of("liked")) > 1]
+    every = [c for k in range(60) for c in twins.explain("u0", f"i{k}", attribute=False).evidence]
+    evidence = [claim for claim in every if len(claim.of("liked")) > 1][:3]
     assert evidence
     for claim in evidence:
         rows = [mention.row for mention in claim.of("liked")]

@@ -348,7 +348,7 @@ class Attributor:
         self.columns = columns_of(probe.bundle)
         there = {group for blocks in self.columns.values() for group, _ in blocks} | {"context"}
         self.groups = tuple(group for group in GROUPS if group in there)
-        self._baseline: tuple[Tensor, Tensor, Tensor] | None = None
+        self._baseline: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def attribute(
         self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None = None
@@ -386,7 +386,7 @@ class Attributor:
         pair = np.array([at], np.int32), np.array([item], np.int32)
         empty = self.probe.inputs(data, *pair, with_history=False)
         full = self.probe.inputs(data, *pair) if user >= 0 else empty
-        mean_user, mean_item, mean_context = self._means()
+        mean_user, mean_item, mean_context, mean_event = self._means()
         real_user = full.user if user >= 0 else self._with(mean_user, empty.user, "user", "history")
         sides = {
             "user": (real_user, self._with(mean_user, empty.user, "user", "history")),
@@ -397,6 +397,7 @@ class Attributor:
         # it: kernels may round two equal rows of one batch differently, and its part is 0, not almost 0.
         g = len(self.groups)
         moving = self._moving(sides) | ({"context"} if bool((full.scenario != 0).any()) else set())
+        moving |= set() if torch.equal(full.as_event, mean_event) else {"item_id"}
         active = torch.tensor([group in moving for group in self.groups])
         every = (torch.arange(2**g)[:, None] // 2 ** torch.arange(g)) % 2 == 1  # [S, G]
         sets, asked = torch.unique(every & active, dim=0, return_inverse=True)
@@ -408,6 +409,9 @@ class Attributor:
             mixed[entity] = torch.where(on, real, base)
         rows = torch.arange(len(sets))
         with_context = sets[:, self.groups.index("context")]
+        as_event = full.as_event
+        if as_event.shape[1]:  # then the item has an id
+            as_event = torch.where(sets[:, self.groups.index("item_id"), None], as_event, mean_event)
         inputs = replace(
             full,
             user=mixed["user"],
@@ -417,6 +421,7 @@ class Attributor:
             item_of_row=rows,
             scenario=torch.where(with_context, full.scenario, torch.zeros_like(full.scenario)),
             visible=self._visible(mixed),
+            as_event=as_event,
             item_parts={},
             _rows={},
         )
@@ -457,8 +462,8 @@ class Attributor:
                 mixed[:, columns] = empty[:, columns]
         return mixed
 
-    def _means(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean inputs of users without a history and of items, and of the context itself, [1, D] each."""
+    def _means(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean inputs of users without a history, of items, of the context itself, of items as events, [1, D] each."""
         if self._baseline is None:
             data = self.probe.context_rows.data
             n_users, n_items = len(data.users), len(data.items)
@@ -468,5 +473,6 @@ class Attributor:
             inputs: Inputs = self.probe.inputs(data, users, items, with_history=False)
             of_rows = inputs.user[inputs.user_of_row], inputs.item[inputs.item_of_row], inputs.context
             user, item, context = (side.mean(0, keepdim=True) for side in of_rows)
-            self._baseline = user, item, context
+            as_event = inputs.as_event[inputs.item_of_row] if inputs.as_event.shape[1] else inputs.as_event
+            self._baseline = user, item, context, as_event.mean(0, keepdim=True)
         return self._baseline
