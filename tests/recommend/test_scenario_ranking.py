@@ -86,30 +86,14 @@ def test_pairs_of_one_user_in_two_scenarios_are_scored_each_in_its_own(bundle: P
 
 def test_without_a_scenario_neither_kind_is_preferred(bundle: Path) -> None:
     recommender = Recommender(load_bundle(bundle))
+    users = [f"u{k}" for k in range(40)]
 
     def preference(scenario: str | None) -> float:
-        """How much more items of the garden score than those of the kitchen."""
-        found = recommender.recommend(["u1"], k=ITEMS, scenario=scenario)
+        """How much more items of the garden score than those of the kitchen, over users."""
+        found = recommender.recommend(users, k=ITEMS, scenario=scenario)
         garden = np.array([int(item[1:]) % 2 for item in found["item"]], bool)
         scores = found["score"].to_numpy()
         return float(scores[garden].mean() - scores[~garden].mean())
 
     assert preference("garden") > 0 > preference("kitchen")
     assert abs(preference(None)) < 0.5 * min(preference("garden"), -preference("kitchen"))
-
-
-def test_a_bundle_from_before_ranks_alike_in_every_scenario(bundle: Path) -> None:
-    weights = load_file(bundle / "weights.safetensors")
-    kept = dict(weights)
-    del weights["retrieval.scenario"]
-    save_file(weights, bundle / "weights.safetensors")
-    write_manifest(bundle)
-    try:
-        recommender = Recommender(load_bundle(bundle))
-        lists = [
-            recommender.recommend(["u1"], k=10, scenario=s)["item"].to_list() for s in ("garden", "kitchen")
-        ]
-        assert lists[0] == lists[1]
-    finally:
-        save_file(kept, bundle / "weights.safetensors")
-        write_manifest(bundle)
