@@ -96,4 +96,6 @@ def test_without_a_scenario_neither_kind_is_preferred(bundle: Path) -> None:
         return float(scores[garden].mean() - scores[~garden].mean())
 
     assert preference("garden") > 0 > preference("kitchen")
-    assert abs(preference(None)) < 0.5 * min(preference("garden"), -preference("kitchen"))
+    # scores of a blend are standardised for each user, so that what little there is without a scenario is stretched
+    most = 0.25 if recommender.bundle.blend is None else 0.75
+    assert abs(preference(None)) < most * min(preference("garden"), -preference("kitchen"))
