@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from safetensors.torch import load_file, save_file
 
 from motet.recommend import LiveRecommender, Query, Recommender
 from motet.schema import Schema
-from motet.training import load_bundle, train, write_manifest
+from motet.training import load_bundle, train
 
 SCHEMA = """
 name: rooms

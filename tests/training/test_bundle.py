@@ -11,14 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from motet.data import Dataset
 from motet.errors import BundleError
 from motet.models import MultiTaskModel, build_model
+from motet.models.baselines import read_scores
 from motet.recommend import Recommender
+from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset
-from motet.training import FORMAT, PARTS, ModelPredictor, check_place, load_bundle, save_bundle, write_metrics
+from motet.training import (
+    FORMAT,
+    PARTS,
+    ModelPredictor,
+    check_place,
+    load_bundle,
+    save_bundle,
+    write_manifest,
+    write_metrics,
+)
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +275,35 @@ def test_schemas_without_users_or_items_round_trip(users: bool, items: bool, tmp
     assert len(loaded.data.users) == 1
     assert len(loaded.data.items) == len(data.items)
     assert Recommender(loaded, hashed_words_for_tests).schema == data.schema
+
+
+def test_a_bundle_of_format_2_keeps_the_defaults_of_its_time(tmp_path: Path) -> None:
+    data = toy_dataset(rows=150)
+    old = ["model.width=16", "training.schedule=constant", "training.warmup=0", "training.refit=false"]
+    schema = Schema.parse(yaml.safe_load(data.schema.to_yaml()), old)
+    then = replace(data, schema=schema, encoder=replace(data.encoder, schema=schema))
+    save_bundle(tmp_path / "old", model=build_model(schema, then.encoder).eval(), data=then, metrics={})
+    content = yaml.safe_load((tmp_path / "old" / "schema.yaml").read_text("utf-8"))
+    for section, names in (("model", ["width"]), ("training", ["schedule", "warmup", "refit"])):
+        for name in names:
+            del content[section][name]  # what format 2 left out, because it was the default
+    (tmp_path / "old" / "schema.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    write_manifest(tmp_path / "old")
+    manifest = json.loads((tmp_path / "old" / "manifest.json").read_text("utf-8"))
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps({**manifest, "format": 2}), "utf-8")
+    found = load_bundle(tmp_path / "old").schema
+    assert found.model.width == 16
+    assert (found.training.schedule, found.training.warmup, found.training.refit) == ("constant", 0.0, False)
+    assert found.training.batch_size == schema.training.batch_size
+
+
+def test_weights_between_items_that_are_no_matrix_are_refused() -> None:
+    arrays = {"values": np.ones(2, np.float32), "columns": np.array([0, 9]), "offsets": np.array([0, 1, 2])}
+    for wrong in (
+        {},
+        {"columns": np.array([0, -1])},
+        {"offsets": np.array([0, 5, 2])},
+        {"offsets": np.array([1, 2, 2])},
+    ):
+        with pytest.raises(ValueError, match="no matrix"):
+            read_scores("weights", 1.0, {**arrays, **wrong})

@@ -141,11 +141,14 @@ def test_what_is_served_is_what_was_measured(trained: Trained) -> None:
     recommender = Recommender(bundle)
     live = LiveRecommender(Recommender(bundle))
     for user in ("u0", "u7"):
-        wanted = recommender.recommend([user], k=15)
+        every = recommender.recommend([user], k=SIZE * CIRCLES)
         answer = live.recommend(Query(user=user, k=15))
-        assert [one.item for one in answer.items] == wanted["item"].to_list()
         scores = [one.predictions["next"] for one in answer.items]
-        np.testing.assert_allclose(scores, wanted["score"].to_numpy(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(scores, every["score"].to_numpy()[:15], rtol=1e-3, atol=1e-4)
+        # items of almost one score may change places between one user and many at once
+        offline = dict(zip(every["item"], every["score"], strict=True))
+        alone = [offline[one.item] for one in answer.items]
+        np.testing.assert_allclose(alone, scores, rtol=1e-3, atol=1e-4)
     rows = trained.data.rows("test")[:20]
     of_rows = ModelPredictor(bundle.model, trained.data, task_blend=bundle.task_blend).predict(rows)
     frame = pl.read_csv(trained.place / "views.csv")[rows].select("user", "item", "daytime")

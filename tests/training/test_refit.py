@@ -13,7 +13,7 @@ from motet.data import Dataset, build_dataset
 from motet.evaluation import evaluate
 from motet.models.baselines import BASELINES, Ease, ranking_queries, run_baselines
 from motet.schema import Schema
-from motet.training import ModelPredictor, load_bundle, refit_network, train, train_model
+from motet.training import ModelPredictor, evaluate_bundle, load_bundle, refit_network, train, train_model
 
 SCHEMA = """
 name: drift
@@ -97,6 +97,28 @@ def test_few_rows_and_a_deadline_change_nothing(data: Dataset) -> None:
     assert refit_network(replace(data, split=split), model) is None
     assert refit_network(data, model, deadline_s=0.0) is None
     assert all(bool((tensor == before[name]).all()) for name, tensor in model.state_dict().items())
+
+
+def test_half_of_one_class_and_a_pass_without_a_number_leave_the_network_as_it_was(data: Dataset) -> None:
+    rare = data.labels.copy()
+    rows = data.rows("validation")
+    rare[rows[len(rows) // 2 :]] = 0  # the second half by time
+    rare[rows[:5]] = 1
+    model = train_model(data).model
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    only = data.schema.model_copy(update={"tasks": {"like": data.schema.tasks["like"]}})
+    assert refit_network(replace(data, labels=rare), model, only) is None
+    training = data.schema.training.model_copy(update={"learning_rate": 1e30})
+    assert refit_network(data, model, data.schema.model_copy(update={"training": training})) is None
+    assert all(bool((tensor == before[name]).all()) for name, tensor in model.state_dict().items())
+
+
+def test_measuring_rows_that_were_learnt_from_is_marked(place: Path) -> None:
+    out = place / "marked"
+    train(Schema.load(place / "schema.yaml", ["training.epochs=1"]), place, out)
+    assert evaluate_bundle(out, place)["learnt_from"] is False
+    assert evaluate_bundle(out, place, split="validation")["learnt_from"] is True
+    assert "learnt from: what it reaches there says little" in (out / "report.html").read_text("utf-8")
 
 
 def test_a_bundle_says_how_it_learnt_and_can_be_kept_from_it(place: Path) -> None:

@@ -292,7 +292,7 @@ def evaluate(
     out_console.print(metrics_table(parsed, metrics))
     if note := unmeasured(parsed, metrics):
         typer.echo(note)
-    if split == "train" or (split == "validation" and parsed.training.refit):
+    if metrics["learnt_from"]:
         typer.echo(f"the bundle has learnt from its {split} rows: what it reaches on them says little")
     for name, found in metrics.get("baselines", {}).items():
         if "skipped" in found:

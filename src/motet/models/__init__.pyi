@@ -1,4 +1,5 @@
 from ._blocks import FieldSums, FirstExperts, ParallelLayers, ScenarioGate, Towers, mixture_weights
+from ._content import content_of_items
 from ._features import (
     ADAPTERS,
     EmbeddingTable,
@@ -26,6 +27,7 @@ __all__ = [
     "Towers",
     "Widths",
     "build_model",
+    "content_of_items",
     "link",
     "mixture_weights",
 ]

@@ -6,7 +6,7 @@ Legend of shapes: I items, R rows of the embedding table, C width of the content
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -96,32 +96,37 @@ def content_width(encoder: Encoder, rows: int) -> int:
 
 
 def content_of_items(data: Dataset) -> Floats:
-    """Texts on their 64 first principal components, and tags, each of length 1 on average, [I, C]."""
+    """Texts on their 64 first principal components, and tags; zeros where an item has none, [I, C].
+
+    Components and the 32 most frequent tags are those of items that occur in training. Items with a text, or with a
+    tag, have vectors of length 1 on average.
+    """
     parts, texts = [], text_vectors(data)
+    occur = np.unique(data.item_row[data.rows("train")]).astype(np.int64)
     if texts is not None:
-        centred = (texts - texts.mean(axis=0)).astype(np.float64)
-        _, directions = np.linalg.eigh(centred.T @ centred)
-        parts.append(_scaled(_wide((centred @ directions[:, ::-1][:, :_TEXT_WIDTH]), _TEXT_WIDTH)))
+        known: NDArray[np.bool_] = np.abs(texts).max(axis=1, initial=0) > 0
+        of_training = texts[occur[known[occur]]].astype(np.float64)
+        centre = of_training.mean(axis=0) if len(of_training) else np.zeros(texts.shape[1])
+        _, directions = np.linalg.eigh((of_training - centre).T @ (of_training - centre))
+        turned = ((texts - centre.astype(np.float32)) @ directions[:, ::-1][:, :_TEXT_WIDTH]) * known[:, None]
+        parts.append(_scaled(np.pad(turned, ((0, 0), (0, _TEXT_WIDTH - turned.shape[1])))))
     for lists in data.items.tags.values():
-        names, columns, counts = np.unique(lists.values, return_inverse=True, return_counts=True)
+        counts = np.bincount(lists.take(occur).values, minlength=data.encoder.table_rows)
         frequent = np.argsort(-counts, kind="stable")[:_TAGS]
-        place = np.full(max(len(names), 1), -1)
+        place = np.full(len(counts), -1)
         place[frequent] = np.arange(len(frequent))
-        kept = place[columns] >= 0
+        columns = place[lists.values]
         hot = np.zeros((len(lists), _TAGS))
-        hot[np.repeat(np.arange(len(lists)), lists.lengths())[kept], place[columns][kept]] = 1
+        hot[np.repeat(np.arange(len(lists)), lists.lengths())[columns >= 0], columns[columns >= 0]] = 1
         parts.append(_scaled(hot))
     return np.concatenate(parts, axis=1)
 
 
-def _wide(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    return np.pad(values, ((0, 0), (0, width - values.shape[1])))
-
-
-def _scaled(values: NDArray[np.float64]) -> Floats:
-    length = np.linalg.norm(values, axis=1).mean() if len(values) else 1.0
-    found: Floats = (values / max(length, 1e-9)).astype(np.float32)
-    return found
+def _scaled(values: NDArray[np.floating[Any]]) -> Floats:
+    """Rows over the mean length of those that are not zero."""
+    lengths = np.linalg.norm(values, axis=1)
+    mean = float(lengths[lengths > 0].mean()) if lengths.any() else 1.0
+    return (values / mean).astype(np.float32)
 
 
 def text_vectors(data: Dataset) -> Floats | None:

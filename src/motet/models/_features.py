@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motet.data import Batch, Encoder, EventSequences, Layout, Side
+from motet.data import Batch, Dataset, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
 from motet.models._content import ItemContent, content_width, history_of_items
 from motet.models._sequences import MeanSequence
@@ -336,6 +336,11 @@ class FeatureLayer(nn.Module):
         }
         self._block_widths = {entity: self._blocks_of(entity, width, vector_width) for entity in ENTITIES}
         self.widths = Widths(*(sum(self._block_widths[entity].values()) for entity in ENTITIES))
+
+    def take_content(self, data: Dataset) -> None:
+        """Take the content of a data set's items, where events of histories have any."""
+        if self.content is not None and self.history is not None:
+            self.content.fill(data, self.history[1])
 
     def blocks(self, entity: Entity) -> dict[str, int]:
         """Width of each block of an entity's inputs, in order, by feature; those in common begin with a dot."""

@@ -453,9 +453,17 @@ class Schema(Part):
         """The same schema with ``a.b=c`` changes."""
         return Schema.parse(self.model_dump(), overrides)
 
-    def to_yaml(self) -> str:
-        """Write the schema as YAML that :meth:`load` reads back to an equal schema."""
+    def to_yaml(self, *, whole: bool = False) -> str:
+        """Write the schema as YAML that :meth:`load` reads back to an equal schema.
+
+        Args:
+            whole: Whether the sections ``model`` and ``training`` are written with their defaults, which another
+                version may have others of.
+        """
         content = self.model_dump(mode="json", exclude_defaults=True, exclude={"features", "tasks"})
+        if whole:
+            every = self.model_dump(mode="json", exclude_none=True, include={"model", "training"})
+            content |= every
         features = {
             entity: {name: _written(feature) for name, feature in self.features.of(entity).items()}
             for entity in ENTITIES

@@ -155,7 +155,7 @@ class ModelSettings(Part):
             events of sequences included.
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
         members: Plain methods that may work beside the network, weighed on validation rows: ``ease``, ``item_knn``,
-            ``als`` and ``text_neighbours`` rank the catalogue, ``like_ratio``, ``lightgbm`` and ``tfidf`` predict
+            ``als``, ``text_neighbours`` and ``recent_popularity`` rank the catalogue, ``like_ratio``, ``lightgbm`` and ``tfidf`` predict
             tasks; all when left out, none for an empty list.
         options: Options of the architecture itself.
     """

@@ -78,16 +78,21 @@ def check_model(data: Dataset, *, build: BuildModel | None = None) -> None:
     Raises:
         AssertionError: If a promise is broken; the text says which.
     """
-    build = build or (lambda seed: build_model(data.schema, data.encoder, seed=seed))
+
+    def filled(seed: int) -> MultiTaskModel:
+        model = build_model(data.schema, data.encoder, seed=seed) if build is None else build(seed)
+        model.features.take_content(data)
+        return model
+
     rows = data.rows("train")[:48]
-    _seeds_repeat(build)
-    model = build(0)
+    _seeds_repeat(filled)
+    model = filled(0)
     _outputs_are_right(model, data, rows)
     _rows_stand_alone(model, data, rows)
     _unknown_ids_work(model, data, rows)
-    _weights_survive_a_file(build, data, rows)
-    _gradients_reach_every_weight(build, data, data.rows("train")[:256])
-    _masked_labels_leave_no_gradient(build(0), data, rows)
+    _weights_survive_a_file(filled, data, rows)
+    _gradients_reach_every_weight(filled, data, data.rows("train")[:256])
+    _masked_labels_leave_no_gradient(filled(0), data, rows)
 
 
 def _evaluate(model: MultiTaskModel, batch: Batch) -> Outputs:

@@ -89,6 +89,7 @@ class RankingBlend:
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
         self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
         self._profiles: dict[tuple[str, bytes], Floats] = {}
+        self._priors: dict[str, tuple[float, float, NDArray[np.int64]]] = {}
 
     def scores(self, network: Floats, had: Ragged) -> Floats:
         """Score of every item for each user, [U, I].
@@ -129,8 +130,7 @@ class RankingBlend:
                 mean, deviation = self._moments_of(name, member).of(profile)
             elif isinstance(member, ItemPrior):
                 found[known] = member.values[rows[known]]
-                of_all = member.values[self.occurs].astype(np.float64)
-                mean, deviation = float(of_all.mean()), float(of_all.std())
+                mean, deviation, _ = self._of_prior(name, member)
             else:
                 columns, values, mean, deviation = self._of_items(name, had)
                 if len(columns):
@@ -140,7 +140,7 @@ class RankingBlend:
         return total
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Items that some item-item member scores for a user, and the nearest by vectors, rising."""
+        """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
         found: list[NDArray[np.int64]] = []
         for name, member in self.members.items():
             if isinstance(member, ItemToItem):
@@ -150,6 +150,8 @@ class RankingBlend:
             ):
                 scores = member.vectors @ self._profile(name, member, had)
                 found.append(np.argpartition(-scores, min(_NEAREST, len(scores)) - 1)[:_NEAREST])
+            elif isinstance(member, ItemPrior):
+                found.append(self._of_prior(name, member)[2])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
     def _history(self, had: NDArray[np.int32]) -> Ragged:
@@ -183,6 +185,14 @@ class RankingBlend:
             self._latest = {}
         self._latest[key] = found
         return found
+
+    def _of_prior(self, name: str, member: ItemPrior) -> tuple[float, float, NDArray[np.int64]]:
+        """Mean and deviation of a member that scores all users alike, and its first items."""
+        if name not in self._priors:
+            values = member.values[self.occurs].astype(np.float64)
+            first = np.argpartition(-member.values, min(_NEAREST, len(member.values)) - 1)[:_NEAREST]
+            self._priors[name] = float(values.mean()), float(values.std()), first
+        return self._priors[name]
 
     def _moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
         if name not in self._moments:
@@ -254,7 +264,7 @@ class RankingNetwork(Protocol):
 
 def fit_each(
     names: Sequence[str],
-    fit: Callable[[str], tuple[Any, M]],
+    fit: Callable[[str, float | None], tuple[Any, M]],
     *,
     limit_s: float = 0.0,
     progress: Progress = silent,
@@ -263,17 +273,19 @@ def fit_each(
 
     Args:
         names: Of the members.
-        fit: Settings and the fitted member, by name.
+        fit: Settings and the fitted member, by name; it tries no other settings once
+            :func:`time.monotonic` reads more than its second argument.
         limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
         progress: Progress callback.
     """
-    members, began_s = Members[M](), time.monotonic()
+    members = Members[M]()
+    until_s = time.monotonic() + _LIMIT_SHARE * limit_s if limit_s else None
     for done, name in enumerate(names):
-        if limit_s and time.monotonic() - began_s > _LIMIT_SHARE * limit_s:
+        if until_s is not None and time.monotonic() > until_s:
             break
         progress(f"fitting {name}", done, len(names))
         start_s = time.perf_counter()
-        members.settings[name], members.fitted[name] = fit(name)
+        members.settings[name], members.fitted[name] = fit(name, until_s)
         members.seconds[name] = time.perf_counter() - start_s
     return members
 
@@ -301,15 +313,20 @@ def fit_members(
         if (names is None or name in names) and member.steps_aside(data) is None
     ]
 
-    def fit(name: str) -> tuple[Any, ItemScores]:
-        settings = MEMBERS[name].choose(data)
+    def fit(name: str, until_s: float | None) -> tuple[Any, ItemScores]:
+        settings = MEMBERS[name].choose(data, until_s)
         return settings, MEMBERS[name].fit_scores(data, settings)
 
     return fit_each(wanted, fit, limit_s=limit_s, progress=progress)
 
 
 def fit_blend(
-    data: Dataset, members: Members[ItemScores], network: RankingNetwork, progress: Progress = silent
+    data: Dataset,
+    members: Members[ItemScores],
+    network: RankingNetwork,
+    progress: Progress = silent,
+    *,
+    until_s: float | None = None,
 ) -> RankingBlend | None:
     """Weigh the network and plain members by NDCG@10 on validation rows.
 
@@ -321,6 +338,7 @@ def fit_blend(
         members: From :func:`fit_members`.
         network: The network, which looks at training rows only.
         progress: Progress callback.
+        until_s: Reading of :func:`time.monotonic` after which no other weights are tried, and nothing is fitted again.
 
     Returns:
         None without members or validation users, or if no member helps.
@@ -344,7 +362,7 @@ def fit_blend(
         return queries.quality(lambda numbers: total[numbers])
 
     alone = {name: quality({name: 1.0}) for name in parts}
-    weights, value = _weigh(alone, quality)
+    weights, value = _weigh(alone, quality, until_s)
     helping = [name for name in members.fitted if name in weights]
     if not helping:
         return None
@@ -361,7 +379,7 @@ def fit_blend(
         },
     }
     weights = {NETWORK: weights.get(NETWORK, _TIE)} | {name: weights[name] for name in helping}
-    if not data.schema.training.refit:
+    if not data.schema.training.refit or _over(until_s):
         return RankingBlend({name: members.fitted[name] for name in helping}, weights, occurs, report)
     both = ("train", "validation")
     again = {}
@@ -372,13 +390,17 @@ def fit_blend(
     return RankingBlend(again, weights, _occurs(data, rows), report)
 
 
+def _over(until_s: float | None) -> bool:
+    return until_s is not None and time.monotonic() > until_s
+
+
 def _occurs(data: Dataset, rows: Rows) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = np.bincount(data.item_row[rows], minlength=len(data.items)) > 0
     return found
 
 
 def _weigh(
-    alone: Mapping[str, float], quality: Callable[[Mapping[str, float]], float]
+    alone: Mapping[str, float], quality: Callable[[Mapping[str, float]], float], until_s: float | None
 ) -> tuple[dict[str, float], float]:
     """Weights by coordinate ascent from the best member alone; one is let in only if it adds enough."""
     best = max(alone, key=lambda name: alone[name])
@@ -387,7 +409,7 @@ def _weigh(
         before = value
         for name in sorted(alone, key=lambda name: -alone[name]):
             least = value if name in weights else value * (1 + _LEAST_GAIN)
-            for weight in _WEIGHTS:
+            for weight in () if _over(until_s) else _WEIGHTS:
                 tried = {n: w for n, w in {**weights, name: weight}.items() if w}
                 if (
                     tried

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -216,7 +216,7 @@ def save_bundle(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        (temporary / "schema.yaml").write_text(data.schema.to_yaml(), encoding="utf-8")
+        (temporary / "schema.yaml").write_text(data.schema.to_yaml(whole=True), encoding="utf-8")
         write_encoder(temporary, data.encoder)
         save_tensors(
             {name: t.contiguous() for name, t in model.state_dict().items()},
@@ -266,6 +266,20 @@ def _put_in_place(new: Path, directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+_WHOLE_SCHEMAS: Final = 3  # from this format on a bundle's schema states every setting of model and training
+_THEN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "model": {"width": 16},
+    "training": {
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "batch_size": 2048,
+        "refit": False,
+    },
+}
+"""Defaults of format 2 that have changed since."""
+
+
 def check_place(directory: Path, overwrite: bool) -> None:
     """Raise unless a bundle may be written here; called before any long work."""
     home = next(p for p in directory.absolute().parents if p.exists())
@@ -293,7 +307,7 @@ def load_bundle(directory: str | Path) -> Bundle:
     directory = Path(directory)
     manifest = verify(directory)
     try:
-        schema = Schema.load(directory / "schema.yaml")
+        schema = _schema_of(directory, int(manifest["format"]))
         encoder = read_encoder(directory, schema)
         weights = load_tensors(str(directory / "weights.safetensors"))
         newer = ("retrieval.together", "features.content.values")
@@ -320,6 +334,26 @@ def load_bundle(directory: str | Path) -> Bundle:
     return Bundle(
         directory, schema, model, data, seen, behaviour, metrics, manifest, blend, task_blend, found
     )
+
+
+def _schema_of(directory: Path, written: int) -> Schema:
+    """The schema of a bundle; one of format 2 leaves out what was then a default."""
+    path = directory / "schema.yaml"
+    if written >= _WHOLE_SCHEMAS:
+        return Schema.load(path)
+    stated = Schema.load(path)
+    then = {
+        section: {
+            key: value
+            for key, value in values.items()
+            if key not in getattr(stated, section).model_fields_set
+        }
+        for section, values in _THEN.items()
+    }
+    sections = {
+        section: getattr(stated, section).model_copy(update=values) for section, values in then.items()
+    }
+    return stated.model_copy(update=sections)
 
 
 def _found(schema: Schema, behaviour: Behaviour) -> Ragged:

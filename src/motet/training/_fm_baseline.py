@@ -12,6 +12,7 @@ from motet.data import Dataset
 from motet.models.baselines import Baseline, Known
 from motet.training._loop import train_model
 from motet.training._predictor import ModelPredictor
+from motet.training._refit import refit_network
 
 __all__ = ["FmBaseline"]
 
@@ -40,7 +41,7 @@ class FmBaseline(Baseline):
         known: Known = "validation",
         seed: int = 0,
     ) -> Self:
-        """Train all tasks together on training rows, whatever ``splits`` says: the others end the training."""
+        """Train all tasks together on training rows; validation rows end the training, and are then learnt from if asked."""
         schema = dataset.schema
         tasks = {
             name: task.model_copy(update={"after": task.after if task.after in _tasks(dataset) else None})
@@ -51,6 +52,8 @@ class FmBaseline(Baseline):
         training = schema.training.model_copy(update={"seed": seed})
         alone = schema.model_copy(update={"tasks": tasks, "model": model, "training": training})
         trained = train_model(dataset, schema=alone)
+        if "validation" in splits:
+            refit_network(dataset, trained.model, alone)
         return cls(ModelPredictor(trained.model, dataset, known=known))
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:

@@ -13,7 +13,8 @@ from motet.errors import BundleError
 
 __all__ = ["FORMAT", "OPTIONAL_PARTS", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
 
-FORMAT = 2
+FORMAT = 3
+_READABLE = (2, 3)
 PARTS = (
     "schema.yaml",
     "encoder.json",
@@ -93,10 +94,10 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise BundleError(f"{path} is damaged ({reason})", _COPY) from None
-    if version != FORMAT:
+    if version not in _READABLE:
         raise BundleError(
             f"{directory} has bundle format {version}, written by motet {written}; this is motet "
-            f"{motet.__version__}, which reads format {FORMAT}",
+            f"{motet.__version__}, which reads formats {_READABLE[0]} to {FORMAT}",
             f"install motet {written}, or train again",
         )
     for name in files:

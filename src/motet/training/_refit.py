@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motet.data import SPLIT_CODES, Dataset
+from motet.errors import DataError, TrainingError
 from motet.evaluation import primary_values, score_of
 from motet.models import MultiTaskModel
 from motet.schema import Progress, Schema, silent
@@ -70,11 +71,12 @@ def refit_network(
         progress: Progress callback.
 
     Returns:
-        None with fewer than 200 validation rows, or if the deadline came first.
+        None with fewer than 200 validation rows, where half of them defines no metric, if the deadline came first, or
+        if a pass ended in a loss that is no number; the network is then as it was.
     """
     schema = schema or data.schema
     rows, began_s = data.rows("validation"), time.monotonic()
-    if len(rows) < _FEWEST_ROWS:
+    if len(rows) < _FEWEST_ROWS or _over(deadline_s):
         return None
     first = _first_half(data, rows)
     split = data.split.copy()
@@ -85,23 +87,32 @@ def refit_network(
         found = primary_values(half, ModelPredictor(model, half, known="train"), "validation")
         return score_of(schema, {name: found.get(name) for name in schema.tasks})
 
-    before = best = score()
-    passes = 0
-    for done, _ in enumerate(_passes(data, model, schema, first, kept), 1):
-        progress("trying how often to learn from the validation rows", done, _MOST_PASSES)
-        if (found := score()) > best:
-            best, passes = found, done
-        if done == _MOST_PASSES or done - passes >= _PATIENCE or _over(deadline_s):
-            break
-    model.load_state_dict(kept)
-    for done, _ in enumerate(_passes(data, model, schema, rows, kept) if passes else (), 1):
-        progress("learning from the validation rows", done, passes)
-        if _over(deadline_s):
-            model.load_state_dict(kept)
-            return None
-        if done == passes:
-            break
-    model.eval()
+    try:
+        before = best = score()
+        passes = 0
+        trials = _passes(data, model, schema, first, kept)
+        for done in range(1, _MOST_PASSES + 1):
+            if _over(deadline_s):
+                break
+            next(trials)
+            progress("trying how often to learn from the validation rows", done, _MOST_PASSES)
+            if (found := score()) > best:
+                best, passes = found, done
+            elif done - passes >= _PATIENCE:
+                break
+        model.load_state_dict(kept)
+        trials = _passes(data, model, schema, rows, kept)
+        for done in range(1, passes + 1):
+            if _over(deadline_s):
+                model.load_state_dict(kept)
+                return None
+            next(trials)
+            progress("learning from the validation rows", done, passes)
+    except (DataError, TrainingError):  # half of the rows defines no metric, or a pass ends in no number
+        model.load_state_dict(kept)
+        return None
+    finally:
+        model.eval()
     return Refit(passes, before, best, time.monotonic() - began_s)
 
 

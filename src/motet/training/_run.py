@@ -5,6 +5,7 @@ files ─► data set ─► model ─► evaluation ─► bundle ─► report
 
 from __future__ import annotations
 
+import copy
 import glob
 import shutil
 import tempfile
@@ -241,7 +242,7 @@ def _train(
             members = fit_all_members(data, limit_s=members_s, progress=progress)
             found = search_settings(
                 data, search, trials, resume=resume, deadline_s=deadline_s, progress=progress,
-                finish=lambda one: fit_blends(data, members, one),
+                finish=lambda one: _finished(data, members, copy.deepcopy(one), None, 0.0, silent),
             )  # fmt: skip
             data = found.data
             fitted = _finished(data, members, found.trained, deadline_s, limit_s, progress)
@@ -269,11 +270,6 @@ def _train(
         )
     shutil.rmtree(trials, ignore_errors=True)
     _remove_checkpoint(checkpoint)
-
-
-def _spare(deadline_s: float | None, limit_s: float) -> float | None:
-    """By when the network may learn from validation rows: a tenth of the time is left for measuring."""
-    return None if deadline_s is None else deadline_s - 0.1 * limit_s
 
 
 AllMembers: TypeAlias = tuple[Members[ItemScores], Members[PairMember]]
@@ -326,10 +322,11 @@ def _finished(
     limit_s: float,
     progress: Progress,
 ) -> Fitted:
-    blend, task_blend = fit_blends(data, members, trained, progress)
+    # a fifth of the time is left for what validation rows teach, and half of that for measuring
+    weigh_s = None if deadline_s is None else deadline_s - 0.2 * limit_s
+    blend, task_blend = fit_blends(data, members, trained, progress, until_s=weigh_s)
     if not data.schema.training.refit:
         return Fitted(trained, blend, task_blend, None)
-    # a tenth of the time is left for measuring
     spare_s = None if deadline_s is None else deadline_s - 0.1 * limit_s
     refit = refit_network(data, trained.model, deadline_s=spare_s, progress=progress)
     return Fitted(trained, blend, task_blend, refit)
@@ -345,12 +342,17 @@ def fit_all_members(data: Dataset, *, limit_s: float, progress: Progress) -> All
 
 
 def fit_blends(
-    data: Dataset, members: AllMembers, trained: Trained, progress: Progress = silent
+    data: Dataset,
+    members: AllMembers,
+    trained: Trained,
+    progress: Progress = silent,
+    *,
+    until_s: float | None = None,
 ) -> tuple[RankingBlend | None, TaskBlend | None]:
     """Weigh a network and plain members on validation rows."""
     network = ModelPredictor(trained.model, data, known="train")
     return (
-        fit_blend(data, members[0], network, progress),
+        fit_blend(data, members[0], network, progress, until_s=until_s),
         fit_task_blend(data, members[1], network.predict, progress),
     )
 
@@ -423,6 +425,7 @@ def evaluate_bundle(
     )
     progress(f"measuring the {split} rows", 0, 1)
     found = evaluate(data, predictor, split, seed=seed)
+    found["learnt_from"] = split == "train" or (split == "validation" and loaded.schema.training.refit)
     metrics = {**loaded.metrics, **found, **follows_from(data, predictor, found, split)}
     if export is not None:
         export_measured(data, predictor, split, Path(export))

@@ -220,9 +220,8 @@ class TrainingStep:
         keep_freed_memory()
         self.data, self.schema, self.settings = data, schema, schema.training
         self.model = model or build_model(schema, data.encoder, seed=self.settings.seed)
-        content, history = self.model.features.content, self.model.features.history
-        if model is None and content is not None and history is not None:
-            content.fill(data, history[1])
+        if model is None:
+            self.model.features.take_content(data)
         weights = {name: task.weight for name, task in schema.tasks.items()}
         self.balancer = build_balancer(schema.objective.balancer, weights)
         table = self.model.features.table

@@ -127,7 +127,7 @@ def fit_pair_members(
     wanted = [name for name in PAIR_MEMBERS if names is None or name in names]
     return fit_each(
         wanted,
-        lambda name: (None, PAIR_MEMBERS[name].fit(data, data.rows("train"))),
+        lambda name, _: (None, PAIR_MEMBERS[name].fit(data, data.rows("train"))),
         limit_s=limit_s,
         progress=progress,
     )

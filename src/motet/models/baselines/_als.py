@@ -53,7 +53,7 @@ class Als(RankingBaseline):
         return super().steps_aside(dataset)
 
     @classmethod
-    def choose(cls, dataset: Dataset) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
         """α, λ, the number of factors and the decay."""
         quality = quality_on_validation(dataset)
         if quality is None:
@@ -72,7 +72,7 @@ class Als(RankingBaseline):
         def quality_of(tried: _Settings) -> float:
             return quality(_scores(fitted(tried.factors, tried.confidence, tried.penalty), tried))
 
-        return search(_Settings(), axes, quality_of)
+        return search(_Settings(), axes, quality_of, until_s)
 
     @classmethod
     def fit_scores(

@@ -42,7 +42,7 @@ class Ease(RankingBaseline):
     """
 
     @classmethod
-    def choose(cls, dataset: Dataset) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
         """λ and the decay."""
         quality = quality_on_validation(dataset)
         if quality is None:
@@ -54,7 +54,7 @@ class Ease(RankingBaseline):
         if dataset.schema.keys.time:
             axes.append(("decay", DECAYS))
         return search(
-            _Settings(), axes, lambda tried: quality(ItemToItem(tried.decay, solved(tried.penalty)))
+            _Settings(), axes, lambda tried: quality(ItemToItem(tried.decay, solved(tried.penalty))), until_s
         )
 
     @classmethod

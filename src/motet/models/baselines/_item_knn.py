@@ -40,7 +40,7 @@ class ItemKnn(RankingBaseline):
     """
 
     @classmethod
-    def choose(cls, dataset: Dataset) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
         """The window, p, the shrinkage and the decay."""
         quality = quality_on_validation(dataset)
         if quality is None:
@@ -53,7 +53,9 @@ class ItemKnn(RankingBaseline):
         ]
         if dataset.schema.keys.time:
             axes = [("decay", DECAYS), ("window", (5,)), *axes, ("decay", DECAYS)]
-        return search(_Settings(), axes, lambda tried: quality(_scores(counted(tried.window), train, tried)))
+        return search(
+            _Settings(), axes, lambda tried: quality(_scores(counted(tried.window), train, tried)), until_s
+        )
 
     @classmethod
     def fit_scores(

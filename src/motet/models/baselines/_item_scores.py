@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -149,8 +149,14 @@ class ItemToItem(ItemScores):
     def read(cls, decay: float, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """The matrix again."""
         size = len(arrays["offsets"]) - 1
-        parts = (arrays["values"], arrays["columns"], arrays["offsets"])
-        return cls(decay, sp.csr_array(parts, shape=(size, size)))
+        values: NDArray[Any] = arrays["values"]
+        columns: NDArray[Any] = arrays["columns"]
+        offsets: NDArray[Any] = arrays["offsets"]
+        rising = len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
+        inside = not len(columns) or (int(columns.min()) >= 0 and int(columns.max()) < size)
+        if not (rising and inside and len(values) == len(columns) == offsets[-1]):
+            raise ValueError("the weights between items are no matrix of them")  # native code trusts them
+        return cls(decay, sp.csr_array((values, columns, offsets), shape=(size, size)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ class PairMember(ABC):
             rows: Interactions, rising.
             seed: Seed of folds and samples.
         """
-        return type(self).fit(dataset, rows, seed).only(self.tasks)
+        found = type(self).fit(dataset, rows, seed)
+        return found.only(self.tasks) if set(self.tasks) <= set(found.tasks) else self
 
     @property
     @abstractmethod

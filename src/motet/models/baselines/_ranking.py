@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -181,19 +182,27 @@ def quality_on_validation(dataset: Dataset) -> Quality | None:
     return lambda scores: queries.quality(lambda numbers: scores.scores(queries.had.take(numbers)))
 
 
-def search(start: S, axes: Sequence[tuple[str, Sequence[Any]]], quality: Callable[[S], float]) -> S:
+def search(
+    start: S,
+    axes: Sequence[tuple[str, Sequence[Any]]],
+    quality: Callable[[S], float],
+    until_s: float | None = None,
+) -> S:
     """The best settings, one after the other: each takes the value that is best with the others as they are.
 
     Args:
         start: Where to begin, a data class.
         axes: Field and the values to try, in order.
         quality: Higher is better; the first of equals is kept.
+        until_s: Reading of :func:`time.monotonic` after which nothing else is tried.
     """
     best, value = start, quality(start)
     for name, values in axes:
         for one in values:
             if one == getattr(best, name):
                 continue
+            if until_s is not None and time.monotonic() > until_s:
+                return best
             tried = replace(best, **{name: one})  # type: ignore[type-var]
             if (found := quality(tried)) > value:
                 best, value = tried, found
@@ -237,8 +246,13 @@ class RankingBaseline(Baseline):
 
     @classmethod
     @abstractmethod
-    def choose(cls, dataset: Dataset) -> Any:
-        """Settings that, fitted on training rows, rank the validation best."""
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> Any:
+        """Settings that, fitted on training rows, rank the validation best.
+
+        Args:
+            dataset: The data set.
+            until_s: Reading of :func:`time.monotonic` after which nothing else is tried.
+        """
 
     @classmethod
     @abstractmethod

@@ -27,7 +27,7 @@ class RecentPopularity(RankingBaseline):
     """
 
     @classmethod
-    def choose(cls, dataset: Dataset) -> float:
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> float:
         """The half-life, in positives; 0 where nothing fades."""
         quality = quality_on_validation(dataset)
         if quality is None or not dataset.schema.keys.time:

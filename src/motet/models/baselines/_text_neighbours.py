@@ -29,7 +29,7 @@ class TextNeighbours(RankingBaseline):
         return super().steps_aside(dataset)
 
     @classmethod
-    def choose(cls, dataset: Dataset) -> float:
+    def choose(cls, dataset: Dataset, until_s: float | None = None) -> float:
         """The decay."""
         quality = quality_on_validation(dataset)
         if quality is None or not dataset.schema.keys.time:
