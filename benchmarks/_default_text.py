@@ -1,7 +1,7 @@
 """What text is worth: ``benchmarks.defaults --ablation text``.
 
-Each set is trained without text; with the text of items, but histories of ids and tags; and with the text of items in
-histories too (``content`` of a sequence). Where text belongs to the rows themselves there are no histories, and two
+Each set is trained without text; with the text of items, but histories of ids and tags and without neighbours by text; and
+with the text of items in histories too (``content`` of a sequence, and the member ``text_neighbours``). Where text belongs to the rows themselves there are no histories, and two
 variants. Movielens-100k holds a tenth of its films out of training, so that there are cold ones. Items are *cold* that
 occur in neither training nor validation rows; the others are *warm*.
 """
