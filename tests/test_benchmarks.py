@@ -83,7 +83,7 @@ def test_events_see_what_came_strictly_before(measures: Any) -> None:
     name = data.schema.retrieval_task
     for at, row in enumerate(events.rows):
         mine = (data.user_row == data.user_row[row]) & (data.time < data.time[row])
-        liked = mine & (data.label(name, np.arange(len(data))) > 0)
+        liked = mine & (data.label(str(name), np.arange(len(data))) > 0)
         assert sorted(events.had.take(np.array([at])).values) == sorted(data.item_row[liked])
         assert data.item_row[row] not in events.out.take(np.array([at])).values
     right = np.zeros((len(events.rows), len(data.items)), np.float32)
