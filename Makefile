@@ -87,6 +87,7 @@ benchmark-quality: $(VENV)/.installed
 
 benchmark-defaults: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.defaults
+	$(BIN)/python -m benchmarks.defaults --ablation text
 
 benchmark-generation: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.generation

@@ -1,17 +1,22 @@
 """Default settings on many kinds of data, beside every plain method, tuned in the same run.
 
     python -m benchmarks.defaults [SET ...] [--seeds 0 1 2 3 4] [--quick] [--data DIR] [--cache DIR] [--json FILE]
+    python -m benchmarks.defaults --ablation text [SET ...]
 
-Sets: movielens-100k (time split), movielens-timeless (random split, no times), movielens-implicit (events alone),
-clothing-reviews, adult, open-bandit, worlds, amazon-office (with ``--data DIR`` or ``MOTET_DATA_DIR``; skipped with a
-note where it is absent) and amazon-ids, the same without texts.
+Sets: movielens-100k (each user's time), movielens-timeless (random split, no times), movielens-implicit (events alone),
+movielens-1m, movielens-1m-loo (events alone, the last of each user is the test), clothing-reviews, adult, open-bandit,
+the synthetic worlds, worlds-sparse (100,000 items) and worlds-scenarios (tastes that differ by scenario), amazon-office
+(with ``--data DIR`` or ``MOTET_DATA_DIR``; skipped with a note where it is absent) and amazon-ids, the same without texts.
 
-Each set is trained once a seed with its schema's default settings. Baselines choose their settings on validation rows,
-and the best baseline of a task is the one with the best value on validation rows. A task is *ahead* or *behind* where
-the paired 95 % interval over users (rows without users), pooled over the seeds, excludes zero; else *level*. Every
-finished cell is kept in ``--cache``, so that an interrupted run goes on. ``--quick`` takes one seed.
+Each set is trained once a seed with default settings; ``--shipped`` keeps those that packaged schemas bring. Baselines
+choose their settings on validation rows, the best baseline of a task is the one with the best value there, and for the
+test they are fitted on training and validation rows, as the members of motet are. Where events have an order, test
+events are ranked one by one as well, each given what its user had before it, and its scenario.
 
-The row of amazon-office counts each of its test events, given the events of the user before it (data sheet of the set).
+A task is *ahead* or *behind* where the paired 95 % interval over users (rows without users) and seeds excludes zero;
+else *level*. Every finished cell is kept in ``--cache``, so that an interrupted run goes on; a cell is of one schema, not
+of one version of motet: name another directory after a change of the code. ``--quick`` takes one seed of the smaller
+sets. ``--ablation text`` is in ``benchmarks/_default_text.py``.
 """
 
 from __future__ import annotations
@@ -23,34 +28,36 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
-import polars as pl
-import torch
-import yaml
 from numpy.typing import NDArray
 
-from motet.data import Dataset, Ragged
-from motet.datasets import fetch
-from motet.evaluation import paired_intervals, primary_values
-from motet.models.baselines import BASELINES, Baseline, RankingBaseline
+from benchmarks._default_measures import (
+    Events,
+    Gains,
+    deviation_of,
+    drawn_differences,
+    drawn_means,
+    event_gains,
+    events_of,
+    score_baseline,
+    score_model,
+)
+from benchmarks._default_sets import QUICK, SETS, prepared, seeds_of
+from benchmarks._default_table import ablation_table, defaults_table
+from benchmarks._default_text import ABLATED, ablated_schema, ablation_cell, variants_of
+from motet.data import Dataset
+from motet.evaluation import primary_values
+from motet.models.baselines import BASELINES, Baseline
 from motet.schema import Schema
 from motet.training import ModelPredictor, load_data, train
 
-SETS = (
-    "movielens-100k",
-    "movielens-timeless",
-    "movielens-implicit",
-    "clothing-reviews",
-    "adult",
-    "open-bandit",
-    "worlds",
-    "amazon-ids",
-    "amazon-office",
-)
+_FORM: Final = 2  # of the cells; part of their names
+_ABLATION_SEEDS: Final = (0, 1, 2)
 
 
 def say(what: str) -> None:
@@ -58,124 +65,67 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def prepared(name: str, data: Path | None, place: Path) -> tuple[Path, Schema] | None:
-    """Directory and schema of a set; None where its files are absent."""
-    if name.startswith("amazon"):
-        return _amazon(data, place, texts=name == "amazon-office")
-    source = fetch("movielens-100k" if name.startswith("movielens") else name)
-    if name in ("clothing-reviews", "adult", "open-bandit", "worlds", "movielens-100k"):
-        return source, Schema.load(source / "schema.yaml")
-    content = _with_on(yaml.safe_load((source / "schema.yaml").read_text(encoding="utf-8")))
-    if name == "movielens-timeless":
-        content["split"] = {"by": "random"}
-        content["keys"] = {name: content["keys"][name] for name in ("user", "item")}
-        del content["derive"], content["features"]["interaction"]
-        of_user = content["features"]["user"]
-        content["features"]["user"] = {n: f for n, f in of_user.items() if _kind(f) != "sequence"}
-    if name == "movielens-implicit":
-        content["tasks"] = {"next": {"kind": "retrieval", "positive": "true"}}
-        content.get("knowledge", {}).pop("hide", None)
-        features = content["features"]["user"]
-        for feature in features.values():
-            if _kind(feature) == "sequence":
-                feature.pop("where", None)
-    (place / "schema.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return source, Schema.load(place / "schema.yaml")
-
-
-def _with_on(content: Any) -> Any:
-    """What YAML 1.1 reads, with the key ``on`` in place of true."""
-    if isinstance(content, dict):
-        return {"on" if key is True else key: _with_on(value) for key, value in content.items()}
-    return content
-
-
-def _kind(feature: Any) -> str:
-    return feature if isinstance(feature, str) else str(feature["kind"])
-
-
-def _amazon(data: Path | None, place: Path, *, texts: bool) -> tuple[Path, Schema] | None:
-    """Events in their order in place of times; a user's own events before each one, whatever their split."""
-    source = None if data is None else data / "amazon-office"
-    if source is None or not (source / "events.csv.gz").is_file():
-        return None
-    events = pl.read_csv(source / "events.csv.gz")
-    order = {"train": 0, "valid": 1, "test": 2}
-    events = events.with_columns(part=pl.col("split").replace_strict(order)).sort(
-        "part", "position", "user_id"
-    )
-    # there are no times: the split is by time and a user's events have an order, which is all that is used
-    events = events.with_columns(at=1_500_000_000 + 60 * pl.int_range(pl.len()))
-    counts = events["part"].value_counts().sort("part")["count"].to_list()
-    events.select("user_id", "item_id", "at").write_csv(place / "events.csv")
-    pl.read_csv(source / "items.csv.gz").write_csv(place / "items.csv")
-    item: dict[str, Any] = {"item_id": "id"}
-    if texts:
-        item |= {"brand": {"kind": "categorical", "min_count": 2}, "about": {"kind": "text", "template": "{title}. {description}"}}  # fmt: skip
-    content = {
-        "name": "amazon-office",
-        "tables": {"interactions": "events.csv", "items": "items.csv"},
-        "keys": {"user": "user_id", "item": "item_id", "time": "at"},
-        "split": {
-            "by": "time",
-            "train": (counts[0] + 0.4) / sum(counts),
-            "validation": counts[1] / sum(counts),
-        },
-        "features": {
-            "user": {"user_id": "id", "past": {"kind": "sequence", "of": "item_id", "last": 10}},
-            "item": item,
-        },
-        "tasks": {"next": {"kind": "retrieval", "positive": "true", "repeats": True}},
-    }
-    return place, Schema.parse(content)
-
-
-def per_event(data: Dataset, predictor: ModelPredictor, baselines: Any) -> dict[str, dict[str, float]]:
-    """NDCG@10 and HR@10 over test events, each given the events of its user before it, of us and of what ranks."""
-    rows = data.rows("test")
-    order = np.lexsort((data.time, data.user_row))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    starts = np.searchsorted(data.user_row[order], data.user_row[rows])
-    lengths = place[rows] - starts
-    values = np.concatenate([data.item_row[order[a : a + n]] for a, n in zip(starts, lengths, strict=True)])
-    had = Ragged.from_lengths(values.astype(np.int32), lengths)
-    vectors, bias = predictor.item_vectors()
-    with torch.no_grad():
-        outputs = predictor.model(predictor.batcher.batch(rows))
-        users = outputs.user_vectors[outputs.inputs.user_of_row]
-        network = torch.addmm(bias, users, vectors.T).numpy()
-    scores = {"network": network}
-    scores["motet"] = network if predictor.blend is None else predictor.blend.scores(network, had)
-    for name, (baseline, _, _) in baselines.items():
-        if isinstance(baseline, RankingBaseline):
-            scores[name] = baseline.scores.scores(had)
-    found = {}
-    for name, given in scores.items():
-        own = np.take_along_axis(given, data.item_row[rows].astype(np.int64)[:, None], 1)
-        rank = (given > own).sum(axis=1) + ((given == own).sum(axis=1) - 1) / 2
-        found[name] = {
-            "ndcg@10": float(np.where(rank < 10, 1 / np.log2(rank + 2), 0).mean()),
-            "hr@10": float((rank < 10).mean()),
-        }
-    return found
-
-
 def values_of(data: Dataset, predictor: Any, split: str) -> dict[str, float]:
     """Primary metric by task, those that are defined."""
     return {name: v for name, v in primary_values(data, predictor, split).items() if v is not None}
 
 
-def fitted(data: Dataset) -> dict[str, tuple[Baseline, dict[str, float], dict[str, float]]]:
-    """Baselines with their values on validation and on test rows."""
-    found = {}
-    for name, kind in BASELINES.items():
-        if kind.steps_aside(data) is None:
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A baseline, fitted for the test.
+
+    Attributes:
+        baseline: On training and validation rows.
+        chosen_by: Values on validation rows by task, after a fit on training rows.
+        values: Values on test rows by task.
+        chosen_by_events: NDCG@10 over validation events, likewise; None if it does not rank.
+        events: Of each test event, by metric; empty if it does not rank.
+    """
+
+    baseline: Baseline
+    chosen_by: Mapping[str, float]
+    values: Mapping[str, float]
+    chosen_by_events: float | None
+    events: Gains
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What all seeds of a set have in common: the data, its events one by one, and the baselines by name."""
+
+    data: Dataset
+    events: Events | None
+    rivals: Mapping[str, Rival]
+
+    @classmethod
+    def of(cls, data: Dataset) -> Field:
+        """Fit and measure the baselines that have something to say."""
+        events: dict[Literal["validation", "test"], Events | None] = {
+            "validation": events_of(data, "validation"),
+            "test": events_of(data, "test"),
+        }
+
+        def gains(name: str, baseline: Baseline, split: Literal["validation", "test"]) -> Gains:
+            some = events[split]
+            return {} if some is None else event_gains(data, some, score_baseline(name, baseline, data)).get(name, {})  # fmt: skip
+
+        rivals = {}
+        for name, kind in BASELINES.items():
+            if kind.steps_aside(data) is not None:
+                continue
             say(f"  {name}")
-            validation = values_of(data, kind.fit(data, known="train"), "validation")
-            baseline = kind.fit(data)
-            found[name] = (baseline, validation, values_of(data, baseline, "test"))
-    return found
+            first = kind.fit(data, known="train")
+            ranked = gains(name, first, "validation").get("ndcg@10")
+            splits = ("train", "validation") if data.schema.training.refit else ("train",)
+            second = kind.fit(data, splits=splits)
+            rivals[name] = Rival(
+                second,
+                values_of(data, first, "validation"),
+                values_of(data, second, "test"),
+                None if ranked is None else float(ranked.mean()),
+                gains(name, second, "test"),
+            )
+        return cls(data, events["test"], rivals)
 
 
 class Alone:
@@ -193,8 +143,9 @@ class Alone:
         return self._predictor.score_items(users)
 
 
-def cell(name: str, seed: int, source: Path, schema: Schema, data: Dataset, baselines: Any) -> dict[str, Any]:
-    """One set and seed: our values, those of the network alone, and intervals against the best baseline of each task."""
+def cell(name: str, seed: int, source: Path, schema: Schema, field: Field) -> dict[str, Any]:
+    """One set and seed: our values, those of the network alone, and draws of the difference to each task's best baseline."""
+    data = field.data
     with tempfile.TemporaryDirectory() as place:
         settings = schema.training.model_copy(update={"seed": seed})
         began_s = time.perf_counter()
@@ -203,22 +154,22 @@ def cell(name: str, seed: int, source: Path, schema: Schema, data: Dataset, base
         ours = ModelPredictor(bundle.model, data, blend=bundle.blend, task_blend=bundle.task_blend)
         tasks: dict[str, Any] = {}
         values, alone = values_of(data, ours, "test"), values_of(data, Alone(bundle.model, data), "test")
-        intervals: dict[str, dict[str, Any]] = {}
         for task in values:
-            rivals = {n: v[task] for n, (_, v, _) in baselines.items() if task in v}
+            rivals = {n: one.chosen_by[task] for n, one in field.rivals.items() if task in one.chosen_by and task in one.values}  # fmt: skip
             if not rivals:
                 continue
             best = max(rivals, key=lambda n: rivals[n])
-            if best not in intervals:
-                intervals[best] = paired_intervals(data, ours, baselines[best][0], seed=seed)
+            on_rows = data.schema.tasks[task].on == "interaction"
             tasks[task] = {
                 "metric": schema.tasks[task].primary_metric,
+                "users": bool(schema.keys.user) and on_rows,
                 "ours": values[task],
                 "network": alone.get(task),
                 "best": best,
-                "best_value": baselines[best][2][task],
-                "interval": intervals[best].get(task),
-                "baselines": {n: v[task] for n, (_, _, v) in baselines.items() if task in v},
+                "best_value": field.rivals[best].values[task],
+                "deviation": deviation_of(data, task),
+                "draws": drawn_differences(data, ours, field.rivals[best].baseline, task),
+                "baselines": {n: one.values[task] for n, one in field.rivals.items() if task in one.values},
             }
         found = {
             "set": name,
@@ -227,9 +178,32 @@ def cell(name: str, seed: int, source: Path, schema: Schema, data: Dataset, base
             "tasks": tasks,
             "blend": bundle.metrics["blend"],
         }
-        if name.startswith("amazon"):
-            found["per_event"] = per_event(data, ours, baselines)
+        if field.events is not None:
+            found["events"] = _events(field, ours)
         return found
+
+
+def _events(field: Field, ours: ModelPredictor) -> dict[str, Any]:
+    """NDCG@10 and HR@10 over test events, of motet beside everything that ranks."""
+    assert field.events is not None
+    gains = event_gains(field.data, field.events, score_model(ours))
+    rivals = {n: one for n, one in field.rivals.items() if one.chosen_by_events is not None}
+    best = max(rivals, key=lambda n: rivals[n].chosen_by_events or 0.0)
+    users = field.data.user_row[field.events.rows]
+    found = {}
+    for metric, values in gains["motet"].items():
+        others = {n: one.events[metric] for n, one in rivals.items()}
+        found[metric] = {
+            "metric": metric.upper(),
+            "n": len(field.events.rows),
+            "ours": float(values.mean()),
+            "network": float(gains["network"][metric].mean()),
+            "best": best,
+            "best_value": float(others[best].mean()),
+            "draws": drawn_means(values - others[best], users),
+            "baselines": {n: float(one.mean()) for n, one in others.items()},
+        }
+    return found
 
 
 def main() -> None:
@@ -238,61 +212,75 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="*", choices=[[], *SETS], default=[])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--ablation", choices=["text"])
+    parser.add_argument("--shipped", action="store_true", help="keep model and training of packaged schemas")
     parser.add_argument("--data", type=Path, default=os.environ.get("MOTET_DATA_DIR"))
     parser.add_argument("--cache", type=Path, default=Path("runs/defaults"))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
+    names: Sequence[str] = asked.sets or (ABLATED if asked.ablation else QUICK if asked.quick else SETS)
     cells: list[dict[str, Any]] = []
-    for name in asked.sets or SETS:
+    for name in names:
+        seeds = asked.seeds or (_ABLATION_SEEDS if asked.ablation else seeds_of(name))
         with tempfile.TemporaryDirectory() as place:
-            found = prepared(name, Path(asked.data) if asked.data else None, Path(place))
+            data = Path(asked.data) if asked.data else None
+            found = prepared(name, data, Path(place), shipped=asked.shipped)
             if found is None:
                 say(f"{name}: skipped, its files are absent (--data DIR)")
                 continue
-            source, schema = found
-            key = hashlib.sha256(schema.to_yaml().encode()).hexdigest()[:12]
-            loaded: tuple[Dataset, Any] | None = None
-            for seed in asked.seeds[:1] if asked.quick else asked.seeds:
-                kept = asked.cache / f"{name}-{key}-{seed}.json"
-                if not kept.is_file():
-                    say(f"{name}, seed {seed}")
-                    if loaded is None:
-                        data = load_data(schema, source).data
-                        loaded = data, fitted(data)
-                    content = cell(name, seed, source, schema, *loaded)
-                    kept.with_suffix(".new").write_text(json.dumps(content, indent=1), encoding="utf-8")
-                    kept.with_suffix(".new").replace(kept)
-                cells.append(json.loads(kept.read_text(encoding="utf-8")))
-    table(cells)
+            of_set = _ablation_cells if asked.ablation else _cells
+            cells += of_set(name, *found, seeds[:1] if asked.quick else seeds, asked.cache)
+    if asked.ablation:
+        for variants in dict.fromkeys(tuple(one["variants"]) for one in cells):
+            print(ablation_table([one for one in cells if tuple(one["variants"]) == variants], variants))
+            print()
+    else:
+        print(defaults_table(cells))
     if asked.json:
         asked.json.write_text(json.dumps(cells, indent=1), encoding="utf-8")
 
 
-def table(cells: list[dict[str, Any]]) -> None:
-    """One line a set and task, as Markdown."""
-    print("| data, task | metric | motet | its network alone | best plain method | difference | |")
-    print("|---|---|---|---|---|---|---|")
-    for name in dict.fromkeys(one["set"] for one in cells):
-        of_set = [one for one in cells if one["set"] == name]
-        for task in of_set[0]["tasks"]:
-            facts = [one["tasks"][task] for one in of_set if task in one["tasks"]]
-            ours, best = np.mean([f["ours"] for f in facts]), np.mean([f["best_value"] for f in facts])
-            alone = np.mean([f["network"] for f in facts])
-            known = [f["interval"] for f in facts if f["interval"] is not None]
-            low, high = np.mean(known, axis=0) if known else (np.nan, np.nan)
-            verdict = "ahead" if low > 0 else "**behind**" if high < 0 else "level"
-            print(
-                f"| {name}, {task} | {facts[0]['metric']} | {ours:.4f} | {alone:.4f} | {facts[0]['best']} {best:.4f} "
-                f"| {ours - best:+.4f} ({low:+.4f} to {high:+.4f}) | {verdict} |"
-            )
-        for method in of_set[0].get("per_event", {}):
-            both = [np.mean([one["per_event"][method][m] for one in of_set]) for m in ("ndcg@10", "hr@10")]
-            say(f"{name}, per event: {method} NDCG@10 {both[0]:.4f}, HR@10 {both[1]:.4f}")
-        spent = ", ".join(f"{one['train_s']:.0f}" for one in of_set)
-        say(f"{name}: trained in {spent} s")
+def _cells(
+    name: str, source: Path, schema: Schema, seeds: Sequence[int], cache: Path
+) -> list[dict[str, Any]]:
+    loaded: list[Field] = []
+
+    def measure(seed: int) -> dict[str, Any]:
+        if not loaded:
+            loaded.append(Field.of(load_data(schema, source).data))
+        return cell(name, seed, source, schema, loaded[0])
+
+    return [_kept(cache, name, schema, seed, measure) for seed in seeds]
+
+
+def _ablation_cells(
+    name: str, source: Path, schema: Schema, seeds: Sequence[int], cache: Path
+) -> list[dict[str, Any]]:
+    whole = ablated_schema(name, schema)
+    variants = variants_of(whole)
+    return [
+        _kept(
+            cache, f"text-{name}", whole, seed, lambda seed: ablation_cell(name, seed, source, variants, say)
+        )
+        for seed in seeds
+    ]
+
+
+def _kept(
+    cache: Path, name: str, schema: Schema, seed: int, measure: Callable[[int], dict[str, Any]]
+) -> dict[str, Any]:
+    """A cell from the cache, or measured and put there."""
+    key = hashlib.sha256(f"{_FORM} {schema.to_yaml()}".encode()).hexdigest()[:12]
+    kept = cache / f"{name}-{key}-{seed}.json"
+    if not kept.is_file():
+        say(f"{name}, seed {seed}")
+        kept.with_suffix(".new").write_text(json.dumps(measure(seed)), encoding="utf-8")
+        kept.with_suffix(".new").replace(kept)
+    content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return content
 
 
 if __name__ == "__main__":

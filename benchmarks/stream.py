@@ -52,7 +52,9 @@ def measure(rows: int, steps: int, seed: int) -> dict[str, float]:
         )
         built_s = time.perf_counter() - began
         step = TrainingStep(data, schema)
-        batches = step.batcher.epoch(data.rows("train"), schema.training.rows_a_step(len(data.rows("train"))), (seed, 0))
+        batches = step.batcher.epoch(
+            data.rows("train"), schema.training.rows_a_step(len(data.rows("train"))), (seed, 0)
+        )
         trained = 0
         for number, batch in enumerate(batches):
             if number == 20:

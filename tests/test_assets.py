@@ -213,6 +213,7 @@ def test_misspelt_asset_names_the_nearest() -> None:
 def test_table_and_an_own_asset(index: Path) -> None:
     assert set(ASSETS) == {
         "movielens-100k",
+        "movielens-1m",
         "movielens-1m-titles",
         "SmolLM2-135M-Instruct",
         "clothing-reviews",

@@ -19,6 +19,7 @@ from motet.schema import ENTITIES, Schema, expression_columns, table_of
 
 ROWS = {
     "movielens-100k": {"users": 943, "items": 1_682, "interactions": 100_000},
+    "movielens-1m": {"users": 6_040, "items": 3_883, "interactions": 1_000_209},
     "clothing-reviews": {"interactions": 23_486},
     "open-bandit": {"items": 160, "interactions": 60_000},
     "adult": {"interactions": 48_842},
@@ -122,7 +123,8 @@ def test_datasheet_names_every_column(prepared: Prepared, name: str) -> None:
 
 
 def test_movielens_says_that_it_may_not_be_passed_on() -> None:
-    assert "no redistribution" in DATASETS["movielens-100k"].datasheet
+    for name in ("movielens-100k", "movielens-1m"):
+        assert "no redistribution" in DATASETS[name].datasheet
 
 
 def test_fetch_again_changes_nothing_and_keeps_an_edited_schema(tmp_path: Path) -> None:
@@ -205,6 +207,6 @@ def test_nothing_is_left_when_preparing_fails(tmp_path: Path, monkeypatch: pytes
 
 def test_misspelt_name() -> None:
     with pytest.raises(
-        DataError, match=r"the data set 'movielens' is not known\. Cure: did you mean 'movielens-100k'"
+        DataError, match=r"the data set 'movielens-100' is not known\. Cure: did you mean 'movielens-100k'"
     ):
-        datasets.fetch("movielens")
+        datasets.fetch("movielens-100")

@@ -23,6 +23,19 @@ def test_ratings_are_the_published_ones(prepared: Callable[[str], Path]) -> None
     assert ratings.select(pl.struct("user_id", "item_id").is_unique().all()).item()
 
 
+def test_the_million_has_its_published_numbers_and_order(prepared: Callable[[str], Path]) -> None:
+    place = prepared("movielens-1m")
+    ratings, items = pl.read_parquet(place / "ratings.parquet"), pl.read_parquet(place / "items.parquet")
+    counts = dict(ratings["rating"].value_counts().iter_rows())
+    assert counts == {1: 56_174, 2: 107_557, 3: 261_197, 4: 348_971, 5: 226_310}
+    assert ratings.head(2).rows() == [(1, 1193, 5, 978300760), (1, 661, 3, 978302109)]  # as in ratings.dat
+    assert ratings["user_id"].is_sorted()
+    assert set(ratings["item_id"]) <= set(items["item_id"])
+    assert items.row(-1) == (3952, "Contender, The", 2000, "Drama|Thriller")
+    writers = pl.read_parquet(place / "users.parquet").filter(pl.col("occupation") == "writer")
+    assert writers.height == 281
+
+
 def test_genres_keep_their_names_and_unknown_is_missing(prepared: Callable[[str], Path]) -> None:
     items = pl.read_parquet(prepared("movielens-100k") / "items.parquet")
     genres = items["genres"].str.split("|").explode().drop_nulls()

@@ -137,3 +137,21 @@ def test_scores_of_retrieval_and_classes_have_one_reading(toy: Dataset) -> None:
     for task, answers in ((classes, ["b", "a"]), (labels, [[], []])):
         assert task.answer_columns(chances, ("a", "b", "c"))[0][1].to_list() == answers
         assert task.answer_columns(nothing, ())[0][1].to_list() in ([None, None], [[], []])
+
+
+@pytest.mark.parametrize(("content", "width"), [("all", 64 + 32), ("tags", 32), ("none", 0)])
+def test_events_tell_of_their_items_what_the_schema_says(content: str, width: int) -> None:
+    data = toy_dataset(
+        rows=150, sequences=("mean",), overrides=[f"features.user.past_mean.content={content}"]
+    )
+    features = build_model(data.schema, data.encoder, seed=0).features
+    layer, history = features.content, features.history
+    assert history is not None
+    assert (0 if layer is None else layer.values.shape[1]) == width
+    if layer is None:
+        return
+    vectors = {name: np.flip(values, 0).copy() for name, values in data.vectors.items()}
+    layer.fill(data, history[1])
+    before = layer.values.clone()
+    layer.fill(replace(data, vectors=vectors), history[1])
+    assert torch.equal(before, layer.values) == (content == "tags")

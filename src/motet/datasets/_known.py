@@ -29,6 +29,7 @@ __all__ = [
     "write_adult",
     "write_clothing",
     "write_movielens",
+    "write_movielens_1m",
     "write_open_bandit",
 ]
 
@@ -181,6 +182,46 @@ def write_movielens(directory: Path, progress: Progress | None = None) -> None:
     link_films(items, films, links).write_parquet(directory / "links.parquet")
 
 
+# MovieLens-1M: the package names films by title and year, and keeps the published order of the ratings.
+
+_OCCUPATIONS = (
+    "other", "academic", "artist", "clerical", "college student", "customer service", "doctor", "executive",
+    "farmer", "homemaker", "school student", "lawyer", "programmer", "retired", "sales", "scientist",
+    "self-employed", "technician", "tradesman", "unemployed", "writer",
+)  # fmt: skip
+
+
+def write_movielens_1m(directory: Path, progress: Progress | None = None) -> None:
+    """Write ``users``, ``items`` and ``ratings``, each a ``.parquet`` file; ratings in their published order."""
+    files = fetch_asset("movielens-1m", progress)
+    number = pl.col("user_id").str.strip_prefix("1m_").cast(pl.Int64)
+    users = _read(files / "ml-1m.user").select(
+        number,
+        pl.col("age").cast(pl.Int64),
+        "gender",
+        occupation=pl.col("occupation").cast(pl.Int64).replace_strict(dict(enumerate(_OCCUPATIONS))),
+        zip_code="zip_code",
+    )
+    films = _read(files / "ml-1m.item").with_columns(pl.Series("number", film_numbers()).cast(pl.Int64))
+    items = films.select(
+        item_id="number",
+        title="movie_title",
+        year=pl.col("release_year").cast(pl.Int64),
+        genres=pl.col("genre").str.replace_all(" ", "|", literal=True),
+    )
+    ratings = _read(files / "ml-1m.inter").join(
+        films.select("item_id", "number"), on="item_id", how="left", maintain_order="left"
+    )
+    users.sort("user_id").write_parquet(directory / "users.parquet")
+    items.write_parquet(directory / "items.parquet")
+    ratings.select(
+        number,
+        item_id="number",
+        rating=pl.col("rating").cast(pl.Int64),
+        timestamp=pl.col("timestamp").cast(pl.Int64),
+    ).write_parquet(directory / "ratings.parquet")
+
+
 def _read(path: Path) -> pl.DataFrame:
     # Titles hold single quotation marks, so quoting is off; "name:type" headers lose their type.
     frame = pl.read_csv(path, separator="\t", quote_char=None, infer_schema=False)
@@ -247,6 +288,12 @@ DATASETS: Mapping[str, DatasetSource] = {
             "100,000 film ratings: like, stars, next film, genres",
             write_movielens,
             asset="movielens-100k",
+        ),
+        DatasetSource(
+            "movielens-1m",
+            "1,000,209 film ratings: like, stars, next film, genres",
+            write_movielens_1m,
+            asset="movielens-1m",
         ),
         DatasetSource(
             "clothing-reviews",

@@ -39,6 +39,9 @@ class SequenceFeature(Feature):
         encoder: How the events become one vector; ``target`` attends from the scored item
             (DIN, Zhou et al. 2018), ``attention`` is causal self-attention (SASRec, Kang &
             McAuley 2018).
+        content: What an event tells of its item beside its id: ``all`` its texts, vectors and tags, ``tags``
+            alone, or ``none``. It matters for the history of items that ranking goes by: the one of the events
+            that the retrieval task is to find, else the first.
     """
 
     kind: Literal["sequence"] = "sequence"
@@ -46,6 +49,7 @@ class SequenceFeature(Feature):
     last: int = Field(50, ge=1, le=1000)
     where: str | None = None
     encoder: str = "mean"
+    content: Literal["all", "tags", "none"] = "all"
 
     cells: ClassVar[Cells] = "other"
     catalogue: ClassVar[Literal["hidden"]] = "hidden"
@@ -73,7 +77,7 @@ class SequenceFeature(Feature):
     @property
     def history(self) -> EventSettings:
         """What the events are made of."""
-        return EventSettings(self.of, self.last, self.where)
+        return EventSettings(self.of, self.last, self.where, self.content)
 
     @property
     def sees_item(self) -> bool:

@@ -6,7 +6,7 @@ Legend of shapes: I items, R rows of the embedding table, C width of the content
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from motet.data import Dataset, Encoder, Layout
 from motet.schema import Entity, Schema
 
-__all__ = ["ItemContent", "content_of_items", "content_width", "history_of_items", "text_vectors"]
+__all__ = ["Content", "ItemContent", "content_of_items", "content_width", "history_of_items", "text_vectors"]
 
 Floats = NDArray[np.float32]
+
+Content = Literal["all", "tags", "none"]
+"""What an event tells of its item, as the setting ``content`` of a sequence says."""
 
 _TEXT_WIDTH: Final = 64
 _TAGS: Final = 32  # of each feature, the most frequent
@@ -36,14 +39,15 @@ class ItemContent(nn.Module):
         first: The first of them.
         inputs: C.
         width: d.
+        content: Whether c_j holds texts beside tags.
 
     Shapes:
         Rows of the table, int64 [R] → [R, d]; zeros for rows of other features and for unknown ids.
     """
 
-    def __init__(self, *, rows: int, first: int, inputs: int, width: int) -> None:
+    def __init__(self, *, rows: int, first: int, inputs: int, width: int, content: Content = "all") -> None:
         super().__init__()
-        self.first = first
+        self.first, self.content = first, content
         self.values: Tensor
         self.register_buffer("values", torch.zeros(rows, inputs, dtype=torch.float16))
         self.project = nn.Linear(inputs, width, bias=False)
@@ -59,7 +63,7 @@ class ItemContent(nn.Module):
         column = data.encoder.layout("item").codes.index(feature)
         code = data.items.codes[:, column] - self.first
         values = np.zeros(self.values.shape, np.float16)
-        values[code] = content_of_items(data)
+        values[code] = content_of_items(data, self.content)
         values[0] = 0  # items whose ids are not known share a row
         self.values.copy_(torch.from_numpy(values))
 
@@ -82,26 +86,31 @@ def history_of_items(schema: Schema, layouts: Mapping[Entity, Layout]) -> tuple[
     return of_items.get(wanted) or next(iter(of_items.values()), None)
 
 
-def content_width(encoder: Encoder, rows: int) -> int:
+def content_width(encoder: Encoder, rows: int, content: Content = "all") -> int:
     """C of a schema; 0 without texts, vectors and tags of items, or where that would be more than 64 million numbers.
 
     Args:
         encoder: Knows the features.
         rows: Items that there may be.
+        content: What events tell of their items.
     """
+    if content == "none":
+        return 0
     layout, features = encoder.layout("item"), encoder.schema.features.item
-    texts = any(not features[name].from_graph for name in layout.vectors if name in features)
+    texts = content == "all" and any(
+        not features[name].from_graph for name in layout.vectors if name in features
+    )
     width = _TEXT_WIDTH * texts + _TAGS * len(layout.tags)
     return width if rows * width <= _MOST_CELLS else 0
 
 
-def content_of_items(data: Dataset) -> Floats:
+def content_of_items(data: Dataset, content: Content = "all") -> Floats:
     """Texts on their 64 first principal components, and tags; zeros where an item has none, [I, C].
 
     Components and the 32 most frequent tags are those of items that occur in training. Items with a text, or with a
     tag, have vectors of length 1 on average.
     """
-    parts, texts = [], text_vectors(data)
+    parts, texts = [], text_vectors(data) if content == "all" else None
     occur = np.unique(data.item_row[data.rows("train")]).astype(np.int64)
     if texts is not None:
         known: NDArray[np.bool_] = np.abs(texts).max(axis=1, initial=0) > 0

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from motet.data import Batch, Dataset, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
-from motet.models._content import ItemContent, content_width, history_of_items
+from motet.models._content import Content, ItemContent, content_width, history_of_items
 from motet.models._sequences import MeanSequence
 from motet.schema import ENTITIES, Entity
 
@@ -311,9 +311,13 @@ class FeatureLayer(nn.Module):
         self.content: ItemContent | None = None
         if self.history is not None:
             ids = encoder.vocabularies[self.history[1]]
-            inputs = content_width(encoder, ids.rows)
+            events = schema.features.user[self.history[0]].history
+            content: Content = "all" if events is None else events.content
+            inputs = content_width(encoder, ids.rows, content)
             if inputs:
-                self.content = ItemContent(rows=ids.rows, first=ids.offset, inputs=inputs, width=width)
+                self.content = ItemContent(
+                    rows=ids.rows, first=ids.offset, inputs=inputs, width=width, content=content
+                )
         self.own = NamedModules()
         self._own: dict[Entity, dict[str, _Places]] = {}
         for entity in ENTITIES:

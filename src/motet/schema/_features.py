@@ -60,11 +60,14 @@ class EventSettings:
         of: The item feature that stands for each event.
         last: Events that are kept, counted from the most recent.
         where: Which interactions count, as an SQL expression; all when left out.
+        content: What an event tells of its item beside the feature it is made of: texts, vectors and tags
+            (``all``), tags alone, or ``none``.
     """
 
     of: str
     last: int
     where: str | None
+    content: Literal["all", "tags", "none"] = "all"
 
 
 class ColumnSink(Protocol):

@@ -265,7 +265,11 @@ class RankingBaseline(Baseline):
 
     def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Scores of all items, those that tie by their popularity."""
-        scores = self.scores.scores(self._had.take(users))
+        return self.score_histories(self._had.take(users))
+
+    def score_histories(self, had: Ragged) -> NDArray[np.float32]:
+        """Scores of all items for users who had these items, oldest first; ties by popularity, [U, I]."""
+        scores = self.scores.scores(had)
         spread = np.abs(scores).max(axis=1, keepdims=True, initial=0)
         ties = np.where(spread > 0, spread, 1).astype(np.float32) * np.float32(_TIE) * self._popularity
         return scores + ties
