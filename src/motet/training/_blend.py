@@ -126,7 +126,7 @@ class RankingBlend:
             if isinstance(member, ItemVectors):
                 profile = self._profile(name, member, had)
                 found[known] = member.vectors[rows[known]] @ profile
-                mean, deviation = self._moments_of(name, member).of(profile)
+                mean, deviation = self.moments_of(name, member).of(profile)
             elif isinstance(member, ItemPrior):
                 found[known] = member.values[rows[known]]
                 of_all = member.values[self.occurs].astype(np.float64)
@@ -138,6 +138,17 @@ class RankingBlend:
                     found = np.where(columns[at] == rows, values[at], np.float32(0))
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
+
+    def weighed(self, name: str, scores: Floats, mean: Any, deviation: Any) -> Floats:
+        """What a member adds to the score: its own scores less their mean, over their deviation, times its weight.
+
+        Args:
+            name: Of the member, or :data:`NETWORK`.
+            scores: Any shape; mean and deviation fit it.
+            mean: Of the member's scores over the items that occur.
+            deviation: Likewise; where it is 0 the member adds nothing.
+        """
+        return np.float32(self.weights[name]) * _apart(scores, mean, deviation)
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
         """Items that some item-item member scores for a user, and the nearest by vectors, rising."""
@@ -184,7 +195,8 @@ class RankingBlend:
         self._latest[key] = found
         return found
 
-    def _moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
+    def moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
+        """Moments of the vectors of a member over the items that occur."""
         if name not in self._moments:
             self._moments[name] = NetworkMoments(
                 member.vectors, np.zeros(len(member.vectors), np.float32), self.occurs

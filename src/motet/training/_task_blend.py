@@ -93,6 +93,32 @@ class TaskBlend:
             found[name] = (total + shift).astype(np.float32)
         return found
 
+    def parts(self, task: str, kind: Task, network: Floats, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
+        """What each member adds to one task before the link function; they sum to what :meth:`logits` gives.
+
+        The network's part holds the intercept.
+
+        Args:
+            task: One of :attr:`weights`.
+            kind: Its settings.
+            network: What the network says, before the link function, [n].
+            pairs: [n], or one of which the network says several things.
+        """
+        weights, statistics = self.weights[task], self._statistics[task]
+        shift = _shift(kind, statistics)
+        parts = {NETWORK: weights["bias"] + shift + weights[NETWORK] * (network.astype(np.float64) - shift)}
+        for name in (name for name in self.members if name in weights):
+            values = self.members[name].predict(pairs, [task])[task]
+            parts[name] = weights[name] * _unlinked(kind, values, statistics)
+        return parts
+
+    def usual_parts(self, task: str, kind: Task) -> dict[str, float]:
+        """The same of a plain member that predicts the mean of the training labels for every pair."""
+        weights, statistics = self.weights[task], self._statistics[task]
+        mean = np.full(1, statistics.mean, np.float32)
+        usual = float(_unlinked(kind, mean, statistics)[0])
+        return {name: weights[name] * usual for name in self.members if name in weights}
+
 
 def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArray[np.float64]:
     """Predictions on the label's own scale as log-odds, standardised numbers or log-chances, [n] or [n, K]."""
