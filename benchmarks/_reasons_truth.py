@@ -181,6 +181,10 @@ class Truth:
             rows = [self.item_ids.index(mention.key) for mention in claim.mentions]
             cosines = self.placed @ self.placed[claim.item]
             cosines[claim.item] = -np.inf
+            if self.bundle.blend is not None and claim.kind == "near":  # said of what raised the score alone
+                falls = self._falls(user, claim.item, set(named))
+                if any(falls.get(i, 0.0) <= 0 for i in named):
+                    return False
             return all(int((cosines > cosines[row] + 1e-6).sum()) < n["within"] for row in rows)
         if claim.kind == "moved":
             return self._moved(claim, user, item, liked, named)
@@ -201,16 +205,31 @@ class Truth:
         return all(holds(self.entity.get(i), shared[0].key) for i in (item, *named))
 
     def _moved(self, claim: Claim, user: str, item: str, liked: set[str], named: list[str]) -> bool:
-        """Scores through the recommender's own path, with one event at a time taken out of the history."""
-        data = self.bundle.data
+        """Whether the score falls without the items named, as far as said, and without no other liked item further."""
+        falls = self._falls(user, claim.item, liked)
+        rest = [fall for i, fall in falls.items() if i not in named]
+        mine = [falls.get(i, -math.inf) for i in named]
+        as_said = all(abs(a - b) < 1e-3 for a, b in zip(mine, claim.support.weights, strict=True))
+        return as_said and min(mine) > 0 and min(mine) >= max(rest, default=-math.inf) - 1e-4
+
+    def _falls(self, user: str, item: int, liked: set[str]) -> dict[str, float]:
+        """How far the served score falls without each liked item that it goes by: the recommender's own path, one event less."""
+        data, found, blend = self.bundle.data, self.bundle.found, self.bundle.blend
         place = self.users.index(user)
 
+        def of_user(lists: Ragged, length: int) -> NDArray[np.int32]:
+            start = lists.offsets[place]
+            return lists.values[start : start + length]
+
+        had = of_user(found, found.lengths()[place]) if len(found) else found.values
+
         def score(gone: str | None) -> float:
+            row = self.item_ids.index(gone) if gone else -1
             histories = {}
             for name, history in data.histories.items():
                 start, stop = history.items.offsets[place : place + 2]
-                mine = history.items.values[start : start + history.known[place]]
-                mine = mine[mine != (self.item_ids.index(gone) if gone else -1)]
+                mine = of_user(history.items, history.known[place])
+                mine = mine[mine != row]
                 rest = history.items.values[stop:]
                 values = np.concatenate([history.items.values[:start], mine, rest])
                 lengths = np.diff(history.items.offsets)
@@ -220,15 +239,16 @@ class Truth:
                     Ragged.from_lengths(values, lengths), history.before, known, history.train
                 )
             with torch.inference_mode():
-                return float(self.ahead.retrieve(replace(data, histories=histories), place)[claim.item])
+                network = self.ahead.retrieve(replace(data, histories=histories), place).numpy()
+            if blend is None:
+                return float(network[item])
+            less = had[had != row]
+            return float(
+                blend.scores(network[None], Ragged.from_lengths(less, np.array([len(less)])))[0, item]
+            )
 
         whole = score(None)
-        seen = {
-            self.item_ids[row]
-            for history in data.histories.values()
-            for row in history.items.values[history.items.offsets[place] :][: history.known[place]]
-        }
-        falls = {i: whole - score(i) for i in liked & seen}
-        rest = [fall for i, fall in falls.items() if i not in named]
-        lowest = min(falls.get(i, -math.inf) for i in named)
-        return lowest > 0 and lowest >= max(rest, default=-math.inf) - 1e-4
+        rows = [of_user(history.items, history.known[place]) for history in data.histories.values()]
+        rows += [had] if blend is not None else []
+        seen = {self.item_ids[row] for row in np.concatenate(rows)} if rows else set()
+        return {i: whole - score(i) for i in liked & seen}

@@ -172,6 +172,11 @@ def test_what_is_printed_is_for_people(motet: Any, films: Path) -> None:
     explained = run(motet, films, SPEAKING[1]).out
     assert "evidence" in explained
     assert "film" in explained
+    assert "what moved the score" in explained
+    assert "people w" in explained  # who had what you had, or whose taste is like yours
+    in_chinese = run(motet, films, (*SPEAKING[1], "--language", "zh")).out
+    assert "改变得分的因素" in in_chinese
+    assert re.search("与你.*的人", in_chinese)
     best = run(motet, films, ("explain", "--user", "u1", "-k", "2")).out
     assert [line[:3] for line in best.splitlines() if line[:1].isdigit()] == ["1. ", "2. "]
     assert run(motet, films, SPEAKING[2]).out.startswith("A Quiet Orchard\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -205,6 +206,19 @@ def explain(
         for sentence in explainer.said(found.evidence, language):  # type: ignore[arg-type]
             table.add_row(escape(sentence.text), f"{sentence.claim.strength:.2f}")
         out_console.print(table)
+        if found.attribution is not None:
+            table = Table(say("cli.part", language), say("cli.moves", language), box=None)
+            for name, part in found.attribution.parts:
+                if abs(part) >= 0.005:  # as much as two digits show
+                    table.add_row(escape(_part_name(name, language)), f"{part:+.2f}")
+            out_console.print(table)
+
+
+def _part_name(name: str, language: str) -> str:
+    """A part of a score in words; one that has none, such as a member from outside motet, by its name."""
+    with suppress(KeyError):
+        return say(f"part.{name}", language)
+    return name
 
 
 def _print_reasons(

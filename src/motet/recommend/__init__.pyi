@@ -1,3 +1,4 @@
+from ._blended import BlendedRanking
 from ._filter import AllOf, AnyFilter, AnyOf, Compare, Fields, Not, RequestPart, at_most, read_filter
 from ._live_recommender import LiveRecommender
 from ._meaning import MeaningIndex
@@ -22,6 +23,7 @@ __all__ = [
     "AllOf",
     "AnyFilter",
     "AnyOf",
+    "BlendedRanking",
     "Compare",
     "ContextRows",
     "Fields",

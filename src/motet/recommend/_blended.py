@@ -1,6 +1,7 @@
 """What retrieval tasks are ranked by where a bundle has plain members beside its network.
 
-Legend of shapes: U users, I items of the bundle, D width of the retrieval vectors, n pairs, or items of one user.
+Legend of shapes: U users, I items of the bundle, D width of the retrieval vectors, n pairs, users, or
+items of one user, m items.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Ragged
+from motet.models.baselines import ItemToItem, ItemVectors
 from motet.recommend._precomputed import PrecomputedItems
-from motet.training import Bundle, NetworkMoments, RankingBlend
+from motet.training import NETWORK, Bundle, NetworkMoments, RankingBlend
 
 __all__ = ["BlendedRanking"]
 
@@ -85,6 +87,50 @@ class BlendedRanking:
         """
         return self.blend.of_user(network, self._moments.of(query), had, items)
 
+    def parts(
+        self, network: Floats, queries: Floats, had: Ragged, items: NDArray[np.int64]
+    ) -> dict[str, Floats]:
+        """What each member adds to the score of some items for several users; they sum to :meth:`of_user`, [n, m] each.
+
+        Quick where the users had almost the same items, such as one user with several histories.
+
+        Args:
+            network: Scores of the network, [n, m].
+            queries: Retrieval vectors of the users, [n, D].
+            had: First rows of the items that the users had, oldest first, [n].
+            items: First rows of the items, as for :meth:`of_user`, [m].
+        """
+        blend = self.blend
+        parts = {NETWORK: blend.weighed(NETWORK, network, *_each(self._moments, queries))}
+        kept = had.values < len(blend.occurs)  # no plain member knows items that came later
+        of_user = np.repeat(np.arange(len(had)), had.lengths())[kept]
+        lengths = np.bincount(of_user, minlength=len(had)).astype(np.int64)
+        had = Ragged.from_lengths(had.values[kept], lengths)
+        known = np.flatnonzero(items < len(blend.occurs))
+        for name, member in blend.members.items():
+            found = np.zeros((len(had), len(items)), np.float32)
+            if isinstance(member, ItemVectors):
+                profiles = member.profiles(had)
+                found[:, known] = profiles @ member.vectors[items[known]].T
+                parts[name] = blend.weighed(name, found, *_each(blend.moments_of(name, member), profiles))
+            elif isinstance(member, ItemToItem):
+                columns, values = member.touched_by_each(had)
+                place = np.full(len(blend.occurs), -1)
+                place[columns] = np.arange(len(columns))
+                there = known[place[items[known]] >= 0]
+                found[:, there] = values[:, place[items[there]]]
+                # all that is touched occurs in training, and what is not touched scores 0
+                size = max(int(np.count_nonzero(blend.occurs)), 1)
+                mean = values.sum(1, dtype=np.float64, keepdims=True) / size
+                square = (values.astype(np.float64) ** 2).sum(1, keepdims=True) / size
+                parts[name] = blend.weighed(name, found, mean, np.sqrt(np.maximum(square - mean**2, 0)))
+            else:
+                every = member.scores(Ragged.empty(1))[0]
+                found[:, known] = every[items[known]]
+                of_all = every[blend.occurs].astype(np.float64)
+                parts[name] = blend.weighed(name, found, of_all.mean(), of_all.std())
+        return parts
+
     def _of(self, users: NDArray[np.int32] | NDArray[np.int64]) -> Ragged:
         known = users < len(self._bundle.found)
         found = self._bundle.found.take(np.where(known, users, 0).astype(np.int64))
@@ -93,3 +139,9 @@ class BlendedRanking:
         lengths = np.where(known, found.lengths(), 0)
         values = found.values[np.repeat(known, found.lengths())]
         return Ragged.from_lengths(values, lengths)
+
+
+def _each(moments: NetworkMoments, vectors: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation for each of several vectors, [n, 1] each."""
+    found = np.array([moments.of(vector) for vector in vectors], np.float64).reshape(-1, 2)
+    return found[:, :1], found[:, 1:]

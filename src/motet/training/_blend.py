@@ -5,44 +5,38 @@ Legend of shapes: U users, I items, D width of the retrieval vectors, n items of
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from motet.data import Dataset, Ragged
+from motet.metrics import rank_users
 from motet.models.baselines import (
     MEMBERS,
     ItemPrior,
     ItemScores,
     ItemToItem,
     ItemVectors,
+    RankingQueries,
     ranking_queries,
     read_scores,
 )
 from motet.schema import Progress, silent
+from motet.training._members import Members, fit_each, joined, of_member, read_members, write_members
 
 __all__ = [
     "NETWORK",
-    "Members",
     "NetworkMoments",
     "RankingBlend",
     "RankingNetwork",
     "fit_blend",
-    "fit_each",
     "fit_members",
-    "joined",
-    "of_member",
     "read_blend",
-    "read_members",
     "write_blend",
-    "write_members",
 ]
 
 NETWORK: Final = "network"
@@ -57,10 +51,10 @@ _ROUNDS: Final = 3
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
+_CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
 _CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
-_LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 _STEM: Final = "members"
 
 
@@ -127,7 +121,7 @@ class RankingBlend:
             if isinstance(member, ItemVectors):
                 profile = self._profile(name, member, had)
                 found[known] = member.vectors[rows[known]] @ profile
-                mean, deviation = self._moments_of(name, member).of(profile)
+                mean, deviation = self.moments_of(name, member).of(profile)
             elif isinstance(member, ItemPrior):
                 found[known] = member.values[rows[known]]
                 mean, deviation, _ = self._of_prior(name, member)
@@ -138,6 +132,17 @@ class RankingBlend:
                     found = np.where(columns[at] == rows, values[at], np.float32(0))
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
+
+    def weighed(self, name: str, scores: Floats, mean: Any, deviation: Any) -> Floats:
+        """What a member adds to the score: its own scores less their mean, over their deviation, times its weight.
+
+        Args:
+            name: Of the member, or :data:`NETWORK`.
+            scores: Any shape; mean and deviation fit it.
+            mean: Of the member's scores over the items that occur.
+            deviation: Likewise; where it is 0 the member adds nothing.
+        """
+        return np.float32(self.weights[name]) * _apart(scores, mean, deviation)
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
         """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
@@ -194,7 +199,8 @@ class RankingBlend:
             self._priors[name] = float(values.mean()), float(values.std()), first
         return self._priors[name]
 
-    def _moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
+    def moments_of(self, name: str, member: ItemVectors) -> NetworkMoments:
+        """Moments of the vectors of a member over the items that occur."""
         if name not in self._moments:
             self._moments[name] = NetworkMoments(
                 member.vectors, np.zeros(len(member.vectors), np.float32), self.occurs
@@ -237,21 +243,6 @@ def _apart(scores: Floats, mean: Any, deviation: Any) -> Floats:
     return found
 
 
-@dataclass(frozen=True)
-class Members(Generic[M]):
-    """Plain members, fitted on training rows.
-
-    Attributes:
-        fitted: By name.
-        settings: That were chosen, by name.
-        seconds: That this took, by name.
-    """
-
-    fitted: dict[str, M] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
 class RankingNetwork(Protocol):
     """What is known of the network while it is weighed against plain members."""
 
@@ -260,34 +251,6 @@ class RankingNetwork(Protocol):
 
     def score_events(self, rows: Rows) -> Floats | None:
         """Scores of all items for the users of some interactions as they stood before each, [E, I]."""
-
-
-def fit_each(
-    names: Sequence[str],
-    fit: Callable[[str, float | None], tuple[Any, M]],
-    *,
-    limit_s: float = 0.0,
-    progress: Progress = silent,
-) -> Members[M]:
-    """Fit members one after the other.
-
-    Args:
-        names: Of the members.
-        fit: Settings and the fitted member, by name; it tries no other settings once
-            :func:`time.monotonic` reads more than its second argument.
-        limit_s: Of the whole run, 0 for none: once a fifth of it is spent here, the others are left out.
-        progress: Progress callback.
-    """
-    members = Members[M]()
-    until_s = time.monotonic() + _LIMIT_SHARE * limit_s if limit_s else None
-    for done, name in enumerate(names):
-        if until_s is not None and time.monotonic() > until_s:
-            break
-        progress(f"fitting {name}", done, len(names))
-        start_s = time.perf_counter()
-        members.settings[name], members.fitted[name] = fit(name, until_s)
-        members.seconds[name] = time.perf_counter() - start_s
-    return members
 
 
 def fit_members(
@@ -355,12 +318,7 @@ def fit_blend(
     if of_users is not None and of_events is not None:
         parts = {NETWORK: standardised(np.concatenate([of_users, of_events]), occurs)} | parts
 
-    def quality(weights: Mapping[str, float]) -> float:
-        total = np.zeros((len(queries.had), len(data.items)), np.float32)
-        for name, weight in weights.items():
-            total += np.float32(weight) * parts[name]
-        return queries.quality(lambda numbers: total[numbers])
-
+    quality = _quality_of_weights(queries, parts)
     alone = {name: quality({name: 1.0}) for name in parts}
     weights, value = _weigh(alone, quality, until_s)
     helping = [name for name in members.fitted if name in weights]
@@ -388,6 +346,39 @@ def fit_blend(
         again[name] = MEMBERS[name].fit_scores(data, members.settings[name], both)
     rows = np.concatenate([data.rows(split) for split in both])
     return RankingBlend(again, weights, _occurs(data, rows), report)
+
+
+def _quality_of_weights(
+    queries: RankingQueries, parts: Mapping[str, Floats]
+) -> Callable[[Mapping[str, float]], float]:
+    """Quality of weighed sums, over the 200 best items of each member and those to find: others are hardly in a list.
+
+    Args:
+        queries: Q of them.
+        parts: Standardised scores of each member, [Q, I].
+    """
+    relevant, seen = queries.task.relevant.toarray() > 0, queries.task.seen.toarray() > 0
+    chosen = relevant.copy()
+    for part in parts.values():
+        best = np.argpartition(np.where(seen, np.inf, -part), min(_CONSIDERED, part.shape[1]) - 1, axis=1)
+        np.put_along_axis(chosen, best[:, :_CONSIDERED], values=True, axis=1)
+    chosen &= ~seen
+    widths = chosen.sum(axis=1)
+    there = np.arange(int(widths.max(initial=0))) < widths[:, None]  # [Q, C]
+    columns = np.zeros(there.shape, np.int64)
+    columns[there] = np.nonzero(chosen)[1]
+    found = np.take_along_axis(relevant, columns, axis=1) & there
+    scores = {name: np.take_along_axis(part, columns, axis=1) for name, part in parts.items()}
+    users = len(queries.users)
+
+    def quality(weights: Mapping[str, float]) -> float:
+        total = np.where(there, np.float32(0), np.float32(-np.inf))
+        for name, weight in weights.items():
+            total += np.float32(weight) * scores[name]
+        ndcg = rank_users(total, found, 10).ndcg
+        return float(np.mean([part.mean() for part in (ndcg[:users], ndcg[users:]) if len(part)]))
+
+    return quality
 
 
 def _over(until_s: float | None) -> bool:
@@ -423,32 +414,6 @@ def _weigh(
 
 
 # Written into a bundle and read from it.
-
-
-def write_members(
-    directory: Path, stem: str, arrays: Mapping[str, NDArray[Any]], content: Mapping[str, Any]
-) -> None:
-    """Write ``<stem>.safetensors`` and, of plain values, ``<stem>.json``."""
-    save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, str(directory / f"{stem}.safetensors"))
-    (directory / f"{stem}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def read_members(directory: Path, stem: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
-    """Read what :func:`write_members` wrote; None if it is absent."""
-    if not (directory / f"{stem}.json").is_file():
-        return None
-    content = json.loads((directory / f"{stem}.json").read_text(encoding="utf-8"))
-    return load_file(str(directory / f"{stem}.safetensors")), content
-
-
-def joined(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """Arrays of several members under one name each, ``<member>.<array>``."""
-    return {f"{name}.{part}": array for name, of in arrays.items() for part, array in of.items()}
-
-
-def of_member(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
-    """One member's arrays among :func:`joined` ones."""
-    return {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
 
 
 def write_blend(directory: Path, blend: RankingBlend) -> None:

@@ -17,7 +17,8 @@ from scipy.special import logsumexp
 from motet.data import Dataset
 from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
 from motet.schema import LabelStatistics, Progress, Task, silent
-from motet.training._blend import NETWORK, Members, fit_each, joined, of_member, read_members, write_members
+from motet.training._blend import NETWORK
+from motet.training._members import Members, fit_each, joined, of_member, read_members, write_members
 
 __all__ = [
     "TaskBlend",
@@ -92,6 +93,32 @@ class TaskBlend:
                     total += weights[member] * _unlinked(tasks[name], of_tasks[name], self._statistics[name])
             found[name] = (total + shift).astype(np.float32)
         return found
+
+    def parts(self, task: str, kind: Task, network: Floats, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
+        """What each member adds to one task before the link function; they sum to what :meth:`logits` gives.
+
+        The network's part holds the intercept.
+
+        Args:
+            task: One of :attr:`weights`.
+            kind: Its settings.
+            network: What the network says, before the link function, [n].
+            pairs: [n], or one of which the network says several things.
+        """
+        weights, statistics = self.weights[task], self._statistics[task]
+        shift = _shift(kind, statistics)
+        parts = {NETWORK: weights["bias"] + shift + weights[NETWORK] * (network.astype(np.float64) - shift)}
+        for name in (name for name in self.members if name in weights):
+            values = self.members[name].predict(pairs, [task])[task]
+            parts[name] = weights[name] * _unlinked(kind, values, statistics)
+        return parts
+
+    def usual_parts(self, task: str, kind: Task) -> dict[str, float]:
+        """The same of a plain member that predicts the mean of the training labels for every pair."""
+        weights, statistics = self.weights[task], self._statistics[task]
+        mean = np.full(1, statistics.mean, np.float32)
+        usual = float(_unlinked(kind, mean, statistics)[0])
+        return {name: weights[name] * usual for name in self.members if name in weights}
 
 
 def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArray[np.float64]:

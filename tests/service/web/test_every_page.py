@@ -130,6 +130,9 @@ def test_items_show_more_like_them_and_why(open_tab: Callable[..., Tab]) -> None
     assert tab.page.locator("#why-title").inner_text() == "Why for user u2?"
     assert tab.page.locator(".facts dd").first.inner_text() == "1967"
     assert tab.page.locator(".bars > div").count() == 2
+    parts = tab.page.locator("details.evidence", has_text="What moved the score")
+    parts.locator("summary").click()
+    assert "this very item (" in parts.inner_text()
     tab.page.locator(".tiles a").first.click()
     tab.page.wait_for_url("**/item/*?user=u2")
 

@@ -1,220 +1,25 @@
-"""What the model says with something taken away: scores without an item of the history, and Shapley values of groups of features.
+"""What moved a score: Shapley values of groups of features in the network, and the parts of plain members.
 
-Legend of shapes: n variants, m items, B = n · m rows, G groups, S = 2^G sets of groups.
+Legend of shapes: B rows, D width of the retrieval vectors, G groups, S = 2^G sets of groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motet.data import Batcher, Dataset, EntityTable, History, Ragged
-from motet.errors import DataError, MissingExtraError, ModelError
+from motet.assistant.explain._probe import Probe, Scored
+from motet.errors import MissingExtraError, ModelError
 from motet.models import Inputs, Outputs
-from motet.recommend import ContextRows
-from motet.schema import Entity, Schema
-from motet.training import Bundle
+from motet.schema import Entity
+from motet.training import NETWORK, Bundle
 
-__all__ = [
-    "GROUPS",
-    "TOLERANCE",
-    "Attribution",
-    "Attributor",
-    "Columns",
-    "Probe",
-    "columns_of",
-    "history_of",
-    "items_without",
-    "ranking_task",
-    "users_with",
-]
-
-
-def history_of(data: Dataset, user: int) -> dict[str, NDArray[np.int32]]:
-    """What the model sees of a user's history: per sequence feature, rows of items, oldest first."""
-    found = {}
-    for name, history in data.histories.items():
-        start = int(history.items.offsets[user])
-        found[name] = history.items.values[start : start + int(history.known[user])]
-    return found
-
-
-def users_with(data: Dataset, user: int, variants: Sequence[Mapping[str, NDArray[np.int32]]]) -> Dataset:
-    """A data set whose users are one user, once for each of several histories.
-
-    Args:
-        data: The data set.
-        user: Row of the user.
-        variants: Per variant and sequence feature, rows of items, oldest first.
-    """
-    n = len(variants)
-    at = np.full(n, user, np.int64)
-    table = data.users
-    users = EntityTable(
-        table.codes[at],
-        table.numbers[at],
-        {name: lists.take(at) for name, lists in table.tags.items()},
-        table.vector_rows[at],
-    )
-    histories = {}
-    for name, history in data.histories.items():
-        lengths = np.array([len(variant[name]) for variant in variants], np.int64)
-        values = np.concatenate([variant[name] for variant in variants]).astype(np.int32)
-        known = lengths.astype(np.int32)
-        histories[name] = History(Ragged.from_lengths(values, lengths), history.before[:0], known, known)
-    return replace(data, users=users, histories=histories)
-
-
-def items_without(data: Dataset, item: int, tags: Sequence[Sequence[tuple[str, str]]]) -> Dataset:
-    """A data set with one item once more at its end for each of several sets of tags taken from it.
-
-    Args:
-        data: The data set.
-        item: Row of the item.
-        tags: Per variant (feature, value) of tags and categories.
-    """
-    table = data.items
-    at = np.full(len(tags), item, np.int64)
-    codes = table.codes[at]
-    layout = data.encoder.layout("item").codes
-    lists: dict[str, list[NDArray[np.int32]]] = {name: [] for name in table.tags}
-    for variant, gone in enumerate(tags):
-        for name in table.tags:
-            values = table.tags[name].take(at[:1]).values
-            lists[name].append(values[~np.isin(values, _rows(data, name, gone))])
-        for feature, value in gone:
-            if feature in layout:
-                column = layout.index(feature)
-                if codes[variant, column] in _rows(data, feature, [(feature, value)]):
-                    codes[variant, column] = data.encoder.vocabularies[feature].offset
-    longer = {}
-    for name, parts in lists.items():
-        old = table.tags[name]
-        lengths = np.concatenate([old.lengths(), [len(part) for part in parts]]).astype(np.int64)
-        longer[name] = Ragged.from_lengths(np.concatenate([old.values, *parts]).astype(np.int32), lengths)
-    items = EntityTable(
-        np.concatenate([table.codes, codes]),
-        np.concatenate([table.numbers, table.numbers[at]]),
-        longer,
-        np.concatenate([table.vector_rows, table.vector_rows[at]]),
-    )
-    return replace(data, items=items)
-
-
-def _rows(data: Dataset, feature: str, tags: Sequence[tuple[str, str]]) -> list[int]:
-    """Rows of the embedding table of some values of a feature."""
-    words = data.encoder.vocabularies[feature].words.words.to_list()
-    offset = data.encoder.vocabularies[feature].offset + 1
-    return [offset + words.index(value) for name, value in tags if name == feature and value in words]
-
-
-def ranking_task(schema: Schema) -> str:
-    """The task that items are ranked by where a request says nothing.
-
-    Raises:
-        DataError: If there is none.
-    """
-    if schema.ranking_task is None:
-        raise DataError(
-            f"the schema '{schema.name}' has no task to rank by",
-            "add a binary, regression or retrieval task on interactions",
-        )
-    return schema.ranking_task
-
-
-class Probe:
-    """Scores of one task, before the link function.
-
-    Args:
-        bundle: The trained model with its data.
-        context_rows: Gives the context row in which items are scored.
-        items: Gives the items, where they are others than the bundle's, when they are first looked at.
-    """
-
-    def __init__(
-        self,
-        bundle: Bundle,
-        context_rows: Callable[[], ContextRows],
-        items: Callable[[], Dataset] | None = None,
-    ) -> None:
-        self.bundle, self.task = bundle, ranking_task(bundle.schema)
-        self._context_rows, self._items = context_rows, items
-
-    def history(self, user: int) -> dict[str, NDArray[np.int32]]:
-        """What the model sees of a user's history, per sequence feature."""
-        return history_of(self.bundle.data, user)
-
-    def with_histories(
-        self, user: int, items: Sequence[int], variants: Sequence[Mapping[str, NDArray[np.int32]]]
-    ) -> NDArray[np.float32]:
-        """Scores of items for a user with each of several histories, [n, m]."""
-        if not len(variants) or not len(items):
-            return np.zeros((len(variants), len(items)), np.float32)
-        data = users_with(self.context_rows.data, user, variants)
-        users = np.repeat(np.arange(len(variants), dtype=np.int32), len(items))
-        rows = np.tile(np.asarray(items, np.int32), len(variants))
-        return self.score(data, users, rows).reshape(len(variants), len(items))
-
-    def without_tags(
-        self, user: int, item: int, tags: Sequence[Sequence[tuple[str, str]]]
-    ) -> NDArray[np.float32]:
-        """Scores of an item for a user without each of several sets of its tags, [n]."""
-        if not len(tags):
-            return np.zeros(0, np.float32)
-        data = items_without(self.context_rows.data, item, tags)
-        rows = np.arange(len(data.items) - len(tags), len(data.items), dtype=np.int32)
-        return self.score(data, np.full(len(tags), user, np.int32), rows)
-
-    @cached_property
-    def context_rows(self) -> ContextRows:
-        """The context row in which items are scored."""
-        context_rows = self._context_rows()
-        if self._items is None:
-            return context_rows
-        data = self._items()
-        vectors = {name: data.vectors[name] for name in data.encoder.layout("item").vectors}
-        vectors = {**context_rows.data.vectors, **vectors}
-        return replace(context_rows, data=replace(context_rows.data, items=data.items, vectors=vectors))
-
-    def inputs(
-        self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32], *, with_history: bool = True
-    ) -> Inputs:
-        """Input vectors of pairs of users and items, with their histories or as if they had none."""
-        context_rows = self.context_rows
-        before = {
-            name: history.known[users] if with_history else np.zeros(len(users), np.int32)
-            for name, history in data.histories.items()
-        }
-        batch = Batcher(data).assemble(
-            users,
-            items,
-            before,
-            np.zeros(len(users), np.int64),
-            context=(context_rows.table, context_rows.scenario),
-        )
-        with torch.inference_mode():
-            inputs: Inputs = self.bundle.model.features(batch)
-        return inputs
-
-    def score(self, data: Dataset, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scores of pairs, [B]."""
-        with torch.inference_mode():
-            return self.read(self.bundle.model.outputs_of(self.inputs(data, users, items))).numpy()
-
-    def read(self, outputs: Outputs) -> Tensor:
-        """The score of each row of a model's outputs, [B]."""
-        if not self.bundle.schema.tasks[self.task].ranks_catalogue:
-            return outputs.logits[self.task]
-        of_user, of_item = outputs.inputs.user_of_row, outputs.inputs.item_of_row
-        products: Tensor = (outputs.user_vectors[of_user] * outputs.item_vectors[of_item]).sum(1)
-        return products + outputs.item_bias[of_item]
-
+__all__ = ["GROUPS", "PLAIN", "TOLERANCE", "Attribution", "Attributor", "Columns", "columns_of"]
 
 GROUPS = (
     "history",
@@ -230,6 +35,9 @@ GROUPS = (
 )
 """What a score is divided among: the history, the id and the other features of the user; the id, the tags and
 categories, the numbers, the texts, the other vectors and the graph's vectors of the item; the context."""
+
+PLAIN = "plain: "
+"""Stands before the names of plain members among the parts of a score, as in ``plain: ease``."""
 
 Columns = dict[Entity, list[tuple[str, slice]]]
 
@@ -299,15 +107,21 @@ _MEAN_ROWS = 2000  # users and items that the baseline is the mean of
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    r"""A score divided among groups of features.
+    r"""A score divided among groups of features and plain members.
 
-    .. math:: \sum_g \phi_g = s - s_0
+    .. math:: \sum_g \phi_g + \sum_m \phi_m = s - s_0
+
+    The network's share of a score is linear in what the network says, so that its Shapley values are scaled as it is:
+    for retrieval by its weight over the deviation of its scores for this user, for a task by its weight. A plain
+    member is one part, less what it says where it knows nothing: the mean of its scores over the items for this user,
+    which is 0 in the sum of standardised scores; for a task the mean of the training labels.
 
     Attributes:
-        task: Whose score it is, before the link function.
+        task: Whose score it is, before the link function; the score that lists are ranked by.
         score: :math:`s`, of the item for the user as they are.
         baseline: :math:`s_0`, of an average item for an average user without a history, in no special context.
-        parts: :math:`\phi_g` of each group that the model has, the largest first, either way.
+        parts: :math:`\phi_g` of each group that the network has and, as ``plain: ease``, :math:`\phi_m` of each plain
+            member, the largest first, either way.
     """
 
     task: str
@@ -356,11 +170,12 @@ class Attributor:
         """Divide the score of an item for a user.
 
         Args:
-            user: Row of the user; −1 for an average user without a history.
+            user: Row of the user; −1 for one the bundle does not know, or, without a history, an average one.
             item: Row of the item.
-            history: What the user did, per sequence feature; as the bundle knows it when left out.
+            history: What the user did, as :meth:`Probe.history` gives it; as the bundle knows it when left out.
         """
-        values = self.set_values(user, item, history)
+        values, query = self._values(user, item, history)
+        values, members, usual = self._with_members(values, query, user, item, history)
         g = len(self.groups)
         place = 2 ** torch.arange(g)
 
@@ -372,22 +187,56 @@ class Attributor:
             parts = self._sampling(value).attribute(
                 torch.ones(1, g), n_samples=self.permutations, perturbations_per_eval=g
             )[0]
-        named = zip(self.groups, parts.tolist(), strict=True)
+        named = [*zip(self.groups, parts.tolist(), strict=True)]
+        named += [(PLAIN + name, part - usual.get(name, 0.0)) for name, part in members.items()]
         order = sorted(named, key=lambda part: -abs(part[1]))
-        return Attribution(self.probe.task, float(values[-1]), float(values[0]), tuple(order))
+        score, baseline = float(values[-1]) + sum(members.values()), float(values[0]) + sum(usual.values())
+        return Attribution(self.probe.task, score, baseline, tuple(order))
+
+    def _with_members(
+        self,
+        values: Tensor,
+        query: Tensor,
+        user: int,
+        item: int,
+        history: Mapping[str, NDArray[np.int32]] | None,
+    ) -> tuple[Tensor, dict[str, float], dict[str, float]]:
+        """The network's part of the score with every set of groups, [S], the plain members' parts, and their baselines."""
+        probe = self.probe
+        if not probe.is_blended:
+            return values, {}, {}
+        history = probe.history(user) if history is None else history
+        data, network = probe.users_with(user, [history]), values.numpy()
+        # one user as they are: the user's own scale is the same for all of the network's scores
+        at, queries = np.array([item], np.int32), query.numpy()[None]
+        if probe.ranking is not None:
+            scored, known = Scored(network[None], queries, data, 0, at), at.repeat(len(network))
+        else:
+            scored, known = Scored(network[:, None], queries, data, 0, at), at
+        parts = dict(probe.parts(scored, [history], user, known))
+        of_network = torch.from_numpy(parts.pop(NETWORK).reshape(-1).astype(np.float32))
+        usual = dict(probe.usual_parts()) if probe.ranking is None else {}
+        return of_network, {name: float(part.flat[0]) for name, part in parts.items()}, usual
 
     def set_values(
         self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None = None
     ) -> Tensor:
-        """Score with every set of groups as they are and the others at the baseline, [S]."""
+        """The network's score with every set of groups as they are and the others at the baseline, [S]."""
+        return self._values(user, item, history)[0]
+
+    def _values(
+        self, user: int, item: int, history: Mapping[str, NDArray[np.int32]] | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same with the retrieval vector of the user as they are, [S] and [D]."""
         data, at = self.probe.context_rows.data, max(user, 0)
-        if history is not None and user >= 0:
-            data, at = users_with(data, user, [history]), 0
+        if history is not None:
+            data, at = self.probe.users_with(user, [history]), 0
         pair = np.array([at], np.int32), np.array([item], np.int32)
         empty = self.probe.inputs(data, *pair, with_history=False)
-        full = self.probe.inputs(data, *pair) if user >= 0 else empty
+        is_average = user < 0 and history is None
+        full = empty if is_average else self.probe.inputs(data, *pair)
         mean_user, mean_item, mean_context, mean_event = self._means()
-        real_user = full.user if user >= 0 else self._with(mean_user, empty.user, "user", "history")
+        real_user = self._with(mean_user, empty.user, "user", "history") if is_average else full.user
         sides = {
             "user": (real_user, self._with(mean_user, empty.user, "user", "history")),
             "item": (full.item, mean_item),
@@ -427,7 +276,8 @@ class Attributor:
         )
         model = self.probe.bundle.model
         with torch.inference_mode():
-            return self.probe.read(model.outputs_of(inputs))[asked]
+            outputs: Outputs = model.outputs_of(inputs)
+            return self.probe.read(outputs)[asked], self.probe.queries(outputs)[asked[-1]]
 
     def _moving(self, sides: Mapping[str, tuple[Tensor, Tensor]]) -> set[str]:
         """Groups of which a column is another than in the baseline."""

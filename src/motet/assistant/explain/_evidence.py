@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
-from motet.assistant.explain._attribution import Probe
 from motet.assistant.explain._catalogue_tables import TagTable, WordTable, said_titles, updated_titles
+from motet.assistant.explain._probe import Probe
 from motet.data import Batcher, Catalogue, Dataset
 from motet.errors import DataError
 from motet.graph import KnowledgeGraph
-from motet.recommend import ContextRows
+from motet.recommend import BlendedRanking, ContextRows
 from motet.schema import Schema, are_years
 from motet.training import Bundle
 
@@ -42,8 +42,8 @@ class RecentInteractions:
         likes: 1 for a like, 0 for none, NaN where it was not said, float64 [n].
         values: What the user gave the item on the scale of :attr:`EvidenceIndex.rating`, NaN where it was not said, float64 [n].
         refused: Whether the user turned the item down unseen, such as by hiding it, bool [n].
-        histories: What the model sees of the user's history by now, per sequence feature, rows of items; empty where the
-            model's own is as good.
+        histories: What scores go by of the user's history by now, rows of items: per sequence feature and, where plain
+            members rank too, what they go by; empty where the bundle's own is as good.
     """
 
     items: NDArray[np.int64]
@@ -103,13 +103,18 @@ class EvidenceIndex:
         bundle: The trained model with its data.
         context_rows: Gives a context row, in which items are scored.
         graph: Facts about items, if there are any.
+        ranking: Plain members that rank beside the network; it ranks alone when left out.
 
     Raises:
         DataError: If the bundle has no users or no items.
     """
 
     def __init__(
-        self, bundle: Bundle, context_rows: Callable[[], ContextRows], graph: KnowledgeGraph | None = None
+        self,
+        bundle: Bundle,
+        context_rows: Callable[[], ContextRows],
+        graph: KnowledgeGraph | None = None,
+        ranking: BlendedRanking | None = None,
     ) -> None:
         schema = bundle.schema
         if bundle.data.catalogue is None or schema.keys.user is None or schema.keys.item is None:
@@ -119,7 +124,7 @@ class EvidenceIndex:
         self.bundle, self.schema, self.graph = bundle, schema, graph
         self.catalogue: Catalogue = bundle.data.catalogue
         self.task, self.rating = schema.liking_task, rating_of(schema)
-        self._context_rows = context_rows
+        self._context_rows, self._ranking = context_rows, ranking
         self.users, self.items = len(bundle.data.users), len(bundle.data.items)
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._years: dict[str, bool] = {}
@@ -181,7 +186,7 @@ class EvidenceIndex:
         recent = self._recent.get(taste.user)
         if recent is None:
             return taste
-        said = self.task is None or ~np.isnan(recent.likes)
+        said = np.full(len(recent), self.task is None) | ~np.isnan(recent.likes)
         items, likes = recent.items[said], recent.likes[said]
         _, from_end = np.unique(items[::-1], return_index=True)
         last = np.sort(len(items) - 1 - from_end)  # of each item what was said last
@@ -361,7 +366,7 @@ class EvidenceIndex:
         placed = np.concatenate([self.vectors, np.zeros((items - before, self.vectors.shape[1]), np.float32)])
         placed[changed] = self.placed(vectors, self.centre)
         new.vectors = placed
-        new.probe = Probe(self.bundle, self._context_rows, data)
+        new.probe = Probe(self.bundle, self._context_rows, data, self._ranking)
         return new
 
     # -- the model -----------------------------------------------------------------------------
@@ -369,10 +374,10 @@ class EvidenceIndex:
     @cached_property
     def probe(self) -> Probe:
         """Scores items with changed histories or tags."""
-        return Probe(self.bundle, self._context_rows)
+        return Probe(self.bundle, self._context_rows, ranking=self._ranking)
 
     def history(self, user: int) -> dict[str, NDArray[np.int32]]:
-        """What the model sees of a user's history by now, per sequence feature, rows of items."""
+        """What scores go by of a user's history by now, as :meth:`Probe.history` gives it; empty for an unknown user."""
         recent = self._recent.get(user)
         return dict(recent.histories) if recent is not None and recent.histories else self.probe.history(user)
 

@@ -149,7 +149,7 @@ class Explainer:
         self.generator, self.time_limit_s = generator, time_limit_s
         self.bundle = recommender.bundle
         self._kept_context: ContextRows | None = None
-        self.evidence = EvidenceIndex(self.bundle, self._context_rows, graph)
+        self.evidence = EvidenceIndex(self.bundle, self._context_rows, graph, recommender.ranking)
         self._users, self._items = IdIndex(self.bundle.data.user_ids), IdIndex(self.bundle.data.item_ids)
         self._place: Callable[[str], int] = self._row_in_bundle
 
@@ -198,7 +198,7 @@ class Explainer:
         attribute = find_spec("captum") is not None if attribute is None else attribute
         attribution: Attribution | None = None
         if attribute:
-            history = None if taste.user < 0 else self.evidence.history(taste.user)
+            history = self.evidence.history(taste.user) or None
             attribution = Attributor(self.evidence.probe).attribute(taste.user, row, history)
         reason = self._reason(user, item, row, claims, language, tone, k, seed, cautions=True)
         [reason] = self._rephrased([reason], tone)
@@ -310,8 +310,9 @@ class Explainer:
         for place, row in enumerate(rows):
             claims = [*find_claims(self.evidence, taste, row), *moved[place]]
             claims = [claim for claim in claims if not self._names_itself(claim)]
-            claims = [by_influence(self.evidence, claim, falls, place) for claim in claims]
-            found.append(sorted(claims, key=lambda claim: -claim.strength))
+            weighed = (by_influence(self.evidence, claim, falls, place) for claim in claims)
+            said = [claim for claim in weighed if claim is not None]
+            found.append(sorted(said, key=lambda claim: -claim.strength))
         return found
 
     def _names_itself(self, claim: Claim) -> bool:

@@ -135,6 +135,7 @@ class Peers:
 
 _NAMED = 2
 _MOST_ASKED = 100  # of the liked items, the latest
+_LEAST_FALL = 1e-5  # smaller ones of a sum of members may be rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +191,14 @@ class Moved:
 def moved_claims(evidence: EvidenceIndex, taste: Taste, falls: Falls) -> list[list[Claim]]:
     """The claims of this kind for several items at once, which costs little more than for one."""
     found: list[list[Claim]] = [[] for _ in falls.items]
+    least = _LEAST_FALL if evidence.probe.is_blended else 0.0
     for place, item in enumerate(falls.items):
         mine = falls.rows != item
         fall = np.where(mine, falls.values[:, place], -np.inf)
         if mine.sum() < 2:
             continue
         best = np.argsort(-fall, kind="stable")[:_NAMED]
-        best = best[(fall[best] > 0) & (fall[best] >= 0.5 * fall[best[0]])]
+        best = best[(fall[best] > least) & (fall[best] >= 0.5 * fall[best[0]])]
         if not len(best):
             continue
         rows = tuple(int(falls.rows[at]) for at in best)
@@ -218,7 +220,9 @@ def moved_claims(evidence: EvidenceIndex, taste: Taste, falls: Falls) -> list[li
 
 
 def falls_of(evidence: EvidenceIndex, taste: Taste, items: Sequence[int]) -> Falls:
-    """How far the score of each item falls when a liked item is taken out of the history, one at a time.
+    """How far the served score of each item falls when a liked item is taken out of the history, one at a time.
+
+    Where plain members rank or predict too, that is the score of all of them.
 
     Args:
         evidence: What is known.
@@ -226,7 +230,7 @@ def falls_of(evidence: EvidenceIndex, taste: Taste, items: Sequence[int]) -> Fal
         items: Rows of the items.
     """
     none = Falls(tuple(items), np.zeros(0, np.int64), np.zeros((0, len(items)), np.float32))
-    if taste.user < 0 or not len(taste.liked):
+    if not len(taste.liked):
         return none
     history = evidence.history(taste.user)
     seen = {int(row) for rows in history.values() for row in rows}
@@ -238,20 +242,26 @@ def falls_of(evidence: EvidenceIndex, taste: Taste, items: Sequence[int]) -> Fal
     return Falls(tuple(items), asked, scores[:1] - scores[1:])
 
 
-def by_influence(evidence: EvidenceIndex, claim: Claim, falls: Falls, place: int) -> Claim:
+def by_influence(evidence: EvidenceIndex, claim: Claim, falls: Falls, place: int) -> Claim | None:
     """A claim that leans on liked items, as strong as these moved the score; of near ones, those that did most.
 
-    What is true and also moved the score comes before what is merely true.
+    What is true and also moved the score comes before what is merely true. Where plain members rank or predict too,
+    an item that is near by the network's vectors and did not raise the score that is served is not named at all, and
+    None is returned where none of them did.
     """
-    named = claim.of("liked")
-    if claim.kind == "moved" or not named or not len(falls.rows):
+    named, is_blended = claim.of("liked"), evidence.probe.is_blended
+    if claim.kind == "moved" or not named:
         return claim
-    fall, usual = falls.of(place), falls.usual(place)
+    if not len(falls.rows):
+        return None if claim.kind == "near" and is_blended else claim
+    fall, usual, least = falls.of(place), falls.usual(place), _LEAST_FALL if is_blended else 0.0
     if claim.kind == "near":
         weights = dict(zip(claim.support.rows, claim.support.weights, strict=True))
         best = sorted(claim.support.rows, key=lambda row: (-fall.get(row, 0.0), -weights[row]))
-        kept = [row for row in best if fall.get(row, 0.0) > 0][:MOST_NAMED] or best[:1]
-        claim = near_claim(evidence, claim, [(row, weights[row]) for row in kept])
+        kept = [row for row in best if fall.get(row, 0.0) > least][:MOST_NAMED]
+        if not kept and is_blended:
+            return None
+        claim = near_claim(evidence, claim, [(row, weights[row]) for row in kept or best[:1]])
         named = claim.of("liked")
     share = max(0.0, float(np.mean([fall.get(mention.row, 0.0) for mention in named])) / usual)
     return replace(claim, strength=min(1.0, claim.strength * (0.7 + 0.6 * share / (1 + share))))
@@ -314,6 +324,14 @@ def verify(claim: Claim, evidence: EvidenceIndex) -> bool:
         return False
     try:
         taste = evidence.taste(claim.user).without(claim.item)
-        return SOURCES[claim.kind].holds(evidence, taste, claim)
+        return SOURCES[claim.kind].holds(evidence, taste, claim) and _near_counts(evidence, claim)
     except (KeyError, ValueError):  # a number that its kind needs is not there, or lists do not fit together
         return False
+
+
+def _near_counts(evidence: EvidenceIndex, claim: Claim) -> bool:
+    """Whether liked items that are said to be near also raised the score that is served, where a blend is."""
+    if claim.kind != "near" or not evidence.probe.is_blended:
+        return True
+    fall = falls_of(evidence, evidence.taste(claim.user), [claim.item]).of(0)
+    return all(fall.get(mention.row, 0.0) > 0 for mention in claim.of("liked"))

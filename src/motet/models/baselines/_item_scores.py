@@ -140,6 +140,20 @@ class ItemToItem(ItemScores):
         found, place = np.unique(columns, return_inverse=True)
         return found.astype(np.int64), np.bincount(place, values, minlength=len(found)).astype(np.float32)
 
+    def touched_by_each(self, had: Ragged) -> tuple[NDArray[np.int64], Floats]:
+        """The same for several users who had almost the same items: those that any of them touches, [n, c].
+
+        Args:
+            had: Item rows of each user, oldest first, [n].
+        """
+        weight = self.user_weights(had)
+        items = np.unique(weight.indices)
+        rows = self.weights[items]
+        columns, at = np.unique(rows.indices, return_inverse=True)
+        of_items = sp.csr_array((rows.data, at, rows.indptr), shape=(len(items), len(columns)))
+        scores: Floats = (weight[:, items].toarray() @ of_items.toarray()).astype(np.float32)
+        return columns.astype(np.int64), scores
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The matrix."""
         w = self.weights

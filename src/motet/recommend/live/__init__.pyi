@@ -1,6 +1,6 @@
-from ._events import Cells, EventReader, Features, LiveEvent, ParsedEvent
+from ._events import FOUND, Cells, EventReader, Features, LiveEvent, ParsedEvent
 from ._history import Added, LiveHistory
-from ._item_table import AppendOnlyArray
+from ._item_table import AppendOnlyArray, without_entities
 from ._items import LiveItems, Upserted
 from ._scorer import Scorer, plain_predictions
 from ._snapshot import CatalogueSnapshot, DistinctItems, Eligible
@@ -8,6 +8,7 @@ from ._stages import Clock, Stages, answer_items, is_known
 from ._users import EncodedUser, UserEncoder
 
 __all__ = [
+    "FOUND",
     "Added",
     "AppendOnlyArray",
     "CatalogueSnapshot",
@@ -29,4 +30,5 @@ __all__ = [
     "answer_items",
     "is_known",
     "plain_predictions",
+    "without_entities",
 ]

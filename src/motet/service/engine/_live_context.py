@@ -96,9 +96,9 @@ class LiveAnswerContext:
         """Events of the user since the model was trained, including the session."""
         if self._read is None:
             events = [] if self._user is None else self._served.events_of(self._user)
-            events += self._session
-            text = self.text
-            self._read = (recent_interactions(self._served.parts, text.items, text.evidence, user, events),)
+            text, parts = self.text, self._served.parts
+            found = recent_interactions(parts, text.items, text.evidence, user, events, self._session)
+            self._read = (found,)
         return self._read[0]
 
     def meaning(self, index: MeaningIndex) -> MeaningIndex:

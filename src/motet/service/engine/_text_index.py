@@ -21,7 +21,7 @@ from motet.assistant.explain import EvidenceIndex, Explainer, Profiler, RecentIn
 from motet.assistant.understand import Lexicon
 from motet.errors import MotetError
 from motet.recommend import MeaningIndex
-from motet.recommend.live import CatalogueSnapshot, DistinctItems, LiveEvent, ParsedEvent
+from motet.recommend.live import FOUND, CatalogueSnapshot, DistinctItems, LiveEvent, ParsedEvent
 from motet.service.engine._settings import ModelParts
 
 __all__ = ["MOST_EVENTS", "LiveTextIndex", "TextSnapshot", "recent_interactions"]
@@ -35,6 +35,7 @@ def recent_interactions(
     evidence: EvidenceIndex,
     user: str,
     events: Sequence[LiveEvent],
+    session: Sequence[LiveEvent] = (),
 ) -> RecentInteractions | None:
     """Convert events for the evidence index; None if no event has a known item.
 
@@ -44,8 +45,9 @@ def recent_interactions(
         evidence: The evidence index, which names the rating task.
         user: The user id inside the model.
         events: In any order.
+        session: Those of a request, which are kept nowhere.
     """
-    live = parts.live
+    live, events = parts.live, [*events, *session]
     there = [one for one in events if items.place(one.item) >= 0]
     if not there:
         return None
@@ -56,7 +58,7 @@ def recent_interactions(
     column = None
     if evidence.rating is not None:
         column = live.schema.tasks[evidence.rating].label
-    history = live.history.of(user, items.now)
+    history = live.history.after(live.history.of(user, items.now), session, items.now)
     return RecentInteractions(
         items=np.array([items.place(one.event.item) for one in kept], np.int64)[order],
         time_us=time_us[order],
@@ -66,7 +68,7 @@ def recent_interactions(
         histories={
             name: items.places(found.rows).astype(np.int32)
             for name, found in history.sequences.items()
-            if name in items.bundle.data.histories
+            if name in items.bundle.data.histories or (name == FOUND and items.bundle.blend is not None)
         },
     )
 
