@@ -205,12 +205,19 @@ class Truth:
         return all(holds(self.entity.get(i), shared[0].key) for i in (item, *named))
 
     def _moved(self, claim: Claim, user: str, item: str, liked: set[str], named: list[str]) -> bool:
-        """Whether the score falls without the items named, as far as said, and without no other liked item further."""
+        """Whether the score falls furthest without the items named, and as far as said."""
         falls = self._falls(user, claim.item, liked)
-        rest = [fall for i, fall in falls.items() if i not in named]
-        mine = [falls.get(i, -math.inf) for i in named]
-        as_said = all(abs(a - b) < 1e-3 for a, b in zip(mine, claim.support.weights, strict=True))
-        return as_said and min(mine) > 0 and min(mine) >= max(rest, default=-math.inf) - 1e-4
+        as_said = all(
+            abs(falls.get(i, -math.inf) - weight) < 1e-3
+            for i, weight in zip(named, claim.support.weights, strict=True)
+        )
+        return as_said and _furthest(falls, named)
+
+    def names_most(self, claim: Claim) -> bool:
+        """Whether a claim ``moved`` names the items without which the served score falls furthest, however far."""
+        user, item = self.users[claim.user], self.item_ids[claim.item]
+        falls = self._falls(user, claim.item, self.liked[user] - {item})
+        return _furthest(falls, [mention.key for mention in claim.of("liked")])
 
     def _falls(self, user: str, item: int, liked: set[str]) -> dict[str, float]:
         """How far the served score falls without each liked item that it goes by: the recommender's own path, one event less."""
@@ -252,3 +259,9 @@ class Truth:
         rows += [had] if blend is not None else []
         seen = {self.item_ids[row] for row in np.concatenate(rows)} if rows else set()
         return {i: whole - score(i) for i in liked & seen}
+
+
+def _furthest(falls: dict[str, float], named: list[str]) -> bool:
+    lowest = min(falls.get(i, -math.inf) for i in named)
+    rest = [fall for i, fall in falls.items() if i not in named]
+    return lowest > 0 and lowest >= max(rest, default=-math.inf) - 1e-4

@@ -3,6 +3,7 @@
     python -m benchmarks.reasons BUNDLE --data DIR [--reasons 1000] [--generated 100] [--seed 0] [--show 30]
 
 truth         every sentence compared with the raw tables, by other code than the one that made it
+moved         whether what moved the score is named, if it is asked of the served score or of the network alone
 descriptions  likewise, of random items in both languages
 generator     sentences of the packaged model after checking, and how many fell back to templates
 faithfulness  the score without the cited evidence, beside as much random evidence of the same user;
@@ -18,6 +19,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,7 @@ from motet.text.generate import LocalGenerator
 _LANGUAGES: tuple[Language, ...] = ("en", "en", "en", "zh")
 _TONES: tuple[Tone, ...] = ("plain", "warm", "brief")
 _LIST = 5  # items of one user
+_MOVED = 200  # reasons whose items are asked for what moved their score
 _DRAWS = 10  # of random evidence beside each cited one
 Group = tuple[str, list[Reason]]
 
@@ -92,6 +95,22 @@ def truth(explainer: Explainer, against: Truth, groups: Sequence[Group]) -> list
     n = counts["**all**"][0]
     lines.append(f"\n{n:,} statements in {sum(len(r) for _, r in groups):,} reasons; with none wrong, the rate of wrong ones is below {100 * 3 / max(n, 1):.2f} % at 95 % (rule of three).")  # fmt: skip
     return lines + [f"- WRONG {line}" for line in wrong[:10]]
+
+
+def moved_by(explainer: Explainer, against: Truth, groups: Sequence[Group]) -> list[str]:
+    """Claims about what moved the score, made by the served score and by the network alone: which name the right items."""
+    alone = Explainer(replace(explainer.bundle, blend=None))
+    lines = ["| `moved`, made by | claims | name the items without which the served score falls furthest |", "|---|---|---|"]  # fmt: skip
+    for name, one in (("the served score", explainer), ("the network alone", alone)):
+        claims = [
+            claim
+            for _, reasons in groups[: _MOVED // _LIST]
+            for reason in reasons
+            for claim in one.explain(reason.user, reason.item, attribute=False).evidence
+            if claim.kind == "moved"
+        ]
+        lines.append(f"| {name} | {len(claims)} | {sum(against.names_most(claim) for claim in claims)} |")
+    return lines
 
 
 def descriptions(explainer: Explainer, against: Truth, n: int, seed: int) -> list[str]:
@@ -295,6 +314,7 @@ def main() -> None:
     groups = list(draw_groups(explainer, chosen.reasons, chosen.seed))
     parts: dict[str, Callable[[], list[str]]] = {
         "Truth": lambda: truth(explainer, against, groups),
+        "Moved": lambda: moved_by(explainer, against, groups),
         "Descriptions": lambda: descriptions(explainer, against, chosen.reasons // 2, chosen.seed),
         "Faithfulness": lambda: faithfulness(explainer, groups, chosen.seed),
         "Completeness": lambda: completeness(explainer, groups),
