@@ -31,6 +31,7 @@ BASELINE_NAMES: Mapping[str, str] = {
     "like_ratio": "user and item averages",
     "item_knn": "item–item neighbours",
     "text_neighbours": "items with like texts",
+    "recent_popularity": "popular of late",
     "ease": "EASE",
     "als": "alternating least squares",
     "linear": "a linear model",

@@ -236,9 +236,7 @@ def member_tables(blend: Mapping[str, Any] | None) -> list[tuple[str, Table]]:
             for name, of in ranking["members"].items()
         ]
         head = _head("method", "weight", "alone", "all without it", "fitted in")
-        caption = (
-            f"Ranking the catalogue: NDCG@10 on validation rows, {number(ranking['ndcg@10'], 4)} together"
-        )
+        caption = f"Ranking the catalogue: NDCG@10 on validation rows, of users and of single events, {number(ranking['ndcg@10'], 4)} together"
         found.append((caption, Table(head, body)))
     for task, facts in ((blend or {}).get("tasks") or {}).items():
         weights, loss = facts.get("weights") or {}, facts["loss"]
