@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 _FEWEST_ROWS: Final = 200
 _LEAST_GAIN: Final = 0.005  # a member that lowers the loss by less than so much of it is not worth its cost
 _LEAST_WEIGHT: Final = 0.05
-_ERRORS: Final = 2.0  # standard errors of the gain that it must exceed
+_ERRORS: Final = 1.0  # standard errors of the gain that it must exceed
 _FOLDS: Final = 5
 _STEM: Final = "task_members"
 
@@ -165,8 +165,8 @@ def fit_task_blend(
 ) -> TaskBlend | None:
     """Weigh the network and plain members by the loss on validation rows.
 
-    A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by two
-    standard errors. Members that help are then fitted again with the same settings on training and validation rows
+    A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by one
+    standard error. Members that help are then fitted again with the same settings on training and validation rows
     (``training.refit``).
 
     Args:
