@@ -216,6 +216,7 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
         scenarios=len(encoder.scenarios) if settings.scenario_gate and schema.keys.scenario else 0,
         dropout=settings.dropout,
         fields={entity: features.fields(entity) for entity in ENTITIES},
+        scenario_codes=len(encoder.scenarios) if schema.keys.scenario else 0,
     )
     check_architecture(settings.architecture, settings.options)
     architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None

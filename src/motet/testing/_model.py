@@ -54,6 +54,7 @@ def check_architecture(
             scenarios=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
             dropout=data.schema.model.dropout,
             fields={entity: model.features.fields(entity) for entity in ENTITIES},
+            scenario_codes=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-from ._architecture import Architecture, Shape
+from ._architecture import About, Architecture, Family, Shape
 from ._table import (
     ARCHITECTURES,
     build_architecture,
@@ -17,12 +17,14 @@ from .single_task import SingleTask, SingleTaskOptions
 __all__ = [
     "ARCHITECTURES",
     "PLAIN",
+    "About",
     "Architecture",
     "Constant",
     "ConstantOptions",
     "Coupled",
     "CoupledOptions",
     "FactorisationMachine",
+    "Family",
     "FmOptions",
     "Mmoe",
     "MmoeOptions",

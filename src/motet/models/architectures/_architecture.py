@@ -5,13 +5,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from motet.models import Inputs, Widths
 from motet.schema import Entity
 
-__all__ = ["Architecture", "Shape"]
+__all__ = ["About", "Architecture", "Family", "Shape"]
+
+Family = Literal["plain", "network", "sharing", "funnel", "scenario"]
+"""Plain methods; networks that treat tasks alike; ways to share among tasks; tasks in steps; ways to serve scenarios."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What ``motet models`` says of an architecture.
+
+    Attributes:
+        family: What it is for.
+        summary: One line, without a full stop.
+        paper: Authors, year, and short title; empty if there is none.
+        needs: What the schema has to have, in a few words each; empty if it works with any.
+    """
+
+    family: Family
+    summary: str
+    paper: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +47,8 @@ class Shape:
         scenarios: Number of scenario codes if tasks are gated by scenario, else 0.
         dropout: Share of hidden units dropped.
         fields: Width of each field that the inputs of users, items and rows are made of, in order.
+        scenario_codes: Number of scenario codes, 0 for unknown included, whether tasks are gated or not; 0 where the
+            schema has no scenario.
     """
 
     widths: Widths
@@ -35,10 +58,17 @@ class Shape:
     scenarios: int = 0
     dropout: float = 0.0
     fields: Mapping[Entity, tuple[int, ...]] = field(default_factory=dict)
+    scenario_codes: int = 0
 
 
 class Architecture(nn.Module, ABC):
-    """A trunk with its towers."""
+    """A trunk with its towers.
+
+    Attributes:
+        about: What ``motet models`` says of it; None for one that says nothing.
+    """
+
+    about: ClassVar[About | None] = None
 
     @abstractmethod
     def forward(self, inputs: Inputs, item_logits: Mapping[str, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.models import Inputs
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["PLAIN", "Constant", "ConstantOptions"]
@@ -24,6 +24,8 @@ class ConstantOptions(Part):
 
 class Constant(Architecture):
     """yₖ = bₖ, the base rate of each task; what else is predicted comes from a plain method."""
+
+    about = About("plain", "a plain method alone; base rates for what it does not predict")
 
     def __init__(self, *, shape: Shape, options: ConstantOptions) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from motet.errors import ModelError
 from motet.models import FactorisedLinear, Inputs, Widths
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part, require_known
 
 __all__ = ["Coupled", "CoupledOptions"]
@@ -37,6 +37,10 @@ class CoupledOptions(Part):
 
 class Coupled(Architecture):
     """The three formulas; f is the tasks on items where the schema has some, else learnt topics."""
+
+    about = About(
+        "sharing", "preference, content, and recommendation from both", needs=("features of the user",)
+    )
 
     def __init__(self, *, shape: Shape, options: CoupledOptions) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from motet.models import FactorisedLinear, FieldSums, Inputs
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import ENTITIES, Entity, Part
 
 __all__ = ["FactorisationMachine", "FmOptions"]
@@ -32,6 +32,10 @@ class FactorisationMachine(Architecture):
     vectors; hₖ, which starts as ones, weighs their dimensions for each output. With one task and h of ones this is
     the paper's machine of degree 2, whose pairs cost no more than the fields: ½((Σ_f v_f)² − Σ_f v_f²) (eq. 5).
     """
+
+    about = About(
+        "network", "factorisation machine over the fields of the input", "Rendle 2010, Factorization machines"
+    )
 
     def __init__(self, *, shape: Shape, options: FmOptions) -> None:
         super().__init__()

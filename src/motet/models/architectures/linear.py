@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from motet.models import FactorisedLinear, Inputs
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["Linear", "LinearOptions"]
@@ -19,6 +19,8 @@ class LinearOptions(Part):
 
 class Linear(Architecture):
     """y = W·[u; i; c] + b, one row of W an output."""
+
+    about = About("network", "one linear layer a task")
 
     def __init__(self, *, shape: Shape, options: LinearOptions) -> None:
         super().__init__()

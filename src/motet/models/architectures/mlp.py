@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from motet.models import FirstExperts, Inputs
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["Mlp", "MlpOptions"]
@@ -26,6 +26,8 @@ class MlpOptions(Part):
 
 class Mlp(Architecture):
     """y = W·f(x) + b with one perceptron f."""
+
+    about = About("network", "one perceptron, one output layer")
 
     def __init__(self, *, shape: Shape, options: MlpOptions) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models import FirstExperts, Inputs, Towers, mixture_weights
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["Mmoe", "MmoeOptions"]
@@ -35,6 +35,12 @@ class MmoeOptions(Part):
 
 class Mmoe(Architecture):
     """yₖ = hᵏ(Σᵢ gᵏ(x)ᵢ·fᵢ(x)), gᵏ(x) = softmax(W_gᵏ·x): experts fᵢ, one gate gᵏ a task."""
+
+    about = About(
+        "sharing",
+        "shared experts, mixed by one gate a task",
+        "Ma et al. 2018, Modeling task relationships in multi-task learning with multi-gate mixture-of-experts",
+    )
 
     def __init__(self, *, shape: Shape, options: MmoeOptions) -> None:
         super().__init__()

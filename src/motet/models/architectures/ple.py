@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from motet.models import FirstExperts, Inputs, ParallelLayers, Towers, mixture_weights
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["Ple", "PleOptions"]
@@ -38,6 +38,12 @@ class PleOptions(Part):
 
 class Ple(Architecture):
     """Each task mixes its own experts with the shared ones; the shared path mixes all of them."""
+
+    about = About(
+        "sharing",
+        "shared experts and experts of each task, in levels; one level is CGC",
+        "Tang et al. 2020, Progressive layered extraction",
+    )
 
     def __init__(self, *, shape: Shape, options: PleOptions) -> None:
         super().__init__()

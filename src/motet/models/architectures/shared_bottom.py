@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models import FirstExperts, Inputs, Towers
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["SharedBottom", "SharedBottomOptions"]
@@ -28,6 +28,8 @@ class SharedBottomOptions(Part):
 
 class SharedBottom(Architecture):
     """yₖ = hᵏ(f(x)): one trunk f, towers hᵏ."""
+
+    about = About("sharing", "one shared perceptron, one tower a task", "Caruana 1997, Multitask learning")
 
     def __init__(self, *, shape: Shape, options: SharedBottomOptions) -> None:
         super().__init__()

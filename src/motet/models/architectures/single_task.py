@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from motet.models import FirstExperts, Inputs, Towers
-from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
 __all__ = ["SingleTask", "SingleTaskOptions"]
@@ -28,6 +28,8 @@ class SingleTaskOptions(Part):
 
 class SingleTask(Architecture):
     """yₖ = hᵏ(fᵏ(x)): a trunk fᵏ for every task."""
+
+    about = About("sharing", "one perceptron a task; tasks share the embeddings and nothing else")
 
     def __init__(self, *, shape: Shape, options: SingleTaskOptions) -> None:
         super().__init__()
