@@ -195,6 +195,12 @@ def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0, histories: b
         return _build(schema, encoder, histories)
 
 
+def scenario_columns(features: FeatureLayer) -> tuple[int, int]:
+    """First column of the inputs of rows that embeds the scenario, and the one behind the last."""
+    start = features.column("interaction", "scenario")
+    return (0, 0) if start is None else (start, start + features.table.width)
+
+
 def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
     """Outputs of a task: its number of classes, or 1."""
     return max(1, len(encoder.classes[task])) if task in encoder.classes else 1
@@ -217,6 +223,8 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
         dropout=settings.dropout,
         fields={entity: features.fields(entity) for entity in ENTITIES},
         scenario_codes=len(encoder.scenarios) if schema.keys.scenario else 0,
+        scenario_columns=scenario_columns(features),
+        histories=tuple(features.summaries.values()),
     )
     check_architecture(settings.architecture, settings.options)
     architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from motet.data import Batch, Batcher, Dataset
 from motet.models import MultiTaskModel, Outputs, build_model
+from motet.models._model import scenario_columns
 from motet.models.architectures import Architecture, Shape
 from motet.schema import ENTITIES, Part
 from motet.testing._suites import assert_close, assert_on_scale
@@ -55,6 +56,8 @@ def check_architecture(
             dropout=data.schema.model.dropout,
             fields={entity: model.features.fields(entity) for entity in ENTITIES},
             scenario_codes=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
+            scenario_columns=scenario_columns(model.features),
+            histories=tuple(model.features.summaries.values()),
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

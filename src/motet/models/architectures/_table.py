@@ -16,6 +16,16 @@ from motet.models.architectures.linear import Linear, LinearOptions
 from motet.models.architectures.mlp import Mlp, MlpOptions
 from motet.models.architectures.mmoe import Mmoe, MmoeOptions
 from motet.models.architectures.ple import Ple, PleOptions
+from motet.models.architectures.scenarios.adapt_dhm import AdaptDhm, AdaptDhmOptions
+from motet.models.architectures.scenarios.adasparse import AdaSparse, AdaSparseOptions
+from motet.models.architectures.scenarios.hamur import Hamur, HamurOptions
+from motet.models.architectures.scenarios.m2m import M2m, M2mOptions
+from motet.models.architectures.scenarios.m3oe import M3oe, M3oeOptions
+from motet.models.architectures.scenarios.pepnet import PepNet, PepNetOptions
+from motet.models.architectures.scenarios.sar_net import SarNet, SarNetOptions
+from motet.models.architectures.scenarios.scenario_towers import ScenarioTowers, ScenarioTowersOptions
+from motet.models.architectures.scenarios.single_scenario import SingleScenario, SingleScenarioOptions
+from motet.models.architectures.scenarios.star import Star, StarOptions
 from motet.models.architectures.shared_bottom import SharedBottom, SharedBottomOptions
 from motet.models.architectures.single_task import SingleTask, SingleTaskOptions
 from motet.schema import SEQUENCE_ENCODERS, Part, Registry, nearest, require_known
@@ -42,6 +52,16 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
         "mmoe": (Mmoe, MmoeOptions),
         "ple": (Ple, PleOptions),
         "coupled": (Coupled, CoupledOptions),
+        "scenario_towers": (ScenarioTowers, ScenarioTowersOptions),
+        "single_scenario": (SingleScenario, SingleScenarioOptions),
+        "star": (Star, StarOptions),
+        "pepnet": (PepNet, PepNetOptions),
+        "sar_net": (SarNet, SarNetOptions),
+        "m2m": (M2m, M2mOptions),
+        "adasparse": (AdaSparse, AdaSparseOptions),
+        "hamur": (Hamur, HamurOptions),
+        "m3oe": (M3oe, M3oeOptions),
+        "adapt_dhm": (AdaptDhm, AdaptDhmOptions),
         **dict.fromkeys(PLAIN, (Constant, ConstantOptions)),
     },
     error=ModelError,
