@@ -295,7 +295,7 @@ def test_what_a_scenario_shares_and_how_it_is_calibrated_is_said() -> None:
     table = page[page.index(caption) :].split("</table>")[0]
     assert "predicted / observed" in table
     home, search = (re.sub(r"<[^>]+>", " ", line).split() for line in table.split("<tr>")[2:4])
-    assert home == "home 4,000 280 75 % elsewhere too 90 100 % elsewhere too 1.05 —".split()
+    assert " ".join(home) == "home 4,000 280 75 % elsewhere too 90 100 % elsewhere too 1.05 —"
     assert search[-2:] == ["0.50", "—"]
     metrics = _metrics()
     del metrics["traffic"]["search"]  # one scenario has nothing to share

@@ -133,13 +133,15 @@ def parallel(layers: Any, e: int, x: Array) -> Array:
 
 def tower(towers: Any, t: int, h: Array) -> Array:
     h = parallel(towers.hidden, t, h)
-    return (h @ n(towers.weight)[t] + n(towers.bias)[t, 0])[: OUTPUTS[t]]
+    y: Array = h @ n(towers.weight)[t] + n(towers.bias)[t, 0]
+    return y[: OUTPUTS[t]]
 
 
 def routed_tower(towers: Any, code: int, t: int, h: Array) -> Array:
     if towers.hidden is not None:
         h = relu(h @ n(towers.hidden)[code, t] + n(towers.hidden_bias)[code, t, 0])
-    return (h @ n(towers.weight)[code, t] + n(towers.bias)[code, t, 0])[: OUTPUTS[t]]
+    y: Array = h @ n(towers.weight)[code, t] + n(towers.bias)[code, t, 0]
+    return y[: OUTPUTS[t]]
 
 
 def routed(layers: Any, code: int, k: int, x: Array) -> Array:
@@ -177,7 +179,8 @@ def star(model: Any, x: Array, code: int) -> Array:
         h = relu(h) if i < 2 else h
     e = n(model.embedding.weight)[code]
     a = relu(linear(model.auxiliary, x) + n(model.of_scenario.weight) @ e)
-    return h + linear(model.auxiliary_out, a)
+    y: Array = h + linear(model.auxiliary_out, a)
+    return y
 
 
 def gate_unit(gate: Any, z: Array, t: int) -> Array:
@@ -534,7 +537,7 @@ def test_weights_of_a_scenario_get_gradients_from_its_rows_alone() -> None:
     only = inputs.scenario == 2
     model.train()
     loss = (model(inputs, {}) * only[:, None]).sum()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     for weight in model.parameters():
         assert weight.grad is not None
         assert not bool(weight.grad[[0, 1, 3]].any())

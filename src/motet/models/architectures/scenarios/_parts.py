@@ -149,7 +149,7 @@ class RowGroups:
         """Rows into chunks, [B, …] → [C, L, …]."""
         if self.place is None:
             return x.unsqueeze(0)
-        return x.index_select(0, self.place).unflatten(0, (len(self.codes), -1))
+        return x.index_select(0, self.place).view(len(self.codes), -1, *x.shape[1:])
 
     def collect(self, x: Tensor) -> Tensor:
         """Chunks back into rows, [C, L, …] → [B, …]."""

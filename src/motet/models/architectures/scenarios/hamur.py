@@ -120,7 +120,8 @@ class _Adapter(nn.Module):
         z = self._product(x, self.down, matrix, self.down_out, groups) + groups.of_chunks(self.down_bias)
         z = self._product(z.sigmoid(), self.up, matrix, self.up_out, groups)
         z = groups.collect(z + groups.of_chunks(self.up_bias))  # [B, D]
-        z = self.moments(z, codes) * self.scale.index_select(0, codes) + self.shift.index_select(0, codes)
+        standard: Tensor = self.moments(z, codes)
+        z = standard * self.scale.index_select(0, codes) + self.shift.index_select(0, codes)
         return h + z * (codes > 0)[:, None]
 
     @staticmethod

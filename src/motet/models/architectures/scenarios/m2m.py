@@ -90,16 +90,14 @@ class M2m(Architecture):
         t = self.task_layer(self.task).relu()  # [T, H]
         weight, bias = self.attention(k)  # [C, 2H, H], [C, 1, H]
         of_expert, of_task = weight.split(experts.shape[2], 1)  # W·[f; t] = W₁·f + W₂·t
-        pair = (
-            torch.bmm(f.flatten(1, 2), of_expert).unflatten(1, f.shape[1:3]).unsqueeze(3)
-        )  # [C, L, E, 1, H]
+        pair = torch.bmm(f.flatten(1, 2), of_expert).view_as(f).unsqueeze(3)  # [C, L, E, 1, H]
         pair = pair + (t @ of_task + bias)[:, None, None]  # [C, L, E, T, H]
         votes = F.leaky_relu(pair, _SLOPE) @ self.vote  # [C, L, E, T]
         h = mixture_weights(votes.transpose(2, 3)) @ f  # [C, L, T, H]
         for tower in self.towers:
             weight, bias = tower(k)
             meta = F.leaky_relu(torch.baddbmm(bias, h.flatten(1, 2), weight), _SLOPE)
-            h = F.leaky_relu(meta.unflatten(1, h.shape[1:3]) + h, _SLOPE)
+            h = F.leaky_relu(meta.view_as(h) + h, _SLOPE)
         logits: Tensor = self.out(groups.collect(h).transpose(0, 1), inputs.scenario)
         return logits
 

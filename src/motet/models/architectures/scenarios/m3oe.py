@@ -109,7 +109,7 @@ class M3oe(Architecture):
         every = self.rest(self.dropout(every).transpose(0, 1))  # [E + S + T, B, H]
         common, of_scenario, of_task = every.split([self.experts, self.count, self.tasks])
         gates = groups.collect(torch.bmm(groups.spread(h), groups.of_chunks(self.gate)))
-        g = mixture_weights(gates.unflatten(1, (self.tasks, -1)))  # [B, T, E]
+        g = mixture_weights(gates.view(len(gates), self.tasks, -1))  # [B, T, E]
         z = torch.bmm(g, common.transpose(0, 1)).transpose(0, 1)  # [T, B, H]
         own = of_scenario[codes, torch.arange(len(codes), device=codes.device)]  # [B, H]
         if self.balance is not None:

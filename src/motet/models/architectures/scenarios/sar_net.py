@@ -117,7 +117,7 @@ class SarNet(Architecture):
         own = groups.collect(self.own(groups.spread(x), groups).transpose(1, 2))  # [B, E_s, H]
         h = self.dropout(self.first(x).relu_()).unflatten(1, (self.shared_experts, -1))
         shared = self.shared(h.transpose(0, 1)).transpose(0, 1)  # [B, E_shared, H]
-        g = mixture_weights((x @ self.gate).unflatten(1, (self.tasks, -1)))  # [B, T, E]
+        g = mixture_weights((x @ self.gate).view(len(x), self.tasks, -1))  # [B, T, E]
         mixed = torch.bmm(g, torch.cat([shared, own], 1)).transpose(0, 1)  # [T, B, H]
         logits: Tensor = self.towers(mixed, inputs.scenario)
         return logits
