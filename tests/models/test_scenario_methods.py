@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sar_net": {"shared_experts": 2, "scenario_experts": 2, "hidden": [7, 5], "tower": 3, "embedding": 2},
     "m2m": {"experts": 3, "hidden": [7, 5], "knowledge": 4, "levels": 2},
     "adasparse": {"hidden": [7, 5], "tower": 3, "embedding": 2, "alpha": 3.0},
-    "hamur": {"hidden": [7, 6, 5], "tower": 3, "adapter": 4, "rank": 2, "hyper": 3},
+    "hamur": {"hidden": [7, 5], "tower": 3, "adapter": 4, "rank": 2, "hyper": 3},
     "m3oe": {"representation": 8, "experts": 2, "hidden": [7, 5], "tower": 3},
     "adapt_dhm": {"clusters": 3, "hidden": [7, 5]},
 }
@@ -246,8 +246,8 @@ def adasparse(model: Any, x: Array, code: int) -> Array:
 def hamur(model: Any, x: Array, code: int) -> Array:
     matrix = linear(model.hyper, relu(linear(model.hyper_first, x))).reshape(2, 2)
     h = relu(linear(model.first, x))
-    for layer, cell in zip(model.layers, model.adapters, strict=True):
-        h = relu(linear(layer, h))
+    for place, cell in enumerate(model.adapters):
+        h = relu(linear(model.layers[place - 1], h)) if place else h
         if code:
             down = n(cell.down)[code] @ matrix @ n(cell.down_out)[code]
             up = n(cell.up)[code] @ matrix @ n(cell.up_out)[code]

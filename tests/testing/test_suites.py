@@ -44,7 +44,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "sar_net": [{}, {"shared_experts": 1, "scenario_experts": 1, "hidden": [8], "tower": 0}],
     "m2m": [{}, {"experts": 2, "hidden": [8], "levels": 2}],
     "adasparse": [{}, {"hidden": [8], "alpha": 2.0, "alpha_steps": 5}],
-    "hamur": [{}, {"hidden": [8, 6], "adapter": 4, "rank": 2, "tower": 0}],
+    "hamur": [{}, {"hidden": [8], "adapter": 4, "rank": 2, "tower": 0}],
     "m3oe": [{}, {"representation": 8, "experts": 2, "hidden": [8, 4], "tower": 0}],
     "adapt_dhm": [{}, {"clusters": 2, "hidden": [8], "rounds": 1}],
 }

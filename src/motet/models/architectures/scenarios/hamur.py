@@ -32,7 +32,7 @@ class HamurOptions(ScenarioOptions):
     """Options of HAMUR.
 
     Attributes:
-        hidden: Layer widths of the shared network; an adapter stands behind each but the first.
+        hidden: Layer widths of the shared network; an adapter stands behind each.
         tower: Hidden width of each tower; 0 for a linear one.
         adapter: Width A that an adapter narrows to.
         rank: Side k of the matrix that the hyper-network generates for a row.
@@ -40,7 +40,7 @@ class HamurOptions(ScenarioOptions):
         memory: Rows of a scenario that its running statistics are about.
     """
 
-    hidden: tuple[PositiveInt, ...] = Field((256, 128, 64), min_length=2)
+    hidden: tuple[PositiveInt, ...] = Field((256, 128), min_length=1)
     tower: int = Field(32, ge=0)
     adapter: int = Field(32, ge=1)
     rank: int = Field(8, ge=1)
@@ -73,13 +73,13 @@ class Hamur(Architecture):
         self.first = FactorisedLinear(widths=shape.widths, out=first)
         self.hyper_first = FactorisedLinear(widths=shape.widths, out=options.hyper)
         self.hyper = nn.Linear(options.hyper, options.rank**2)
-        self.layers, self.adapters = nn.ModuleList(), nn.ModuleList()
+        self.adapters = nn.ModuleList(_Adapter(self.count, width, options) for width in options.hidden)
+        self.layers = nn.ModuleList()
         for out in rest:
             layer = nn.Linear(first, out)
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
             self.layers.append(layer)
-            self.adapters.append(_Adapter(self.count, out, options))
             first = out
         self.dropout = Dropout(shape.dropout)
         self.towers = Towers(width=first, outputs=shape.outputs, hidden=options.tower, dropout=shape.dropout)
@@ -90,9 +90,9 @@ class Hamur(Architecture):
         groups = RowGroups.of(codes, self.count)
         matrix = self.hyper(self.hyper_first(inputs).relu_())
         matrix = groups.spread(matrix.unflatten(1, (self.rank, self.rank)))  # [C, L, k, k]
-        h = self.dropout(self.first(inputs).relu_())
-        for layer, adapter in zip(self.layers, self.adapters, strict=True):
-            h = layer(h).relu_()
+        h = self.first(inputs).relu_()
+        for place, adapter in enumerate(self.adapters):
+            h = self.layers[place - 1](h).relu_() if place else h
             h = self.dropout(adapter(h, codes, groups, matrix))
         logits: Tensor = self.towers(h.expand(self.tasks, -1, -1), inputs.scenario)
         return logits
