@@ -1,11 +1,15 @@
 """Methods for scenarios beside plain baselines, on worlds with and without structure by scenario.
 
-    python -m benchmarks.scenarios [WORLD ...] [--methods M ...] [--seeds 0 1 2] [--rows 120000] [--cache DIR] [--json FILE]
+    python -m benchmarks.scenarios [WORLD ...] [--methods M ...] [--seeds 0 1 2] [--rows 80000] [--cache DIR] [--json FILE]
 
 Worlds, drawn from known truth: ``strong`` (a user's taste in one scenario says next to nothing about that in another),
 ``none`` (all scenarios alike), ``new`` (as ``strong``, but rows of one scenario are in the test alone), ``rare`` (one
 scenario has one row in a hundred). Task ``click`` is measured, ``click`` and ``cart`` are trained. The true probabilities
 give the AUC that nothing can pass.
+
+A method may be ahead for another reason than scenarios: gates and pruners that read the row multiply features, which a
+perceptron does not. So each has a *control*: the same method where every row is of one and the same scenario, and the
+true one is a plain feature. What a method owes to scenarios is its difference from its control.
 
 Every method has the same features, the same settings of training, and no members beside the network. Baselines: a shared
 bottom with the scenario as a plain feature, one with a tower for each scenario, and one perceptron for each scenario. The
@@ -48,6 +52,7 @@ TASK: Final = "click"
 _FORM: Final = 2  # of the cells; part of their names
 _SHARES: Final = {"feed": 0.4, "search": 0.35, "checkout": 0.25}
 _HELD_OUT: Final = "checkout"
+_CONTROL: Final = ", control"
 _RARE: Final = {"feed": 0.6, "search": 0.39, "kiosk": 0.01}
 _LATENCY_ROWS, _LATENCY_REPEATS = 1000, 15
 
@@ -81,13 +86,19 @@ class Field:
         source: Directory of its tables.
         schema: Without a method.
         data: Encoded.
+        control: Schema and data where every row is of one scenario, and the true one is a feature; the same rows.
         truth: True probability of a click of each test row.
     """
 
     source: Path
     schema: Schema
     data: Dataset
+    control: tuple[Schema, Dataset]
     truth: Floats
+
+    def of(self, method: str) -> tuple[Schema, Dataset]:
+        """Schema and data of a method or of a control."""
+        return self.control if method.endswith(_CONTROL) else (self.schema, self.data)
 
 
 def field_of(name: str, rows: int, place: Path) -> Field:
@@ -107,7 +118,7 @@ def field_of(name: str, rows: int, place: Path) -> Field:
         pl.when(pl.int_range(n) < 0.7 * n).then(pl.lit("train"))
         .when(pl.int_range(n) < 0.8 * n).then(pl.lit("validation")).otherwise(pl.lit("test"))
     )  # fmt: skip
-    events = events.with_columns(part=part)
+    events = events.with_columns(part=part, everywhere=pl.lit("here"))
     if name == "new":
         events = events.filter((pl.col("scenario") != _HELD_OUT) | (pl.col("part") == "test"))
     events.write_parquet(source / "events.parquet")
@@ -120,7 +131,13 @@ def field_of(name: str, rows: int, place: Path) -> Field:
     content.pop("training", None)
     schema = Schema.parse(content)
     data = load_data(schema, source).data
-    return Field(source, schema, data, _true_clicks(source, data, events))
+    content["keys"]["scenario"] = "everywhere"
+    content["features"]["interaction"]["placement"] = {"kind": "categorical", "column": "scenario"}
+    alike = Schema.parse(content)
+    control = load_data(alike, source).data
+    if len(control) != len(data):
+        raise SystemExit(f"{name}: cleaning left other rows to the control")
+    return Field(source, schema, data, (alike, control), _true_clicks(source, data, events))
 
 
 def _true_clicks(source: Path, data: Dataset, events: pl.DataFrame) -> Floats:
@@ -141,7 +158,8 @@ def _true_clicks(source: Path, data: Dataset, events: pl.DataFrame) -> Floats:
 
 def cell(world: str, method: str, seed: int, field: Field) -> tuple[dict[str, Any], Floats]:
     """Train and measure a method: its figures, and its predictions of the test rows."""
-    schema, data = schema_of(field.schema, method, seed), field.data
+    schema, data = field.of(method)
+    schema = schema_of(schema, method, seed)
     trained = train_model(data, schema=schema)
     predictor = ModelPredictor(trained.model, data)
     predicted = predictor.predict(data.rows("test"))[TASK]
@@ -158,7 +176,7 @@ def cell(world: str, method: str, seed: int, field: Field) -> tuple[dict[str, An
         "method": method,
         "seed": seed,
         "validation_auc": auc_of(data, validation, predictor.predict(validation)[TASK], None),
-        "auc": {name: auc_of(data, data.rows("test"), predicted, name) for name in slices_of(data)},
+        "auc": {n: auc_of(field.data, data.rows("test"), predicted, n) for n in slices_of(field.data)},
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "of_architecture": sum(p.numel() for p in trained.model.architecture.parameters()) if trained.model.architecture else 0,
         "rows_per_s": history.rows / max(history.elapsed_s, 1e-9),
@@ -170,7 +188,8 @@ def cell(world: str, method: str, seed: int, field: Field) -> tuple[dict[str, An
 
 def schema_of(schema: Schema, method: str, seed: int) -> Schema:
     """The schema of a world with a method and a seed."""
-    model = schema.model.model_copy(update={**METHODS[method], "members": ()})
+    settings = METHODS[method.removesuffix(_CONTROL)]
+    model = schema.model.model_copy(update={**settings, "members": ()})
     return schema.model_copy(
         update={"model": model, "training": schema.training.model_copy(update={"seed": seed})}
     )
@@ -200,7 +219,7 @@ def kept(
     cache: Path, world: str, method: str, seed: int, field: Field, rows: int
 ) -> tuple[dict[str, Any], Floats]:
     """A cell from the cache, or measured and put there."""
-    said = f"{_FORM} {rows} {schema_of(field.schema, method, seed).to_yaml()}"
+    said = f"{_FORM} {rows} {schema_of(field.of(method)[0], method, seed).to_yaml()}"
     key = hashlib.sha256(said.encode()).hexdigest()[:12]
     place = cache / f"{world}-{method.replace(' ', '-').replace(',', '')}-{seed}-{key}.json"
     if not place.is_file():
@@ -222,28 +241,48 @@ def compared(
     best = max(known, key=lambda m: np.mean([c["validation_auc"] for c, _ in known[m]])) if known else None
     found = []
     for method, of in cells.items():
-        line: dict[str, Any] = {"method": method, "best": best, "slices": {}}
+        if method.endswith(_CONTROL):
+            continue
+        line: dict[str, Any] = {"method": method, "best": best, "slices": {}, "control": None}
+        if method + _CONTROL in cells:
+            control = [one for _, one in cells[method + _CONTROL]]
+            values = [auc_of(data, rows, one, None) for one in control]
+            line["control"] = {
+                "auc": float(np.mean(np.array(values, np.float64))),
+                "interval": interval_of(field, [one for _, one in of], control, None),
+            }
         for key in ("parameters", "of_architecture", "rows_per_s", "latency_ms", "epochs", "validation_auc"):
             line[key] = float(np.mean([c[key] for c, _ in of]))
         for name in slices_of(data):
             mask = mask_of(data, rows, name)
             interval = None
             if best is not None and method != best:
-                draws = [
-                    statistic_draws(
-                        data.schema.tasks[TASK],
-                        data.label(TASK, rows[mask]),
-                        (one[mask], other[mask]),
-                        data.user_row[rows[mask]],
-                    )
-                    for (_, one), (_, other) in zip(of, cells[best], strict=True)
-                ]
-                interval = two_level_interval(draws)
+                mine, theirs = ([one for _, one in cells[m]] for m in (method, best))
+                interval = interval_of(field, mine, theirs, name)
             values = [auc_of(data, rows, one, name) for _, one in of]
             value = None if None in values else float(np.mean(np.array(values, np.float64)))
             line["slices"][name] = {"rows": int(mask.sum()), "auc": value, "interval": interval}
         found.append(line)
     return found
+
+
+def interval_of(
+    field: Field, first: Sequence[Floats], second: Sequence[Floats], name: str | None
+) -> tuple[float, float] | None:
+    """Interval of the difference of the AUC of two methods in a scenario; predictions of each seed."""
+    data, rows = field.data, field.data.rows("test")
+    mask = mask_of(data, rows, name)
+    return two_level_interval(
+        [
+            statistic_draws(
+                data.schema.tasks[TASK],
+                data.label(TASK, rows[mask]),
+                (one[mask], other[mask]),
+                data.user_row[rows[mask]],
+            )
+            for one, other in zip(first, second, strict=True)
+        ]
+    )
 
 
 def table_of(field: Field, lines: Sequence[Mapping[str, Any]]) -> str:
@@ -252,18 +291,18 @@ def table_of(field: Field, lines: Sequence[Mapping[str, Any]]) -> str:
     rows, data = field.data.rows("test"), field.data
     heads = [f"{name} ({lines[0]['slices'][name]['rows']:,} rows)" for name in names]
     out = [
-        "| method | " + " | ".join(heads) + " | weights of the architecture | rows/s | ms for 1,000 rows |",
-        "|---" * (len(names) + 4) + "|",
+        "| method | "
+        + " | ".join(heads)
+        + " | its control, all rows | weights of the architecture | rows/s | ms for 1,000 rows |",
+        "|---" * (len(names) + 5) + "|",
     ]
     for line in lines:
         cells = []
         for name in names:
             of = line["slices"][name]
-            text = "–" if of["auc"] is None else f"{of['auc']:.4f}"
-            if of["interval"] is not None:
-                low, high = of["interval"]
-                text += f" {verdict_of(of['interval'])} ({low:+.4f} to {high:+.4f})"
-            cells.append(text)
+            cells.append(_said(of["auc"], of["interval"]))
+        control = line["control"]
+        cells.append("" if control is None else _said(control["auc"], control["interval"]))
         name = f"**{line['method']}**" if line["method"] == line["best"] else line["method"]
         out.append(
             f"| {name} | "
@@ -273,8 +312,15 @@ def table_of(field: Field, lines: Sequence[Mapping[str, Any]]) -> str:
         )
     if not np.isnan(field.truth).any():
         cells = [f"{auc_of(data, rows, field.truth, name):.4f}" for name in names]
-        out.append("| the truth | " + " | ".join(cells) + " | | | |")
+        out.append("| the truth | " + " | ".join(cells) + " | | | | |")
     return "\n".join(out)
+
+
+def _said(auc: float | None, interval: tuple[float, float] | None) -> str:
+    text = "–" if auc is None else f"{auc:.4f}"
+    if interval is None:
+        return text
+    return f"{text} {verdict_of(interval)} ({interval[0]:+.4f} to {interval[1]:+.4f})"
 
 
 def main() -> None:
@@ -285,18 +331,25 @@ def main() -> None:
     parser.add_argument("worlds", nargs="*", choices=[[], *WORLDS], default=[])
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rows", type=int, default=120_000, help="impressions of a world")
+    parser.add_argument("--rows", type=int, default=80_000, help="impressions of a world")
+    parser.add_argument(
+        "--controls", nargs="*", choices=list(METHODS), help="methods with a control; all when left out"
+    )
     parser.add_argument("--cache", type=Path, default=Path("runs/scenarios"))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
     everything = {}
+    owed = [
+        m for m in asked.methods if m not in BASELINES and (asked.controls is None or m in asked.controls)
+    ]
+    methods = [*asked.methods, *(m + _CONTROL for m in owed)]
     for world in asked.worlds or WORLDS:
         with tempfile.TemporaryDirectory() as place:
             field = field_of(world, asked.rows, Path(place))
             cells = {
                 method: [kept(asked.cache, world, method, seed, field, asked.rows) for seed in asked.seeds]
-                for method in asked.methods
+                for method in methods
             }
             everything[world] = compared(field, cells)
             seeds = f"{len(asked.seeds)} seed" + "s" * (len(asked.seeds) > 1)

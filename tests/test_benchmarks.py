@@ -117,13 +117,19 @@ def test_methods_for_scenarios_are_compared_cell_by_cell(scenarios: Any, tmp_pat
     assert {"star", "hamur", "scenario_towers"} <= set(scenarios.METHODS)
     field = scenarios.field_of("strong", 2000, tmp_path)
     quick = field.schema.with_overrides("training.epochs=1")
-    field = scenarios.Field(field.source, quick, field.data, field.truth)
-    cells = {m: [scenarios.kept(tmp_path, "strong", m, 0, field, 2000)] for m in ("scenario_towers", "star")}
+    alike = field.control[0].with_overrides("training.epochs=1")
+    field = scenarios.Field(field.source, quick, field.data, (alike, field.control[1]), field.truth)
+    cells = {
+        m: [scenarios.kept(tmp_path, "strong", m, 0, field, 2000)]
+        for m in ("scenario_towers", "star", "star, control")
+    }
     again = scenarios.kept(tmp_path, "strong", "star", 0, field, 2000)
     assert again[0] == cells["star"][0][0]  # from the cache
     baseline, star = scenarios.compared(field, cells)
     assert baseline["best"] == star["best"] == "scenario_towers"
     assert set(star["slices"]) == {"all", "feed", "search", "checkout"}
+    assert star["control"]["auc"] != star["slices"]["all"]["auc"]
+    assert len(star["control"]["interval"]) == 2
     low, high = star["slices"]["all"]["interval"]
     assert low < high
     table = scenarios.table_of(field, [baseline, star])
