@@ -52,6 +52,8 @@ _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
+_FEW: Final = 20_000  # items all of which are scored in a request
+_LEAST_DEVIATION: Final = 1e-9
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
 _CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
@@ -81,6 +83,7 @@ class RankingBlend:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
         self._moments: dict[str, NetworkMoments] = {}
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
+        self._totals: dict[bytes, Floats] = {}
         self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
         self._profiles: dict[tuple[str, bytes], Floats] = {}
         self._priors: dict[str, tuple[float, float, NDArray[np.int64]]] = {}
@@ -114,8 +117,11 @@ class RankingBlend:
 
     def of_members(self, had: NDArray[np.int32], rows: NDArray[np.int64]) -> Floats:
         """The part of the plain members in the score of some items for one user, [n]."""
-        size, total = len(self.occurs), np.zeros(len(rows), np.float32)
-        known = rows < size
+        size = len(self.occurs)
+        if size <= _FEW:
+            of_all: Floats = self._total(had)[np.minimum(rows, size)]
+            return of_all
+        total, known = np.zeros(len(rows), np.float32), rows < size
         for name, member in self.members.items():
             found = np.zeros(len(rows), np.float32)
             if isinstance(member, ItemVectors):
@@ -133,6 +139,35 @@ class RankingBlend:
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
 
+    def _total(self, had: NDArray[np.int32]) -> Floats:
+        """:meth:`of_members` of every item, and at the end of one that no member knows, [I + 1]."""
+        key = had.tobytes()  # a request asks several times
+        kept = self._totals.get(key)
+        if kept is not None:
+            return kept
+        size = len(self.occurs)
+        total = np.zeros(size + 1, np.float32)
+        for name, member in self.members.items():
+            found = np.zeros(size + 1, np.float32)
+            if isinstance(member, ItemVectors):
+                profile = member.profiles(self._history(had))[0]
+                np.matmul(member.vectors, profile, out=found[:-1])
+                mean, deviation = self.moments_of(name, member).of(profile)
+            elif isinstance(member, ItemPrior):
+                found[:-1] = member.values
+                mean, deviation, _ = self._of_prior(name, member)
+            else:
+                columns, values, mean, deviation = self._of_items(name, had)
+                found[columns] = values
+            if deviation > _LEAST_DEVIATION:
+                found -= np.float32(mean)
+                found *= np.float32(self.weights[name] / deviation)
+                total += found
+        if len(self._totals) >= _LATEST:
+            self._totals = {}
+        self._totals[key] = total
+        return total
+
     def weighed(self, name: str, scores: Floats, mean: Any, deviation: Any) -> Floats:
         """What a member adds to the score: its own scores less their mean, over their deviation, times its weight.
 
@@ -145,7 +180,9 @@ class RankingBlend:
         return np.float32(self.weights[name]) * _apart(scores, mean, deviation)
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
+        """Items that plain members may bring into a list of a user, rising: all where they are few."""
+        if len(self.occurs) <= _FEW:
+            return np.arange(len(self.occurs), dtype=np.int64)
         found: list[NDArray[np.int64]] = []
         for name, member in self.members.items():
             if isinstance(member, ItemToItem):
@@ -237,9 +274,9 @@ def standardised(scores: Floats, occurs: NDArray[np.bool_]) -> Floats:
 
 
 def _apart(scores: Floats, mean: Any, deviation: Any) -> Floats:
-    found: Floats = ((scores - mean) / np.where(np.asarray(deviation) > 1e-9, deviation, np.inf)).astype(
-        np.float32
-    )
+    found: Floats = (
+        (scores - mean) / np.where(np.asarray(deviation) > _LEAST_DEVIATION, deviation, np.inf)
+    ).astype(np.float32)
     return found
 
 
