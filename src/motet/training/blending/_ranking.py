@@ -26,7 +26,7 @@ from motet.models.baselines import (
     read_scores,
 )
 from motet.schema import Progress, silent
-from motet.training._members import Members, fit_each, joined, of_member, read_members, write_members
+from motet.training.blending._members import Members, fit_each, joined, of_member, read_members, write_members
 
 __all__ = [
     "NETWORK",
@@ -83,7 +83,7 @@ class RankingBlend:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
         self._moments: dict[str, NetworkMoments] = {}
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
-        self._totals: dict[bytes, Floats] = {}
+        self._every: dict[bytes, tuple[Floats, NDArray[np.int64]]] = {}
         self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
         self._profiles: dict[tuple[str, bytes], Floats] = {}
         self._priors: dict[str, tuple[float, float, NDArray[np.int64]]] = {}
@@ -119,7 +119,7 @@ class RankingBlend:
         """The part of the plain members in the score of some items for one user, [n]."""
         size = len(self.occurs)
         if size <= _FEW:
-            of_all: Floats = self._total(had)[np.minimum(rows, size)]
+            of_all: Floats = self._of_every_item(had)[0][np.minimum(rows, size)]
             return of_all
         total, known = np.zeros(len(rows), np.float32), rows < size
         for name, member in self.members.items():
@@ -139,34 +139,37 @@ class RankingBlend:
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
 
-    def _total(self, had: NDArray[np.int32]) -> Floats:
-        """:meth:`of_members` of every item, and at the end of one that no member knows, [I + 1]."""
+    def _of_every_item(self, had: NDArray[np.int32]) -> tuple[Floats, NDArray[np.int64]]:
+        """:meth:`of_members` of every item, and at the end of one that no member knows, [I + 1]; :meth:`touched`."""
         key = had.tobytes()  # a request asks several times
-        kept = self._totals.get(key)
+        kept = self._every.get(key)
         if kept is not None:
             return kept
         size = len(self.occurs)
-        total = np.zeros(size + 1, np.float32)
+        total, there = np.zeros(size + 1, np.float32), np.zeros(size, bool)
         for name, member in self.members.items():
             found = np.zeros(size + 1, np.float32)
             if isinstance(member, ItemVectors):
+                there[:] = True
                 profile = member.profiles(self._history(had))[0]
                 np.matmul(member.vectors, profile, out=found[:-1])
                 mean, deviation = self.moments_of(name, member).of(profile)
             elif isinstance(member, ItemPrior):
                 found[:-1] = member.values
-                mean, deviation, _ = self._of_prior(name, member)
+                mean, deviation, first = self._of_prior(name, member)
+                there[first] = True
             else:
                 columns, values, mean, deviation = self._of_items(name, had)
                 found[columns] = values
+                there[columns] = True
             if deviation > _LEAST_DEVIATION:
                 found -= np.float32(mean)
                 found *= np.float32(self.weights[name] / deviation)
                 total += found
-        if len(self._totals) >= _LATEST:
-            self._totals = {}
-        self._totals[key] = total
-        return total
+        if len(self._every) >= _LATEST:
+            self._every = {}
+        self._every[key] = made = total, np.flatnonzero(there)
+        return made
 
     def weighed(self, name: str, scores: Floats, mean: Any, deviation: Any) -> Floats:
         """What a member adds to the score: its own scores less their mean, over their deviation, times its weight.
@@ -180,9 +183,9 @@ class RankingBlend:
         return np.float32(self.weights[name]) * _apart(scores, mean, deviation)
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Items that plain members may bring into a list of a user, rising: all where they are few."""
+        """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
         if len(self.occurs) <= _FEW:
-            return np.arange(len(self.occurs), dtype=np.int64)
+            return self._of_every_item(had)[1]
         found: list[NDArray[np.int64]] = []
         for name, member in self.members.items():
             if isinstance(member, ItemToItem):
