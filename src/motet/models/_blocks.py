@@ -65,18 +65,29 @@ class FirstExperts(nn.Module):
         hidden: Layer widths of each expert.
         gates: Width of the gate logits that go with them, a linear layer over the same inputs.
         dropout: Share dropped after each layer.
+        mask: Which inputs each expert sees, 1 or 0, [E, D]; all of them when left out.
+        gate_mask: Which inputs each gate logit sees, [gates, D]; likewise.
 
     Shapes:
         Inputs → experts [E, B, H], gate logits [B, gates].
     """
 
     def __init__(
-        self, *, widths: Widths, count: int, hidden: Sequence[int], gates: int = 0, dropout: float = 0.0
+        self,
+        *,
+        widths: Widths,
+        count: int,
+        hidden: Sequence[int],
+        gates: int = 0,
+        dropout: float = 0.0,
+        mask: Tensor | None = None,
+        gate_mask: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.count = count
-        self.first = FactorisedLinear(widths=widths, out=count * hidden[0])
-        self.gate = FactorisedLinear(widths=widths, out=gates) if gates else None
+        of_units = None if mask is None else mask.repeat_interleave(hidden[0], 0)
+        self.first = FactorisedLinear(widths=widths, out=count * hidden[0], mask=of_units)
+        self.gate = FactorisedLinear(widths=widths, out=gates, mask=gate_mask) if gates else None
         self.dropout = Dropout(dropout)
         self.rest = ParallelLayers(count=count, inputs=hidden[0], hidden=hidden[1:], dropout=dropout)
         self.width = hidden[-1]

@@ -194,11 +194,18 @@ class FactorisedLinear(nn.Module):
     batch repeats its users (or items) so little that gathering wide products would cost more than
     it saves, the narrow inputs are gathered instead.
 
+    Args:
+        widths: Widths of the inputs.
+        out: Width of the output.
+        mask: Which inputs each output sees, 1 or 0, [out, D]; all of them when left out.
+
     Shapes:
         Inputs → [B, out].
     """
 
-    def __init__(self, *, widths: Widths, out: int) -> None:
+    mask: Tensor | None
+
+    def __init__(self, *, widths: Widths, out: int, mask: Tensor | None = None) -> None:
         super().__init__()
         self.widths = widths
         total = widths.user + widths.item + widths.context
@@ -206,6 +213,11 @@ class FactorisedLinear(nn.Module):
         bound = (6.0 / total) ** 0.5 if total else 0.0
         self.weight = nn.Parameter(torch.empty(out, total).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(out))
+        self.register_buffer("mask", mask, persistent=False)
+        if mask is not None:
+            with torch.no_grad():
+                self.weight *= (total / mask.sum(1, keepdim=True).clamp(min=1)) ** 0.5
+                self.weight *= mask
 
     def forward(self, inputs: Inputs) -> Tensor:
         w = self.widths
@@ -214,7 +226,7 @@ class FactorisedLinear(nn.Module):
         user, item = inputs.user[:, : w.user], inputs.item[:, : w.item]
         once = [_repeats(user, inputs.user_of_row), _repeats(item, inputs.item_of_row)]
         if not any(once):
-            return F.linear(inputs.rows(w), self.weight, self.bias)
+            return F.linear(inputs.rows(w), self._seen(), self.bias)
         of_user, of_item, of_context = self._columns()
         y = F.linear(inputs.context, of_context, self.bias)
         for x, of_row, weight in ((user, inputs.user_of_row, of_user), (item, inputs.item_of_row, of_item)):
@@ -232,12 +244,11 @@ class FactorisedLinear(nn.Module):
         return item.index_select(0, inputs.item_of_row).add_(rest)
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        w = self.widths
-        return (
-            self.weight[:, : w.user],
-            self.weight[:, w.user : w.user + w.item],
-            self.weight[:, w.user + w.item :],
-        )
+        w, weight = self.widths, self._seen()
+        return weight[:, : w.user], weight[:, w.user : w.user + w.item], weight[:, w.user + w.item :]
+
+    def _seen(self) -> Tensor:
+        return self.weight if self.mask is None else self.weight * self.mask
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""
