@@ -101,7 +101,7 @@ class Architecture(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Losses that stand in the place of those of the task kinds.
 
-        A task whose labels are all unknown must have the loss 0 and leave no gradient.
+        A task of which no label is known where one could be must have the loss 0 and leave no gradient.
 
         Args:
             logits: Per task with a tower, [B] or [B, K].
