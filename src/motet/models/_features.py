@@ -178,7 +178,8 @@ class Inputs:
         if widths not in self._rows:
             user = F.embedding(self.user_of_row, self.user[:, : widths.user])
             item = F.embedding(self.item_of_row, self.item[:, : widths.item])
-            self._rows[widths] = torch.cat([user, item, self.context], 1)
+            context = self.context.expand(len(user), -1)  # one row serves all, where one request is scored
+            self._rows[widths] = torch.cat([user, item, context], 1)
         return self._rows[widths]
 
 

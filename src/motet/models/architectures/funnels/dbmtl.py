@@ -1,6 +1,6 @@
 """DBMTL.
 
-Wang, Gong, Zhu, Xie & Bian et al. 2019, "Deep Bayesian multi-target learning for recommender systems", arXiv 1902.09154.
+Wang, Ji, Liu & Zhao 2019, "Deep Bayesian multi-target learning for recommender systems", arXiv 1902.09154.
 Targets are nodes of a Bayesian network; the distribution of a target is given the ones before it:
 
     P(l, m | x) = P(l | x)·P(m | l, x)                                     (1)
