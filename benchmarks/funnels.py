@@ -1,9 +1,11 @@
 """Conversion rates over all impressions, where the truth is known: funnels beside a label masked by ``after``.
 
-    python -m benchmarks.funnels [METHOD …] [--seeds 0 1 2] [--interactions 100000] [--json FILE]
+    python -m benchmarks.funnels [METHOD …] [--worlds dense sparse] [--seeds 0 1 2] [--interactions 100000] [--json FILE]
 
 A synthetic world shows items to users; a click is likelier where the affinity is high, and so is a cart after a click.
-Carts are seen on clicked rows only, which are not like the others. For the test impressions, clicked or not, the chance
+Carts are seen on clicked rows only, which are not like the others. In the dense world the ids of users and items have
+rows enough to learn the affinity, so that what selects clicks can be seen; in the sparse one most of it stays hidden, and
+weighing by the predicted chance of a click cannot correct what that does not know. For the test impressions, clicked or not, the chance
 of a cart given a click is compared with the true one of the world:
 
 bias        mean of the predictions less mean of the truth, over all impressions, and over those without a click
@@ -48,15 +50,18 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """What is compared: a name, the architecture and its options; the first two learn carts from clicked rows alone."""
 
+WORLDS: dict[str, tuple[int, int]] = {"dense": (300, 150), "sparse": (2_000, 800)}
+"""Users and items."""
+
 FIRST, LATER = "click", "cart"
 Row = dict[str, float]
 
 
-def world_of(seed: int, interactions: int, place: Path) -> tuple[Dataset, Truth]:
+def world_of(name: str, seed: int, interactions: int, place: Path) -> tuple[Dataset, Truth]:
     """A world of two tasks, a cart after a click, and its truth."""
-    directory = generate(
-        SyntheticWorld(users=2_000, items=800, interactions=interactions, seed=seed), place / "world"
-    )
+    users, items = WORLDS[name]
+    world = SyntheticWorld(users=users, items=items, interactions=interactions, seed=seed)
+    directory = generate(world, place / "world")
     schema = Schema.load(directory / "schema.yaml", [f"training.seed={seed}", f"split.seed={seed}"])
     content = schema.model_dump(exclude_unset=True)
     content["tasks"] = {name: content["tasks"][name] for name in (FIRST, LATER)}
@@ -92,6 +97,8 @@ def measure(data: Dataset, truth: Truth, name: str) -> Row:
     known = ~np.isnan(carts)
     loss = _cross_entropy(t, p) - _cross_entropy(t, t)
     auc = METRICS["auc"]
+    assert trained.model.architecture is not None
+    parameters = sum(weight.numel() for weight in trained.model.architecture.parameters())
     return {
         "bias": float((p - t).mean()),
         "bias without a click": float((p - t)[clicks == 0].mean()),
@@ -99,7 +106,7 @@ def measure(data: Dataset, truth: Truth, name: str) -> Row:
         "loss": 1000 * float(loss.mean()),
         "click auc": float(auc(clicks, predicted[FIRST])),
         "cart auc": float(auc(carts[known], p[known].astype(np.float32))),
-        "parameters": float(sum(w.numel() for w in trained.model.architecture.parameters())),  # type: ignore[union-attr]
+        "parameters": float(parameters),
         "train CPU s": seconds,
         "true mean": float(t.mean()),
     }
@@ -113,7 +120,16 @@ def _cross_entropy(t: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np
 
 def table(found: Mapping[str, Sequence[Row]]) -> str:
     """One line a method."""
-    columns = ["bias", "bias without a click", "rmse", "loss", "click auc", "cart auc", "parameters", "train CPU s"]
+    columns = [
+        "bias",
+        "bias without a click",
+        "rmse",
+        "loss",
+        "click auc",
+        "cart auc",
+        "parameters",
+        "train CPU s",
+    ]
     lines = [f"| method | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for name, rows in found.items():
         cells = [_cell(column, [row[column] for row in rows]) for column in columns]
@@ -130,8 +146,11 @@ def _cell(column: str, values: Sequence[float]) -> str:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("methods", nargs="*", default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--interactions", type=int, default=100_000)
     parser.add_argument("--json", type=Path)
@@ -139,15 +158,18 @@ def main() -> None:
     unknown = set(args.methods) - set(METHODS)
     if unknown:
         parser.error(f"no such method: {', '.join(sorted(unknown))}; known: {', '.join(METHODS)}")
-    found: dict[str, list[Row]] = {name: [] for name in args.methods}
-    for seed in args.seeds:
-        with tempfile.TemporaryDirectory() as place:
-            data, truth = world_of(seed, args.interactions, Path(place))
-            for name in args.methods:
-                found[name].append(measure(data, truth, name))
-                print(f"seed {seed}: {name} {found[name][-1]}", file=sys.stderr, flush=True)
-    mean = np.mean([row["true mean"] for rows in found.values() for row in rows])
-    print(f"true mean chance of a cart given a click over all test impressions: {mean:.4f}\n\n{table(found)}")
+    found: dict[str, dict[str, list[Row]]] = {}
+    for world in args.worlds:
+        found[world] = {name: [] for name in args.methods}
+        for seed in args.seeds:
+            with tempfile.TemporaryDirectory() as place:
+                data, truth = world_of(world, seed, args.interactions, Path(place))
+                for name in args.methods:
+                    found[world][name].append(measure(data, truth, name))
+                    print(f"{world}, seed {seed}: {name}", file=sys.stderr, flush=True)
+        mean = np.mean([row["true mean"] for rows in found[world].values() for row in rows])
+        print(f"{world} world; true mean chance of a cart given a click: {mean:.4f}\n")
+        print(table(found[world]) + "\n", flush=True)
     if args.json is not None:
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

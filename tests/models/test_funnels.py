@@ -16,7 +16,7 @@ from torch import Tensor
 from motet.errors import ModelError
 from motet.models import FirstExperts, Inputs, ParallelLayers, Towers, Widths, build_model
 from motet.models.architectures import ARCHITECTURES, Architecture, Shape, build_architecture
-from motet.models.architectures.funnels import Aitm, AitmOptions, Dbmtl, DbmtlOptions
+from motet.models.architectures.funnels import AitmOptions, Dbmtl, DbmtlOptions
 from motet.testing import toy_dataset
 from motet.training import ModelPredictor, train_model
 
@@ -74,7 +74,7 @@ def drawn(name: str, options: Mapping[str, Any]) -> Any:
 def outputs_of(model: Architecture) -> tuple[dict[str, Tensor], Tensor]:
     logits, extra = model.with_extra(inputs_of(), {})
     assert torch.equal(logits, model(inputs_of(), {}))
-    parts = logits.split(list(OUTPUTS), 1)
+    parts = torch.split(logits, list(OUTPUTS), 1)
     return {name: part.squeeze(1) for name, part in zip(TASKS, parts, strict=True)}, extra
 
 
@@ -118,7 +118,7 @@ def cross_entropy(y: Floats, p: Floats) -> Floats:
 
 def reached_of(labels: Mapping[str, Tensor], steps: tuple[str, ...]) -> Floats:
     """Whether each step was reached, with all labels known."""
-    return np.cumprod([np.nan_to_num(n(labels[name])) for name in steps], 0)
+    return np.asarray(np.cumprod([np.nan_to_num(n(labels[name])) for name in steps], 0), np.float64)
 
 
 @pytest.mark.parametrize("name", ["esmm", "escm2", "dcmt"])
@@ -201,15 +201,15 @@ def test_dcmt_loss(self_normalised: bool) -> None:
 
 
 def test_aitm_equations_1_to_6() -> None:
-    model: Aitm = drawn("aitm", {"calibrator": 0.9})
+    model = drawn("aitm", {"calibrator": 0.9})
     logits, extra = outputs_of(model)
     q = networks(model.networks)
     z = list(q)
     places = [TASKS.index(name) for name in STEPS]
     for k, (before, here) in enumerate(pairwise(places)):
         hand_on, look = model.hand_on[k], model.look[k]
-        p = relu(z[before] @ n(hand_on.weight).T + n(hand_on.bias))  # type: ignore[arg-type]
-        h = {u: x @ n(look.weight).T + n(look.bias) for u, x in (("p", p), ("q", q[here]))}  # type: ignore[arg-type]
+        p = relu(z[before] @ n(hand_on.weight).T + n(hand_on.bias))
+        h = {u: x @ n(look.weight).T + n(look.bias) for u, x in (("p", p), ("q", q[here]))}
         score = {u: (x[:, 4:8] * x[:, 8:]).sum(1) / np.sqrt(4) for u, x in h.items()}
         total = sum(np.exp(s) for s in score.values())
         z[here] = np.asarray(sum((np.exp(score[u]) / total)[:, None] * h[u][:, :4] for u in h))
@@ -288,7 +288,7 @@ def test_losses_are_finite_for_extreme_logits(name: str) -> None:
         more = (extra.float().sign() * scale).detach().requires_grad_()
         losses = model.losses(some, {task: y.float() for task, y in labels_of().items()}, more)
         total = torch.stack(list(losses.values())).sum()
-        total.backward()
+        torch.autograd.backward(total)
         assert bool(torch.isfinite(total))
         assert all(bool(torch.isfinite(some[name].grad).all()) for name in STEPS[:1])  # type: ignore[arg-type]
 

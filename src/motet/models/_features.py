@@ -217,8 +217,7 @@ class FactorisedLinear(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
         if mask is not None:
             with torch.no_grad():
-                self.weight *= (total / mask.sum(1, keepdim=True).clamp(min=1)) ** 0.5
-                self.weight *= mask
+                self.weight.mul_(mask * (total / mask.sum(1, keepdim=True).clamp(min=1)).sqrt())
 
     def forward(self, inputs: Inputs) -> Tensor:
         w = self.widths

@@ -102,7 +102,7 @@ class MultiTaskModel(nn.Module):
         return {} if self.architecture is None else self._by_task(self.architecture(inputs, item_logits))
 
     def _by_task(self, logits: Tensor) -> dict[str, Tensor]:
-        parts = logits.split(list(self.outputs.values()), 1)
+        parts = torch.split(logits, list(self.outputs.values()), 1)
         return {
             task: part if n > 1 else part.squeeze(1)
             for (task, n), part in zip(self.outputs.items(), parts, strict=True)

@@ -126,21 +126,21 @@ class Home(Architecture):
 
     def _feature_gates(self, down: Tensor, mix: Tensor) -> Tensor:
         """Σ_l softmax(W_p·v)_l·2σ(A·(B·v + c)) of every path, [P, B, D]."""
-        low = down.unflatten(1, (len(self.up), self.rank)).transpose(0, 1)
+        low = down.reshape(len(down), -1, self.rank).transpose(0, 1)
         gates = 2 * torch.bmm(low, self.up).sigmoid()  # [P·L, B, D]
-        weights = mixture_weights(mix.unflatten(1, (self.paths, -1)))  # [B, P, L]
-        return torch.einsum("bpl,plbd->pbd", weights, gates.unflatten(0, (self.paths, -1)))
+        weights = mixture_weights(mix.reshape(len(mix), self.paths, -1))  # [B, P, L]
+        return torch.einsum("bpl,plbd->pbd", weights, gates.view(self.paths, -1, *gates.shape[1:]))
 
     def _meta_weights(self, of_groups: Tensor, of_shared: Tensor, of_self: Tensor) -> Tensor:
         """Weights of every path over all meta experts, [B, P, P·n]."""
         groups, n = self.paths - 1, self.n
         rows = len(of_self)
         weights = of_self.new_zeros(rows, groups, self.paths * n)
-        known = mixture_weights(of_groups.unflatten(1, (groups, 2 * n)))
+        known = mixture_weights(of_groups.reshape(rows, groups, 2 * n))
         weights = weights.scatter(2, self.of_group.expand(rows, -1, -1), known)
         weights = torch.cat([weights, mixture_weights(of_shared)[:, None]], 1)
         eye = torch.eye(self.paths, dtype=weights.dtype, device=weights.device)
-        own = _self_weights(of_self.unflatten(1, (self.paths, n)))  # [B, P, n]
+        own = _self_weights(of_self.reshape(rows, self.paths, n))  # [B, P, n]
         return weights + (own[:, :, None] * eye[:, :, None]).flatten(2)
 
     def _task_weights(self, z: Tensor, count: int) -> Tensor:
