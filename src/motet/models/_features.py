@@ -178,8 +178,7 @@ class Inputs:
         if widths not in self._rows:
             user = F.embedding(self.user_of_row, self.user[:, : widths.user])
             item = F.embedding(self.item_of_row, self.item[:, : widths.item])
-            context = self.context.expand(len(user), -1)  # one row serves all, where one request is scored
-            self._rows[widths] = torch.cat([user, item, context], 1)
+            self._rows[widths] = torch.cat([user, item, self.context.expand(len(user), -1)], 1)
         return self._rows[widths]
 
 
@@ -195,18 +194,11 @@ class FactorisedLinear(nn.Module):
     batch repeats its users (or items) so little that gathering wide products would cost more than
     it saves, the narrow inputs are gathered instead.
 
-    Args:
-        widths: Widths of the inputs.
-        out: Width of the output.
-        mask: Which inputs each output sees, 1 or 0, [out, D]; all of them when left out.
-
     Shapes:
         Inputs → [B, out].
     """
 
-    mask: Tensor | None
-
-    def __init__(self, *, widths: Widths, out: int, mask: Tensor | None = None) -> None:
+    def __init__(self, *, widths: Widths, out: int) -> None:
         super().__init__()
         self.widths = widths
         total = widths.user + widths.item + widths.context
@@ -214,10 +206,6 @@ class FactorisedLinear(nn.Module):
         bound = (6.0 / total) ** 0.5 if total else 0.0
         self.weight = nn.Parameter(torch.empty(out, total).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(out))
-        self.register_buffer("mask", mask, persistent=False)
-        if mask is not None:
-            with torch.no_grad():
-                self.weight.mul_(mask * (total / mask.sum(1, keepdim=True).clamp(min=1)).sqrt())
 
     def forward(self, inputs: Inputs) -> Tensor:
         w = self.widths
@@ -226,7 +214,7 @@ class FactorisedLinear(nn.Module):
         user, item = inputs.user[:, : w.user], inputs.item[:, : w.item]
         once = [_repeats(user, inputs.user_of_row), _repeats(item, inputs.item_of_row)]
         if not any(once):
-            return F.linear(inputs.rows(w), self._seen(), self.bias)
+            return F.linear(inputs.rows(w), self.seen(), self.bias)
         of_user, of_item, of_context = self._columns()
         y = F.linear(inputs.context, of_context, self.bias)
         for x, of_row, weight in ((user, inputs.user_of_row, of_user), (item, inputs.item_of_row, of_item)):
@@ -244,11 +232,12 @@ class FactorisedLinear(nn.Module):
         return item.index_select(0, inputs.item_of_row).add_(rest)
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        w, weight = self.widths, self._seen()
+        w, weight = self.widths, self.seen()
         return weight[:, : w.user], weight[:, w.user : w.user + w.item], weight[:, w.user + w.item :]
 
-    def _seen(self) -> Tensor:
-        return self.weight if self.mask is None else self.weight * self.mask
+    def seen(self) -> Tensor:
+        """The weights that count, [out, D]."""
+        return self.weight
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""
