@@ -14,7 +14,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
+PARTS  := train score text stream quality funnels defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph serve surgery traces tune all
@@ -84,6 +84,9 @@ benchmark-stream: $(VENV)/.installed
 
 benchmark-quality: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.quality
+
+benchmark-funnels: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.funnels --seeds 0 1 2
 
 benchmark-defaults: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.defaults
