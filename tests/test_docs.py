@@ -264,12 +264,26 @@ def test_every_architecture_has_a_page(name: str) -> None:
     assert f"methods/{name}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", sorted(METHODS.glob("*.md")), ids=lambda page: page.stem)
+FROM = sorted(METHODS.glob("from-*.md"))  # how to switch from another library
+
+
+@pytest.mark.parametrize("page", sorted(set(METHODS.glob("*.md")) - set(FROM)), ids=lambda page: page.stem)
 def test_a_method_is_switched_on_as_its_page_says(page: Path) -> None:
     ((_, text, _),) = blocks(page, "yaml")
     model = yaml.safe_load(text)["model"]
     assert model["architecture"] == page.stem
     check_architecture(page.stem, model.get("options", {}))
+
+
+@pytest.mark.parametrize("page", FROM, ids=lambda page: page.stem)
+def test_what_a_class_of_another_library_is_here_can_be_built(page: Path) -> None:
+    rows = re.findall(r"\| `(\w+)` \| `(\{[^`]*\})` \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows
+    for name, options in rows:
+        check_architecture(name, yaml.safe_load(options))
+    for _, text, _ in blocks(page, "yaml"):
+        model = yaml.safe_load(text)["model"]
+        check_architecture(model["architecture"], model["options"])
 
 
 def test_every_balancer_is_explained() -> None:
