@@ -47,7 +47,14 @@ MOST_SMALL_SHARE = 0.10
 SMALL_LINES = 110
 MOST_README_LINES = 150
 # Files that a table names, one method or command each, need no second importer.
-REGISTERED = ("kinds/", "models/architectures/", "models/baselines/", "cli/", "service/store/migrations/")
+REGISTERED = (
+    "kinds/",
+    "training/balancing/",
+    "models/architectures/",
+    "models/baselines/",
+    "cli/",
+    "service/store/migrations/",
+)
 
 
 def files() -> list[Path]:

@@ -1,4 +1,3 @@
-from ._balance import BALANCERS, Balancer, build_balancer, gramian, register_balancer
 from ._blend import NETWORK, NetworkMoments, RankingBlend, fit_blend, fit_members
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
@@ -21,6 +20,7 @@ from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._task_blend import TaskBlend, fit_pair_members
+from .balancing import BALANCERS, Balancer, build_balancer, gramian, register_balancer
 
 __all__ = [
     "BALANCERS",

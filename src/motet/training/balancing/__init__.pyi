@@ -1,0 +1,17 @@
+from ._balancer import Balancer, WeightedBalancer, gramian, jacobian, with_gradient
+from ._gradients import GradientDirection, GramianWeights
+from ._table import BALANCERS, balancer_options, build_balancer, register_balancer
+
+__all__ = [
+    "BALANCERS",
+    "Balancer",
+    "GradientDirection",
+    "GramianWeights",
+    "WeightedBalancer",
+    "balancer_options",
+    "build_balancer",
+    "gramian",
+    "jacobian",
+    "register_balancer",
+    "with_gradient",
+]
