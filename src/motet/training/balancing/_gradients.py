@@ -50,6 +50,7 @@ class GramianWeights(WeightedBalancer):
         smoothing: ρ of λ ← ρ·λ(before) + (1 − ρ)·λ (CR-MOGM, Zhou et al. 2022), in [0, 1).
         first: The task whose row comes first; the others stand in the order of their names.
         remembers: Whether the weighting keeps a state from step to step, zero at the start.
+        scaled: Whether the Gramian is scaled; not for a weighting that remembers lengths.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class GramianWeights(WeightedBalancer):
         smoothing: float = 0.0,
         first: str | None = None,
         remembers: bool = False,
+        scaled: bool = True,
     ) -> None:
         super().__init__(weights=weights)
-        self.weighting, self.seed, self.smoothing, self.remembers = weighting, seed, smoothing, remembers
+        self.weighting, self.seed, self.smoothing = weighting, seed, smoothing
+        self.remembers, self.scaled = remembers, scaled
         names = list(weights)
         ordered = sorted(names, key=lambda name: (name != first, name))
         self.order = torch.tensor([names.index(name) for name in ordered])
@@ -99,8 +102,8 @@ class GramianWeights(WeightedBalancer):
         if not bool(known.any()) or not bool(torch.isfinite(gram).all()):
             return torch.ones_like(gram.diagonal())  # nothing to balance, or a loss that the step will refuse
         used = self.order if self.remembers else self.order[known[self.order]]
-        part = gram[used][:, used]
-        found = self._call(part if self.remembers else part / part.diagonal().mean(), known[used])
+        size = gram.diagonal()[known].mean() if self.scaled else 1.0
+        found = self._call(gram[used][:, used] / size, known[used])
         chosen = torch.full_like(gram.diagonal(), torch.nan)
         chosen[used] = found.to(chosen)
         if self.smoothing:

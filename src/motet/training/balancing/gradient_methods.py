@@ -130,7 +130,7 @@ class GradientVaccine(GramianWeights):
         smoothing: Smoothing = 0.0,
         beta: Share = 0.5,
     ) -> None:
-        weighting = from_torchjd("GradVacWeighting", beta=beta, eps=1e-12)
+        weighting = from_torchjd("GradVacWeighting", beta=beta)
         super().__init__(weights=weights, weighting=weighting, seed=seed, smoothing=smoothing, remembers=True)
 
 
@@ -289,6 +289,7 @@ class PrimaryFirst(GramianWeights):
             smoothing=smoothing,
             first=primary or max(weights, key=lambda name: weights[name]),
             remembers=True,
+            scaled=False,
         )
 
 

@@ -40,6 +40,8 @@ class GeometricMean(WeightedBalancer):
 class SmoothMaximum(WeightedBalancer):
     """μ·log Σ exp(w_t·L_t / μ) over the tasks with a label in the batch: the worst task weighs most.
 
+    The weights w_t of these tasks are scaled to sum to 1.
+
     Args:
         weights: The tasks' own weights w_t.
         mu: μ; the smaller, the nearer to the maximum, > 0.
@@ -57,4 +59,5 @@ class SmoothMaximum(WeightedBalancer):
         known = values.detach() != 0
         if not bool(known.any()):
             return values.sum()
-        return self.mu * (own * values / self.mu).masked_fill(~known, -math.inf).logsumexp(0)
+        share = own * known / (own * known).sum()
+        return self.mu * (share * values / self.mu).masked_fill(~known, -math.inf).logsumexp(0)
