@@ -1,3 +1,4 @@
+from ._affinity import TaskAffinity, task_affinity
 from ._blend import NETWORK, NetworkMoments, RankingBlend, fit_blend, fit_members
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
@@ -38,6 +39,7 @@ __all__ = [
     "SearchResult",
     "SearchSettings",
     "StandardStep",
+    "TaskAffinity",
     "TaskBlend",
     "Trained",
     "TrainingStep",
@@ -66,6 +68,7 @@ __all__ = [
     "save_checkpoint",
     "search_settings",
     "single_task_baseline",
+    "task_affinity",
     "task_losses",
     "train",
     "train_model",

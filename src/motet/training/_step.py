@@ -258,9 +258,7 @@ class TrainingStep:
 
     def _step(self, batch: Batch, rate: float) -> Tensor:
         settings = self.settings
-        torch.manual_seed(settings.seed * 1_000_003 + self.steps)  # dropout depends on the step alone
-        self.model.train()
-        outputs = self.model(batch)
+        outputs = self._outputs(batch)
         losses = task_losses(self.model, self.data, self.schema, batch, outputs)
         inputs = outputs.inputs
         shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad]
@@ -282,16 +280,20 @@ class TrainingStep:
             group["lr"] = rate
         self.optimiser.step()
         self.rows_optimiser.step(rate * settings.embedding_rate)
-        self.balancer.after_step(lambda: self._losses_again(batch))
+        with torch.no_grad():
+            self.balancer.after_step(lambda: self.losses(batch))
         self.steps += 1
         return values
 
-    @torch.no_grad()
-    def _losses_again(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss of every task on a batch under the weights as they are, with the dropout of the step."""
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.steps)
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of every task on a batch under the weights as they are, with the dropout of the next step."""
+        return task_losses(self.model, self.data, self.schema, batch, self._outputs(batch))
+
+    def _outputs(self, batch: Batch) -> Outputs:
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.steps)  # dropout depends on the step alone
         self.model.train()
-        return task_losses(self.model, self.data, self.schema, batch, self.model(batch))
+        outputs: Outputs = self.model(batch)
+        return outputs
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to save: weights, balancer and optimisers."""
