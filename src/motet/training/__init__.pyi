@@ -1,4 +1,3 @@
-from ._affinity import TaskAffinity, task_affinity
 from ._blend import NETWORK, NetworkMoments, RankingBlend, fit_blend, fit_members
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
@@ -14,6 +13,7 @@ from ._folds import cross_validate
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
+from ._methods import Method, MethodOption, list_methods
 from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
@@ -21,7 +21,15 @@ from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._task_blend import TaskBlend, fit_pair_members
-from .balancing import BALANCERS, Balancer, build_balancer, gramian, register_balancer
+from .balancing import (
+    BALANCERS,
+    Balancer,
+    TaskAffinity,
+    build_balancer,
+    gramian,
+    register_balancer,
+    task_affinity,
+)
 
 __all__ = [
     "BALANCERS",
@@ -30,6 +38,8 @@ __all__ = [
     "PARTS",
     "Balancer",
     "Bundle",
+    "Method",
+    "MethodOption",
     "ModelPredictor",
     "NetworkMoments",
     "Prepared",
@@ -55,6 +65,7 @@ __all__ = [
     "gramian",
     "held_interrupts",
     "learning_rate_at",
+    "list_methods",
     "load_bundle",
     "load_checkpoint",
     "load_data",

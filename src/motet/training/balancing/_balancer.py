@@ -24,9 +24,11 @@ class Balancer(nn.Module, ABC):
 
     Attributes:
         paper: Authors, year, and short title; empty if there is none.
+        needs: What has to be there, in a few words each.
     """
 
     paper: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(self, losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> Tensor:
@@ -75,7 +77,7 @@ def jacobian(losses: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
     """Gradients of losses on shared tensors, a row each, [T, n].
 
     Args:
-        losses: T scalars.
+        losses: T scalars, each of its own graph: of elements of one tensor every pass would visit all tasks.
         shared: Tensors they depend on; the graph is kept.
     """
     rows = []

@@ -86,7 +86,7 @@ class GramianWeights(WeightedBalancer):
         """Combine losses."""
         values, own = self.stack(losses)
         weighted = own * values
-        rows = jacobian(list(weighted), shared)  # [T, n]
+        rows = own[:, None] * jacobian([losses[name] for name in self.weights], shared)  # [T, n]
         chosen = self._weights_of(rows @ rows.T)
         self.steps += 1
         upward = chosen.clamp(min=0)
@@ -165,7 +165,9 @@ class GradientDirection(WeightedBalancer):
         """Combine losses."""
         values, own = self.stack(losses)
         weighted = own * values
-        rows = jacobian(list(weighted), shared)[self.order]  # [T, n]
+        rows = (own[:, None] * jacobian([losses[name] for name in self.weights], shared))[
+            self.order
+        ]  # [T, n]
         rows = rows[rows.any(1)]
         total = weighted.sum()
         with torch.random.fork_rng(devices=[]):

@@ -30,6 +30,7 @@ __all__ = [
     "UnconflictingProjection",
 ]
 
+_NEEDS = ("motet[surgery]",)
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -43,6 +44,7 @@ class UnconflictingProjection(GramianWeights):
     """
 
     paper = "Quinton & Rey 2024, Jacobian descent for multi-objective optimization (UPGrad)"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0, smoothing: Smoothing = 0.0) -> None:
         super().__init__(
@@ -60,6 +62,7 @@ class DualCone(GramianWeights):
     """
 
     paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0, smoothing: Smoothing = 0.0) -> None:
         super().__init__(
@@ -79,6 +82,7 @@ class MinimumNorm(GramianWeights):
     """
 
     paper = "Sener & Koltun 2018, Multi-task learning as multi-objective optimization (MGDA)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class GradientSurgery(GramianWeights):
     """
 
     paper = "Yu et al. 2020, Gradient surgery for multi-task learning (PCGrad)"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0, smoothing: Smoothing = 0.0) -> None:
         super().__init__(
@@ -121,6 +126,7 @@ class GradientVaccine(GramianWeights):
     """
 
     paper = "Wang et al. 2021, Gradient vaccine (GradVac)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -146,6 +152,7 @@ class ImpartialGradients(GramianWeights):
     """
 
     paper = "Liu et al. 2021, Towards impartial multi-task learning (IMTL-G)"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0, smoothing: Smoothing = 0.0) -> None:
         super().__init__(
@@ -164,6 +171,7 @@ class FairResources(GramianWeights):
     """
 
     paper = "Ban & Ji 2024, Fair resource allocation in multi-task learning (FairGrad)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -189,6 +197,7 @@ class NashBargaining(GramianWeights):
     """
 
     paper = "Navon et al. 2022, Multi-task learning as a bargaining game (Nash-MTL)"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0, smoothing: Smoothing = 0.0) -> None:
         weighting = from_torchjd("FairGradWeighting", alpha=1.0)
@@ -208,6 +217,7 @@ class AlignedComponents(GramianWeights):
     """
 
     paper = "Senushkin et al. 2023, Independent component alignment for multi-task learning (Aligned-MTL)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -232,6 +242,7 @@ class MostCentral(GradientDirection):
     """
 
     paper = "Blanchard et al. 2017, Machine learning with adversaries (Krum)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -267,6 +278,7 @@ class PrimaryFirst(GramianWeights):
     """
 
     paper = "TMLR 2026, Not all objectives are born equal: priority-constrained descent (PCD)"
+    needs = _NEEDS
 
     def __init__(
         self,
@@ -314,6 +326,7 @@ class ConflictFree(GradientDirection):
     """
 
     paper = "Liu et al. 2024, ConFIG: towards conflict-free training"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0) -> None:
         super().__init__(weights=weights, aggregator=from_torchjd("ConFIG"), seed=seed)
@@ -328,6 +341,7 @@ class SignDropout(GradientDirection):
     """
 
     paper = "Chen et al. 2020, Just pick a sign: gradient sign dropout (GradDrop)"
+    needs = _NEEDS
 
     def __init__(self, *, weights: Mapping[str, float], seed: int = 0) -> None:
         drop = from_torchjd("GradDrop")
@@ -345,6 +359,7 @@ class TrimmedMean(GradientDirection):
     """
 
     paper = "Yin et al. 2018, Byzantine-robust distributed learning"
+    needs = _NEEDS
 
     def __init__(
         self, *, weights: Mapping[str, float], seed: int = 0, trimmed: Annotated[int, Field(ge=0)] = 1

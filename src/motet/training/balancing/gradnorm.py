@@ -45,7 +45,7 @@ class GradNorm(WeightedBalancer):
     def forward(self, losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> Tensor:
         """Combine losses."""
         values, own = self.stack(losses)
-        lengths = jacobian(list(values), shared).norm(dim=1)  # [T]
+        lengths = jacobian([losses[name] for name in self.weights], shared).norm(dim=1)  # [T]
         now = values.detach()
         known = (now != 0) & (lengths > 0)
         with torch.no_grad():
