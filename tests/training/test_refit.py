@@ -202,3 +202,31 @@ def test_fitted_again_ease_knows_items_that_came_late(data: Dataset) -> None:
     settings = Ease.choose(data)
     early, both = Ease.fit_scores(data, settings), Ease.fit_scores(data, settings, ("train", "validation"))
     assert early.arrays()["values"].sum() != both.arrays()["values"].sum()
+
+
+def test_where_each_user_has_a_time_of_its_own_the_halves_are_of_each_user(tmp_path: Path) -> None:
+    """Users come one after the other, and each changes its mind in its last fifth: only its own rows tell."""
+    rng = np.random.default_rng(1)
+    users, each = 100, 100
+    user = np.repeat(np.arange(users), each)
+    late = np.tile(np.arange(each) >= 0.8 * each, users)
+    liked = rng.random(len(user)) < np.where((user % 2 == 0) ^ late, 0.9, 0.1)
+    pl.DataFrame(
+        {
+            "user": [f"u{u}" for u in user],
+            "item": [f"i{i}" for i in rng.integers(0, 60, len(user))],
+            "at": 1_700_000_000 + 60 * np.arange(len(user)),
+            "liked": liked.astype(np.int64),
+        }
+    ).write_csv(tmp_path / "views.csv")
+    colours = {"item": [f"i{i}" for i in range(60)], "colour": ["red", "blue"] * 30}
+    pl.DataFrame(colours).write_csv(tmp_path / "items.csv")
+    (tmp_path / "schema.yaml").write_text(SCHEMA.replace("by: time", "by: user_time"), encoding="utf-8")
+    schema = Schema.load(tmp_path / "schema.yaml")
+    data = build_dataset(schema, tmp_path)
+    model = train_model(data).model
+    before = auc(data, ModelPredictor(model, data))
+    refit = refit_network(data, model)
+    assert refit is not None
+    assert refit.passes > 0
+    assert auc(data, ModelPredictor(model, data)) > before + 0.05

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.data import Batch, Batcher, Dataset
+from motet.data import Batch, Batcher, Dataset, EntityTable
 from motet.models import FactorisedLinear, FieldSums, Inputs, MultiTaskModel
+from motet.models.baselines import PairMember
 from motet.recommend._raw_rows import ContextRows
+from motet.schema import Entity
 
 __all__ = ["ItemSide", "PrecomputedItems", "attends", "item_side"]
 
@@ -26,12 +29,14 @@ class ItemSide:
         parts: Per first layer, its product with ``item``, [I, out]; empty where it is not kept.
         logits: Per task on items, [I, K].
         retrieval: Vectors and biases of the items, [I, Dr] and [I]; None without such a task.
+        members: What plain members of tasks make of items alone, [I, …]; empty where that is nothing.
     """
 
     item: Tensor
     parts: Mapping[nn.Module, Tensor]
     logits: Mapping[str, Tensor]
     retrieval: tuple[Tensor, Tensor] | None
+    members: Mapping[PairMember, NDArray[Any]] = field(default_factory=dict)
 
 
 def item_side(
@@ -41,6 +46,7 @@ def item_side(
     rows: NDArray[np.int32],
     *,
     parts: bool = True,
+    members: Collection[PairMember] = (),
 ) -> ItemSide:
     """Compute the item side of some items.
 
@@ -49,8 +55,15 @@ def item_side(
         data: With the items.
         context_rows: Any context row.
         rows: Rows of the items, [n].
-        parts: Whether products of first layers are kept too.
+        parts: Whether products of first layers are kept too, and what ``members`` make of the items.
+        members: Plain members of tasks.
     """
+    tables: dict[Entity, EntityTable] = {
+        "user": data.users,
+        "item": data.items,
+        "interaction": context_rows.table,
+    }
+    of_members = {m: m.item_part(tables, rows.astype(np.int64)) for m in (members if parts else ())}
     with torch.no_grad():
         inputs = model.features(_batch(data, context_rows, 0, rows))
         kinds = FactorisedLinear, FieldSums
@@ -63,6 +76,7 @@ def item_side(
             parts={layer: layer.item_part(inputs.item) for layer in layers} if parts else {},
             logits={task: model.entity_heads[task](inputs.visible[task]) for task in model.item_tasks},
             retrieval=retrieval,
+            members={member: part for member, part in of_members.items() if part is not None},
         )
 
 
@@ -94,6 +108,7 @@ class PrecomputedItems:
             )
         self._side = side
         self.items = len(self._side.item)
+        self.members = self._side.members
 
     def score(self, data: Dataset, user: int, items: NDArray[np.int64] | None = None) -> dict[str, Tensor]:
         """Logits of every task with a tower, for one user.

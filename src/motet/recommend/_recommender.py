@@ -6,7 +6,7 @@ Raw rows go through the same reading, encoding and model code as in training.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,7 @@ from motet.data import (
 )
 from motet.errors import DataError
 from motet.models import link
-from motet.models.baselines import Pairs
+from motet.models.baselines import PairMember, Pairs
 from motet.recommend._blended import BlendedRanking
 from motet.recommend._precomputed import PrecomputedItems
 from motet.recommend._query import task_columns
@@ -322,6 +322,7 @@ class Recommender:
         at: NDArray[np.int64],
         known_user: int | None = None,
         known_item: NDArray[np.int64] | None = None,
+        item_parts: Mapping[PairMember, NDArray[Any]] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Tasks that plain members of the bundle predict beside the network, before the link function.
 
@@ -334,6 +335,7 @@ class Recommender:
             at: Row of each pair's context, [n].
             known_user: Row of the one user in the bundle, −1 where it is not there; by ``users`` when left out.
             known_item: Row of each pair's item in the bundle, likewise, [n].
+            item_parts: What members made of every item of ``data``, where it is known.
         """
         blend = self.bundle.task_blend
         of_tasks = {} if blend is None else {t: found[t].numpy() for t in blend.weights if t in found}
@@ -355,7 +357,8 @@ class Recommender:
             "item": data.items,
             "interaction": context.table,
         }
-        logits = blend.logits(self.schema.tasks, of_tasks, Pairs(tables, places, known, context.texts))
+        pairs = Pairs(tables, places, known, context.texts, item_parts or {})
+        logits = blend.logits(self.schema.tasks, of_tasks, pairs)
         return {task: torch.from_numpy(values) for task, values in logits.items()}
 
     def _columns(self, values: Mapping[str, NDArray[np.float32]], beside: pl.DataFrame) -> list[pl.Series]:

@@ -49,7 +49,7 @@ M = TypeVar("M")
 _WEIGHTS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0)
 _ROUNDS: Final = 3
 _SEARCH_CELLS: Final = 20_000_000
-_LEAST_GAIN: Final = 0.002  # a member that adds less than so much of the score is not worth its cost
+_LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
@@ -393,7 +393,7 @@ def _occurs(data: Dataset, rows: Rows) -> NDArray[np.bool_]:
 def _weigh(
     alone: Mapping[str, float], quality: Callable[[Mapping[str, float]], float], until_s: float | None
 ) -> tuple[dict[str, float], float]:
-    """Weights by coordinate ascent from the best member alone; one is let in only if it adds enough."""
+    """Weights by coordinate ascent from the best member alone; a plain one stays only if it adds enough."""
     best = max(alone, key=lambda name: alone[name])
     weights, value = {best: 1.0}, alone[best]
     for _ in range(_ROUNDS):
@@ -410,6 +410,10 @@ def _weigh(
                     weights, value = tried, found
         if value == before:
             break
+    for name in sorted((n for n in weights if n != NETWORK), key=lambda name: weights[name]):
+        others = {n: w for n, w in weights.items() if n != name}
+        if others and not _over(until_s) and (found := quality(others)) * (1 + _LEAST_GAIN) >= value:
+            weights, value = others, found
     return weights, value
 
 

@@ -61,7 +61,7 @@ def refit_network(
 
     What happened last says most about what comes next, and a split by time keeps it from training. How many passes
     are made, at 0.3 times the learning rate, is what made the score of the second half of the validation rows best
-    after passes over the first half: by time where there are times, else by a seeded draw.
+    after passes over the first half: split as the test is, by time, by each user's time, or by a seeded draw.
 
     Args:
         data: The data set.
@@ -117,11 +117,22 @@ def refit_network(
 
 
 def _first_half(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    if data.schema.keys.time and data.schema.split.by != "random":
-        order = rows[np.argsort(data.time[rows], kind="stable")]
-    else:
+    """Half of the validation rows, which stands to the other half as they stand to the test rows, rising.
+
+    Where the last rows of each user are the test, it is the first half of each user's rows: to have learnt from other
+    users of late says less than to have learnt from the same.
+    """
+    by = data.schema.split.by
+    if not data.schema.keys.time or by == "random":
         order = np.random.default_rng(0).permutation(rows)
-    return np.sort(order[: len(rows) // 2])
+        return np.sort(order[: len(rows) // 2])
+    order = rows[np.argsort(data.time[rows], kind="stable")]
+    if by != "user_time":
+        return np.sort(order[: len(rows) // 2])
+    order = order[np.argsort(data.user_row[order], kind="stable")]
+    _, start, count = np.unique(data.user_row[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(start, count)
+    return np.sort(order[place < np.repeat(count // 2, count)])
 
 
 def _passes(

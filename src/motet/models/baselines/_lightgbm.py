@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.data import Dataset, Ragged
+from motet.data import Dataset, EntityTable, Ragged
 from motet.models.baselines._baseline import (
     MAX_FIT_ROWS,
     Baseline,
@@ -22,6 +22,7 @@ from motet.models.baselines._baseline import (
     tasks_for,
     within_bounds,
 )
+from motet.models.baselines._leaf_masks import LeafMasks
 from motet.models.baselines._pairs import PairMember, Pairs
 from motet.models.baselines._statistics import Statistics, fit_statistics
 from motet.schema import ENTITIES, Entity
@@ -29,6 +30,7 @@ from motet.schema import ENTITIES, Entity
 __all__ = ["BoostedTrees", "LightGBM"]
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 _MOST_CATEGORIES: Final = 64
 _MOST_TAGS: Final = 100
@@ -117,6 +119,7 @@ class BoostedTrees(PairMember):
     ) -> None:
         self._inputs, self._boosters, self._columns = inputs, dict(boosters), dict(columns)
         self._settings = dict(settings or {})
+        self._masks: LeafMasks | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -208,17 +211,36 @@ class BoostedTrees(PairMember):
         if not len(pairs) or not wanted:  # LightGBM refuses to predict nothing
             empty = {name: self._columns[name] for name in wanted}
             return {n: np.zeros(0 if size == 1 else (0, size), np.float32) for n, size in empty.items()}
+        items = pairs.item_parts.get(self)
+        if items is not None and self._masks is not None and pairs.is_one_request:
+            matrix = self._inputs.matrix(pairs) if self._masks.looks_at_pairs else None
+            request = self._inputs.matrix(pairs.take(np.zeros(1, np.int64))) if matrix is None else matrix[:1]
+            found = self._masks.predict(request, items[pairs.rows["item"]], matrix, wanted)
+            return {name: values.astype(np.float32) for name, values in found.items()}
         matrix, threads = self._inputs.matrix(pairs), _threads(len(pairs))
         return {
             name: np.asarray(self._boosters[name].predict(matrix, num_threads=threads), np.float32)
             for name in wanted
         }
 
+    def item_part(self, tables: Mapping[Entity, EntityTable], items: Rows) -> NDArray[np.uint16] | None:
+        """Which leaves each item leaves in each tree, [n, R]; None where the trees are left to LightGBM."""
+        if self._masks is None:
+            of_item, of_pair = self._inputs.looks_at(tables)
+            dumped = {n: one.dump_model(num_iteration=_last(one)) for n, one in self._boosters.items()}
+            try:
+                self._masks = LeafMasks(dumped, of_item, of_pair)
+            except ValueError:
+                return None
+        zeros = np.zeros(len(items), np.int64)
+        rows: dict[Entity, Rows] = {"user": zeros, "item": items, "interaction": zeros}
+        return self._masks.of_items(self._inputs.matrix(Pairs(tables, rows, {})))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept to read it again."""
         found = self._inputs.arrays()
         for name, booster in self._boosters.items():
-            text = booster.model_to_string(num_iteration=booster.best_iteration or -1)
+            text = booster.model_to_string(num_iteration=_last(booster))
             found[f"trees.{name}"] = np.frombuffer(text.encode(), np.uint8)
             found[f"columns.{name}"] = np.array([self._columns[name]])
         return found
@@ -281,6 +303,17 @@ class _Inputs:
         parts.append(self.statistics.columns(pairs, fold))
         return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
 
+    def looks_at(self, tables: Mapping[Entity, EntityTable]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which inputs look at the item alone, and which at it together with something else, [F] each."""
+        sources: list[set[Entity]] = [{entity} for entity, _, _ in self.categories]
+        for entity in ENTITIES:
+            sources += [{entity}] * tables[entity].numbers.shape[1]
+        for entity, name in sorted(self.tags):
+            sources += [{entity}] * len(self.tags[entity, name])
+        sources += self.statistics.looks_at()
+        of_item = np.array([one == {"item"} for one in sources], np.bool_)
+        return of_item, np.array(["item" in one for one in sources], np.bool_) & ~of_item
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept to read it again; entities by their place."""
         place = {entity: at for at, entity in enumerate(ENTITIES)}
@@ -315,6 +348,11 @@ def _multi_hot(lists: Ragged, chosen: NDArray[np.int64]) -> Floats:
     dense = np.zeros((len(lists), len(chosen)), np.float32)
     dense[rows[columns >= 0], columns[columns >= 0]] = 1.0
     return dense
+
+
+def _last(booster: Any) -> int:
+    """The number of trees that count; −1 for all."""
+    return booster.best_iteration if booster.best_iteration > 0 else -1
 
 
 def _threads(rows: int) -> int:

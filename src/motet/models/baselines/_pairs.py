@@ -36,15 +36,24 @@ class Pairs:
         known: Row of each pair's user and item in the training data, −1 for one that is not there, int64 [n].
         texts: Per text feature of interactions, some texts and which of them each row of the context has; those of a
             feature that is left out are missing.
+        item_parts: Per member, what :meth:`PairMember.item_part` made of every row of the item table, where it is known.
     """
 
     tables: Mapping[Entity, EntityTable]
     rows: Mapping[Entity, Rows]
     known: Mapping[Entity, Rows]
     texts: Mapping[str, ContextTexts] = field(default_factory=dict)
+    item_parts: Mapping[PairMember, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows["interaction"])
+
+    @property
+    def is_one_request(self) -> bool:
+        """Whether all are of one user in one context."""
+        return all(
+            bool((self.rows[entity] == self.rows[entity][:1]).all()) for entity in ("user", "interaction")
+        )
 
     @classmethod
     def of(cls, dataset: Dataset, rows: Rows) -> Pairs:
@@ -66,7 +75,7 @@ class Pairs:
         def some(rows: Mapping[Entity, Rows]) -> dict[Entity, Rows]:
             return {entity: of[places] for entity, of in rows.items()}
 
-        return Pairs(self.tables, some(self.rows), some(self.known), self.texts)
+        return Pairs(self.tables, some(self.rows), some(self.known), self.texts, self.item_parts)
 
 
 class PairMember(ABC):
@@ -108,6 +117,15 @@ class PairMember(ABC):
     @abstractmethod
     def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
         """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""
+
+    def item_part(self, tables: Mapping[Entity, EntityTable], items: Rows) -> NDArray[Any] | None:
+        """What it makes of items whoever is asked about them, computed before any request, [n, …]; None for nothing.
+
+        Args:
+            tables: Encoded users, items and contexts.
+            items: Rows of the items, [n].
+        """
+        return None
 
     @abstractmethod
     def only(self, tasks: Sequence[str]) -> Self:

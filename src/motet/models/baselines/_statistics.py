@@ -7,7 +7,7 @@ labels of all tasks, S statistics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Final, Self
 
@@ -127,6 +127,18 @@ class KeyStatistics:
         mean = (total + self.smoothing * self.prior) / (count + self.smoothing)
         return np.column_stack([mean, np.log1p(rows)]).astype(np.float32)
 
+    def of_every_group(self) -> Floats:
+        """:meth:`columns` of each group, and in the last row of one that has no rows, [G + 1, C + 1]."""
+        none = np.append(self.prior, np.float32(0))[None]
+        return np.concatenate([self.columns(self.groups), none]) if len(self.groups) else none
+
+    def place(self, groups: Rows) -> Rows:
+        """Row of some groups in what :meth:`of_every_group` gives, [n]."""
+        if not len(self.groups):
+            return np.zeros(len(groups), np.int64)
+        at = np.minimum(np.searchsorted(self.groups, groups), len(self.groups) - 1)
+        return np.where(self.groups[at] == groups, at, len(self.groups))
+
     def without_folds(self) -> Self:
         """The same for rows that it was not fitted on, which is all that serving needs."""
         rows, count, total = (part.sum(axis=1, keepdims=True) for part in (self.rows, self.count, self.total))
@@ -148,6 +160,7 @@ class Statistics:
     pairs: tuple[tuple[int, int], ...]
     of: tuple[KeyStatistics, ...]
     chance: NDArray[np.bool_]
+    _of_every_group: list[Floats] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def width(self) -> int:
@@ -161,13 +174,31 @@ class Statistics:
             pairs: [n].
             fold: Of rows that were counted, else :data:`NO_FOLD`, [n].
         """
-        parts = []
-        for one, groups in zip(self.of, self._groups(pairs), strict=True):
-            columns = one.columns(groups, fold)
-            p = np.clip(columns[:, :-1][:, self.chance], _EDGE, 1 - _EDGE)
-            columns[:, np.flatnonzero(self.chance)] = np.log(p / (1 - p))
-            parts.append(columns)
-        return np.concatenate(parts, axis=1) if parts else np.zeros((len(pairs), 0), np.float32)
+        if not self.of:
+            return np.zeros((len(pairs), 0), np.float32)
+        if fold is not None:
+            each = zip(self.of, self._groups(pairs), strict=True)
+            return np.concatenate(
+                [self._with_odds(one.columns(groups, fold)) for one, groups in each], axis=1
+            )
+        if not self._of_every_group:  # once: a request looks up rows
+            self._of_every_group[:] = [self._with_odds(one.of_every_group()) for one in self.of]
+        found = [
+            known[one.place(groups)]
+            for one, known, groups in zip(self.of, self._of_every_group, self._groups(pairs), strict=True)
+        ]
+        return np.concatenate(found, axis=1)
+
+    def looks_at(self) -> list[set[Entity]]:
+        """What each column looks at, [S]."""
+        of_keys = [{entity} for entity, _ in self.keys]
+        every = of_keys + [of_keys[first] | of_keys[second] for first, second in self.pairs]
+        return [one for one in every for _ in range(len(self.chance) + 1)]
+
+    def _with_odds(self, columns: Floats) -> Floats:
+        p = np.clip(columns[:, :-1][:, self.chance], _EDGE, 1 - _EDGE)
+        columns[:, np.flatnonzero(self.chance)] = np.log(p / (1 - p))
+        return columns
 
     def _groups(self, pairs: Pairs) -> Iterator[Rows]:
         groups = [_key(pairs, key) for key in self.keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from motet.data import Dataset, EntityTable, Ragged
 from motet.errors import DataError
 from motet.models import MultiTaskModel
+from motet.models.baselines import PairMember
 from motet.recommend import NOT_OF_KIND, ContextRows, ItemSide, RawRows, item_side
 from motet.schema import Entity, Schema, expression_columns, table_of
 
@@ -343,7 +344,7 @@ def _sources(schema: Schema, feature: str) -> set[str]:
 # The model's side of items that only grows: computed for new rows alone.
 
 _BLOCK_ROWS: Final = 8192
-# up to this, products of first layers are kept; beyond, each request computes them
+# up to this, products of first layers and parts of members are kept; beyond, each request computes them
 _PART_BYTES: Final = 2**30
 
 
@@ -355,7 +356,8 @@ class ItemSides:
         data: The bundle's data set.
         context_rows: Any context row.
         view: The items there are.
-        part_bytes: Most memory for the products of first layers.
+        part_bytes: Most memory for the products of first layers, and for what members make of items.
+        members: Plain members of tasks.
     """
 
     def __init__(
@@ -365,15 +367,19 @@ class ItemSides:
         context_rows: ContextRows,
         view: EncodedItems,
         part_bytes: int = _PART_BYTES,
+        members: Collection[PairMember] = (),
     ) -> None:
         self._model, self._data, self._context_rows = model, data, context_rows
+        self._members = tuple(members)
         some = self._computed(view, 0, min(1, len(view)), parts=True)
         bytes_a_row = sum(4 * part.shape[1] for part in some.parts.values())
+        bytes_a_row += sum(made.nbytes for made in some.members.values())
         self._with_parts = bytes_a_row * len(view) <= part_bytes
         first = self._computed(view, 0, min(_BLOCK_ROWS, len(view)), parts=self._with_parts)
         self._item = AppendOnlyTensor(first.item)
         self._parts = {layer: AppendOnlyTensor(part) for layer, part in first.parts.items()}
         self._logits = {task: AppendOnlyTensor(y) for task, y in first.logits.items()}
+        self._of_members = {member: AppendOnlyArray(part) for member, part in first.members.items()}
         self._vectors = None if first.retrieval is None else AppendOnlyTensor(first.retrieval[0])
         self._bias = None if first.retrieval is None else AppendOnlyTensor(first.retrieval[1])
         self.extend(view)
@@ -389,6 +395,7 @@ class ItemSides:
             {layer: part.view for layer, part in self._parts.items()},
             {task: y.view for task, y in self._logits.items()},
             retrieval,
+            {member: part.view for member, part in self._of_members.items()},
         )
 
     def extend(self, view: EncodedItems) -> ItemSide:
@@ -400,6 +407,8 @@ class ItemSides:
                 self._parts[layer].append(part)
             for task, y in new.logits.items():
                 self._logits[task].append(y)
+            for member, made in new.members.items():
+                self._of_members[member].append(made)
             if new.retrieval is not None and self._vectors is not None and self._bias is not None:
                 self._vectors.append(new.retrieval[0])
                 self._bias.append(new.retrieval[1])
@@ -409,4 +418,4 @@ class ItemSides:
         vectors = {**self._data.vectors, **view.vectors}
         data = replace(self._data, items=view.table, vectors=vectors)
         rows = np.arange(start, stop, dtype=np.int32)
-        return item_side(self._model, data, self._context_rows, rows, parts=parts)
+        return item_side(self._model, data, self._context_rows, rows, parts=parts, members=self._members)

@@ -68,7 +68,8 @@ class LiveItems:
         self._derived = set(data.schema.derive.get("items", {}))
         self._missing = dict.fromkeys(self._used - self._derived)
         self._rows, self._table = ItemRows(data, raw), ItemTable(data)
-        self._sides = ItemSides(bundle.model, data, context_rows, self._table.view)
+        members = () if bundle.task_blend is None else bundle.task_blend.members.values()
+        self._sides = ItemSides(bundle.model, data, context_rows, self._table.view, members=members)
         self._ids: list[str] = data.item_ids.to_list()
         self._first: dict[str, int] = {item: row for row, item in enumerate(self._ids)}
         self._recorded: dict[str, dict[str, Any]] = {}

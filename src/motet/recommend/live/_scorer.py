@@ -203,6 +203,7 @@ class Scorer:
             at,
             user_context.row,
             known,
+            user_context.ahead.members,
         )
         return {**raw, **{task: values.numpy() for task, values in found.items()}}
 
