@@ -206,7 +206,7 @@ def _sequence_encoder(name: str) -> Method:
         "by the scored item" if sees_item else "once a user",
         _summary(kind),
         getattr(kind, "paper", ""),
-        ("times of interactions",),
+        (),
         (),
         None if built is None else _size(built),
         None if built is None else _multiply_adds(built, *given),

@@ -18,7 +18,7 @@ __all__ = ["DynamicWeightAverage"]
 
 
 class DynamicWeightAverage(WeightedBalancer):
-    """λ_t = T·softmax(r / temperature)_t, r_t = L_t(epoch − 1) / L_t(epoch − 2): slow tasks weigh more.
+    """Tasks whose loss falls slowly weigh more: λ = T·softmax(r / temperature), r_t = L_t(epoch − 1) / L_t(epoch − 2).
 
     L_t(epoch) is the mean over the batches of an epoch in which the task has a label; r_t = 1 until two epochs
     are known. The loss is Σ w_t·λ_t·L_t.

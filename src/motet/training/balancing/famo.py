@@ -21,9 +21,9 @@ _LEAST = 1e-8
 
 
 class FastAdaptive(WeightedBalancer):
-    """c·Σ z_t·log L_t, z = softmax(log w + ξ), c = 1 / Σ (z_t / L_t): losses fall at like relative rates.
+    """Losses fall at like relative rates, by what each step has changed.
 
-    After the step the losses of the same batch are taken again, one more forward pass, and
+    c·Σ z_t·log L_t with z = softmax(log w + ξ) and the constant c = 1 / Σ (z_t / L_t). After the step the losses of the same batch are taken again, one more forward pass, and
     ξ ← ξ − β·(Jᵀδ + γ·ξ) with δ_t = log L_t(before) − log L_t(after) and J the Jacobian of the softmax. Tasks
     without a label in the batch are left out of both.
 

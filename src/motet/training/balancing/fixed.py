@@ -13,7 +13,7 @@ __all__ = ["EqualWeights", "FixedWeights"]
 
 
 class FixedWeights(WeightedBalancer):
-    """Σ w_t·L_t with the tasks' own weights."""
+    """The tasks' own weights: Σ w_t·L_t."""
 
     def forward(self, losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> Tensor:
         """Combine losses."""

@@ -16,7 +16,7 @@ __all__ = ["RandomWeights"]
 
 
 class RandomWeights(WeightedBalancer):
-    """λ = T·softmax(z) with z ~ N(0, 1) drawn in every step: what any clever weighting has to beat.
+    """Weights drawn in every step, λ = T·softmax(z) with z ~ N(0, 1): what any clever weighting has to beat.
 
     The loss is Σ w_t·λ_t·L_t. The draw depends on seed, step and the names of the tasks.
 

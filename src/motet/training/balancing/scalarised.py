@@ -22,7 +22,10 @@ _LEAST = 1e-8
 
 
 class GeometricMean(WeightedBalancer):
-    """∏ L_t^(w_t) over the tasks with a label in the batch: the scale of a loss does not matter."""
+    """Geometric mean of the losses, ∏ L_t^(w_t): their scales do not matter.
+
+    It is over the tasks with a label in the batch, whose weights are scaled to sum to 1.
+    """
 
     paper = "Chennupati et al. 2019, MultiNet++ (geometric loss strategy)"
 
@@ -38,9 +41,9 @@ class GeometricMean(WeightedBalancer):
 
 
 class SmoothMaximum(WeightedBalancer):
-    """μ·log Σ exp(w_t·L_t / μ) over the tasks with a label in the batch: the worst task weighs most.
+    """The worst task weighs most: μ·log Σ exp(w_t·L_t / μ).
 
-    The weights w_t of these tasks are scaled to sum to 1.
+    The sum is over the tasks with a label in the batch, whose weights are scaled to sum to 1.
 
     Args:
         weights: The tasks' own weights w_t.

@@ -17,7 +17,7 @@ __all__ = ["ImpartialLosses", "UncertaintyWeights"]
 
 
 class UncertaintyWeights(WeightedBalancer):
-    """Σ w_t·(e^(−s_t)·L_t + s_t / 2) with learnt s_t = log σ_t², which nothing clamps.
+    """Learnt uncertainties: Σ w_t·(e^(−s_t)·L_t + s_t / 2) with s_t = log σ_t², which nothing clamps.
 
     The factor ½ of the paper's regression term is part of no loss here, so one form serves all kinds. A task
     without a label in the batch leaves its s_t alone.
@@ -37,7 +37,7 @@ class UncertaintyWeights(WeightedBalancer):
 
 
 class ImpartialLosses(WeightedBalancer):
-    """Σ w_t·(e^(s_t)·L_t − s_t) with learnt s_t, which brings every e^(s_t)·L_t to 1.
+    """Learnt scales that bring every loss to 1: Σ w_t·(e^(s_t)·L_t − s_t).
 
     A task without a label in the batch leaves its s_t alone.
     """
