@@ -215,7 +215,7 @@ def test_upgrad_and_dualproj_are_projections() -> None:
 
 
 def test_the_size_of_the_gradients_does_not_matter() -> None:
-    """TorchJD takes a Gramian below 1e-4 for zero, which the mean loss of a large batch gives."""
+    """TorchJD alone takes a Gramian with a trace below 1e-4 for zero."""
     rows = rows_of(2)
     for name in sorted(BALANCERS):
         kind = BALANCERS[name]
