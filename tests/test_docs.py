@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from pydantic.fields import FieldInfo
 
 import motet
@@ -35,7 +36,7 @@ from motet.kinds import (
     VectorFeature,
 )
 from motet.metrics import METRICS
-from motet.models.architectures import ARCHITECTURES
+from motet.models.architectures import ARCHITECTURES, check_architecture
 from motet.models.baselines import BASELINES
 from motet.recommend.retrieve import CANDIDATE_SOURCES
 from motet.schema import (
@@ -64,6 +65,7 @@ from motet.training.balancing import balancer_options
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
+METHODS = ROOT / "docs" / "methods"
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 )
@@ -253,6 +255,26 @@ def test_every_option_of_an_architecture_has_a_line_with_its_default(name: str) 
     assert set(said) == set(options.model_fields)
     for option, default in said.items():
         assert says(default, options.model_fields[option]), f"{name}: '{option}' has no default {default!r}"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_has_a_page(name: str) -> None:
+    about = ARCHITECTURES[name][0].about
+    if about is None or about.family == "plain":
+        return
+    page = METHODS / f"{name}.md"
+    if not page.is_file() and about.family == "scenario":
+        pytest.skip("methods for scenarios have their pages to come")
+    assert page.read_text(encoding="utf-8").startswith(f"# `{name}`: ")
+    assert f"methods/{name}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", sorted(METHODS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_method_is_switched_on_as_its_page_says(page: Path) -> None:
+    ((_, text, _),) = blocks(page, "yaml")
+    model = yaml.safe_load(text)["model"]
+    assert model["architecture"] == page.stem
+    check_architecture(page.stem, model.get("options", {}))
 
 
 def test_every_balancer_is_explained() -> None:

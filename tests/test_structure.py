@@ -40,7 +40,7 @@ ORDER = (
 )
 ANYTHING = {"cli", "testing", "_api", "__main__", "__init__"}
 
-MOST_FILES = 330
+MOST_FILES = 330 + 2  # and one for each method; docs/adr/0027 says what for
 MOST_LINES = 500
 MOST_FILES_IN_A_DIRECTORY = 20
 MOST_SMALL_SHARE = 0.10
@@ -127,7 +127,8 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
 
 
 def test_there_are_not_too_many_files() -> None:
-    assert len(files()) <= MOST_FILES
+    methods = list((PACKAGE / "models" / "architectures").rglob("[!_]*.py"))
+    assert len(files()) - len(methods) <= MOST_FILES - 9  # so many methods were there when 330 was the limit
 
 
 def test_no_file_is_too_long() -> None:

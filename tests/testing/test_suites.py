@@ -36,7 +36,22 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "shared_bottom": [{}, {"tower": 0}],
     "mmoe": [{}, {"experts": 2, "hidden": [8], "tower": 0}],
     "ple": [{}, {"levels": 3, "hidden": [8]}, {"shared_experts": 1, "task_experts": 1, "hidden": [8, 4]}],
+    "cgc": [{}, {"shared_experts": 1, "task_experts": 1, "hidden": [8], "tower": 0}],
+    "cross_stitch": [{}, {"hidden": [8, 8, 4], "own": 0.5, "per_unit": False, "tower": 0}],
+    "adatt": [{}, {"levels": 3, "task_experts": 2, "shared_experts": 2, "hidden": [8]}],
+    "stem": [{}, {"task_experts": 2, "shared_experts": 1, "hidden": [8], "tower": 0}],
+    "home": [
+        {},
+        {"groups": [["click", "buy", "again"], ["stars", "mood"], ["marks"]], "experts": 2, "tower": 0},
+    ],
+    "task_attention": [{}, {"hidden": [8], "bottleneck": 4, "tower": 0}],
+    "task_graph": [{}, {"edges": "after", "layers": 1, "hidden": [8]}],
     "coupled": [{"preference": ["click", "mood"]}],
+    "esmm": [{}, {"steps": ["click", "buy"], "hidden": [8], "tower": 0}],
+    "escm2": [{}, {"steps": ["click", "buy"], "risk": "ips", "hidden": [8], "tower": 0}],
+    "aitm": [{}, {"steps": ["click", "buy"], "calibrator": 2.0, "hidden": [8], "tower": 0}],
+    "dbmtl": [{}, {"steps": ["click", "stars", "mood"], "hidden": [8], "specific": 4, "tower": 0}],
+    "dcmt": [{}, {"steps": ["buy", "again"], "self_normalised": False, "hidden": [8], "tower": 0}],
 }
 
 

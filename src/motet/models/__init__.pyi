@@ -1,4 +1,12 @@
-from ._blocks import FieldSums, FirstExperts, ParallelLayers, ScenarioGate, Towers, mixture_weights
+from ._blocks import (
+    FieldSums,
+    FirstExperts,
+    MaskedLinear,
+    ParallelLayers,
+    ScenarioGate,
+    Towers,
+    mixture_weights,
+)
 from ._content import content_of_items
 from ._features import (
     ADAPTERS,
@@ -19,6 +27,7 @@ __all__ = [
     "FirstExperts",
     "Inputs",
     "LinearAdapter",
+    "MaskedLinear",
     "MixtureAdapter",
     "MultiTaskModel",
     "Outputs",

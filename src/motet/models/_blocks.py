@@ -15,7 +15,15 @@ from motet.models._features import FactorisedLinear, Inputs, Widths
 from motet.models._sequences import Dropout
 from motet.schema import ENTITIES, Entity
 
-__all__ = ["FieldSums", "FirstExperts", "ParallelLayers", "ScenarioGate", "Towers", "mixture_weights"]
+__all__ = [
+    "FieldSums",
+    "FirstExperts",
+    "MaskedLinear",
+    "ParallelLayers",
+    "ScenarioGate",
+    "Towers",
+    "mixture_weights",
+]
 
 
 def mixture_weights(logits: Tensor) -> Tensor:
@@ -56,6 +64,27 @@ class ParallelLayers(nn.Module):
         return x
 
 
+class MaskedLinear(FactorisedLinear):
+    """A factorised layer of which each output sees some of the inputs.
+
+    Args:
+        widths: Widths of the inputs.
+        mask: Which inputs each output sees, 1 or 0, [out, D].
+    """
+
+    mask: Tensor
+
+    def __init__(self, *, widths: Widths, mask: Tensor) -> None:
+        super().__init__(widths=widths, out=len(mask))
+        self.register_buffer("mask", mask, persistent=False)
+        with torch.no_grad():  # the scale of a layer depends on how many inputs it sees
+            self.weight.mul_(mask * (mask.shape[1] / mask.sum(1, keepdim=True).clamp(min=1)).sqrt())
+
+    def seen(self) -> Tensor:
+        """The weights that count, [out, D]."""
+        return self.weight * self.mask
+
+
 class FirstExperts(nn.Module):
     """E experts over the inputs: the first layer factorised over users and items, the rest batched.
 
@@ -65,18 +94,29 @@ class FirstExperts(nn.Module):
         hidden: Layer widths of each expert.
         gates: Width of the gate logits that go with them, a linear layer over the same inputs.
         dropout: Share dropped after each layer.
+        mask: Which inputs each expert sees, 1 or 0, [E, D]; all of them when left out.
+        gate_mask: Which inputs each gate logit sees, [gates, D]; likewise.
 
     Shapes:
         Inputs → experts [E, B, H], gate logits [B, gates].
     """
 
     def __init__(
-        self, *, widths: Widths, count: int, hidden: Sequence[int], gates: int = 0, dropout: float = 0.0
+        self,
+        *,
+        widths: Widths,
+        count: int,
+        hidden: Sequence[int],
+        gates: int = 0,
+        dropout: float = 0.0,
+        mask: Tensor | None = None,
+        gate_mask: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.count = count
-        self.first = FactorisedLinear(widths=widths, out=count * hidden[0])
-        self.gate = FactorisedLinear(widths=widths, out=gates) if gates else None
+        of_units = None if mask is None else mask.repeat_interleave(hidden[0], 0)
+        self.first = _first(widths, count * hidden[0], of_units)
+        self.gate = _first(widths, gates, gate_mask) if gates else None
         self.dropout = Dropout(dropout)
         self.rest = ParallelLayers(count=count, inputs=hidden[0], hidden=hidden[1:], dropout=dropout)
         self.width = hidden[-1]
@@ -88,6 +128,12 @@ class FirstExperts(nn.Module):
             by_expert = by_expert.contiguous()
         experts = self.rest(by_expert)
         return experts, hidden.new_zeros(len(hidden), 0) if self.gate is None else self.gate(inputs)
+
+
+def _first(widths: Widths, out: int, mask: Tensor | None) -> FactorisedLinear:
+    return (
+        FactorisedLinear(widths=widths, out=out) if mask is None else MaskedLinear(widths=widths, mask=mask)
+    )
 
 
 class ScenarioGate(nn.Module):

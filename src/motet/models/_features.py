@@ -178,7 +178,7 @@ class Inputs:
         if widths not in self._rows:
             user = F.embedding(self.user_of_row, self.user[:, : widths.user])
             item = F.embedding(self.item_of_row, self.item[:, : widths.item])
-            self._rows[widths] = torch.cat([user, item, self.context], 1)
+            self._rows[widths] = torch.cat([user, item, self.context.expand(len(user), -1)], 1)
         return self._rows[widths]
 
 
@@ -214,7 +214,7 @@ class FactorisedLinear(nn.Module):
         user, item = inputs.user[:, : w.user], inputs.item[:, : w.item]
         once = [_repeats(user, inputs.user_of_row), _repeats(item, inputs.item_of_row)]
         if not any(once):
-            return F.linear(inputs.rows(w), self.weight, self.bias)
+            return F.linear(inputs.rows(w), self.seen(), self.bias)
         of_user, of_item, of_context = self._columns()
         y = F.linear(inputs.context, of_context, self.bias)
         for x, of_row, weight in ((user, inputs.user_of_row, of_user), (item, inputs.item_of_row, of_item)):
@@ -232,12 +232,12 @@ class FactorisedLinear(nn.Module):
         return item.index_select(0, inputs.item_of_row).add_(rest)
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        w = self.widths
-        return (
-            self.weight[:, : w.user],
-            self.weight[:, w.user : w.user + w.item],
-            self.weight[:, w.user + w.item :],
-        )
+        w, weight = self.widths, self.seen()
+        return weight[:, : w.user], weight[:, w.user : w.user + w.item], weight[:, w.user + w.item :]
+
+    def seen(self) -> Tensor:
+        """The weights that count, [out, D]."""
+        return self.weight
 
     def item_part(self, item: Tensor) -> Tensor:
         """Wᵢ·i of some items, [I, Di] → [I, out]; may be computed ahead of any request."""

@@ -35,6 +35,7 @@ class Outputs:
         item_bias: [I].
         inputs: The shared representation that gradient methods act on.
         query_shift: What the scenario of each row adds to its user's vector, [B, Dr]; [B, 0] without scenarios.
+        extra: What the losses of the architecture need beside the logits, [B, X]; [B, 0] for most.
     """
 
     logits: dict[str, Tensor]
@@ -44,6 +45,7 @@ class Outputs:
     item_bias: Tensor
     inputs: Inputs
     query_shift: Tensor
+    extra: Tensor
 
 
 class MultiTaskModel(nn.Module):
@@ -55,6 +57,9 @@ class MultiTaskModel(nn.Module):
         outputs: Outputs of each task with a tower, in order.
         entity_heads: Linear heads of the tasks on items and users, by task.
         retrieval: The two towers of retrieval, if there is such a task.
+
+    Attributes:
+        shape: What surrounds the architecture.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class MultiTaskModel(nn.Module):
         *,
         features: FeatureLayer,
         architecture: Architecture | None,
+        shape: Shape,
         outputs: dict[str, int],
         item_tasks: tuple[str, ...],
         entity_heads: NamedModules,
@@ -70,6 +76,7 @@ class MultiTaskModel(nn.Module):
         super().__init__()
         self.features = features
         self.architecture = architecture
+        self.shape = shape
         self.outputs = outputs
         self.item_tasks = item_tasks
         self.entity_heads = entity_heads
@@ -92,9 +99,10 @@ class MultiTaskModel(nn.Module):
             inputs: Input vectors.
             item_logits: Logits of the tasks on items, [I, K] each.
         """
-        if self.architecture is None:
-            return {}
-        parts = self.architecture(inputs, item_logits).split(list(self.outputs.values()), 1)
+        return {} if self.architecture is None else self._by_task(self.architecture(inputs, item_logits))
+
+    def _by_task(self, logits: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(logits, list(self.outputs.values()), 1)
         return {
             task: part if n > 1 else part.squeeze(1)
             for (task, n), part in zip(self.outputs.items(), parts, strict=True)
@@ -103,7 +111,11 @@ class MultiTaskModel(nn.Module):
     def outputs_of(self, inputs: Inputs) -> Outputs:
         """Compute all outputs from the input vectors."""
         entity = {task: head(inputs.visible[task]) for task, head in self.entity_heads.items()}
-        logits = self.logits_of(inputs, {task: entity[task] for task in self.item_tasks})
+        logits, extra = dict[str, Tensor](), inputs.context.new_zeros(len(inputs.scenario), 0)
+        if self.architecture is not None:
+            item_logits = {task: entity[task] for task in self.item_tasks}
+            together, extra = self.architecture.with_extra(inputs, item_logits)
+            logits = self._by_task(together)
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
         shift = inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.retrieval is not None:
@@ -111,7 +123,7 @@ class MultiTaskModel(nn.Module):
             vectors, bias = self.retrieval.item(inputs.item, inputs.as_event)
             shift = self.retrieval.shift(inputs.scenario)
         squeezed = {task: y.squeeze(1) if y.shape[1] == 1 else y for task, y in entity.items()}
-        return Outputs(logits, squeezed, users, vectors, bias, inputs, shift)
+        return Outputs(logits, squeezed, users, vectors, bias, inputs, shift, extra)
 
 
 class TwoTowers(nn.Module):
@@ -217,6 +229,8 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
         dropout=settings.dropout,
         fields={entity: features.fields(entity) for entity in ENTITIES},
         scenario_codes=len(encoder.scenarios) if schema.keys.scenario else 0,
+        after={name: first for name in towers if (first := schema.tasks[name].after) in outputs},
+        chances=frozenset(name for name in towers if _is_sigmoid(schema, encoder, name)),
     )
     check_architecture(settings.architecture, settings.options)
     architecture = build_architecture(settings.architecture, shape, settings.options) if outputs else None
@@ -243,11 +257,20 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
     return MultiTaskModel(
         features=features,
         architecture=architecture,
+        shape=shape,
         outputs=outputs,
         item_tasks=on_items,
         entity_heads=heads,
         retrieval=retrieval,
     )
+
+
+def _is_sigmoid(schema: Schema, encoder: Encoder, task: str) -> bool:
+    """Whether a prediction is a chance, and σ of the logit: not where positives have a weight."""
+    if not schema.tasks[task].is_chance:
+        return False
+    some = torch.tensor([-1.0, 0.0, 2.0])
+    return bool(torch.allclose(link(schema, encoder, task, some), some.sigmoid()))
 
 
 def link(schema: Schema, encoder: Encoder, task: str, logits: Tensor) -> Tensor:

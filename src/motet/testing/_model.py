@@ -13,8 +13,8 @@ from torch import Tensor
 
 from motet.data import Batch, Batcher, Dataset
 from motet.models import MultiTaskModel, Outputs, build_model
-from motet.models.architectures import Architecture, Shape
-from motet.schema import ENTITIES, Part
+from motet.models.architectures import Architecture
+from motet.schema import Part
 from motet.testing._suites import assert_close, assert_on_scale
 from motet.testing._toy import toy_dataset
 from motet.training import ModelPredictor, task_losses
@@ -46,16 +46,7 @@ def check_architecture(
 
     def build(seed: int) -> MultiTaskModel:
         model = build_model(data.schema, data.encoder, seed=seed)
-        shape = Shape(
-            widths=model.features.widths,
-            tasks=tuple(model.outputs),
-            outputs=tuple(model.outputs.values()),
-            entity_outputs={name: int(model.entity_heads[name].out_features) for name in model.item_tasks},  # type: ignore[arg-type]
-            scenarios=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
-            dropout=data.schema.model.dropout,
-            fields={entity: model.features.fields(entity) for entity in ENTITIES},
-            scenario_codes=len(data.encoder.scenarios) if data.schema.keys.scenario else 0,
-        )
+        shape = replace(model.shape, scenarios=model.shape.scenario_codes)  # tasks are gated
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model.architecture = architecture(shape=shape, options=options)
@@ -183,6 +174,7 @@ def _gradients(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     everything = [*outputs.logits.values(), *outputs.entity.values()]
     everything += [outputs.user_vectors, outputs.query_shift, outputs.item_vectors, outputs.item_bias]
+    everything.append(outputs.extra)
     total = torch.stack([(y * torch.randn(y.shape, generator=generator)).sum() for y in everything]).sum()
     torch.autograd.backward(total)
     table = model.features.table

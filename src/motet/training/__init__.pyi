@@ -1,4 +1,3 @@
-from ._blend import NETWORK, NetworkMoments, RankingBlend, fit_blend, fit_members
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
     held_interrupts,
@@ -20,7 +19,6 @@ from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
-from ._task_blend import TaskBlend, fit_pair_members
 from .balancing import (
     BALANCERS,
     Balancer,
@@ -29,6 +27,15 @@ from .balancing import (
     gramian,
     register_balancer,
     task_affinity,
+)
+from .blending import (
+    NETWORK,
+    NetworkMoments,
+    RankingBlend,
+    TaskBlend,
+    fit_blend,
+    fit_members,
+    fit_pair_members,
 )
 
 __all__ = [

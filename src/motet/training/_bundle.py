@@ -38,9 +38,15 @@ from motet.data import (
 from motet.errors import BundleError, MotetError
 from motet.models import MultiTaskModel, build_model
 from motet.schema import Schema
-from motet.training._blend import RankingBlend, read_blend, write_blend
 from motet.training._manifest import replace_part, verify, write_manifest
-from motet.training._task_blend import TaskBlend, read_task_blend, write_task_blend
+from motet.training.blending import (
+    RankingBlend,
+    TaskBlend,
+    read_blend,
+    read_task_blend,
+    write_blend,
+    write_task_blend,
+)
 
 __all__ = [
     "Bundle",

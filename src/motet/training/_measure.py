@@ -21,13 +21,19 @@ from motet.metrics import calibration_curve
 from motet.models import MultiTaskModel
 from motet.models.baselines import PairMember
 from motet.schema import Predictor, Progress, Schema, silent
-from motet.training._blend import RankingBlend, fit_blend, fit_members
 from motet.training._loop import Trained, train_model
-from motet.training._members import Members
 from motet.training._predictor import ModelPredictor
 from motet.training._refit import Refit, refit_network
 from motet.training._step import task_losses
-from motet.training._task_blend import TaskBlend, fit_pair_members, fit_task_blend
+from motet.training.blending import (
+    Members,
+    RankingBlend,
+    TaskBlend,
+    fit_blend,
+    fit_members,
+    fit_pair_members,
+    fit_task_blend,
+)
 
 __all__ = ["Diagnosis", "diagnose", "follows_from", "measure_trained", "single_task_baseline"]
 

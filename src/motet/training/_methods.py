@@ -147,6 +147,8 @@ def _built(kind: type[Any], options: type[BaseModel], scenarios: int) -> nn.Modu
         scenarios=scenarios,
         fields={"user": (_FIELD,) * 2, "item": (_FIELD,) * 2, "interaction": (_FIELD,)},
         scenario_codes=scenarios,
+        after={"buy": "click"},
+        chances=frozenset(_TASKS[:3]),
     )
     try:
         with torch.random.fork_rng(devices=[]):

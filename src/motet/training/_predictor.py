@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from motet.data import Batch, Batcher, Dataset, Ragged
 from motet.models import MultiTaskModel, Outputs, link
 from motet.models.baselines import Pairs, had_items
-from motet.training._blend import RankingBlend
-from motet.training._task_blend import TaskBlend
+from motet.training.blending import RankingBlend, TaskBlend
 
 __all__ = ["ModelPredictor"]
 

@@ -46,20 +46,28 @@ from motet.models.architectures import check_architecture
 from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, ItemScores, PairMember, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
-from motet.training._blend import RankingBlend, fit_blend, fit_members
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
 from motet.training._loop import Trained, train_model
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
-from motet.training._members import Members
-from motet.training._plain import check_plain, plain_blends, plain_network
 from motet.training._predictor import ModelPredictor
 from motet.training._refit import Refit, refit_network
 from motet.training._search import search_directory, search_settings
 from motet.training._search_space import SearchSettings
-from motet.training._task_blend import TaskBlend, fit_pair_members, fit_task_blend
 from motet.training.balancing import build_balancer
+from motet.training.blending import (
+    Members,
+    RankingBlend,
+    TaskBlend,
+    check_plain,
+    fit_blend,
+    fit_members,
+    fit_pair_members,
+    fit_task_blend,
+    plain_blends,
+    plain_network,
+)
 
 __all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
 

@@ -327,8 +327,13 @@ class TrainingStep:
 def task_losses(
     model: MultiTaskModel, data: Dataset, schema: Schema, batch: Batch, outputs: Outputs
 ) -> dict[str, Tensor]:
-    """The loss of every task on a batch, in schema order."""
+    """The loss of every task on a batch, in schema order: that of its kind unless the architecture has its own."""
+    own: dict[str, Tensor] = {}
+    if model.architecture is not None:
+        own = model.architecture.losses(outputs.logits, batch.labels, outputs.extra)
     return {
-        name: task.batch_loss(name, batch, outputs, data.encoder.statistics(name))
+        name: own[name]
+        if name in own
+        else task.batch_loss(name, batch, outputs, data.encoder.statistics(name))
         for name, task in schema.tasks.items()
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -63,6 +63,14 @@ class Reason:
     def claims(self) -> tuple[Claim, ...]:
         """What the sentences say."""
         return tuple(sentence.claim for sentence in self.sentences)
+
+
+@dataclass(slots=True)
+class _Above:
+    """What was said higher up in a list of reasons: see :func:`choose`, and the sentences themselves."""
+
+    mentioned: Counter[str] = field(default_factory=Counter)
+    texts: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +238,9 @@ class Explainer:
         self._check(language, tone, k)
         rows = [self._item(item) for item in items]
         taste = self.evidence.taste(self._user(user))
-        mentioned: Counter[str] = Counter()
+        above = _Above()
         reasons = [
-            self._reason(user, item, row, found, language, tone, k, seed, mentioned)
+            self._reason(user, item, row, found, language, tone, k, seed, above)
             for item, row, found in zip(items, rows, self._claims(taste, rows), strict=True)
         ]
         return self._rephrased(reasons, tone)
@@ -335,19 +343,22 @@ class Explainer:
         tone: Tone,
         k: int,
         seed: int,
-        mentioned: Counter[str] | None = None,
+        above: _Above | None = None,
         *,
         cautions: bool = False,
     ) -> Reason:
-        alone = mentioned is None
-        mentioned = Counter() if mentioned is None else mentioned
-        turns = {kind: mentioned[f"kind {kind}"] for kind in CLAIM_KINDS}
+        turns, texts, mentioned = None, frozenset[str](), Counter[str]()
+        if above is not None:
+            texts, mentioned = frozenset(above.texts), above.mentioned
+            turns = {kind: mentioned[f"kind {kind}"] for kind in CLAIM_KINDS}
         chosen = choose(claims, k, cautions=cautions, mentioned=mentioned)
         informative = [claim for claim in chosen if claim.polarity and claim.strength > _SAYS_LITTLE]
         if len(chosen) < k and not {claim.kind for claim in informative} - _OF_THE_MODEL:
             # little speaks for it, or only what the model knows: say first what it is
             chosen = [*find_claims(self.evidence, self.evidence.taste(-1), row, ("is",))[:1], *chosen]
-        sentences = self._sentences(chosen, language, tone, seed, None if alone else turns)
+        sentences = self._sentences(chosen, language, tone, seed, turns, texts)
+        if above is not None:
+            above.texts.update(sentence.text for sentence in sentences)
         text = join_sentences([sentence.text for sentence in sentences], language)
         return Reason(str(user), str(item), text, tuple(sentences), language)
 
@@ -381,8 +392,10 @@ class Explainer:
         tone: Tone,
         seed: int,
         turns: Mapping[ClaimKind, int] | None = None,
+        above: Collection[str] = (),
     ) -> list[Sentence]:
-        return render(self.evidence, claims, language=language, tone=tone, seed=seed, turns=turns)
+        evidence = self.evidence
+        return render(evidence, claims, language=language, tone=tone, seed=seed, turns=turns, above=above)
 
     def _check(self, language: str, tone: str, k: int) -> None:
         require_known(language, LANGUAGES, "the language", DataError)

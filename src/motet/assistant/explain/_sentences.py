@@ -6,7 +6,7 @@ import hashlib
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -49,6 +49,7 @@ _FAMILY = {  # kinds that lean on single liked items say much the same
 _SAME_FAMILY, _SAME_MENTION, _TWO_LISTS = 0.6, 0.5, 0.1
 _TIRED = 0.65  # for each time that something was named higher up in the list
 _MONOTONOUS, _MOST_TIMES = 0.88, 5  # for each time that something of its kind was said there
+_SAID = 0.3  # if the same was said there in as many words
 
 
 def choose(
@@ -60,8 +61,8 @@ def choose(
         claims: Any claims about one item and user.
         k: At the most, ≥ 1.
         cautions: Whether a claim against the item may stand at the end.
-        mentioned: How often each tag or item was named higher up in a list of reasons, and each kind of claim
-            (``kind tags``); the chosen are added.
+        mentioned: How often each tag or item was named higher up in a list of reasons, each kind of claim
+            (``kind tags``), and each kind with what it named; the chosen are added.
 
     Returns:
         The strongest first, what moved the score last; one that speaks against the item last.
@@ -71,6 +72,7 @@ def choose(
         claim: claim.strength
         * _TIRED ** min(sum(mentioned[mention.key] for mention in claim.mentions), _MOST_TIMES)
         * _MONOTONOUS ** min(mentioned[f"kind {claim.kind}"], _MOST_TIMES)
+        * (_SAID if mentioned[_content(claim)] else 1.0)
         for claim in claims
     }
     rest = [claim for claim in claims if claim.polarity]
@@ -90,7 +92,12 @@ def choose(
         chosen += sorted(new, key=lambda claim: -claim.strength)[: max(0, k - len(chosen))][:1]
     mentioned.update(mention.key for claim in chosen for mention in claim.mentions)
     mentioned.update(f"kind {claim.kind}" for claim in chosen)
+    mentioned.update(_content(claim) for claim in chosen)
     return chosen
+
+
+def _content(claim: Claim) -> str:
+    return " ".join(["said", claim.kind, *sorted(mention.key for mention in claim.mentions)])
 
 
 def _novelty(claim: Claim, chosen: Sequence[Claim]) -> float:
@@ -120,10 +127,13 @@ def render(
     tone: Tone = "plain",
     seed: int = 0,
     turns: Mapping[ClaimKind, int] | None = None,
+    above: Collection[str] = (),
 ) -> list[Sentence]:
     """Say each claim in a sentence.
 
-    Which of several templates says a claim follows from the seed, the user and the item, or the turn, so that the same question gets the same answer; neighbours do not begin with the same word.
+    Which of several templates says a claim follows from the seed, the user and the item, or the turn, so that the same
+    question gets the same answer; neighbours do not begin with the same word, and no sentence stands in a list twice
+    if it can be said in other words.
 
     Args:
         evidence: What is known.
@@ -132,6 +142,7 @@ def render(
         tone: ``plain``, ``warm`` or ``brief``.
         seed: Other numbers choose other templates.
         turns: In a list, how often each kind was said higher up: templates take turns then.
+        above: The sentences higher up.
     """
     said: list[Sentence] = []
     openings: set[str] = set()
@@ -144,7 +155,8 @@ def render(
         start = _draw(seed, claim, turn) % len(options)
         order = options[start:] + options[:start]
         texts = [_capital(template.format_map(slots)) for template in order]
-        text = next((t for t in texts if _opening(t, language) not in openings), texts[0])
+        new = [t for t in texts if t not in above] or texts
+        text = next((t for t in new if _opening(t, language) not in openings), new[0])
         openings.add(_opening(text, language))
         said.append(
             Sentence(

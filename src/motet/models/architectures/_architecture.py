@@ -49,6 +49,9 @@ class Shape:
         fields: Width of each field that the inputs of users, items and rows are made of, in order.
         scenario_codes: Number of scenario codes, 0 for unknown included, whether tasks are gated or not; 0 where the
             schema has no scenario.
+        after: The task that must be 1 for the label of another to be defined, by the name of that other; of the
+            tasks that have a tower.
+        chances: Tasks whose label is 0 or 1 and whose prediction is the sigmoid of their logit.
     """
 
     widths: Widths
@@ -59,6 +62,8 @@ class Shape:
     dropout: float = 0.0
     fields: Mapping[Entity, tuple[int, ...]] = field(default_factory=dict)
     scenario_codes: int = 0
+    after: Mapping[str, str] = field(default_factory=dict)
+    chances: frozenset[str] = frozenset()
 
 
 class Architecture(nn.Module, ABC):
@@ -81,3 +86,29 @@ class Architecture(nn.Module, ABC):
         Returns:
             [B, W], task after task.
         """
+
+    def with_extra(self, inputs: Inputs, item_logits: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The logits, and what a loss of its own needs beside them.
+
+        Returns:
+            What ``forward`` gives, [B, W], and further outputs for :meth:`losses`, [B, X]; none by default.
+        """
+        logits: Tensor = self(inputs, item_logits)
+        return logits, logits[:, :0]
+
+    def losses(
+        self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], extra: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses that stand in the place of those of the task kinds.
+
+        A task of which no label is known where one could be must have the loss 0 and leave no gradient.
+
+        Args:
+            logits: Per task with a tower, [B] or [B, K].
+            labels: Per task on interactions, [B] or [B, K]; NaN where unknown.
+            extra: What :meth:`with_extra` gave, [B, X].
+
+        Returns:
+            By task, a scalar each; a task that is left out keeps the loss of its kind. None by default.
+        """
+        return {}

@@ -7,15 +7,33 @@ from typing import Any, Final, TypeVar, cast
 
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
+from motet.models.architectures.adatt import Adatt, AdattOptions
 from motet.models.architectures.constant import PLAIN, Constant, ConstantOptions
 from motet.models.architectures.coupled import Coupled, CoupledOptions
+from motet.models.architectures.cross_stitch import CrossStitch, CrossStitchOptions
 from motet.models.architectures.fm import FactorisationMachine, FmOptions
+from motet.models.architectures.funnels import (
+    Aitm,
+    AitmOptions,
+    Dbmtl,
+    DbmtlOptions,
+    Dcmt,
+    DcmtOptions,
+    Escm2,
+    Escm2Options,
+    Esmm,
+    EsmmOptions,
+)
+from motet.models.architectures.home import Home, HomeOptions
 from motet.models.architectures.linear import Linear, LinearOptions
 from motet.models.architectures.mlp import Mlp, MlpOptions
 from motet.models.architectures.mmoe import Mmoe, MmoeOptions
-from motet.models.architectures.ple import Ple, PleOptions
+from motet.models.architectures.ple import Cgc, CgcOptions, Ple, PleOptions
 from motet.models.architectures.shared_bottom import SharedBottom, SharedBottomOptions
 from motet.models.architectures.single_task import SingleTask, SingleTaskOptions
+from motet.models.architectures.stem import Stem, StemOptions
+from motet.models.architectures.task_attention import TaskAttention, TaskAttentionOptions
+from motet.models.architectures.task_graph import TaskGraph, TaskGraphOptions
 from motet.schema import SEQUENCE_ENCODERS, Part, Registry, check_options, require_known
 
 __all__ = [
@@ -39,7 +57,19 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
         "shared_bottom": (SharedBottom, SharedBottomOptions),
         "mmoe": (Mmoe, MmoeOptions),
         "ple": (Ple, PleOptions),
+        "cgc": (Cgc, CgcOptions),
+        "cross_stitch": (CrossStitch, CrossStitchOptions),
+        "adatt": (Adatt, AdattOptions),
+        "stem": (Stem, StemOptions),
+        "home": (Home, HomeOptions),
+        "task_attention": (TaskAttention, TaskAttentionOptions),
+        "task_graph": (TaskGraph, TaskGraphOptions),
         "coupled": (Coupled, CoupledOptions),
+        "esmm": (Esmm, EsmmOptions),
+        "escm2": (Escm2, Escm2Options),
+        "aitm": (Aitm, AitmOptions),
+        "dbmtl": (Dbmtl, DbmtlOptions),
+        "dcmt": (Dcmt, DcmtOptions),
         **dict.fromkeys(PLAIN, (Constant, ConstantOptions)),
     },
     error=ModelError,

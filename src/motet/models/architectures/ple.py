@@ -15,7 +15,7 @@ from motet.models import FirstExperts, Inputs, ParallelLayers, Towers, mixture_w
 from motet.models.architectures._architecture import About, Architecture, Shape
 from motet.schema import Part
 
-__all__ = ["Ple", "PleOptions"]
+__all__ = ["Cgc", "CgcOptions", "Ple", "PleOptions"]
 
 
 class PleOptions(Part):
@@ -87,6 +87,35 @@ class Ple(Architecture):
             h, s = level(h, s)
         logits: Tensor = self.towers(h, inputs.scenario)
         return logits
+
+
+class CgcOptions(Part):
+    """Options of CGC.
+
+    Attributes:
+        shared_experts: Shared experts.
+        task_experts: Experts of each task.
+        hidden: Layer widths of each expert.
+        tower: Hidden width of each tower; 0 for a linear one.
+    """
+
+    shared_experts: int = Field(4, ge=1)
+    task_experts: int = Field(2, ge=1)
+    hidden: tuple[PositiveInt, ...] = Field((128, 64), min_length=1)
+    tower: int = Field(32, ge=0)
+
+
+class Cgc(Ple):
+    """Customised gate control: PLE with one level (eq. 1–3)."""
+
+    about = About(
+        "sharing",
+        "shared experts and experts of each task, in one level",
+        "Tang et al. 2020, Progressive layered extraction",
+    )
+
+    def __init__(self, *, shape: Shape, options: CgcOptions) -> None:
+        super().__init__(shape=shape, options=PleOptions(levels=1, **options.model_dump()))
 
 
 class _Level(nn.Module):

@@ -217,6 +217,7 @@ class Stages:
             now.now(history.liked.rows),
             query.scenario,
             query.text,
+            None if user_context is None else user_context.had,
         )
         return LiveRequest(
             query,

@@ -116,7 +116,7 @@ class MemberSource:
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See :class:`CandidateSource`."""
-        had = ask.now.origin[ask.liked]
+        had = ask.now.origin[ask.liked] if ask.had is None else ask.had
         rows = self._blend.touched(had) if len(had) else np.zeros(0, np.int64)
         scores = self._blend.of_members(had, rows)
         current = ask.now.latest[rows].astype(np.int64)

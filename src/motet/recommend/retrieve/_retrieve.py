@@ -35,6 +35,7 @@ class CandidateQuery:
         liked: Rows of the items that the user liked lately, oldest first.
         scenario: Where they are shown.
         text: Words of the user, if there are any.
+        had: First rows of the items that rank others for the user, oldest first; those of ``liked`` when left out.
     """
 
     now: CatalogueSnapshot
@@ -44,6 +45,7 @@ class CandidateQuery:
     liked: NDArray[np.int64]
     scenario: str | None = None
     text: str | None = None
+    had: NDArray[np.int32] | None = None
 
     def may_come(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some rows may come, [n]."""

@@ -21,10 +21,10 @@ from motet.models import MultiTaskModel, build_model
 from motet.models.architectures import PLAIN
 from motet.models.baselines import MEMBERS, PAIR_MEMBERS, had_items
 from motet.schema import LabelStatistics, Progress, Schema, Task, silent
-from motet.training._blend import NETWORK, RankingBlend
 from motet.training._loop import Trained, TrainingHistory
 from motet.training._predictor import ModelPredictor
-from motet.training._task_blend import TaskBlend, task_blend_of
+from motet.training.blending._ranking import NETWORK, RankingBlend
+from motet.training.blending._tasks import TaskBlend, task_blend_of
 
 __all__ = ["check_plain", "plain_blends", "plain_network"]
 

@@ -26,7 +26,7 @@ from motet.models.baselines import (
     read_scores,
 )
 from motet.schema import Progress, silent
-from motet.training._members import Members, fit_each, joined, of_member, read_members, write_members
+from motet.training.blending._members import Members, fit_each, joined, of_member, read_members, write_members
 
 __all__ = [
     "NETWORK",
@@ -52,6 +52,8 @@ _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
+_FEW: Final = 20_000  # items all of which are scored in a request
+_LEAST_DEVIATION: Final = 1e-9
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
 _CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
@@ -81,6 +83,7 @@ class RankingBlend:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
         self._moments: dict[str, NetworkMoments] = {}
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
+        self._every: dict[bytes, tuple[Floats, NDArray[np.int64]]] = {}
         self._latest: dict[tuple[str, bytes], tuple[NDArray[np.int64], Floats, float, float]] = {}
         self._profiles: dict[tuple[str, bytes], Floats] = {}
         self._priors: dict[str, tuple[float, float, NDArray[np.int64]]] = {}
@@ -114,8 +117,11 @@ class RankingBlend:
 
     def of_members(self, had: NDArray[np.int32], rows: NDArray[np.int64]) -> Floats:
         """The part of the plain members in the score of some items for one user, [n]."""
-        size, total = len(self.occurs), np.zeros(len(rows), np.float32)
-        known = rows < size
+        size = len(self.occurs)
+        if size <= _FEW:
+            of_all: Floats = self._of_every_item(had)[0][np.minimum(rows, size)]
+            return of_all
+        total, known = np.zeros(len(rows), np.float32), rows < size
         for name, member in self.members.items():
             found = np.zeros(len(rows), np.float32)
             if isinstance(member, ItemVectors):
@@ -133,6 +139,38 @@ class RankingBlend:
             total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
         return total
 
+    def _of_every_item(self, had: NDArray[np.int32]) -> tuple[Floats, NDArray[np.int64]]:
+        """:meth:`of_members` of every item, and at the end of one that no member knows, [I + 1]; :meth:`touched`."""
+        key = had.tobytes()  # a request asks several times
+        kept = self._every.get(key)
+        if kept is not None:
+            return kept
+        size = len(self.occurs)
+        total, there = np.zeros(size + 1, np.float32), np.zeros(size, bool)
+        for name, member in self.members.items():
+            found = np.zeros(size + 1, np.float32)
+            if isinstance(member, ItemVectors):
+                there[:] = True
+                profile = member.profiles(self._history(had))[0]
+                np.matmul(member.vectors, profile, out=found[:-1])
+                mean, deviation = self.moments_of(name, member).of(profile)
+            elif isinstance(member, ItemPrior):
+                found[:-1] = member.values
+                mean, deviation, first = self._of_prior(name, member)
+                there[first] = True
+            else:
+                columns, values, mean, deviation = self._of_items(name, had)
+                found[columns] = values
+                there[columns] = True
+            if deviation > _LEAST_DEVIATION:
+                found -= np.float32(mean)
+                found *= np.float32(self.weights[name] / deviation)
+                total += found
+        if len(self._every) >= _LATEST:
+            self._every = {}
+        self._every[key] = made = total, np.flatnonzero(there)
+        return made
+
     def weighed(self, name: str, scores: Floats, mean: Any, deviation: Any) -> Floats:
         """What a member adds to the score: its own scores less their mean, over their deviation, times its weight.
 
@@ -146,6 +184,8 @@ class RankingBlend:
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
         """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
+        if len(self.occurs) <= _FEW:
+            return self._of_every_item(had)[1]
         found: list[NDArray[np.int64]] = []
         for name, member in self.members.items():
             if isinstance(member, ItemToItem):
@@ -237,9 +277,9 @@ def standardised(scores: Floats, occurs: NDArray[np.bool_]) -> Floats:
 
 
 def _apart(scores: Floats, mean: Any, deviation: Any) -> Floats:
-    found: Floats = ((scores - mean) / np.where(np.asarray(deviation) > 1e-9, deviation, np.inf)).astype(
-        np.float32
-    )
+    found: Floats = (
+        (scores - mean) / np.where(np.asarray(deviation) > _LEAST_DEVIATION, deviation, np.inf)
+    ).astype(np.float32)
     return found
 
 

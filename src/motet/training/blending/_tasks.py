@@ -17,8 +17,8 @@ from scipy.special import logsumexp
 from motet.data import Dataset
 from motet.models.baselines import PAIR_MEMBERS, PairMember, Pairs
 from motet.schema import LabelStatistics, Progress, Task, silent
-from motet.training._blend import NETWORK
-from motet.training._members import Members, fit_each, joined, of_member, read_members, write_members
+from motet.training.blending._members import Members, fit_each, joined, of_member, read_members, write_members
+from motet.training.blending._ranking import NETWORK
 
 __all__ = [
     "TaskBlend",

@@ -1,0 +1,31 @@
+from ._members import Members
+from ._plain import check_plain, plain_blends, plain_network
+from ._ranking import (
+    NETWORK,
+    NetworkMoments,
+    RankingBlend,
+    fit_blend,
+    fit_members,
+    read_blend,
+    write_blend,
+)
+from ._tasks import TaskBlend, fit_pair_members, fit_task_blend, read_task_blend, write_task_blend
+
+__all__ = [
+    "NETWORK",
+    "Members",
+    "NetworkMoments",
+    "RankingBlend",
+    "TaskBlend",
+    "check_plain",
+    "fit_blend",
+    "fit_members",
+    "fit_pair_members",
+    "fit_task_blend",
+    "plain_blends",
+    "plain_network",
+    "read_blend",
+    "read_task_blend",
+    "write_blend",
+    "write_task_blend",
+]
