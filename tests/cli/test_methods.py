@@ -14,10 +14,10 @@ from torch import nn
 from motet.errors import ModelError
 from motet.models.architectures import ARCHITECTURES, Architecture, register_architecture
 from motet.models.baselines import BASELINES
-from motet.schema import SEQUENCE_ENCODERS, Part
+from motet.schema import SEQUENCE_ENCODERS, Part, Registry
 from motet.training import BALANCERS, Method, list_methods
 
-KINDS = {
+KINDS: dict[str, Registry[Any]] = {
     "architecture": ARCHITECTURES,
     "sequence encoder": SEQUENCE_ENCODERS,
     "balancer": BALANCERS,

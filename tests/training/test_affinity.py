@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from motet.training import TaskAffinity, load_data, task_affinity
 
 
 @pytest.fixture(scope="module")
-def two_worlds() -> Dataset:
+def two_worlds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four yes-or-no tasks: two say, with some noise, what one hidden taste says, and two what another says."""
     rng = np.random.default_rng(0)
     users, items, rows = 30, 30, 3000
@@ -28,10 +29,12 @@ def two_worlds() -> Dataset:
             labels[f"{world}_{task}"] = np.where(rng.random(rows) < 0.05, 1 - taste, taste)
     order = ["left_one", "right_one", "left_two", "right_two"]
     frame = pl.DataFrame({"user": u, "item": i, **{name: labels[name] for name in order}})
+    directory = tmp_path_factory.mktemp("worlds")
+    frame.write_parquet(directory / "rows.parquet")
     schema = motet.Schema.parse(
         {
             "name": "two-worlds",
-            "tables": {"interactions": "rows"},
+            "tables": {"interactions": "rows.parquet"},
             "keys": {"user": "user", "item": "item"},
             "features": {"user": {"user": "id"}, "item": {"item": "id"}},
             "tasks": {name: {"kind": "binary", "label": name} for name in order},
@@ -40,7 +43,7 @@ def two_worlds() -> Dataset:
             "training": {"learning_rate": 0.01, "batch_size": 256},
         }
     )
-    return load_data(schema, {"rows": frame}).data
+    return load_data(schema, directory).data
 
 
 def test_two_planted_groups_are_found(two_worlds: Dataset) -> None:
@@ -89,8 +92,8 @@ def test_the_grouping_is_the_best_of_all() -> None:
     for seed in range(10):
         found = TaskAffinity(names, np.random.default_rng(seed).standard_normal((5, 5)), 1)
 
-        def worth(groups: object, found: TaskAffinity = found) -> float:
-            return sum(found.gain(tuple(group)) for group in groups)  # type: ignore[attr-defined]
+        def worth(groups: Iterable[tuple[str, ...]], found: TaskAffinity = found) -> float:
+            return sum(found.gain(group) for group in groups)
 
         for number in range(1, 6):
             named = [

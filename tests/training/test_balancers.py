@@ -36,7 +36,8 @@ def rows_of(seed: int = 0, tasks: int = 4, width: int = 7) -> Array:
     """Gradients of tasks of very different lengths, some in conflict, [T, n]."""
     rng = np.random.default_rng(seed)
     scale = np.array([1.0, 3.0, 0.2, 0.7])[:tasks, None]
-    return rng.standard_normal((tasks, width)) * scale
+    rows: Array = rng.standard_normal((tasks, width)) * scale
+    return rows
 
 
 def build(name: str, tasks: int = 4, own: Array = OWN, seed: int = 0, **options: Any) -> Balancer:
@@ -56,13 +57,15 @@ def direction(balancer: Balancer, rows: Array, values: Array = VALUES) -> Array:
     }
     balancer(losses, [x]).backward()
     assert x.grad is not None
-    return x.grad.numpy()
+    found: Array = x.grad.numpy()
+    return found
 
 
 def weighted(rows: Array, own: Array = OWN) -> Array:
     """The rows, times the tasks' own weights scaled to sum to 1."""
     own = own[: len(rows)]
-    return rows * (own / own.sum())[:, None]
+    scaled: Array = rows * (own / own.sum())[:, None]
+    return scaled
 
 
 def close(found: Array, expected: Array, tolerance: float = 1e-6) -> None:
@@ -70,8 +73,9 @@ def close(found: Array, expected: Array, tolerance: float = 1e-6) -> None:
 
 
 def softmax(x: Array) -> Array:
-    e = np.exp(x - x.max())
-    return e / e.sum()
+    e: Array = np.exp(x - x.max())
+    shares: Array = e / e.sum()
+    return shares
 
 
 def test_fixed_and_equal() -> None:
@@ -146,9 +150,8 @@ def test_famo_takes_the_losses_again_after_the_step() -> None:
         z = softmax(np.log(OWN / OWN.sum()) + xi)
         c = 1 / (z / values).sum()
         close(direction(balancer, rows, values), c * (z / values) @ rows)
-        balancer.after_step(
-            lambda after=after: {name: torch.tensor(v) for name, v in zip(NAMES, after.tolist(), strict=True)}
-        )
+        again = {name: torch.tensor(v) for name, v in zip(NAMES, after.tolist(), strict=True)}
+        balancer.after_step(again.copy)
         delta = np.log(values) - np.log(after)
         xi = xi - 0.5 * ((np.diag(z) - np.outer(z, z)) @ delta + 0.1 * xi)
 
@@ -188,7 +191,7 @@ def test_gradnorm_makes_gradients_equally_long_where_alpha_is_zero() -> None:
 
 def project(u: Array, gram: Array) -> Array:
     """The v ≥ u that minimises vᵀGv, by trying every set of active bounds."""
-    best, least = u, np.inf
+    best, least = u, float("inf")
     for active in itertools.product([True, False], repeat=len(u)):
         held = np.array(active)
         v = u.copy()
@@ -196,13 +199,14 @@ def project(u: Array, gram: Array) -> Array:
             free = ~held
             v[free] = np.linalg.solve(gram[np.ix_(free, free)], -gram[np.ix_(free, held)] @ u[held])
         if (v >= u - 1e-12).all() and v @ gram @ v < least:
-            best, least = v, v @ gram @ v
+            best, least = v, float(v @ gram @ v)
     return best
 
 
 def regular(rows: Array) -> Array:
     gram = rows @ rows.T
-    return gram / np.trace(gram) + 1e-4 * np.eye(len(gram))
+    scaled: Array = gram / np.trace(gram) + 1e-4 * np.eye(len(gram))
+    return scaled
 
 
 def test_upgrad_and_dualproj_are_projections() -> None:
@@ -284,7 +288,7 @@ def test_cagrad_by_search_on_a_line() -> None:
     for seed in range(5):
         pair = weighted(rows_of(seed, tasks=2))
         mean = pair.mean(0)
-        radius = 0.5 * np.linalg.norm(mean)
+        radius = 0.5 * float(np.linalg.norm(mean))
 
         def value(v: float, pair: Array = pair, mean: Array = mean, radius: float = radius) -> float:
             g = v * pair[0] + (1 - v) * pair[1]
@@ -477,4 +481,4 @@ def test_options_of_a_balancer_from_outside() -> None:
         with pytest.raises(SchemaError, match=r"did you mean 'power'"):
             build_it("from_outside", {"a": 1.0}, {"powr": 3})
     finally:
-        BALANCERS.remove("from_outside")  # type: ignore[attr-defined]
+        BALANCERS.remove("from_outside")

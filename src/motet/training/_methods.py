@@ -182,7 +182,7 @@ def _multiply_adds(built: nn.Module, *given: Any) -> int | None:
             torch.no_grad(),
             torch.backends.mkldnn.flags(enabled=False),
             counter,
-        ):  # type: ignore[no-untyped-call]
+        ):
             built(*given)
     except Exception:  # as above
         return None
@@ -238,7 +238,7 @@ def _backward_passes(name: str) -> int | None:
     losses = {}
     for k, task in enumerate(_TASKS):
         x = shared * 1.0
-        x.register_hook(lambda _: reached.append(1))
+        x.register_hook(lambda _: reached.append(1))  # type: ignore[no-untyped-call]
         losses[task] = ((x - 1.0 - k) * (k + 1)).square().mean()
     try:
         balancer: Balancer = BALANCERS[name](weights=dict.fromkeys(_TASKS, 1.0))
@@ -269,7 +269,9 @@ def _summary(kind: Any) -> str:
 
 
 def _options(options: type[BaseModel], kind: Any) -> tuple[MethodOption, ...]:
-    said = _meanings(_text(kind)) | _meanings(_text(options))
+    said = dict(_meanings(_text(kind)))
+    for base in reversed([base for base in options.__mro__ if issubclass(base, BaseModel)]):
+        said |= _meanings(_text(base))
     return tuple(
         MethodOption(
             name,

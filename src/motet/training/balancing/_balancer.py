@@ -113,6 +113,6 @@ def with_gradient(total: Tensor, shared: Sequence[Tensor], extra: Tensor) -> Ten
         shared: Tensors it depends on.
         extra: What is added to its gradient there, [n].
     """
-    pieces = extra.detach().split([x.numel() for x in shared])
+    pieces = torch.split(extra.detach(), [x.numel() for x in shared])
     linear = torch.stack([(x * g.view_as(x)).sum() for x, g in zip(shared, pieces, strict=True)]).sum()
     return total + (linear - linear.detach())

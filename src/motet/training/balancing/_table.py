@@ -97,7 +97,7 @@ def balancer_options(name: str) -> type[Part]:
     """
     require_known(name, BALANCERS, "objective.balancer")
     make = BALANCERS[name]
-    function = make.__init__ if inspect.isclass(make) else make  # type: ignore[misc]
+    function = make.__init__ if inspect.isclass(make) else make
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {
         each.name: (hints.get(each.name, Any), ... if each.default is each.empty else each.default)
