@@ -269,7 +269,11 @@ def test_every_architecture_has_a_page(name: str) -> None:
     assert f"methods/{name}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", sorted(METHODS.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    sorted(page for page in METHODS.glob("*.md") if page.stem in ARCHITECTURES),
+    ids=lambda page: page.stem,
+)
 def test_a_method_is_switched_on_as_its_page_says(page: Path) -> None:
     ((_, text, _),) = blocks(page, "yaml")
     model = yaml.safe_load(text)["model"]
