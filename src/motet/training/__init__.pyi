@@ -1,4 +1,3 @@
-from ._balance import BALANCERS, Balancer, build_balancer, gramian, register_balancer
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
     held_interrupts,
@@ -13,12 +12,22 @@ from ._folds import cross_validate
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
+from ._methods import Method, MethodOption, list_methods
 from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
+from .balancing import (
+    BALANCERS,
+    Balancer,
+    TaskAffinity,
+    build_balancer,
+    gramian,
+    register_balancer,
+    task_affinity,
+)
 from .blending import (
     NETWORK,
     NetworkMoments,
@@ -36,6 +45,8 @@ __all__ = [
     "PARTS",
     "Balancer",
     "Bundle",
+    "Method",
+    "MethodOption",
     "ModelPredictor",
     "NetworkMoments",
     "Prepared",
@@ -45,6 +56,7 @@ __all__ = [
     "SearchResult",
     "SearchSettings",
     "StandardStep",
+    "TaskAffinity",
     "TaskBlend",
     "Trained",
     "TrainingStep",
@@ -60,6 +72,7 @@ __all__ = [
     "gramian",
     "held_interrupts",
     "learning_rate_at",
+    "list_methods",
     "load_bundle",
     "load_checkpoint",
     "load_data",
@@ -73,6 +86,7 @@ __all__ = [
     "save_checkpoint",
     "search_settings",
     "single_task_baseline",
+    "task_affinity",
     "task_losses",
     "train",
     "train_model",

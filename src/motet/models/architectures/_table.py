@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from pydantic import ValidationError
-
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
 from motet.models.architectures.adatt import Adatt, AdattOptions
@@ -46,7 +44,7 @@ from motet.models.architectures.single_task import SingleTask, SingleTaskOptions
 from motet.models.architectures.stem import Stem, StemOptions
 from motet.models.architectures.task_attention import TaskAttention, TaskAttentionOptions
 from motet.models.architectures.task_graph import TaskGraph, TaskGraphOptions
-from motet.schema import SEQUENCE_ENCODERS, Part, Registry, nearest, require_known
+from motet.schema import SEQUENCE_ENCODERS, Part, Registry, check_options, require_known
 
 __all__ = [
     "ARCHITECTURES",
@@ -140,20 +138,7 @@ def check_architecture(name: str, options: dict[str, Any]) -> Part:
         4
     """
     require_known(name, ARCHITECTURES, "model.architecture", ModelError)
-    kind = ARCHITECTURES[name][1]
-    try:
-        return kind.model_validate(options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden":
-            cure = nearest(option, kind.model_fields)
-            if not kind.model_fields:
-                cure = "it has none: remove model.options, or say --set 'model.options={}'"
-            raise ModelError(f"model.options.{option} is not an option of {name}", cure) from None
-        raise ModelError(
-            f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
-        ) from None
+    return check_options(ARCHITECTURES[name][1], options, of=name, where="model.options", error=ModelError)
 
 
 def build_architecture(name: str, shape: Shape, options: dict[str, Any]) -> Architecture:
