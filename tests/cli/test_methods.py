@@ -55,6 +55,8 @@ def test_costs_are_those_of_what_is_built(methods: list[Method]) -> None:
         "shared_bottom",
         "mmoe",
         "ple",
+        "star",
+        "single_scenario",
     }
     assert "scenario" not in by_name["architecture", "linear"].marks
 
