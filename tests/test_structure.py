@@ -40,7 +40,8 @@ ORDER = (
 )
 ANYTHING = {"cli", "testing", "_api", "__main__", "__init__"}
 
-MOST_FILES = 330 + 2  # and one for each method; docs/adr/0027 says what for
+METHODS = ("models/architectures", "training/balancing")  # a file for each published method
+MOST_FILES = 321 + 10  # beside those of METHODS; docs/adr/0027 says what the last ones are for
 MOST_LINES = 500
 MOST_FILES_IN_A_DIRECTORY = 20
 MOST_SMALL_SHARE = 0.10
