@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import SPLIT_CODES, Dataset, Ragged
-from motet.evaluation import catalogue_task, rank_catalogue
-from motet.metrics import metrics_of, prepare, resampled_weights
+from motet.evaluation import catalogue_task, mean_draws, metric_draws, rank_catalogue
+from motet.metrics import metrics_of
 from motet.models.baselines import Baseline, RankingBaseline
 from motet.schema import EntityPredictor, Predictor, Task
 from motet.training import ModelPredictor
@@ -226,22 +226,17 @@ def statistic_draws(
     deviation: float | None = None,
 ) -> list[float] | None:
     """The difference of the primary metric of two predictions of the same rows, under draws of users, [B]."""
-    metric = task.primary_metric
-    wanted = metrics_of(task)[metric].skill_of or metric
-    pair = [prepare(task, labels, one, users, (wanted,)) for one in given]
-    known = pair[0][1]
-    if not known.any() or wanted not in pair[0][0]:
+    first, second = (
+        metric_draws(task, labels, one, users, deviation=deviation or 0.0, draws=DRAWS) for one in given
+    )
+    if first is None or second is None:
         return None
-    scale = 1.0 if deviation is None else -1 / deviation if deviation > 0 else float("nan")
-    first, second = (statistics[wanted] for statistics, _ in pair)
-    weights = resampled_weights(int(known.sum()), None if users is None else users[known], DRAWS, 0)
-    return [round(scale * (first(w) - second(w)), _DIGITS) for w in weights]
+    return [round(float(d), _DIGITS) for d in first.draws - second.draws]
 
 
 def drawn_means(values: Doubles, users: NDArray[Any] | None) -> list[float]:
     """The mean of some values under draws of users; of the values themselves without users, [B]."""
-    weights = resampled_weights(len(values), users, DRAWS, 0)
-    return [round(float(w @ values / w.sum()), _DIGITS) for w in weights]
+    return [round(float(d), _DIGITS) for d in mean_draws(values, users, DRAWS)]
 
 
 def two_level_interval(

@@ -1,5 +1,5 @@
 from . import datasets, errors
-from ._api import Evaluation, Model, fit, load, serve
+from ._api import Evaluation, MethodComparison, Model, compare, fit, load, serve
 from .errors import MotetError
 from .schema import Schema
 
@@ -7,10 +7,12 @@ __version__: str
 
 __all__ = [
     "Evaluation",
+    "MethodComparison",
     "Model",
     "MotetError",
     "Schema",
     "__version__",
+    "compare",
     "datasets",
     "errors",
     "fit",

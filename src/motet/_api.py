@@ -22,6 +22,7 @@ from motet.training import Bundle, check_place, cross_validate, evaluate_bundle,
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.table import Table
 
     from motet.assistant import Answer, Assistant, Conversation
     from motet.assistant.explain import Explainer, Explanation
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from motet.text.generate import PrivateCaches
     from motet.training import SearchSettings
 
-__all__ = ["Evaluation", "Model", "fit", "load", "serve"]
+__all__ = ["Evaluation", "MethodComparison", "Model", "compare", "fit", "load", "serve"]
 
 _WIDTH = 120  # of a printed table, which has no terminal to ask
 
@@ -49,16 +50,69 @@ class Evaluation:
     metrics: Mapping[str, Any]
 
     def __str__(self) -> str:
-        from rich.console import Console  # noqa: PLC0415 (importing motet costs nothing)
+        from motet.cli._output import folds_table, metrics_table  # noqa: PLC0415 (importing motet costs nothing)
 
-        from motet.cli._output import folds_table, metrics_table  # noqa: PLC0415
+        tables = [metrics_table(self.schema, self.metrics)]
+        tables += [folds_table(self.schema, self.metrics)] if self.metrics.get("folds") else []
+        return _printed(*tables)
 
-        text = io.StringIO()
-        console = Console(file=text, width=_WIDTH, highlight=False)
-        console.print(metrics_table(self.schema, self.metrics))
-        if self.metrics.get("folds"):
-            console.print(folds_table(self.schema, self.metrics))
-        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+@dataclass(frozen=True)
+class MethodComparison:
+    """What a comparison of methods found; printed, it is a table of every task and one of costs for each schema.
+
+    Attributes:
+        content: Everything, as in ``compare.json``.
+        directory: Where that and ``compare.html`` are; None where :func:`compare` was given no place.
+    """
+
+    content: Mapping[str, Any]
+    directory: Path | None
+
+    def __str__(self) -> str:
+        from motet.cli._compare import comparison_lines, comparison_tables  # noqa: PLC0415
+
+        return "\n".join([_printed(*comparison_tables(self.content)), *comparison_lines(self.content)])
+
+
+def compare(
+    spec: str | Path | Mapping[str, Any],
+    tables: Any,
+    out: str | Path | None = None,
+    *,
+    progress: Progress = silent,
+) -> MethodComparison:
+    """Compare methods on the same rows, with the same seeds and tuning budget; see :class:`motet.training.compare.ComparisonSpec`.
+
+    Args:
+        spec: What is compared, or the path of its YAML file; ``schemas`` may hold :class:`Schema` objects.
+        tables: Data as for :func:`fit`; only a directory where several processes work.
+        out: Directory of finished cells, with which the same call goes on, and of ``compare.json`` and
+            ``compare.html``; nothing is kept when left out.
+        progress: Progress callback: stage, work done, work in all.
+
+    Raises:
+        MotetError: If the comparison, a schema, a method or the data is wrong, before anything is trained.
+    """
+    from motet.training.compare import compare_methods  # noqa: PLC0415
+
+    if out is not None:
+        return MethodComparison(compare_methods(spec, tables, out, progress=progress), Path(out))
+    with tempfile.TemporaryDirectory(prefix="motet-") as place:
+        return MethodComparison(
+            compare_methods(spec, tables, Path(place) / "compare", progress=progress), None
+        )
+
+
+def _printed(*tables: Table) -> str:
+    """Tables as text."""
+    from rich.console import Console  # noqa: PLC0415 (importing motet costs nothing)
+
+    text = io.StringIO()
+    console = Console(file=text, width=_WIDTH, highlight=False)
+    for table in tables:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 class Model:

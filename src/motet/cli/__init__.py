@@ -91,6 +91,8 @@ def _interrupted(arguments: list[str]) -> int:
     more = (
         "; the same command with --resume goes on from the last checkpoint"
         if {"train", "fit", "tune"} & set(arguments)
+        else "; the same command goes on with what is finished"
+        if arguments[:1] == ["compare"]
         else "; the same command goes on with the finished folds"
         if any(argument.partition("=")[0] == "--folds" for argument in arguments)
         else ""

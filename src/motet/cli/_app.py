@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 import motet
+from motet.cli._compare import compare
 from motet.cli._methods import affinity, models
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
 from motet.cli._output import progress_on_terminal
@@ -45,7 +46,8 @@ app = typer.Typer(
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet models` lists the methods that a schema may name, `motet affinity` says which tasks help each other, "
-        "and `motet tune` fits the language models to your own data.\n\n"
+        "`motet compare` puts methods beside each other, fairly, and `motet tune` fits the language models to your own "
+        "data.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
@@ -53,6 +55,7 @@ app = typer.Typer(
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+app.command()(compare)
 app.command()(tune)
 app.command()(models)
 app.command()(affinity)

@@ -1,19 +1,27 @@
 from ._catalogue import CatalogueTask, catalogue_task, rank_catalogue, ranking_metrics
-from ._evaluate import evaluate
+from ._evaluate import evaluate, training_deviation
+from ._paired import DrawnMetric, PairedDifference, holm, mean_draws, metric_draws, paired_differences
 from ._relations import label_correlation, negative_transfer, paired_intervals, task_relations
 from ._score import primary_values, score_of, validation_score
 
 __all__ = [
     "CatalogueTask",
+    "DrawnMetric",
+    "PairedDifference",
     "catalogue_task",
     "evaluate",
+    "holm",
     "label_correlation",
+    "mean_draws",
+    "metric_draws",
     "negative_transfer",
+    "paired_differences",
     "paired_intervals",
     "primary_values",
     "rank_catalogue",
     "ranking_metrics",
     "score_of",
     "task_relations",
+    "training_deviation",
     "validation_score",
 ]

@@ -22,7 +22,7 @@ from motet.training._checkpoint import held_interrupts, load_checkpoint, save_ch
 from motet.training._predictor import ModelPredictor
 from motet.training._step import StandardStep, TrainingStep, learning_rate_at
 
-__all__ = ["Trained", "TrainingHistory", "Validation", "data_shape", "train_model"]
+__all__ = ["Trained", "TrainingHistory", "Validation", "check_labels", "data_shape", "train_model"]
 
 _RESERVED = 0.25  # share of the time that is kept for validating and measuring before one was timed
 # Measured with 1,600 and 8,000 test rows: 1.0 and 1.1 s where a validation took 0.1 and 0.2 s.
@@ -138,7 +138,7 @@ class _Run:
         self.data, self.schema, self.checkpoint = data, schema, checkpoint
         self.progress, self.watch = progress or silent, watch
         self.settings = schema.training
-        _check_labels(data, schema)
+        check_labels(data, schema)
         self.stepper = step(data, schema)
         self.model = self.stepper.model
         self.predictor = ModelPredictor(self.model, data, known="train")
@@ -300,7 +300,12 @@ def data_shape(data: Dataset) -> dict[str, int]:
     }
 
 
-def _check_labels(data: Dataset, schema: Schema) -> None:
+def check_labels(data: Dataset, schema: Schema) -> None:
+    """Refuse tasks that have no label to learn from.
+
+    Raises:
+        TrainingError: Names the task.
+    """
     train = data.rows("train")
     for name, task in schema.tasks.items():
         if task.on == "interaction":

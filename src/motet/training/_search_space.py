@@ -13,7 +13,7 @@ from motet.errors import TrainingError
 from motet.models.architectures import ARCHITECTURES
 from motet.schema import Schema
 
-__all__ = ["RATE", "Axis", "SearchSettings", "plain_value", "space_of", "with_values"]
+__all__ = ["RATE", "Axis", "SearchSettings", "plain_value", "read_duration", "space_of", "with_values"]
 
 RATE: Final = "training.learning_rate"
 WIDTHS: Final = "model.options.hidden"
@@ -50,11 +50,8 @@ class SearchSettings:
         """
         if isinstance(search, SearchSettings):
             found = search
-        elif isinstance(search, int | float):
-            found = cls(float(search))
         else:
-            read = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", search)
-            found = cls(float(read[1]) * _UNITS[read[2] or "s"] if read else 0.0)
+            found = cls(read_duration(search))
         if not 0 < found.time_s < math.inf:
             raise TrainingError(
                 f"the time of the search is {search!r}", "write a number above 0 with s, m or h: --search 20m"
@@ -63,6 +60,19 @@ class SearchSettings:
         if found.trials < 1:
             raise TrainingError(f"the search may do {found.trials} trials", "write at least 1: --trials 20")
         return found
+
+
+def read_duration(duration: str | float) -> float:
+    """Seconds of a duration such as ``90s``, ``20m`` or ``1.5h``; a number is of seconds, and 0 is what cannot be read.
+
+    Example:
+        >>> read_duration("2h"), read_duration(90), read_duration("soon")
+        (7200.0, 90.0, 0.0)
+    """
+    if isinstance(duration, int | float):
+        return float(duration)
+    read = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", duration)
+    return float(read[1]) * _UNITS[read[2] or "s"] if read else 0.0
 
 
 # What is searched: settings that change neither the data nor its encoding.

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from motet.metrics import count, is_number, metric_name, number, percent
 
-__all__ = ["calibration_chart", "search_chart", "ticks", "training_chart"]
+__all__ = ["calibration_chart", "pareto_chart", "search_chart", "ticks", "training_chart"]
 
 _WIDTH = 340.0
 _LEFT, _RIGHT = 44.0, 12.0
@@ -212,6 +212,68 @@ def search_chart(search: Mapping[str, Any]) -> Markup | None:
     panel.dot(x, y, "value chosen", 5)
     _text(chart, (_WIDTH - _RIGHT, panel.top - 8), f"best: {number(best['score'], 4)}", "end", "kept value")
     return _markup(chart)
+
+
+def pareto_chart(points: Mapping[str, tuple[float, float]], cost: str, value: str) -> Markup | None:
+    """Draw what methods reach against what they cost, the cost on the log scale, and which none beats in both.
+
+    Args:
+        points: Cost, above 0, and value of each method; a higher value is better.
+        cost: What the cost is, with its unit.
+        value: What the value is.
+
+    Returns:
+        An ``svg`` element; None for fewer than two methods.
+    """
+    known = {n: (math.log10(c), v) for n, (c, v) in points.items() if c > 0 and math.isfinite(v)}
+    if len(known) < 2:
+        return None
+    best = pareto_front(points)
+    height = 300.0
+    chart = _chart(
+        height, f"{value} against {cost}; no method is both better and cheaper than {', '.join(best)}."
+    )
+    panel = _Panel(
+        chart,
+        24,
+        height - 62,
+        [(x, x) for x, _ in known.values()],
+        [(y, y) for _, y in known.values()],
+    )
+    low, high = (10**x for x in panel.x)
+    across = [m * 10**k for k in range(math.floor(panel.x[0]), math.ceil(panel.x[1]) + 1) for m in (1, 2, 5)]
+    panel.axes(
+        {math.log10(t): f"{t:g}" for t in across if low <= t <= high} or {panel.x[0]: f"{low:.3g}"},
+        _short_axis(*panel.y, 4),
+    )
+    front = [known[name] for name in best]
+    steps = [point for one, two in itertools.pairwise(front) for point in (one, (two[0], one[1]))]
+    path = " ".join(f"{x},{y}" for x, y in (panel.place(*point) for point in [*steps, *front[-1:]]))
+    ET.SubElement(chart, "polyline", {"class": "curve value", "points": path})
+    for name, point in known.items():
+        x, y = panel.place(*point)
+        panel.dot(x, y, "value" if name in best else "loss", 4)
+        last = x > 0.7 * _WIDTH
+        _text(chart, (x - 7 if last else x + 7, y - 5), name, "end" if last else "start")
+    _text(chart, (_LEFT, 13), value, "start", "title")
+    _text(chart, (_WIDTH - _RIGHT, height - 6), cost, "end", "title")
+    return _markup(chart)
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The methods that no other beats in both cost and value, cheapest first.
+
+    Example:
+        >>> pareto_front({"small": (1.0, 0.7), "large": (9.0, 0.8), "waste": (9.5, 0.75)})
+        ['small', 'large']
+    """
+    front: list[str] = []
+    reached = -math.inf
+    for name, (cost, value) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1])):
+        if cost > 0 and math.isfinite(value) and value > reached:
+            front.append(name)
+            reached = value
+    return front
 
 
 def calibration_chart(name: str, curve: Mapping[str, Any]) -> Markup | None:

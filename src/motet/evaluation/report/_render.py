@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from motet.errors import DataError
@@ -32,7 +32,7 @@ from motet.evaluation.report._tables import (
 from motet.metrics import METRICS, count, metric_name, number, percent
 from motet.schema import TASK_KINDS
 
-__all__ = ["render_report"]
+__all__ = ["draw_page", "render_report"]
 
 _ENDINGS = {
     "epochs": "every epoch was done",
@@ -70,7 +70,23 @@ def render_report(metrics: Mapping[str, Any]) -> str:
             raise DataError(
                 f"the metrics have no '{key}'", "pass the content of a metrics.json that 'motet train' wrote"
             )
-    page = _environment().from_string(_read("report.html.jinja")).render(_view(_without_nulls(metrics)))
+    return draw_page("report.html.jinja", _view(_without_nulls(metrics)))
+
+
+def draw_page(template: str, view: Mapping[str, Any]) -> str:
+    """Draw a page of this package with its style and its one script.
+
+    Args:
+        template: File of this package.
+        view: What it names, beside ``style``, ``script`` and ``script_hash``.
+    """
+    script = _read("report.js")
+    own = {
+        "style": Markup(_read("report.css")),  # noqa: S704 (our own file)
+        "script": Markup(script),  # noqa: S704 (our own file)
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    page = _environment().get_template(template).render({**own, **view})
     # A lone surrogate or a NUL, which JSON can carry, is no text of a UTF-8 page.
     return page.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
@@ -86,7 +102,11 @@ def _without_nulls(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _environment() -> Environment:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "metric_name": metric_name,
@@ -110,13 +130,8 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
     comparisons = [found for task in tasks if (found := compare(metrics, task)) is not None]
     rows = metrics.get("rows") or {}
     history = metrics.get("history") or {}
-    script = _read("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "m": {key: metrics.get(key) for key in _OPTIONAL} | {"dataset": metrics["dataset"]},
-        "style": Markup(_read("report.css")),  # noqa: S704 (our own file)
-        "script": Markup(script),  # noqa: S704 (our own file)
-        "script_hash": digest,
         "kinds": {name: kind.called for name, kind in TASK_KINDS.items()},
         "endings": _ENDINGS,
         "meanings": {name: metric.meaning for name, metric in METRICS.items()},
