@@ -56,7 +56,9 @@ def comparison_tables(content: Mapping[str, Any]) -> Iterator[Table]:
         content: Of ``compare.json``.
     """
     for name, schema in content["schemas"].items():
-        title = f"{name}{' (synthetic)' if schema['synthetic'] else ''}, test rows, {len(content['seeds'])} seed(s)"
+        number = len(content["seeds"])
+        mark = " (synthetic)" if schema["synthetic"] else ""
+        title = f"{name}{mark}, test rows, {number} seed{'s' if number > 1 else ''}"
         table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
         table.add_column("task", overflow="fold", min_width=8)
         table.add_column("method", overflow="fold", min_width=10)

@@ -48,10 +48,7 @@ class SearchSettings:
             >>> SearchSettings.parse("20m").time_s, SearchSettings.parse(90).time_s
             (1200.0, 90.0)
         """
-        if isinstance(search, SearchSettings):
-            found = search
-        else:
-            found = cls(read_duration(search))
+        found = search if isinstance(search, SearchSettings) else cls(read_duration(search))
         if not 0 < found.time_s < math.inf:
             raise TrainingError(
                 f"the time of the search is {search!r}", "write a number above 0 with s, m or h: --search 20m"

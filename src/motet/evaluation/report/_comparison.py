@@ -96,7 +96,7 @@ def _of_task(name: str, table: Mapping[str, Any], content: Mapping[str, Any]) ->
 
 def _tracks(methods: Mapping[str, Any], baseline: str) -> dict[str, Any]:
     """Differences as points with their intervals on one axis, in per cent of its width; best first."""
-    spans = [
+    spans: list[float] = [
         bound
         for line in methods.values()
         for bound in (line.get("interval") or [line.get("difference") or 0.0])
@@ -105,8 +105,8 @@ def _tracks(methods: Mapping[str, Any], baseline: str) -> dict[str, Any]:
     margin = 0.06 * (high - low) or 0.001
     low, high = low - margin, high + margin
 
-    def place(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
+    def place(value: Any) -> float:
+        return round(100 * float((value - low) / (high - low)), 2)
 
     lines = []
     known = sorted(
@@ -171,8 +171,8 @@ def _slice(methods: Mapping[str, Any], baseline: str) -> Table:
 def _costs(schema: Mapping[str, Any]) -> Table:
     head = [
         Cell("method"),
-        Cell("score", "weighted over all tasks"),
-        Cell("parameters", "of them in embeddings"),
+        Cell("score", "all tasks"),
+        Cell("parameters", "in embeddings"),
         Cell("training"),
         Cell("rows/s"),
         Cell("1,000 candidates", "median, ms"),

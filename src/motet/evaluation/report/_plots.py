@@ -242,10 +242,9 @@ def pareto_chart(points: Mapping[str, tuple[float, float]], cost: str, value: st
     )
     low, high = (10**x for x in panel.x)
     across = [m * 10**k for k in range(math.floor(panel.x[0]), math.ceil(panel.x[1]) + 1) for m in (1, 2, 5)]
-    panel.axes(
-        {math.log10(t): f"{t:g}" for t in across if low <= t <= high} or {panel.x[0]: f"{low:.3g}"},
-        _short_axis(*panel.y, 4),
-    )
+    across = [t for t in across if low <= t <= high]
+    across = across if len(across) > 2 else ticks(low, high, 3)  # within a decade
+    panel.axes({math.log10(t): f"{t:g}" for t in across}, _short_axis(*panel.y, 4))
     front = [known[name] for name in best]
     steps = [point for one, two in itertools.pairwise(front) for point in (one, (two[0], one[1]))]
     path = " ".join(f"{x},{y}" for x, y in (panel.place(*point) for point in [*steps, *front[-1:]]))

@@ -26,7 +26,7 @@ from motet.errors import TrainingError
 from motet.evaluation import catalogue_task, rank_catalogue
 from motet.models.architectures import PLAIN
 from motet.models.baselines import PAIR_MEMBERS, Pairs
-from motet.schema import ModelSettings, ObjectiveSettings, Progress, Schema, TrainingSettings
+from motet.schema import Entity, ModelSettings, ObjectiveSettings, Progress, Schema, TrainingSettings
 from motet.training._loop import train_model
 from motet.training._predictor import ModelPredictor
 from motet.training._run import Fitted, fit_predictor, load_data
@@ -314,7 +314,7 @@ def _latencies_s(data: Dataset, predictor: ModelPredictor) -> list[float]:
     before = {name: history.known[user] for name, history in data.histories.items()}
     batch = predictor.batcher.assemble(user, item, before, rows)
     pairs = Pairs.of(data, rows)
-    of_items = {"item": item.astype(np.int64)}
+    of_items: dict[Entity, NDArray[np.int64]] = {"item": item.astype(np.int64)}
     pairs = replace(pairs, rows={**pairs.rows, **of_items}, known={**pairs.known, **of_items})
     network, seconds = predictor.predict_batch(batch), []
     for _ in range(_CALLS):

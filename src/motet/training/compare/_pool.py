@@ -164,7 +164,7 @@ class _Driver(threading.Thread):
         if self.worker is None:
             self.log = TemporaryFile()  # noqa: SIM115 (closed with the process)
             # a session of its own: Ctrl-C reaches the calling process alone, which ends this one
-            self.worker = subprocess.Popen(
+            self.worker = subprocess.Popen(  # noqa: S603 (our own command)
                 [sys.executable, "-c", _WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
                 env={**os.environ, **_ONE_THREAD}, start_new_session=True,
             )  # fmt: skip

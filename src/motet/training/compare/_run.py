@@ -252,7 +252,9 @@ def _content(
                 )
             predictions.setdefault(cell.method, {})[cell.seed] = read_predictions(cell, found, out)
             costs.setdefault(cell.method, []).append(found["cost"])
-        unfinished += [f"{base.name}, {method}" for method in spec.methods if method not in base.chosen]
+        untuned = [method for method in spec.methods if method not in base.chosen]
+        of_failed = {cell.method for cell in failed if cell.base == base.name}
+        unfinished += [f"{base.name}, {method}" for method in untuned if method not in of_failed]
         tasks, scores = task_tables(base.rows, predictions, spec.baseline, spec.metrics)
         schema = base.rows.schema
         schemas[base.name] = {

@@ -157,18 +157,14 @@ class ComparisonSpec(Part):
                 raise ValueError(
                     f"the method {name!r} has no name, or a slash in it. Cure: name it otherwise"
                 )
-            if (
-                name in ARCHITECTURES
-                and method.architecture is None
-                and "model.architecture" not in method.settings
-            ):
-                method = method.model_copy(update={"architecture": name})
-            if not method.changes and not method.search:
+            own = method.architecture is None and "model.architecture" not in method.settings
+            update = {"architecture": name} if own and name in ARCHITECTURES else {}
+            if not method.changes and not method.search and not update:
                 raise ValueError(
                     f"the method '{name}' changes nothing, and no architecture has its name. "
                     f"Cure: {nearest(name, ARCHITECTURES)}"
                 )
-            found[name] = method
+            found[name] = method.model_copy(update=update)
         return found
 
     @field_validator("seeds")
@@ -246,7 +242,8 @@ def _mistake(error: ValidationError, source: str) -> SchemaError:
     for found in error.errors(include_url=False):
         if found["type"] == "extra_forbidden":
             place = [str(step) for step in found["loc"]]
-            part = {"methods": ComparedMethod, "schemas": ComparedSchema}.get(place[0], ComparisonSpec)
+            parts: dict[str, type[Part]] = {"methods": ComparedMethod, "schemas": ComparedSchema}
+            part = parts.get(place[0], ComparisonSpec) if len(place) > 1 else ComparisonSpec
             cure = nearest(place[-1], part.model_fields)
             if part is not ComparisonSpec and not cure.startswith("did"):
                 cure += "; a setting of the schema has a dot, as in training.epochs: 5"
