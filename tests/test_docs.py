@@ -62,6 +62,7 @@ from motet.schema import (
 )
 from motet.training import BALANCERS, PARTS
 from motet.training.balancing import balancer_options
+from motet.training.compare import ComparedMethod, ComparisonSpec, read_spec
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -226,6 +227,23 @@ def test_every_setting_has_a_line_with_its_default(heading: str) -> None:
     assert set(said) == set(part.model_fields) - explained_elsewhere
     for name, default in said.items():
         assert says(default, part.model_fields[name]), f"{heading}: '{name}' has no default {default!r}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "part"), [("## The specification", ComparisonSpec), ("### Methods", ComparedMethod)]
+)
+def test_every_key_of_a_comparison_has_a_line_with_its_default(heading: str, part: type[Part]) -> None:
+    said = table_below(GUIDE / "compare.md", heading)
+    assert set(said) == set(part.model_fields)
+    for name, default in said.items():
+        assert says(default, part.model_fields[name]), f"{heading}: '{name}' has no default {default!r}"
+
+
+def test_the_comparison_of_the_guide_can_be_read(tmp_path: Path) -> None:
+    ((_, text, _),) = blocks(GUIDE / "compare.md", "yaml")
+    (tmp_path / "compare.yaml").write_text(text, encoding="utf-8")
+    spec, directory, _ = read_spec(tmp_path / "compare.yaml")
+    assert (spec.baseline, len(spec.methods), directory) == ("shared_bottom", 3, tmp_path)
 
 
 def test_what_features_and_tasks_share_is_explained() -> None:
