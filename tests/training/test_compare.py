@@ -198,7 +198,7 @@ def test_test_rows_choose_nothing(data: Path, tmp_path: Path) -> None:
         content = compare_methods(
             spec(data, schemas=schema, methods=methods, trials=3), table, tmp_path / name
         )
-        arrays = {}
+        arrays: dict[str, dict[str, Any]] = {}
         for path in sorted((tmp_path / name / "cells").glob("*.npz")):
             with np.load(path) as kept:
                 arrays[path.name.rsplit(".", 2)[0]] = {key: kept[key] for key in kept}
@@ -211,9 +211,9 @@ def test_test_rows_choose_nothing(data: Path, tmp_path: Path) -> None:
         "training.learning_rate" not in first["chosen"]["slow"]["tried"][1]["settings"]
     )  # set by the method
     assert given.keys() == other.keys()
-    for name, arrays in given.items():
-        for key, values in arrays.items():
-            np.testing.assert_array_equal(values, other[name][key])
+    for name, kept_arrays in given.items():
+        for key, array in kept_arrays.items():
+            np.testing.assert_array_equal(array, other[name][key])
     values = [one["tasks"]["click"]["methods"]["shared_bottom"]["mean"] for one in (first, second)]
     assert values[0] > values[1] + 0.1  # the labels that it is measured by are others
 
@@ -328,6 +328,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"methods": {"slow": SLOW, "x": {"learning_rate": 1}}}, "'methods.x.learning_rate' is not an option", "has a dot"),
     ({"methods": {"slow": SLOW, "x": {"training.epohs": 1}}}, "methods.x: settings: 'training.epohs'", "did you mean 'epochs'?"),
     ({"methods": {"slow": SLOW, "x": {"balancer": "uncertain"}}}, "methods.x: ", "uncertainty"),
+    ({"methods": {"slow": SLOW, "x": {"balancer": "dwa", "balancer_options": {"temprature": 1}}}}, "methods.x: ", "temperature"),
     ({"methods": {"slow": SLOW, "x": {"split.by": "time"}}}, "'split.by' would give the method other rows", "for all methods"),
     ({"methods": {"slow": SLOW, "x": {"tasks.click.label": "stars > 0"}}}, "other rows or labels", "for all methods"),
     ({"methods": {"slow": SLOW, "x": {"training.seed": 3}}}, "is the seed, which all methods share", "seeds: [0, 1, 2]"),

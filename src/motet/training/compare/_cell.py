@@ -34,8 +34,8 @@ from motet.training._search_space import space_of, with_values
 from motet.training.compare._spec import ComparedMethod, schema_with
 
 __all__ = [
-    "Cell",
     "DataCache",
+    "TrainingCell",
     "label_hash",
     "read_predictions",
     "run_cell",
@@ -50,7 +50,7 @@ _RANKED: Final = ("ndcg", "recall", "hit", "reciprocal_rank")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cell:
+class TrainingCell:
     """What is trained once.
 
     Attributes:
@@ -165,7 +165,7 @@ def _values(schema: Schema, paths: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def run_cell(cell: Cell, out: Path, cache: DataCache, progress: Progress) -> None:
+def run_cell(cell: TrainingCell, out: Path, cache: DataCache, progress: Progress) -> None:
     """Train a cell, and write what was found: whole, or nothing.
 
     A trial is measured on validation rows alone. Of what is compared, the predictions of the test rows are kept beside
@@ -251,7 +251,7 @@ def _predictions(
     return tasks, arrays
 
 
-def read_predictions(cell: Cell, found: dict[str, Any], out: Path) -> dict[str, NDArray[np.float32]]:
+def read_predictions(cell: TrainingCell, found: dict[str, Any], out: Path) -> dict[str, NDArray[np.float32]]:
     """The predictions of a finished cell, by task; of a ranking NDCG, recall, hit and 1 / rank of each user, [U, 4].
 
     Raises:

@@ -19,7 +19,7 @@ import torch
 
 from motet.errors import MotetError, TrainingError
 from motet.schema import Schema, read_yaml
-from motet.training.compare._cell import Cell, DataCache, run_cell
+from motet.training.compare._cell import DataCache, TrainingCell, run_cell
 
 __all__ = ["TimeOver", "run_cells", "work"]
 
@@ -30,7 +30,7 @@ _ONE_THREAD: Final = dict.fromkeys(
     "1",
 )
 
-Event = tuple[Cell, str, Any]
+Event = tuple[TrainingCell, str, Any]
 Report = Callable[[int, int, str], None]
 
 
@@ -39,14 +39,14 @@ class TimeOver(Exception):  # noqa: N818 (no mistake: what is finished by then i
 
 
 def run_cells(
-    cells: Sequence[Cell],
+    cells: Sequence[TrainingCell],
     out: Path,
     processes: int,
     *,
     cache: DataCache,
     deadline_s: float | None,
     report: Report,
-) -> dict[Cell, MotetError]:
+) -> dict[TrainingCell, MotetError]:
     """Train cells, each into its own file.
 
     Args:
@@ -71,13 +71,15 @@ def run_cells(
 
 
 def _here(
-    cells: Sequence[Cell], out: Path, cache: DataCache, deadline_s: float | None, report: Report
-) -> dict[Cell, MotetError]:
-    failed: dict[Cell, MotetError] = {}
+    cells: Sequence[TrainingCell], out: Path, cache: DataCache, deadline_s: float | None, report: Report
+) -> dict[TrainingCell, MotetError]:
+    failed: dict[TrainingCell, MotetError] = {}
     with _one_thread():
         for done, cell in enumerate(cells):
 
-            def progress(what: str, part: int, total: int, done: int = done, cell: Cell = cell) -> None:
+            def progress(
+                what: str, part: int, total: int, done: int = done, cell: TrainingCell = cell
+            ) -> None:
                 if deadline_s is not None and time.monotonic() >= deadline_s:
                     raise TimeOver
                 report(done, len(cells), f"{cell.name}, {what}")
@@ -105,14 +107,14 @@ def _one_thread() -> Any:
 
 
 def _beside(
-    cells: Sequence[Cell], out: Path, processes: int, deadline_s: float | None, report: Report
-) -> dict[Cell, MotetError]:
-    todo: queue.SimpleQueue[Cell] = queue.SimpleQueue()
+    cells: Sequence[TrainingCell], out: Path, processes: int, deadline_s: float | None, report: Report
+) -> dict[TrainingCell, MotetError]:
+    todo: queue.SimpleQueue[TrainingCell] = queue.SimpleQueue()
     for cell in cells:
         todo.put(cell)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     drivers = [_Driver(todo, events, out) for _ in range(min(processes, len(cells)))]
-    failed: dict[Cell, MotetError] = {}
+    failed: dict[TrainingCell, MotetError] = {}
     done = 0
     try:
         for driver in drivers:
@@ -140,7 +142,9 @@ def _beside(
 class _Driver(threading.Thread):
     """Gives cells to a process, one after the other; another takes its place where it dies."""
 
-    def __init__(self, todo: queue.SimpleQueue[Cell], events: queue.SimpleQueue[Event], out: Path) -> None:
+    def __init__(
+        self, todo: queue.SimpleQueue[TrainingCell], events: queue.SimpleQueue[Event], out: Path
+    ) -> None:
         super().__init__(daemon=True)
         self.todo, self.events, self.out = todo, events, out
         self.worker: subprocess.Popen[bytes] | None = None
@@ -160,7 +164,7 @@ class _Driver(threading.Thread):
             except MotetError as error:
                 self.events.put((cell, "failed", error))
 
-    def _give(self, cell: Cell) -> None:
+    def _give(self, cell: TrainingCell) -> None:
         if self.worker is None:
             self.log = TemporaryFile()  # noqa: SIM115 (closed with the process)
             # a session of its own: Ctrl-C reaches the calling process alone, which ends this one
@@ -244,7 +248,7 @@ def work() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         out = Path(job.pop("out"))
-        cell = Cell(
+        cell = TrainingCell(
             **{**job, "schema": Schema.parse(read_yaml(job["schema"])), "tables": Path(job["tables"])}
         )
         try:

@@ -24,8 +24,8 @@ from motet.schema import Progress, Schema, silent
 from motet.training._checkpoint import only_run
 from motet.training._loop import check_labels
 from motet.training.compare._cell import (
-    Cell,
     DataCache,
+    TrainingCell,
     label_hash,
     read_predictions,
     trial_settings,
@@ -51,9 +51,9 @@ class _Base:
     data_hash: str
     tried: dict[str, list[dict[str, Any]]]  # settings of each trial, by method
     chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[TrainingCell] = field(default_factory=list)
 
-    def trial_cells(self, seed: int) -> list[Cell]:
+    def trial_cells(self, seed: int) -> list[TrainingCell]:
         most = max((len(tried) for tried in self.tried.values()), default=0)
         return [
             self._cell(method, seed, number, tried[number])
@@ -62,11 +62,11 @@ class _Base:
             if number < len(tried)
         ]
 
-    def _cell(self, method: str, seed: int, trial: int | None, settings: Mapping[str, Any]) -> Cell:
+    def _cell(self, method: str, seed: int, trial: int | None, settings: Mapping[str, Any]) -> TrainingCell:
         schema = schema_with(self.schemas[method], {**settings, "training.seed": seed})
-        return Cell(self.name, method, seed, trial, schema, self.tables, self.data_hash)
+        return TrainingCell(self.name, method, seed, trial, schema, self.tables, self.data_hash)
 
-    def choose(self, cells: Iterable[Cell], out: Path) -> None:
+    def choose(self, cells: Iterable[TrainingCell], out: Path) -> None:
         """The trial with the best score on validation rows; a method whose trials are not all done has none."""
         scores: dict[str, dict[int, float]] = {}
         for cell in cells:
@@ -87,7 +87,7 @@ class _Base:
                     "tried": listed,
                 }
 
-    def seed_cells(self, seeds: Iterable[int]) -> list[Cell]:
+    def seed_cells(self, seeds: Iterable[int]) -> list[TrainingCell]:
         """Every chosen method with every seed, seed after seed: what is finished can be compared."""
         self.cells = [
             self._cell(method, seed, None, chosen["settings"])
@@ -149,7 +149,7 @@ def compare_methods(
         ]
         if parsed.processes > 1:
             cache = DataCache()  # this process has no use for it
-        failed: dict[Cell, MotetError] = {}
+        failed: dict[TrainingCell, MotetError] = {}
         over = False
         for base in checked:
             trials = base.trial_cells(parsed.seeds[0])
@@ -216,13 +216,13 @@ def _same_data(schema: Schema, base: Schema) -> bool:
 
 
 def _train(
-    cells: list[Cell],
+    cells: list[TrainingCell],
     out: Path,
     spec: ComparisonSpec,
     cache: DataCache,
     deadline_s: float | None,
     progress: Progress,
-) -> dict[Cell, MotetError]:
+) -> dict[TrainingCell, MotetError]:
     left = [cell for cell in cells if cell.read(out) is None]
     before = len(cells) - len(left)
 
@@ -233,7 +233,11 @@ def _train(
 
 
 def _content(
-    spec: ComparisonSpec, bases: Iterable[_Base], out: Path, failed: Mapping[Cell, MotetError], over: bool
+    spec: ComparisonSpec,
+    bases: Iterable[_Base],
+    out: Path,
+    failed: Mapping[TrainingCell, MotetError],
+    over: bool,
 ) -> dict[str, Any]:
     schemas: dict[str, dict[str, Any]] = {}
     unfinished = []

@@ -16,8 +16,8 @@ from motet.metrics import METRICS, metrics_of
 from motet.models.architectures import ARCHITECTURES, PLAIN, check_architecture
 from motet.models.baselines import MEMBERS, PAIR_MEMBERS
 from motet.schema import Part, Schema, mistake, nearest, override, read_yaml, require_known
-from motet.training._balance import build_balancer
 from motet.training._search_space import read_duration
+from motet.training.balancing import build_balancer
 from motet.training.blending import check_plain
 
 __all__ = ["ComparedMethod", "ComparedSchema", "ComparisonSpec", "read_spec"]
@@ -44,6 +44,7 @@ class ComparedMethod(Part):
         architecture: Its name; the method's own name where that is one, else that of the schema.
         options: Options of the architecture.
         balancer: How the losses of the tasks become one step.
+        balancer_options: Options of the balancer.
         search: More settings that trials choose from, by path: ``{model.options.experts: [2, 4, 8]}``.
         settings: Changes of the schema by path; what stands here is not searched.
     """
@@ -51,6 +52,7 @@ class ComparedMethod(Part):
     architecture: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     balancer: str | None = None
+    balancer_options: dict[str, Any] = Field(default_factory=dict)
     search: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
 
@@ -75,6 +77,9 @@ class ComparedMethod(Part):
         found: dict[str, Any] = {} if self.architecture is None else {"model.architecture": self.architecture}
         found |= {f"model.options.{name}": value for name, value in self.options.items()}
         found |= {} if self.balancer is None else {"objective.balancer": self.balancer}
+        found |= {
+            f"objective.balancer_options.{name}": value for name, value in self.balancer_options.items()
+        }
         return found | self.settings
 
 
@@ -302,6 +307,9 @@ def method_schema(base: Schema, name: str, method: ComparedMethod, *, members: b
         )
         if architecture != model["architecture"]:
             model["options"] = {}  # which are of another architecture
+    balancer = method.settings.get("objective.balancer", method.balancer)
+    if balancer is not None and balancer != content["objective"]["balancer"]:
+        content["objective"]["balancer_options"] = {}
     if (architecture or model["architecture"]) in PLAIN:
         model["members"] = None  # it has none beside it
     elif not members:
@@ -314,7 +322,8 @@ def method_schema(base: Schema, name: str, method: ComparedMethod, *, members: b
         check_plain(schema)
         for member in schema.model.members or ():
             require_known(member, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method")
-        build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
+        objective = schema.objective
+        build_balancer(objective.balancer, dict.fromkeys(schema.tasks, 1.0), objective.balancer_options)
         for path, choices in method.search.items():
             for choice in choices:
                 tried = schema_with(schema, {path: choice})
