@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from motet.cli._options import Data, Json, Threads, out_console, print_json
+from motet.cli._options import Data, Json, out_console, print_json
 from motet.cli._output import progress_on_terminal
 
 __all__ = ["compare", "comparison_lines", "comparison_tables"]
@@ -28,7 +28,6 @@ def compare(
             help="Directory for finished cells, compare.json and compare.html; what was interrupted goes on."
         ),
     ],
-    threads: Threads = None,  # read before the imports: motet.cli.main
     as_json: Json = False,
 ) -> None:
     """Compare methods fairly: same rows, seeds and tuning budget, paired intervals over users and seeds, and costs."""
