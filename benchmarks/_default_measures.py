@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from motet.data import SPLIT_CODES, Dataset, Ragged
 from motet.evaluation import catalogue_task, mean_draws, metric_draws, rank_catalogue
@@ -42,7 +43,7 @@ Gains = dict[str, Doubles]
 Scorer = Callable[[Rows, Ragged], Mapping[str, Floats]]
 
 DRAWS: Final = 400
-_AGAIN: Final = 20  # draws of seeds for each draw of users
+_MANY: Final = 1e6  # degrees of freedom at which Student's distribution is the normal one
 _DIGITS: Final = 7
 _BLOCK_CELLS: Final = 20_000_000
 _MOST_EVENTS: Final = {"test": 20_000, "validation": 4_000}
@@ -242,30 +243,34 @@ def drawn_means(values: Doubles, users: NDArray[Any] | None) -> list[float]:
 def two_level_interval(
     draws: Sequence[Sequence[float] | None], level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Interval of a mean over seeds, by drawing users and seeds with replacement.
+    """Interval of a mean over seeds, d ± t_ν·√(V_u + V_s).
 
-    The users are the same whatever the seed, so one draw of users goes with all seeds that are drawn beside it.
+    V_u is the variance of the mean under draws of users, who are the same whatever the seed; V_s the variance over seeds,
+    divided by their number S. ν = (V_u + V_s)² / (V_s² / (S − 1)) (Satterthwaite 1946): two or three seeds say little of
+    their variance, and drawing them with replacement would hide that.
 
     Args:
         draws: Of each seed, the difference under the same B draws of users.
         level: Coverage.
 
     Returns:
-        None where it is not defined. With one seed only users are drawn.
+        None where it is not defined. With one seed it is over users alone.
     """
     known = [one for one in draws if one is not None]
     if not known:
         return None
     table = np.array(known, np.float64)  # [S, B]
+    table = table[:, ~np.isnan(table).any(axis=0)]
     seeds, columns = table.shape
-    rng = np.random.default_rng(0)
-    chosen = rng.integers(seeds, size=(_AGAIN if seeds > 1 else 1, columns, seeds))
-    means = table[chosen, np.arange(columns)[None, :, None]].mean(axis=2).ravel()
-    means = means[~np.isnan(means)]
-    if len(means) < columns / 2:
+    if columns < max(2, len(known[0]) / 2):
         return None
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    of_users = float(table.mean(axis=0).var(ddof=1))
+    of_seeds = float(table.mean(axis=1).var(ddof=1)) / seeds if seeds > 1 else 0.0
+    total, freedom = of_users + of_seeds, _MANY
+    if of_seeds:
+        freedom = min(total**2 / (of_seeds**2 / (seeds - 1)), _MANY)
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * total**0.5
+    return float(table.mean()) - half, float(table.mean()) + half
 
 
 def verdict_of(interval: tuple[float, float] | None) -> str:

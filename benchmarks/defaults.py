@@ -13,7 +13,7 @@ choose their settings on validation rows, the best baseline of a task is the one
 test they are fitted on training and validation rows, as the members of motet are. Where events have an order, test
 events are ranked one by one as well, each given what its user had before it, and its scenario.
 
-A task is *ahead* or *behind* where the paired 95 % interval over users (rows without users) and seeds excludes zero;
+A task is *ahead* or *behind* where the paired 95 % interval over users (rows without users) and seeds (Student) excludes zero;
 else *level*. Every finished cell is kept in ``--cache``, so that an interrupted run goes on; a cell is of one schema, not
 of one version of motet: name another directory after a change of the code. ``--quick`` takes one seed of the smaller
 sets. ``--ablation text`` is in ``benchmarks/_default_text.py``.
