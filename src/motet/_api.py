@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from motet.errors import BundleError, DataError, require_packages
 from motet.schema import LanguageSettings, Progress, Schema, silent
-from motet.training import Bundle, check_place, cross_validate, evaluate_bundle, load_bundle, train
+from motet.training import Bundle, add_task, check_place, cross_validate, evaluate_bundle, load_bundle, train
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from motet.assistant.explain import Explainer, Explanation
     from motet.data import Frames
     from motet.graph import KnowledgeGraph
+    from motet.models import AddedShape
     from motet.recommend import Recommender
     from motet.text.generate import PrivateCaches
     from motet.training import SearchSettings
@@ -314,6 +315,53 @@ class Model:
         self.bundle = replace(self.bundle, metrics=metrics)
         return Evaluation(self.schema, metrics)
 
+    def add_task(
+        self,
+        tasks: Mapping[str, Any],
+        tables: Any = None,
+        out: str | Path | None = None,
+        *,
+        shape: AddedShape | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Model:
+        """Train a new task on this model, whose other tasks predict what they predicted, bit for bit.
+
+        Args:
+            tasks: The new task by its name, as in a schema:
+                ``{"rating": {"kind": "regression", "label": "stars"}}``.
+            tables: Data as for :func:`fit`, with the columns that the new label reads; that of :func:`fit` when left
+                out.
+            out: Where the new bundle goes; a temporary directory, for :meth:`save`, when left out.
+            shape: Widths of adapter and tower.
+            resume: Go on from a checkpoint, if there is one.
+            overwrite: Replace a bundle that is there.
+            progress: Progress callback: stage, work done, work in all.
+
+        Returns:
+            A model with all tasks; this one stays as it is.
+
+        Raises:
+            MotetError: See :func:`motet.training.add_task`.
+        """
+        from motet.data import as_tables  # noqa: PLC0415
+
+        given = self._tables if tables is None else as_tables(tables, self.schema)
+        if given is None:
+            raise DataError(
+                "a model that was loaded does not know its data", "name it: model.add_task(…, 'DIRECTORY')"
+            )
+        report = progress or self._progress
+
+        def write(place: Path) -> Bundle:
+            return add_task(
+                self.directory, given, tasks, place,
+                shape=shape, resume=resume, overwrite=overwrite, progress=report,
+            )  # fmt: skip
+
+        return _written(write, given, out, report, self._language_model, self._private)
+
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
         """Write the bundle to a directory, whole or not at all; :func:`load` opens it again.
 
@@ -380,17 +428,33 @@ def fit(
 
     parsed = schema if isinstance(schema, Schema) else Schema.load(schema)
     given = as_tables(tables, parsed)
+
+    def write(place: Path) -> Bundle:
+        return train(
+            parsed, given, place, search=search, resume=resume, overwrite=overwrite, progress=progress
+        )
+
+    return _written(write, given, out, progress)
+
+
+def _written(
+    write: Callable[[Path], Bundle],
+    tables: Path | Frames,
+    out: str | Path | None,
+    progress: Progress,
+    language_model: LanguageSettings | None = None,
+    private: PrivateCaches | None = None,
+) -> Model:
+    """The model of a bundle that is written to a place, or to a temporary directory that goes with the model."""
     temporary = Path(tempfile.mkdtemp(prefix="motet-")) if out is None else None
     place = Path(out or "") if temporary is None else temporary / "bundle"
     try:
-        bundle = train(
-            parsed, given, place, search=search, resume=resume, overwrite=overwrite, progress=progress
-        )
+        bundle = write(place)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    model = Model(bundle, tables=given, progress=progress)
+    model = Model(bundle, tables=tables, progress=progress, language_model=language_model, private=private)
     if temporary is not None:
         model._remove = weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
     return model

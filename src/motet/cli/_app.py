@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 import motet
+from motet.cli._add_task import add_task
 from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
 from motet.cli._output import progress_on_terminal
 from motet.cli._serve import serve
@@ -43,7 +44,7 @@ app = typer.Typer(
         "4. `motet evaluate BUNDLE --data DIR --baselines` says honestly how good it is; `report.html` is in the bundle.\n\n"
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
-        "`motet tune` fits the language models to your own data.\n\n"
+        "`motet tune` fits the language models to your own data; `motet add-task` adds a task to a bundle.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
@@ -52,6 +53,7 @@ app = typer.Typer(
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
 app.command()(tune)
+app.command("add-task")(add_task)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)

@@ -1,3 +1,4 @@
+from ._add_task import add_task
 from ._balance import BALANCERS, Balancer, build_balancer, gramian, register_balancer
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
@@ -48,6 +49,7 @@ __all__ = [
     "TaskBlend",
     "Trained",
     "TrainingStep",
+    "add_task",
     "build_balancer",
     "check_place",
     "chosen_line",

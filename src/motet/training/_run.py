@@ -10,7 +10,7 @@ import glob
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -69,7 +69,7 @@ from motet.training.blending import (
     plain_network,
 )
 
-__all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
+__all__ = ["Prepared", "evaluate_bundle", "load_data", "remove_checkpoint", "train", "write_report"]
 
 _SINGLE = "single_task"
 
@@ -89,6 +89,7 @@ def load_data(
     *,
     encoder: Encoder | None = None,
     item_vectors: ItemsToVectors | None = None,
+    fit_tasks: Collection[str] = (),
     fold: Fold | None = None,
     spill_directory: Path | None = None,
     progress: Progress = silent,
@@ -101,6 +102,7 @@ def load_data(
         encoder: That of a bundle, to see the files as its model does.
         item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
             from the graph when left out.
+        fit_tasks: Tasks that this encoder does not know yet; see :func:`~motet.data.build_dataset`.
         fold: A fold of a cross-validation, in the place of the schema's split.
         spill_directory: Where the columns of large tables go.
         progress: Progress callback.
@@ -132,6 +134,7 @@ def load_data(
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
+        fit_tasks=fit_tasks,
         fold=fold,
         cleaning_report=cleaning_report,
         spill_directory=spill_directory,
@@ -232,7 +235,7 @@ def _train(
             progress=progress if goes_on else _until(deadline_s, limit_s, progress),
         )
         if not resume:
-            _remove_checkpoint(checkpoint)
+            remove_checkpoint(checkpoint)
             shutil.rmtree(trials, ignore_errors=True)
         data = prepared.data
         # a run that only ends a search is given little time, and its plain members are wanted all the same
@@ -278,7 +281,7 @@ def _train(
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
     shutil.rmtree(trials, ignore_errors=True)
-    _remove_checkpoint(checkpoint)
+    remove_checkpoint(checkpoint)
 
 
 AllMembers: TypeAlias = tuple[Members[ItemScores], Members[PairMember]]
@@ -381,7 +384,7 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
     return report
 
 
-def _remove_checkpoint(checkpoint: Path) -> None:
+def remove_checkpoint(checkpoint: Path) -> None:
     """Remove a checkpoint and what a killed run left of others."""
     for place in (checkpoint, *(checkpoint.with_name(checkpoint.name + end) for end in (".new", ".old"))):
         shutil.rmtree(place, ignore_errors=True)

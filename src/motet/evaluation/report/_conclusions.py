@@ -118,8 +118,28 @@ def _quoted(comparisons: list[Comparison]) -> str:
 def notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> list[Notice]:
     """What a decision should know, what went wrong first."""
     found = _lost_notices(comparisons) + _transfer_notices(metrics) + _calibration_notices(comparisons)
-    found += _cold_notices(metrics, comparisons)
+    found += _cold_notices(metrics, comparisons) + _origin_notices(metrics)
     return sorted(found, key=lambda notice: notice.tone != "warning")
+
+
+def _origin_notices(metrics: Mapping[str, Any]) -> list[Notice]:
+    """Where the weights are from, if they were not all learnt together."""
+    found = []
+    added = metrics.get("added") or {}
+    if added:
+        names = listing([f"“{name}”" for name in added])
+        points = [
+            f"“{name}”: {count(facts.get('parameters'))} weights of its own, trained on "
+            f"{count(facts.get('training_rows'))} rows."
+            for name, facts in added.items()
+        ]
+        text = (
+            f"{names} {'was' if len(added) == 1 else 'were'} added to the model afterwards, which was left as it is: "
+            "the other tasks predict what they predicted. Added tasks are predicted by the network alone, without plain "
+            "methods beside it."
+        )
+        found.append(Notice("plain", f"Added later: {names}", text, points))
+    return found
 
 
 def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
