@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from motet.models import AddedShape
     from motet.recommend import Recommender
     from motet.text.generate import PrivateCaches
-    from motet.training import SearchSettings
+    from motet.training import SearchSettings, WarmStart
 
 __all__ = ["Evaluation", "Model", "fit", "load", "serve"]
 
@@ -402,6 +402,7 @@ def fit(
     out: str | Path | None = None,
     *,
     search: str | float | SearchSettings | None = None,
+    start: WarmStart | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -416,6 +417,7 @@ def fit(
             :meth:`Model.save`, when left out.
         search: Time for a search over settings of the network on validation rows, such as ``20m``, reading and
             measuring included; the settings of the schema alone are trained when left out.
+        start: The bundle whose weights training begins with, as far as they fit.
         resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback: stage, work done, work in all.
@@ -431,8 +433,9 @@ def fit(
 
     def write(place: Path) -> Bundle:
         return train(
-            parsed, given, place, search=search, resume=resume, overwrite=overwrite, progress=progress
-        )
+            parsed, given, place,
+            search=search, start=start, resume=resume, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
 
     return _written(write, given, out, progress)
 

@@ -20,6 +20,7 @@ from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
+from ._warm_start import WarmStart, WarmStep, start_line
 from .blending import (
     NETWORK,
     NetworkMoments,
@@ -49,6 +50,8 @@ __all__ = [
     "TaskBlend",
     "Trained",
     "TrainingStep",
+    "WarmStart",
+    "WarmStep",
     "add_task",
     "build_balancer",
     "check_place",
@@ -75,6 +78,7 @@ __all__ = [
     "save_checkpoint",
     "search_settings",
     "single_task_baseline",
+    "start_line",
     "task_losses",
     "train",
     "train_model",

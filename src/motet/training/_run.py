@@ -10,7 +10,7 @@ import glob
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -56,6 +56,8 @@ from motet.training._predictor import ModelPredictor
 from motet.training._refit import Refit, refit_network
 from motet.training._search import search_directory, search_settings
 from motet.training._search_space import SearchSettings
+from motet.training._step import TrainingStep
+from motet.training._warm_start import WarmStart, WarmStep
 from motet.training.blending import (
     Members,
     RankingBlend,
@@ -152,6 +154,7 @@ def train(
     out: str | Path,
     *,
     search: str | float | SearchSettings | None = None,
+    start: WarmStart | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -165,6 +168,7 @@ def train(
         search: Time for a search over settings, such as ``20m``: the run tries settings on validation rows until
             then, and trains with the best; ``training.time_limit_s`` bounds each training. The schema as it is
             is trained once, without, when left out.
+        start: The bundle whose weights training begins with, as far as they fit; drawn weights when left out.
         resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback.
@@ -185,6 +189,12 @@ def train(
             )
     check_architecture(schema.model.architecture, schema.model.options)
     check_plain(schema)
+    if start is not None and wanted is not None:
+        raise TrainingError(
+            "a search tries networks of many shapes, which one bundle's weights do not fit",
+            "leave --search out, or --from",
+        )
+    step = None if start is None else WarmStep(start, schema)
     for name in schema.model.members or ():
         require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
     build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
@@ -199,7 +209,7 @@ def train(
         with only_run(out):
             _train(
                 schema, directory, out, checkpoint,
-                search=wanted, resume=resume, overwrite=overwrite, progress=progress,
+                search=wanted, step=step, resume=resume, overwrite=overwrite, progress=progress,
             )  # fmt: skip
     except BaseException:
         for parent in made:  # innermost first; one that holds a checkpoint stays
@@ -217,6 +227,7 @@ def _train(
     checkpoint: Path,
     *,
     search: SearchSettings | None,
+    step: WarmStep | None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -249,6 +260,7 @@ def _train(
                 deadline_s=deadline_s,
                 limit_s=members_s,
                 progress=progress,
+                step=step or TrainingStep,
             )
         else:
             members = fit_all_members(data, limit_s=members_s, progress=progress)
@@ -269,6 +281,8 @@ def _train(
         )
         if found is not None:
             metrics["search"] = found.report
+        if step is not None:
+            metrics["start"] = step.facts
         graph = prepared.graph
         save_bundle(
             out,
@@ -305,6 +319,7 @@ def fit_predictor(
     deadline_s: float | None = None,
     limit_s: float = 0.0,
     progress: Progress = silent,
+    step: Callable[[Dataset, Schema], TrainingStep] = TrainingStep,
 ) -> Fitted:
     """Fit the predictor of a data set's schema: members, network, their weights, and what validation rows still teach.
 
@@ -315,13 +330,14 @@ def fit_predictor(
         deadline_s: Likewise.
         limit_s: Of the whole run, 0 for none; see :func:`fit_each`.
         progress: Progress callback.
+        step: See :func:`train_model`.
     """
     if check_plain(data.schema):
         trained = plain_network(data)
         return Fitted(trained, *plain_blends(data, trained.model, progress), None)
     members = fit_all_members(data, limit_s=limit_s, progress=progress)
     trained = train_model(
-        data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+        data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress, step=step
     )
     return _finished(data, members, trained, deadline_s, limit_s, progress)
 

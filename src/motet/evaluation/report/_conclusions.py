@@ -139,6 +139,21 @@ def _origin_notices(metrics: Mapping[str, Any]) -> list[Notice]:
             "methods beside it."
         )
         found.append(Notice("plain", f"Added later: {names}", text, points))
+    start = metrics.get("start")
+    if start:
+        weights = start["weights"]
+        points = [
+            f"“{name}”: embeddings of {count(of['copied'])} of {count(of['of'])} words"
+            for name, of in start["embeddings"].items()
+        ]
+        points += [
+            f"Begun afresh, because {why}: {len(layers)} layers" for why, layers in start["fresh"].items()
+        ]
+        text = (
+            f"Training began with {count(weights['copied'])} of {count(weights['of'])} weights of the bundle "
+            f"{start['bundle']}, trained on “{start['name']}”."
+        )
+        found.append(Notice("plain", "A warm start", text, points))
     return found
 
 
