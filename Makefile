@@ -6,7 +6,7 @@
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
-#                  train, score, text, stream, quality, transfer, defaults, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
+#                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
@@ -14,7 +14,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality funnels transfer defaults generation requests ask knowledge reasons profiles lists tuning safety service
+PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph serve surgery traces tune all
@@ -85,6 +85,9 @@ benchmark-stream: $(VENV)/.installed
 benchmark-quality: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.quality
 
+benchmark-balancers: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.balancers --seconds 3600
+
 benchmark-funnels: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.funnels --seeds 0 1 2
 
@@ -95,6 +98,9 @@ benchmark-transfer: $(VENV)/.installed
 benchmark-defaults: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.defaults
 	$(BIN)/python -m benchmarks.defaults --ablation text
+
+benchmark-scenarios: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.scenarios --seeds 0 1 2
 
 benchmark-generation: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.generation

@@ -91,3 +91,47 @@ def test_events_see_what_came_strictly_before(measures: Any) -> None:
     gains = measures.event_gains(data, events, lambda rows, had: {"right": right, "flat": 0 * right})
     assert gains["right"]["ndcg@10"].mean() == 1
     assert gains["flat"]["ndcg@10"].mean() < 1
+
+
+@pytest.fixture
+def scenarios(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    return importlib.import_module("benchmarks.scenarios")
+
+
+def test_a_new_scenario_is_in_the_test_alone_and_the_truth_is_of_its_rows(
+    scenarios: Any, tmp_path: Path
+) -> None:
+    field = scenarios.field_of("new", 3000, tmp_path)
+    data = field.data
+    assert "checkout" not in data.encoder.scenarios
+    assert not (data.scenario[data.rows("train")] == 0).any()
+    new = data.scenario[data.rows("test")] == 0
+    assert 0.15 < new.mean() < 0.35
+    labels = data.label("click", data.rows("test"))
+    assert abs(float(field.truth.mean()) - float(labels.mean())) < 0.05
+    assert scenarios.auc_of(data, data.rows("test"), field.truth, None) > 0.7
+
+
+def test_methods_for_scenarios_are_compared_cell_by_cell(scenarios: Any, tmp_path: Path) -> None:
+    assert {"star", "hamur", "scenario_towers"} <= set(scenarios.METHODS)
+    field = scenarios.field_of("strong", 2000, tmp_path)
+    quick = field.schema.with_overrides("training.epochs=1")
+    alike = field.control[0].with_overrides("training.epochs=1")
+    field = scenarios.Field(field.source, quick, field.data, (alike, field.control[1]), field.truth)
+    cells = {
+        m: [scenarios.kept(tmp_path, "strong", m, 0, field, 2000)]
+        for m in ("scenario_towers", "star", "star, control")
+    }
+    again = scenarios.kept(tmp_path, "strong", "star", 0, field, 2000)
+    assert again[0] == cells["star"][0][0]  # from the cache
+    baseline, star = scenarios.compared(field, cells)
+    assert baseline["best"] == star["best"] == "scenario_towers"
+    assert set(star["slices"]) == {"all", "feed", "search", "checkout"}
+    assert star["control"]["auc"] != star["slices"]["all"]["auc"]
+    assert len(star["control"]["interval"]) == 2
+    low, high = star["slices"]["all"]["interval"]
+    assert low < high
+    table = scenarios.table_of(field, [baseline, star])
+    assert "**scenario_towers**" in table
+    assert "the truth" in table

@@ -61,6 +61,7 @@ from motet.schema import (
     TrainingSettings,
 )
 from motet.training import BALANCERS, PARTS
+from motet.training.balancing import balancer_options
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -166,7 +167,11 @@ def test_the_guide_shows_whole_schemas() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page.parent == GUIDE and any(runs for _, _, runs in blocks(page, "python"))],
+    [
+        page
+        for page in PAGES
+        if page.parent.name in ("guide", "methods") and any(runs for _, _, runs in blocks(page, "python"))
+    ],
     ids=lambda page: page.name,
 )
 def test_marked_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,13 +263,18 @@ def test_every_architecture_has_a_page(name: str) -> None:
     if about is None or about.family == "plain":
         return
     page = METHODS / f"{name}.md"
-    if not page.is_file() and about.family == "scenario":
-        pytest.skip("methods for scenarios have their pages to come")
     assert page.read_text(encoding="utf-8").startswith(f"# `{name}`: ")
     assert f"methods/{name}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", sorted(METHODS.glob("*.md")), ids=lambda page: page.stem)
+FROM = sorted(METHODS.glob("from-*.md"))  # how to switch from another library
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted(page for page in METHODS.glob("*.md") if page.stem in ARCHITECTURES),
+    ids=lambda page: page.stem,
+)
 def test_a_method_is_switched_on_as_its_page_says(page: Path) -> None:
     ((_, text, _),) = blocks(page, "yaml")
     model = yaml.safe_load(text)["model"]
@@ -272,9 +282,34 @@ def test_a_method_is_switched_on_as_its_page_says(page: Path) -> None:
     check_architecture(page.stem, model.get("options", {}))
 
 
+@pytest.mark.parametrize("page", FROM, ids=lambda page: page.stem)
+def test_what_a_class_of_another_library_is_here_can_be_built(page: Path) -> None:
+    rows = re.findall(r"\| `(\w+)` \| `(\{[^`]*\})` \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows
+    for name, options in rows:
+        check_architecture(name, yaml.safe_load(options))
+    for _, text, _ in blocks(page, "yaml"):
+        model = yaml.safe_load(text)["model"]
+        check_architecture(model["architecture"], model["options"])
+
+
 def test_every_balancer_is_explained() -> None:
     said = table_below(GUIDE / "training.md", "## Balancers")
     assert set(said) == set(BALANCERS)
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_every_balancer_has_a_formula_and_its_options(name: str) -> None:
+    page = (ROOT / "docs" / "methods" / "balancers.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", page.split("## What a step costs")[0], re.MULTILINE)
+    fields = balancer_options(name).model_fields
+    cell = row.removesuffix("|").rsplit("| ", 1)[1]
+    said = re.findall(r"`(\w+)`(?: \S+)?? ([^,`]+?)(?:,|\s*$)", cell)
+    assert [option for option, _ in said] == [option for option in fields if option != "smoothing"]
+    for option, default in said:
+        expected = fields[option].default
+        if isinstance(expected, int | float):
+            assert float(default.split()[-1]) == expected
 
 
 @pytest.mark.parametrize(

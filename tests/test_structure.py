@@ -40,14 +40,22 @@ ORDER = (
 )
 ANYTHING = {"cli", "testing", "_api", "__main__", "__init__"}
 
-MOST_FILES = 330 + 2  # and one for each method; docs/adr/0027 says what for
+METHODS = ("models/architectures", "training/balancing")  # a file for each published method
+MOST_FILES = 321 + 10  # beside those of METHODS; docs/adr/0027 says what the last ones are for
 MOST_LINES = 500
 MOST_FILES_IN_A_DIRECTORY = 20
 MOST_SMALL_SHARE = 0.10
 SMALL_LINES = 110
 MOST_README_LINES = 150
 # Files that a table names, one method or command each, need no second importer.
-REGISTERED = ("kinds/", "models/architectures/", "models/baselines/", "cli/", "service/store/migrations/")
+REGISTERED = (
+    "kinds/",
+    "training/balancing/",
+    "models/architectures/",
+    "models/baselines/",
+    "cli/",
+    "service/store/migrations/",
+)
 
 
 def files() -> list[Path]:
@@ -120,7 +128,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
 
 
 def test_there_are_not_too_many_files() -> None:
-    methods = [path for path in (PACKAGE / "models" / "architectures").rglob("[!_]*.py")]
+    methods = list((PACKAGE / "models" / "architectures").rglob("[!_]*.py"))
     assert len(files()) - len(methods) <= MOST_FILES - 9  # so many methods were there when 330 was the limit
 
 

@@ -75,6 +75,32 @@ def test_an_evaluation_holds_every_task_scenario_and_group(dataset: Dataset) -> 
     assert result["groups"]["cold_user"]["like"]["auc"] == pytest.approx(roc_auc_score(likes[1], likes[0]))
 
 
+def test_each_scenario_says_whom_it_shares_and_whether_its_predictions_are_right_on_average(
+    dataset: Dataset,
+) -> None:
+    predictor = Noisy(dataset, 0.4)
+    result = evaluate(dataset, predictor)
+    rows, predicted = dataset.rows("test"), predictor.predict(dataset.rows("test"))
+    place = [dataset.encoder.scenarios[code] for code in dataset.scenario[rows]]
+    assert set(result["traffic"]) == {"home", "search"}
+    for name, other in (("home", "search"), ("search", "home")):
+        of, here = result["traffic"][name], np.array([p == name for p in place])
+        assert of["rows"] == here.sum() == result["rows"]["scenarios"][name]
+        for entity, row_of in (("users", dataset.user_row), ("items", dataset.item_row)):
+            mine, theirs = set(row_of[rows][here]), set(row_of[rows][[p == other for p in place]])
+            assert of[entity] == len(mine)
+            assert of[f"shared_{entity}"] == pytest.approx(len(mine & theirs) / len(mine))
+        assert set(of["tasks"]) == {"like", "stars"}  # one number a row
+        for task, means in of["tasks"].items():
+            label = dataset.label(task, rows[here])
+            assert means["observed"] == pytest.approx(label.mean(), rel=1e-5)
+            assert means["predicted"] == pytest.approx(predicted[task][here].mean(), rel=1e-5)
+            assert means["ratio"] == pytest.approx(means["predicted"] / means["observed"])
+        assert {"auc", "gauc", "ece"} <= set(result["scenarios"][name]["like"])
+        assert "rmse" in result["scenarios"][name]["stars"]
+    assert evaluate(dataset, predictor, intervals=False, slices=False)["traffic"] == {}
+
+
 def test_the_ranking_equals_one_made_by_loops(dataset: Dataset) -> None:
     predictor = Noisy(dataset, 0.5)
     result = ranking_metrics(dataset, predictor)

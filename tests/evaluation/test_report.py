@@ -60,6 +60,10 @@ def _metrics() -> dict[str, Any]:
             "search": {"like": {"auc": 0.75, "rows": 960}, "stars": {"skill": None, "rows": 0, "undefined": "no label is known"}},
             "tiny": {"like": {"auc": 0.2, "rows": 40}, "stars": {"skill": 0.1, "rows": 40}},
         },
+        "traffic": {
+            "home": {"rows": 4000, "users": 280, "shared_users": 0.75, "items": 90, "shared_items": 1.0, "tasks": {"like": {"observed": 0.4, "predicted": 0.42, "ratio": 1.05}, "stars": {"observed": None, "predicted": None, "ratio": None}}},
+            "search": {"rows": 960, "users": 210, "shared_users": 0.999, "items": 90, "shared_items": 1.0, "tasks": {"like": {"observed": 0.4, "predicted": 0.2, "ratio": 0.5}}},
+        },
         "groups": {"warm": {"like": binary(0.8), "stars": regression}, "cold_item": sure},
         "ranking": ranking(0.06),
         "score": 0.3,
@@ -278,11 +282,24 @@ def test_a_part_may_be_empty_or_half_there(key: str) -> None:
         assert "79\u00a0%" in render_report(metrics)
 
 
-@pytest.mark.parametrize("key", ["baselines", "transfer", "calibration", "scenarios", "groups"])
+@pytest.mark.parametrize("key", ["baselines", "transfer", "calibration", "scenarios", "traffic", "groups"])
 def test_a_named_part_may_be_null(key: str) -> None:
     metrics = _metrics()
     metrics[key] = dict.fromkeys(metrics[key])
     assert "79\u00a0%" in render_report(metrics)
+
+
+def test_what_a_scenario_shares_and_how_it_is_calibrated_is_said() -> None:
+    page = render_report(_metrics())
+    caption = "<span>Users, items and calibration of each scenario"
+    table = page[page.index(caption) :].split("</table>")[0]
+    assert "predicted / observed" in table
+    home, search = (re.sub(r"<[^>]+>", " ", line).split() for line in table.split("<tr>")[2:4])
+    assert " ".join(home) == "home 4,000 280 75 % elsewhere too 90 100 % elsewhere too 1.05 —"
+    assert search[-2:] == ["0.50", "—"]
+    metrics = _metrics()
+    del metrics["traffic"]["search"]  # one scenario has nothing to share
+    assert "elsewhere too" not in _text(metrics)
 
 
 @pytest.mark.parametrize("key", ["primary_values", "headlines"])  # the second in bundles of earlier versions

@@ -58,7 +58,14 @@ def repeated(inputs: Inputs) -> Tensor:
 
 def shape_of(outputs: tuple[int, ...], scenarios: int = 0) -> Shape:
     tasks = tuple(f"t{k}" for k in range(len(outputs)))
-    return Shape(widths=WIDTHS, tasks=tasks, outputs=outputs, entity_outputs={}, scenarios=scenarios)
+    return Shape(
+        widths=WIDTHS,
+        tasks=tasks,
+        outputs=outputs,
+        entity_outputs={},
+        scenarios=scenarios,
+        scenario_codes=scenarios,
+    )
 
 
 @pytest.mark.parametrize("absent", ["", "user", "item", "context", "user item", "user context"])

@@ -52,6 +52,16 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "aitm": [{}, {"steps": ["click", "buy"], "calibrator": 2.0, "hidden": [8], "tower": 0}],
     "dbmtl": [{}, {"steps": ["click", "stars", "mood"], "hidden": [8], "specific": 4, "tower": 0}],
     "dcmt": [{}, {"steps": ["buy", "again"], "self_normalised": False, "hidden": [8], "tower": 0}],
+    "scenario_towers": [{}, {"hidden": [8], "tower": 0}],
+    "single_scenario": [{}, {"hidden": [8], "tower": 0}],
+    "star": [{}, {"hidden": [8], "auxiliary": 4}],
+    "pepnet": [{}, {"hidden": [8], "gate": 4}],
+    "sar_net": [{}, {"shared_experts": 1, "scenario_experts": 1, "hidden": [8], "tower": 0}],
+    "m2m": [{}, {"experts": 2, "hidden": [8], "levels": 2}],
+    "adasparse": [{}, {"hidden": [8], "alpha": 2.0, "alpha_steps": 5}],
+    "hamur": [{}, {"hidden": [8], "adapter": 4, "rank": 2, "tower": 0}],
+    "m3oe": [{}, {"representation": 8, "experts": 2, "hidden": [8, 4], "tower": 0}],
+    "adapt_dhm": [{}, {"clusters": 2, "hidden": [8], "rounds": 1}],
 }
 
 

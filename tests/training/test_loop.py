@@ -76,6 +76,38 @@ def test_resumed_after_any_step_ends_the_same_to_the_bit(
         assert_same(run(toy, *overrides, checkpoint=place, resume=True), whole)
 
 
+@pytest.mark.parametrize(
+    ("balancer", "options"),
+    [
+        ("random", "{}"),
+        ("dwa", "{temperature: 0.3}"),
+        ("famo", "{}"),
+        ("gradnorm", "{alpha: 0.5}"),
+        ("cagrad", "{smoothing: 0.5}"),
+        ("pcgrad", "{}"),
+        ("gradvac", "{beta: 0.2}"),
+        ("pcd", "{primary: buy}"),
+        ("graddrop", "{}"),
+    ],
+)
+def test_what_a_balancer_remembers_is_in_the_checkpoint(
+    toy: Dataset, tmp_path: Path, balancer: str, options: str
+) -> None:
+    overrides = (*EAGER, f"objective.balancer={balancer}", f"objective.balancer_options={options}")
+    try:
+        whole = run(toy, *overrides)
+    except MissingExtraError:  # pragma: no cover
+        pytest.skip("torchjd is not installed")
+
+    def interrupt(line: str, done: int, total: int) -> None:
+        if done == total // 2 + 1:  # within an epoch
+            raise InterruptedRunError
+
+    with pytest.raises(InterruptedRunError):
+        run(toy, *overrides, checkpoint=tmp_path / "c", progress=interrupt)
+    assert_same(run(toy, *overrides, checkpoint=tmp_path / "c", resume=True), whole)
+
+
 def test_checkpoints_between_steps_lose_only_the_steps_since(toy: Dataset, tmp_path: Path) -> None:
     whole = run(toy, *EAGER)
     calls = 0
@@ -247,6 +279,25 @@ def test_misspelt_balancer_names_the_nearest(toy: Dataset) -> None:
         SchemaError, match=r"objective.balancer 'upgrd' is not known. Cure: did you mean 'upgrad'\?"
     ):
         run(toy, "objective.balancer=upgrd")
+
+
+def test_options_of_a_balancer_are_checked_before_any_work(toy: Dataset) -> None:
+    with pytest.raises(
+        SchemaError, match=r"objective.balancer_options.alfa is not an option of gradnorm.*'alpha'"
+    ):
+        run(toy, "objective.balancer=gradnorm", "objective.balancer_options.alfa=1")
+
+
+def test_draws_of_a_balancer_follow_the_seed_of_training(toy: Dataset) -> None:
+    balancers = [
+        TrainingStep(
+            toy, toy.schema.with_overrides("objective.balancer=random", f"training.seed={seed}")
+        ).balancer
+        for seed in (0, 0, 1)
+    ]
+    losses = {name: torch.tensor(1.0 + k) for k, name in enumerate(toy.schema.tasks)}
+    one, same, other = (float(balancer(losses, [])) for balancer in balancers)
+    assert one == same != other
 
 
 @pytest.mark.parametrize("name", sorted(BALANCERS))

@@ -242,6 +242,18 @@ def test_another_architecture_leaves_its_layers_fresh_and_says_so(
     assert narrow.metrics["start"]["embeddings"]["colour"]["copied"] == 0
 
 
+def test_a_method_for_scenarios_goes_over_where_the_scenarios_are_the_same(
+    target: Path, tmp_path: Path
+) -> None:
+    schema = schema_of().with_overrides("model.architecture=star", "training.epochs=1")
+    first = train(schema, target, tmp_path / "first")
+    same = begun(schema, target, tmp_path / "same", WarmStart(first.directory)).metrics["start"]
+    assert same["weights"]["copied"] == same["weights"]["of"]
+    shop = written(tmp_path, 0, "shop", 300)
+    other = begun(schema, shop, tmp_path / "other", WarmStart(first.directory)).metrics["start"]
+    assert "the scenarios differ, which 'star' is about" in other["fresh"]
+
+
 def test_mistakes_are_named(source: Bundle, target: Path, tmp_path: Path) -> None:
     wrong: list[tuple[WarmStart, str]] = [
         (WarmStart(tmp_path / "none"), "is not a bundle"),

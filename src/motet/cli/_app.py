@@ -13,6 +13,7 @@ from rich.markup import escape
 
 import motet
 from motet.cli._add_task import add_task
+from motet.cli._methods import affinity, models
 from motet.cli._options import (
     BundleDir,
     Data,
@@ -53,7 +54,8 @@ app = typer.Typer(
         "4. `motet evaluate BUNDLE --data DIR --baselines` says honestly how good it is; `report.html` is in the bundle.\n\n"
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
-        "`motet tune` fits the language models to your own data; `motet add-task` adds a task to a bundle.\n\n"
+        "`motet models` lists the methods that a schema may name, `motet affinity` says which tasks help each other, "
+        "`motet tune` fits the language models to your own data, and `motet add-task` adds a task to a bundle.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
@@ -63,6 +65,8 @@ datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away,
 app.add_typer(datasets, name="datasets")
 app.command()(tune)
 app.command("add-task")(add_task)
+app.command()(models)
+app.command()(affinity)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)

@@ -48,12 +48,15 @@ def evaluate(
             tasks       {task: {metric: value, metric_interval: [low, high], rows: n,
                                 undefined: why, where a metric is None}}
             scenarios   {scenario: {task: {metric: value, rows: n}}}
+            traffic     {scenario: {rows, users, items, shared_users, shared_items,
+                                    tasks: {task: {observed, predicted, ratio}}}}
             groups      {warm, cold_user, cold_item: {task: {metric: value, rows: n}}}
             ranking     {ndcg@10, recall@10, hit@10, mrr, coverage@10, diversity@10, novelty@10,
                          users}, or None
 
         A row is warm if its user and its item have training rows, and else cold by user, by item,
-        or both.
+        or both. ``shared_users`` is the share of a scenario's users who have rows in another scenario of the
+        split, ``ratio`` is mean prediction / mean label, for tasks with one number a row.
 
     Raises:
         MotetError: If the split is not known, or a prediction has the wrong shape or is not finite.
@@ -101,6 +104,7 @@ def evaluate(
         },
         "tasks": {name: tasks[name] for name in dataset.schema.tasks if name in tasks},
         "scenarios": sliced(scenarios),
+        "traffic": scenario_traffic(dataset, rows, scenarios, labels, predictions),
         "groups": sliced(groups),
         "ranking": ranking_metrics(dataset, predictor, split, seed=seed, intervals=intervals),
     }
@@ -188,6 +192,70 @@ def _scenario_masks(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDAr
     codes = dataset.scenario[rows]
     masks = {name: codes == code for code, name in enumerate(dataset.encoder.scenarios)}
     return {name: mask for name, mask in masks.items() if name != "unknown" or mask.any()}
+
+
+def scenario_traffic(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    scenarios: Mapping[str, NDArray[np.bool_]],
+    labels: Mapping[str, Floats],
+    predictions: Mapping[str, Floats],
+) -> dict[str, dict[str, Any]]:
+    """Who and what each scenario has in common with the others, and whether its predictions are right on average.
+
+    Args:
+        dataset: The data set.
+        rows: Interactions, [N].
+        scenarios: Which of the rows are of each scenario, [N] each; every row is of one at the most.
+        labels: Per task, of the rows.
+        predictions: Likewise.
+
+    Returns:
+        As ``traffic`` of :func:`evaluate`, of scenarios with rows.
+    """
+    keys = dataset.schema.keys
+    entities = {
+        name: row_of[rows]
+        for name, key, row_of in (
+            ("users", keys.user, dataset.user_row),
+            ("items", keys.item, dataset.item_row),
+        )
+        if key is not None
+    }
+    seen = {name: [np.unique(of[mask]) for mask in scenarios.values()] for name, of in entities.items()}
+    # in how many scenarios each user or item is
+    times = {
+        name: np.bincount(np.concatenate(lists)) for name, lists in seen.items() if sum(map(len, lists)) > 0
+    }
+    found = {}
+    for place, (scenario, mask) in enumerate(scenarios.items()):
+        if not mask.any():
+            continue
+        line: dict[str, Any] = {"rows": int(mask.sum())}
+        found[scenario] = line
+        for name, lists in seen.items():
+            line[name] = len(lists[place])
+            line[f"shared_{name}"] = float((times[name][lists[place]] > 1).mean())
+        line["tasks"] = {
+            task: _means(label[mask], predictions[task][mask])
+            for task, label in labels.items()
+            if label.ndim == predictions[task].ndim == 1
+        }
+    return found
+
+
+def _means(labels: Floats, predictions: Floats) -> dict[str, float | None]:
+    """Mean label and mean prediction of the rows whose label is known, and what part of the one the other is."""
+    known = ~np.isnan(labels)
+    if not known.any():
+        return {"observed": None, "predicted": None, "ratio": None}
+    observed = float(labels[known].mean(dtype=np.float64))
+    predicted = float(predictions[known].mean(dtype=np.float64))
+    return {
+        "observed": observed,
+        "predicted": predicted,
+        "ratio": predicted / observed if observed > 0 else None,
+    }
 
 
 def _group_masks(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:

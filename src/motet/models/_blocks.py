@@ -213,7 +213,7 @@ class FieldSums(nn.Module):
     """Sums over the fields of a row, of a vector for each field and of its square.
 
     v_f = P_f·x_f for the inputs x_f of field f; s = Σ_f v_f and q = Σ_f v_f², from which products of all pairs of
-    fields follow: Σ_{f<g} v_f ⊙ v_g = ½(s² − q) (Rendle 2010, eq. 5). The part of a user or item is computed once.
+    fields follow: Σ_{f<g} v_f ⊙ v_g = ½(s² − q) (Rendle 2010, lemma 3.1). The part of a user or item is computed once.
 
     Args:
         fields: Width of each field of users, items and rows, in the order of the inputs.

@@ -323,13 +323,8 @@ class FeatureLayer(nn.Module):
         for entity in ENTITIES:
             self._own[entity] = {}
             for name, parts in encoder.parts(entity).items():
-                if (
-                    parts.texts
-                    or parts.vectors
-                    or parts.events
-                    or parts.tags
-                    or not (parts.codes or parts.numbers)
-                ):
+                other = parts.texts or parts.vectors or parts.events or parts.tags
+                if other or not (parts.codes or parts.numbers):
                     continue
                 if (found := layer(entity, name)) is not None:
                     self.own[name] = found
@@ -370,13 +365,19 @@ class FeatureLayer(nn.Module):
         return None
 
     @property
+    def summaries(self) -> dict[str, tuple[int, int]]:
+        """First column of the user's inputs that sums up the events of each sequence, and the one behind the last."""
+        found, start = {}, 0
+        for name, width in self._block_widths["user"].items():
+            if name in self.sequences and name not in self._target_column:
+                found[name] = (start, start + width - 1)  # the last one is the number of events
+            start += width
+        return found
+
+    @property
     def history_columns(self) -> slice:
         """Columns of the user's inputs that sum up the items the user had; none without a history of items."""
-        if self.history is None:
-            return slice(0, 0)
-        widths = self._block_widths["user"]
-        start = sum(width for name, width in list(widths.items())[: list(widths).index(self.history[0])])
-        return slice(start, start + widths[self.history[0]] - 1)  # the last one is the number of events
+        return slice(*(self.summaries[self.history[0]] if self.history is not None else (0, 0)))
 
     def visible_width(self, task: str) -> int:
         """Width of the inputs that a task on items or users may see."""

@@ -233,6 +233,12 @@ def build_model(
         return _build(schema, encoder, histories, added or {})
 
 
+def scenario_columns(features: FeatureLayer) -> tuple[int, int]:
+    """First column of the inputs of rows that embeds the scenario, and the one behind the last."""
+    start = features.column("interaction", "scenario")
+    return (0, 0) if start is None else (start, start + features.table.width)
+
+
 def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
     """Outputs of a task: its number of classes, or 1."""
     return max(1, len(encoder.classes[task])) if task in encoder.classes else 1
@@ -261,6 +267,8 @@ def _build(
         dropout=settings.dropout,
         fields={entity: features.fields(entity) for entity in ENTITIES},
         scenario_codes=len(encoder.scenarios) if schema.keys.scenario else 0,
+        scenario_columns=scenario_columns(features),
+        histories=tuple(features.summaries.values()),
         after={name: first for name in towers if (first := schema.tasks[name].after) in outputs},
         chances=frozenset(name for name in towers if _is_sigmoid(schema, encoder, name)),
     )

@@ -92,6 +92,8 @@ class MeanSequence(nn.Module):
 class RecurrentSequence(nn.Module):
     """The last state of a GRU (Hidasi et al. 2016) or LSTM over the events."""
 
+    paper = "Hidasi et al. 2016, Session-based recommendations with recurrent neural networks"
+
     def __init__(self, *, width: int, last: int, cell: str = "gru") -> None:
         super().__init__()
         self.cell = {"gru": nn.GRU, "lstm": nn.LSTM}[cell](width, width, batch_first=True)
@@ -105,6 +107,10 @@ class RecurrentSequence(nn.Module):
 
 class ConvolutionSequence(nn.Module):
     """Convolutions of widths 2, 3 and 4 over the events, largest response (Caser, Tang & Wang 2018)."""
+
+    paper = (
+        "Tang & Wang 2018, Personalized top-N sequential recommendation via convolutional sequence embedding"
+    )
 
     def __init__(self, *, width: int, last: int) -> None:
         super().__init__()
@@ -125,6 +131,8 @@ class ConvolutionSequence(nn.Module):
 
 class AttentionSequence(nn.Module):
     """Causal self-attention, output at the last event (SASRec, Kang & McAuley 2018, eq. 2–6)."""
+
+    paper = "Kang & McAuley 2018, Self-attentive sequential recommendation (SASRec)"
 
     def __init__(self, *, width: int, last: int, heads: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
@@ -156,6 +164,8 @@ class TargetAttention(nn.Module):
 
     Shapes: events [n, L, d], lengths [n], target [B, d], row → n index [B] → [B, d].
     """
+
+    paper = "Zhou et al. 2018, Deep interest network for click-through rate prediction (DIN)"
 
     sees_item = True
 

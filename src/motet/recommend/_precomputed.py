@@ -217,6 +217,7 @@ class PrecomputedItems:
             user_of_row=torch.zeros(len(rows), dtype=torch.int64),
             scenario=inputs.scenario[:1].expand(len(rows)),
             item_parts=dict(side.parts),
+            _rows={},  # those of a user may be asked for again, with other items
         )
         return self.model.logits_of(everything, logits)
 

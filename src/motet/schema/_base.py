@@ -30,6 +30,7 @@ __all__ = [
     "Part",
     "Registry",
     "check_expression",
+    "check_options",
     "expression_columns",
     "in_order",
     "mistake",
@@ -83,6 +84,42 @@ def require_known(name: str, known: Iterable[str], what: str, error: type[MotetE
     names = list(known)
     if name not in names:
         raise error(f"{what} '{name}' is not known", nearest(name, names))
+
+
+Options = TypeVar("Options", bound=Part)
+
+
+def check_options(
+    part: type[Options],
+    options: Mapping[str, Any],
+    *,
+    of: str,
+    where: str,
+    error: type[MotetError] = SchemaError,
+) -> Options:
+    """Validate what a schema says of a named method.
+
+    Args:
+        part: What may be said.
+        options: What is said.
+        of: The method's name.
+        where: The setting that holds the options, such as ``model.options``.
+        error: What is raised.
+
+    Raises:
+        MotetError: If an option is not known, with the nearest right one, or has a wrong value.
+    """
+    try:
+        return part.model_validate(dict(options))
+    except ValidationError as mistakes:
+        first = mistakes.errors(include_url=False)[0]
+        option = ".".join(str(step) for step in first["loc"])
+        if first["type"] == "extra_forbidden":
+            cure = nearest(option, part.model_fields)
+            if not part.model_fields:
+                cure = f"it has none: remove {where}, or say --set '{where}={{}}'"
+            raise error(f"{where}.{option} is not an option of {of}", cure) from None
+        raise error(f"{where}.{option}: {first['msg']}, but is {first['input']!r}", "fix the value") from None
 
 
 # Label and filter expressions: SQL, parsed by the data engine, never by ``eval``.

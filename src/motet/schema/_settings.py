@@ -175,11 +175,12 @@ class ObjectiveSettings(Part):
     """How the losses of the tasks become one step.
 
     Attributes:
-        balancer: ``equal``, ``fixed`` (the tasks' weights), ``uncertainty`` (Kendall et al. 2018),
-            or a gradient method: ``upgrad`` (Quinton & Rey 2024).
+        balancer: ``fixed`` (the tasks' weights), or one that ``motet models`` lists.
+        balancer_options: Options of the balancer itself.
     """
 
     balancer: str = "fixed"
+    balancer_options: dict[str, Any] = Field(default_factory=dict)
 
 
 _STEPS, _FEWEST_ROWS, _MOST_ROWS = 50, 16, 2048

@@ -1,5 +1,4 @@
 from ._add_task import add_task
-from ._balance import BALANCERS, Balancer, build_balancer, gramian, register_balancer
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
     held_interrupts,
@@ -14,6 +13,7 @@ from ._folds import cross_validate
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
+from ._methods import Method, MethodOption, list_methods
 from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
@@ -21,6 +21,15 @@ from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._warm_start import WarmStart, WarmStep, start_line
+from .balancing import (
+    BALANCERS,
+    Balancer,
+    TaskAffinity,
+    build_balancer,
+    gramian,
+    register_balancer,
+    task_affinity,
+)
 from .blending import (
     NETWORK,
     NetworkMoments,
@@ -38,6 +47,8 @@ __all__ = [
     "PARTS",
     "Balancer",
     "Bundle",
+    "Method",
+    "MethodOption",
     "ModelPredictor",
     "NetworkMoments",
     "Prepared",
@@ -47,6 +58,7 @@ __all__ = [
     "SearchResult",
     "SearchSettings",
     "StandardStep",
+    "TaskAffinity",
     "TaskBlend",
     "Trained",
     "TrainingStep",
@@ -65,6 +77,7 @@ __all__ = [
     "gramian",
     "held_interrupts",
     "learning_rate_at",
+    "list_methods",
     "load_bundle",
     "load_checkpoint",
     "load_data",
@@ -79,6 +92,7 @@ __all__ = [
     "search_settings",
     "single_task_baseline",
     "start_line",
+    "task_affinity",
     "task_losses",
     "train",
     "train_model",

@@ -208,7 +208,7 @@ def _read(
         progress=progress,
     )
     alone = schema.tasks[name].model_copy(update={"after": None})
-    objective = schema.objective.model_copy(update={"balancer": "fixed"})
+    objective = schema.objective.model_copy(update={"balancer": "fixed", "balancer_options": {}})
     own = needed.model_copy(update={"tasks": {name: alone}, "objective": objective})
     return replace(prepared.data, schema=own), [str(finding) for finding in prepared.cleaning_report]
 

@@ -24,6 +24,9 @@ class FmBaseline(Baseline):
     schema's ``training``; see :class:`~motet.models.architectures.FactorisationMachine`.
     """
 
+    paper = "Rendle 2010, Factorization machines"
+    marks = ("cold", "warm", "text", "scenario")
+
     def __init__(self, predictor: ModelPredictor) -> None:
         self._predictor = predictor
 

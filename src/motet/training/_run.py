@@ -46,7 +46,6 @@ from motet.models.architectures import check_architecture
 from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, ItemScores, PairMember, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
-from motet.training._balance import build_balancer
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
@@ -58,6 +57,7 @@ from motet.training._search import search_directory, search_settings
 from motet.training._search_space import SearchSettings
 from motet.training._step import TrainingStep
 from motet.training._warm_start import WarmStart, WarmStep
+from motet.training.balancing import build_balancer
 from motet.training.blending import (
     Members,
     RankingBlend,
@@ -197,7 +197,8 @@ def train(
     step = None if start is None else WarmStep(start, schema)
     for name in schema.model.members or ():
         require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
-    build_balancer(schema.objective.balancer, dict.fromkeys(schema.tasks, 1.0))
+    objective = schema.objective
+    build_balancer(objective.balancer, dict.fromkeys(schema.tasks, 1.0), objective.balancer_options)
     check_place(out, overwrite)
     checkpoint = out.with_name(out.name + ".checkpoint")
     made = [parent for parent in out.absolute().parents if not parent.exists()]

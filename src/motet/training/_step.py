@@ -16,8 +16,8 @@ from motet.data import Batch, Batcher, Dataset
 from motet.errors import TrainingError
 from motet.models import EmbeddingTable, MultiTaskModel, Outputs, build_model
 from motet.schema import Schema, TrainingSettings
-from motet.training._balance import build_balancer
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
+from motet.training.balancing import build_balancer
 
 __all__ = [
     "RowOptimiser",
@@ -224,7 +224,14 @@ class TrainingStep:
         if model is None:
             self.model.features.take_content(data)
         weights = {name: task.weight for name, task in schema.tasks.items()}
-        self.balancer = build_balancer(schema.objective.balancer, weights)
+        rows = len(data.rows("train"))
+        self.balancer = build_balancer(
+            schema.objective.balancer,
+            weights,
+            schema.objective.balancer_options,
+            seed=self.settings.seed,
+            steps_per_epoch=max(1, -(-rows // self.settings.rows_a_step(rows))),
+        )
         table = self.model.features.table
         self.dense = [p for p in self.model.parameters() if p is not table.weight]
         self.dense += list(self.balancer.parameters())
@@ -252,9 +259,7 @@ class TrainingStep:
 
     def _step(self, batch: Batch, rate: float) -> Tensor:
         settings = self.settings
-        torch.manual_seed(settings.seed * 1_000_003 + self.steps)  # dropout depends on the step alone
-        self.model.train()
-        outputs = self.model(batch)
+        outputs = self._outputs(batch)
         losses = task_losses(self.model, self.data, self.schema, batch, outputs)
         inputs = outputs.inputs
         shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad]
@@ -276,8 +281,20 @@ class TrainingStep:
             group["lr"] = rate
         self.optimiser.step()
         self.rows_optimiser.step(rate * settings.embedding_rate)
+        with torch.no_grad():
+            self.balancer.after_step(lambda: self.losses(batch))
         self.steps += 1
         return values
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of every task on a batch under the weights as they are, with the dropout of the next step."""
+        return task_losses(self.model, self.data, self.schema, batch, self._outputs(batch))
+
+    def _outputs(self, batch: Batch) -> Outputs:
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.steps)  # dropout depends on the step alone
+        self.model.train()
+        outputs: Outputs = self.model(batch)
+        return outputs
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to save: weights, balancer and optimisers."""

@@ -210,6 +210,12 @@ class _Transfer:
         settings, theirs = self.schema.model, self.bundle.schema.model
         if name.startswith("architecture.") and settings.architecture != theirs.architecture:
             return f"the architecture is {theirs.architecture} there and {settings.architecture} here"
+        about = None if self.here.architecture is None else self.here.architecture.about
+        if name.startswith("architecture.") and about is not None and about.family == "scenario":
+            places = self._scenarios()
+            known = 1 + len(self.known.vocabularies["scenario"].words) if places is not None else 0
+            if places is not None and not _is_whole(places, known):  # layers are each scenario's own
+                return f"the scenarios differ, which '{settings.architecture}' is about"
         if other is None or other not in source:
             return "no such layer there"
         if name.startswith(_CONTENT) and not self._same_content():

@@ -26,6 +26,7 @@ from motet.evaluation.report._tables import (
     search_tables,
     skipped_baselines,
     slice_table,
+    traffic_table,
     transfer_table,
 )
 from motet.metrics import METRICS, count, metric_name, number, percent
@@ -77,7 +78,7 @@ def render_report(metrics: Mapping[str, Any]) -> str:
 def _without_nulls(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The parts that are there, and within parts that go by name, the names that are there."""
     kept = {key: value for key, value in metrics.items() if value is not None}
-    for key in ("tasks", "baselines", "transfer", "calibration", "scenarios", "groups"):
+    for key in ("tasks", "baselines", "transfer", "calibration", "scenarios", "groups", "traffic"):
         if key in kept:
             kept[key] = {name: value for name, value in kept[key].items() if value is not None}
     return kept
@@ -134,6 +135,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "scenarios": slice_table(
             "scenario", metrics.get("scenarios") or {}, rows.get("scenarios") or {}, metrics, tasks
         ),
+        "traffic": traffic_table(metrics, tasks),
         "groups": slice_table("group", metrics.get("groups") or {}, rows.get("groups") or {}, metrics, tasks),
         "calibration": [
             (name, chart, curve)

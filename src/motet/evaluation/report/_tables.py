@@ -34,6 +34,7 @@ __all__ = [
     "search_tables",
     "skipped_baselines",
     "slice_table",
+    "traffic_table",
     "transfer_table",
 ]
 
@@ -136,6 +137,32 @@ def slice_table(
     left_out = len(names) - _MOST_SLICES
     note = f"{left_out} smaller ones are not shown; metrics.json holds them." if left_out > 0 else ""
     return Table([Cell(part), *(Cell(t.name, metric_name(t.metric)) for t in shown)], body, note)
+
+
+def traffic_table(metrics: Mapping[str, Any], tasks: list[TaskFacts]) -> Table | None:
+    """Users and items of each scenario, those it shares with others, and predicted / observed means of tasks."""
+    traffic = metrics.get("traffic") or {}
+    shown = [t.name for t in tasks if any(t.name in (of.get("tasks") or {}) for of in traffic.values())]
+    entities = [name for name in ("users", "items") if any(name in of for of in traffic.values())]
+    if len(traffic) < 2:  # one scenario shares nothing
+        return None
+    body = []
+    for name in sorted(traffic, key=lambda name: -traffic[name]["rows"])[:_MOST_SLICES]:
+        of = traffic[name]
+        cells = [Cell(count(of["rows"]))]
+        for entity in entities:
+            share = of.get(f"shared_{entity}")
+            note = f"{percent(share)} elsewhere too" if is_number(share) else ""
+            cells.append(Cell(count(of.get(entity, 0)), note))
+        for task in shown:
+            means = (of.get("tasks") or {}).get(task) or {}
+            measured = (metrics.get("scenarios") or {}).get(name, {}).get(task, {})
+            notes = [f"{metric_name(m)} {number(measured[m])}" for m in ("gauc", "ece", "rmse") if is_number(measured.get(m))]  # fmt: skip
+            ratio = means.get("ratio")
+            cells.append(Cell(number(ratio, 2) if is_number(ratio) else DASH, " · ".join(notes)))
+        body.append((Cell(name), cells))
+    head = [Cell("scenario"), Cell("rows"), *map(Cell, entities)]
+    return Table([*head, *(Cell(task, "predicted / observed") for task in shown)], body)
 
 
 def _rows_of(values: Mapping[str, Any], of_slice: Any) -> float:

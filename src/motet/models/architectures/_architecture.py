@@ -49,6 +49,9 @@ class Shape:
         fields: Width of each field that the inputs of users, items and rows are made of, in order.
         scenario_codes: Number of scenario codes, 0 for unknown included, whether tasks are gated or not; 0 where the
             schema has no scenario.
+        scenario_columns: First column of the inputs of rows that embeds the scenario, and the one behind the last;
+            the same where the schema has no scenario.
+        histories: Likewise, of the user's inputs, those that sum up the events of each history; all of one width.
         after: The task that must be 1 for the label of another to be defined, by the name of that other; of the
             tasks that have a tower.
         chances: Tasks whose label is 0 or 1 and whose prediction is the sigmoid of their logit.
@@ -62,6 +65,8 @@ class Shape:
     dropout: float = 0.0
     fields: Mapping[Entity, tuple[int, ...]] = field(default_factory=dict)
     scenario_codes: int = 0
+    scenario_columns: tuple[int, int] = (0, 0)
+    histories: tuple[tuple[int, int], ...] = ()
     after: Mapping[str, str] = field(default_factory=dict)
     chances: frozenset[str] = frozenset()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from pydantic import ValidationError
-
 from motet.errors import ModelError
 from motet.models.architectures._architecture import Architecture, Shape
 from motet.models.architectures.adatt import Adatt, AdattOptions
@@ -31,12 +29,22 @@ from motet.models.architectures.linear import Linear, LinearOptions
 from motet.models.architectures.mlp import Mlp, MlpOptions
 from motet.models.architectures.mmoe import Mmoe, MmoeOptions
 from motet.models.architectures.ple import Cgc, CgcOptions, Ple, PleOptions
+from motet.models.architectures.scenarios.adapt_dhm import AdaptDhm, AdaptDhmOptions
+from motet.models.architectures.scenarios.adasparse import AdaSparse, AdaSparseOptions
+from motet.models.architectures.scenarios.hamur import Hamur, HamurOptions
+from motet.models.architectures.scenarios.m2m import M2m, M2mOptions
+from motet.models.architectures.scenarios.m3oe import M3oe, M3oeOptions
+from motet.models.architectures.scenarios.pepnet import PepNet, PepNetOptions
+from motet.models.architectures.scenarios.sar_net import SarNet, SarNetOptions
+from motet.models.architectures.scenarios.scenario_towers import ScenarioTowers, ScenarioTowersOptions
+from motet.models.architectures.scenarios.single_scenario import SingleScenario, SingleScenarioOptions
+from motet.models.architectures.scenarios.star import Star, StarOptions
 from motet.models.architectures.shared_bottom import SharedBottom, SharedBottomOptions
 from motet.models.architectures.single_task import SingleTask, SingleTaskOptions
 from motet.models.architectures.stem import Stem, StemOptions
 from motet.models.architectures.task_attention import TaskAttention, TaskAttentionOptions
 from motet.models.architectures.task_graph import TaskGraph, TaskGraphOptions
-from motet.schema import SEQUENCE_ENCODERS, Part, Registry, nearest, require_known
+from motet.schema import SEQUENCE_ENCODERS, Part, Registry, check_options, require_known
 
 __all__ = [
     "ARCHITECTURES",
@@ -72,6 +80,16 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
         "aitm": (Aitm, AitmOptions),
         "dbmtl": (Dbmtl, DbmtlOptions),
         "dcmt": (Dcmt, DcmtOptions),
+        "scenario_towers": (ScenarioTowers, ScenarioTowersOptions),
+        "single_scenario": (SingleScenario, SingleScenarioOptions),
+        "star": (Star, StarOptions),
+        "pepnet": (PepNet, PepNetOptions),
+        "sar_net": (SarNet, SarNetOptions),
+        "m2m": (M2m, M2mOptions),
+        "adasparse": (AdaSparse, AdaSparseOptions),
+        "hamur": (Hamur, HamurOptions),
+        "m3oe": (M3oe, M3oeOptions),
+        "adapt_dhm": (AdaptDhm, AdaptDhmOptions),
         **dict.fromkeys(PLAIN, (Constant, ConstantOptions)),
     },
     error=ModelError,
@@ -120,20 +138,7 @@ def check_architecture(name: str, options: dict[str, Any]) -> Part:
         4
     """
     require_known(name, ARCHITECTURES, "model.architecture", ModelError)
-    kind = ARCHITECTURES[name][1]
-    try:
-        return kind.model_validate(options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden":
-            cure = nearest(option, kind.model_fields)
-            if not kind.model_fields:
-                cure = "it has none: remove model.options, or say --set 'model.options={}'"
-            raise ModelError(f"model.options.{option} is not an option of {name}", cure) from None
-        raise ModelError(
-            f"model.options.{option}: {first['msg']}, but is {first['input']!r}", "fix the value"
-        ) from None
+    return check_options(ARCHITECTURES[name][1], options, of=name, where="model.options", error=ModelError)
 
 
 def build_architecture(name: str, shape: Shape, options: dict[str, Any]) -> Architecture:

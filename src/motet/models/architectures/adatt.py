@@ -1,7 +1,7 @@
 """AdaTT.
 
-Li, Zhang et al. 2023, "AdaTT: Adaptive task-to-task fusion network for multitask learning in recommendations",
-section 4, KDD. Each level has experts of every task and, where ``shared_experts`` is not 0, shared ones. For the path
+Li, Zhang, Yuan et al. 2023, "AdaTT: Adaptive task-to-task fusion network for multitask learning in recommendations",
+KDD. Each level has experts of every task and, where ``shared_experts`` is not 0, shared ones. For the path
 of task t at level l, with h_t⁰ = x:
 
     e_{t,i} = MLP_{t,i}(h_t^{l−1})                                   (1) experts of the path

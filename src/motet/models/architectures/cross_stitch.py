@@ -5,8 +5,9 @@ after every layer each task goes on with a learnt linear combination of what all
 
     x̃_k = Σ_j α_kj·x_j        (eq. 1, for two tasks in the paper)
 
-α_kk starts at ``own`` and the rest of 1 is divided among the other tasks. The paper has one α for each channel, which
-is ``per_unit``: an α for each hidden unit; without it a layer has one α.
+α_kk starts at ``own`` and the rest of 1 is divided among the other tasks. The paper stitches convolutional networks,
+after pooling and fully connected layers, with one α for each channel. Here it is after every layer, with an α for each
+hidden unit (``per_unit``) or one for the layer.
 
 Legend of shapes: B rows, T tasks, H width of a layer.
 """
@@ -33,7 +34,7 @@ class CrossStitchOptions(Part):
     Attributes:
         hidden: Layer widths of each task's network; a stitch follows each layer.
         own: α of a task for itself at the start; the rest of 1 is divided among the others.
-        per_unit: Whether each hidden unit has an α of its own, as in the paper; else one for the layer.
+        per_unit: Whether each hidden unit has an α of its own, as channels have in the paper; else one for the layer.
         tower: Hidden width of each tower; 0 for a linear one.
     """
 

@@ -30,7 +30,7 @@ class FactorisationMachine(Architecture):
 
     x_f is the embedding of an id or a category, a number, or what a text, tags or a sequence give. Tasks share the
     vectors; hₖ, which starts as ones, weighs their dimensions for each output. With one task and h of ones this is
-    the paper's machine of degree 2, whose pairs cost no more than the fields: ½((Σ_f v_f)² − Σ_f v_f²) (eq. 5).
+    the paper's machine of degree 2, whose pairs cost no more than the fields: ½((Σ_f v_f)² − Σ_f v_f²) (lemma 3.1).
     """
 
     about = About(

@@ -1,8 +1,9 @@
 """HoME.
 
-Wang, Cao, Fu, Gai & Zhou 2024, "HoME: Hierarchy of multi-gate experts for multi-task learning at Kuaishou", section 3.
-Tasks are in groups. Meta experts of each group and shared ones come first, then experts of each group, of each task and
-shared ones; who may use whom is fixed (the hierarchy mask). For a group g, the task k in it, and the input v:
+Wang, Cao, Fu, Gai & Zhou 2024, "HoME: Hierarchy of multi-gate experts for multi-task learning at Kuaishou",
+arXiv 2408.05430. Tasks are in groups. Meta experts of each group and shared ones come first, then experts of each
+group, of each task and shared ones; who may use whom is fixed (the hierarchy mask). For a group g, the task k in it,
+and the input v:
 
     E(x)    = swish(γ·(W·x − μ)/√(σ² + ε) + β)                          (1) expert, with batch normalisation
     v_p     = v ⊙ Σ_l softmax(W_p·v)_l·2σ(A_{p,l}·(B_{p,l}·v + c))      (2) feature gate of group p or the shared path
@@ -12,8 +13,9 @@ shared ones; who may use whom is fixed (the hierarchy mask). For a group g, the 
     yₖ      = hᵏ(h_k)
 
 gate is a softmax; the self-gate S, which hands its own experts to a path or task whatever its gate says, is σ for one
-expert and a softmax for several. μ and σ² are those of the batch while training and running means elsewhere. Equations
-are numbered here.
+expert and a softmax for several. μ and σ² are those of the batch while training and running means elsewhere. Experts
+have one layer, and the β of swish is 1. Feature gates stand before the first level alone; some public versions have
+them before the experts of the second one too. Equations are numbered here.
 
 Legend of shapes: B rows, T tasks, G groups, P = G + 1 paths (shared last), n experts of each path or task, D width of the
 input, M width of a meta expert, H width of an expert, L gates of rank R.

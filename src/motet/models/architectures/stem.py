@@ -1,6 +1,6 @@
 """STEM-Net.
 
-Su, Pan et al. 2024, "STEM: Unleashing the power of embeddings for multi-task recommendation", AAAI, section "STEM-Net".
+Su, Pan, Wang et al. 2024, "STEM: Unleashing the power of embeddings for multi-task recommendation", AAAI.
 Every id has a shared embedding and one embedding a task; experts of task t look up the embeddings of task t, shared
 experts the shared ones. The tower of a task hears all experts, and trains only its own and the shared ones ("all
 forward, task-specific backward"):
@@ -9,9 +9,11 @@ forward, task-specific backward"):
     g_t = softmax(W_t·[x^t; x^s])                                                        (2)
     yₜ  = hᵗ(z_t)                                                                        (3)
 
-There is one embedding table here. The embedding of each field is cut into T + 1 slices, which stand for the embeddings
-of the tasks and the shared one: the paper's tables side by side. A gradient of task t reaches the slices of t and of
-the shared view alone. Fields narrower than T + 1, such as numbers, are seen by all views. Equations are numbered here.
+There is one embedding table here. As in the authors' code, the embedding of each field is cut into T + 1 slices, which
+stand for the embeddings of the tasks and the shared one. A gradient of task t reaches the slices of t and of the shared
+view alone. Fields narrower than T + 1, such as numbers, are seen by all views. The authors' gate is a perceptron of
+x^t + x^s, and their layers can be stacked; here the gate is linear, with weights of its own for x^t and x^s, and there
+is one layer. Equations are numbered here.
 
 Legend of shapes: B rows, T tasks, E experts, D width of the input, H width of an expert.
 """

@@ -1,7 +1,7 @@
 """Task attention: the multi-task attention network (MTAN).
 
 Liu, Johns & Davison 2019, "End-to-end multi-task learning with attention", CVPR, eq. 1–2, with perceptrons in the place
-of convolutions. One shared network of blocks; each task looks at every block through a mask of its own:
+of convolutions, and without batch normalisation. One shared network of blocks; each task looks at every block through a mask of its own:
 
     u^j   = relu(U^j·p^{j−1}),  p^j = relu(P^j·u^j)                    shared block j, p⁰ = x
     a_k^1 = h_k^1(g_k^1(u^1))                                          attention of task k, between 0 and 1

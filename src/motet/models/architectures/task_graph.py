@@ -6,7 +6,8 @@ learnt or given:
     h_k⁰    = f_k(x)                                                     one network a task
     Â       = softmax(relu(E₁·E₂ᵀ))           ``edges: learnt``          (Wu et al. 2019, eq. 5)
     Â       = D̃^{−1/2}·(A + I)·D̃^{−1/2}       ``edges: after``           (Kipf & Welling 2017, eq. 2)
-    H^{l+1} = relu(H^l·W₀ + Â·H^l·W₁ + b)                                (Wu et al. 2019, eq. 7, of order K = 1)
+    H^{l+1} = relu(H^l·W₀ + Â·H^l·W₁ + b)                                (Wu et al. 2019, eq. 7, of order K = 1,
+                                                                         with the ReLU of Kipf & Welling)
     yₖ      = hᵏ(h_k^L)
 
 E₁ and E₂ are embeddings of the tasks; A joins a task with the one that it comes ``after`` in the schema. Wu, Pan, Long,

@@ -45,6 +45,8 @@ class Als(RankingBaseline):
     older items of a user weigh are chosen by NDCG@10 on the validation rows.
     """
 
+    paper = "Hu, Koren & Volinsky 2008, Collaborative filtering for implicit feedback datasets"
+
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a retrieval task, or without the library."""

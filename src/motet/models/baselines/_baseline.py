@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,7 +36,14 @@ class Baseline(ABC):
 
     What a baseline chooses (a smoothing, a number of rounds) it chooses by its predictions of validation
     rows after a fit on training rows; then it is fitted on the rows of ``splits``.
+
+    Attributes:
+        paper: Authors, year, and short title; empty if there is none.
+        marks: What it serves: ``cold`` and ``warm`` items, ``text``, and ``scenario``, where it predicts by them.
     """
+
+    paper: ClassVar[str] = ""
+    marks: ClassVar[tuple[str, ...]] = ("warm",)
 
     @classmethod
     @abstractmethod

@@ -41,6 +41,8 @@ class Ease(RankingBaseline):
     much less older items of a user weigh, are chosen by NDCG@10 on the validation rows.
     """
 
+    paper = "Steck 2019, Embarrassingly shallow autoencoders for sparse data"
+
     @classmethod
     def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
         """λ and the decay."""

@@ -39,6 +39,8 @@ class ItemKnn(RankingBaseline):
     the validation rows; the latest 100 items of each user count.
     """
 
+    paper = "Deshpande & Karypis 2004, Item-based top-N recommendation algorithms"
+
     @classmethod
     def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
         """The window, p, the shrinkage and the decay."""

@@ -60,6 +60,9 @@ class LightGBM(Baseline):
     out-of-fold, so that no row sees its own label.
     """
 
+    paper = "Ke et al. 2017, LightGBM: a highly efficient gradient boosting decision tree"
+    marks = ("cold", "warm", "scenario")
+
     def __init__(self, dataset: Dataset, trees: BoostedTrees) -> None:
         self._dataset, self.trees = dataset, trees
 

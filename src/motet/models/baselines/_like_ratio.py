@@ -37,6 +37,8 @@ class LikeRatio(Baseline):
     [0.001, 0.999], numbers to the task's range.
     """
 
+    paper = "Koren, Bell & Volinsky 2009, Matrix factorization techniques for recommender systems"
+
     def __init__(self, dataset: Dataset, biases: Biases) -> None:
         self._dataset, self._biases = dataset, biases
 

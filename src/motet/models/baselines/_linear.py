@@ -58,6 +58,8 @@ class LinearBaseline(_Fitted):
     vectors have no linear form here. The penalty is chosen by the loss on validation rows.
     """
 
+    marks = ("cold", "warm", "text", "scenario")
+
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a task it knows."""
@@ -80,7 +82,9 @@ class LinearBaseline(_Fitted):
 
 
 class Tfidf(_Fitted):
-    """As :class:`Linear`, from the words of the interaction's own texts alone."""
+    """Logistic and ridge regression on the words of the interaction's own texts alone (TF-IDF)."""
+
+    marks = ("cold", "text")
 
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:

@@ -21,6 +21,8 @@ class TextNeighbours(RankingBaseline):
     gives them. How much less older items of a user weigh is chosen by NDCG@10 on the validation rows.
     """
 
+    marks = ("cold", "warm", "text")
+
     @classmethod
     def steps_aside(cls, dataset: Dataset) -> str | None:
         """Without a retrieval task, or without texts or vectors of items."""

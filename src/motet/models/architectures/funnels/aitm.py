@@ -11,8 +11,8 @@ with multi-task learning in targeted display advertising", KDD. Step t hands inf
     L   = Σ_t l(reached_t, ŷ_t) + α·Σ_{t≥2} mean max(ŷ_t − ŷ_{t−1}, 0)      (6) calibrator: no step is likelier than
                                                                                the one before
 
-h₁, h₂ and h₃ are linear layers, one set for each transfer. ŷ_t is over all rows; the prediction, of step t given step
-t − 1, is ŷ_t/ŷ_{t−1}, at most 0.9999. Equations are numbered here.
+h₁, h₂ and h₃ are linear layers, one set for each transfer; the authors' code has one for all of them. ŷ_t is over all
+rows; the prediction, of step t given step t − 1, is ŷ_t/ŷ_{t−1}, at most 0.9999. Equations are numbered here.
 
 Legend of shapes: B rows, K steps, T tasks, H width of a network.
 """

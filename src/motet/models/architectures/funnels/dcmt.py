@@ -10,7 +10,8 @@ their predicted chance ô, and the cross-entropy e,
 
 The last term of (1) is the counterfactual prior: either r or r* happens. Either sum is divided by the sum of its weights
 (self-normalised), or by the number of rows. ô is a constant in (1), at least ``least_propensity`` from 0 and 1. In a
-longer funnel o says whether the step before was reached. Equations are numbered here.
+longer funnel o says whether the step before was reached. The paper's towers are wide and deep, and the twins share their
+deep layers; here every tower has layers of its own over shared embeddings. Equations are numbered here.
 
 Legend of shapes: B rows, K steps.
 """

@@ -8,9 +8,10 @@ predicted chance ô, conversions r and r̂, and the cross-entropy δ = l(r, r̂)
     R_IPS = mean o·δ/ô                                        (1) inverse propensity
     R_DR  = mean [δ̂ + o·(δ − δ̂)/ô] + mean o·(δ − δ̂)²/ô        (2) doubly robust, and the loss of the imputed error δ̂
 
-δ̂ = softplus of a tower of its own. ô is a constant in (1) and (2), at least ``least_propensity``; δ is one in the last
-term of (2), so that the imputation follows the error and not the other way round. In a longer funnel o says whether
-the step before was reached, and ô is the product of its chances. Equations are numbered here.
+δ̂ = softplus of a tower of its own, so that it can meet any cross-entropy (in PaddleRec's version it is at most 1). ô is
+a constant in (1) and (2), at least ``least_propensity``; δ is one in the last term of (2), so that the imputation
+follows the error and not the other way round. In a longer funnel o says whether the step before was reached, and ô is
+the product of its chances. Equations are numbered here.
 
 Legend of shapes: B rows, K steps.
 """
