@@ -6,7 +6,7 @@
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
-#                  train, score, text, stream, quality, funnels, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
+#                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
@@ -14,7 +14,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality funnels balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
+PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph serve surgery traces tune all
@@ -90,6 +90,10 @@ benchmark-balancers: $(VENV)/.installed
 
 benchmark-funnels: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.funnels --seeds 0 1 2
+
+benchmark-transfer: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.transfer --seeds 0 1 2
+	$(BIN)/python -m benchmarks.add_task
 
 benchmark-defaults: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.defaults

@@ -1,5 +1,6 @@
 from . import datasets, errors
-from ._api import Evaluation, MethodComparison, Model, compare, fit, load, serve
+from ._api import Evaluation, Model, fit, load, serve
+from ._comparison import MethodComparison, compare
 from .errors import MotetError
 from .schema import Schema
 

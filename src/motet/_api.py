@@ -5,12 +5,11 @@ tables ─► fit ─► Model ─► predict, recommend, evaluate, explain, ask
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,23 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from motet.errors import BundleError, DataError, require_packages
 from motet.schema import LanguageSettings, Progress, Schema, silent
-from motet.training import Bundle, check_place, cross_validate, evaluate_bundle, load_bundle, train
+from motet.training import Bundle, add_task, check_place, cross_validate, evaluate_bundle, load_bundle, train
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.table import Table
 
     from motet.assistant import Answer, Assistant, Conversation
     from motet.assistant.explain import Explainer, Explanation
     from motet.data import Frames
     from motet.graph import KnowledgeGraph
+    from motet.models import AddedShape
     from motet.recommend import Recommender
     from motet.text.generate import PrivateCaches
-    from motet.training import SearchSettings
+    from motet.training import SearchSettings, WarmStart
 
-__all__ = ["Evaluation", "MethodComparison", "Model", "compare", "fit", "load", "serve"]
-
-_WIDTH = 120  # of a printed table, which has no terminal to ask
+__all__ = ["Evaluation", "Model", "fit", "load", "serve"]
 
 
 @dataclass(frozen=True)
@@ -50,69 +47,11 @@ class Evaluation:
     metrics: Mapping[str, Any]
 
     def __str__(self) -> str:
-        from motet.cli._output import folds_table, metrics_table  # noqa: PLC0415 (importing motet costs nothing)
+        from motet.cli._output import folds_table, metrics_table, printed  # noqa: PLC0415 (importing motet costs nothing)
 
         tables = [metrics_table(self.schema, self.metrics)]
         tables += [folds_table(self.schema, self.metrics)] if self.metrics.get("folds") else []
-        return _printed(*tables)
-
-
-@dataclass(frozen=True)
-class MethodComparison:
-    """What a comparison of methods found; printed, it is a table of every task and one of costs for each schema.
-
-    Attributes:
-        content: Everything, as in ``compare.json``.
-        directory: Where that and ``compare.html`` are; None where :func:`compare` was given no place.
-    """
-
-    content: Mapping[str, Any]
-    directory: Path | None
-
-    def __str__(self) -> str:
-        from motet.cli._compare import comparison_lines, comparison_tables  # noqa: PLC0415
-
-        return "\n".join([_printed(*comparison_tables(self.content)), *comparison_lines(self.content)])
-
-
-def compare(
-    spec: str | Path | Mapping[str, Any],
-    tables: Any,
-    out: str | Path | None = None,
-    *,
-    progress: Progress = silent,
-) -> MethodComparison:
-    """Compare methods on the same rows, with the same seeds and tuning budget; see :class:`motet.training.compare.ComparisonSpec`.
-
-    Args:
-        spec: What is compared, or the path of its YAML file; ``schemas`` may hold :class:`Schema` objects.
-        tables: Data as for :func:`fit`; only a directory where several processes work.
-        out: Directory of finished cells, with which the same call goes on, and of ``compare.json`` and
-            ``compare.html``; nothing is kept when left out.
-        progress: Progress callback: stage, work done, work in all.
-
-    Raises:
-        MotetError: If the comparison, a schema, a method or the data is wrong, before anything is trained.
-    """
-    from motet.training.compare import compare_methods  # noqa: PLC0415
-
-    if out is not None:
-        return MethodComparison(compare_methods(spec, tables, out, progress=progress), Path(out))
-    with tempfile.TemporaryDirectory(prefix="motet-") as place:
-        return MethodComparison(
-            compare_methods(spec, tables, Path(place) / "compare", progress=progress), None
-        )
-
-
-def _printed(*tables: Table) -> str:
-    """Tables as text."""
-    from rich.console import Console  # noqa: PLC0415 (importing motet costs nothing)
-
-    text = io.StringIO()
-    console = Console(file=text, width=_WIDTH, highlight=False)
-    for table in tables:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+        return printed(*tables)
 
 
 class Model:
@@ -368,6 +307,53 @@ class Model:
         self.bundle = replace(self.bundle, metrics=metrics)
         return Evaluation(self.schema, metrics)
 
+    def add_task(
+        self,
+        tasks: Mapping[str, Any],
+        tables: Any = None,
+        out: str | Path | None = None,
+        *,
+        shape: AddedShape | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Model:
+        """Train a new task on this model, whose other tasks predict what they predicted, bit for bit.
+
+        Args:
+            tasks: The new task by its name, as in a schema:
+                ``{"rating": {"kind": "regression", "label": "stars"}}``.
+            tables: Data as for :func:`fit`, with the columns that the new label reads; that of :func:`fit` when left
+                out.
+            out: Where the new bundle goes; a temporary directory, for :meth:`save`, when left out.
+            shape: Widths of adapter and tower.
+            resume: Go on from a checkpoint, if there is one.
+            overwrite: Replace a bundle that is there.
+            progress: Progress callback: stage, work done, work in all.
+
+        Returns:
+            A model with all tasks; this one stays as it is.
+
+        Raises:
+            MotetError: See :func:`motet.training.add_task`.
+        """
+        from motet.data import as_tables  # noqa: PLC0415
+
+        given = self._tables if tables is None else as_tables(tables, self.schema)
+        if given is None:
+            raise DataError(
+                "a model that was loaded does not know its data", "name it: model.add_task(…, 'DIRECTORY')"
+            )
+        report = progress or self._progress
+
+        def write(place: Path) -> Bundle:
+            return add_task(
+                self.directory, given, tasks, place,
+                shape=shape, resume=resume, overwrite=overwrite, progress=report,
+            )  # fmt: skip
+
+        return _written(write, given, out, report, self._language_model, self._private)
+
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
         """Write the bundle to a directory, whole or not at all; :func:`load` opens it again.
 
@@ -408,6 +394,7 @@ def fit(
     out: str | Path | None = None,
     *,
     search: str | float | SearchSettings | None = None,
+    start: WarmStart | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -422,6 +409,7 @@ def fit(
             :meth:`Model.save`, when left out.
         search: Time for a search over settings of the network on validation rows, such as ``20m``, reading and
             measuring included; the settings of the schema alone are trained when left out.
+        start: The bundle whose weights training begins with, as far as they fit.
         resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback: stage, work done, work in all.
@@ -434,17 +422,34 @@ def fit(
 
     parsed = schema if isinstance(schema, Schema) else Schema.load(schema)
     given = as_tables(tables, parsed)
+
+    def write(place: Path) -> Bundle:
+        return train(
+            parsed, given, place,
+            search=search, start=start, resume=resume, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+
+    return _written(write, given, out, progress)
+
+
+def _written(
+    write: Callable[[Path], Bundle],
+    tables: Path | Frames,
+    out: str | Path | None,
+    progress: Progress,
+    language_model: LanguageSettings | None = None,
+    private: PrivateCaches | None = None,
+) -> Model:
+    """The model of a bundle that is written to a place, or to a temporary directory that goes with the model."""
     temporary = Path(tempfile.mkdtemp(prefix="motet-")) if out is None else None
     place = Path(out or "") if temporary is None else temporary / "bundle"
     try:
-        bundle = train(
-            parsed, given, place, search=search, resume=resume, overwrite=overwrite, progress=progress
-        )
+        bundle = write(place)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    model = Model(bundle, tables=given, progress=progress)
+    model = Model(bundle, tables=tables, progress=progress, language_model=language_model, private=private)
     if temporary is not None:
         model._remove = weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
     return model

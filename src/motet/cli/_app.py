@@ -12,9 +12,19 @@ import typer
 from rich.markup import escape
 
 import motet
+from motet.cli._add_task import add_task
 from motet.cli._compare import compare
 from motet.cli._methods import affinity, models
-from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
+from motet.cli._options import (
+    BundleDir,
+    Data,
+    Json,
+    SchemaFile,
+    Threads,
+    names_there,
+    out_console,
+    print_json,
+)
 from motet.cli._output import progress_on_terminal
 from motet.cli._serve import serve
 from motet.cli._tune import tune
@@ -46,8 +56,8 @@ app = typer.Typer(
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet models` lists the methods that a schema may name, `motet affinity` says which tasks help each other, "
-        "`motet compare` puts methods beside each other, fairly, and `motet tune` fits the language models to your own "
-        "data.\n\n"
+        "`motet compare` puts methods beside each other, fairly, `motet tune` fits the language models to your own data, "
+        "and `motet add-task` adds a task to a bundle.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
@@ -57,6 +67,7 @@ datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away,
 app.add_typer(datasets, name="datasets")
 app.command()(compare)
 app.command()(tune)
+app.command("add-task")(add_task)
 app.command()(models)
 app.command()(affinity)
 for command in (ask, explain, profile, describe):
@@ -201,6 +212,18 @@ def train(
         int | None,
         typer.Option(help="End the search after so many trials, if the time is not over before.", min=1),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with the weights of this bundle, as far as they fit."),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="What a feature or task of the schema is called in that bundle, or nothing for one that begins "
+            "afresh: --map maker=brand --map item_id=",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the checkpoint, or the trials, of an interrupted run."),
@@ -217,14 +240,20 @@ def train(
 
     parsed = Schema.load(schema, changes)
     from motet.cli._output import metrics_table, unmeasured  # noqa: PLC0415 (after the schema: its mistakes are printed at once)
-    from motet.training import SearchSettings, chosen_line  # noqa: PLC0415
+    from motet.training import SearchSettings, WarmStart, chosen_line, start_line  # noqa: PLC0415
     from motet.training import train as run  # noqa: PLC0415
 
     if search is None and trials is not None:
         raise TrainingError("--trials is of a search, and there is none", "say how long: --search 20m")
     wanted = None if search is None else SearchSettings.parse(search, trials)
+    warm = None if start is None else WarmStart(start, names_there(names or ()))
+    if warm is None and names:
+        raise TrainingError("--map names things of a bundle, and there is none", "say which: --from BUNDLE")
     with progress_on_terminal(as_json) as report:
-        bundle = run(parsed, data, out, search=wanted, resume=resume, overwrite=overwrite, progress=report)
+        bundle = run(
+            parsed, data, out,
+            search=wanted, start=warm, resume=resume, overwrite=overwrite, progress=report,
+        )  # fmt: skip
     if as_json:
         print_json(bundle.metrics)
         return
@@ -233,6 +262,8 @@ def train(
         typer.echo(note)
     if wanted is not None:
         typer.echo(chosen_line(bundle.metrics["search"]))
+    if warm is not None:
+        typer.echo(start_line(bundle.metrics["start"]))
     cost = bundle.metrics["cost"]
     typer.echo(
         f"trained in {cost['train_s']:.0f} s ({cost['rows_per_s']:,.0f} rows/s, {cost['parameters']:,} parameters, "

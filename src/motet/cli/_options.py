@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+from motet.errors import ModelError
 
 __all__ = [
     "BundleDir",
@@ -20,6 +23,7 @@ __all__ = [
     "Settings",
     "Threads",
     "User",
+    "names_there",
     "out_console",
     "print_json",
 ]
@@ -52,6 +56,21 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting of the language model: --set language.generator_seconds=10"),
 ]
+
+
+def names_there(pairs: Sequence[str]) -> dict[str, str | None]:
+    """What is called how in a bundle, from ``here=there``; None where nothing stands behind the sign.
+
+    Raises:
+        ModelError: If there is no sign.
+    """
+    wrong = next((pair for pair in pairs if not pair.partition("=")[0] or "=" not in pair), None)
+    if wrong is not None:
+        raise ModelError(
+            f"--map {wrong!r} has no form here=there", "write --map maker=brand, or --map item_id="
+        )
+    split = (pair.partition("=") for pair in pairs)
+    return {here.strip(): there.strip() or None for here, _, there in split}
 
 
 def print_json(content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -27,12 +28,14 @@ __all__ = [
     "graph_lines",
     "labels_table",
     "metrics_table",
+    "printed",
     "progress_on_terminal",
     "scenarios_table",
     "unmeasured",
 ]
 
 _CELL = 24
+_WIDTH = 120  # of a printed table, which has no terminal to ask
 _MOST_SCENARIOS = 20
 _MOST_RELATIONS = 8
 
@@ -270,3 +273,12 @@ def _lines() -> Report:
             print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
     return report
+
+
+def printed(*tables: Table) -> str:
+    """Tables as text, for whoever prints an object of the public API."""
+    text = io.StringIO()
+    console = Console(file=text, width=_WIDTH, highlight=False)
+    for table in tables:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

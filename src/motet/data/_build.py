@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,6 +222,7 @@ def build_dataset(
     encode_text: TextToVectors | None = None,
     item_vectors: ItemsToVectors | None = None,
     encoder: Encoder | None = None,
+    fit_tasks: Collection[str] = (),
     fold: Fold | None = None,
     cleaning_report: CleaningReport | None = None,
     spill_directory: Path | None = None,
@@ -239,6 +241,8 @@ def build_dataset(
             ``source: knowledge``.
         encoder: One that was fitted before, to see new files as a trained model does; fitted on the
             training rows of these files when left out.
+        fit_tasks: Tasks on interactions that this encoder does not know yet: their classes and statistics are
+            fitted on the training rows of these files.
         fold: A fold of a cross-validation, in the place of the schema's split.
         cleaning_report: Takes note of what was found and what was done about it.
         spill_directory: Where columns of tables beyond 3 million rows go; in memory when left out.
@@ -294,7 +298,7 @@ def build_dataset(
     encoder = encoder or Encoder(schema)
     if fit:
         encoder.fit(raw, weight)
-        inter.labels.fit(encoder, train)
+    inter.labels.fit(encoder, train, None if fit else fit_tasks)
     if len(encoder.scenarios) > _MOST_SCENARIOS:
         raise DataError(
             f"keys.scenario '{schema.keys.scenario}' has {len(encoder.scenarios) - 1:,} different values",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,9 +43,11 @@ class RawLabels:
             {name: lists.take(rows) for name, lists in self.sets.items()},
         )
 
-    def fit(self, encoder: Encoder, train: NDArray[np.bool_]) -> None:
-        """Fit classes and label statistics on training rows."""
+    def fit(self, encoder: Encoder, train: NDArray[np.bool_], tasks: Collection[str] | None = None) -> None:
+        """Fit classes and label statistics on training rows, of some tasks or of all."""
         for name, column in self.values.items():
+            if tasks is not None and name not in tasks:
+                continue
             seen = train & ~np.isnan(column)
             if name in self.sets:
                 lists = self.sets[name]

@@ -1,3 +1,4 @@
+from ._added import AddedShape, AddedTower
 from ._blocks import (
     FieldSums,
     FirstExperts,
@@ -17,10 +18,12 @@ from ._features import (
     MixtureAdapter,
     Widths,
 )
-from ._model import MultiTaskModel, Outputs, build_model, link
+from ._model import MultiTaskModel, Outputs, build_model, link, output_width
 
 __all__ = [
     "ADAPTERS",
+    "AddedShape",
+    "AddedTower",
     "EmbeddingTable",
     "FactorisedLinear",
     "FieldSums",
@@ -39,4 +42,5 @@ __all__ = [
     "content_of_items",
     "link",
     "mixture_weights",
+    "output_width",
 ]

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
+from motet.models._added import AddedShape, AddedTower
 from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
 from motet.models._sequences import Dropout
 from motet.models.architectures import Architecture, Shape, build_architecture, check_architecture
 from motet.schema import ENTITIES, Schema
 
-__all__ = ["MultiTaskModel", "Outputs", "build_model", "link"]
+__all__ = ["MultiTaskModel", "Outputs", "build_model", "link", "output_width"]
 
 _NONE = slice(0, 0)
 _TOGETHER = 5.0  # embeddings begin small: so much makes their products count beside the towers
@@ -57,6 +58,7 @@ class MultiTaskModel(nn.Module):
         outputs: Outputs of each task with a tower, in order.
         entity_heads: Linear heads of the tasks on items and users, by task.
         retrieval: The two towers of retrieval, if there is such a task.
+        added: Adapters and towers of the tasks that were added later, by task; see :meth:`add`.
 
     Attributes:
         shape: What surrounds the architecture.
@@ -72,20 +74,34 @@ class MultiTaskModel(nn.Module):
         item_tasks: tuple[str, ...],
         entity_heads: NamedModules,
         retrieval: TwoTowers | None,
+        added: Mapping[str, AddedTower] | None = None,
     ) -> None:
         super().__init__()
         self.features = features
         self.architecture = architecture
         self.shape = shape
-        self.outputs = outputs
+        self._own_outputs, self.outputs = list(outputs.values()), dict(outputs)
         self.item_tasks = item_tasks
         self.entity_heads = entity_heads
         self.retrieval = retrieval
+        self.added = NamedModules()
+        for task, tower in (added or {}).items():
+            self.add(task, tower)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.features.table.weight.device
+
+    def add(self, task: str, tower: AddedTower) -> None:
+        """Add a task on interactions; what is computed for the others does not change."""
+        self.added[task] = tower
+        self.outputs[task] = tower.outputs
+
+    @property
+    def added_shapes(self) -> dict[str, AddedShape]:
+        """Sizes of the tasks that were added, by task."""
+        return {task: tower.shape for task, tower in self.added.items() if isinstance(tower, AddedTower)}
 
     def forward(self, batch: Batch) -> Outputs:
         """Compute all outputs of a batch."""
@@ -99,10 +115,12 @@ class MultiTaskModel(nn.Module):
             inputs: Input vectors.
             item_logits: Logits of the tasks on items, [I, K] each.
         """
-        return {} if self.architecture is None else self._by_task(self.architecture(inputs, item_logits))
+        own = None if self.architecture is None else self.architecture(inputs, item_logits)
+        return self._by_task(inputs, own)
 
-    def _by_task(self, logits: Tensor) -> dict[str, Tensor]:
-        parts = torch.split(logits, list(self.outputs.values()), 1)
+    def _by_task(self, inputs: Inputs, own: Tensor | None) -> dict[str, Tensor]:
+        parts = [] if own is None else list(torch.split(own, self._own_outputs, 1))
+        parts += [tower(inputs) for _, tower in self.added.items()]
         return {
             task: part if n > 1 else part.squeeze(1)
             for (task, n), part in zip(self.outputs.items(), parts, strict=True)
@@ -111,11 +129,11 @@ class MultiTaskModel(nn.Module):
     def outputs_of(self, inputs: Inputs) -> Outputs:
         """Compute all outputs from the input vectors."""
         entity = {task: head(inputs.visible[task]) for task, head in self.entity_heads.items()}
-        logits, extra = dict[str, Tensor](), inputs.context.new_zeros(len(inputs.scenario), 0)
+        own, extra = None, inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.architecture is not None:
             item_logits = {task: entity[task] for task in self.item_tasks}
-            together, extra = self.architecture.with_extra(inputs, item_logits)
-            logits = self._by_task(together)
+            own, extra = self.architecture.with_extra(inputs, item_logits)
+        logits = self._by_task(inputs, own)
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
         shift = inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.retrieval is not None:
@@ -190,7 +208,14 @@ class TwoTowers(nn.Module):
         return vectors if self.together is None else torch.cat([vectors, as_event], 1), y[:, -1]
 
 
-def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0, histories: bool = True) -> MultiTaskModel:
+def build_model(
+    schema: Schema,
+    encoder: Encoder,
+    *,
+    seed: int = 0,
+    histories: bool = True,
+    added: Mapping[str, AddedShape] | None = None,
+) -> MultiTaskModel:
     """Build the model that a schema describes, with weights drawn from a seed.
 
     Args:
@@ -198,13 +223,14 @@ def build_model(schema: Schema, encoder: Encoder, *, seed: int = 0, histories: b
         encoder: Fitted.
         seed: Of the weights.
         histories: Whether events are items with their content; bundles older than that have events of ids alone.
+        added: Tasks of the schema that were added to the network later, with their sizes.
 
     Raises:
         ModelError: If the architecture or one of its options is not known, or does not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _build(schema, encoder, histories)
+        return _build(schema, encoder, histories, added or {})
 
 
 def scenario_columns(features: FeatureLayer) -> tuple[int, int]:
@@ -218,12 +244,18 @@ def output_width(schema: Schema, encoder: Encoder, task: str) -> int:
     return max(1, len(encoder.classes[task])) if task in encoder.classes else 1
 
 
-def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
+def _build(
+    schema: Schema, encoder: Encoder, histories: bool, added: Mapping[str, AddedShape]
+) -> MultiTaskModel:
     settings = schema.model
     features = FeatureLayer(
         encoder=encoder, width=settings.width, vector_width=settings.vector_width, histories=histories
     )
-    towers = [name for name, t in schema.tasks.items() if t.on == "interaction" and not t.ranks_catalogue]
+    towers = [
+        name
+        for name, t in schema.tasks.items()
+        if t.on == "interaction" and not t.ranks_catalogue and name not in added
+    ]
     outputs = {name: output_width(schema, encoder, name) for name in towers}
     on_items = tuple(name for name, t in schema.tasks.items() if t.on == "item")
     shape = Shape(
@@ -270,6 +302,15 @@ def _build(schema: Schema, encoder: Encoder, histories: bool) -> MultiTaskModel:
         item_tasks=on_items,
         entity_heads=heads,
         retrieval=retrieval,
+        added={
+            name: AddedTower(
+                widths=features.widths,
+                outputs=output_width(schema, encoder, name),
+                shape=of,
+                dropout=settings.dropout,
+            )
+            for name, of in added.items()
+        },
     )
 
 

@@ -1,3 +1,4 @@
+from ._add_task import add_task
 from ._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from ._checkpoint import (
     held_interrupts,
@@ -19,6 +20,7 @@ from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
+from ._warm_start import WarmStart, WarmStep, start_line
 from .balancing import (
     BALANCERS,
     Balancer,
@@ -60,6 +62,9 @@ __all__ = [
     "TaskBlend",
     "Trained",
     "TrainingStep",
+    "WarmStart",
+    "WarmStep",
+    "add_task",
     "build_balancer",
     "check_place",
     "chosen_line",
@@ -86,6 +91,7 @@ __all__ = [
     "save_checkpoint",
     "search_settings",
     "single_task_baseline",
+    "start_line",
     "task_affinity",
     "task_losses",
     "train",

@@ -36,7 +36,7 @@ from motet.data import (
     catalogue_of,
 )
 from motet.errors import BundleError, MotetError
-from motet.models import MultiTaskModel, build_model
+from motet.models import AddedShape, MultiTaskModel, build_model
 from motet.schema import Schema
 from motet.training._manifest import replace_part, verify, write_manifest
 from motet.training.blending import (
@@ -51,6 +51,8 @@ from motet.training.blending import (
 __all__ = [
     "Bundle",
     "load_bundle",
+    "metrics_json",
+    "put_in_place",
     "read_behaviour",
     "read_catalogue",
     "read_encoder",
@@ -137,9 +139,8 @@ def read_catalogue(directory: Path, schema: Schema) -> Catalogue | None:
     return catalogue_of(schema, frame, content["title"], content["kinds"])
 
 
-def write_behaviour(directory: Path, data: Dataset) -> None:
+def write_behaviour(directory: Path, behaviour: Behaviour) -> None:
     """Write ``behaviour.safetensors``: the latest events of each user, with their labels."""
-    behaviour = behaviour_of(data)
     columns: dict[str, NDArray[Any]] = {
         "items.values": behaviour.items.values,
         "items.offsets": behaviour.items.offsets,
@@ -239,16 +240,17 @@ def save_bundle(
         )
         save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
         write_catalogue(temporary, data.catalogue)
-        write_behaviour(temporary, data)
+        write_behaviour(temporary, behaviour_of(data))
         if blend is not None:
             write_blend(temporary, blend)
         if task_blend is not None:
             write_task_blend(temporary, task_blend)
         if write_more is not None:
             write_more(temporary)
-        (temporary / "metrics.json").write_text(_json(metrics), encoding="utf-8")
-        write_manifest(temporary)
-        _put_in_place(temporary, directory)
+        (temporary / "metrics.json").write_text(metrics_json(metrics), encoding="utf-8")
+        added = {name: shape.to_json() for name, shape in model.added_shapes.items()}
+        write_manifest(temporary, {"added": added, "start": metrics.get("start")})
+        put_in_place(temporary, directory)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise BundleError(
             f"the bundle {directory} cannot be written ({error})",
@@ -258,7 +260,8 @@ def save_bundle(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _put_in_place(new: Path, directory: Path) -> None:
+def put_in_place(new: Path, directory: Path) -> None:
+    """Give a complete directory its name; one that had it before is gone only then."""
     old = directory.with_name(directory.name + ".old")
     if directory.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -317,7 +320,9 @@ def load_bundle(directory: str | Path) -> Bundle:
         encoder = read_encoder(directory, schema)
         weights = load_tensors(str(directory / "weights.safetensors"))
         newer = ("retrieval.together", "features.content.values")
-        model = build_model(schema, encoder, histories=any(name in weights for name in newer))
+        histories = any(name in weights for name in newer)
+        added = {name: AddedShape.from_json(of) for name, of in manifest.get("added", {}).items()}
+        model = build_model(schema, encoder, histories=histories, added=added)
         if model.retrieval is not None and model.retrieval.scenario is not None:
             # older bundles rank alike in every scenario
             weights.setdefault("retrieval.scenario", model.retrieval.scenario.detach())
@@ -374,10 +379,10 @@ def _found(schema: Schema, behaviour: Behaviour) -> Ragged:
 
 def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
     """Replace the metrics of a bundle, and its manifest with them."""
-    replace_part(directory, "metrics.json", _json(metrics))
+    replace_part(directory, "metrics.json", metrics_json(metrics))
 
 
-def _json(metrics: Mapping[str, Any]) -> str:
+def metrics_json(metrics: Mapping[str, Any]) -> str:
     """Metrics as JSON; what is not finite is null, for JSON knows no NaN and a long run must not end on one."""
     return json.dumps(_finite(metrics), indent=1, allow_nan=False, ensure_ascii=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from motet.errors import BundleError
 
 __all__ = ["FORMAT", "OPTIONAL_PARTS", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
 
-FORMAT = 3
-_READABLE = (2, 3)
+FORMAT = 4
+_WITHOUT_ADDED = 3  # what is written where no task was added: earlier versions read it
+_READABLE = (2, 3, 4)
 PARTS = (
     "schema.yaml",
     "encoder.json",
@@ -48,12 +50,23 @@ _NAME = "manifest.json"
 _COPY = "copy the bundle again, or train again"
 
 
-def write_manifest(directory: Path) -> None:
-    """Write the manifest of a complete bundle."""
+def write_manifest(directory: Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Write the manifest of a complete bundle.
+
+    Args:
+        directory: Of the bundle.
+        facts: What else it says: ``added``, sizes of the tasks that were added, by task; ``start``, the bundle whose
+            weights training began with.
+    """
+    more = {name: facts[name] for name in ("added", "start") if facts and facts.get(name)}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]
     files = {name: _entry(directory / name) for name in (*PARTS, *also)}
-    _write(directory, {"format": FORMAT, "motet": motet.__version__, "created": created, "files": files})
+    written = FORMAT if "added" in more else _WITHOUT_ADDED
+    _write(
+        directory,
+        {"format": written, "motet": motet.__version__, "created": created, **more, "files": files},
+    )
 
 
 def replace_part(directory: Path, name: str, content: str) -> None:

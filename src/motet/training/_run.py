@@ -10,7 +10,7 @@ import glob
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -55,6 +55,8 @@ from motet.training._predictor import ModelPredictor
 from motet.training._refit import Refit, refit_network
 from motet.training._search import search_directory, search_settings
 from motet.training._search_space import SearchSettings
+from motet.training._step import TrainingStep
+from motet.training._warm_start import WarmStart, WarmStep
 from motet.training.balancing import build_balancer
 from motet.training.blending import (
     Members,
@@ -69,7 +71,7 @@ from motet.training.blending import (
     plain_network,
 )
 
-__all__ = ["Prepared", "evaluate_bundle", "load_data", "train", "write_report"]
+__all__ = ["Prepared", "evaluate_bundle", "load_data", "remove_checkpoint", "train", "write_report"]
 
 _SINGLE = "single_task"
 
@@ -89,6 +91,7 @@ def load_data(
     *,
     encoder: Encoder | None = None,
     item_vectors: ItemsToVectors | None = None,
+    fit_tasks: Collection[str] = (),
     fold: Fold | None = None,
     spill_directory: Path | None = None,
     progress: Progress = silent,
@@ -101,6 +104,7 @@ def load_data(
         encoder: That of a bundle, to see the files as its model does.
         item_vectors: Gives the items their vectors of the knowledge graph, as those of a bundle; learnt
             from the graph when left out.
+        fit_tasks: Tasks that this encoder does not know yet; see :func:`~motet.data.build_dataset`.
         fold: A fold of a cross-validation, in the place of the schema's split.
         spill_directory: Where the columns of large tables go.
         progress: Progress callback.
@@ -132,6 +136,7 @@ def load_data(
         encode_text=text_encoder(schema.language, progress),
         item_vectors=item_vectors or learnt,
         encoder=encoder,
+        fit_tasks=fit_tasks,
         fold=fold,
         cleaning_report=cleaning_report,
         spill_directory=spill_directory,
@@ -149,6 +154,7 @@ def train(
     out: str | Path,
     *,
     search: str | float | SearchSettings | None = None,
+    start: WarmStart | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -162,6 +168,7 @@ def train(
         search: Time for a search over settings, such as ``20m``: the run tries settings on validation rows until
             then, and trains with the best; ``training.time_limit_s`` bounds each training. The schema as it is
             is trained once, without, when left out.
+        start: The bundle whose weights training begins with, as far as they fit; drawn weights when left out.
         resume: Go on from a checkpoint, or from the trials of a search, of the same schema, if there is one.
         overwrite: Replace a bundle that is there.
         progress: Progress callback.
@@ -182,6 +189,12 @@ def train(
             )
     check_architecture(schema.model.architecture, schema.model.options)
     check_plain(schema)
+    if start is not None and wanted is not None:
+        raise TrainingError(
+            "a search tries networks of many shapes, which one bundle's weights do not fit",
+            "leave --search out, or --from",
+        )
+    step = None if start is None else WarmStep(start, schema)
     for name in schema.model.members or ():
         require_known(name, (*MEMBERS, *PAIR_MEMBERS), "model.members: the plain method", DataError)
     objective = schema.objective
@@ -197,7 +210,7 @@ def train(
         with only_run(out):
             _train(
                 schema, directory, out, checkpoint,
-                search=wanted, resume=resume, overwrite=overwrite, progress=progress,
+                search=wanted, step=step, resume=resume, overwrite=overwrite, progress=progress,
             )  # fmt: skip
     except BaseException:
         for parent in made:  # innermost first; one that holds a checkpoint stays
@@ -215,6 +228,7 @@ def _train(
     checkpoint: Path,
     *,
     search: SearchSettings | None,
+    step: WarmStep | None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -233,7 +247,7 @@ def _train(
             progress=progress if goes_on else _until(deadline_s, limit_s, progress),
         )
         if not resume:
-            _remove_checkpoint(checkpoint)
+            remove_checkpoint(checkpoint)
             shutil.rmtree(trials, ignore_errors=True)
         data = prepared.data
         # a run that only ends a search is given little time, and its plain members are wanted all the same
@@ -247,6 +261,7 @@ def _train(
                 deadline_s=deadline_s,
                 limit_s=members_s,
                 progress=progress,
+                step=step or TrainingStep,
             )
         else:
             members = fit_all_members(data, limit_s=members_s, progress=progress)
@@ -267,6 +282,8 @@ def _train(
         )
         if found is not None:
             metrics["search"] = found.report
+        if step is not None:
+            metrics["start"] = step.facts
         graph = prepared.graph
         save_bundle(
             out,
@@ -279,7 +296,7 @@ def _train(
             write_more=None if graph is None else lambda place: write_knowledge(place, graph),
         )
     shutil.rmtree(trials, ignore_errors=True)
-    _remove_checkpoint(checkpoint)
+    remove_checkpoint(checkpoint)
 
 
 AllMembers: TypeAlias = tuple[Members[ItemScores], Members[PairMember]]
@@ -303,6 +320,7 @@ def fit_predictor(
     deadline_s: float | None = None,
     limit_s: float = 0.0,
     progress: Progress = silent,
+    step: Callable[[Dataset, Schema], TrainingStep] = TrainingStep,
 ) -> Fitted:
     """Fit the predictor of a data set's schema: members, network, their weights, and what validation rows still teach.
 
@@ -313,13 +331,14 @@ def fit_predictor(
         deadline_s: Likewise.
         limit_s: Of the whole run, 0 for none; see :func:`fit_each`.
         progress: Progress callback.
+        step: See :func:`train_model`.
     """
     if check_plain(data.schema):
         trained = plain_network(data)
         return Fitted(trained, *plain_blends(data, trained.model, progress), None)
     members = fit_all_members(data, limit_s=limit_s, progress=progress)
     trained = train_model(
-        data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress
+        data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress, step=step
     )
     return _finished(data, members, trained, deadline_s, limit_s, progress)
 
@@ -382,7 +401,7 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
     return report
 
 
-def _remove_checkpoint(checkpoint: Path) -> None:
+def remove_checkpoint(checkpoint: Path) -> None:
     """Remove a checkpoint and what a killed run left of others."""
     for place in (checkpoint, *(checkpoint.with_name(checkpoint.name + end) for end in (".new", ".old"))):
         shutil.rmtree(place, ignore_errors=True)

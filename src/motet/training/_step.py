@@ -105,8 +105,9 @@ class RowOptimiser:
         self.rule = settings.optimizer
         self.l2 = settings.embedding_l2
         self.steps = 0
+        moving = table.weight if table.weight.requires_grad else table.weight[:0]  # a frozen table needs none
         # filled, not only reserved: else a step pays for the first touch of every page it meets
-        self.second = torch.full_like(table.weight, 0.0, requires_grad=False)
+        self.second = torch.full_like(moving, 0.0, requires_grad=False)
         self.first = torch.full_like(self.second, 0.0) if self.rule != "adagrad" else self.second[:0]
 
     @torch.no_grad()

@@ -118,8 +118,43 @@ def _quoted(comparisons: list[Comparison]) -> str:
 def notices(metrics: Mapping[str, Any], comparisons: list[Comparison]) -> list[Notice]:
     """What a decision should know, what went wrong first."""
     found = _lost_notices(comparisons) + _transfer_notices(metrics) + _calibration_notices(comparisons)
-    found += _cold_notices(metrics, comparisons)
+    found += _cold_notices(metrics, comparisons) + _origin_notices(metrics)
     return sorted(found, key=lambda notice: notice.tone != "warning")
+
+
+def _origin_notices(metrics: Mapping[str, Any]) -> list[Notice]:
+    """Where the weights are from, if they were not all learnt together."""
+    found = []
+    added = metrics.get("added") or {}
+    if added:
+        names = listing([f"“{name}”" for name in added])
+        points = [
+            f"“{name}”: {count(facts.get('parameters'))} weights of its own, trained on "
+            f"{count(facts.get('training_rows'))} rows."
+            for name, facts in added.items()
+        ]
+        text = (
+            f"{names} {'was' if len(added) == 1 else 'were'} added to the model afterwards, which was left as it is: "
+            "the other tasks predict what they predicted. Added tasks are predicted by the network alone, without plain "
+            "methods beside it."
+        )
+        found.append(Notice("plain", f"Added later: {names}", text, points))
+    start = metrics.get("start")
+    if start:
+        weights = start["weights"]
+        points = [
+            f"“{name}”: embeddings of {count(of['copied'])} of {count(of['of'])} words"
+            for name, of in start["embeddings"].items()
+        ]
+        points += [
+            f"Begun afresh, because {why}: {len(layers)} layers" for why, layers in start["fresh"].items()
+        ]
+        text = (
+            f"Training began with {count(weights['copied'])} of {count(weights['of'])} weights of the bundle "
+            f"{start['bundle']}, trained on “{start['name']}”."
+        )
+        found.append(Notice("plain", "A warm start", text, points))
+    return found
 
 
 def _lost_notices(comparisons: list[Comparison]) -> list[Notice]:
