@@ -38,10 +38,10 @@ ORDER = (
     "assistant",
     "service",
 )
-ANYTHING = {"cli", "testing", "_api", "__main__", "__init__"}
+ANYTHING = {"cli", "testing", "_api", "_comparison", "__main__", "__init__"}
 
 METHODS = ("models/architectures", "training/balancing")  # a file for each published method
-MOST_FILES = 321 + 30  # beside those of METHODS; docs/adr/0027 says what the last ones are for
+MOST_FILES = 321 + 26  # beside those of METHODS; docs/adr/0027 says what the last ones are for
 MOST_LINES = 500
 MOST_FILES_IN_A_DIRECTORY = 20
 MOST_SMALL_SHARE = 0.10
@@ -128,7 +128,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
 
 
 def test_there_are_not_too_many_files() -> None:
-    methods = list((PACKAGE / "models" / "architectures").rglob("[!_]*.py"))
+    methods = [path for place in METHODS for path in (PACKAGE / place).rglob("[!_]*.py")]
     assert len(files()) - len(methods) <= MOST_FILES
 
 
