@@ -195,6 +195,10 @@ def train(
         list[str] | None, typer.Option("--set", help="Change a setting: --set training.epochs=5")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    bag: Annotated[
+        int | None,
+        typer.Option(help="Networks with seeds of their own, whose answers are averaged.", min=1, max=64),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
@@ -235,6 +239,7 @@ def train(
     """Train one model for all tasks, measure it on the test rows, and write a bundle."""
     changes = list(overrides or [])
     changes += [] if seed is None else [f"training.seed={seed}"]
+    changes += [] if bag is None else [f"training.bag={bag}"]
     changes += [] if time_limit is None else [f"training.time_limit_s={time_limit}"]
     from motet.schema import Schema  # noqa: PLC0415
 

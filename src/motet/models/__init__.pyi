@@ -9,6 +9,7 @@ from ._blocks import (
     mixture_weights,
 )
 from ._content import content_of_items
+from ._ensemble import EnsembleModel
 from ._features import (
     ADAPTERS,
     EmbeddingTable,
@@ -25,6 +26,7 @@ __all__ = [
     "AddedShape",
     "AddedTower",
     "EmbeddingTable",
+    "EnsembleModel",
     "FactorisedLinear",
     "FieldSums",
     "FirstExperts",

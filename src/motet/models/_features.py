@@ -286,6 +286,8 @@ class FeatureLayer(nn.Module):
         histories: Whether events of histories are items with their content, and items can be compared with them.
     """
 
+    copies = 1  # of its blocks, one behind the other
+
     def __init__(self, *, encoder: Encoder, width: int, vector_width: int, histories: bool = True) -> None:
         super().__init__()
         self.table = EmbeddingTable(rows=encoder.table_rows, width=width)

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from motet.data import Batch, Encoder
 from motet.errors import ModelError
 from motet.models._added import AddedShape, AddedTower
-from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
+from motet.models._blocks import FieldSums
+from motet.models._features import FactorisedLinear, FeatureLayer, Inputs, NamedModules, Widths
 from motet.models._sequences import Dropout
 from motet.models.architectures import Architecture, Shape, build_architecture, check_architecture
 from motet.schema import ENTITIES, Schema
@@ -103,6 +104,16 @@ class MultiTaskModel(nn.Module):
         """Sizes of the tasks that were added, by task."""
         return {task: tower.shape for task, tower in self.added.items() if isinstance(tower, AddedTower)}
 
+    @property
+    def networks(self) -> tuple[MultiTaskModel, ...]:
+        """The networks it is made of: itself, or the members of an ensemble."""
+        return (self,)
+
+    def item_parts(self, item: Tensor) -> dict[nn.Module, Tensor]:
+        """What first layers make of some items, [I, Di], by layer; may be computed ahead of any request."""
+        kinds = FactorisedLinear, FieldSums
+        return {m: m.item_part(item) for m in self.modules() if isinstance(m, kinds) and m.widths.item}
+
     def forward(self, batch: Batch) -> Outputs:
         """Compute all outputs of a batch."""
         inputs = self.features(batch)
@@ -134,6 +145,11 @@ class MultiTaskModel(nn.Module):
             item_logits = {task: entity[task] for task in self.item_tasks}
             own, extra = self.architecture.with_extra(inputs, item_logits)
         logits = self._by_task(inputs, own)
+        return self._with_retrieval(inputs, logits, entity, extra)
+
+    def _with_retrieval(
+        self, inputs: Inputs, logits: dict[str, Tensor], entity: dict[str, Tensor], extra: Tensor
+    ) -> Outputs:
         users, vectors, bias = inputs.user[:, :0], inputs.item[:, :0], inputs.item.new_zeros(len(inputs.item))
         shift = inputs.context.new_zeros(len(inputs.scenario), 0)
         if self.retrieval is not None:

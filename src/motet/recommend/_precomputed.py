@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.data import Batch, Batcher, Dataset, EntityTable
-from motet.models import FactorisedLinear, FieldSums, Inputs, MultiTaskModel
+from motet.models import Inputs, MultiTaskModel
 from motet.models.baselines import PairMember
 from motet.recommend._raw_rows import ContextRows
 from motet.schema import Entity
@@ -66,14 +66,12 @@ def item_side(
     of_members = {m: m.item_part(tables, rows.astype(np.int64)) for m in (members if parts else ())}
     with torch.no_grad():
         inputs = model.features(_batch(data, context_rows, 0, rows))
-        kinds = FactorisedLinear, FieldSums
-        layers = [m for m in model.modules() if isinstance(m, kinds) and m.widths.item]
         retrieval = (
             model.retrieval.item(inputs.item, inputs.as_event) if model.retrieval is not None else None
         )
         return ItemSide(
             item=inputs.item,
-            parts={layer: layer.item_part(inputs.item) for layer in layers} if parts else {},
+            parts=model.item_parts(inputs.item) if parts else {},
             logits={task: model.entity_heads[task](inputs.visible[task]) for task in model.item_tasks},
             retrieval=retrieval,
             members={member: part for member, part in of_members.items() if part is not None},

@@ -207,6 +207,7 @@ class TrainingSettings(Part):
         validations_per_epoch: How often the score is taken.
         time_limit_s: Seconds for a run of ``motet train``, reading, encoding and measuring included: training
             stops, with the best weights so far, in time to measure the test rows; 0 for none.
+        bag: Networks with the seeds s, s + 1, … that are trained on the same rows, and whose answers are averaged.
         refit: Whether network and plain members learn from the validation rows too, once settings, epochs and
             weights are chosen on them; the test rows come after.
         checkpoint_s: Seconds between checkpoints within an epoch.
@@ -228,6 +229,7 @@ class TrainingSettings(Part):
     patience: int = Field(3, ge=1)
     validations_per_epoch: int = Field(1, ge=1)
     time_limit_s: float = Field(0.0, ge=0)
+    bag: int = Field(1, ge=1, le=64)
     refit: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)

@@ -36,7 +36,7 @@ from motet.data import (
     catalogue_of,
 )
 from motet.errors import BundleError, MotetError
-from motet.models import AddedShape, MultiTaskModel, build_model
+from motet.models import AddedShape, EnsembleModel, MultiTaskModel, build_model
 from motet.schema import Schema
 from motet.training._manifest import replace_part, verify, write_manifest
 from motet.training.blending import (
@@ -320,9 +320,11 @@ def load_bundle(directory: str | Path) -> Bundle:
         encoder = read_encoder(directory, schema)
         weights = load_tensors(str(directory / "weights.safetensors"))
         newer = ("retrieval.together", "features.content.values")
-        histories = any(name in weights for name in newer)
+        histories = any(name.endswith(newer) for name in weights)
+        members = {name.split(".")[1] for name in weights if name.startswith("members.")}
         added = {name: AddedShape.from_json(of) for name, of in manifest.get("added", {}).items()}
-        model = build_model(schema, encoder, histories=histories, added=added)
+        each = [build_model(schema, encoder, histories=histories, added=added) for _ in members or ("",)]
+        model = EnsembleModel(each) if members else each[0]
         if model.retrieval is not None and model.retrieval.scenario is not None:
             # older bundles rank alike in every scenario
             weights.setdefault("retrieval.scenario", model.retrieval.scenario.detach())

@@ -21,9 +21,10 @@ from motet.metrics import calibration_curve
 from motet.models import MultiTaskModel
 from motet.models.baselines import PairMember
 from motet.schema import Predictor, Progress, Schema, silent
-from motet.training._loop import Trained, train_model
+from motet.training._bag import refit_bag, train_bag
+from motet.training._loop import Trained
 from motet.training._predictor import ModelPredictor
-from motet.training._refit import Refit, refit_network
+from motet.training._refit import Refit
 from motet.training._step import task_losses
 from motet.training.blending import (
     Members,
@@ -146,14 +147,14 @@ def single_task_baseline(
         def report(what: str, done: int, total: int, place: int = place, name: str = name) -> None:
             progress(f"{name} alone: {what}", place * total + done, total * len(data.schema.tasks))
 
-        trained = train_model(data, schema=schema, progress=report)
+        trained = train_bag(data, schema=schema, progress=report)
         known: Literal["train", "validation"] = "train" if split == "validation" else "validation"
         blend, network = None, ModelPredictor(trained.model, data, known="train")
         task_blend = fit_task_blend(data, pair_members, network.predict)
         if data.schema.tasks[name].ranks_catalogue and getattr(predictor, "blend", None) is not None:
             blend = fit_blend(data, members, network)
         if schema.training.refit and split == "test":
-            refit_network(data, trained.model, schema)
+            refit_bag(data, trained.model, schema)
         alone[name] = ModelPredictor(trained.model, data, known=known, blend=blend, task_blend=task_blend)
     together = _Together(alone)
     result = evaluate(data, together, split, seed=seed)
@@ -226,8 +227,9 @@ def measure_trained(
     progress("measuring the test rows", 0, 1)
     predictor = ModelPredictor(model, data, blend=blend, task_blend=task_blend)
     found = evaluate(data, predictor, "test", seed=schema.training.seed)
+    networks = len(model.networks)  # of one shape: what is true of the first is true of all
     diagnosis = diagnose(
-        model,
+        model.networks[0],
         data,
         batch_size=schema.training.rows_a_step(len(data.rows("train"))),
         seed=schema.training.seed,
@@ -248,11 +250,11 @@ def measure_trained(
             "rows_per_s": history.rows / max(history.elapsed_s, 1e-9),
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "parameters": sum(p.numel() for p in model.parameters()),
-            "embedding_parameters": model.features.table.weight.numel(),
+            "embedding_parameters": sum(one.features.table.weight.numel() for one in model.networks),
             "tasks": {
                 name: {
-                    "parameters": diagnosis.parameters[name],
-                    "own_parameters": diagnosis.own_parameters[name],
+                    "parameters": networks * diagnosis.parameters[name],
+                    "own_parameters": networks * diagnosis.own_parameters[name],
                     "time_share": diagnosis.time_share[name],
                 }
                 for name in schema.tasks
@@ -260,6 +262,7 @@ def measure_trained(
         },
         "history": history.to_json(),
         "refit": None if refit is None else refit.to_json(),
+        **({} if trained.bag is None else {"bag": trained.bag.to_json()}),
         "blend": {
             "ranking": None if blend is None else dict(blend.report),
             "tasks": {} if task_blend is None else dict(task_blend.report),

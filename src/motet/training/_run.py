@@ -46,13 +46,14 @@ from motet.models.architectures import check_architecture
 from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, ItemScores, PairMember, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
+from motet.training._bag import check_bag, refit_bag, train_bag
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
-from motet.training._loop import Trained, train_model
+from motet.training._loop import Trained
 from motet.training._measure import follows_from, measure_trained, single_task_baseline
 from motet.training._predictor import ModelPredictor
-from motet.training._refit import Refit, refit_network
+from motet.training._refit import Refit
 from motet.training._search import search_directory, search_settings
 from motet.training._search_space import SearchSettings
 from motet.training._step import TrainingStep
@@ -179,6 +180,7 @@ def train(
     """
     out = Path(out)
     wanted = None if search is None else SearchSettings.parse(search)
+    check_bag(schema, searching=wanted is not None)
     if wanted is not None:
         require_packages("tune", "optuna")
         if check_plain(schema):
@@ -337,7 +339,7 @@ def fit_predictor(
         trained = plain_network(data)
         return Fitted(trained, *plain_blends(data, trained.model, progress), None)
     members = fit_all_members(data, limit_s=limit_s, progress=progress)
-    trained = train_model(
+    trained = train_bag(
         data, checkpoint=checkpoint, resume=resume, deadline_s=deadline_s, progress=progress, step=step
     )
     return _finished(data, members, trained, deadline_s, limit_s, progress)
@@ -357,7 +359,7 @@ def _finished(
     if not data.schema.training.refit:
         return Fitted(trained, blend, task_blend, None)
     spare_s = None if deadline_s is None else deadline_s - 0.1 * limit_s
-    refit = refit_network(data, trained.model, deadline_s=spare_s, progress=progress)
+    refit = refit_bag(data, trained.model, deadline_s=spare_s, progress=progress)
     return Fitted(trained, blend, task_blend, refit)
 
 

@@ -52,7 +52,7 @@ def columns_of(bundle: Bundle) -> Columns:
     found: Columns = {}
     for entity, width in (("user", features.widths.user), ("item", features.widths.item), ("interaction", features.widths.context)):  # fmt: skip
         start, blocks = 0, []
-        for group, size in _blocks(bundle, entity):  # type: ignore[arg-type]
+        for group, size in [*_blocks(bundle, entity)] * features.copies:  # type: ignore[arg-type]
             blocks.append((group, slice(start, start + size)))
             start += size
         if start != width:
@@ -297,7 +297,8 @@ class Attributor:
                 continue
             layout = encoder.layout(task.on)
             names = [*layout.codes, *layout.number_features, *layout.tags, *layout.vectors, *layout.sequences]
-            blocks = zip(names, self.columns[task.on], strict=True)
+            copies = self.probe.bundle.model.features.copies
+            blocks = zip(names * copies, self.columns[task.on], strict=True)
             seen = [
                 mixed[task.on][:, columns] for feature, (_, columns) in blocks if feature not in task.hide
             ]

@@ -175,5 +175,5 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 _OPTIONAL = (
     "motet", "created", "split", "seed", "synthetic", "architecture", "schema", "score", "history", "cost", "data",
-    "search", "folds", "refit", "learnt_from",
+    "search", "folds", "refit", "bag", "learnt_from",
 )  # fmt: skip

@@ -289,7 +289,7 @@ def _cost(data: Dataset, fitted: Fitted, predictor: ModelPredictor, fit_s: float
     latency_s = _latencies_s(data, predictor)
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding_parameters": model.features.table.weight.numel(),
+        "embedding_parameters": sum(one.features.table.weight.numel() for one in model.networks),
         "fit_s": fit_s,
         "rows_per_s": history.rows / history.elapsed_s if history.rows else None,
         "latency_ms": 1e3 * statistics.median(latency_s) if latency_s else None,

@@ -1,0 +1,186 @@
+"""Several networks as one: their mean, in every path that serves, explains and resumes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from motet.assistant.explain import Attributor, Explainer
+from motet.data import Batcher, Dataset
+from motet.errors import ModelError, TrainingError
+from motet.models import EnsembleModel, MultiTaskModel, build_model
+from motet.models.architectures import ARCHITECTURES
+from motet.recommend import Recommender
+from motet.schema import Schema
+from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
+from motet.training import (
+    ModelPredictor,
+    cross_validate,
+    evaluate_bundle,
+    load_bundle,
+    save_bundle,
+    train,
+)
+
+SHORT = ("training.epochs=1", "training.checkpoint_s=1e-9", "model.members=[]")
+
+
+def networks(data: Dataset, n: int = 3) -> list[MultiTaskModel]:
+    return [build_model(data.schema, data.encoder, seed=seed).eval() for seed in range(n)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("bag")
+    for name, table in toy_tables(rows=300).items():
+        table.write_parquet(place / f"{name}.parquet")
+    return place
+
+
+def schema(*overrides: str) -> Schema:
+    """The toy world without texts, whose vectors a real encoder would make."""
+    content = toy_schema(sequences=("mean",), overrides=(*SHORT, *overrides)).model_dump(mode="json")
+    del content["features"]["user"]["about"], content["features"]["item"]["story"]
+    content["features"]["interaction"] = {}
+    return Schema.parse(content)
+
+
+def test_logits_and_scores_are_means(toy: Dataset) -> None:
+    members = networks(toy)
+    together = EnsembleModel(members).eval()
+    batch = Batcher(toy).batch(toy.rows("test"))
+    with torch.no_grad():
+        whole, each = together(batch), [one(batch) for one in members]
+    on_items = {name for name, task in toy.schema.tasks.items() if task.on != "interaction"}
+    assert on_items == set(whole.entity)
+    for task, values in whole.logits.items():
+        torch.testing.assert_close(values, torch.stack([one.logits[task] for one in each]).mean(0))
+    for task, values in whole.entity.items():
+        torch.testing.assert_close(values, torch.stack([one.entity[task] for one in each]).mean(0))
+
+    users, items = np.arange(len(toy.users)), len(toy.items)
+    scores = [ModelPredictor(one, toy).score_items(users) for one in members]
+    found = ModelPredictor(together, toy).score_items(users)
+    assert found is not None
+    assert found.shape == (len(users), items)
+    np.testing.assert_allclose(found, np.mean([s for s in scores if s is not None], 0), atol=1e-5)
+
+
+def test_copies_of_one_network_answer_as_it_does(toy: Dataset) -> None:
+    one = networks(toy, 1)[0]
+    batch = Batcher(toy).batch(toy.rows("test"))
+    with torch.no_grad():
+        alone, twice = one(batch), EnsembleModel([one, one])(batch)
+    for task, values in alone.logits.items():
+        torch.testing.assert_close(twice.logits[task], values)
+
+
+@pytest.mark.parametrize("sequences", [("mean",), ("target", "gru")], ids=["mean", "target attention"])
+@pytest.mark.parametrize("architecture", [name for name in ("ple", "fm", "coupled") if name in ARCHITECTURES])
+def test_a_bundle_serves_what_the_networks_say(
+    architecture: str, sequences: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = toy_dataset(
+        rows=150,
+        sequences=sequences,
+        overrides=(f"model.architecture={architecture}", "features.interaction.request.template='{query}'"),
+    )
+    model = EnsembleModel(networks(data)).eval()
+    save_bundle(tmp_path / "b", model=model, data=data, metrics={})
+    recommender = Recommender(load_bundle(tmp_path / "b"), hashed_words_for_tests)
+    known, ahead = recommender.bundle.data, recommender.precomputed_items("search")
+    items = np.arange(len(data.items), dtype=np.int32)
+    context = (ahead.context_rows.table, ahead.context_rows.scenario)
+    for user in (0, len(data.users) - 1):
+        users = np.full(len(items), user, np.int32)
+        before = {name: h.known[users] for name, h in known.histories.items()}
+        batch = Batcher(ahead.context_rows.data).assemble(
+            users, items, before, np.zeros(len(items), np.int64), context=context
+        )
+        plain = model(batch)
+        for task, values in ahead.score(known, user).items():
+            np.testing.assert_allclose(values.numpy(), plain.logits[task].detach().numpy(), atol=1e-5)
+        score = (plain.item_vectors @ plain.user_vectors[0] + plain.item_bias).detach().numpy()
+        np.testing.assert_allclose(ahead.retrieve(known, user).numpy(), score, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["next", "stars"])
+def test_parts_of_an_explanation_add_up_to_the_score(toy: Dataset, tmp_path: Path, task: str) -> None:
+    save_bundle(tmp_path / "b", model=EnsembleModel(networks(toy)), data=toy, metrics={})
+    explainer = Explainer(load_bundle(tmp_path / "b"), hashed_words_for_tests)
+    explainer.evidence.probe.task = task
+    attributor = Attributor(explainer.evidence.probe, permutations=4)
+    found = attributor.attribute(3, 5)
+    assert found.gap < 1e-3
+    assert sorted(group for group, _ in found.parts) == sorted(attributor.groups)
+
+
+def test_a_run_writes_one_bundle_of_several_networks(place: Path, tmp_path: Path) -> None:
+    alone = train(schema(), place, tmp_path / "alone")
+    bundle = train(schema("training.bag=2"), place, tmp_path / "bag")
+    cost, single = bundle.metrics["cost"], alone.metrics["cost"]
+    assert cost["parameters"] == 2 * single["parameters"]
+    assert cost["embedding_parameters"] == 2 * single["embedding_parameters"]
+    bag = bundle.metrics["bag"]
+    assert bag["seeds"] == [0, 1]
+    assert bag["scores"][0] != bag["scores"][1]
+    assert sum(bag["train_s"]) == cost["train_s"]
+    assert "bag" not in alone.metrics
+    assert "of the first of 2 networks" in (tmp_path / "bag" / "report.html").read_text(encoding="utf-8")
+
+    # the first network is the one that a run without the option trains
+    first = bundle.model.networks[0].state_dict()
+    for name, weight in alone.model.state_dict().items():
+        assert torch.equal(first[name], weight), name
+
+    found = evaluate_bundle(tmp_path / "bag", place)
+    for task, values in found["tasks"].items():
+        assert values == bundle.metrics["tasks"][task]
+
+
+def test_a_bag_goes_on_where_it_stopped(place: Path, tmp_path: Path) -> None:
+    wanted = train(schema("training.bag=2", "training.epochs=2"), place, tmp_path / "whole").model
+    seen = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        seen.append(what)
+        if what.startswith("network 2 of 2: train") and len([s for s in seen if "2 of 2" in s]) == 3:
+            raise KeyboardInterrupt
+
+    again = schema("training.bag=2", "training.epochs=2")
+    with pytest.raises(KeyboardInterrupt):
+        train(again, place, tmp_path / "cut", progress=stop)
+    with pytest.raises(TrainingError, match=r"another schema.*train again"):
+        train(schema("training.epochs=2"), place, tmp_path / "cut", resume=True)
+    seen.clear()
+    found = train(again, place, tmp_path / "cut", resume=True, progress=lambda what, *_: seen.append(what))
+    assert not [what for what in seen if what.startswith("network 1 of 2: train")]
+    for name, weight in wanted.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], weight), name
+    assert not (tmp_path / "cut.checkpoint").exists()
+
+
+def test_the_time_is_shared(place: Path, tmp_path: Path) -> None:
+    began_s = time.monotonic()
+    bundle = train(
+        schema("training.bag=2", "training.time_limit_s=8", "training.epochs=100000"), place, tmp_path / "b"
+    )
+    assert time.monotonic() - began_s < 16
+    first, second = bundle.metrics["bag"]["train_s"]
+    assert 0.3 < first / second < 3
+
+
+def test_what_cannot_be_bagged_is_refused(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"one network a trial.*--bag"):
+        train(schema("training.bag=2"), place, tmp_path / "b", search="20s")
+    with pytest.raises(ModelError, match=r"plain method"):
+        train(schema("training.bag=2", "model.architecture=ease"), place, tmp_path / "b")
+
+
+def test_folds_train_bags(place: Path, tmp_path: Path) -> None:
+    train(schema("training.bag=2"), place, tmp_path / "b")
+    assert cross_validate(tmp_path / "b", place, 2)["folds"]["tasks"]
