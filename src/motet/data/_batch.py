@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data._augment import augmented
 from motet.data._containers import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._dataset import Dataset, EntityTable
 from motet.data._encoder import Layout
@@ -124,11 +125,12 @@ _RUN_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _EventArrays:
-    """The last events of n users: codes and item rows [n, L], lengths and totals [n]."""
+    """The last events of n users: codes and item rows [n, L], their numbers and totals [n]."""
 
     codes: NDArray[np.int32]
     items: NDArray[np.int32]
-    lengths: NDArray[np.int64]
+    lengths: NDArray[np.int64]  # of codes, which training may cut
+    had: NDArray[np.int64]  # of items
     total: NDArray[np.float32]
 
 
@@ -139,11 +141,14 @@ class Batcher:
         data: The data set.
         id_dropout: Share of ids taken as unknown, in training batches only.
         negatives: Items drawn uniformly from the catalogue for each training batch.
+        augment: Whether training batches change histories as the schema says.
     """
 
-    def __init__(self, data: Dataset, *, id_dropout: float = 0.0, negatives: int = 0) -> None:
+    def __init__(
+        self, data: Dataset, *, id_dropout: float = 0.0, negatives: int = 0, augment: bool = False
+    ) -> None:
         self.data = data
-        self.id_dropout = id_dropout
+        self.id_dropout, self.augment = id_dropout, augment
         self.negatives = min(negatives, len(data.items))
         self._layouts: dict[Entity, Layout] = {entity: data.encoder.layout(entity) for entity in ENTITIES}
         self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
@@ -320,7 +325,7 @@ class Batcher:
         total = before.astype(np.float32)
         if not len(history.items.values):
             none = np.zeros((len(users), 1), np.int32)
-            return _EventArrays(none, none, lengths, total)
+            return _EventArrays(none, none, lengths, lengths, total)
         longest = max(1, int(lengths.max(initial=0)))
         place = (history.items.offsets[users] + before - lengths)[:, None] + np.arange(longest)
         real = np.arange(longest) < lengths[:, None]
@@ -329,7 +334,11 @@ class Batcher:
         if rng is not None and self.id_dropout:
             dropped = rng.random(codes.shape, np.float32) < self.id_dropout
             codes = np.where(dropped, self._unknown_event[name], codes)
-        return _EventArrays(np.where(real, codes, codes[:1, :1]), items, lengths, total)
+        had, augment = lengths, self._events_of(name).augment
+        if rng is not None and self.augment and augment is not None:
+            codes, lengths = augmented(codes, lengths, augment, self._unknown_event[name], rng)
+            real = np.arange(longest) < lengths[:, None]
+        return _EventArrays(np.where(real, codes, codes[:1, :1]), items, lengths, had, total)
 
     def _had(self, events: Collection[_EventArrays], items: NDArray[np.int64]) -> Tensor:
         """Places in the batch of each user's items of the past, as far as they are in the batch."""
@@ -341,8 +350,8 @@ class Batcher:
         place[items] = np.arange(len(items))
         pairs = []
         for found in events:
-            real = np.arange(found.items.shape[1]) < found.lengths[:, None]
-            owner = np.repeat(np.arange(len(found.lengths)), found.lengths)
+            real = np.arange(found.items.shape[1]) < found.had[:, None]
+            owner = np.repeat(np.arange(len(found.had)), found.had)
             of_event = place[found.items[real]]
             pairs.append(np.stack([owner, of_event])[:, of_event >= 0])
         return torch.from_numpy(np.concatenate(pairs, 1))

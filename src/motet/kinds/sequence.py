@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from motet.errors import SchemaError
 from motet.schema import (
     SEQUENCE_ENCODERS,
+    AugmentSettings,
     Cells,
     ColumnSink,
     Entity,
@@ -42,6 +43,8 @@ class SequenceFeature(Feature):
         content: What an event tells of its item beside its id: ``all`` its texts, vectors and tags, ``tags``
             alone, or ``none``. It matters for the history of items that ranking goes by: the one of the events
             that the retrieval task is to find, else the first.
+        augment: How training changes histories, such as ``{crop: 0.9, mask: 0.1, reorder: 0.1}``; not at all when
+            left out.
     """
 
     kind: Literal["sequence"] = "sequence"
@@ -50,6 +53,7 @@ class SequenceFeature(Feature):
     where: str | None = None
     encoder: str = "mean"
     content: Literal["all", "tags", "none"] = "all"
+    augment: AugmentSettings | None = None
 
     cells: ClassVar[Cells] = "other"
     catalogue: ClassVar[Literal["hidden"]] = "hidden"
@@ -77,7 +81,7 @@ class SequenceFeature(Feature):
     @property
     def history(self) -> EventSettings:
         """What the events are made of."""
-        return EventSettings(self.of, self.last, self.where, self.content)
+        return EventSettings(self.of, self.last, self.where, self.content, self.augment)
 
     @property
     def sees_item(self) -> bool:

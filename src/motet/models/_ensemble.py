@@ -28,7 +28,7 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 def _parts(x: Tensor, n: int) -> tuple[Tensor, ...]:
     """Columns of each member, [R, N·D] → N times [R, D]."""
-    return x.split(x.shape[1] // n, 1) if x.shape[1] else (x,) * n
+    return torch.split(x, x.shape[1] // n, 1) if x.shape[1] else (x,) * n
 
 
 class _Reference(nn.Module):

@@ -18,7 +18,7 @@ from ._base import (
     require_known,
     write_yaml,
 )
-from ._features import Cells, ColumnSink, EventSettings, Feature, Parts, template_fields
+from ._features import AugmentSettings, Cells, ColumnSink, EventSettings, Feature, Parts, template_fields
 from ._protocols import EntityPredictor, Predictor, Progress, silent
 from ._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from ._settings import (
@@ -49,6 +49,7 @@ __all__ = [
     "SEQUENCE_ENCODERS",
     "TASK_KINDS",
     "TEXT_ENCODERS",
+    "AugmentSettings",
     "CatalogueSettings",
     "Cells",
     "CleanSettings",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from motet.schema._base import FEATURE_KINDS, Part, part_of_kind
 
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from motet.schema._schema import Entity, Schema
 
-__all__ = ["AnyFeature", "Cells", "ColumnSink", "EventSettings", "Feature", "Parts", "template_fields"]
+__all__ = [
+    "AnyFeature",
+    "AugmentSettings",
+    "Cells",
+    "ColumnSink",
+    "EventSettings",
+    "Feature",
+    "Parts",
+    "template_fields",
+]
 
 Cells = Literal["words", "number", "time", "other"]
 """What the cells of a column are read as: words, in which 007 is not 7; numbers; times; or as they are."""
@@ -52,6 +61,34 @@ class Parts:
     events: tuple[str, ...] = ()
 
 
+class AugmentSettings(Part):
+    """How training changes histories: each by one of the operations that are set, drawn for it.
+
+    Attributes:
+        crop: Share of the events that is kept, in one piece; 1 for none of it.
+        mask: Share of the events that is taken as unknown.
+        reorder: Length of the piece that is shuffled, as a share of the events.
+        share: Share of the histories of a batch that is changed.
+    """
+
+    crop: float = Field(1.0, gt=0, le=1)
+    mask: float = Field(0.0, ge=0, lt=1)
+    reorder: float = Field(0.0, ge=0, le=1)
+    share: float = Field(0.5, gt=0, le=1)
+
+    @property
+    def operations(self) -> dict[str, float]:
+        """The operations that are set, with their ratios."""
+        every = {"crop": self.crop if self.crop < 1 else 0.0, "mask": self.mask, "reorder": self.reorder}
+        return {name: ratio for name, ratio in every.items() if ratio}
+
+    @model_validator(mode="after")
+    def _does_something(self) -> AugmentSettings:
+        if not self.operations:
+            raise ValueError("no operation is set. Cure: write crop, mask or reorder, or leave augment out")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class EventSettings:
     """What a feature of the user's events is made of.
@@ -62,12 +99,14 @@ class EventSettings:
         where: Which interactions count, as an SQL expression; all when left out.
         content: What an event tells of its item beside the feature it is made of: texts, vectors and tags
             (``all``), tags alone, or ``none``.
+        augment: How training changes histories; not at all when left out.
     """
 
     of: str
     last: int
     where: str | None
     content: Literal["all", "tags", "none"] = "all"
+    augment: AugmentSettings | None = None
 
 
 class ColumnSink(Protocol):

@@ -238,7 +238,7 @@ class TrainingStep:
         self.optimiser = dense_optimiser(self.dense, self.settings)
         self.rows_optimiser = RowOptimiser(table, self.settings)
         negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
-        self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives)
+        self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives, augment=True)
         self.steps = 0
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
