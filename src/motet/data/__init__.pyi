@@ -11,6 +11,7 @@ from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
 from ._raw import RawReader, RawTable, render, side_columns
 from ._read import Frames, as_frame, as_tables, data_hash, read_table
+from ._subsample import NegativeSubsample
 from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "IdIndex",
     "ItemsToVectors",
     "Layout",
+    "NegativeSubsample",
     "Preparer",
     "Ragged",
     "RawReader",

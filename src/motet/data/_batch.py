@@ -19,6 +19,7 @@ from motet.data._containers import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._dataset import Dataset, EntityTable
 from motet.data._encoder import Layout
 from motet.data._labels import SPLIT_CODES
+from motet.data._subsample import NegativeSubsample
 from motet.schema import ENTITIES, Entity, EventSettings
 
 if TYPE_CHECKING:
@@ -142,13 +143,20 @@ class Batcher:
         id_dropout: Share of ids taken as unknown, in training batches only.
         negatives: Items drawn uniformly from the catalogue for each training batch.
         augment: Whether training batches change histories as the schema says.
+        subsample: Labels that training batches leave out.
     """
 
     def __init__(
-        self, data: Dataset, *, id_dropout: float = 0.0, negatives: int = 0, augment: bool = False
+        self,
+        data: Dataset,
+        *,
+        id_dropout: float = 0.0,
+        negatives: int = 0,
+        augment: bool = False,
+        subsample: NegativeSubsample | None = None,
     ) -> None:
         self.data = data
-        self.id_dropout, self.augment = id_dropout, augment
+        self.id_dropout, self.augment, self.subsample = id_dropout, augment, subsample
         self.negatives = min(negatives, len(data.items))
         self._layouts: dict[Entity, Layout] = {entity: data.encoder.layout(entity) for entity in ENTITIES}
         self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
@@ -160,6 +168,10 @@ class Batcher:
         train = data.split == SPLIT_CODES["train"]
         counts = np.bincount(data.item_row[train], minlength=len(data.items)) if negatives else np.ones(1)
         self._item_share = counts / max(counts.sum(), 1)
+
+    def useful(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some rows that training learns from, in their order."""
+        return rows if self.subsample is None else self.subsample.rows(rows)
 
     def epoch(
         self, rows: NDArray[np.int64], batch_size: int, seed: tuple[int, ...], start: int = 0
@@ -188,6 +200,8 @@ class Batcher:
         data = self.data
         before = {name: history.before[rows] for name, history in data.histories.items()}
         labels = {name: torch.from_numpy(data.label(name, rows)) for name in data.encoder.interaction_tasks}
+        if rng is not None and self.subsample is not None:
+            self.subsample.hide(labels, rows)
         return self.assemble(data.user_row[rows], data.item_row[rows], before, rows, labels, rng)
 
     def assemble(

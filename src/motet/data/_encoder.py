@@ -190,6 +190,7 @@ class Encoder:
         whitenings: Per whitened text or vector feature.
         vector_widths: Width of each text or vector feature as the model gets it.
         classes: Per multi-class and multi-label task, the names of its classes.
+        class_shares: Per multi-class task, the share of each class in training labels.
         label_mean: Per regression task, the mean of training labels; per binary task, their rate.
         label_std: Per regression task, their standard deviation.
         table_rows: Rows of the one embedding table.
@@ -202,6 +203,7 @@ class Encoder:
     whitenings: dict[str, Whitening] = field(default_factory=dict)
     vector_widths: dict[str, int] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    class_shares: dict[str, tuple[float, ...]] = field(default_factory=dict)
     label_mean: dict[str, float] = field(default_factory=dict)
     label_std: dict[str, float] = field(default_factory=dict)
     table_rows: int = 0
@@ -252,7 +254,10 @@ class Encoder:
     def statistics(self, task: str) -> LabelStatistics:
         """What is known of the training labels of a task."""
         return LabelStatistics(
-            self.label_mean.get(task, 0.0), self.label_std.get(task, 1.0), self.classes.get(task, ())
+            self.label_mean.get(task, 0.0),
+            self.label_std.get(task, 1.0),
+            self.classes.get(task, ()),
+            self.class_shares.get(task, ()),
         )
 
     def fit(self, raw: Mapping[Entity, RawTable], weight: Mapping[Entity, NDArray[np.int64]]) -> None:

@@ -62,7 +62,10 @@ class RawLabels:
                 encoder.label_std[name] = float(known.std()) or 1.0 if len(known) else 1.0
                 continue
             words = self.words[name].words.to_list()
-            encoder.classes[name] = tuple(sorted(w for w, n in zip(words, count, strict=True) if n > 0))
+            found = sorted((w, n) for w, n in zip(words, count.tolist(), strict=True) if n > 0)
+            encoder.classes[name] = tuple(w for w, _ in found)
+            if name not in self.sets:
+                encoder.class_shares[name] = tuple(n / sum(count.tolist()) for _, n in found)
 
     def encode(
         self, encoder: Encoder, cleaning_report: CleaningReport, source: str, spill: Spill | None = None

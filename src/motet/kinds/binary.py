@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from motet.errors import SchemaError
 from motet.kinds._labelled import LabelledTask, yes_no_of
 from motet.metrics import interval_of, is_number, percent
-from motet.schema import LabelSink, LabelStatistics, TaskText
+from motet.schema import LabelSink, LabelStatistics, Schema, TaskText
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,12 +33,15 @@ class BinaryTask(LabelledTask):
         positive_weight: Weight of the positive class; ``balanced`` is negatives / positives of
             the training rows. A weight multiplies the odds that the model learns; predictions
             divide them by it again. The focal loss distorts probabilities, and nothing corrects that.
+        negative_share: Share w of the negative labels that training keeps. That divides the odds that the model
+            learns by w; predictions multiply them by it again: q = p / (p + (1 − p)/w) (He et al. 2014, §6.3).
     """
 
     kind: Literal["binary"] = "binary"
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0)
     positive_weight: Annotated[float, Field(gt=0)] | Literal["balanced"] = 1.0
+    negative_share: float = Field(1.0, gt=0, le=1)
 
     called: ClassVar[str] = "yes or no"
     display: ClassVar[Literal["chance"]] = "chance"
@@ -96,14 +100,31 @@ class BinaryTask(LabelledTask):
         return loss.mean()
 
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
-        """The probability; weighted positives multiply the odds that the model learns by their weight."""
-        return (logits - math.log(positive_weight(self, statistics.mean))).sigmoid()
+        """The probability; weighted positives and left-out negatives multiply the odds that the model learns."""
+        return (logits - self._shift(statistics)).sigmoid()
 
     def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
         """The log-odds, of which a millionth is the least."""
         p = np.clip(values, _EDGE, 1 - _EDGE)
-        found: NDArray[np.float64] = np.log(p / (1 - p)) + math.log(positive_weight(self, statistics.mean))
+        found: NDArray[np.float64] = np.log(p / (1 - p)) + self._shift(statistics)
         return found
+
+    def _shift(self, statistics: LabelStatistics) -> float:
+        """What weights and left-out negatives add to the log-odds that the model learns."""
+        return math.log(positive_weight(self, statistics.mean)) - math.log(self.negative_share)
+
+    @property
+    def kept_negatives(self) -> float:
+        """As the settings say."""
+        return self.negative_share
+
+    def check(self, name: str, schema: Schema) -> None:
+        """Labels of users and items are few, and none is left out."""
+        if self.negative_share < 1 and self.on != "interaction":
+            raise SchemaError(
+                f"tasks.{name}: negative_share is for tasks on interactions, and this one is on the {self.on}",
+                "use positive_weight: balanced",
+            )
 
     @classmethod
     def why_undefined(cls, labels: NDArray[Any]) -> str:
@@ -166,4 +187,4 @@ def positive_weight(task: BinaryTask, rate: float) -> float:
     """
     if task.positive_weight != "balanced":
         return task.positive_weight
-    return min(max((1 - rate) / max(rate, 1e-6), 1e-6), 1e6)
+    return task.negative_share * min(max((1 - rate) / max(rate, 1e-6), 1e-6), 1e6)

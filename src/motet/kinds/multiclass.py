@@ -22,9 +22,15 @@ _EDGE = 1e-6
 
 
 class MulticlassTask(LabelledTask):
-    """One of several classes, learnt from the training rows; predicted as a distribution."""
+    """One of several classes, learnt from the training rows; predicted as a distribution.
+
+    Attributes:
+        class_weight: ``balanced`` weighs each of the K classes by 1 / (K·share) in the loss, with its share of the
+            training labels. A weight multiplies the odds that the model learns; predictions divide them by it again.
+    """
 
     kind: Literal["multiclass"] = "multiclass"
+    class_weight: Literal["balanced"] | None = None
 
     called: ClassVar[str] = "one of several classes"
     display: ClassVar[Literal["names"]] = "names"
@@ -54,16 +60,32 @@ class MulticlassTask(LabelledTask):
         """Cross entropy; nothing where one class was known."""
         from torch.nn import functional as F  # noqa: PLC0415 (torch is slow to import, and a schema needs none)
 
-        return F.cross_entropy(logits, labels.long()) if logits.dim() > 1 else logits.sum() * 0.0
+        if logits.dim() < 2:
+            return logits.sum() * 0.0
+        weights = self._weights(statistics)
+        if weights is None:
+            return F.cross_entropy(logits, labels.long())
+        each = F.cross_entropy(logits, labels.long(), logits.new_tensor(weights), reduction="none")
+        return each.mean()  # not divided by the weights of the batch: over all rows these are 1 on average
 
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
         """The distribution."""
-        return logits.softmax(-1) if logits.dim() > 1 else logits.new_ones(logits.shape)
+        if logits.dim() < 2:
+            return logits.new_ones(logits.shape)
+        weights = self._weights(statistics)
+        return (logits if weights is None else logits - logits.new_tensor(np.log(weights))).softmax(-1)
 
     def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
         """The logarithms, of chances of a millionth at least."""
         found: NDArray[np.float64] = np.log(np.maximum(values, _EDGE))
-        return found
+        weights = self._weights(statistics)
+        return found if weights is None else found + np.log(weights)
+
+    def _weights(self, statistics: LabelStatistics) -> NDArray[np.float64] | None:
+        """Weight of each class, [K]; None where all are 1."""
+        if self.class_weight is None or len(statistics.shares) < 2:
+            return None
+        return 1 / (len(statistics.shares) * np.asarray(statistics.shares, np.float64))
 
     @classmethod
     def describe(

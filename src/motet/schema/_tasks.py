@@ -36,11 +36,13 @@ class LabelStatistics:
         mean: Their mean; the rate of a label of 0 and 1.
         std: Their standard deviation, > 0.
         classes: Names of the classes, for a kind that has classes.
+        shares: Share of each class, for a task of one of several.
     """
 
     mean: float = 0.0
     std: float = 1.0
     classes: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,11 @@ class Task(Part, ABC):
     def drawn_items(self) -> int:
         """Items that training draws from the catalogue for each batch."""
         return 0
+
+    @property
+    def kept_negatives(self) -> float:
+        """Share of the negative labels of interactions that training keeps."""
+        return 1.0
 
     def check(self, name: str, schema: Schema) -> None:
         """Raise :class:`~motet.errors.SchemaError` if the task does not fit the rest of the schema."""

@@ -181,7 +181,7 @@ class _Run:
         self.stepper = step(data, schema)
         self.model = self.stepper.model
         self.predictor = ModelPredictor(self.model, data, known="train")
-        self.train_rows = data.rows("train")
+        self.train_rows = self.stepper.batcher.useful(data.rows("train"))
         self.batch_size = self.settings.rows_a_step(len(self.train_rows))
         self.steps_per_epoch = -(-len(self.train_rows) // self.batch_size)
         self.history = TrainingHistory()

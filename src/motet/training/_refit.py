@@ -140,11 +140,11 @@ def _passes(
 ) -> Iterator[None]:
     """Passes over some rows from some weights, with fresh optimisers; yields after each."""
     stepper, settings = TrainingStep(data, schema, model=model), schema.training
+    size = settings.rows_a_step(len(stepper.batcher.useful(data.rows("train"))))
+    rows = stepper.batcher.useful(rows)
     model.load_state_dict(start)
     for number in range(_MOST_PASSES):
-        for batch in stepper.batcher.epoch(
-            rows, settings.rows_a_step(len(data.rows("train"))), (settings.seed, settings.epochs, number)
-        ):
+        for batch in stepper.batcher.epoch(rows, size, (settings.seed, settings.epochs, number)):
             stepper(batch, _RATE * settings.learning_rate)
         yield
 

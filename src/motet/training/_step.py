@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motet.data import Batch, Batcher, Dataset
+from motet.data import Batch, Batcher, Dataset, NegativeSubsample
 from motet.errors import TrainingError
 from motet.models import EmbeddingTable, MultiTaskModel, Outputs, build_model
 from motet.schema import Schema, TrainingSettings
@@ -224,7 +224,15 @@ class TrainingStep:
         if model is None:
             self.model.features.take_content(data)
         weights = {name: task.weight for name, task in schema.tasks.items()}
-        rows = len(data.rows("train"))
+        negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
+        self.batcher = Batcher(
+            data,
+            id_dropout=schema.model.id_dropout,
+            negatives=negatives,
+            augment=True,
+            subsample=NegativeSubsample(data, schema, self.settings.seed),
+        )
+        rows = len(self.batcher.useful(data.rows("train")))
         self.balancer = build_balancer(
             schema.objective.balancer,
             weights,
@@ -237,8 +245,6 @@ class TrainingStep:
         self.dense += list(self.balancer.parameters())
         self.optimiser = dense_optimiser(self.dense, self.settings)
         self.rows_optimiser = RowOptimiser(table, self.settings)
-        negatives = max((task.drawn_items for task in schema.tasks.values()), default=0)
-        self.batcher = Batcher(data, id_dropout=schema.model.id_dropout, negatives=negatives, augment=True)
         self.steps = 0
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:

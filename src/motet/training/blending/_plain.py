@@ -164,8 +164,9 @@ def _constant(
     known = labels[~np.isnan(labels)]
     if task.has_classes:
         count = np.bincount(known.astype(np.int64), minlength=outputs)[:outputs]
-        found = np.log((count + 1) / (count.sum() + outputs))
-        return found
+        shares = (count + 1) / (count.sum() + outputs)
+        unlinked = task.unlink(shares[None], statistics)
+        return np.log(shares) if unlinked is None else unlinked[0]
     unlinked = task.unlink(np.array([known.mean() if len(known) else 0.0]), statistics)
     return np.zeros(outputs) if unlinked is None else unlinked
 

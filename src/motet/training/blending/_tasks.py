@@ -128,8 +128,14 @@ def _unlinked(task: Task, values: Floats, statistics: LabelStatistics) -> NDArra
     return found - _shift(task, statistics)
 
 
-def _shift(task: Task, statistics: LabelStatistics) -> float:
-    """What the link function is given for even odds: not 0 where positives were weighed."""
+def _shift(task: Task, statistics: LabelStatistics) -> float | NDArray[np.float64]:
+    """What the link function is given for even odds, a number or [K]: not 0 where classes were weighed."""
+    if task.has_classes and len(statistics.classes) > 1:
+        k = len(statistics.classes)
+        every = task.unlink(np.full((1, k), 1 / k), statistics)
+        if every is None or not np.ptp(every[0]):  # 0 in all or the same in all is one distribution
+            return 0.0
+        return np.asarray(every[0] - every[0].mean(), np.float64)
     even = task.unlink(np.full(1, 0.5), statistics) if task.is_chance else None
     return 0.0 if even is None else float(even[0])
 

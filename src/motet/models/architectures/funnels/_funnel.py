@@ -98,7 +98,7 @@ def steps_of(shape: Shape, steps: Sequence[str]) -> tuple[str, ...]:
         if len(found) < 2:
             raise ModelError(
                 "there is no funnel: no yes-or-no task comes after another",
-                "say 'after:' in the later task, leave positive_weight at 1, or choose another architecture",
+                "say 'after:' in the later task, leave positive_weight at 1 and negatives in, or choose another architecture",
             )
         return found
     for name in steps:
@@ -106,7 +106,7 @@ def steps_of(shape: Shape, steps: Sequence[str]) -> tuple[str, ...]:
         if name not in shape.chances:
             raise ModelError(
                 f"model.options.steps: '{name}' is not a yes-or-no task that predicts a plain probability",
-                "name binary tasks, and leave their positive_weight at 1",
+                "name binary tasks, and leave their positive_weight and negative_share at 1",
             )
     if len(steps) < 2:
         raise ModelError(
