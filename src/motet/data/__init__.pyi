@@ -6,12 +6,12 @@ from ._check import DataReport, check_data
 from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary, Whitening
+from ._in_training import NegativeSubsample
 from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
 from ._raw import RawReader, RawTable, render, side_columns
 from ._read import Frames, as_frame, as_tables, data_hash, read_table
-from ._subsample import NegativeSubsample
 from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
 
 __all__ = [

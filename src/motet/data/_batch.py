@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.data._augment import augmented
 from motet.data._containers import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._dataset import Dataset, EntityTable
 from motet.data._encoder import Layout
+from motet.data._in_training import NegativeSubsample, augmented
 from motet.data._labels import SPLIT_CODES
-from motet.data._subsample import NegativeSubsample
 from motet.schema import ENTITIES, Entity, EventSettings
 
 if TYPE_CHECKING:

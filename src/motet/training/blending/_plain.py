@@ -166,7 +166,8 @@ def _constant(
         count = np.bincount(known.astype(np.int64), minlength=outputs)[:outputs]
         shares = (count + 1) / (count.sum() + outputs)
         unlinked = task.unlink(shares[None], statistics)
-        return np.log(shares) if unlinked is None else unlinked[0]
+        found = np.log(shares) if unlinked is None else unlinked[0]
+        return found
     unlinked = task.unlink(np.array([known.mean() if len(known) else 0.0]), statistics)
     return np.zeros(outputs) if unlinked is None else unlinked
 
