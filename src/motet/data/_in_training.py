@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NegativeSubsample", "augmented"]
 
-# Histories in training that are cut, masked or shuffled in part (CL4SRec, Xie et al. 2022, §3.2.3).
+# Histories in training that are cut, masked or shuffled in part (CL4SRec, Xie et al. 2022).
 #
 # A history s = [v₁, …, v_m] becomes, with one of the operations drawn for it,
 #
