@@ -19,6 +19,8 @@ from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
 from motet.training import (
     ModelPredictor,
+    WarmStart,
+    add_task,
     cross_validate,
     evaluate_bundle,
     load_bundle,
@@ -179,6 +181,16 @@ def test_what_cannot_be_bagged_is_refused(place: Path, tmp_path: Path) -> None:
         train(schema("training.bag=2"), place, tmp_path / "b", search="20s")
     with pytest.raises(ModelError, match=r"plain method"):
         train(schema("training.bag=2", "model.architecture=ease"), place, tmp_path / "b")
+
+
+def test_a_bag_is_begun_from_a_bundle_and_takes_no_new_task(place: Path, tmp_path: Path) -> None:
+    train(schema("training.bag=2"), place, tmp_path / "b")
+    begun = train(schema("training.bag=2"), place, tmp_path / "c", start=WarmStart(tmp_path / "b"))
+    weights = begun.metrics["start"]["weights"]
+    assert weights["copied"] > 0.9 * weights["of"]
+    assert len(begun.model.networks) == 2
+    with pytest.raises(ModelError, match=r"2 networks.*training.bag=1"):
+        add_task(tmp_path / "b", place, {"late": {"kind": "binary", "label": "click"}}, tmp_path / "d")
 
 
 def test_folds_train_bags(place: Path, tmp_path: Path) -> None:

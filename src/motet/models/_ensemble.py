@@ -128,6 +128,7 @@ class EnsembleModel(_Reference, MultiTaskModel):
         nn.Module.__init__(self)
         first, n = members[0], len(members)
         self.members = nn.ModuleList(members)
+        self.added = NamedModules()  # none: a task is added to one network alone
         heads = NamedModules()
         for name in first.entity_heads:
             heads[name] = EnsembleHead([one.entity_heads[name] for one in members])

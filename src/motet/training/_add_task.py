@@ -114,11 +114,16 @@ def add_task(
     Raises:
         SchemaError: If the task is none, or does not fit the bundle's schema.
         ModelError: If it cannot be added: it has the name of another one, is not on interactions, or ranks the
-            catalogue; or if the bundle is a plain method, which has no network.
+            catalogue; or if the bundle is a plain method, which has no network, or holds several networks.
         MotetError: If the data or the place is wrong; nothing half-written remains.
     """
     out, shape = Path(out), shape or AddedShape()
     old = load_bundle(bundle)
+    if len(old.model.networks) > 1:
+        raise ModelError(
+            f"{bundle} holds {len(old.model.networks)} networks, and a task is added to one",
+            "train the bundle with training.bag=1 (without --bag)",
+        )
     schema, name = _with_task(old.schema, tasks)
     for change in overrides:
         if not change.startswith(_CHANGEABLE):

@@ -8,18 +8,41 @@ draws of rows). Here logits and retrieval scores are averaged, before the link f
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from motet.data import Dataset
-from motet.errors import TrainingError
+from motet.errors import ModelError, TrainingError
 from motet.evaluation import primary_values, score_of
 from motet.models import EnsembleModel, MultiTaskModel
 from motet.schema import Progress, Schema, silent
 from motet.training._loop import BagReport, Trained, TrainingHistory, train_model
 from motet.training._predictor import ModelPredictor
 from motet.training._refit import Refit, refit_network
+from motet.training._step import StandardStep, TrainingStep
+from motet.training.blending import check_plain
 
-__all__ = ["refit_bag", "train_bag"]
+__all__ = ["check_bag", "refit_bag", "train_bag"]
+
+
+def check_bag(schema: Schema, *, searching: bool) -> None:
+    """Refuse several networks where there cannot be any.
+
+    Raises:
+        ModelError: If settings are to be searched, or the architecture is a plain method.
+    """
+    if schema.training.bag == 1:
+        return
+    if searching:
+        raise ModelError(
+            "a search trains one network a trial, and training.bag asks for several",
+            "search with training.bag=1, then train with the settings that it found and with --bag",
+        )
+    if check_plain(schema):
+        raise ModelError(
+            f"the architecture '{schema.model.architecture}' is a plain method, and several of it are the same",
+            "set training.bag to 1, or choose another architecture",
+        )
 
 
 def train_bag(
@@ -30,6 +53,7 @@ def train_bag(
     resume: bool = False,
     deadline_s: float | None = None,
     progress: Progress = silent,
+    step: Callable[[Dataset, Schema], StandardStep] = TrainingStep,
 ) -> Trained:
     """Train ``training.bag`` networks with the seeds s, s + 1, …, and put them into one model.
 
@@ -43,6 +67,7 @@ def train_bag(
         resume: Go on from there; networks that were trained to their end are not trained again.
         deadline_s: See :func:`train_model`; ``training.time_limit_s`` is divided among them when left out.
         progress: Progress callback.
+        step: Builds what takes the steps of each network.
 
     Returns:
         The model; its history is that of the first network, with the rows and seconds of all.
@@ -65,6 +90,7 @@ def train_bag(
             resume=resume,
             deadline_s=deadline_s,
             progress=progress,
+            step=step,
         )
     each: list[Trained] = []
     for number in range(n):
@@ -83,6 +109,7 @@ def train_bag(
                 resume=resume,
                 deadline_s=None if deadline_s is None else now_s + (deadline_s - now_s) / (n - number),
                 progress=report,
+                step=step,
                 keep=True,
             )
         )

@@ -125,7 +125,7 @@ class _Transfer:
         encoder: Encoder,
         names: Mapping[str, str | None],
     ) -> None:
-        self.bundle, self.there = source, source.model
+        self.bundle, self.there = source, source.model.networks[0]
         self.here, self.schema, self.encoder, self.names = model, schema, encoder, names
         self.known = source.data.encoder
         self.fresh: dict[str, list[str]] = defaultdict(list)
