@@ -50,6 +50,7 @@ _WEIGHTS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0
 _ROUNDS: Final = 3
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
+_LEAST_GAIN_OF_NETWORK: Final = 0.002  # which is computed for other tasks anyway
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
 _FEW: Final = 20_000  # items all of which are scored in a request
@@ -439,7 +440,8 @@ def _weigh(
     for _ in range(_ROUNDS):
         before = value
         for name in sorted(alone, key=lambda name: -alone[name]):
-            least = value if name in weights else value * (1 + _LEAST_GAIN)
+            gain = _LEAST_GAIN_OF_NETWORK if name == NETWORK else _LEAST_GAIN
+            least = value if name in weights else value * (1 + gain)
             for weight in () if _over(until_s) else _WEIGHTS:
                 tried = {n: w for n, w in {**weights, name: weight}.items() if w}
                 if (
