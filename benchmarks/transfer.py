@@ -103,8 +103,8 @@ def written(tables: Tables, key: str, place: Path, *, share: float, seed: int, m
             table = table.filter(pl.col("user_id").is_in(counts["user_id"].gather(kept).implode()))
         else:
             table = table.head(most)
-    split = pl.when(pl.col("place") <= 0.8).then(pl.lit("train"))
-    split = split.when(pl.col("place") <= 0.9).then(pl.lit("validation")).otherwise(pl.lit("test"))
+    later = pl.when(pl.col("place") <= 0.9).then(pl.lit("validation")).otherwise(pl.lit("test"))
+    split = pl.when(pl.col("place") <= 0.8).then(pl.lit("train")).otherwise(later)
     table = table.with_columns(split=split, draw=pl.Series(rng.random(len(table))))
     table = table.filter((pl.col("split") != "train") | (pl.col("draw") < share)).drop("place", "draw")
     place.mkdir()
