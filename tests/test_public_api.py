@@ -203,7 +203,7 @@ def test_the_ten_lines(tmp_path: Path) -> None:
     films = motet.datasets.load("movielens-100k")
     schema = motet.Schema.infer(films)
     assert schema.name == "movielens-100k"
-    model = motet.fit(schema.with_overrides("training.epochs=1"), films)
+    model = motet.fit(schema.with_overrides("training.epochs=1", "training.refit=false"), films)
     evaluation = model.evaluate(baselines=True)
     assert "lightgbm" in str(evaluation)
     assert len(model.recommend(["1", "2"], k=10, scenario="evening")) == 20
