@@ -9,6 +9,12 @@ import re
 import runpy
 import shlex
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -449,8 +455,10 @@ def test_the_chinese_tutorial_has_the_same_code() -> None:
     assert any(code for code in blocks(chinese, "yaml"))
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the films that 40 of the people rated, and for one epoch; tests/test_public_api.py serves the result."""
+def test_the_readmes_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the films that 40 of the people rated, and for one epoch; the last line in a process of its own."""
     whole = datasets.load("movielens-100k", tmp_path / "whole")
     ratings = pl.read_parquet(whole.directory / "ratings.parquet").filter(pl.col("user_id") <= 40)
     rated = ratings["item_id"].unique().sort().head(300).implode()
@@ -476,9 +484,36 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     exec(compile(before, "README.md", "exec"), names)  # noqa: S102 (the code is ours)
     assert motet.load("runs/films").metrics["tasks"]["like"]
     assert (tmp_path / "runs" / "films" / "report.html").is_file()
-    options = re.fullmatch(r'motet\.serve\("runs/films", (\w+)=\d+\)', serve)
-    assert options is not None
-    assert options.group(1) in inspect.signature(motet.serve).parameters
+    said, model = capsys.readouterr().out, names["model"]
+    assert "lightgbm" in said
+    assert "1. " in said
+    assert len(model.recommend(["1", "2"], k=10, scenario="evening")) == 20
+    pairs = pl.DataFrame({"user_id": ["1", "2"], "item_id": ["50", "1"]})
+    assert 0 < model.predict(pairs)["like"][0] < 1
+    assert motet.load("runs/films").predict(pairs).equals(model.predict(pairs))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert "port=8000" in serve
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import motet\n{serve.replace('8000', str(port))}"], stdout=subprocess.DEVNULL
+    )
+    try:
+        assert health(port) == 200
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def health(port: int) -> int:
+    """The status of a service that starts in another process."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/health/live") as answer:
+                return int(answer.status)
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.2)
+    raise AssertionError("the service did not start")
 
 
 def test_the_chinese_readme_has_the_same_python() -> None:

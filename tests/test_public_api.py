@@ -1,15 +1,8 @@
-"""The ten lines of the README, and frames in the place of files."""
+"""Frames in the place of files, and one object that loads once; tests/test_docs.py runs the ten lines of the README."""
 
 from __future__ import annotations
 
 import gc
-import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -185,44 +178,6 @@ def test_a_loaded_model_says_what_it_needs(model: motet.Model, tmp_path: Path) -
         motet.load(tmp_path / "b").evaluate()
     with pytest.raises(DataError, match=r"give a list: \['1'\]"):
         model.recommend("1")
-
-
-def health(port: int) -> int:
-    """The status of a service that starts in another process."""
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/health/live") as answer:
-                return int(answer.status)
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    raise AssertionError("the service did not start")
-
-
-@pytest.mark.slow
-def test_the_ten_lines(tmp_path: Path) -> None:
-    films = motet.datasets.load("movielens-100k")
-    schema = motet.Schema.infer(films)
-    assert schema.name == "movielens-100k"
-    model = motet.fit(schema.with_overrides("training.epochs=1", "training.refit=false"), films)
-    evaluation = model.evaluate(baselines=True)
-    assert "lightgbm" in str(evaluation)
-    assert len(model.recommend(["1", "2"], k=10, scenario="evening")) == 20
-    pairs = pl.DataFrame({"user_id": ["1", "2"], "item_id": ["50", "1"]})
-    assert 0 < model.predict(pairs)["like"][0] < 1
-    assert model.explain("1", "50").text
-    assert "1. " in str(model.ask("a funny space adventure, no horror, like Toy Story", user="1"))
-    model.save(tmp_path / "films")
-    assert motet.load(tmp_path / "films").predict(pairs).equals(model.predict(pairs))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"import json, sys, motet\nmotet.serve({json.dumps(str(tmp_path / 'films'))}, port={port})"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    try:
-        assert health(port) == 200
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def test_what_is_not_saved_leaves_nothing(
