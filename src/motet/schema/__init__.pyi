@@ -18,7 +18,16 @@ from ._base import (
     require_known,
     write_yaml,
 )
-from ._features import AugmentSettings, Cells, ColumnSink, EventSettings, Feature, Parts, template_fields
+from ._features import (
+    AugmentSettings,
+    Cells,
+    ColumnSink,
+    EventSettings,
+    Feature,
+    Parts,
+    ReduceSettings,
+    template_fields,
+)
 from ._protocols import EntityPredictor, Predictor, Progress, silent
 from ._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
 from ._settings import (
@@ -72,6 +81,7 @@ __all__ = [
     "Parts",
     "Predictor",
     "Progress",
+    "ReduceSettings",
     "Registry",
     "Schema",
     "SplitSettings",
