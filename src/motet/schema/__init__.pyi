@@ -24,12 +24,13 @@ from ._features import (
     ColumnSink,
     EventSettings,
     Feature,
+    GateSettings,
     Parts,
     ReduceSettings,
     template_fields,
 )
 from ._protocols import EntityPredictor, Predictor, Progress, silent
-from ._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
+from ._schema import ENTITIES, Entity, Features, Keys, Schema, table_of
 from ._settings import (
     ARTICLES,
     LANGUAGES,
@@ -42,6 +43,7 @@ from ._settings import (
     ModelSettings,
     ObjectiveSettings,
     SplitSettings,
+    Tables,
     TrainingSettings,
     are_years,
     article_first,
@@ -69,6 +71,7 @@ __all__ = [
     "ExplainSettings",
     "Feature",
     "Features",
+    "GateSettings",
     "Keys",
     "KnowledgeSettings",
     "LabelSink",

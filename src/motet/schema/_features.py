@@ -31,6 +31,7 @@ __all__ = [
     "ColumnSink",
     "EventSettings",
     "Feature",
+    "GateSettings",
     "Parts",
     "ReduceSettings",
     "template_fields",
@@ -140,6 +141,17 @@ class ReduceSettings(Part):
                 f"{where}.reduce.task: '{self.task}' is about the {task.on}, and the feature about the {entity}",
                 f"name a task on interactions or on the {entity}",
             )
+
+
+class GateSettings(Part):
+    """How a gate of each feature is learnt; see :class:`motet.models.FeatureGates`.
+
+    Attributes:
+        penalty: What an open gate costs, in units of the balanced loss: a feature that lowers the loss by less is
+            closed.
+    """
+
+    penalty: float = Field(0.001, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,8 @@ class _Transfer:
                 return f"the scenarios differ, which '{settings.architecture}' is about"
         if other is None or other not in source:
             return "no such layer there"
+        if name.startswith("features.gates."):
+            return "gates of features are learnt afresh"
         if name.startswith(_CONTENT) and not self._same_content():
             return "histories tell of other content there"
         marked = next((part[1:] for part in name.split(".") if part.startswith("@")), "")
