@@ -6,7 +6,7 @@ from ._check import DataReport, check_data
 from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary
-from ._in_training import NegativeSubsample
+from ._in_training import TrainingRows
 from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
@@ -47,7 +47,6 @@ __all__ = [
     "ItemsToVectors",
     "Layout",
     "LinearReduction",
-    "NegativeSubsample",
     "Preparer",
     "Ragged",
     "RawReader",
@@ -57,6 +56,7 @@ __all__ = [
     "Side",
     "SparseCodes",
     "TextToVectors",
+    "TrainingRows",
     "Vocabulary",
     "Whitening",
     "as_frame",

@@ -50,7 +50,7 @@ from ._settings import (
     is_chinese,
     split_article,
 )
-from ._tasks import LabelSink, LabelStatistics, Task, TaskText
+from ._tasks import AnyResample, LabelSink, LabelStatistics, ResampleSettings, Task, TaskText
 
 __all__ = [
     "ARTICLES",
@@ -60,6 +60,7 @@ __all__ = [
     "SEQUENCE_ENCODERS",
     "TASK_KINDS",
     "TEXT_ENCODERS",
+    "AnyResample",
     "AugmentSettings",
     "CatalogueSettings",
     "Cells",
@@ -86,6 +87,7 @@ __all__ = [
     "Progress",
     "ReduceSettings",
     "Registry",
+    "ResampleSettings",
     "Schema",
     "SplitSettings",
     "Tables",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motet.data import Batch, Batcher, Dataset, NegativeSubsample
+from motet.data import Batch, Batcher, Dataset, TrainingRows
 from motet.errors import TrainingError
 from motet.models import EmbeddingTable, FeatureGates, MultiTaskModel, Outputs, build_model
 from motet.schema import Schema, TrainingSettings
@@ -230,9 +230,9 @@ class TrainingStep:
             id_dropout=schema.model.id_dropout,
             negatives=negatives,
             augment=True,
-            subsample=NegativeSubsample(data, schema, self.settings.seed),
+            training=TrainingRows(data, schema, self.settings.seed),
         )
-        rows = len(self.batcher.useful(data.rows("train")))
+        rows = self.batcher.count_useful(data.rows("train"))
         self.balancer = build_balancer(
             schema.objective.balancer,
             weights,
