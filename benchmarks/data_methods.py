@@ -1,11 +1,12 @@
-"""What methods of the data are worth: resampling, narrower vectors, gates of features; each beside the same run without.
+"""What methods of the data are worth: resampling, narrower vectors, changed texts, gates of features; each beside the same run without.
 
-    python -m benchmarks.data_methods [resampling] [vectors] [gates] [--seeds 0] [--epochs 20] [--rows N] [--seconds S]
+    python -m benchmarks.data_methods [resampling] [vectors] [texts] [gates] [--seeds 0] [--epochs 20] [--rows N] [--seconds S]
         [--cells FILE]
 
 resampling  adult, with nine of ten of the well paid left out of all rows, so that 3 % remain: the rare task's average
             precision, AUC, calibration error and predicted / real rate
 vectors     clothing reviews: PCA, truncated SVD, discriminants, sparse codes and whitening of the sentence vectors
+texts       clothing reviews: words of training texts left out, swapped or masked, two versions of each
 gates       adult: learnt gates at several prices, and what each closed
 
 One network without plain members, refit off. Differences are from the first line of a table, over the same seeds; 95 %
@@ -59,6 +60,13 @@ METHODS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "lda class": (f"{_WORDS}.reduce={{method: lda, task: class}}",),
         "sparse 256, 16 active": (f"{_WORDS}.reduce={{method: sparse, width: 256, active: 16}}",),
     },
+    "texts": {
+        "as they are": (),
+        "drop 0.1": (f"{_WORDS}.augment={{drop: 0.1}}",),
+        "drop 0.3": (f"{_WORDS}.augment={{drop: 0.3}}",),
+        "swap 0.2": (f"{_WORDS}.augment={{swap: 0.2}}",),
+        "mask 0.15": (f"{_WORDS}.augment={{mask: 0.15}}",),
+    },
     "gates": {
         "none": (),
         "penalty 0.0003": ("model.feature_gates={penalty: 0.0003}",),
@@ -70,16 +78,17 @@ METHODS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 COLUMNS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "resampling": (("income", "average_precision"), ("income", "auc"), ("income", "ece"), ("never_married", "auc")),
     "vectors": (("recommended", "auc"), ("rating", "rmse"), ("department", "macro_f1"), ("class", "macro_f1")),
+    "texts": (("recommended", "auc"), ("rating", "rmse"), ("department", "macro_f1"), ("class", "macro_f1")),
     "gates": (("income", "auc"), ("never_married", "auc")),
 }  # fmt: skip
 
 
 def tables(part: str, rows: int | None) -> tuple[Schema, Frames]:
     """Schema and tables of a part; the first rows alone where a number is given."""
-    source = load("clothing-reviews" if part == "vectors" else "adult")
+    source = load("clothing-reviews" if part in ("vectors", "texts") else "adult")
     schema = source.schema.with_overrides(*NETWORK)
     name = schema.tables.interactions
-    frame = pl.read_parquet(Path(source.directory) / name).head(rows)
+    frame = pl.read_parquet(Path(source.directory) / name, n_rows=rows)
     if part == "resampling":
         rich, number = pl.col("income") == ">50K", pl.int_range(pl.len())
         frame = frame.filter(~rich | (number % _RARE == 0))
@@ -109,7 +118,7 @@ def run(part: str, method: str, seed: int, epochs: int, rows: int | None) -> dic
         note = f"{np.nanmean(predictions['income']) / np.nanmean(y):.2f}"
     elif (gates := gate_report(trained.model)) is not None:
         note = ", ".join(gates["closed"]) or "none"
-    elif part == "vectors":
+    elif part in ("vectors", "texts"):
         note = str(data.encoder.vector_widths["review"])
     return {"metrics": found, "train_s": taken, "note": note}
 
@@ -127,7 +136,12 @@ def _drawn(
     )
 
 
-NOTES: Final = {"resampling": "predicted / real rate", "vectors": "width", "gates": "closed (first seed)"}
+NOTES: Final = {
+    "resampling": "predicted / real rate",
+    "vectors": "width",
+    "texts": "width",
+    "gates": "closed (first seed)",
+}
 
 
 def table(part: str, cells: Cells, seeds: list[int]) -> str:

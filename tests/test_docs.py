@@ -63,6 +63,7 @@ from motet.schema import (
     Schema,
     SplitSettings,
     Tables,
+    TextAugmentSettings,
     TrainingSettings,
 )
 from motet.training import BALANCERS, PARTS
@@ -98,6 +99,7 @@ SECTIONS: Mapping[str, tuple[type[Part], set[str]]] = {
     "### kind: numeric": (NumericFeature, {"kind", "column"}),
     "### kind: tags": (TagsFeature, {"kind", "column"}),
     "### kind: text": (TextFeature, {"kind", "column"}),
+    "#### augment of a text": (TextAugmentSettings, set()),
     "### kind: vector": (VectorFeature, {"kind", "column"}),
     "#### reduce": (ReduceSettings, set()),
     "### kind: sequence": (SequenceFeature, {"kind", "column"}),

@@ -6,7 +6,7 @@ from ._check import DataReport, check_data
 from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary
-from ._in_training import TrainingRows
+from ._in_training import TrainingRows, changed_text
 from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
@@ -67,6 +67,7 @@ __all__ = [
     "build_dataset",
     "build_history",
     "catalogue_of",
+    "changed_text",
     "check_data",
     "data_hash",
     "fit_reduction",

@@ -163,6 +163,9 @@ class Batcher:
         self._unknown_event = {
             name: data.encoder.vocabularies[self._events_of(name).of].offset for name in self._event_codes
         }
+        self._text_augment = {
+            name: feature.text_augment for _, name, feature in data.schema.features.all() if augment
+        }
         self._unknown = {entity: self._unknown_ids(entity) for entity in ENTITIES}
         train = data.split == SPLIT_CODES["train"]
         counts = np.bincount(data.item_row[train], minlength=len(data.items)) if negatives else np.ones(1)
@@ -266,7 +269,7 @@ class Batcher:
                 numbers=torch.from_numpy(source.numbers[at]),
                 tags={name: Tags(positions[name], parts.starts(name)) for name in layout.tags},
                 vectors={
-                    name: torch.from_numpy(data.vectors[name][source.vector_rows[at, column]])
+                    name: torch.from_numpy(self._vectors(name, source.vector_rows[at, column], rng))
                     for column, name in enumerate(layout.vectors)
                 },
                 events={
@@ -316,6 +319,19 @@ class Batcher:
             dropped = rng.random((len(rows), len(columns)), np.float32) < self.id_dropout
             codes[:, columns] = np.where(dropped, unknown, codes[:, columns])
         return codes
+
+    def _vectors(
+        self, name: str, rows: NDArray[np.int32], rng: np.random.Generator | None
+    ) -> NDArray[np.float32]:
+        """Vectors of a feature; in training batches some of them are those of changed texts."""
+        found: NDArray[np.float32] = self.data.vectors[name][rows]
+        settings = self._text_augment.get(name)
+        if rng is None or settings is None or name not in self.data.versions:
+            return found
+        changed = rng.random(len(rows)) < settings.share
+        version = rng.integers(0, settings.copies, len(rows))
+        found[changed] = self.data.versions[name][version[changed], rows[changed]]
+        return found
 
     def _unknown_ids(self, entity: Entity) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         layout = self._layouts[entity]

@@ -324,8 +324,8 @@ def build_dataset(
             at, known = of_row[entity].astype(np.int64), train & ~np.isnan(values)
         return at[known], values[known]
 
-    vectors, kept_texts, rows = build_vectors(
-        schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text, labelled
+    vectors, kept_texts, rows, versions = build_vectors(
+        schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text, labelled, changed=fit
     )
     tables: dict[Entity, EntityTable] = {}
     for entity in ENTITIES:
@@ -349,6 +349,7 @@ def build_dataset(
         context=tables["interaction"],
         vectors=vectors,
         texts=kept_texts,
+        versions=versions,
         histories=build_histories(inter, entities, split),
         user_row=inter.user_row,
         item_row=inter.item_row,

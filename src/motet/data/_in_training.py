@@ -1,13 +1,14 @@
-"""What training batches change and no others do: histories in part, labels that are left out, rows of rare classes.
+"""What training batches change and no others do: histories and texts in part, labels left out, rows of rare classes.
 
 Legend of shapes: n histories of a batch, L longest of them.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from motet.data._containers import Ragged
 from motet.data._dataset import Dataset, EntityTable
 from motet.data._labels import SPLIT_CODES
 from motet.errors import DataError, require_packages
-from motet.schema import AugmentSettings, ResampleSettings, Schema
+from motet.schema import AugmentSettings, ResampleSettings, Schema, TextAugmentSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["TrainingRows", "augmented"]
+__all__ = ["TrainingRows", "augmented", "changed_text"]
 
 # Histories in training that are cut, masked or shuffled in part (CL4SRec, Xie et al. 2022).
 #
@@ -86,6 +87,46 @@ def augmented(
             key = np.where(within, first[:, None] + k[:, None] * keys[rows], place)
             at[rows] = key.argsort(1, kind="stable")
     return np.take_along_axis(codes, at, 1), after
+
+
+# Texts that training changes (Wei & Zou 2019, §2: random deletion and random swap; masked words as in Devlin et al. 2019).
+
+_MASK: Final = "[MASK]"
+_KEPT: Final = "[SEP]"  # what stands between the parts of a template
+
+
+def changed_text(text: str, settings: TextAugmentSettings, number: int) -> str:
+    """A changed version of a text: words swapped, then left out, then masked; at least one word stays.
+
+    Words are what stands between spaces. What is drawn depends on the text and the number alone.
+
+    Args:
+        text: The text.
+        settings: Which operations there are.
+        number: Of the version, ≥ 0.
+
+    Example:
+        >>> settings = TextAugmentSettings(drop=0.4)
+        >>> [changed_text("runs small but lovely", settings, number) for number in range(2)]
+        ['runs small but lovely', 'small']
+    """
+    words = text.split()
+    places = [k for k, word in enumerate(words) if word != _KEPT]
+    if not places:
+        return text
+    rng = np.random.default_rng([zlib.crc32(text.encode("utf-8", "surrogatepass")), number])
+    if len(places) > 1:
+        for _ in range(round(settings.swap * len(places))):
+            i, j = rng.choice(places, 2, replace=False)
+            words[i], words[j] = words[j], words[i]
+    drawn = rng.random((2, len(places)))
+    gone = {k for k, u in zip(places, drawn[0], strict=True) if u < settings.drop}
+    if len(gone) == len(places):
+        gone.discard(int(rng.choice(places)))
+    for k, u in zip(places, drawn[1], strict=True):
+        if u < settings.mask:
+            words[k] = _MASK
+    return " ".join(word for k, word in enumerate(words) if k not in gone)
 
 
 # Negative labels left out of training, as their tasks say (King & Zeng 2001, §4.1).

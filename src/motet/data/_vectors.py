@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from motet.data._containers import IdIndex
 from motet.data._dataset import Dataset
 from motet.data._encoder import Encoder
+from motet.data._in_training import changed_text
 from motet.data._raw import RawTable
 from motet.errors import DataError
-from motet.schema import ENTITIES, Entity, ReduceSettings, Schema
+from motet.schema import ENTITIES, Entity, ReduceSettings, Schema, TextAugmentSettings
 
 __all__ = [
     "ItemsToVectors",
@@ -334,7 +335,13 @@ def build_vectors(
     encoder: Encoder,
     encode_text: TextToVectors | None,
     labelled: LabelledRows,
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, list[str]], dict[Entity, NDArray[np.int32]]]:
+    changed: bool = False,
+) -> tuple[
+    dict[str, NDArray[np.float32]],
+    dict[str, list[str]],
+    dict[Entity, NDArray[np.int32]],
+    dict[str, NDArray[np.float32]],
+]:
     """Build the matrix of each text and vector feature.
 
     Args:
@@ -347,14 +354,17 @@ def build_vectors(
         encoder: Takes the fitted reductions and the widths.
         encode_text: Turns distinct texts into vectors.
         labelled: Training labels, for reductions that part the classes of a task.
+        changed: Whether the texts of training rows are encoded in changed versions too, where a feature says so.
 
     Returns:
         Per feature its matrix [rows, D], row 0 all zeros: missing; per text feature the distinct
-        texts, aligned with the matrix; per entity the matrix row of each of its rows, int32 [n, V].
+        texts, aligned with the matrix; per entity the matrix row of each of its rows, int32 [n, V]; per text feature
+        that training changes, its matrix in each version, [copies, rows, D].
     """
     vectors: dict[str, NDArray[np.float32]] = {}
     texts: dict[str, list[str]] = {}
     rows: dict[Entity, NDArray[np.int32]] = {}
+    versions: dict[str, NDArray[np.float32]] = {}
     assert encode_text is not None or not any(t.texts for t in raw.values())  # noqa: S101 (checked at the entrance)
     encoded = _EachOnce(encode_text)
     for entity in ENTITIES:
@@ -386,11 +396,36 @@ def build_vectors(
                     encoder.reductions[name] = fit_reduction(reduced, matrix[seen], labels, name=name)
             if name in encoder.reductions:
                 matrix = encoder.reductions[name].apply(matrix)
+            if changed and name in texts and feature.text_augment is not None:
+                seen = np.unique(positions[weight[entity] > 0])
+                versions[name] = _versions(
+                    encoded, name, texts[name], matrix, seen[seen > 0],
+                    feature.text_augment, encoder.reductions.get(name),
+                )  # fmt: skip
             vectors[name] = matrix
             encoder.vector_widths[name] = matrix.shape[1]
             columns.append(positions)
         rows[entity] = np.stack(columns, 1) if columns else np.empty((table.rows, 0), np.int32)
-    return vectors, texts, rows
+    return vectors, texts, rows, versions
+
+
+def _versions(
+    encode: _EachOnce,
+    name: str,
+    texts: list[str],
+    matrix: NDArray[np.float32],
+    seen: NDArray[np.int32],
+    settings: TextAugmentSettings,
+    reduction: Reduction | None,
+) -> NDArray[np.float32]:
+    """A matrix of texts in each changed version, [copies, rows, D]; texts that no training row has are as they are."""
+    found = np.repeat(matrix[None], settings.copies, 0)
+    for number in range(settings.copies):
+        changed = [changed_text(texts[row], settings, number) for row in seen]
+        if changed:
+            new = encode(changed, name)
+            found[number, seen] = new if reduction is None else reduction.apply(new)
+    return found
 
 
 def _needed(

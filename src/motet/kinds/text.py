@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from motet.errors import SchemaError
-from motet.schema import ColumnSink, Entity, Feature, Parts, ReduceSettings, Schema, template_fields
+from motet.schema import (
+    ColumnSink,
+    Entity,
+    Feature,
+    Parts,
+    ReduceSettings,
+    Schema,
+    TextAugmentSettings,
+    template_fields,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +38,7 @@ class TextFeature(Feature):
             drop out together with their separator.
         whiten: Width after PCA whitening fitted on training rows; 0 leaves vectors as they are.
         reduce: How vectors become narrower in its place, such as ``{method: pca, width: 64}``.
+        augment: How training changes texts, such as ``{drop: 0.1}``; not at all when left out.
         adapter: ``linear`` projection, or ``mixture`` of adapters (UniSRec, Hou et al. 2022, eq. 2–3).
     """
 
@@ -37,6 +47,7 @@ class TextFeature(Feature):
     whiten: int = Field(0, ge=0)
     reduce: ReduceSettings | None = None
     adapter: Literal["linear", "mixture"] = "linear"
+    augment: TextAugmentSettings | None = None
 
     is_text: ClassVar[bool] = True
 
@@ -113,3 +124,8 @@ class TextFeature(Feature):
     def reduction(self) -> ReduceSettings | None:
         """``reduce``."""
         return self.reduce
+
+    @property
+    def text_augment(self) -> TextAugmentSettings | None:
+        """``augment``."""
+        return self.augment

@@ -27,6 +27,7 @@ from ._features import (
     GateSettings,
     Parts,
     ReduceSettings,
+    TextAugmentSettings,
     template_fields,
 )
 from ._protocols import EntityPredictor, Predictor, Progress, silent
@@ -93,6 +94,7 @@ __all__ = [
     "Tables",
     "Task",
     "TaskText",
+    "TextAugmentSettings",
     "TrainingSettings",
     "are_years",
     "article_first",

@@ -34,6 +34,7 @@ __all__ = [
     "GateSettings",
     "Parts",
     "ReduceSettings",
+    "TextAugmentSettings",
     "template_fields",
 ]
 
@@ -89,6 +90,30 @@ class AugmentSettings(Part):
     def _does_something(self) -> AugmentSettings:
         if not self.operations:
             raise ValueError("no operation is set. Cure: write crop, mask or reorder, or leave augment out")
+        return self
+
+
+class TextAugmentSettings(Part):
+    """How training changes texts: some versions of each are encoded beside it, by the operations that are set together.
+
+    Attributes:
+        drop: Chance of each word to be left out.
+        swap: Pairs of words that change places, as a share of the words.
+        mask: Chance of each word to be replaced by ``[MASK]``.
+        copies: Changed versions of a text.
+        share: Share of the rows of a batch that see a changed version, drawn for each.
+    """
+
+    drop: float = Field(0.0, ge=0, lt=1)
+    swap: float = Field(0.0, ge=0, le=1)
+    mask: float = Field(0.0, ge=0, lt=1)
+    copies: int = Field(2, ge=1, le=20)
+    share: float = Field(0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _does_something(self) -> TextAugmentSettings:
+        if not (self.drop or self.swap or self.mask):
+            raise ValueError("no operation is set. Cure: write drop, swap or mask, or leave augment out")
         return self
 
 
@@ -311,6 +336,11 @@ class Feature(Part, ABC):
     @property
     def reduction(self) -> ReduceSettings | None:
         """How its vectors become narrower otherwise; None leaves them as they are."""
+        return None
+
+    @property
+    def text_augment(self) -> TextAugmentSettings | None:
+        """How training changes its texts; None where it does not."""
         return None
 
     @property
