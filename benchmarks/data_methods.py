@@ -69,9 +69,9 @@ METHODS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "gates": {
         "none": (),
-        "penalty 0.0003": ("model.feature_gates={penalty: 0.0003}",),
-        "penalty 0.001": ("model.feature_gates={penalty: 0.001}",),
         "penalty 0.003": ("model.feature_gates={penalty: 0.003}",),
+        "penalty 0.01": ("model.feature_gates={penalty: 0.01}",),
+        "penalty 0.03": ("model.feature_gates={penalty: 0.03}",),
     },
 }
 # task and metric of each column

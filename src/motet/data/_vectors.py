@@ -123,7 +123,8 @@ class SparseCodes(Reduction):
 
     Attributes:
         mean: μ, shape [D].
-        dictionary: The atoms, of length 1, shape [W, D].
+        dictionary: The atoms, of one length: that at which codes that are not 0 have a mean square of 1 on the vectors
+            that they were fitted on, as whitened vectors do; shape [W, D].
         threshold: α, shape [1].
     """
 
@@ -273,6 +274,9 @@ def _sparse_codes(vectors: NDArray[np.float32], settings: ReduceSettings, inputs
     atoms = atoms / np.maximum(np.linalg.norm(atoms, axis=1, keepdims=True), 1e-12)
     products = np.abs(x @ atoms.T)
     threshold = np.quantile(products, 1 - settings.active / settings.width)
+    over = np.maximum(products - threshold, 0)
+    size = float(np.sqrt((over[over > 0] ** 2).mean())) if (over > 0).any() else 1.0
+    atoms, threshold = atoms / size, threshold / size
     return SparseCodes(
         mean.astype(np.float32), atoms.astype(np.float32), np.array([threshold], dtype=np.float32)
     )

@@ -172,11 +172,10 @@ class GateSettings(Part):
     """How a gate of each feature is learnt; see :class:`motet.models.FeatureGates`.
 
     Attributes:
-        penalty: What an open gate costs, in units of the balanced loss: a feature that lowers the loss by less is
-            closed.
+        penalty: What an open gate costs, in units of the balanced loss.
     """
 
-    penalty: float = Field(0.001, gt=0, allow_inf_nan=False)
+    penalty: float = Field(0.01, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
