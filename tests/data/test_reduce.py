@@ -16,6 +16,7 @@ from motet.data import (
     LinearReduction,
     SparseCodes,
     build_dataset,
+    check_data,
     fit_reduction,
     read_reductions,
 )
@@ -206,3 +207,25 @@ def test_too_little_to_fit_is_an_error_that_names_the_feature(tmp_path: Path) ->
         world(tmp_path, METHODS["lda"], one_class)
     with pytest.raises(DataError, match=r"'text'.*two different vectors.*remove 'reduce'"):
         world(tmp_path, METHODS["pca"], frame().with_columns(text=pl.lit("the same")))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_data_are_checked_without_encoding_a_text(method: str, tmp_path: Path) -> None:
+    frame().write_parquet(tmp_path / "rows.parquet")
+    report = check_data(schema(METHODS[method]), tmp_path, tmp_path / "columns")
+    assert report.rows["train"] == 160
+
+
+def test_vectors_with_nothing_to_choose() -> None:
+    one = np.array([[1.0], [3.0]], np.float32)
+    for method, wanted in (("pca", [-1.0, 1.0]), ("svd", [1.0, 3.0])):
+        found = fit_reduction(ReduceSettings.model_validate({"method": method}), one).apply(one)
+        np.testing.assert_allclose(found[:, 0], wanted)
+    same = np.repeat(np.eye(2, dtype=np.float32), 3, 0)
+    with pytest.raises(DataError, match=r"'f'.*vary within a class.*write 'method: pca'"):
+        fit_reduction(
+            ReduceSettings(method="lda", task="t"),
+            same,
+            np.repeat([0.0, 1.0], 3).astype(np.float32),
+            name="f",
+        )

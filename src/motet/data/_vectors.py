@@ -207,9 +207,13 @@ def fit_reduction(
     """
     inputs = vectors.shape[1]
     few = f"the feature '{name}': reduce: {settings.method} needs"
-    if len(vectors) < 2:
+    if not vectors.any():  # 'motet check' encodes no text
+        return LinearReduction(
+            np.zeros(inputs, np.float32), np.eye(inputs, min(settings.width, inputs), dtype=np.float32)
+        )
+    if (vectors == vectors[0]).all():
         raise DataError(
-            f"{few} two different vectors in training rows, there are {len(vectors)}",
+            f"{few} two different vectors in training rows, there is one",
             f"give more rows with a value, or remove 'reduce' from '{name}'",
         )
     x = _evenly(vectors, _MOST_FITTED).astype(np.float64)
@@ -220,6 +224,9 @@ def fit_reduction(
         return _sparse_codes(_evenly(vectors, _MOST_ATOMS_FITTED), settings, inputs)
     width = min(settings.width, inputs, len(x))
     # scikit-learn takes most of a second to import
+    if inputs == 1:  # nothing to choose, and no input that TruncatedSVD takes
+        mean, directions = (x.mean(0) if settings.method == "pca" else np.zeros(1)), np.ones((1, 1))
+        return LinearReduction(mean.astype(np.float32), directions.astype(np.float32))
     if settings.method == "pca":
         from sklearn.decomposition import PCA  # noqa: PLC0415
 
@@ -246,9 +253,14 @@ def _discriminant(
             "name another task, or write 'method: pca'",
         )
     mean = x[usable].mean(0)
-    fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(
-        x[usable] - mean, labels[usable]
-    )
+    solver = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
+    try:
+        fitted = solver.fit(x[usable] - mean, labels[usable])
+    except np.linalg.LinAlgError:
+        raise DataError(
+            f"{few} vectors that vary within a class, and those of each class are all the same",
+            "write 'method: pca'",
+        ) from None
     most = min(width, int((count > 1).sum()) - 1, x.shape[1])
     return LinearReduction(mean.astype(np.float32), fitted.scalings_[:, :most].astype(np.float32))
 
