@@ -20,7 +20,7 @@ from motet.data import Dataset, build_dataset
 from motet.errors import MotetError
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests
-from motet.training import train_model
+from motet.training import train, train_model
 
 SCHEMA = """
 name: shop
@@ -193,6 +193,46 @@ SCHEMAS: dict[str, Case] = {
         setting("features/interaction/price", NUMERIC | {"column": "rating"}), "the name is taken by features.item.price",
         "name it otherwise, with 'column:'",
         lambda w: (w.set("features/interaction/price", None), w.set("features/interaction/p", NUMERIC | {"column": "rating"})),
+    ),
+    "discriminants of no task": Case(
+        setting("features/item/title", {"kind": "text", "reduce": {"method": "lda"}}), "lda parts the classes of a task",
+        r"such as '(task): (click)'", lambda w, key, name: w.set(f"features/item/title/reduce/{key}", name),
+    ),
+    "discriminants of a number": Case(
+        lambda w: (
+            w.set("tasks/stars", {"kind": "regression", "label": "rating"}),
+            w.set("features/item/title", {"kind": "text", "reduce": {"method": "lda", "task": "stars"}}),
+        ),
+        "does not say of each row which class it is of", r"write '(method: pca)'",
+        lambda w, said: w.set("features/item/title/reduce", yaml.safe_load(said)),
+    ),
+    "codes of which all are active": Case(
+        setting("features/item/title", {"kind": "text", "reduce": {"method": "sparse", "width": 4}}),
+        "codes are all of them", "give an 'active' below 'width'", setting("features/item/title/reduce/active", 2),
+    ),
+    "whitened and reduced": Case(
+        setting("features/item/title", {"kind": "text", "whiten": 2, "reduce": {"method": "pca", "width": 2}}),
+        "has both 'whiten' and 'reduce'", "keep one of them", setting("features/item/title/whiten", None),
+    ),
+    "texts that nothing changes": Case(
+        setting("features/item/title", {"kind": "text", "augment": {"copies": 3}}), "no operation is set",
+        r"write (drop), swap or mask", lambda w, name: w.set(f"features/item/title/augment/{name}", 0.1),
+    ),
+    "rows made up of ids": Case(
+        setting("tasks/click/resample", "smote"), "smote makes up rows of numbers and categories",
+        r"write 'resample: (\w+)'", lambda w, name: w.set("tasks/click/resample", name),
+    ),
+    "resampled and weighed": Case(
+        setting("tasks/click", {"kind": "binary", "label": "click", "resample": "random_over", "positive_weight": 2}),
+        "does what positive_weight and negative_share do", "leave both at 1", setting("tasks/click/positive_weight", 1),
+    ),
+    "without a feature that is not there": Case(
+        setting("without", ["prize"]), "the feature 'prize' is not known", NEAREST,
+        lambda w, name: w.set("without", [name]),
+    ),
+    "without what another is made of": Case(
+        lambda w: (w.set("features/user/past", {"kind": "sequence", "of": "what"}), w.set("without", ["what"])),
+        "'past' is made of 'what'", r"add (\w+) to the list", lambda w, name: w.content["without"].append(name),
     ),
     "no user key": Case(
         lambda w: (w.set("keys/user", None), w.set("split/by", "time")), "needs keys.user", "name the user key column",
@@ -403,6 +443,11 @@ RUNS: dict[str, Case] = {
     ),
     "a misspelt architecture": Case(
         setting("model/architecture", "mmo"), "'mmo' is not known", NEAREST, lambda w, name: w.set("model/architecture", name), World.train,
+    ),
+    "gates of a plain method": Case(
+        lambda w: w.set("model", {"architecture": "lightgbm", "feature_gates": {}}), "learns no gates",
+        "leave model.feature_gates out", setting("model/feature_gates", None),
+        lambda w: train(Schema.parse(w.content), w.write(), w.place / "out", overwrite=True),
     ),
     "an architecture of users": Case(
         lambda w: (w.set("model", {"architecture": "coupled", "width": 4}), w.set("features/user", None)),

@@ -61,6 +61,7 @@ def main(name: str) -> None:
             "language": language,
             "generate": generate,
             "graph": graph,
+            "resample": resample,
             "serve": serve,
             "surgery": surgery,
             "traces": traces,
@@ -156,6 +157,13 @@ def graph() -> None:
     motet("train", "graph.yaml", "--data", "data", "--out", "graph")
 
 
+def resample() -> None:
+    """A rare label of which training sees as much as of the common one."""
+    motet(
+        "train", "schema.yaml", "--data", "data", "--out", "resampled", "--set", "tasks.click.resample=random_over"
+    )  # fmt: skip
+
+
 def surgery() -> None:
     """Gradients that are made not to conflict."""
     motet("train", "schema.yaml", "--data", "data", "--out", "upgrad", "--set", "objective.balancer=upgrad")
@@ -225,7 +233,7 @@ def traces() -> None:
 
 def everything() -> None:
     """What every extra is for, in one environment."""
-    for part in (explain, language, generate, graph, serve, surgery, traces, tune):
+    for part in (explain, language, generate, graph, resample, serve, surgery, traces, tune):
         began = time.monotonic()
         part()
         print(f"{part.__name__}: {time.monotonic() - began:.0f} s", flush=True)

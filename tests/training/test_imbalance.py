@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from motet.data import Batcher, Dataset, NegativeSubsample, build_dataset
+from motet.data import Batcher, Dataset, TrainingRows, build_dataset
 from motet.errors import SchemaError
 from motet.kinds import BinaryTask, MulticlassTask
 from motet.schema import LabelStatistics, Schema
@@ -88,10 +88,10 @@ def test_left_out_negatives_keep_calibration_and_order_at_a_part_of_the_rows(pla
     all_rows, few_rows = predicted(whole), predicted(part)
     assert few_rows["rare"].mean() == pytest.approx(y.mean(), abs=4 * noise)
     assert roc_auc_score(y, few_rows["rare"]) > roc_auc_score(y, all_rows["rare"]) - 0.02
-    subsample = NegativeSubsample(part, part.schema)
+    training = TrainingRows(part, part.schema)
     train = part.rows("train")
-    assert len(subsample.rows(train)) < 0.15 * len(train)
-    assert set(train[part.label("rare", train) == 1]) <= set(subsample.rows(train))
+    assert len(training.rows(train)) < 0.15 * len(train)
+    assert set(train[part.label("rare", train) == 1]) <= set(training.rows(train))
 
 
 def test_without_the_correction_it_would_not_be_calibrated(place: Path) -> None:
@@ -156,8 +156,8 @@ def test_other_tasks_lose_no_label_and_the_draw_depends_on_the_seed_alone() -> N
     kept = ~found["click"].isnan()
     assert torch.equal(found["click"][kept], plain["click"][kept])
     assert bool((plain["click"][~kept & ~plain["click"].isnan()] == 0).all())
-    again, other = (NegativeSubsample(data, data.schema, seed).left_out["click"] for seed in (0, 1))
-    assert (again == NegativeSubsample(data, data.schema).left_out["click"]).all()
+    again, other = (TrainingRows(data, data.schema, seed).left_out["click"] for seed in (0, 1))
+    assert (again == TrainingRows(data, data.schema).left_out["click"]).all()
     assert (again != other).any()
     assert len(step.batcher.useful(rows)) == len(rows)  # retrieval and tasks on items learn from every row
     asked = step.batcher.batch(rows).labels["click"]

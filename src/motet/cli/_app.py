@@ -14,7 +14,7 @@ from rich.markup import escape
 import motet
 from motet.cli._add_task import add_task
 from motet.cli._compare import compare
-from motet.cli._methods import affinity, models
+from motet.cli._methods import affinity, importance, models
 from motet.cli._options import (
     BundleDir,
     Data,
@@ -56,6 +56,7 @@ app = typer.Typer(
         "5. `motet predict` and `motet recommend` use it; `motet ask`, `explain`, `profile`, `describe` and `list` "
         "use it in words; `motet serve` answers over HTTP.\n\n"
         "`motet models` lists the methods that a schema may name, `motet affinity` says which tasks help each other, "
+        "`motet importance` what each feature is worth, "
         "`motet compare` puts methods beside each other, fairly, `motet tune` fits the language models to your own data, "
         "and `motet add-task` adds a task to a bundle.\n\n"
         "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
@@ -70,6 +71,7 @@ app.command()(tune)
 app.command("add-task")(add_task)
 app.command()(models)
 app.command()(affinity)
+app.command()(importance)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)

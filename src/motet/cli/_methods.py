@@ -1,23 +1,24 @@
-"""``motet models`` and ``motet affinity``: which methods there are, and which tasks help each other."""
+"""``motet models``, ``affinity`` and ``importance``: methods there are, tasks that help each other, features that count."""
 
 from __future__ import annotations
 
 import re
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from motet.cli._options import Data, Json, SchemaFile, Threads, out_console, print_json
+from motet.cli._options import BundleDir, Data, Json, SchemaFile, Threads, out_console, print_json
 from motet.cli._output import progress_on_terminal
 
 if TYPE_CHECKING:
     from motet.training import Method, TaskAffinity
 
-__all__ = ["affinity", "models"]
+__all__ = ["affinity", "importance", "models"]
 
 _PLURAL = {
     "architecture": "architectures (model.architecture)",
@@ -184,4 +185,58 @@ def _matrix(found: TaskAffinity) -> Table:
         table.add_column(escape(name), justify="right", overflow="fold")
     for name, row in zip(found.tasks, found.matrix, strict=True):
         table.add_row(escape(name), *(f"{value:+.1e}" for value in row))
+    return table
+
+
+def importance(
+    bundle: BundleDir,
+    data: Data,
+    split: Annotated[str, typer.Option(help="validation or test.")] = "validation",
+    repeats: Annotated[int, typer.Option(help="Exchanges of each feature.", min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the exchanges.")] = 0,
+    threads: Threads = None,  # read before the imports: motet.cli.main
+    as_json: Json = False,
+) -> None:
+    """Measure what each feature is worth to each task, by exchanging its values among validation rows."""
+    from motet.training import bundle_importance  # noqa: PLC0415
+
+    with progress_on_terminal(as_json) as progress:
+        found = bundle_importance(bundle, data, split=split, repeats=repeats, seed=seed, progress=progress)
+    if as_json:
+        print_json(found)
+        return
+    out_console.print(_drops(found))
+    if found["learnt_from"]:
+        typer.echo(
+            f"the bundle has learnt from its {split} rows: train with --set training.refit=false to choose features"
+        )
+    if found["weak"]:
+        typer.echo(
+            f"above 0 beyond noise for no task: {', '.join(found['weak'])}; features that tell the same share what they "
+            f"are worth, so leave out one at a time: motet train … --set 'without=[{found['weak'][0]}]'"
+        )
+    typer.echo(f"report: {Path(bundle) / 'report.html'}")
+
+
+def _drops(found: dict[str, Any]) -> Table:
+    tasks = list(found["metrics"])
+    table = Table(
+        title=f"what is lost of each task's metric ({found['split']} rows, {found['repeats']} exchanges; 95 % intervals)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("feature", overflow="fold")
+    for task in tasks:
+        table.add_column(escape(task), justify="right", overflow="fold")
+    largest = {
+        name: max((of["tasks"][task]["drop"] or 0.0 for task in tasks), default=0.0)
+        for name, of in found["features"].items()
+    }
+    for name in sorted(largest, key=lambda name: -largest[name]):
+        cells = []
+        for task in tasks:
+            of = found["features"][name]["tasks"][task]
+            span = f" ({of['interval'][0]:+.4f} to {of['interval'][1]:+.4f})" if of["interval"] else ""
+            cells.append("undefined" if of["drop"] is None else f"{of['drop']:+.4f}{span}")
+        table.add_row(escape(name), *cells)
     return table

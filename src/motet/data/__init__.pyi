@@ -5,14 +5,25 @@ from ._catalogue import Catalogue, build_catalogue, catalogue_of
 from ._check import DataReport, check_data
 from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
-from ._encoder import Encoder, Layout, Scale, Vocabulary, Whitening
-from ._in_training import NegativeSubsample
+from ._encoder import Encoder, Layout, Scale, Vocabulary
+from ._in_training import TrainingRows, changed_text
 from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES, Fold
 from ._prepare import CleaningReport, Preparer, quoted_text, text_columns, used_columns
 from ._raw import RawReader, RawTable, render, side_columns
 from ._read import Frames, as_frame, as_tables, data_hash, read_table
-from ._vectors import ItemsToVectors, TextToVectors, graph_features, known_items
+from ._vectors import (
+    ItemsToVectors,
+    LinearReduction,
+    Reduction,
+    SparseCodes,
+    TextToVectors,
+    Whitening,
+    fit_reduction,
+    graph_features,
+    known_items,
+    read_reductions,
+)
 
 __all__ = [
     "NEGATIVE_EVENTS",
@@ -35,14 +46,17 @@ __all__ = [
     "IdIndex",
     "ItemsToVectors",
     "Layout",
-    "NegativeSubsample",
+    "LinearReduction",
     "Preparer",
     "Ragged",
     "RawReader",
     "RawTable",
+    "Reduction",
     "Scale",
     "Side",
+    "SparseCodes",
     "TextToVectors",
+    "TrainingRows",
     "Vocabulary",
     "Whitening",
     "as_frame",
@@ -53,12 +67,15 @@ __all__ = [
     "build_dataset",
     "build_history",
     "catalogue_of",
+    "changed_text",
     "check_data",
     "data_hash",
+    "fit_reduction",
     "graph_features",
     "inspect_directory",
     "known_items",
     "quoted_text",
+    "read_reductions",
     "read_table",
     "render",
     "side_columns",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from motet.data._containers import EmbeddingRows, distinct_rows, distinct_users
 from motet.data._dataset import Dataset, EntityTable
 from motet.data._encoder import Layout
-from motet.data._in_training import NegativeSubsample, augmented
+from motet.data._in_training import TrainingRows, augmented
 from motet.data._labels import SPLIT_CODES
 from motet.schema import ENTITIES, Entity, EventSettings
 
@@ -142,7 +142,7 @@ class Batcher:
         id_dropout: Share of ids taken as unknown, in training batches only.
         negatives: Items drawn uniformly from the catalogue for each training batch.
         augment: Whether training batches change histories as the schema says.
-        subsample: Labels that training batches leave out.
+        training: Which rows and labels training batches have.
     """
 
     def __init__(
@@ -152,10 +152,10 @@ class Batcher:
         id_dropout: float = 0.0,
         negatives: int = 0,
         augment: bool = False,
-        subsample: NegativeSubsample | None = None,
+        training: TrainingRows | None = None,
     ) -> None:
         self.data = data
-        self.id_dropout, self.augment, self.subsample = id_dropout, augment, subsample
+        self.id_dropout, self.augment, self.training = id_dropout, augment, training
         self.negatives = min(negatives, len(data.items))
         self._layouts: dict[Entity, Layout] = {entity: data.encoder.layout(entity) for entity in ENTITIES}
         self._place = np.zeros(max(data.encoder.table_rows, 1), np.int32)
@@ -163,14 +163,25 @@ class Batcher:
         self._unknown_event = {
             name: data.encoder.vocabularies[self._events_of(name).of].offset for name in self._event_codes
         }
+        self._text_augment = {
+            name: feature.text_augment for _, name, feature in data.schema.features.all() if augment
+        }
         self._unknown = {entity: self._unknown_ids(entity) for entity in ENTITIES}
         train = data.split == SPLIT_CODES["train"]
         counts = np.bincount(data.item_row[train], minlength=len(data.items)) if negatives else np.ones(1)
         self._item_share = counts / max(counts.sum(), 1)
 
     def useful(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some rows that training learns from, in their order."""
-        return rows if self.subsample is None else self.subsample.rows(rows)
+        """Those of some rows that training learns from, in their order, and rows that resampling adds to them."""
+        if self.training is None:
+            return rows
+        found = self.training.rows(rows)
+        self.data = self.training.data
+        return found
+
+    def count_useful(self, rows: NDArray[np.int64]) -> int:
+        """How many rows :meth:`useful` gives."""
+        return len(rows) if self.training is None else self.training.count(rows)
 
     def epoch(
         self, rows: NDArray[np.int64], batch_size: int, seed: tuple[int, ...], start: int = 0
@@ -199,8 +210,8 @@ class Batcher:
         data = self.data
         before = {name: history.before[rows] for name, history in data.histories.items()}
         labels = {name: torch.from_numpy(data.label(name, rows)) for name in data.encoder.interaction_tasks}
-        if rng is not None and self.subsample is not None:
-            self.subsample.hide(labels, rows)
+        if rng is not None and self.training is not None:
+            self.training.hide(labels, rows)
         return self.assemble(data.user_row[rows], data.item_row[rows], before, rows, labels, rng)
 
     def assemble(
@@ -258,7 +269,7 @@ class Batcher:
                 numbers=torch.from_numpy(source.numbers[at]),
                 tags={name: Tags(positions[name], parts.starts(name)) for name in layout.tags},
                 vectors={
-                    name: torch.from_numpy(data.vectors[name][source.vector_rows[at, column]])
+                    name: torch.from_numpy(self._vectors(name, source.vector_rows[at, column], rng))
                     for column, name in enumerate(layout.vectors)
                 },
                 events={
@@ -308,6 +319,19 @@ class Batcher:
             dropped = rng.random((len(rows), len(columns)), np.float32) < self.id_dropout
             codes[:, columns] = np.where(dropped, unknown, codes[:, columns])
         return codes
+
+    def _vectors(
+        self, name: str, rows: NDArray[np.int32], rng: np.random.Generator | None
+    ) -> NDArray[np.float32]:
+        """Vectors of a feature; in training batches some of them are those of changed texts."""
+        found: NDArray[np.float32] = self.data.vectors[name][rows]
+        settings = self._text_augment.get(name)
+        if rng is None or settings is None or name not in self.data.versions:
+            return found
+        changed = rng.random(len(rows)) < settings.share
+        version = rng.integers(0, settings.copies, len(rows))
+        found[changed] = self.data.versions[name][version[changed], rows[changed]]
+        return found
 
     def _unknown_ids(self, entity: Entity) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         layout = self._layouts[entity]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -307,8 +308,24 @@ def build_dataset(
     entity_labels: dict[str, EntityLabels] = {}
     for entity in TABLED:
         entity_labels |= entities.labels(entity, encoder, fit, fold)
-    vectors, kept_texts, rows = build_vectors(
-        schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text
+    labels, label_sets = inter.labels.encode(encoder, cleaning_report, schema.tables.interactions, spill)
+
+    def labelled(entity: Entity, task: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        if task in entity_labels:
+            values, at = entity_labels[task].values, np.arange(entities.size(entity))
+            known = (entity_labels[task].split == SPLIT_CODES["train"]) & ~np.isnan(values)
+        else:
+            values = labels[:, encoder.interaction_tasks.index(task)]
+            of_row: dict[Entity, NDArray[Any]] = {
+                "user": inter.user_row,
+                "item": inter.item_row,
+                "interaction": np.arange(len(split)),
+            }
+            at, known = of_row[entity].astype(np.int64), train & ~np.isnan(values)
+        return at[known], values[known]
+
+    vectors, kept_texts, rows, versions = build_vectors(
+        schema, raw, weight, split != SPLIT_CODES["unused"], encoder, encode_text, labelled, changed=fit
     )
     tables: dict[Entity, EntityTable] = {}
     for entity in ENTITIES:
@@ -316,7 +333,6 @@ def build_dataset(
         tables[entity] = EntityTable(encoded.codes, encoded.numbers, encoded.tags, rows[entity])
     for positions in (*(at for _, at in inter.raw.words.values()), *inter.raw.numbers.values()):
         release(positions)
-    labels, label_sets = inter.labels.encode(encoder, cleaning_report, schema.tables.interactions, spill)
     scenario = (
         tables["interaction"].codes[:, -1] - encoder.vocabularies["scenario"].offset
         if schema.keys.scenario
@@ -333,6 +349,7 @@ def build_dataset(
         context=tables["interaction"],
         vectors=vectors,
         texts=kept_texts,
+        versions=versions,
         histories=build_histories(inter, entities, split),
         user_row=inter.user_row,
         item_row=inter.item_row,

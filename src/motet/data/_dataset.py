@@ -156,6 +156,8 @@ class Dataset:
         sides: Per entity, the text of the columns that templates of the interaction name, such as
             ``user.about``, a row each: such a text is only known with the user it belongs to.
         catalogue: Items as people read them; None where the schema has no items.
+        versions: Per text feature that training changes, its matrix with the texts of training rows in each changed
+            version, [copies, rows, D]; empty for a data set that an encoder was not fitted on.
     """
 
     schema: Schema
@@ -178,6 +180,7 @@ class Dataset:
     item_ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
     sides: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     catalogue: Catalogue | None = None
+    versions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.user_row)

@@ -1,10 +1,10 @@
-"""The encoder: vocabularies, scales of numbers and whitening of vectors, fitted on training rows only."""
+"""The encoder: vocabularies, scales of numbers and reductions of vectors, fitted on training rows only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,10 @@ from motet.data._containers import IdIndex, Ragged, Spill
 from motet.data._raw import RawTable
 from motet.schema import ENTITIES, Entity, LabelStatistics, Parts, Schema
 
-__all__ = ["EncodedTable", "Encoder", "Layout", "Scale", "Vocabulary", "Whitening"]
+if TYPE_CHECKING:
+    from motet.data._vectors import Reduction
+
+__all__ = ["EncodedTable", "Encoder", "Layout", "Scale", "Vocabulary"]
 
 QUANTILES = 257
 
@@ -79,43 +82,6 @@ class Scale:
     def from_json(cls, content: dict[str, Any]) -> Scale:
         """Read what :meth:`to_json` wrote."""
         return cls(content["kind"], content["centre"], content["spread"], tuple(content["knots"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Whitening:
-    """PCA whitening z = (x − μ)·W: directions of small variance count as much as large ones.
-
-    Su et al. 2021, "Whitening sentence representations", eq. 5–8; W = U·Λ^(−1/2) cut to its
-    first columns.
-
-    Attributes:
-        mean: μ, shape [D].
-        matrix: W, shape [D, width].
-    """
-
-    mean: NDArray[np.float32]
-    matrix: NDArray[np.float32]
-
-    @classmethod
-    def fit(cls, vectors: NDArray[np.float32], width: int) -> Whitening:
-        """Fit on the vectors of training rows, shape [n, D], keeping ``width`` directions."""
-        if not len(vectors):
-            return cls(
-                np.zeros(vectors.shape[1], np.float32), np.eye(vectors.shape[1], width, dtype=np.float32)
-            )
-        mean = vectors.mean(0)
-        covariance = np.cov((vectors - mean).T.astype(np.float64), ddof=0).reshape(vectors.shape[1], -1)
-        values, directions = np.linalg.eigh(covariance)
-        order = np.argsort(values)[::-1][:width]
-        spread = np.sqrt(np.maximum(values[order], max(values.max(), 0) * 1e-6 + 1e-12))
-        return cls(mean.astype(np.float32), (directions[:, order] / spread).astype(np.float32))
-
-    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Whiten vectors, shape [n, D] → [n, width]; all-zero vectors (missing) stay zero."""
-        missing = ~vectors.any(1)
-        white = ((vectors - self.mean) @ self.matrix).astype(np.float32)
-        white[missing] = 0.0
-        return white
 
 
 # The encoder: from strings and numbers to codes and arrays.
@@ -187,7 +153,7 @@ class Encoder:
         vocabularies: Per id, category, tag feature and ``scenario``.
         scales: Per number.
         missing: Numbers that have an indicator because training rows lacked some.
-        whitenings: Per whitened text or vector feature.
+        reductions: Per text or vector feature that is whitened or made narrower otherwise.
         vector_widths: Width of each text or vector feature as the model gets it.
         classes: Per multi-class and multi-label task, the names of its classes.
         class_shares: Per multi-class task, the share of each class in training labels.
@@ -200,7 +166,7 @@ class Encoder:
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     scales: dict[str, Scale] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    whitenings: dict[str, Whitening] = field(default_factory=dict)
+    reductions: dict[str, Reduction] = field(default_factory=dict)
     vector_widths: dict[str, int] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     class_shares: dict[str, tuple[float, ...]] = field(default_factory=dict)

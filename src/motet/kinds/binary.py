@@ -12,7 +12,7 @@ from pydantic import Field
 from motet.errors import SchemaError
 from motet.kinds._labelled import LabelledTask, yes_no_of
 from motet.metrics import interval_of, is_number, percent
-from motet.schema import LabelSink, LabelStatistics, Schema, TaskText
+from motet.schema import AnyResample, LabelSink, LabelStatistics, ResampleSettings, Schema, TaskText
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +35,8 @@ class BinaryTask(LabelledTask):
             divide them by it again. The focal loss distorts probabilities, and nothing corrects that.
         negative_share: Share w of the negative labels that training keeps. That divides the odds that the model
             learns by w; predictions multiply them by it again: q = p / (p + (1 − p)/w) (He et al. 2014, §6.3).
+        resample: How both labels are made more alike in training rows, such as ``smote``; predictions divide the odds
+            by what that multiplied them by.
     """
 
     kind: Literal["binary"] = "binary"
@@ -42,6 +44,7 @@ class BinaryTask(LabelledTask):
     focal_gamma: float = Field(2.0, ge=0)
     positive_weight: Annotated[float, Field(gt=0)] | Literal["balanced"] = 1.0
     negative_share: float = Field(1.0, gt=0, le=1)
+    resample: AnyResample = None
 
     called: ClassVar[str] = "yes or no"
     display: ClassVar[Literal["chance"]] = "chance"
@@ -100,7 +103,7 @@ class BinaryTask(LabelledTask):
         return loss.mean()
 
     def link(self, logits: Tensor, statistics: LabelStatistics) -> Tensor:
-        """The probability; weighted positives and left-out negatives multiply the odds that the model learns."""
+        """The probability; weights, left-out negatives and resampling multiply the odds that the model learns."""
         return (logits - self._shift(statistics)).sigmoid()
 
     def unlink(self, values: NDArray[np.float64], statistics: LabelStatistics) -> NDArray[np.float64]:
@@ -110,8 +113,21 @@ class BinaryTask(LabelledTask):
         return found
 
     def _shift(self, statistics: LabelStatistics) -> float:
-        """What weights and left-out negatives add to the log-odds that the model learns."""
-        return math.log(positive_weight(self, statistics.mean)) - math.log(self.negative_share)
+        """What weights, left-out negatives and resampling add to the log-odds that the model learns."""
+        shift = math.log(positive_weight(self, statistics.mean)) - math.log(self.negative_share)
+        if self.resample is not None:
+            negative, positive = self.resample.factors(self.shares_of(statistics))
+            shift += math.log(positive) - math.log(negative)
+        return shift
+
+    @property
+    def resampling(self) -> ResampleSettings | None:
+        """As the settings say."""
+        return self.resample
+
+    def shares_of(self, statistics: LabelStatistics) -> tuple[float, ...]:
+        """Of 0 and of 1."""
+        return (1 - statistics.mean, statistics.mean)
 
     @property
     def kept_negatives(self) -> float:
@@ -119,7 +135,14 @@ class BinaryTask(LabelledTask):
         return self.negative_share
 
     def check(self, name: str, schema: Schema) -> None:
-        """Labels of users and items are few, and none is left out."""
+        """Labels of users and items are few, and none is left out; rows are resampled or weighed, not both."""
+        if self.resample is not None:
+            if self.positive_weight != 1 or self.negative_share < 1:
+                raise SchemaError(
+                    f"tasks.{name}: 'resample' does what positive_weight and negative_share do",
+                    "leave both at 1, or remove 'resample'",
+                )
+            self.resample.check(name, self, schema)
         if self.negative_share < 1 and self.on != "interaction":
             raise SchemaError(
                 f"tasks.{name}: negative_share is for tasks on interactions, and this one is on the {self.on}",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from motet.errors import SchemaError
 from motet.kinds._labelled import LabelledTask
 from motet.metrics import number, percent
-from motet.schema import LabelSink, LabelStatistics, TaskText
+from motet.schema import AnyResample, LabelSink, LabelStatistics, ResampleSettings, Schema, TaskText
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,10 +28,12 @@ class MulticlassTask(LabelledTask):
     Attributes:
         class_weight: ``balanced`` weighs each of the K classes by 1 / (K·share) in the loss, with its share of the
             training labels. A weight multiplies the odds that the model learns; predictions divide them by it again.
+        resample: How classes are made more alike in training rows, such as ``smote``; predictions are corrected alike.
     """
 
     kind: Literal["multiclass"] = "multiclass"
     class_weight: Literal["balanced"] | None = None
+    resample: AnyResample = None
 
     called: ClassVar[str] = "one of several classes"
     display: ClassVar[Literal["names"]] = "names"
@@ -63,7 +66,7 @@ class MulticlassTask(LabelledTask):
         if logits.dim() < 2:
             return logits.sum() * 0.0
         weights = self._weights(statistics)
-        if weights is None:
+        if weights is None or self.resample is not None:
             return F.cross_entropy(logits, labels.long())
         each = F.cross_entropy(logits, labels.long(), logits.new_tensor(weights), reduction="none")
         return each.mean()  # not divided by the weights of the batch: over all rows these are 1 on average
@@ -82,10 +85,27 @@ class MulticlassTask(LabelledTask):
         return found if weights is None else found + np.log(weights)
 
     def _weights(self, statistics: LabelStatistics) -> NDArray[np.float64] | None:
-        """Weight of each class, [K]; None where all are 1."""
-        if self.class_weight is None or len(statistics.shares) < 2:
+        """What the odds of each class are multiplied by, by its weight or its rows, [K]; None where all are 1."""
+        if len(statistics.shares) < 2 or (self.class_weight is None and self.resample is None):
             return None
+        if self.resample is not None:
+            return np.asarray(self.resample.factors(statistics.shares), np.float64)
         return 1 / (len(statistics.shares) * np.asarray(statistics.shares, np.float64))
+
+    @property
+    def resampling(self) -> ResampleSettings | None:
+        """As the settings say."""
+        return self.resample
+
+    def check(self, name: str, schema: Schema) -> None:
+        """Rows are resampled or weighed, not both."""
+        if self.resample is not None:
+            if self.class_weight is not None:
+                raise SchemaError(
+                    f"tasks.{name}: 'resample' does what class_weight does",
+                    "leave class_weight out, or remove 'resample'",
+                )
+            self.resample.check(name, self, schema)
 
     @classmethod
     def describe(

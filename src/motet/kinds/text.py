@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from motet.errors import SchemaError
-from motet.schema import ColumnSink, Entity, Feature, Parts, Schema, template_fields
+from motet.schema import (
+    ColumnSink,
+    Entity,
+    Feature,
+    Parts,
+    ReduceSettings,
+    Schema,
+    TextAugmentSettings,
+    template_fields,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,13 +37,17 @@ class TextFeature(Feature):
             interaction may also name ``{user.column}`` and ``{item.column}``. Empty fields
             drop out together with their separator.
         whiten: Width after PCA whitening fitted on training rows; 0 leaves vectors as they are.
+        reduce: How vectors become narrower in its place, such as ``{method: pca, width: 64}``.
+        augment: How training changes texts, such as ``{drop: 0.1}``; not at all when left out.
         adapter: ``linear`` projection, or ``mixture`` of adapters (UniSRec, Hou et al. 2022, eq. 2–3).
     """
 
     kind: Literal["text"] = "text"
     template: str | None = None
     whiten: int = Field(0, ge=0)
+    reduce: ReduceSettings | None = None
     adapter: Literal["linear", "mixture"] = "linear"
+    augment: TextAugmentSettings | None = None
 
     is_text: ClassVar[bool] = True
 
@@ -70,6 +83,8 @@ class TextFeature(Feature):
 
     def check(self, name: str, entity: Entity, schema: Schema) -> None:
         """Only what belongs to an interaction may join users and items."""
+        if self.reduce is not None:
+            self.reduce.check(f"features.{entity}.{name}", entity, schema, whiten=self.whiten)
         if entity != "interaction" and self.side_fields:
             raise SchemaError(
                 f"features.{entity}.{name}: the template names {{{self.side_fields[0]}}}",
@@ -104,3 +119,13 @@ class TextFeature(Feature):
     def whitened(self) -> int:
         """``whiten``."""
         return self.whiten
+
+    @property
+    def reduction(self) -> ReduceSettings | None:
+        """``reduce``."""
+        return self.reduce
+
+    @property
+    def text_augment(self) -> TextAugmentSettings | None:
+        """``augment``."""
+        return self.augment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from motet.errors import SchemaError
-from motet.schema import Cells, ColumnSink, Entity, Feature, Parts, Schema
+from motet.schema import Cells, ColumnSink, Entity, Feature, Parts, ReduceSettings, Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,7 @@ __all__ = ["VectorFeature"]
 
 
 class VectorFeature(Feature):
-    """A dense vector of fixed width; ``whiten`` and ``adapter`` as for text.
+    """A dense vector of fixed width; ``whiten``, ``reduce`` and ``adapter`` as for text.
 
     Attributes:
         source: A list ``column`` of the table, or the ``knowledge`` graph, whose vectors of the items
@@ -28,6 +28,7 @@ class VectorFeature(Feature):
     kind: Literal["vector"] = "vector"
     source: Literal["column", "knowledge"] = "column"
     whiten: int = Field(0, ge=0)
+    reduce: ReduceSettings | None = None
     adapter: Literal["linear", "mixture"] = "linear"
 
     cells: ClassVar[Cells] = "other"
@@ -48,13 +49,15 @@ class VectorFeature(Feature):
 
     def check(self, name: str, entity: Entity, schema: Schema) -> None:
         """Vectors of the graph need a graph, and belong to items."""
+        where = f"features.{entity}.{name}"
+        if self.reduce is not None:
+            self.reduce.check(where, entity, schema, whiten=self.whiten)
         if not self.from_graph:
             return
-        where = f"features.{entity}.{name}"
-        if entity != "item" or self.whiten or self.column is not None:
+        if entity != "item" or self.whiten or self.reduce or self.column is not None:
             raise SchemaError(
                 f"{where}: vectors of the knowledge graph are a feature of the item, with neither "
-                "'column' nor 'whiten'",
+                "'column' nor 'whiten' nor 'reduce'",
                 "move it to features.item; knowledge.width says how wide they are",
             )
         if schema.knowledge is None or schema.knowledge.vectors == "none":
@@ -82,3 +85,8 @@ class VectorFeature(Feature):
     def whitened(self) -> int:
         """``whiten``."""
         return self.whiten
+
+    @property
+    def reduction(self) -> ReduceSettings | None:
+        """``reduce``."""
+        return self.reduce

@@ -1,8 +1,11 @@
 from ._added import AddedShape, AddedTower
 from ._blocks import (
+    ADAPTERS,
     FieldSums,
     FirstExperts,
+    LinearAdapter,
     MaskedLinear,
+    MixtureAdapter,
     ParallelLayers,
     ScenarioGate,
     Towers,
@@ -10,15 +13,8 @@ from ._blocks import (
 )
 from ._content import content_of_items
 from ._ensemble import EnsembleModel
-from ._features import (
-    ADAPTERS,
-    EmbeddingTable,
-    FactorisedLinear,
-    Inputs,
-    LinearAdapter,
-    MixtureAdapter,
-    Widths,
-)
+from ._features import EmbeddingTable, FactorisedLinear, Inputs, Widths
+from ._gates import FeatureGates, gate_report
 from ._model import MultiTaskModel, Outputs, build_model, link, output_width
 
 __all__ = [
@@ -28,6 +24,7 @@ __all__ = [
     "EmbeddingTable",
     "EnsembleModel",
     "FactorisedLinear",
+    "FeatureGates",
     "FieldSums",
     "FirstExperts",
     "Inputs",
@@ -42,6 +39,7 @@ __all__ = [
     "Widths",
     "build_model",
     "content_of_items",
+    "gate_report",
     "link",
     "mixture_weights",
     "output_width",

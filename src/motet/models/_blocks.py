@@ -1,4 +1,4 @@
-"""Blocks that architectures share: experts and towers as batched products.
+"""Blocks that architectures share: experts and towers as batched products; adapters of vectors.
 
 Legend of shapes: B rows, T tasks, E experts, D width in, H width out, W outputs of all tasks.
 """
@@ -16,9 +16,12 @@ from motet.models._sequences import Dropout
 from motet.schema import ENTITIES, Entity
 
 __all__ = [
+    "ADAPTERS",
     "FieldSums",
     "FirstExperts",
+    "LinearAdapter",
     "MaskedLinear",
+    "MixtureAdapter",
     "ParallelLayers",
     "ScenarioGate",
     "Towers",
@@ -257,3 +260,35 @@ class FieldSums(nn.Module):
             v = torch.bmm(fields, self.project[place])  # [F, n, k]
             total = total + torch.cat([v.sum(0), (v * v).sum(0)], 1)
         return total
+
+
+# Adapters: from the vectors of a frozen language model to the width of the recommender.
+
+
+class LinearAdapter(nn.Module):
+    """One linear projection. Shapes: [n, D] → [n, width]."""
+
+    def __init__(self, *, inputs: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.project(x)
+        return projected
+
+
+class MixtureAdapter(nn.Module):
+    """A gated mixture of projections (UniSRec, Hou et al. 2022, eq. 2–3). Shapes: [n, D] → [n, width]."""
+
+    def __init__(self, *, inputs: int, width: int, experts: int = 4) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, experts * width)
+        self.gate = nn.Linear(inputs, experts)
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.project(x).view(len(x), self.gate.out_features, self.width)
+        return torch.einsum("ne,new->nw", self.gate(x).softmax(1), parts)
+
+
+ADAPTERS: dict[str, type[nn.Module]] = {"linear": LinearAdapter, "mixture": MixtureAdapter}

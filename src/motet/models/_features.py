@@ -12,17 +12,15 @@ from torch.nn import functional as F
 from motet.data import Batch, Dataset, Encoder, EventSequences, Layout, Side
 from motet.errors import ModelError
 from motet.models._content import Content, ItemContent, content_width, history_of_items
+from motet.models._gates import FeatureGates, column_owners
 from motet.models._sequences import MeanSequence
-from motet.schema import ENTITIES, Entity
+from motet.schema import ENTITIES, Entity, GateSettings
 
 __all__ = [
-    "ADAPTERS",
     "EmbeddingTable",
     "FactorisedLinear",
     "FeatureLayer",
     "Inputs",
-    "LinearAdapter",
-    "MixtureAdapter",
     "NamedModules",
     "Widths",
 ]
@@ -61,38 +59,6 @@ class EmbeddingTable(nn.Module):
         if torch.is_grad_enabled():
             self.leaf, self.leaf_ids = rows.requires_grad_(), ids
         return rows
-
-
-# Adapters: from the vectors of a frozen language model to the width of the recommender.
-
-
-class LinearAdapter(nn.Module):
-    """One linear projection. Shapes: [n, D] → [n, width]."""
-
-    def __init__(self, *, inputs: int, width: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(inputs, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        projected: Tensor = self.project(x)
-        return projected
-
-
-class MixtureAdapter(nn.Module):
-    """A gated mixture of projections (UniSRec, Hou et al. 2022, eq. 2–3). Shapes: [n, D] → [n, width]."""
-
-    def __init__(self, *, inputs: int, width: int, experts: int = 4) -> None:
-        super().__init__()
-        self.project = nn.Linear(inputs, experts * width)
-        self.gate = nn.Linear(inputs, experts)
-        self.width = width
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = self.project(x).view(len(x), self.gate.out_features, self.width)
-        return torch.einsum("ne,new->nw", self.gate(x).softmax(1), parts)
-
-
-ADAPTERS: dict[str, type[nn.Module]] = {"linear": LinearAdapter, "mixture": MixtureAdapter}
 
 
 class NamedModules(nn.Module):
@@ -284,11 +250,20 @@ class FeatureLayer(nn.Module):
         width: Width d of an embedding.
         vector_width: Width that text and other vectors are projected to.
         histories: Whether events of histories are items with their content, and items can be compared with them.
+        gates: How a gate of each feature is learnt; none are when left out.
     """
 
     copies = 1  # of its blocks, one behind the other
 
-    def __init__(self, *, encoder: Encoder, width: int, vector_width: int, histories: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        width: int,
+        vector_width: int,
+        histories: bool = True,
+        gates: GateSettings | None = None,
+    ) -> None:
         super().__init__()
         self.table = EmbeddingTable(rows=encoder.table_rows, width=width)
         self._layouts = {entity: encoder.layout(entity) for entity in ENTITIES}
@@ -337,6 +312,17 @@ class FeatureLayer(nn.Module):
         }
         self._block_widths = {entity: self._blocks_of(entity, width, vector_width) for entity in ENTITIES}
         self.widths = Widths(*(sum(self._block_widths[entity].values()) for entity in ENTITIES))
+        self.owners: dict[Entity, tuple[str, ...]] = {
+            entity: column_owners(
+                encoder.parts(entity) | (encoder.parts("user") if self._target_column else {}),
+                self._layouts[entity],
+                self._block_widths[entity],
+                (self._plain[entity].codes, self._plain[entity].numbers),
+                width,
+            )
+            for entity in ENTITIES
+        }
+        self.gates = None if gates is None else FeatureGates(gates, self.owners)
 
     def take_content(self, data: Dataset) -> None:
         """Take the content of a data set's items, where events of histories have any."""
@@ -402,6 +388,8 @@ class FeatureLayer(nn.Module):
             else rows.new_zeros(len(batch.side(entity)), 0)
             for entity in ENTITIES
         }
+        if self.gates is not None:
+            sides = self.gates(sides)
         visible = {}
         for task, (entity, hide) in self._hidden.items():
             # cut from the whole side, so that gradient methods see what these tasks do to it

@@ -265,7 +265,11 @@ def _build(
 ) -> MultiTaskModel:
     settings = schema.model
     features = FeatureLayer(
-        encoder=encoder, width=settings.width, vector_width=settings.vector_width, histories=histories
+        encoder=encoder,
+        width=settings.width,
+        vector_width=settings.vector_width,
+        histories=histories,
+        gates=settings.feature_gates,
     )
     towers = [
         name

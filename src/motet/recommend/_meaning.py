@@ -106,11 +106,11 @@ class MeaningIndex:
             raise DataError(
                 f"'{feature}' is no text feature of the items", f"name one of {', '.join(names) or 'none'}"
             )
-        whitening = data.encoder.whitenings.get(feature)
+        reduction = data.encoder.reductions.get(feature)
 
         def encode(texts: Sequence[str]) -> Floats:
             found = encode_text(texts)
-            return whitening.apply(found) if whitening is not None else found
+            return reduction.apply(found) if reduction is not None else found
 
         rows = data.items.vector_rows[:, names.index(feature)]
         return cls(data.vectors[feature][rows], encode, width=width)

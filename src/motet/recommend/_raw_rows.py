@@ -211,7 +211,7 @@ class RawRows:
     def _new_vectors(
         self, name: str, raw: RawTable, width: int, encode: TextToVectors | None
     ) -> NDArray[np.float32]:
-        """Vectors of the texts of raw rows (row 0, no text, left out), whitened as in training."""
+        """Vectors of the texts of raw rows (row 0, no text, left out), reduced as in training."""
         if name in raw.texts:
             texts = raw.texts[name][0].words.to_list()[1:]
             if not texts or encode is None:
@@ -221,8 +221,8 @@ class RawRows:
             matrix = raw.vectors[name]
             if matrix.shape[1] == 1 and width > 1 and not matrix.any():
                 return np.zeros((len(matrix), width), np.float32)
-        whitening = self.encoder.whitenings.get(name)
-        taken = width if whitening is None else len(whitening.mean)
+        reduction = self.encoder.reductions.get(name)
+        taken = width if reduction is None else reduction.inputs
         if matrix.shape[1] != taken:
             raise DataError(
                 f"'{name}' has vectors of width {matrix.shape[1]}, the model takes {taken}",
@@ -232,7 +232,7 @@ class RawRows:
             raise DataError(
                 f"'{name}' has a vector with a number that is too large", "give numbers as in training"
             )
-        return matrix if whitening is None else whitening.apply(matrix)
+        return matrix if reduction is None else reduction.apply(matrix)
 
 
 def _reason(error: Exception) -> str:

@@ -18,9 +18,20 @@ from ._base import (
     require_known,
     write_yaml,
 )
-from ._features import AugmentSettings, Cells, ColumnSink, EventSettings, Feature, Parts, template_fields
+from ._features import (
+    AugmentSettings,
+    Cells,
+    ColumnSink,
+    EventSettings,
+    Feature,
+    GateSettings,
+    Parts,
+    ReduceSettings,
+    TextAugmentSettings,
+    template_fields,
+)
 from ._protocols import EntityPredictor, Predictor, Progress, silent
-from ._schema import ENTITIES, Entity, Features, Keys, Schema, Tables, table_of
+from ._schema import ENTITIES, Entity, Features, Keys, Schema, table_of
 from ._settings import (
     ARTICLES,
     LANGUAGES,
@@ -33,13 +44,14 @@ from ._settings import (
     ModelSettings,
     ObjectiveSettings,
     SplitSettings,
+    Tables,
     TrainingSettings,
     are_years,
     article_first,
     is_chinese,
     split_article,
 )
-from ._tasks import LabelSink, LabelStatistics, Task, TaskText
+from ._tasks import AnyResample, LabelSink, LabelStatistics, ResampleSettings, Task, TaskText
 
 __all__ = [
     "ARTICLES",
@@ -49,6 +61,7 @@ __all__ = [
     "SEQUENCE_ENCODERS",
     "TASK_KINDS",
     "TEXT_ENCODERS",
+    "AnyResample",
     "AugmentSettings",
     "CatalogueSettings",
     "Cells",
@@ -60,6 +73,7 @@ __all__ = [
     "ExplainSettings",
     "Feature",
     "Features",
+    "GateSettings",
     "Keys",
     "KnowledgeSettings",
     "LabelSink",
@@ -72,12 +86,15 @@ __all__ = [
     "Parts",
     "Predictor",
     "Progress",
+    "ReduceSettings",
     "Registry",
+    "ResampleSettings",
     "Schema",
     "SplitSettings",
     "Tables",
     "Task",
     "TaskText",
+    "TextAugmentSettings",
     "TrainingSettings",
     "are_years",
     "article_first",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from motet.schema._base import FEATURE_KINDS, Part, part_of_kind
+from motet.errors import SchemaError
+from motet.schema._base import FEATURE_KINDS, Part, part_of_kind, require_known
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +31,10 @@ __all__ = [
     "ColumnSink",
     "EventSettings",
     "Feature",
+    "GateSettings",
     "Parts",
+    "ReduceSettings",
+    "TextAugmentSettings",
     "template_fields",
 ]
 
@@ -87,6 +91,91 @@ class AugmentSettings(Part):
         if not self.operations:
             raise ValueError("no operation is set. Cure: write crop, mask or reorder, or leave augment out")
         return self
+
+
+class TextAugmentSettings(Part):
+    """How training changes texts: some versions of each are encoded beside it, by the operations that are set together.
+
+    Attributes:
+        drop: Chance of each word to be left out.
+        swap: Pairs of words that change places, as a share of the words.
+        mask: Chance of each word to be replaced by ``[MASK]``.
+        copies: Changed versions of a text.
+        share: Share of the rows of a batch that see a changed version, drawn for each.
+    """
+
+    drop: float = Field(0.0, ge=0, lt=1)
+    swap: float = Field(0.0, ge=0, le=1)
+    mask: float = Field(0.0, ge=0, lt=1)
+    copies: int = Field(2, ge=1, le=20)
+    share: float = Field(0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _does_something(self) -> TextAugmentSettings:
+        if not (self.drop or self.swap or self.mask):
+            raise ValueError("no operation is set. Cure: write drop, swap or mask, or leave augment out")
+        return self
+
+
+class ReduceSettings(Part):
+    """How the vectors of a feature become narrower, fitted on training rows; see :func:`motet.data.fit_reduction`.
+
+    Attributes:
+        method: ``pca``, ``svd`` (without centring), ``lda`` (directions that part the classes of ``task``) or
+            ``sparse`` (codes of a learnt dictionary).
+        width: Width that remains, or number of atoms; at most one less than there are classes with ``lda``.
+        task: The binary or multiclass task of ``lda``.
+        active: Codes of a vector that are not 0, on average, with ``sparse``.
+    """
+
+    method: Literal["pca", "svd", "lda", "sparse"]
+    width: int = Field(32, ge=1, le=4096)
+    task: str | None = None
+    active: int = Field(8, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ReduceSettings:
+        if self.task is not None and self.method != "lda":
+            raise ValueError(f"'task' is for lda, and the method is {self.method}. Cure: remove it")
+        if self.method == "lda" and self.task is None:
+            raise ValueError("lda parts the classes of a task. Cure: name one, such as 'task: click'")
+        if self.method == "sparse" and self.active >= self.width:
+            raise ValueError(
+                f"{self.active} of {self.width} codes are all of them. Cure: give an 'active' below 'width'"
+            )
+        if self.active != type(self).model_fields["active"].default and self.method != "sparse":
+            raise ValueError(f"'active' is for sparse, and the method is {self.method}. Cure: remove it")
+        return self
+
+    def check(self, where: str, entity: Entity, schema: Schema, *, whiten: int) -> None:
+        """Raise :class:`~motet.errors.SchemaError` if it does not fit the rest of the schema."""
+        if whiten:
+            raise SchemaError(f"{where} has both 'whiten' and 'reduce'", "keep one of them")
+        if self.task is None:
+            return
+        require_known(self.task, schema.tasks, f"{where}.reduce.task: the task")
+        task = schema.tasks[self.task]
+        classes = task.is_yes_no or (task.has_classes and not task.has_sets)
+        if not classes or task.ranks_catalogue:
+            raise SchemaError(
+                f"{where}.reduce.task: '{self.task}' does not say of each row which class it is of",
+                "name a binary or multiclass task, or write 'method: pca'",
+            )
+        if task.on not in ("interaction", entity):
+            raise SchemaError(
+                f"{where}.reduce.task: '{self.task}' is about the {task.on}, and the feature about the {entity}",
+                f"name a task on interactions or on the {entity}",
+            )
+
+
+class GateSettings(Part):
+    """How a gate of each feature is learnt; see :class:`motet.models.FeatureGates`.
+
+    Attributes:
+        penalty: What an open gate costs, in units of the balanced loss.
+    """
+
+    penalty: float = Field(0.01, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +331,16 @@ class Feature(Part, ABC):
     def whitened(self) -> int:
         """Width of its vectors after whitening; 0 leaves them as they are."""
         return 0
+
+    @property
+    def reduction(self) -> ReduceSettings | None:
+        """How its vectors become narrower otherwise; None leaves them as they are."""
+        return None
+
+    @property
+    def text_augment(self) -> TextAugmentSettings | None:
+        """How training changes its texts; None where it does not."""
+        return None
 
     @property
     def cell_separator(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +17,6 @@ from motet.schema._base import (
     check_expression,
     expression_columns,
     mistake,
-    nearest,
     override,
     read_yaml,
     require_known,
@@ -34,96 +32,15 @@ from motet.schema._settings import (
     ModelSettings,
     ObjectiveSettings,
     SplitSettings,
+    Tables,
     TrainingSettings,
 )
 from motet.schema._tasks import AnyTask, Task
 
-__all__ = ["ENTITIES", "Entity", "Features", "Keys", "Schema", "Tables", "table_of"]
+__all__ = ["ENTITIES", "Entity", "Features", "Keys", "Schema", "table_of"]
 
 Entity = Literal["user", "item", "interaction"]
 ENTITIES: tuple[Entity, ...] = ("user", "item", "interaction")
-
-
-class Tables(Part):
-    """Files of the data directory: CSV, TSV, other text, JSON lines or Parquet, or a folder or pattern of parts.
-
-    Attributes:
-        interactions: Table of the interactions.
-        users: Table of the users, a row each.
-        items: Table of the items, a row each.
-        encoding: Encoding of CSV and TSV files that are not UTF-8, such as ``latin-1``, ``cp1252`` or
-            ``gb18030``; such files are errors when left out.
-        quote: Quote character of CSV and TSV files, or ``none`` if quotes are plain characters; one for
-            all tables, or by table: ``{items.csv: none}``. A double quote when left out.
-        separator: Characters between the cells of text files; one for all tables, or by table:
-            ``{ratings.dat: "::"}``. A comma in ``.csv`` and a tab in other text files when left out.
-        columns: Names of the columns of text files without a header, by table:
-            ``{ratings.dat: [user, item, rating, time]}``.
-        json_columns: Columns whose cells are JSON, read from text: a list is read as tags, and an object gives a column
-            for each of its fields, ``labels_topic`` for the field ``topic`` of ``labels``.
-    """
-
-    interactions: str
-    users: str | None = None
-    items: str | None = None
-    encoding: str | None = None
-    quote: str | dict[str, str] | None = None
-    separator: str | dict[str, str] | None = None
-    columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    json_columns: tuple[str, ...] = ()
-
-    def separator_of(self, name: str) -> str | None:
-        """The separator that is set for a table."""
-        return self.separator.get(name) if isinstance(self.separator, dict) else self.separator
-
-    def says_quote(self, name: str) -> bool:
-        """Whether a quote character is set for a table."""
-        return name in self.quote if isinstance(self.quote, dict) else self.quote is not None
-
-    @field_validator("separator")
-    @classmethod
-    def _separator_is_short(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        for separator in value.values() if isinstance(value, dict) else [] if value is None else [value]:
-            if not 0 < len(separator) <= 4 or "\n" in separator or '"' in separator:
-                raise ValueError(
-                    f"the separator {separator!r} is not one to four characters. Cure: give one such as ';' or '::'"
-                )
-        return value
-
-    @field_validator("columns")
-    @classmethod
-    def _columns_differ(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for name, columns in value.items():
-            twice = [column for column in columns if columns.count(column) > 1 or not column.strip()]
-            if twice or not columns:
-                raise ValueError(
-                    f"the columns of {name} have no name or one that stands twice ({twice[:1]}). "
-                    "Cure: give each column a name of its own"
-                )
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_is_known(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
-                codecs.lookup(value)
-        except LookupError:
-            known = ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "big5", "shift_jis", "euc_kr")
-            raise ValueError(
-                f"the encoding '{value}' is not known. Cure: {nearest(value or '', known)}"
-            ) from None
-        return value
-
-    @field_validator("quote")
-    @classmethod
-    def _quote_is_one_character(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        for quote in value.values() if isinstance(value, dict) else [] if value is None else [value]:
-            if quote != "none" and (len(quote) != 1 or not quote.isascii() or quote.isspace()):
-                raise ValueError(
-                    f"the quote {quote!r} is not one character. Cure: give one such as '\"', or none"
-                )
-        return value
 
 
 class Keys(Part):
@@ -180,6 +97,8 @@ class Schema(Part):
             computed in order, so that a later one may use an earlier one.
         features: Model inputs per entity.
         tasks: What is predicted, by name; predictions keep this order.
+        without: Features that this run does without: they are taken out of ``features`` and of ``hide``, so that the
+            schema that was read is as if they had never been there.
 
     Example:
         >>> schema = Schema.model_validate({
@@ -199,6 +118,7 @@ class Schema(Part):
     derive: dict[Literal["users", "items", "interactions"], dict[str, str]] = Field(default_factory=dict)
     features: Features
     tasks: dict[str, AnyTask] = Field(min_length=1)
+    without: tuple[str, ...] = ()
     catalogue: CatalogueSettings = CatalogueSettings()
     clean: CleanSettings = CleanSettings()
     split: SplitSettings = SplitSettings()
@@ -208,6 +128,19 @@ class Schema(Part):
     explain: ExplainSettings = ExplainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _does_without(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not value.get("without"):
+            return value
+        names = value["without"]
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"without: {names!r} is no list of features. Cure: write without: [NAME]")
+        try:
+            return _without(value, names)
+        except SchemaError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Schema:
@@ -473,6 +406,32 @@ class Schema(Part):
         head = {key: value for key, value in content.items() if key not in settings}
         tail = {key: value for key, value in content.items() if key in settings}
         return write_yaml({**head, "features": features, "tasks": tasks, **tail})
+
+
+def _without(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The plain values of a schema without some features.
+
+    Raises:
+        SchemaError: If there is no such feature, or another one is made of it.
+    """
+    given = content.get("features")
+    sides = {entity: dict(of) for entity, of in given.items()} if isinstance(given, Mapping) else {}
+    every = {name: feature for of in sides.values() for name, feature in of.items()}
+    for name in names:
+        require_known(name, every, "without: the feature")
+    for name, feature in every.items():
+        of = feature.get("of") if isinstance(feature, Mapping) else None
+        if of in names and name not in names:
+            raise SchemaError(f"without: the feature '{name}' is made of '{of}'", f"add {name} to the list")
+    tasks = dict(content["tasks"]) if isinstance(content.get("tasks"), Mapping) else {}
+    for name, task in tasks.items():
+        if isinstance(task, Mapping) and isinstance(task.get("hide"), list | tuple):
+            tasks[name] = {**task, "hide": [hidden for hidden in task["hide"] if hidden not in names]}
+    features = {
+        entity: {name: feature for name, feature in of.items() if name not in names}
+        for entity, of in sides.items()
+    }
+    return {**content, "features": features, "tasks": tasks, "without": ()}
 
 
 def table_of(entity: Entity) -> Literal["users", "items", "interactions"]:

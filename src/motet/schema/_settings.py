@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, field_validator, model_validator
 
 from motet.schema._base import TEXT_ENCODERS, Part, nearest
+from motet.schema._features import GateSettings
 
 __all__ = [
     "ARTICLES",
@@ -23,12 +25,95 @@ __all__ = [
     "ModelSettings",
     "ObjectiveSettings",
     "SplitSettings",
+    "Tables",
     "TrainingSettings",
     "are_years",
     "article_first",
     "is_chinese",
     "split_article",
 ]
+
+
+class Tables(Part):
+    """Files of the data directory: CSV, TSV, other text, JSON lines or Parquet, or a folder or pattern of parts.
+
+    Attributes:
+        interactions: Table of the interactions.
+        users: Table of the users, a row each.
+        items: Table of the items, a row each.
+        encoding: Encoding of CSV and TSV files that are not UTF-8, such as ``latin-1``, ``cp1252`` or
+            ``gb18030``; such files are errors when left out.
+        quote: Quote character of CSV and TSV files, or ``none`` if quotes are plain characters; one for
+            all tables, or by table: ``{items.csv: none}``. A double quote when left out.
+        separator: Characters between the cells of text files; one for all tables, or by table:
+            ``{ratings.dat: "::"}``. A comma in ``.csv`` and a tab in other text files when left out.
+        columns: Names of the columns of text files without a header, by table:
+            ``{ratings.dat: [user, item, rating, time]}``.
+        json_columns: Columns whose cells are JSON, read from text: a list is read as tags, and an object gives a column
+            for each of its fields, ``labels_topic`` for the field ``topic`` of ``labels``.
+    """
+
+    interactions: str
+    users: str | None = None
+    items: str | None = None
+    encoding: str | None = None
+    quote: str | dict[str, str] | None = None
+    separator: str | dict[str, str] | None = None
+    columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    json_columns: tuple[str, ...] = ()
+
+    def separator_of(self, name: str) -> str | None:
+        """The separator that is set for a table."""
+        return self.separator.get(name) if isinstance(self.separator, dict) else self.separator
+
+    def says_quote(self, name: str) -> bool:
+        """Whether a quote character is set for a table."""
+        return name in self.quote if isinstance(self.quote, dict) else self.quote is not None
+
+    @field_validator("separator")
+    @classmethod
+    def _separator_is_short(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for separator in value.values() if isinstance(value, dict) else [] if value is None else [value]:
+            if not 0 < len(separator) <= 4 or "\n" in separator or '"' in separator:
+                raise ValueError(
+                    f"the separator {separator!r} is not one to four characters. Cure: give one such as ';' or '::'"
+                )
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_differ(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, columns in value.items():
+            twice = [column for column in columns if columns.count(column) > 1 or not column.strip()]
+            if twice or not columns:
+                raise ValueError(
+                    f"the columns of {name} have no name or one that stands twice ({twice[:1]}). "
+                    "Cure: give each column a name of its own"
+                )
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                codecs.lookup(value)
+        except LookupError:
+            known = ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "big5", "shift_jis", "euc_kr")
+            raise ValueError(
+                f"the encoding '{value}' is not known. Cure: {nearest(value or '', known)}"
+            ) from None
+        return value
+
+    @field_validator("quote")
+    @classmethod
+    def _quote_is_one_character(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for quote in value.values() if isinstance(value, dict) else [] if value is None else [value]:
+            if quote != "none" and (len(quote) != 1 or not quote.isascii() or quote.isspace()):
+                raise ValueError(
+                    f"the quote {quote!r} is not one character. Cure: give one such as '\"', or none"
+                )
+        return value
 
 
 class CleanSettings(Part):
@@ -154,6 +239,7 @@ class ModelSettings(Part):
         id_dropout: Share of ids replaced by "unknown" in training, so that content alone works;
             events of sequences included.
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
+        feature_gates: How a gate of each feature is learnt, such as ``{penalty: 0.01}``; none are when left out.
         members: Plain methods that may work beside the network, weighed on validation rows: ``ease``, ``item_knn``,
             ``als``, ``text_neighbours`` and ``recent_popularity`` rank the catalogue, ``like_ratio``, ``lightgbm`` and ``tfidf`` predict
             tasks; all when left out, none for an empty list.
@@ -167,6 +253,7 @@ class ModelSettings(Part):
     dropout: float = Field(0.1, ge=0, lt=1)
     id_dropout: float = Field(0.1, ge=0, lt=1)
     scenario_gate: bool = True
+    feature_gates: GateSettings | None = None
     members: tuple[str, ...] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 

@@ -9,12 +9,13 @@ Legend of shapes: B rows of a batch, N rows, K classes or labels of a task.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
+from motet.errors import SchemaError
 from motet.schema._base import TASK_KINDS, Part, part_of_kind
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 
     from motet.schema._schema import Schema
 
-__all__ = ["AnyTask", "LabelSink", "LabelStatistics", "Task", "TaskText"]
+__all__ = [
+    "AnyResample",
+    "AnyTask",
+    "LabelSink",
+    "LabelStatistics",
+    "ResampleSettings",
+    "Task",
+    "TaskText",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,85 @@ class TaskText:
     figure: str
     unit: str
     sentence: str
+
+
+class ResampleSettings(Part):
+    """How the classes of a task are made more alike in training rows, by imbalanced-learn.
+
+    Attributes:
+        method: ``random_over`` repeats rows of rare classes, ``random_under`` leaves out labels of common ones, ``smote``
+            (Chawla et al. 2002) and ``adasyn`` (He et al. 2008) make up rows between neighbours of a rare class.
+        ratio: Rows of the rarer classes that there are afterwards, as a share of those of the most common one, at
+            least; with ``random_under`` of the rarest as a share of the others.
+        neighbours: Of a row, with ``smote`` and ``adasyn``.
+    """
+
+    method: Literal["random_over", "random_under", "smote", "adasyn"]
+    ratio: float = Field(1.0, gt=0, le=1)
+    neighbours: int = Field(5, ge=1, le=100)
+
+    @property
+    def makes_up_rows(self) -> bool:
+        """Whether there are rows afterwards that nobody has seen."""
+        return self.method in ("smote", "adasyn")
+
+    def factors(self, shares: Sequence[float]) -> tuple[float, ...]:
+        """How many times as many labels of each class training has afterwards.
+
+        Args:
+            shares: Share of each class in the training labels, [K]; a class without any stays so.
+
+        Example:
+            >>> ResampleSettings(method="smote", ratio=0.5).factors([0.8, 0.2])
+            (1.0, 2.0)
+            >>> ResampleSettings(method="random_under").factors([0.8, 0.2])
+            (0.25, 1.0)
+        """
+        there = [share for share in shares if share > 0]
+        if self.method == "random_under":
+            most = min(there, default=0.0) / self.ratio
+            return tuple(min(1.0, most / share) if share > 0 else 1.0 for share in shares)
+        fewest = max(there, default=0.0) * self.ratio
+        return tuple(max(1.0, fewest / share) if share > 0 else 1.0 for share in shares)
+
+    def check(self, name: str, task: Task, schema: Schema) -> None:
+        """Raise :class:`~motet.errors.SchemaError` if it does not fit the rest of the schema."""
+        where = f"tasks.{name}.resample"
+        if task.on != "interaction":
+            raise SchemaError(
+                f"{where} is for tasks on interactions, and this one is on the {task.on}",
+                f"remove 'resample' from {name}",
+            )
+        if not self.makes_up_rows:
+            return
+        cure = "write 'resample: random_over'"
+        for entity, other, feature in schema.features.all():
+            parts = feature.parts(other)
+            if entity != "interaction" or feature.is_id or not (parts.codes or parts.numbers):
+                what = "an id" if feature.is_id else f"of kind {feature.kind}, on the {entity}"
+                raise SchemaError(
+                    f"{where}: {self.method} makes up rows of numbers and categories of the interaction, and the feature "
+                    f"'{other}' is {what}",
+                    cure,
+                )
+            if parts.codes and self.method == "adasyn":
+                raise SchemaError(
+                    f"{where}: adasyn makes up numbers alone, and the feature '{other}' is of kind {feature.kind}",
+                    "write 'resample: smote'",
+                )
+        if schema.keys.scenario and self.method == "adasyn":
+            raise SchemaError(
+                f"{where}: adasyn makes up numbers alone, and keys.scenario is a category",
+                "write 'resample: smote'",
+            )
+
+
+def _short_form(value: Any) -> Any:
+    """Turn ``resample: smote`` into ``resample: {method: smote}``."""
+    return {"method": value} if isinstance(value, str) else value
+
+
+AnyResample = Annotated[ResampleSettings | None, BeforeValidator(_short_form)]
 
 
 class LabelSink(Protocol):
@@ -235,6 +323,15 @@ class Task(Part, ABC):
     def kept_negatives(self) -> float:
         """Share of the negative labels of interactions that training keeps."""
         return 1.0
+
+    @property
+    def resampling(self) -> ResampleSettings | None:
+        """How its classes are made more alike in training rows; None where they are not."""
+        return None
+
+    def shares_of(self, statistics: LabelStatistics) -> tuple[float, ...]:
+        """Share of each label 0, 1, … in the training labels, [K], for a task that can be resampled."""
+        return statistics.shares
 
     def check(self, name: str, schema: Schema) -> None:
         """Raise :class:`~motet.errors.SchemaError` if the task does not fit the rest of the schema."""

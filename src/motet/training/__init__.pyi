@@ -10,6 +10,7 @@ from ._checkpoint import (
 )
 from ._export import export_measured
 from ._folds import cross_validate
+from ._importance import bundle_importance, exchanged, feature_importance
 from ._loop import Trained, train_model
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
@@ -66,11 +67,14 @@ __all__ = [
     "WarmStep",
     "add_task",
     "build_balancer",
+    "bundle_importance",
     "check_place",
     "chosen_line",
     "cross_validate",
     "evaluate_bundle",
+    "exchanged",
     "export_measured",
+    "feature_importance",
     "fit_blend",
     "fit_members",
     "fit_pair_members",

@@ -31,9 +31,9 @@ from motet.data import (
     Ragged,
     Scale,
     Vocabulary,
-    Whitening,
     behaviour_of,
     catalogue_of,
+    read_reductions,
 )
 from motet.errors import BundleError, MotetError
 from motet.models import AddedShape, EnsembleModel, MultiTaskModel, build_model
@@ -86,9 +86,12 @@ def write_encoder(directory: Path, encoder: Encoder) -> None:
     (directory / "encoder.json").write_text(
         json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8"
     )
-    matrices = {f"{name}.mean": w.mean for name, w in encoder.whitenings.items()}
-    matrices |= {f"{name}.matrix": np.ascontiguousarray(w.matrix) for name, w in encoder.whitenings.items()}
-    save_file(matrices, str(directory / "whitening.safetensors"))
+    arrays = {
+        f"{name}.{part}": array
+        for name, r in encoder.reductions.items()
+        for part, array in r.arrays().items()
+    }
+    save_file(arrays, str(directory / "whitening.safetensors"))
 
 
 def read_encoder(directory: Path, schema: Schema) -> Encoder:
@@ -96,8 +99,6 @@ def read_encoder(directory: Path, schema: Schema) -> Encoder:
     content = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
     words = pl.read_parquet(directory / "vocabularies.parquet").partition_by("feature", as_dict=True)
     none = pl.DataFrame({"word": pl.Series([], dtype=pl.String)})
-    matrices = load_file(str(directory / "whitening.safetensors"))
-    names = {name.rpartition(".")[0] for name in matrices}
     return Encoder(
         schema=schema,
         vocabularies={
@@ -106,7 +107,7 @@ def read_encoder(directory: Path, schema: Schema) -> Encoder:
         },
         scales={name: Scale.from_json(scale) for name, scale in content["scales"].items()},
         missing=list(content["missing"]),
-        whitenings={name: Whitening(matrices[f"{name}.mean"], matrices[f"{name}.matrix"]) for name in names},
+        reductions=read_reductions(load_file(str(directory / "whitening.safetensors"))),
         vector_widths=dict(content["vector_widths"]),
         classes={name: tuple(found) for name, found in content["classes"].items()},
         class_shares={name: tuple(found) for name, found in content.get("class_shares", {}).items()},

@@ -18,7 +18,7 @@ from motet.data import Batcher, CleaningReport, Dataset
 from motet.errors import DataError
 from motet.evaluation import evaluate, negative_transfer, paired_intervals, task_relations, validation_score
 from motet.metrics import calibration_curve
-from motet.models import MultiTaskModel
+from motet.models import MultiTaskModel, gate_report
 from motet.models.baselines import PairMember
 from motet.schema import Predictor, Progress, Schema, silent
 from motet.training._bag import refit_bag, train_bag
@@ -263,6 +263,7 @@ def measure_trained(
         "history": history.to_json(),
         "refit": None if refit is None else refit.to_json(),
         **({} if trained.bag is None else {"bag": trained.bag.to_json()}),
+        **({} if (gates := gate_report(model)) is None else {"gates": gates}),
         "blend": {
             "ranking": None if blend is None else dict(blend.report),
             "tasks": {} if task_blend is None else dict(task_blend.report),

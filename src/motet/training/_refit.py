@@ -140,7 +140,7 @@ def _passes(
 ) -> Iterator[None]:
     """Passes over some rows from some weights, with fresh optimisers; yields after each."""
     stepper, settings = TrainingStep(data, schema, model=model), schema.training
-    size = settings.rows_a_step(len(stepper.batcher.useful(data.rows("train"))))
+    size = settings.rows_a_step(stepper.batcher.count_useful(data.rows("train")))
     rows = stepper.batcher.useful(rows)
     model.load_state_dict(start)
     for number in range(_MOST_PASSES):

@@ -181,6 +181,8 @@ def train(
     out = Path(out)
     wanted = None if search is None else SearchSettings.parse(search)
     check_bag(schema, searching=wanted is not None)
+    if any(task.resampling is not None for task in schema.tasks.values()):
+        require_packages("resample", "imblearn")
     if wanted is not None:
         require_packages("tune", "optuna")
         if check_plain(schema):

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motet.data import Batch, Batcher, Dataset, NegativeSubsample
+from motet.data import Batch, Batcher, Dataset, TrainingRows
 from motet.errors import TrainingError
-from motet.models import EmbeddingTable, MultiTaskModel, Outputs, build_model
+from motet.models import EmbeddingTable, FeatureGates, MultiTaskModel, Outputs, build_model
 from motet.schema import Schema, TrainingSettings
 from motet.training._checkpoint import load_optimiser, optimiser_tensors
 from motet.training.balancing import build_balancer
@@ -230,9 +230,9 @@ class TrainingStep:
             id_dropout=schema.model.id_dropout,
             negatives=negatives,
             augment=True,
-            subsample=NegativeSubsample(data, schema, self.settings.seed),
+            training=TrainingRows(data, schema, self.settings.seed),
         )
-        rows = len(self.batcher.useful(data.rows("train")))
+        rows = self.batcher.count_useful(data.rows("train"))
         self.balancer = build_balancer(
             schema.objective.balancer,
             weights,
@@ -240,6 +240,8 @@ class TrainingStep:
             seed=self.settings.seed,
             steps_per_epoch=max(1, -(-rows // self.settings.rows_a_step(rows))),
         )
+        # those of a frozen network, to which a task is added, are no part of the model in training
+        self.gates = next((m for m in self.model.modules() if isinstance(m, FeatureGates)), None)
         table = self.model.features.table
         self.dense = [p for p in self.model.parameters() if p is not table.weight]
         self.dense += list(self.balancer.parameters())
@@ -270,6 +272,8 @@ class TrainingStep:
         inputs = outputs.inputs
         shared = [x for x in (inputs.user, inputs.item, inputs.context) if x.requires_grad]
         total = self.balancer(losses, shared)
+        if self.gates is not None:
+            total = total + self.gates.cost()
         values = torch.stack([loss.detach() for loss in losses.values()])
         if not bool(torch.isfinite(total)) or not bool(torch.isfinite(values).all()):
             self._explain_non_finite(dict(zip(losses, values.tolist(), strict=True)), batch)

@@ -218,13 +218,15 @@ class _Transfer:
                 return f"the scenarios differ, which '{settings.architecture}' is about"
         if other is None or other not in source:
             return "no such layer there"
+        if name.startswith("features.gates."):
+            return "gates of features are learnt afresh"
         if name.startswith(_CONTENT) and not self._same_content():
             return "histories tell of other content there"
         marked = next((part[1:] for part in name.split(".") if part.startswith("@")), "")
         theirs_marked = self.name(marked) or ""
         if name.startswith("features.adapters."):
-            if marked in self.encoder.whitenings or theirs_marked in self.known.whitenings:
-                return "whitened vectors have other directions there"
+            if marked in self.encoder.reductions or theirs_marked in self.known.reductions:
+                return "whitened or reduced vectors have other directions there"
             texts = any(n == marked and f.is_text for _, n, f in self.schema.features.all())
             mine, other_encoder = self.schema.language.encoder, self.bundle.schema.language.encoder
             if texts and mine != other_encoder:

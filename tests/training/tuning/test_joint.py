@@ -122,7 +122,7 @@ def test_whitened_vectors_are_whitened_the_same_way(tiny_encoder: Path) -> None:
     texts = item_texts(data).texts
     raw = TextModel(str(tiny_encoder), max_tokens=16).encode(texts)
     whitening = Whitening.fit(raw[1:], 6)
-    data.encoder.whitenings["story"] = whitening
+    data.encoder.reductions["story"] = whitening
     joint, _ = step_of(own(data), tiny_encoder)
     np.testing.assert_allclose(joint._table.numpy(), whitening.apply(raw), atol=1e-4)
 

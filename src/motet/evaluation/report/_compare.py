@@ -22,6 +22,7 @@ __all__ = [
     "compare",
     "interval_of",
     "primary",
+    "skipped_baselines",
     "task_facts",
     "track",
 ]
@@ -254,3 +255,12 @@ def track(comparison: Comparison) -> tuple[list[Track], tuple[float, float]]:
 
     tracks = [Track(r, place(r.value), place(s[0]), place(s[1])) for r, s in zip(shown, spans, strict=True)]
     return tracks, (low, high)
+
+
+def skipped_baselines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Baselines that were skipped, and why."""
+    return [
+        (BASELINE_NAMES.get(name, name), str(evaluation["skipped"]))
+        for name, evaluation in (metrics.get("baselines") or {}).items()
+        if evaluation.get("skipped")
+    ]

@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from motet.errors import DataError
-from motet.evaluation.report._compare import compare, task_facts, track
+from motet.evaluation.report._compare import compare, skipped_baselines, task_facts, track
 from motet.evaluation.report._conclusions import conclude, lead, notices
 from motet.evaluation.report._format import date_time, duration, signed, size
 from motet.evaluation.report._plots import calibration_chart, search_chart, training_chart
@@ -20,11 +20,11 @@ from motet.evaluation.report._tables import (
     all_metrics,
     cost_rows,
     fold_tables,
+    importance_table,
     member_tables,
     ranking_table,
     relation_matrices,
     search_tables,
-    skipped_baselines,
     slice_table,
     traffic_table,
     transfer_table,
@@ -165,6 +165,7 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "transfer": transfer_table(metrics.get("transfer")) if len(tasks) > 1 else None,
         "matrices": relation_matrices(metrics.get("relations")),
         "members": member_tables(metrics.get("blend")),
+        "importance": importance_table(metrics.get("importance")),
         "search_plot": search_chart(metrics["search"]) if metrics.get("search") else None,
         "search": search_tables(metrics.get("search")),
         "folds": fold_tables(metrics.get("folds"), tasks),
@@ -175,5 +176,5 @@ def _view(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 _OPTIONAL = (
     "motet", "created", "split", "seed", "synthetic", "architecture", "schema", "score", "history", "cost", "data",
-    "search", "folds", "refit", "bag", "learnt_from",
+    "search", "folds", "refit", "bag", "learnt_from", "gates", "importance",
 )  # fmt: skip

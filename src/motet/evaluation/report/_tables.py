@@ -27,12 +27,12 @@ __all__ = [
     "all_metrics",
     "cost_rows",
     "fold_tables",
+    "importance_table",
     "matrix_table",
     "member_tables",
     "ranking_table",
     "relation_matrices",
     "search_tables",
-    "skipped_baselines",
     "slice_table",
     "traffic_table",
     "transfer_table",
@@ -466,10 +466,23 @@ def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, str, str, float]]:
     ]
 
 
-def skipped_baselines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Baselines that were skipped, and why."""
-    return [
-        (BASELINE_NAMES.get(name, name), str(evaluation["skipped"]))
-        for name, evaluation in (metrics.get("baselines") or {}).items()
-        if evaluation.get("skipped")
-    ]
+def importance_table(importance: Mapping[str, Any] | None) -> Table | None:
+    """What each task loses where a feature has the values of other rows, the largest loss first."""
+    if not importance:
+        return None
+    tasks = list(importance["metrics"])
+    features: Mapping[str, Any] = importance["features"]
+    drops = {
+        name: [(task, of["tasks"][task], of["tasks"][task].get("drop")) for task in tasks]
+        for name, of in features.items()
+    }
+    order = sorted(drops, key=lambda name: -max(d if is_number(d) else 0.0 for *_, d in drops[name]))
+    scale = max([_SMALLEST_SCALE, *(abs(d) for of in drops.values() for *_, d in of if is_number(d))])
+    body = [
+        (Cell(name, features[name]["entity"]), [
+            _tinted(signed(d, 4), _span(of, 4) if of.get("interval") else "", d / scale) if is_number(d)
+            else Cell(DASH, "not defined") for _, of, d in drops[name]
+        ])
+        for name in order
+    ]  # fmt: skip
+    return Table(_head("feature", *tasks), body)

@@ -45,6 +45,11 @@ def check_plain(schema: Schema) -> bool:
             f"the architecture '{name}' is a plain method, which has no members beside it",
             "leave model.members out, or choose another architecture",
         )
+    if schema.model.feature_gates is not None:
+        raise ModelError(
+            f"the architecture '{name}' is a plain method, which learns no gates",
+            "leave model.feature_gates out, or choose another architecture",
+        )
     if name in MEMBERS and schema.retrieval_task is None:
         raise ModelError(
             f"the architecture '{name}' ranks the catalogue, and the schema has no retrieval task",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motet.data import Batch, Batcher, Dataset
 from motet.errors import TrainingError
@@ -82,7 +83,7 @@ class JointStep:
         self._texts, self._text_model, self._weights, self._settings = texts, text_model, weights, settings
         self._optimiser = tuning_optimiser(weights.parameters.values(), settings)
         self._table = torch.from_numpy(data.vectors[texts.feature])
-        self._whitening = data.encoder.whitenings.get(texts.feature)
+        self._reduction = data.encoder.reductions.get(texts.feature)
         rows = len(data.rows("train"))
         self._epoch_steps = -(-rows // schema.training.rows_a_step(rows))
         self._rate = settings.rate / schema.training.learning_rate
@@ -115,7 +116,7 @@ class JointStep:
         distinct = np.unique(rows[rows > 0])
         rng = np.random.default_rng([self._settings.seed, 2, step])
         live = np.sort(rng.choice(distinct, min(self._settings.items_per_step, len(distinct)), replace=False))
-        fresh = self._whiten(self._text_model.vectors([self._texts.texts[row] for row in live])).cpu()
+        fresh = self._reduced(self._text_model.vectors([self._texts.texts[row] for row in live])).cpu()
         place = np.full(len(self._table), -1)
         place[live] = np.arange(len(live))
         hit = np.flatnonzero(place[rows] >= 0)
@@ -138,7 +139,7 @@ class JointStep:
         """Compute the whole table again with the weights as they are."""
         vectors = torch.from_numpy(self._text_model.encode(self._texts.texts[1:]))
         if len(vectors):
-            self._table[1:] = self._whiten(vectors)
+            self._table[1:] = self._reduced(vectors)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to save: those of the recommender, the tuned weights, the table, both optimisers."""
@@ -156,11 +157,15 @@ class JointStep:
         del self.model.tuned
         self.refresh()
 
-    def _whiten(self, vectors: Tensor) -> Tensor:
-        if self._whitening is None:
+    def _reduced(self, vectors: Tensor) -> Tensor:
+        """What :meth:`motet.data.Reduction.apply` does, with gradients."""
+        if self._reduction is None:
             return vectors
-        mean = torch.from_numpy(self._whitening.mean).to(vectors)
-        return (vectors - mean) @ torch.from_numpy(self._whitening.matrix).to(vectors)
+        arrays = {name: torch.from_numpy(a).to(vectors) for name, a in self._reduction.arrays().items()}
+        centred = vectors - arrays["mean"]
+        if "dictionary" in arrays:
+            return F.softshrink(centred @ arrays["dictionary"].T, float(arrays["threshold"]))
+        return centred @ arrays["matrix"]
 
 
 def tune_jointly(
