@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-# long enough to be hit, and a checkpoint after every step
-SLOW = ("--set", "training.epochs=12", "--set", "training.patience=60", "--set", "training.checkpoint_s=1e-6", "--set", "training.batch_size=16")  # fmt: skip
+# long enough to be hit, and a checkpoint after every step; one plain member is enough to see that they come after it
+SLOW = ("--set", "training.epochs=9", "--set", "training.patience=60", "--set", "training.checkpoint_s=1e-6", "--set", "training.batch_size=16", "--set", "model.members=[ease]")  # fmt: skip
+SHORT = ("--set", "training.epochs=1", "--set", "model.members=[]", "--set", "training.refit=false")
 TIMES = {"created", "cost"}
 
 
@@ -91,7 +92,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert other.returncode == 2
     assert "written with another schema" in other.stderr
     assert "resume with the schema and the options of the first run" in other.stderr
-    again = installed(*command)
+    again = installed(*command, *SHORT)
     assert again.returncode == 0, again.stderr
     assert lies(tmp_path) == ["b", "data"]
 
@@ -101,7 +102,7 @@ def test_a_search_killed_and_resumed_keeps_its_finished_trials(
     start: Callable[..., Any], installed: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
     command = ["train", data / "schema.yaml", "--data", data, "--out", tmp_path / "b", "--json"]
-    command += ["--search", "1h", "--trials", "3", "--set", "model.members=[]"]
+    command += ["--search", "1h", "--trials", "3", *SHORT]
     process = start(*command)
     trials = tmp_path / "b.search" / "trials.log"
     wait_for(trials, process)
