@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motet.errors import ModelError
 from motet.models import FactorisedLinear, Inputs, ParallelLayers, ScenarioGate, Towers, Widths
 from motet.models.architectures import (
     ARCHITECTURES,
     Architecture,
     Coupled,
     CoupledOptions,
+    DcnV2,
+    DcnV2Options,
     FactorisationMachine,
     FmOptions,
     Mmoe,
@@ -27,6 +31,7 @@ from motet.models.architectures import (
     SharedBottomOptions,
     SingleTask,
     SingleTaskOptions,
+    check_architecture,
 )
 from motet.schema import Entity
 
@@ -48,6 +53,12 @@ def inputs_of(widths: Widths = WIDTHS, scenarios: int = 3) -> Inputs:
         item_of_row=torch.randint(0, ITEMS, (B,)),
         scenario=torch.randint(0, scenarios, (B,)),
         visible={},
+    )
+
+
+def in_float64(inputs: Inputs) -> Inputs:
+    return replace(
+        inputs, user=inputs.user.double(), item=inputs.item.double(), context=inputs.context.double()
     )
 
 
@@ -277,16 +288,7 @@ def test_the_factorisation_machine_is_the_sum_over_all_pairs_of_fields() -> None
     shape = Shape(widths=WIDTHS, tasks=("a", "b"), outputs=(1, 2), entity_outputs={}, fields=fields)
     model = FactorisationMachine(shape=shape, options=FmOptions(rank=3)).double()
     torch.nn.init.normal_(model.linear.bias)
-    one = inputs_of()
-    inputs = Inputs(
-        user=one.user.double(),
-        item=one.item.double(),
-        context=one.context.double(),
-        user_of_row=one.user_of_row,
-        item_of_row=one.item_of_row,
-        scenario=one.scenario,
-        visible={},
-    )
+    inputs = in_float64(inputs_of())
     found = model(inputs, {}).detach().numpy()
     x, w, w0 = (
         repeated(inputs).numpy(),
@@ -311,6 +313,55 @@ def test_the_factorisation_machine_is_the_sum_over_all_pairs_of_fields() -> None
     plain = model(ahead, {})
     ahead.item_parts[model.fields] = model.fields.item_part(inputs.item)
     torch.testing.assert_close(model(ahead, {}), plain)
+
+
+@pytest.mark.parametrize(("rank", "experts"), [(0, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize("outputs", [(1,), (1, 2)])
+def test_dcn_v2_equations_1_3_and_4(rank: int, experts: int, outputs: tuple[int, ...]) -> None:
+    """Element by element in NumPy, float64; with ``tower: 0`` and one task w·[x_L; f(x_0)] + b, as published."""
+    options = DcnV2Options(cross=2, rank=rank, experts=experts, hidden=(6, 5), tower=0)
+    model = DcnV2(shape=shape_of(outputs), options=options).double().eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.7)
+    inputs = in_float64(inputs_of())
+    found = model(inputs, {}).detach().numpy()
+    first, second = model.trunk.first, model.trunk.rest
+    read = model.read.weight.detach().numpy()
+    of = [{name: w.detach().numpy() for name, w in layer.named_parameters()} for layer in model.cross]
+    width = len(of[0]["bias"])
+    for row, x0 in enumerate(repeated(inputs).numpy()):
+        x = x0
+        for layer in of:
+            crossed = np.zeros(width)
+            if not rank:
+                for d in range(width):
+                    crossed[d] = x0[d] * (
+                        sum(layer["weight"][d, j] * x[j] for j in range(width)) + layer["bias"][d]
+                    )
+            else:
+                gates = np.exp(layer["gate.weight"] @ x) if experts > 1 else np.ones(1)
+                for i in range(experts):
+                    at = slice(i * rank, (i + 1) * rank)
+                    v, c, u = layer["down"][at].T, layer["inner"][i].T, layer["up"][:, at]
+                    e = x0 * (u @ np.tanh(c @ np.tanh(v.T @ x)) + layer["bias"])  # E_i
+                    crossed += gates[i] / gates.sum() * e
+            x = crossed + x
+        h = np.maximum(first.weight.detach().numpy() @ x0 + first.bias.detach().numpy(), 0)
+        h = np.maximum(h @ second.weights[0][0].detach().numpy() + second.biases[0][0, 0].detach().numpy(), 0)
+        wanted, at = [], 0
+        for k, n in enumerate(outputs):
+            w, b = model.towers.weight[k].detach().numpy(), model.towers.bias[k, 0].detach().numpy()
+            wanted += [
+                np.concatenate([read[at + c], w[:, c]]) @ np.concatenate([x, h]) + b[c] for c in range(n)
+            ]
+            at += n
+        np.testing.assert_allclose(found[row], wanted, rtol=1e-9)
+
+
+def test_a_cross_layer_with_experts_needs_a_rank() -> None:
+    with pytest.raises(ModelError, match=r"rank: 32"):
+        check_architecture("dcn_v2", {"experts": 4})
+    assert check_architecture("dcn_v2", {"experts": 4, "rank": 8})
 
 
 FUNNELS = {
