@@ -202,9 +202,10 @@ def fit_fuxictr(data: Coded, method: str, layout: Layout, seed: int, checkout: P
     }
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
         loader = {}
+        arrays: dict[str, NDArray[Any]] = {**data.columns, **data.labels}
         for name, rows in data.parts.items():
             path = str(Path(place) / f"{name}.npz")
-            np.savez(path, **{n: v[rows] for n, v in {**data.columns, **data.labels}.items()})
+            np.savez(path, **{n: v[rows] for n, v in arrays.items()})  # type: ignore[arg-type]
             loader[name] = loaders.NpzDataLoader(
                 feature_map, path, layout.batch_rows, shuffle=name == "train", num_workers=0
             )

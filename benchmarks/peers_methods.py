@@ -234,10 +234,10 @@ def table_of(frame: pl.DataFrame, cells: Sequence[Cell]) -> str:
                 values = [drawn[library, method, c["seed"]][task].value for c in own]
                 spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
                 text = f"{np.mean(values):.4f}{spread}"
-                found = differences.get((method, library, task))
-                if found is not None and found.interval is not None:
-                    low, high = found.interval
-                    text += f", {found.value:+.4f} [{low:+.4f}, {high:+.4f}]"
+                beside = differences.get((method, library, task))
+                if beside is not None and beside.interval is not None:
+                    low, high = beside.interval
+                    text += f", {beside.value:+.4f} [{low:+.4f}, {high:+.4f}]"
                     if (method, library, task) in corrected:
                         text += f" p {corrected[method, library, task]:.2f}"
                 parts.append(text)

@@ -64,7 +64,7 @@ def methods_of(name: str) -> dict[str, dict[str, Any]]:
             continue
         if "features of the user" in about.needs and of.source in ("adult", "clothing-reviews"):
             continue
-        found[method] = {}
+        found[method] = {"options": {"levels": 2}} if method == "ple" else {}  # with one level it is cgc
     return found
 
 

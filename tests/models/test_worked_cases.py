@@ -276,7 +276,7 @@ def test_shared_bottom_and_single_task_against_a_loop() -> None:
 def test_linear_and_mlp_in_numpy(name: str) -> None:
     """y = W·x + b; y = W·relu(W₂·relu(W₁·x + b₁) + b₂) + b."""
     kind, options = ARCHITECTURES[name]
-    settings = options(hidden=(6, 5)) if name == "mlp" else options()
+    settings = options.model_validate({"hidden": (6, 5)} if name == "mlp" else {})
     model = kind(shape=shape_of((1, 3)), options=settings).double().eval()
     for weight in model.parameters():
         torch.nn.init.normal_(weight)
@@ -374,13 +374,13 @@ def test_dcn_v2_equations_1_3_and_4(rank: int, experts: int, outputs: tuple[int,
             x = crossed + x
         h = np.maximum(first.weight.detach().numpy() @ x0 + first.bias.detach().numpy(), 0)
         h = np.maximum(h @ second.weights[0][0].detach().numpy() + second.biases[0][0, 0].detach().numpy(), 0)
-        wanted, at = [], 0
+        wanted, before = [], 0
         for k, n in enumerate(outputs):
             w, b = model.towers.weight[k].detach().numpy(), model.towers.bias[k, 0].detach().numpy()
             wanted += [
-                np.concatenate([read[at + c], w[:, c]]) @ np.concatenate([x, h]) + b[c] for c in range(n)
+                np.concatenate([read[before + c], w[:, c]]) @ np.concatenate([x, h]) + b[c] for c in range(n)
             ]
-            at += n
+            before += n
         np.testing.assert_allclose(found[row], wanted, rtol=1e-9)
 
 

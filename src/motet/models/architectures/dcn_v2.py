@@ -92,7 +92,7 @@ class LowRankCrossLayer(nn.Module):
         self.experts = experts
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        v = F.linear(x, self.down).tanh().unflatten(1, (self.experts, -1)).transpose(0, 1)  # [E, B, R]
+        v = F.linear(x, self.down).tanh().view(len(x), self.experts, -1).transpose(0, 1)  # [E, B, R]
         v = torch.bmm(v, self.inner).tanh().transpose(0, 1)  # [B, E, R]
         if self.gate is not None:
             v = v * mixture_weights(self.gate(x)).unsqueeze(2)
