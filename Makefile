@@ -7,7 +7,7 @@
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
-#                  safety, service; a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
+#                  safety, service, and beside them zoo (every method, 24 hours) and methods (beside other libraries); a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
 VENV   := .venv
@@ -18,7 +18,7 @@ PARTS  := train score text stream quality funnels transfer balancers defaults sc
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph resample serve surgery traces tune all
-.PHONY: demo serve test test-fast check docs benchmark soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
+.PHONY: demo serve test test-fast check docs benchmark benchmark-zoo benchmark-methods soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -101,6 +101,13 @@ benchmark-defaults: $(VENV)/.installed
 
 benchmark-scenarios: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scenarios --seeds 0 1 2
+
+benchmark-zoo: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.zoo --processes 2
+
+# FUXICTR names a checkout of its repository; without one it is left out
+benchmark-methods: .venv-peers/.installed
+	.venv-peers/bin/python -m benchmarks.peers_methods --threads 2 $(FUXICTR:%=--fuxictr %)
 
 benchmark-generation: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.generation

@@ -11,7 +11,8 @@
 #
 # torch-rechub imports pandas, scikit-learn and tqdm. DeepCTR-Torch 0.3.0 has its own callbacks and needs no
 # TensorFlow (0.2.x did); it imports `requests` to ask for newer versions of itself, which the benchmark leaves out
-# (see benchmarks/_peer_deepctr.py).
+# (see benchmarks/_peer_deepctr.py). FuxiCTR 2.3.10 brings ray and h5py; its package has the training loop of several
+# tasks and none of its models for them, which benchmarks.peers_methods takes from a checkout (--fuxictr DIR).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,7 +27,7 @@ site_of() { "$1" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])';
 printf 'import site; site.addsitedir(r"%s")\n' "$(site_of .venv/bin/python)" \
     >"$(site_of .venv-peers/bin/python)/motet_environment.pth"
 
-.venv-peers/bin/python -m pip install --quiet torch-rechub==0.9.0 deepctr-torch==0.3.0 "pandas>=2.2,<4"
+.venv-peers/bin/python -m pip install --quiet torch-rechub==0.9.0 deepctr-torch==0.3.0 fuxictr==2.3.10 "pandas>=2.2,<4"
 .venv-peers/bin/python - <<'PY'
 from importlib.metadata import version
 
@@ -35,5 +36,5 @@ import torch
 from benchmarks._peer_deepctr import DeepctrMmoe
 from benchmarks._peer_torch_rechub import RechubMmoe
 
-print("ready: " + ", ".join(f"{name} {version(name)}" for name in ("torch", "torch-rechub", "deepctr-torch", "motet")))
+print("ready: " + ", ".join(f"{name} {version(name)}" for name in ("torch", "torch-rechub", "deepctr-torch", "fuxictr", "motet")))
 PY

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from motet.models.architectures import ARCHITECTURES
 from motet.testing import toy_dataset
 
 
@@ -136,3 +139,148 @@ def test_methods_for_scenarios_are_compared_cell_by_cell(scenarios: Any, tmp_pat
     table = scenarios.table_of(field, [baseline, star])
     assert "**scenario_towers**" in table
     assert "the truth" in table
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    return importlib.import_module("benchmarks.zoo")
+
+
+def test_every_architecture_is_in_the_zoo(zoo: Any) -> None:
+    compared = {method for name in zoo.ZOO for method in zoo.methods_of(name)}
+    networks = {
+        name for name, (kind, _) in ARCHITECTURES.items() if kind.about and kind.about.family != "plain"
+    }
+    assert compared == networks | {zoo.GATED}
+    for name, of in zoo.ZOO.items():
+        assert (zoo.GATED in zoo.methods_of(name)) == bool(of.scenario)
+
+
+def test_the_zoo_is_compared_cell_by_cell_within_its_hours(
+    zoo: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["world-strong", "--quick", "--rows", "600", "--seeds", "0", "--methods", "linear", "star"]
+    given += ["--cache", str(tmp_path)]
+    zoo.main([*given, "--hours", "0"])
+    assert "world-strong: left out, the 0 hours are spent" in capsys.readouterr().err
+    zoo.main([*given, "--json", str(tmp_path / "found.json")])
+    (cells,) = tmp_path.glob("*/cells")
+    first = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert len(first) == 3
+    assert 0 < zoo.spent_s(tmp_path) < 600
+    out = capsys.readouterr().out
+    (head,) = [line for line in out.splitlines() if line.startswith("| method ")]
+    lines = [line for line in out.splitlines() if line.startswith("| `")]
+    assert [line.split("`")[1] for line in lines] == ["shared_bottom", "linear", "star"]
+    assert {line.count("|") for line in lines} == {head.count("|")}
+    assert "than `shared_bottom`" in out or "no method differs from `shared_bottom` beyond noise" in out
+    zoo.main(given)
+    assert {
+        path: path.stat().st_mtime_ns for path in cells.glob("*.json")
+    } == first  # nothing is trained twice
+
+
+def test_p_values_of_the_zoo_are_corrected_over_all_sets(zoo: Any) -> None:
+    def content(p: float) -> dict[str, Any]:
+        lines = {"shared_bottom": {}, "mmoe": {"p": p, "difference": 0.01}}
+        return {"schemas": {"x": {"tasks": {"click": {"methods": lines}}}}}
+
+    contents = {"a": content(0.03), "b": content(0.04)}
+    zoo.correct_over_sets(contents)
+    (first, second) = (c["schemas"]["x"]["tasks"]["click"]["methods"]["mmoe"] for c in contents.values())
+    assert (first["p_holm"], second["p_holm"]) == (0.06, 0.06)
+    assert first["verdict"] == "level"
+
+
+def test_sets_of_the_zoo_keep_all_rows_of_a_user(zoo: Any) -> None:
+    sets: Any = importlib.import_module("benchmarks._zoo_sets")
+    events = pl.DataFrame({"user": [k % 40 for k in range(1000)], "row": range(1000)})
+    few = sets.sampled(events, "user", 200)
+    assert 150 <= len(few) <= 200
+    assert few["user"].value_counts()["count"].to_list() == [25] * few["user"].n_unique()
+    assert few["row"].is_sorted()
+    assert few.equals(sets.sampled(events, "user", 200))
+    assert len(sets.sampled(events, None, 200)) == 200
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    return importlib.import_module("benchmarks.peers_methods")
+
+
+def test_methods_beside_those_of_peers(
+    peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    n, users, items = 600, 20, 12
+    user, item = rng.integers(users, size=n), rng.integers(items, size=n)
+    stars = 1 + (user + item + rng.integers(2, size=n)) % 5
+    frame = pl.DataFrame(
+        {"row": np.arange(n, dtype=np.uint32), "timestamp": rng.permutation(n)}
+        | {name: (user % (7 + k)).astype(str) for k, name in enumerate(peers.USER)}
+        | {name: (item % (5 + k)).astype(str) for k, name in enumerate(peers.ITEM)}
+        | {"user_id": user.astype(str), "item_id": item.astype(str), "hour": (np.arange(n) % 3).astype(str)}
+        | {task: (stars >= least).astype(np.int8) for task, least in peers.TASKS.items()}
+    )
+    frame = peers.with_parts(frame)
+    monkeypatch.setattr(peers, "films", lambda rows: frame)
+    data = peers.coded(frame)
+    assert sum(len(rows) for rows in data.parts.values()) == n
+    for name, codes in data.columns.items():
+        assert codes.max() < data.sizes[name]
+        assert (codes[data.parts["train"]] > 0).all()  # 0 is for what training rows do not have
+    times = frame.group_by("user_id", "part").agg(
+        first=pl.col("timestamp").min(), last=pl.col("timestamp").max()
+    )
+    train, test = (times.filter(pl.col("part") == part).sort("user_id") for part in ("train", "test"))
+    assert (train["last"].to_numpy() < test["first"].to_numpy()).all()
+    given = [
+        "--libraries",
+        "motet",
+        "--methods",
+        "shared_bottom",
+        "ple",
+        "--epochs",
+        "1",
+        "--cache",
+        str(tmp_path),
+    ]
+    peers.main(given)
+    out = capsys.readouterr().out
+    peers.main(given)  # from the cache
+    assert capsys.readouterr().out == out
+    lines = [line for line in out.splitlines() if line.startswith("| `")]
+    assert [line.split("`")[1] for line in lines] == ["shared_bottom", "ple"]
+    assert len(list(tmp_path.glob("*.npy"))) == 4
+
+
+def test_a_peer_is_measured_by_its_difference_to_motet(peers: Any) -> None:
+    rng = np.random.default_rng(0)
+    n = 4000
+    labels = rng.integers(2, size=(n, 2)).astype(np.float32)
+    frame = pl.DataFrame(
+        {
+            "user_id": (np.arange(n) // 20).astype(str),
+            "part": ["test"] * n,
+            "like": labels[:, 0],
+            "love": labels[:, 1],
+        }
+    )
+
+    def cell(library: str, seed: int, noise: float) -> dict[str, Any]:
+        predictions = labels + noise * rng.standard_normal((n, 2)).astype(np.float32)
+        of = {"library": library, "name": library, "method": "mmoe", "seed": seed}
+        return of | {"rows": 10, "train_s": 2.0, "parameters": 7, "predictions": predictions}
+
+    cells = [
+        cell(library, seed, noise) for seed in (0, 1) for library, noise in (("motet", 1.0), ("FuxiCTR", 2.0))
+    ]
+    own, other = peers.table_of(frame, cells).splitlines()[2:]
+    assert "[" not in own
+    assert other.startswith("| `mmoe` | FuxiCTR | 0.6")
+    differences = [float(one) for one in re.findall(r", (-0\.\d+) \[-", other)]
+    # normal noise of deviation s leaves an AUC of Φ(1 / (s·√2)): 0.760 for 1 and 0.638 for 2
+    np.testing.assert_allclose(differences, [-0.122, -0.122], atol=0.03)
+    assert other.count("p 0.0") == 2

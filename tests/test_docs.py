@@ -72,7 +72,7 @@ from motet.schema import (
     TextAugmentSettings,
     TrainingSettings,
 )
-from motet.training import BALANCERS, PARTS
+from motet.training import BALANCERS, PARTS, list_methods
 from motet.training.balancing import balancer_options
 from motet.training.compare import ComparedMethod, ComparisonSpec, read_spec
 
@@ -327,6 +327,31 @@ def test_what_a_class_of_another_library_is_here_can_be_built(page: Path) -> Non
     for _, text, _ in blocks(page, "yaml"):
         model = yaml.safe_load(text)["model"]
         check_architecture(model["architecture"], model["options"])
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("Architectures", "architecture"),
+        ("Sequence encoders", "sequence encoder"),
+        ("Balancers", "balancer"),
+    ],
+)
+def test_every_method_says_what_of_it_is_tested(heading: str, kind: str) -> None:
+    page = (METHODS / "correctness.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {heading}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| `([\w/]+\.py)::(\w+)` \| (\S+) \| [^|]+ \|$", section, re.MULTILINE
+    )
+    assert len(rows) == section.count("\n| `"), "a line has another form"
+    known = {m.name: m for m in list_methods() if m.kind == kind and m.family != "plain"}
+    assert [name for name, *_ in rows] == list(known)
+    for name, paper, file, test, tolerance in rows:
+        said = known[name].paper
+        assert said.startswith(paper) if said else paper == "–", f"{name}: {said}"
+        source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert test in [one.name for one in ast.walk(ast.parse(source)) if isinstance(one, ast.FunctionDef)]
+        assert tolerance == "bit-equal" or tolerance in source, f"{name}: {tolerance}"
 
 
 def test_every_balancer_is_explained() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motet.errors import ModelError
 from motet.models import FactorisedLinear, Inputs, ParallelLayers, ScenarioGate, Towers, Widths
 from motet.models.architectures import (
     ARCHITECTURES,
     Architecture,
     Coupled,
     CoupledOptions,
+    DcnV2,
+    DcnV2Options,
     FactorisationMachine,
     FmOptions,
     Mmoe,
@@ -27,6 +31,7 @@ from motet.models.architectures import (
     SharedBottomOptions,
     SingleTask,
     SingleTaskOptions,
+    check_architecture,
 )
 from motet.schema import Entity
 
@@ -48,6 +53,12 @@ def inputs_of(widths: Widths = WIDTHS, scenarios: int = 3) -> Inputs:
         item_of_row=torch.randint(0, ITEMS, (B,)),
         scenario=torch.randint(0, scenarios, (B,)),
         visible={},
+    )
+
+
+def in_float64(inputs: Inputs) -> Inputs:
+    return replace(
+        inputs, user=inputs.user.double(), item=inputs.item.double(), context=inputs.context.double()
     )
 
 
@@ -123,7 +134,7 @@ def test_coupled_by_hand() -> None:
     """
     widths = Widths(user=1, item=1, context=1)
     shape = Shape(widths=widths, tasks=("seen", "likes", "buys"), outputs=(1, 1, 1), entity_outputs={})
-    model = Coupled(shape=shape, options=CoupledOptions(preference=("likes",), topics=1))
+    model = Coupled(shape=shape, options=CoupledOptions(preference=("likes",), topics=1)).double()
     assert model.preference is not None
     assert model.content is not None
     assert model.recommendation is not None
@@ -134,7 +145,7 @@ def test_coupled_by_hand() -> None:
         model.content.bias.fill_(-1.0)
         model.recommendation.weight.copy_(torch.tensor([[-1.0, 4.0], [1.0, 0.0]]))
         model.recommendation.bias.copy_(torch.tensor([0.5, -3.0]))
-    one = torch.ones(1, 1)
+    one = torch.ones(1, 1, dtype=torch.float64)
     row = torch.zeros(1, dtype=torch.int64)
     inputs = Inputs(
         user=2 * one, item=3 * one, context=one, user_of_row=row, item_of_row=row, scenario=row, visible={}
@@ -185,9 +196,10 @@ def tower(towers: Towers, t: int, outputs: tuple[int, ...], h: Tensor) -> Tensor
 def test_mmoe_equations_6_to_8(outputs: tuple[int, ...]) -> None:
     """fᵏ(x) = Σᵢ gᵏ(x)ᵢ fᵢ(x), gᵏ(x) = softmax(W_gk x), yₖ = hᵏ(fᵏ(x))."""
     n = 3
-    model = Mmoe(shape=shape_of(outputs), options=MmoeOptions(experts=n, hidden=(6, 5), tower=4)).eval()
+    options = MmoeOptions(experts=n, hidden=(6, 5), tower=4)
+    model = Mmoe(shape=shape_of(outputs), options=options).double().eval()
     torch.nn.init.normal_(model.experts.first.bias)
-    inputs = inputs_of()
+    inputs = in_float64(inputs_of())
     found = model(inputs, {})
     gate = model.experts.gate
     assert gate is not None
@@ -198,7 +210,7 @@ def test_mmoe_equations_6_to_8(outputs: tuple[int, ...]) -> None:
             at = slice(k * n, (k + 1) * n)
             g = (gate.weight[at] @ x + gate.bias[at]).softmax(0)
             wanted.append(tower(model.towers, k, outputs, sum(g[i] * f[i] for i in range(n))))
-        torch.testing.assert_close(found[row], torch.cat(wanted))
+        torch.testing.assert_close(found[row], torch.cat(wanted), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
@@ -207,8 +219,8 @@ def test_cgc_and_ple_equations_1_to_6(levels: int) -> None:
     own, shared, outputs = 2, 3, (1, 3)
     tasks = len(outputs)
     options = PleOptions(levels=levels, shared_experts=shared, task_experts=own, hidden=(6, 5), tower=4)
-    model = Ple(shape=shape_of(outputs), options=options).eval()
-    inputs = inputs_of()
+    model = Ple(shape=shape_of(outputs), options=options).double().eval()
+    inputs = in_float64(inputs_of())
     found = model(inputs, {})
     count = tasks * own + shared
     gate = model.first.gate
@@ -237,20 +249,45 @@ def test_cgc_and_ple_equations_1_to_6(levels: int) -> None:
             h = [mixed(h[k] @ level.gate[k], mine(experts, k)) for k in range(tasks)]  # type: ignore[index]
             s = s_next if level.shared_gate is not None else s
         wanted = torch.cat([tower(model.towers, k, outputs, h[k]) for k in range(tasks)])
-        torch.testing.assert_close(found[row], wanted)
+        torch.testing.assert_close(found[row], wanted, atol=1e-6, rtol=1e-6)
 
 
 def test_shared_bottom_and_single_task_against_a_loop() -> None:
-    outputs, inputs = (1, 2), inputs_of()
-    one = SharedBottom(shape=shape_of(outputs), options=SharedBottomOptions(hidden=(6, 5), tower=4)).eval()
-    many = SingleTask(shape=shape_of(outputs), options=SingleTaskOptions(hidden=(6, 5), tower=4)).eval()
+    outputs, inputs = (1, 2), in_float64(inputs_of())
+    one = (
+        SharedBottom(shape=shape_of(outputs), options=SharedBottomOptions(hidden=(6, 5), tower=4))
+        .double()
+        .eval()
+    )
+    many = (
+        SingleTask(shape=shape_of(outputs), options=SingleTaskOptions(hidden=(6, 5), tower=4)).double().eval()
+    )
     shared, separate = one(inputs, {}), many(inputs, {})
     for row, x in enumerate(repeated(inputs)):
         h = first_expert(one, one.trunk, 0, x)  # type: ignore[arg-type]
-        torch.testing.assert_close(shared[row], torch.cat([tower(one.towers, t, outputs, h) for t in (0, 1)]))
+        wanted = torch.cat([tower(one.towers, t, outputs, h) for t in (0, 1)])
+        torch.testing.assert_close(shared[row], wanted, atol=1e-6, rtol=1e-6)
         hs = [first_expert(many, many.trunks, t, x) for t in (0, 1)]  # type: ignore[arg-type]
         wanted = torch.cat([tower(many.towers, t, outputs, hs[t]) for t in (0, 1)])
-        torch.testing.assert_close(separate[row], wanted)
+        torch.testing.assert_close(separate[row], wanted, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_linear_and_mlp_in_numpy(name: str) -> None:
+    """y = W·x + b; y = W·relu(W₂·relu(W₁·x + b₁) + b₂) + b."""
+    kind, options = ARCHITECTURES[name]
+    settings = options.model_validate({"hidden": (6, 5)} if name == "mlp" else {})
+    model = kind(shape=shape_of((1, 3)), options=settings).double().eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)
+    inputs = in_float64(inputs_of())
+    w = [one.detach().numpy() for one in model.parameters()]
+    x = repeated(inputs).numpy()
+    if name == "mlp":
+        x = np.maximum(x @ w[0].T + w[1], 0)
+        x = np.maximum(x @ w[2][0] + w[3][0], 0)
+        w = w[4:]
+    np.testing.assert_allclose(model(inputs, {}).detach().numpy(), x @ w[0].T + w[1], atol=1e-6)
 
 
 def test_scenario_gate_formula_and_stopped_gradient() -> None:
@@ -277,16 +314,7 @@ def test_the_factorisation_machine_is_the_sum_over_all_pairs_of_fields() -> None
     shape = Shape(widths=WIDTHS, tasks=("a", "b"), outputs=(1, 2), entity_outputs={}, fields=fields)
     model = FactorisationMachine(shape=shape, options=FmOptions(rank=3)).double()
     torch.nn.init.normal_(model.linear.bias)
-    one = inputs_of()
-    inputs = Inputs(
-        user=one.user.double(),
-        item=one.item.double(),
-        context=one.context.double(),
-        user_of_row=one.user_of_row,
-        item_of_row=one.item_of_row,
-        scenario=one.scenario,
-        visible={},
-    )
+    inputs = in_float64(inputs_of())
     found = model(inputs, {}).detach().numpy()
     x, w, w0 = (
         repeated(inputs).numpy(),
@@ -311,6 +339,55 @@ def test_the_factorisation_machine_is_the_sum_over_all_pairs_of_fields() -> None
     plain = model(ahead, {})
     ahead.item_parts[model.fields] = model.fields.item_part(inputs.item)
     torch.testing.assert_close(model(ahead, {}), plain)
+
+
+@pytest.mark.parametrize(("rank", "experts"), [(0, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize("outputs", [(1,), (1, 2)])
+def test_dcn_v2_equations_1_3_and_4(rank: int, experts: int, outputs: tuple[int, ...]) -> None:
+    """Element by element in NumPy, float64; with ``tower: 0`` and one task w·[x_L; f(x_0)] + b, as published."""
+    options = DcnV2Options(cross=2, rank=rank, experts=experts, hidden=(6, 5), tower=0)
+    model = DcnV2(shape=shape_of(outputs), options=options).double().eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.7)
+    inputs = in_float64(inputs_of())
+    found = model(inputs, {}).detach().numpy()
+    first, second = model.trunk.first, model.trunk.rest
+    read = model.read.weight.detach().numpy()
+    of = [{name: w.detach().numpy() for name, w in layer.named_parameters()} for layer in model.cross]
+    width = len(of[0]["bias"])
+    for row, x0 in enumerate(repeated(inputs).numpy()):
+        x = x0
+        for layer in of:
+            crossed = np.zeros(width)
+            if not rank:
+                for d in range(width):
+                    crossed[d] = x0[d] * (
+                        sum(layer["weight"][d, j] * x[j] for j in range(width)) + layer["bias"][d]
+                    )
+            else:
+                gates = np.exp(layer["gate.weight"] @ x) if experts > 1 else np.ones(1)
+                for i in range(experts):
+                    at = slice(i * rank, (i + 1) * rank)
+                    v, c, u = layer["down"][at].T, layer["inner"][i].T, layer["up"][:, at]
+                    e = x0 * (u @ np.tanh(c @ np.tanh(v.T @ x)) + layer["bias"])  # E_i
+                    crossed += gates[i] / gates.sum() * e
+            x = crossed + x
+        h = np.maximum(first.weight.detach().numpy() @ x0 + first.bias.detach().numpy(), 0)
+        h = np.maximum(h @ second.weights[0][0].detach().numpy() + second.biases[0][0, 0].detach().numpy(), 0)
+        wanted, before = [], 0
+        for k, n in enumerate(outputs):
+            w, b = model.towers.weight[k].detach().numpy(), model.towers.bias[k, 0].detach().numpy()
+            wanted += [
+                np.concatenate([read[before + c], w[:, c]]) @ np.concatenate([x, h]) + b[c] for c in range(n)
+            ]
+            before += n
+        np.testing.assert_allclose(found[row], wanted, rtol=1e-9)
+
+
+def test_a_cross_layer_with_experts_needs_a_rank() -> None:
+    with pytest.raises(ModelError, match=r"rank: 32"):
+        check_architecture("dcn_v2", {"experts": 4})
+    assert check_architecture("dcn_v2", {"experts": 4, "rank": 8})
 
 
 FUNNELS = {

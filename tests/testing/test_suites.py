@@ -32,6 +32,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "linear": [{}],
     "fm": [{}, {"rank": 3}],
     "mlp": [{}, {"hidden": [8]}],
+    "dcn_v2": [{}, {"rank": 3, "tower": 0}, {"cross": 3, "rank": 2, "experts": 2, "hidden": [8]}],
     "single_task": [{}, {"tower": 0}],
     "shared_bottom": [{}, {"tower": 0}],
     "mmoe": [{}, {"experts": 2, "hidden": [8], "tower": 0}],

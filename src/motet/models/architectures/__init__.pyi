@@ -10,6 +10,7 @@ from .adatt import Adatt, AdattOptions
 from .constant import PLAIN, Constant, ConstantOptions
 from .coupled import Coupled, CoupledOptions
 from .cross_stitch import CrossStitch, CrossStitchOptions
+from .dcn_v2 import CrossLayer, DcnV2, DcnV2Options, LowRankCrossLayer
 from .fm import FactorisationMachine, FmOptions
 from .home import Home, HomeOptions
 from .mmoe import Mmoe, MmoeOptions
@@ -33,13 +34,17 @@ __all__ = [
     "ConstantOptions",
     "Coupled",
     "CoupledOptions",
+    "CrossLayer",
     "CrossStitch",
     "CrossStitchOptions",
+    "DcnV2",
+    "DcnV2Options",
     "FactorisationMachine",
     "Family",
     "FmOptions",
     "Home",
     "HomeOptions",
+    "LowRankCrossLayer",
     "Mmoe",
     "MmoeOptions",
     "Ple",

@@ -11,6 +11,7 @@ from motet.models.architectures.adatt import Adatt, AdattOptions
 from motet.models.architectures.constant import PLAIN, Constant, ConstantOptions
 from motet.models.architectures.coupled import Coupled, CoupledOptions
 from motet.models.architectures.cross_stitch import CrossStitch, CrossStitchOptions
+from motet.models.architectures.dcn_v2 import DcnV2, DcnV2Options
 from motet.models.architectures.fm import FactorisationMachine, FmOptions
 from motet.models.architectures.funnels import (
     Aitm,
@@ -63,6 +64,7 @@ ARCHITECTURES: Final[Registry[tuple[type[Any], type[Part]]]] = Registry(
         "linear": (Linear, LinearOptions),
         "fm": (FactorisationMachine, FmOptions),
         "mlp": (Mlp, MlpOptions),
+        "dcn_v2": (DcnV2, DcnV2Options),
         "single_task": (SingleTask, SingleTaskOptions),
         "shared_bottom": (SharedBottom, SharedBottomOptions),
         "mmoe": (Mmoe, MmoeOptions),
