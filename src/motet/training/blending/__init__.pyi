@@ -1,8 +1,7 @@
-from ._members import Members
+from ._members import Members, NetworkMoments
 from ._plain import check_plain, plain_blends, plain_network
 from ._ranking import (
     NETWORK,
-    NetworkMoments,
     RankingBlend,
     fit_blend,
     fit_members,

@@ -1,4 +1,7 @@
-"""Plain members of a bundle: fitted one after the other, written into it and read from it."""
+"""Plain members of a bundle: fitted one after the other, written into it and read from it, scores on one scale.
+
+Legend of shapes: U users, I items, D width of the retrieval vectors.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,25 @@ from safetensors.numpy import load_file, save_file
 
 from motet.schema import Progress, silent
 
-__all__ = ["Members", "fit_each", "joined", "of_member", "read_members", "write_members"]
+__all__ = [
+    "LEAST_DEVIATION",
+    "Members",
+    "NetworkMoments",
+    "fit_each",
+    "joined",
+    "of_member",
+    "read_members",
+    "standard",
+    "standardised",
+    "write_members",
+]
 
+Floats = NDArray[np.float32]
 M = TypeVar("M")
 
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
+LEAST_DEVIATION: Final = 1e-9
+"""Below it, scores are all alike."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +106,42 @@ def joined(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArra
 def of_member(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
     """One member's arrays among :func:`joined` ones."""
     return {key.removeprefix(f"{name}."): a for key, a in arrays.items() if key.startswith(f"{name}.")}
+
+
+# Scores of members on one scale.
+
+
+class NetworkMoments:
+    """Mean and deviation of the network's scores over the items that occur, from moments of their vectors.
+
+    Args:
+        vectors: Retrieval vectors of the items, [I, D].
+        bias: [I].
+        occurs: [I].
+    """
+
+    def __init__(self, vectors: Floats, bias: Floats, occurs: NDArray[np.bool_]) -> None:
+        items = np.column_stack([vectors[occurs], bias[occurs]]).astype(np.float64)
+        self._mean = items.mean(axis=0) if len(items) else np.zeros(items.shape[1])
+        centred = items - self._mean
+        self._covariance = centred.T @ centred / max(len(items), 1)
+
+    def of(self, query: Floats) -> tuple[float, float]:
+        """For one user's vector, [D]."""
+        q = np.append(query.astype(np.float64), 1.0)
+        return float(q @ self._mean), float(np.sqrt(max(q @ self._covariance @ q, 0.0)))
+
+
+def standardised(scores: Floats, occurs: NDArray[np.bool_]) -> Floats:
+    """Scores less their mean over some items, over their deviation, for each user; 0 where all are alike, [U, I]."""
+    some = scores[:, occurs].astype(np.float64)
+    mean, deviation = some.mean(axis=1, keepdims=True), some.std(axis=1, keepdims=True)
+    return standard(scores, mean, deviation)
+
+
+def standard(scores: Floats, mean: Any, deviation: Any) -> Floats:
+    """Scores less a mean, over a deviation; 0 where the deviation is."""
+    found: Floats = (
+        (scores - mean) / np.where(np.asarray(deviation) > LEAST_DEVIATION, deviation, np.inf)
+    ).astype(np.float32)
+    return found

@@ -6,7 +6,8 @@ Legend of shapes: U users, I items, D width of the retrieval vectors, n items of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -26,7 +27,18 @@ from motet.models.baselines import (
     read_scores,
 )
 from motet.schema import Progress, silent
-from motet.training.blending._members import Members, fit_each, joined, of_member, read_members, write_members
+from motet.training.blending._members import (
+    LEAST_DEVIATION,
+    Members,
+    NetworkMoments,
+    fit_each,
+    joined,
+    of_member,
+    read_members,
+    standard,
+    standardised,
+    write_members,
+)
 
 __all__ = [
     "NETWORK",
@@ -45,16 +57,18 @@ NETWORK: Final = "network"
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 M = TypeVar("M")
+Quality = Callable[..., float]
 
 _WEIGHTS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0)
 _ROUNDS: Final = 3
+_HALVINGS: Final = 2
+_FEWEST_TO_HALVE: Final = 50  # users
 _SEARCH_CELLS: Final = 20_000_000
 _LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
 _LEAST_GAIN_OF_NETWORK: Final = 0.002  # which is computed for other tasks anyway
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
 _CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
 _FEW: Final = 20_000  # items all of which are scored in a request
-_LEAST_DEVIATION: Final = 1e-9
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
 _CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
 _LATEST: Final = 64  # histories whose scores are kept
@@ -113,7 +127,7 @@ class RankingBlend:
             rows: Items; those from I on are new, and no plain member knows them, [n].
         """
         mean, deviation = moments
-        total = np.float32(self.weights[NETWORK]) * _apart(network, mean, deviation)
+        total = np.float32(self.weights[NETWORK]) * standard(network, mean, deviation)
         return total + self.of_members(had, rows)
 
     def of_members(self, had: NDArray[np.int32], rows: NDArray[np.int64]) -> Floats:
@@ -137,7 +151,7 @@ class RankingBlend:
                 if len(columns):
                     at = np.minimum(np.searchsorted(columns, rows), len(columns) - 1)
                     found = np.where(columns[at] == rows, values[at], np.float32(0))
-            total += np.float32(self.weights[name]) * _apart(found, mean, deviation)
+            total += np.float32(self.weights[name]) * standard(found, mean, deviation)
         return total
 
     def _of_every_item(self, had: NDArray[np.int32]) -> tuple[Floats, NDArray[np.int64]]:
@@ -163,7 +177,7 @@ class RankingBlend:
                 columns, values, mean, deviation = self._of_items(name, had)
                 found[columns] = values
                 there[columns] = True
-            if deviation > _LEAST_DEVIATION:
+            if deviation > LEAST_DEVIATION:
                 found -= np.float32(mean)
                 found *= np.float32(self.weights[name] / deviation)
                 total += found
@@ -181,7 +195,7 @@ class RankingBlend:
             mean: Of the member's scores over the items that occur.
             deviation: Likewise; where it is 0 the member adds nothing.
         """
-        return np.float32(self.weights[name]) * _apart(scores, mean, deviation)
+        return np.float32(self.weights[name]) * standard(scores, mean, deviation)
 
     def touched(self, had: NDArray[np.int32]) -> NDArray[np.int64]:
         """Items that some item-item member scores for a user, the nearest by vectors, those of late, rising."""
@@ -247,41 +261,6 @@ class RankingBlend:
                 member.vectors, np.zeros(len(member.vectors), np.float32), self.occurs
             )
         return self._moments[name]
-
-
-class NetworkMoments:
-    """Mean and deviation of the network's scores over the items that occur, from moments of their vectors.
-
-    Args:
-        vectors: Retrieval vectors of the items, [I, D].
-        bias: [I].
-        occurs: [I].
-    """
-
-    def __init__(self, vectors: Floats, bias: Floats, occurs: NDArray[np.bool_]) -> None:
-        items = np.column_stack([vectors[occurs], bias[occurs]]).astype(np.float64)
-        self._mean = items.mean(axis=0) if len(items) else np.zeros(items.shape[1])
-        centred = items - self._mean
-        self._covariance = centred.T @ centred / max(len(items), 1)
-
-    def of(self, query: Floats) -> tuple[float, float]:
-        """For one user's vector, [D]."""
-        q = np.append(query.astype(np.float64), 1.0)
-        return float(q @ self._mean), float(np.sqrt(max(q @ self._covariance @ q, 0.0)))
-
-
-def standardised(scores: Floats, occurs: NDArray[np.bool_]) -> Floats:
-    """Scores less their mean over some items, over their deviation, for each user; 0 where all are alike, [U, I]."""
-    some = scores[:, occurs].astype(np.float64)
-    mean, deviation = some.mean(axis=1, keepdims=True), some.std(axis=1, keepdims=True)
-    return _apart(scores, mean, deviation)
-
-
-def _apart(scores: Floats, mean: Any, deviation: Any) -> Floats:
-    found: Floats = (
-        (scores - mean) / np.where(np.asarray(deviation) > _LEAST_DEVIATION, deviation, np.inf)
-    ).astype(np.float32)
-    return found
 
 
 class RankingNetwork(Protocol):
@@ -360,17 +339,17 @@ def fit_blend(
         parts = {NETWORK: standardised(np.concatenate([of_users, of_events]), occurs)} | parts
 
     quality = _quality_of_weights(queries, parts)
-    alone = {name: quality({name: 1.0}) for name in parts}
-    weights, value = _weigh(alone, quality, until_s)
+    of = np.concatenate([queries.users, data.user_row[queries.events]])
+    weights = _weigh(list(parts), quality, _halves(of), until_s)
     helping = [name for name in members.fitted if name in weights]
     if not helping:
         return None
     report = {
-        "ndcg@10": value,
+        "ndcg@10": quality(weights),
         "members": {
             name: {
                 "weight": weights.get(name, 0.0),
-                "alone": alone[name],
+                "alone": quality({name: 1.0}),
                 "without": quality({n: w for n, w in weights.items() if n != name}),
                 "fit_s": members.seconds.get(name),
             }
@@ -389,10 +368,8 @@ def fit_blend(
     return RankingBlend(again, weights, _occurs(data, rows), report)
 
 
-def _quality_of_weights(
-    queries: RankingQueries, parts: Mapping[str, Floats]
-) -> Callable[[Mapping[str, float]], float]:
-    """Quality of weighed sums, over the 200 best items of each member and those to find: others are hardly in a list.
+def _quality_of_weights(queries: RankingQueries, parts: Mapping[str, Floats]) -> Quality:
+    """Quality of weighed sums of all queries, or of some, over the 200 best items of each member and those to find.
 
     Args:
         queries: Q of them.
@@ -412,14 +389,28 @@ def _quality_of_weights(
     scores = {name: np.take_along_axis(part, columns, axis=1) for name, part in parts.items()}
     users = len(queries.users)
 
-    def quality(weights: Mapping[str, float]) -> float:
-        total = np.where(there, np.float32(0), np.float32(-np.inf))
+    def quality(weights: Mapping[str, float], some: NDArray[np.bool_] | None = None) -> float:
+        at = slice(None) if some is None else some
+        total = np.where(there[at], np.float32(0), np.float32(-np.inf))
         for name, weight in weights.items():
-            total += np.float32(weight) * scores[name]
-        ndcg = rank_users(total, found, 10).ndcg
-        return float(np.mean([part.mean() for part in (ndcg[:users], ndcg[users:]) if len(part)]))
+            total += np.float32(weight) * scores[name][at]
+        ndcg = rank_users(total, found[at], 10).ndcg
+        first = users if some is None else int(some[:users].sum())
+        return float(np.mean([part.mean() for part in (ndcg[:first], ndcg[first:]) if len(part)]))
 
     return quality
+
+
+def _halves(users: Rows) -> list[NDArray[np.bool_]]:
+    """Two random halves of the users, twice: of some queries' users, [Q], the queries of each half."""
+    distinct, at = np.unique(users, return_inverse=True)
+    if len(distinct) < _FEWEST_TO_HALVE:
+        return [np.ones(len(users), bool)]
+    found = []
+    for seed in range(_HALVINGS):
+        first = np.random.default_rng(seed).permutation(len(distinct)) < len(distinct) // 2
+        found += [first[at], ~first[at]]
+    return found
 
 
 def _over(until_s: float | None) -> bool:
@@ -432,8 +423,31 @@ def _occurs(data: Dataset, rows: Rows) -> NDArray[np.bool_]:
 
 
 def _weigh(
+    names: Sequence[str], quality: Quality, halves: Sequence[NDArray[np.bool_]], until_s: float | None
+) -> dict[str, float]:
+    """Mean of the weights that are best for each half of the users, of the members that help in most halves.
+
+    What is best for all users at once changes from seed to seed on sparse data, and what it gains on validation rows
+    is lost on later ones. A member that few halves choose adds cost and noise (Meinshausen & Bühlmann 2010).
+    """
+    found = []
+    for some in halves:
+        of_half = partial(quality, some=some)
+        best = _best_weights({name: of_half({name: 1.0}) for name in names}, of_half, until_s)
+        total = sum(best.values())
+        found.append({name: weight / total for name, weight in best.items()})
+    mean = {name: float(np.mean([one.get(name, 0.0) for one in found])) for name in names}
+    most = max(mean, key=lambda name: mean[name])
+    return {
+        name: weight
+        for name, weight in mean.items()
+        if name == most or 2 * sum(name in one for one in found) >= len(found)
+    }
+
+
+def _best_weights(
     alone: Mapping[str, float], quality: Callable[[Mapping[str, float]], float], until_s: float | None
-) -> tuple[dict[str, float], float]:
+) -> dict[str, float]:
     """Weights by coordinate ascent from the best member alone; a plain one stays only if it adds enough."""
     best = max(alone, key=lambda name: alone[name])
     weights, value = {best: 1.0}, alone[best]
@@ -456,7 +470,7 @@ def _weigh(
         others = {n: w for n, w in weights.items() if n != name}
         if others and not _over(until_s) and (found := quality(others)) * (1 + _LEAST_GAIN) >= value:
             weights, value = others, found
-    return weights, value
+    return weights
 
 
 # Written into a bundle and read from it.
