@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpx
@@ -20,32 +21,23 @@ Serve = Callable[..., TestClient]
 LARGEST = 8 * 2**20
 # on a machine of its own half a second and 100 MiB; without the bounds it was 2 minutes and 10 GiB
 MOST_S, MOST_BYTES = 3.0, 150 * 2**20
+DISTINCT = "keys that all differ"
 JSON = {"content-type": "application/json"}
 JUNK = ("{}", "[]", "0", '""', "null", '{"a":0}', '"aaaaaaaa"')
 
 
-def full(before: str, units: Iterator[str], after: str) -> bytes:
+@cache
+def many(unit: str) -> str:
+    """As many units as the largest body holds, or keys that all differ."""
+    if unit != DISTINCT:
+        return f"{unit}," * (LARGEST // (len(unit) + 1))
+    return ",".join(f'"{n:x}":{{}}' for n in range(LARGEST // 10))
+
+
+def full(before: str, unit: str, after: str) -> bytes:
     """As many units as a body may hold, between what comes before and after."""
-    parts: list[str] = []
-    left = LARGEST - len(before) - len(after)
-    for unit in units:
-        left -= len(unit) + 1
-        if left < 0:
-            break
-        parts.append(unit)
-    return (before + ",".join(parts) + after).encode()
-
-
-def again(unit: str) -> Iterator[str]:
-    while True:
-        yield unit
-
-
-def made_up() -> Iterator[str]:
-    n = 0
-    while True:
-        yield f'"{n:x}":{{}}'
-        n += 1
+    units = many(unit)[: LARGEST - len(before) - len(after)]
+    return (before + units[: units.rindex(",")] + after).encode()
 
 
 HERE = "\0here\0"
@@ -146,7 +138,7 @@ def test_a_long_list_of_wrong_elements_is_refused_at_once(run: Run) -> None:
     service = run("--rate", "100000")
     memory = Memory(service.process.pid)
     wrong = [
-        refused(service, memory, method, path, full(before, again(unit), after))
+        refused(service, memory, method, path, full(before, unit, after))
         for method, path, before, after in (
             ("POST", "/v1/recommend", '{"history":[', "]}"),
             ("POST", "/v1/events", '{"events":[', "]}"),
@@ -176,12 +168,12 @@ def test_no_operation_can_be_flooded_with_what_is_wrong(run: Run) -> None:
         assert bodies, template
         for number, (what, around) in enumerate(bodies):
             before, _, after = around.partition(json.dumps(HERE))
-            floods = [("{", made_up(), "}")]
+            floods = [("{", DISTINCT, "}")]
             if what == "list":
-                floods = [("[", again(JUNK[(number + k) % len(JUNK)]), "]") for k in (0, 3)]
-            for opened, units, closed in floods:
+                floods = [("[", JUNK[(number + k) % len(JUNK)], "]") for k in (0, 3)]
+            for opened, unit, closed in floods:
                 wrong.append(
-                    refused(service, memory, method, path, full(before + opened, units, closed + after))
+                    refused(service, memory, method, path, full(before + opened, unit, closed + after))
                 )
                 sent += 1
     assert sent > 100
