@@ -13,7 +13,7 @@ import pytest
 from motet.errors import RequestError
 from motet.service.experiments import (
     Namespace,
-    Traffic,
+    TrafficSplit,
     assign,
     bucket_hash,
     bucket_ranges,
@@ -60,10 +60,10 @@ _ELSEWHERE = {"force", "condition", "parentConditions", "filters", "active"}
 _CONTEXT = {"attributes"}
 
 
-def traffic_of(experiment: dict[str, Any], key: str) -> Traffic:
+def traffic_of(experiment: dict[str, Any], key: str) -> TrafficSplit:
     count = len(experiment["variations"])
     namespace, ranges = experiment.get("namespace"), experiment.get("ranges")
-    return Traffic(
+    return TrafficSplit(
         key=key,
         variations=tuple(str(at) for at in range(count)),
         weights=tuple(experiment["weights"]) if "weights" in experiment else None,
@@ -136,8 +136,8 @@ def test_hashes_stay_as_they_are(seed: str, value: str, expected: float) -> None
 
 
 def test_more_traffic_moves_nobody() -> None:
-    small = Traffic("x", ("a", "b"), weights=(0.3, 0.7), coverage=0.2)
-    large = Traffic("x", ("a", "b"), weights=(0.3, 0.7), coverage=0.8)
+    small = TrafficSplit("x", ("a", "b"), weights=(0.3, 0.7), coverage=0.2)
+    large = TrafficSplit("x", ("a", "b"), weights=(0.3, 0.7), coverage=0.8)
     before = {str(user): assign(small, str(user)) for user in range(2_000)}
     taken = 0
     for user, found in before.items():
@@ -150,7 +150,7 @@ def test_more_traffic_moves_nobody() -> None:
 
 
 def test_shares_are_kept_and_experiments_do_not_depend_on_each_other() -> None:
-    first, second = (Traffic(key, ("a", "b", "c"), weights=(0.5, 0.3, 0.2)) for key in ("one", "two"))
+    first, second = (TrafficSplit(key, ("a", "b", "c"), weights=(0.5, 0.3, 0.2)) for key in ("one", "two"))
     pairs: Counter[tuple[int, int]] = Counter()
     for user in range(6_000):
         one, two = assign(first, f"u{user}"), assign(second, f"u{user}")
@@ -171,7 +171,7 @@ def test_namespaces_part_users() -> None:
 
 
 def test_a_variant_is_kept_though_the_traffic_changes() -> None:
-    closed = Traffic("x", ("a", "b"), coverage=0.0, namespace=Namespace("rows", 0.0, 0.0))
+    closed = TrafficSplit("x", ("a", "b"), coverage=0.0, namespace=Namespace("rows", 0.0, 0.0))
     assert assign(closed, "ann") is None
     kept = assign(closed, "ann", remembered={"ann": {"x__0": "b"}})
     assert kept is not None
@@ -179,5 +179,5 @@ def test_a_variant_is_kept_though_the_traffic_changes() -> None:
     gone = assign(closed, "ann", remembered={"ann": {"x__0": "a variation of before"}})
     assert gone is None
     assert assign(closed, None) is None
-    assert assign(Traffic("x", ("a",)), "ann") is None
-    assert assign(Traffic("x", ("a", "b"), hash_version=3), "ann") is None
+    assert assign(TrafficSplit("x", ("a",)), "ann") is None
+    assert assign(TrafficSplit("x", ("a", "b"), hash_version=3), "ann") is None

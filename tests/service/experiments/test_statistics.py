@@ -115,7 +115,7 @@ def test_a_mismatch_is_found_and_a_sound_experiment_is_left_alone(simulations: A
 
 def test_the_ratio_has_the_error_of_drawn_users() -> None:
     rng = np.random.default_rng(0)
-    lists = rng.poisson(3, 3_000) + 1.0
+    lists = (rng.poisson(3, 3_000) + 1).astype(np.float64)
     clicks = rng.binomial(lists.astype(int), rng.beta(2, 6, 3_000)).astype(float)
     arm = UserTotals(clicks, lists)
     influence = arm.influence()
@@ -139,7 +139,8 @@ def test_what_was_before_changes_the_error_and_not_the_effect() -> None:
         assert effect.variance_saved == pytest.approx(0.8, abs=0.06)
     assert np.mean(differences) == pytest.approx(0.3, abs=4 * 0.0707 / math.sqrt(200))
     assert np.std(differences) == pytest.approx(effect.standard_error, rel=0.2)
-    plain = effect_of(*(UserTotals(a, before=np.ones(400)) for a in after), 1.0)  # says nothing
+    one, two = (UserTotals(a, before=np.ones(400)) for a in after)
+    plain = effect_of(one, two, 1.0)  # what was before says nothing
     assert plain.variance_saved == 0
 
 

@@ -1,7 +1,7 @@
 from ._assignment import (
     Assignment,
     Namespace,
-    Traffic,
+    TrafficSplit,
     assign,
     bucket_hash,
     bucket_ranges,
@@ -21,7 +21,7 @@ __all__ = [
     "Namespace",
     "Preference",
     "SampleRatio",
-    "Traffic",
+    "TrafficSplit",
     "UserTotals",
     "assign",
     "bucket_hash",

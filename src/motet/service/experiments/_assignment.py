@@ -15,7 +15,7 @@ from motet.errors import RequestError
 __all__ = [
     "Assignment",
     "Namespace",
-    "Traffic",
+    "TrafficSplit",
     "assign",
     "bucket_hash",
     "bucket_ranges",
@@ -130,7 +130,7 @@ def in_namespace(user: str, namespace: Namespace) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficSplit:
     """Which users an experiment takes in, and how it divides them.
 
     Attributes:
@@ -192,7 +192,7 @@ class Assignment:
 
 
 def assign(
-    traffic: Traffic,
+    traffic: TrafficSplit,
     user: str | None,
     *,
     fallback: str | None = None,
@@ -210,7 +210,7 @@ def assign(
         remembered: Variations of before: by id, the name of the variation by ``KEY__VERSION``.
 
     Example:
-        >>> traffic = Traffic("new-ranking", ("old", "new"), coverage=0.0)
+        >>> traffic = TrafficSplit("new-ranking", ("old", "new"), coverage=0.0)
         >>> assign(traffic, "ann") is None
         True
         >>> found = assign(traffic, "ann", remembered={"ann": {"new-ranking__0": "new"}})
