@@ -1,4 +1,5 @@
 from ._engine import Engine
+from ._experiments import LiveExperiments, VariantRequest
 from ._live_context import LiveAnswerContext
 from ._memory import few_arenas, no_full_collections, quiet_memory
 from ._models import ModelRegistry, ModelView
@@ -49,6 +50,7 @@ __all__ = [
     "ItemsPage",
     "ListRequest",
     "LiveAnswerContext",
+    "LiveExperiments",
     "LoadPast",
     "ModelParts",
     "ModelRegistry",
@@ -68,6 +70,7 @@ __all__ = [
     "Tone",
     "UserView",
     "UsersPage",
+    "VariantRequest",
     "few_arenas",
     "hide_places",
     "no_full_collections",

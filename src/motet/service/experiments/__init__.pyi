@@ -11,18 +11,33 @@ from ._assignment import (
 )
 from ._effects import Decision, Effect, GuardrailState, UserTotals, decide, effect_of, guardrail_state
 from ._interleaving import Preference, interleaving_preference, team_draft
+from ._results import ExperimentResults, experiment_results
 from ._sequential import SampleRatio, planned_users, sample_ratio, sequential_p, sequential_radius
+from ._settings import (
+    ExperimentSettings,
+    GuardrailSettings,
+    MetricSettings,
+    NamespaceSettings,
+    VariantSettings,
+    read_experiment,
+)
 
 __all__ = [
     "Assignment",
     "Decision",
     "Effect",
+    "ExperimentResults",
+    "ExperimentSettings",
+    "GuardrailSettings",
     "GuardrailState",
+    "MetricSettings",
     "Namespace",
+    "NamespaceSettings",
     "Preference",
     "SampleRatio",
     "TrafficSplit",
     "UserTotals",
+    "VariantSettings",
     "assign",
     "bucket_hash",
     "bucket_ranges",
@@ -30,10 +45,12 @@ __all__ = [
     "decide",
     "effect_of",
     "equal_weights",
+    "experiment_results",
     "guardrail_state",
     "in_namespace",
     "interleaving_preference",
     "planned_users",
+    "read_experiment",
     "sample_ratio",
     "sequential_p",
     "sequential_radius",
