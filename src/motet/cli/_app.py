@@ -15,6 +15,8 @@ import motet
 from motet.cli._add_task import add_task
 from motet.cli._compare import compare
 from motet.cli._methods import affinity, importance, models
+from motet.cli._experiments import experiments
+from motet.cli._methods import affinity, models
 from motet.cli._options import (
     BundleDir,
     Data,
@@ -66,6 +68,7 @@ app = typer.Typer(
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+app.add_typer(experiments, name="experiments")
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)

@@ -122,7 +122,8 @@ def test_a_variant_may_be_a_model_or_rules(client: TestClient, other_films: Path
         {"name": "pinned", "rules": [{"kind": "pin", "item": "9"}], "diversity": {"strength": 0.4}},
     ]
     definition = {**DEFINITION, "key": "three", "variants": variants}
-    client.post("/v1/experiments", json=definition).raise_for_status()
+    made = client.post("/v1/experiments", json=definition)
+    assert made.status_code == 201, made.text
     client.post("/v1/experiments/three/start").raise_for_status()
     until_s = time.monotonic() + 30
     while client.get("/v1/experiments/three").json()["problem"]:

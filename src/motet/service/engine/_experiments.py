@@ -24,6 +24,7 @@ from motet.service.experiments import (
     assign,
     experiment_results,
     read_experiment,
+    running_clash,
 )
 from motet.service.store import ExperimentRecord, ExposedUser, Store
 
@@ -98,7 +99,7 @@ class LiveExperiments:
             RequestError: If the model cannot serve one of the variants.
         """
         self._check(settings)
-        record = ExperimentRecord(settings.key, settings.model_dump(mode="json", exclude_defaults=True))
+        record = ExperimentRecord(settings.key, settings.model_dump(mode="json", exclude_none=True))
         if not self._store.experiments.create(record):
             raise ConflictError(f"there is an experiment '{settings.key}'", "choose another key")
         return record
@@ -115,13 +116,9 @@ class LiveExperiments:
         settings = read_experiment(record.definition)
         if record.state != "draft":
             raise ConflictError(f"the experiment '{key}' is {record.state}", "create another one")
-        for one in self._store.experiments.all("running"):
-            what = settings.clashes_with(read_experiment(one.definition))
-            if what is not None:
-                raise ConflictError(
-                    f"the experiment '{one.key}' runs and changes the {what}, too",
-                    "stop it, or give both disjoint parts of one namespace",
-                )
+        clash = running_clash(self._store, settings)
+        if clash is not None:
+            raise ConflictError(*clash)
         self._check(settings)
         if not self._store.experiments.move(key, "draft", "running"):
             raise ConflictError(f"the experiment '{key}' is no draft any more", "see its state")

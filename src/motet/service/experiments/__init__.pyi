@@ -11,7 +11,7 @@ from ._assignment import (
 )
 from ._effects import Decision, Effect, GuardrailState, UserTotals, decide, effect_of, guardrail_state
 from ._interleaving import Preference, interleaving_preference, team_draft
-from ._results import ExperimentResults, experiment_results
+from ._results import ExperimentResults, experiment_results, running_clash
 from ._sequential import SampleRatio, planned_users, sample_ratio, sequential_p, sequential_radius
 from ._settings import (
     ExperimentSettings,
@@ -51,6 +51,7 @@ __all__ = [
     "interleaving_preference",
     "planned_users",
     "read_experiment",
+    "running_clash",
     "sample_ratio",
     "sequential_p",
     "sequential_radius",

@@ -23,10 +23,15 @@ from motet.service.experiments._effects import (
     guardrail_state,
 )
 from motet.service.experiments._sequential import sample_ratio
-from motet.service.experiments._settings import ExperimentSettings, GuardrailSettings, MetricSettings
+from motet.service.experiments._settings import (
+    ExperimentSettings,
+    GuardrailSettings,
+    MetricSettings,
+    read_experiment,
+)
 from motet.service.store import ExperimentRecord, ExposedUser, Outcome, Store
 
-__all__ = ["ExperimentResults", "experiment_results"]
+__all__ = ["ExperimentResults", "experiment_results", "running_clash"]
 
 _MOMENTS: Final = 40
 _US: Final = timedelta(microseconds=1)
@@ -295,6 +300,18 @@ def _view(
             for name, one in zip(names[1:], effects, strict=True)
         ),
     )
+
+
+def running_clash(store: Store, settings: ExperimentSettings) -> tuple[str, str] | None:
+    """Why an experiment must not start beside those that run, and what to do; None if it may."""
+    for one in store.experiments.all("running"):
+        what = settings.clashes_with(read_experiment(one.definition))
+        if what is not None:
+            return (
+                f"the experiment '{one.key}' runs and changes the {what}, too",
+                "stop it, or give both disjoint parts of one namespace",
+            )
+    return None
 
 
 def _known(value: float) -> float | None:
