@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from motet.service.experiments import ExperimentResults
     from motet.service.store import ExperimentRecord, Store
 
-__all__ = ["experiments"]
+__all__ = ["Place", "experiments", "opened_store", "read_yaml"]
 
 experiments = typer.Typer(
     name="experiments",
@@ -49,7 +49,8 @@ _SAID = {
 
 
 @contextmanager
-def _opened(place: str) -> Iterator[Store]:
+def opened_store(place: str) -> Iterator[Store]:
+    """A store that is there."""
     require_packages("serve", "sqlalchemy")
     from motet.service.store import Store  # noqa: PLC0415 (a command imports what it uses)
 
@@ -95,22 +96,11 @@ def create(
     store: Place,
 ) -> None:
     """Write an experiment as a draft; the service tries its variants when it starts."""
-    import yaml  # noqa: PLC0415
-
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         from motet.service.experiments import read_experiment  # noqa: PLC0415
         from motet.service.store import ExperimentRecord  # noqa: PLC0415
 
-        try:
-            if file.stat().st_size > _MOST_BYTES:
-                raise RequestError(f"{file} is larger than a megabyte", "name the file of an experiment")
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RequestError(f"{file} cannot be read ({error.strerror})", "name a YAML file") from None
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise RequestError(f"{file} is not YAML ({str(error).splitlines()[0]})", "correct it") from None
-        if not isinstance(content, dict):
-            raise RequestError(f"{file} holds no experiment", "write key, hypothesis, variants, metric, …")
+        content = read_yaml(file, "an experiment")
         settings = read_experiment(content)
         record = ExperimentRecord(settings.key, settings.model_dump(mode="json", exclude_none=True))
         if not opened.experiments.create(record):
@@ -118,10 +108,31 @@ def create(
         typer.echo(f"{settings.key} is a draft: motet experiments start {settings.key} --store {store}")
 
 
+def read_yaml(file: Path, what: str) -> dict[str, Any]:
+    """Read a small file of settings.
+
+    Raises:
+        RequestError: If it cannot be read, or holds no settings.
+    """
+    import yaml  # noqa: PLC0415
+
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise RequestError(f"{file} is larger than a megabyte", f"name the file of {what}")
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read ({error.strerror})", "name a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"{file} is not YAML ({str(error).splitlines()[0]})", "correct it") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{file} does not hold {what}", "write NAME: VALUE, line by line")
+    return content
+
+
 @experiments.command("list")
 def every(store: Place, as_json: Json = False) -> None:
     """All experiments with their states and numbers of users."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         rows = [(one, opened.experiments.counts(one.key)) for one in opened.experiments.all()]
     if as_json:
         print_json([{"key": one.key, "state": one.state, "users": counts} for one, counts in rows])
@@ -136,7 +147,7 @@ def every(store: Place, as_json: Json = False) -> None:
 @experiments.command("show")
 def show(key: Key, store: Place, as_json: Json = False) -> None:
     """What an experiment says so far: check of the numbers of users, effects with intervals, what follows."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         from motet.service.experiments import experiment_results, read_experiment  # noqa: PLC0415
 
         record = _known(opened, key)
@@ -183,7 +194,7 @@ def _print(record: ExperimentRecord, results: ExperimentResults) -> None:
 @experiments.command("start")
 def start(key: Key, store: Place) -> None:
     """Start a draft: from the next second on its users get their variants."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         from motet.service.experiments import read_experiment, running_clash  # noqa: PLC0415
 
         record = _known(opened, key)
@@ -200,7 +211,7 @@ def stop(
     key: Key, store: Place, reason: Annotated[str, typer.Option(help="Why; kept with the experiment.")] = ""
 ) -> None:
     """Stop an experiment: all users get what the service gives without it."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         record = _known(opened, key)
         if not opened.experiments.move(key, "running", "stopped", reason):
             raise RequestError(f"the experiment '{key}' is {record.state}", "only a running one can be stopped")  # fmt: skip

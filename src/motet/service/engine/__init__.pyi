@@ -3,6 +3,7 @@ from ._experiments import LiveExperiments, VariantRequest
 from ._live_context import LiveAnswerContext
 from ._memory import few_arenas, no_full_collections, quiet_memory
 from ._models import ModelRegistry, ModelView
+from ._replay import Replayed, replay
 from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
@@ -63,6 +64,7 @@ __all__ = [
     "RankRequest",
     "RecommendAnswer",
     "RecommendRequest",
+    "Replayed",
     "SchemaView",
     "ServedModel",
     "ShownLog",
@@ -76,5 +78,6 @@ __all__ = [
     "no_full_collections",
     "public_problem",
     "quiet_memory",
+    "replay",
     "schema_view",
 ]
