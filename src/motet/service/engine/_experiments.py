@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,7 @@ _log: Final = logging.getLogger("motet.service.engine")
 _MOST_KNOWN: Final = 200_000
 _MOST_WAITING: Final = 20_000
 _AT_ONCE: Final = 500
+_AGAIN_S: Final = 60.0
 
 Q = TypeVar("Q", bound=Query)
 
@@ -88,6 +91,7 @@ class LiveExperiments:
         self._writer = ThreadPoolExecutor(1, "motet-exposures")
         self._opener = ThreadPoolExecutor(1, "motet-variants")
         self._opening: set[str] = set()
+        self._failed_s: dict[str, float] = {}
 
     # -- operation -----------------------------------------------------------------------------
 
@@ -177,9 +181,11 @@ class LiveExperiments:
         with self._refreshing:
             records = self._store.experiments.all("running")
             running, problems = [], {}
+            models: set[str] = set()
             for record in sorted(records, key=lambda one: (one.started or one.created, one.key)):
                 try:
                     settings = read_experiment(record.definition)
+                    models |= {one.model for one in settings.variants if one.model}
                     problem = self._problem(settings)
                 except MotetError as error:
                     problem = error.problem
@@ -190,8 +196,7 @@ class LiveExperiments:
                 else:
                     running.append(_Running(settings, settings.traffic))
             self._running, self.problems = tuple(running), problems
-            wanted = {one.model for some in running for one in some.settings.variants if one.model}
-            self._model.keep_beside(wanted | self._opening)
+            self._model.keep_beside(models | self._opening)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -335,7 +340,8 @@ class LiveExperiments:
         return self.open_model(name)
 
     def _open_later(self, name: str) -> None:
-        if name in self._opening or self.open_model is None:
+        since_s = time.monotonic() - self._failed_s.get(name, -math.inf)
+        if name in self._opening or self.open_model is None or since_s < _AGAIN_S:
             return
         self._opening.add(name)
 
@@ -343,6 +349,7 @@ class LiveExperiments:
             try:
                 self._open(name)
             except MotetError as error:
+                self._failed_s[name] = time.monotonic()
                 _log.warning("the model %s of an experiment cannot be opened: %s", name, error.problem)
             finally:
                 self._opening.discard(name)
