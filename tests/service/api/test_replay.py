@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.service.api.conftest import open_parts
 
 from motet.cli import main
 from motet.errors import DataError
 from motet.service.engine import Engine, RecommendRequest, ServedModel, replay
 from motet.service.experiments import VariantSettings
 from motet.service.store import Event, Store
-from tests.service.api.conftest import open_parts
 
 LISTS = 250
 UNIFORM = {"method": "epsilon", "epsilon": 1.0, "pool": 30}
