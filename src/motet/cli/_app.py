@@ -14,6 +14,7 @@ from rich.markup import escape
 import motet
 from motet.cli._add_task import add_task
 from motet.cli._compare import compare
+from motet.cli._experiments import experiments
 from motet.cli._methods import affinity, importance, models
 from motet.cli._options import (
     BundleDir,
@@ -26,6 +27,7 @@ from motet.cli._options import (
     print_json,
 )
 from motet.cli._output import progress_on_terminal
+from motet.cli._replay import replay
 from motet.cli._serve import serve
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -66,12 +68,14 @@ app = typer.Typer(
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+app.add_typer(experiments, name="experiments")
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)
 app.command()(models)
 app.command()(affinity)
 app.command()(importance)
+app.command()(replay)
 for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from motet.schema import LanguageSettings
     from motet.service.engine import LoadPast, ModelParts, OpenModel
 
-__all__ = ["serve"]
+__all__ = ["model_opener", "serve"]
 
 
 def serve(
@@ -113,7 +113,7 @@ def serve(
         )
         sockets = listen(host, port)
         log_as_json()
-        engine = Engine(opened, _opener(language_model), EngineSettings(kept_days=keep_days))
+        engine = Engine(opened, model_opener(language_model), EngineSettings(kept_days=keep_days))
         try:
             models = ModelRegistry(engine)
             name = models.start(place)
@@ -138,7 +138,7 @@ def serve(
             sockets.close()
 
 
-def _opener(settings: LanguageSettings | None) -> OpenModel:
+def model_opener(settings: LanguageSettings | None) -> OpenModel:
     """Opens bundles as the service needs them."""
     from motet.assistant.explain import Profiler  # noqa: PLC0415
     from motet.recommend import LiveRecommender  # noqa: PLC0415

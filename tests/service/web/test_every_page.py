@@ -21,6 +21,7 @@ PAGES = {
     "user": "/user/u1",
     "operate": "/operate",
     "judge": "/judge",
+    "experiments": "/experiments",
 }
 CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), button, select, a[href]')]
@@ -67,7 +68,7 @@ def test_edges_of_controls_stand_out(open_tab: Callable[..., Tab], scheme: str) 
         assert tab.page.evaluate(FAINT, baselines) == []
 
 
-@pytest.mark.parametrize("where", ["/", "/item/7", "/user/u1", "/operate", "/judge"])
+@pytest.mark.parametrize("where", ["/", "/item/7", "/user/u1", "/operate", "/judge", "/experiments"])
 def test_policy_is_strict(service: Service, where: str) -> None:
     answer = httpx.get(service.url + where, trust_env=False)
     policy = answer.headers["content-security-policy"]

@@ -16,6 +16,7 @@ from motet.service.api._docs import describe_whole, docs_routes
 from motet.service.api._middleware import RequestMiddleware
 from motet.service.api._problems import install_problems
 from motet.service.api._routes_answers import answer_routes, list_routes
+from motet.service.api._routes_experiments import experiment_routes
 from motet.service.api._routes_operate import health_routes, operate_routes
 from motet.service.api._routes_records import record_routes
 from motet.service.api._stats import Stats
@@ -78,6 +79,7 @@ def build_app(
     app.include_router(record_routes(context))
     app.include_router(list_routes(context))
     app.include_router(operate_routes(context))
+    app.include_router(experiment_routes(context))
     app.include_router(health_routes(context))
     app.include_router(gorse_router(engine, work))
     app.include_router(docs_routes(app))

@@ -1,7 +1,9 @@
 from ._engine import Engine
+from ._experiments import LiveExperiments, VariantRequest
 from ._live_context import LiveAnswerContext
 from ._memory import few_arenas, no_full_collections, quiet_memory
 from ._models import ModelRegistry, ModelView
+from ._replay import Replayed, replay
 from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
@@ -49,6 +51,7 @@ __all__ = [
     "ItemsPage",
     "ListRequest",
     "LiveAnswerContext",
+    "LiveExperiments",
     "LoadPast",
     "ModelParts",
     "ModelRegistry",
@@ -61,6 +64,7 @@ __all__ = [
     "RankRequest",
     "RecommendAnswer",
     "RecommendRequest",
+    "Replayed",
     "SchemaView",
     "ServedModel",
     "ShownLog",
@@ -68,10 +72,12 @@ __all__ = [
     "Tone",
     "UserView",
     "UsersPage",
+    "VariantRequest",
     "few_arenas",
     "hide_places",
     "no_full_collections",
     "public_problem",
     "quiet_memory",
+    "replay",
     "schema_view",
 ]

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -126,6 +126,8 @@ class ActiveModel:
 
     Attributes:
         when_untidy: Called if most rows of the live catalogue are outdated.
+        also_follow: Called as often as the store is read.
+        beside: Further models that answer some requests, by name; they follow the store as well.
     """
 
     def __init__(self, store: Store, open_model: OpenModel, settings: EngineSettings, shadow: Shadow) -> None:
@@ -133,6 +135,8 @@ class ActiveModel:
         self._served: ServedModel | None = None
         self._opened: WeakSet[ServedModel] = WeakSet()
         self.when_untidy: Callable[[], object] | None = None
+        self.also_follow: Callable[[], object] | None = None
+        self.beside: dict[str, ServedModel] = {}
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -182,11 +186,23 @@ class ActiveModel:
             self._follower.start()
         return before
 
+    def use_beside(self, served: ServedModel) -> None:
+        """Let a model answer requests that ask for it, beside the active one."""
+        served.catch_up()
+        self.beside = {**self.beside, served.name: served}
+
+    def keep_beside(self, names: Collection[str]) -> None:
+        """Drop models beside the active one, except some."""
+        if self.beside.keys() - names:
+            self.beside = {name: one for name, one in self.beside.items() if name in names}
+
     def follow_now(self) -> None:
         """Ingest what was stored; if the store cannot be read now, this happens later."""
         served = self.served
         try:
             served.catch_up()
+            for one in self.beside.values():
+                one.catch_up()
         except StoreUnavailableError:
             return
         if self._served is not served:
@@ -209,6 +225,10 @@ class ActiveModel:
             try:
                 if self._served is not None:
                     self._served.catch_up()
+                    for one in self.beside.values():
+                        one.catch_up()
+                    if self.also_follow is not None:
+                        self.also_follow()
                     if self.when_untidy is not None and self._served.is_untidy:
                         self.when_untidy()
                     if time.monotonic() - compared_s >= self._settings.shadow_s:

@@ -18,6 +18,7 @@ from motet.recommend import AnyFilter, Query, Ranked, RankedItem, SimilarToItem
 from motet.recommend.live import LiveEvent
 from motet.service.engine._active import ActiveModel
 from motet.service.engine._catalogue import CatalogueView, LiveCatalogue
+from motet.service.engine._experiments import LiveExperiments
 from motet.service.engine._language import LanguageService
 from motet.service.engine._live_context import LiveAnswerContext
 from motet.service.engine._served import ServedModel
@@ -64,6 +65,7 @@ class Engine:
         items: The live catalogue.
         users: Users and their histories.
         language: The language service.
+        experiments: Experiments that run.
         shown_log: The recommendation log.
         watch: Request and event counters.
         drift: Compares the users of requests with those of the training data.
@@ -79,6 +81,8 @@ class Engine:
         self.model = ActiveModel(store, open_model, self.settings, self.shadow)
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
         self.language = LanguageService(store, self.model, self.shown_log)
+        self.experiments = LiveExperiments(store, self.model)
+        self.model.also_follow = self.experiments.refresh
         self._retention = Retention(store, self.settings.kept_days)
         self.is_ending = False
         self._types: set[str] = set()
@@ -101,6 +105,7 @@ class Engine:
     def close(self) -> None:
         """Write the queued lists and stop; the store stays open."""
         self.model.close()
+        self.experiments.close()
         self._retention.close()
         self.shown_log.close()
         self._reasons.shutdown(wait=False, cancel_futures=True)
@@ -114,9 +119,12 @@ class Engine:
             RequestError: If the request names an unknown scenario, task or column.
             DataError: If a value of it is wrong.
         """
-        served, began = self.active, datetime.now(UTC)
+        began = datetime.now(UTC)
+        applied = self.experiments.apply(request, request.user, self.active)
+        request, served = applied.request, applied.served
         query = self._query(served, request)
         ranked, notes = self._ranked(served, query)
+        self.experiments.expose(request.user, applied, began)
         self.note_request(served, query, ranked)
         view = CatalogueView(served)
         read = view.read([item.item for item in ranked.items])
@@ -270,6 +278,7 @@ class Engine:
             return self.store.users.delete(user)
         finally:
             self.model.forget(user)
+            self.experiments.forget(user)
 
     # -- stages --------------------------------------------------------------------------------
 

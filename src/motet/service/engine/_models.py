@@ -63,6 +63,7 @@ class ModelRegistry:
         self._held: dict[str, ServedModel] = {}
         self._lock = threading.RLock()
         engine.model.when_untidy = self.tidy
+        engine.experiments.open_model = self.use_beside
 
     def start(self, bundle: Path) -> str:
         """Activate the version that was active before; or the bundle, if the store does not know it yet.
@@ -145,6 +146,20 @@ class ModelRegistry:
             self._store.models.activate(name)
             self._engine.model.use(self._held[name])
 
+    def use_beside(self, name: str) -> ServedModel:
+        """Let a version answer requests of an experiment, beside the active one.
+
+        Raises:
+            BundleError: If there is no such version, or its bundle can no longer be used.
+        """
+        version = self._version(name)
+        with self._lock:
+            if name not in self._held:
+                self.load(Path(version.path), wanted=name)
+            served = self._held[name]
+            self._engine.model.use_beside(served)
+        return served
+
     def roll_back(self) -> str:
         """Activate the previous version; returns its name.
 
@@ -226,8 +241,9 @@ class ModelRegistry:
         raise BundleError(f"there is no model {name[:80]!r}", "load it first")
 
     def _drop_others(self) -> None:
-        """Drop versions until one more fits: the active, the previous and the one that is loaded now are kept."""
+        """Drop versions until one more fits: the active, the previous, those of experiments and the one that is loaded now are kept."""
         kept = {one.name for state in ("active", "previous") if (one := self._store.models.in_state(state))}
+        kept |= self._engine.model.beside.keys()
         for name in list(self._held):
             if len(self._held) < _KEPT:
                 return

@@ -168,6 +168,23 @@ class ServedModel:
                 self._add_events(events)
                 self.seq = events[-1].seq
 
+    def catch_up_to(self, seq: int) -> None:
+        """Ingest changed items and users, and events up to a number alone: the model as it was then.
+
+        Raises:
+            StoreUnavailableError: If the store cannot be read.
+        """
+        with self._follow:
+            self._catch_up_changes()
+            while self.seq < seq and (
+                events := self._store.events.after(self.seq, min(_EVENTS_AT_ONCE, seq - self.seq))
+            ):
+                events = [one for one in events if one.seq <= seq]
+                if not events:
+                    return
+                self._add_events(events)
+                self.seq = events[-1].seq
+
     def forget(self, user: str) -> None:
         """Delete all live state of a user."""
         with self._follow:

@@ -252,9 +252,12 @@ class Ranks:
         only: Callable[[RankedItem], bool] = lambda _: True,
     ) -> list[Score]:
         query, began = query.model_copy(update={"budget": self._engine.settings.budget}), datetime.now(UTC)
+        applied = self._engine.experiments.apply(query, user, served)
+        query, served = applied.request, applied.served
         try:
             found_all = served.parts.live.recommend(query)
             self._engine.note_request(served, query, found_all)
+            self._engine.experiments.expose(user, applied, began)
             ranked = [one for one in found_all.items if only(one)]
         except MotetError:
             raise

@@ -1,6 +1,7 @@
 from ._database import StoreSettings
 from ._entities import Items
 from ._events import event_row
+from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
@@ -14,6 +15,9 @@ __all__ = [
     "Change",
     "DayCount",
     "Event",
+    "ExperimentRecord",
+    "ExperimentStore",
+    "ExposedUser",
     "Feedback",
     "Forgotten",
     "Imported",
@@ -23,6 +27,7 @@ __all__ = [
     "KeyStore",
     "Kind",
     "ModelVersion",
+    "Outcome",
     "Page",
     "Scope",
     "Shown",

@@ -34,7 +34,7 @@ from motet.service.store._records import (
     read_json,
     to_us,
 )
-from motet.service.store._tables import EVENTS, FEEDBACK, ITEMS, SATISFACTION, SHOWN, STATES, USERS
+from motet.service.store._tables import EVENTS, EXPOSURES, FEEDBACK, ITEMS, SATISFACTION, SHOWN, STATES, USERS
 from motet.service.store._writer import Writer
 
 __all__ = ["Items", "Users", "item_of", "user_of"]
@@ -129,7 +129,7 @@ class Users:
             return int(connection.execute(select(func.count()).select_from(USERS)).scalar_one())
 
     def delete(self, id: str) -> bool:
-        """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, conversations.
+        """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, exposures.
 
         A salted hash and the time are kept, so that older records of the user are refused and exports leave the user
         out. The write-ahead log of an SQLite file is emptied at once, or as soon as no reader uses an older state.
@@ -145,7 +145,7 @@ class Users:
         answers = []
         for id in ids:
             rows = connection.execute(USERS.delete().where(USERS.c.id == id)).rowcount
-            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES):
+            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES, EXPOSURES):
                 rows += connection.execute(table.delete().where(table.c.user_id == id)).rowcount
             self._tombstones.put(connection, id, to_us(now()))
             forget_changes(connection, "user", [id])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, case, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, case, func, or_, select, tuple_
 
 from motet.errors import StoreError
 from motet.schema import require_known
@@ -148,12 +148,24 @@ class ShownLists:
                     found[row.id] = _shown_of(row)
         return found
 
+    def after(self, last: Shown | None, limit: int = 500) -> list[Shown]:
+        """Lists in order of time, from after one of them on; from the oldest on when left out."""
+        query = select(SHOWN).order_by(SHOWN.c.time, SHOWN.c.id).limit(check_limit(limit))
+        query = query.where(_after(last)) if last is not None else query
+        with self._database.reading() as connection:
+            return [_shown_of(row) for row in connection.execute(query)]
+
     def of_user(self, user: str, limit: int = 10) -> list[Shown]:
         """The lists of a user, newest first."""
         query = select(SHOWN).where(SHOWN.c.user_id == user)
         query = query.order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
         with self._database.reading() as connection:
             return [_shown_of(row) for row in connection.execute(query)]
+
+
+def _after(one: Shown) -> ColumnElement[bool]:
+    time = to_us(one.time)
+    return or_(SHOWN.c.time > time, and_(SHOWN.c.time == time, SHOWN.c.id > one.id))
 
 
 def _row(one: Shown) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from motet.schema import require_known
 from motet.service.store._database import Database, StoreSettings, migrate
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, EventWriter, Mode, Tombstones
+from motet.service.store._experiments import ExperimentStore
 from motet.service.store._feedback import FeedbackRows
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
@@ -56,6 +57,7 @@ class Store:
         shown: The recommendation log.
         satisfaction: Satisfaction with lists.
         states: Sessions and conversations.
+        experiments: Experiments, and who was exposed to what.
         models: Model versions.
         keys: API keys.
         values: Persistent settings.
@@ -97,6 +99,7 @@ class Store:
         self.shown = ShownLists(database, writer, tombstones)
         self.satisfaction = Satisfaction(database, writer)
         self.states = States(database, writer, tombstones)
+        self.experiments = ExperimentStore(database, writer, tombstones)
         self.models = Models(database, writer)
         self.keys = KeyStore(database, writer)
         self.values = Values(database, writer)

@@ -181,3 +181,27 @@ KEYS: Final = Table(
 )
 
 SETTINGS: Final = Table("settings", METADATA, _id("name", key=True), _text("value"))
+
+EXPERIMENTS: Final = Table(
+    "experiments",
+    METADATA,
+    _id("key", key=True),
+    _text("definition"),
+    _id("state"),
+    _time("created"),
+    _time("started", none=True),
+    _time("stopped", none=True),
+    _text("reason"),
+)
+
+EXPOSURES: Final = Table(
+    "exposures",
+    METADATA,
+    _id("experiment", key=True),
+    _id("user_id", key=True),
+    _id("variant"),
+    Column("seq", BigInteger(), nullable=False),
+    _time("time"),
+)
+Index("exposures_by_user", EXPOSURES.c.user_id)
+Index("exposures_by_time", EXPOSURES.c.experiment, EXPOSURES.c.time)

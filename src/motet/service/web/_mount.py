@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from motet.messages import LANGUAGES, say
 from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
 from motet.service.web._detail import item_page, user_page
+from motet.service.web._experiments import experiment_page, experiments_page, send_experiment
 from motet.service.web._operate import judge, operate
 from motet.service.web._shop import send_action, shop
 from motet.service.web._shown import (
@@ -42,7 +43,7 @@ Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
 def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
     """Add the pages to an application.
 
-    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate`` and ``/judge``; their files and
+    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate``, ``/judge``, ``/experiments`` and ``/experiment/{key}``; their files and
     forms are under ``/pages``. All their data comes from the public API.
 
     Args:
@@ -102,10 +103,13 @@ class Site:
             ("/user/{id:path}", self._page("user", user_page), "GET"),
             ("/operate", self._page("operate", operate), "GET"),
             ("/judge", self._page("judge", judge), "GET"),
+            ("/experiments", self._page("experiments", experiments_page), "GET"),
+            ("/experiment/{id:path}", self._page("experiment", experiment_page), "GET"),
             ("/pages/report/{name:path}", self._report, "GET"),
             ("/pages/act", self._form(self._act), "POST"),
             ("/pages/rate", self._form(self._rate), "POST"),
             ("/pages/model", self._form(self._model), "POST"),
+            ("/pages/experiment", self._form(self._experiment), "POST"),
             ("/pages/key", self._key_page, "GET"),
             ("/pages/key", self._form(self._key), "POST"),
         ]
@@ -185,6 +189,9 @@ class Site:
             raise ApiError(422, visit.t("bad_act", act=kind[:20]))
         caller.forget_schema()
         return _go(visit, "/operate?" + urlencode({"done": kind}))
+
+    async def _experiment(self, visit: Visit, caller: Caller) -> Response:
+        return _go(visit, await send_experiment(visit, caller))
 
     async def _key_page(self, request: Request) -> Response:
         content = {"error": None, "wants_key": True, "refused": ""}

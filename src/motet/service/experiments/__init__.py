@@ -1,0 +1,5 @@
+"""Experiments: assignment, statistics that may be looked at at any time, decisions, interleaving."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,297 @@
+"""Experiments: their definitions, who was exposed to which variant, and what those users did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
+
+from sqlalchemy import Connection, and_, func, literal, or_, select
+
+from motet.errors import StoreError
+from motet.schema import require_known
+from motet.service.store._database import Database
+from motet.service.store._events import Tombstones
+from motet.service.store._queries import insert_missing
+from motet.service.store._records import check_json, check_text, check_time, from_us, now, read_json, to_us
+from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, SHOWN
+from motet.service.store._writer import Writer
+
+__all__ = ["ExperimentRecord", "ExperimentState", "ExperimentStore", "ExposedUser", "Outcome"]
+
+ExperimentState: TypeAlias = Literal["draft", "running", "stopped"]
+
+_MOST_OUTCOMES: Final = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRecord:
+    """An experiment as it is stored.
+
+    Attributes:
+        key: Its name.
+        definition: Variants, metrics and the rest, as JSON.
+        state: ``draft``, ``running`` or ``stopped``.
+        created: When it was created, in UTC.
+        started: When it was started, if it was.
+        stopped: When it was stopped, if it was.
+        reason: Why it was stopped.
+    """
+
+    key: str
+    definition: Mapping[str, Any]
+    state: ExperimentState = "draft"
+    created: datetime = field(default_factory=now)
+    started: datetime | None = None
+    stopped: datetime | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self.key, "experiment.key")
+        check_text(self.reason, "experiment.reason", empty=True, longest=2_000)
+        require_known(self.state, get_args(ExperimentState), "the state of an experiment", StoreError)
+
+
+@dataclass(frozen=True, slots=True)
+class ExposedUser:
+    """The first time that a user got a variant of an experiment.
+
+    Attributes:
+        experiment: Key of the experiment.
+        user: The user.
+        variant: Name of the variant.
+        seq: Number of the latest event at that time: what comes after it may be an outcome.
+        time: When, in UTC.
+    """
+
+    experiment: str
+    user: str
+    variant: str
+    seq: int
+    time: datetime = field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        for name in ("experiment", "user", "variant"):
+            check_text(getattr(self, name), f"exposure.{name}")
+        object.__setattr__(self, "time", check_time(self.time, "exposure.time"))
+
+
+class Outcome(NamedTuple):
+    """An event or a list of an exposed user.
+
+    Attributes:
+        user: The user.
+        type: Type of the event; empty for a list.
+        value: Value of the event.
+        time_us: When, in microseconds since 1970.
+        before: Whether it was before the exposure.
+    """
+
+    user: str
+    type: str
+    value: float
+    time_us: int
+    before: bool
+
+
+class ExperimentStore:
+    """The experiments of a store.
+
+    Args:
+        database: The store's connections.
+        writer: The writer of the store.
+        tombstones: The deleted users.
+    """
+
+    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
+        self._database = database
+        self._writer = writer
+        self._tombstones = tombstones
+
+    def create(self, record: ExperimentRecord) -> bool:
+        """Write a new experiment; False if there is one of that name, which is left as it is."""
+        row = {
+            "key": record.key,
+            "definition": check_json(dict(record.definition), "experiment.definition"),
+            "state": record.state,
+            "created": to_us(record.created),
+            "started": None if record.started is None else to_us(record.started),
+            "stopped": None if record.stopped is None else to_us(record.stopped),
+            "reason": record.reason,
+        }
+        return self._writer.write(_create, [row])[0]
+
+    def get(self, key: str) -> ExperimentRecord | None:
+        """The experiment of a name, if there is one."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(EXPERIMENTS).where(EXPERIMENTS.c.key == key)).first()
+        return None if row is None else _record_of(row)
+
+    def all(self, state: ExperimentState | None = None) -> list[ExperimentRecord]:
+        """Experiments, oldest first; those in a state alone where one is given."""
+        query = select(EXPERIMENTS).order_by(EXPERIMENTS.c.created, EXPERIMENTS.c.key)
+        if state is not None:
+            query = query.where(EXPERIMENTS.c.state == state)
+        with self._database.reading() as connection:
+            return [_record_of(row) for row in connection.execute(query)]
+
+    def move(self, key: str, before: ExperimentState, after: ExperimentState, reason: str = "") -> bool:
+        """Move an experiment from one state to the next.
+
+        Args:
+            key: Its name.
+            before: The state that it must be in.
+            after: ``running`` or ``stopped``.
+            reason: Why it is stopped.
+
+        Returns:
+            Whether it was in the state before.
+        """
+        check_text(reason, "the reason", empty=True, longest=2_000)
+        return self._writer.write(_move, [(key, before, after, reason)])[0]
+
+    def delete(self, key: str) -> bool:
+        """Delete an experiment with its exposures, unless it is running; whether it was deleted."""
+        return self._writer.write(_delete, [key])[0]
+
+    def expose(self, exposures: Sequence[ExposedUser]) -> list[bool]:
+        """Write exposures; the first of each user and experiment counts.
+
+        Returns:
+            Of each whether its user was not deleted after its time.
+        """
+        rows = [
+            {
+                "experiment": one.experiment,
+                "user_id": one.user,
+                "variant": one.variant,
+                "seq": one.seq,
+                "time": to_us(one.time),
+            }
+            for one in exposures
+        ]
+        return self._writer.write(self._expose, rows) if rows else []
+
+    def _expose(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+        late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows], ever=True)
+        insert_missing(connection, EXPOSURES, [row for row, gone in zip(rows, late, strict=True) if not gone])
+        return [not one for one in late]
+
+    def exposures(self, key: str) -> list[ExposedUser]:
+        """All exposures of an experiment, in order of time."""
+        query = select(EXPOSURES).where(EXPOSURES.c.experiment == key)
+        query = query.order_by(EXPOSURES.c.time, EXPOSURES.c.user_id)
+        with self._database.reading() as connection:
+            return [
+                ExposedUser(row.experiment, row.user_id, row.variant, row.seq, from_us(row.time))
+                for row in connection.execute(query)
+            ]
+
+    def counts(self, key: str) -> dict[str, int]:
+        """Exposed users by variant."""
+        query = select(EXPOSURES.c.variant, func.count()).where(EXPOSURES.c.experiment == key)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(EXPOSURES.c.variant))
+            return {str(name): int(count) for name, count in rows}
+
+    def outcomes(
+        self,
+        key: str,
+        types: Sequence[str],
+        *,
+        window: timedelta,
+        before: timedelta,
+        until: datetime,
+        lists: bool = False,
+    ) -> list[Outcome]:
+        """What exposed users did after their exposure, and in some time before it.
+
+        Args:
+            key: The experiment.
+            types: Types of events.
+            window: After the exposure, what counts.
+            before: Before it, what is compared with.
+            until: The last moment that counts.
+            lists: Whether lists that they were shown come as well.
+
+        Raises:
+            StoreError: If there are more than five million.
+        """
+        span, past = (int(one / timedelta(microseconds=1)) for one in (window, before))
+        end = to_us(until)
+        found: list[Outcome] = []
+        with self._database.reading() as connection:
+            for query in _queries(key, types, span, past, end, lists):
+                rows: Iterator[Any] = iter(connection.execute(query.limit(_MOST_OUTCOMES + 1)))
+                found += [
+                    Outcome(user, type, value, time, bool(old)) for user, type, value, time, old in rows
+                ]
+        if len(found) > _MOST_OUTCOMES:
+            raise StoreError(
+                f"the experiment has more than {_MOST_OUTCOMES:,} outcomes",
+                "count a rarer event, or shorten window_hours",
+            )
+        return found
+
+
+def _queries(key: str, types: Sequence[str], span: int, past: int, end: int, lists: bool) -> Iterator[Any]:
+    mine = EXPOSURES.c.experiment == key
+    began, event, shown = EXPOSURES.c.time, EVENTS.c.time, SHOWN.c.time
+    if types:
+        # by number as well as by time, since an event may be sent later than it happened
+        after = and_(EVENTS.c.seq > EXPOSURES.c.seq, event >= began, event <= began + span, event <= end)
+        old = and_(EVENTS.c.seq <= EXPOSURES.c.seq, event < began, event >= began - past)
+        columns = (EVENTS.c.user_id, EVENTS.c.type, EVENTS.c.value, event, EVENTS.c.seq <= EXPOSURES.c.seq)
+        of_user = EVENTS.c.user_id == EXPOSURES.c.user_id
+        yield select(*columns).where(mine, of_user, EVENTS.c.type.in_(types), or_(after, old))
+    if lists:
+        after = and_(shown >= began, shown <= began + span, shown <= end)
+        old = and_(shown < began, shown >= began - past)
+        of_list = (SHOWN.c.user_id, literal(""), literal(1.0), shown, shown < began)
+        yield select(*of_list).where(mine, SHOWN.c.user_id == EXPOSURES.c.user_id, or_(after, old))
+
+
+def _record_of(row: Any) -> ExperimentRecord:
+    return ExperimentRecord(
+        row.key,
+        read_json(row.definition),
+        row.state,
+        from_us(row.created),
+        None if row.started is None else from_us(row.started),
+        None if row.stopped is None else from_us(row.stopped),
+        row.reason,
+    )
+
+
+def _create(connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
+    answers = []
+    for row in rows:
+        there = connection.execute(select(EXPERIMENTS.c.key).where(EXPERIMENTS.c.key == row["key"])).first()
+        if there is None:
+            connection.execute(EXPERIMENTS.insert(), [row])
+        answers.append(there is None)
+    return answers
+
+
+def _move(
+    connection: Connection, rows: list[tuple[str, ExperimentState, ExperimentState, str]]
+) -> list[bool]:
+    answers = []
+    for key, before, after, reason in rows:
+        at = {"started" if after == "running" else "stopped": to_us(now())}
+        statement = EXPERIMENTS.update().where(EXPERIMENTS.c.key == key, EXPERIMENTS.c.state == before)
+        done = connection.execute(statement.values(state=after, reason=reason, **at))
+        answers.append(done.rowcount > 0)
+    return answers
+
+
+def _delete(connection: Connection, keys: list[str]) -> list[bool]:
+    answers = []
+    for key in keys:
+        statement = EXPERIMENTS.delete().where(EXPERIMENTS.c.key == key, EXPERIMENTS.c.state != "running")
+        gone = connection.execute(statement).rowcount > 0
+        if gone:
+            connection.execute(EXPOSURES.delete().where(EXPOSURES.c.experiment == key))
+        answers.append(gone)
+    return answers

@@ -1,0 +1,165 @@
+"""Experiments through the service: created, applied to lists, counted, shown, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from motet.errors import RequestError
+from motet.service.experiments import experiment_results, read_experiment
+from motet.service.store import Event, ExperimentRecord, ExposedUser, Shown, ShownItem, Store
+
+DEFINITION: dict[str, Any] = {
+    "key": "stars-first",
+    "hypothesis": "ranking by stars makes more people like a film",
+    "variants": [{"name": "as-it-is"}, {"name": "stars", "objective": {"weights": {"stars": 1.0}}}],
+    "metric": {"name": "likers", "events": ["liked"]},
+    "more_metrics": [{"name": "likes-per-list", "kind": "ratio", "events": ["liked"]}],
+    "guardrails": [
+        {"name": "hides", "events": ["hide"], "kind": "count", "higher_is_better": False, "margin": 0.2}
+    ],
+    "planned_users": 1000,
+    "window_hours": 24,
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+def filled(
+    store: Store,
+    *,
+    users: int = 1_000,
+    effect: float = 0.0,
+    share: float = 0.5,
+    seed: int = 0,
+    **changes: Any,
+) -> ExperimentRecord:
+    """An experiment that ran for a day, a week ago, with likes of its users before and after."""
+    rng = np.random.default_rng(seed)
+    settings = read_experiment({**DEFINITION, **changes})
+    start = datetime.now(UTC) - timedelta(days=7)
+    record = ExperimentRecord(settings.key, settings.model_dump(mode="json"), "running", started=start)
+    assert store.experiments.create(record)
+    names = [one.name for one in settings.variants]
+    liking = rng.uniform(0, 0.4, users)
+    before = [
+        Event("liked", f"p{at}", "1", time=start - timedelta(hours=5))
+        for at in range(users)
+        if rng.random() < liking[at]
+    ]
+    store.events.add(before)
+    seq = store.events.last()
+    exposed, after, lists = [], [], []
+    for at in range(users):
+        arm = int(rng.random() >= share)
+        began = start + timedelta(seconds=60 * at)
+        exposed.append(ExposedUser(settings.key, f"p{at}", names[arm], seq, began))
+        for again in range(2):
+            lists.append(Shown((ShownItem("1"),), user=f"p{at}", time=began + timedelta(minutes=again)))
+        if rng.random() < liking[at] + effect * arm:
+            after.append(Event("liked", f"p{at}", "2", time=began + timedelta(minutes=5)))
+        after.append(Event("liked", f"p{at}", "3", time=began + timedelta(hours=25)))  # after the window
+    store.experiments.expose(exposed)
+    store.events.add(after)
+    store.shown.add(lists)
+    return record
+
+
+def test_outcomes_are_counted_within_the_window_and_users_once(store: Store) -> None:
+    record = filled(store, users=300)
+    store.experiments.expose([ExposedUser(record.key, "p0", "stars", 0, datetime.now(UTC))])  # known already
+    results = experiment_results(store, record, read_experiment(record.definition))
+    assert results.users == 300
+    assert results.progress == pytest.approx(0.3)
+    counts = results.sample_ratio.counts
+    assert sum(counts.values()) == 300
+    (likers, per_list, hides) = results.metrics
+    assert likers.baseline is not None
+    assert 0.1 < likers.baseline < 0.3  # those after the window are in nobody's
+    assert per_list.baseline == pytest.approx(likers.baseline / 2, abs=0.01)
+    assert hides.effects[0].guardrail == "open"
+    assert [one.users for one in results.timeline] == sorted(one.users for one in results.timeline)
+    assert results.timeline[-1].users == 300
+
+
+def test_an_effect_is_found_and_shown_over_time(store: Store) -> None:
+    record = filled(store, users=1_000, effect=0.2)
+    results = experiment_results(store, record, read_experiment(record.definition))
+    (effect,) = results.metrics[0].effects
+    assert effect.interval is not None
+    assert effect.interval[0] > 0
+    assert effect.interval[0] < 0.2 < effect.interval[1]
+    assert effect.p is not None
+    assert effect.p < 0.05
+    assert effect.variance_saved > 0.005  # who liked before likes again
+    assert results.decision.kind == "better_unguarded"
+    low, middle, high = results.timeline[-1].intervals["stars"]
+    assert (low, high) == pytest.approx(effect.interval)
+    assert low < middle < high
+    first = next(one.intervals["stars"] for one in results.timeline if one.intervals)
+    assert first[2] - first[0] > high - low
+
+
+def test_a_mismatch_hides_everything_else(store: Store) -> None:
+    record = filled(store, users=1_000, share=0.7)
+    results = experiment_results(store, record, read_experiment(record.definition))
+    assert not results.sample_ratio.passed
+    assert results.decision.kind == "mismatch"
+    assert results.metrics == ()
+    assert results.timeline == ()
+
+
+def test_an_empty_experiment_has_results(store: Store) -> None:
+    record = filled(store, users=0)
+    results = experiment_results(store, record, read_experiment(record.definition))
+    assert (results.users, results.decision.kind) == (0, "running")
+
+
+def test_a_deleted_user_leaves_the_experiment(store: Store) -> None:
+    record = filled(store, users=50)
+    assert store.users.delete("p7")
+    assert all(one.user != "p7" for one in store.experiments.exposures(record.key))
+    store.experiments.expose(
+        [ExposedUser(record.key, "p7", "stars", 0, datetime.now(UTC) - timedelta(hours=1))]
+    )
+    assert len(store.experiments.exposures(record.key)) == 49
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"key": "a b"}, "key"),
+        ({"variants": [{"name": "only"}]}, "variants"),
+        ({"variants": [{"name": "a"}, {"name": "a"}]}, "two of the variants are called 'a'"),
+        ({"metric": {"name": "x", "events": ["a"], "per": ["b"]}}, "per belongs to a ratio"),
+        ({"planned_users": 5}, "planned_users"),
+        ({"plannd_users": 500}, "did you mean 'planned_users'"),
+        ({"namespace": {"name": "n", "start": 0.5, "end": 0.5}}, "namespace"),
+        ({"coverage": 0.0}, "coverage"),
+    ],
+)
+def test_wrong_definitions_are_named(change: dict[str, Any], match: str) -> None:
+    with pytest.raises(RequestError, match=match):
+        read_experiment({**DEFINITION, **change})
+
+
+def test_clashes() -> None:
+    one = read_experiment(DEFINITION)
+    assert one.clashes_with(read_experiment({**DEFINITION, "key": "b"})) == "objective"
+    other = {**DEFINITION, "variants": [{"name": "a"}, {"name": "b", "diversity": {"strength": 0.5}}]}
+    assert one.clashes_with(read_experiment(other)) is None
+    low, high = ({"name": "rows", "start": s, "end": s + 0.5} for s in (0.0, 0.5))
+    parts = [read_experiment({**DEFINITION, "namespace": part}) for part in (low, high)]
+    assert parts[0].clashes_with(parts[1]) is None
+    assert parts[0].clashes_with(one) == "objective"
+    places = [read_experiment({**DEFINITION, "scenarios": [name]}) for name in ("home", "search")]
+    assert places[0].clashes_with(places[1]) is None

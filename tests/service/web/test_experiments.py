@@ -1,0 +1,90 @@
+"""The pages of experiments, in a browser and without scripts, in both languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+
+from motet.messages import say
+from motet.service.store import Event, ExposedUser
+
+if TYPE_CHECKING:
+    from tests.service.web.conftest import Service, Tab
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+DEFINITION: dict[str, Any] = {
+    "key": "varied-lists",
+    "hypothesis": "more varied lists find more likes",
+    "variants": [{"name": "as-it-is"}, {"name": "varied", "diversity": {"strength": 0.5}}],
+    "metric": {"name": "likers", "events": ["like"]},
+    "guardrails": [{"name": "likes", "kind": "count", "events": ["like"], "margin": 0.1}],
+    "planned_users": 800,
+    "window_hours": 1,
+}
+
+
+def with_users(service: Service, key: str, users: int = 800, effect: float = 0.3, share: float = 0.5) -> None:
+    """Let users of a day ago be in a running experiment."""
+    rng = np.random.default_rng(0)
+    seq, start = service.store.events.last(), datetime.now(UTC) - timedelta(days=1)
+    exposed, events = [], []
+    for at in range(users):
+        arm, began = int(rng.random() >= share), start + timedelta(seconds=30 * at)
+        exposed.append(ExposedUser(key, f"{key}{at}", ("as-it-is", "varied")[arm], seq, began))
+        if rng.random() < 0.2 + effect * arm:
+            events.append(Event("like", f"{key}{at}", "3", time=began + timedelta(minutes=2)))
+    service.store.experiments.expose(exposed)
+    service.store.events.add(events)
+
+
+def test_from_a_draft_to_a_result(open_tab: Callable[..., Tab], service: Service) -> None:
+    with service.api() as api:
+        assert api.post("/v1/experiments", json=DEFINITION).status_code == 201
+    tab = open_tab().go("/experiments")
+    tab.page.click("text=varied-lists")
+    assert "not been started" in tab.page.locator(".decision").inner_text()
+    tab.page.click("button:has-text('Start')")
+    tab.page.wait_for_selector("button:has-text('Stop')")
+    assert "Nothing can be said" in tab.page.locator(".decision").inner_text()
+    with_users(service, "varied-lists")
+    tab.go("/experiment/varied-lists")
+    assert "Better" in tab.page.locator(".decision").inner_text()
+    assert "varied" in tab.page.locator(".decision").inner_text()
+    assert tab.page.locator("figure.course polygon").get_attribute("points")
+    assert tab.page.locator("figure.course text").count() >= 7
+    assert "kept" in tab.page.locator("section[aria-labelledby=effects]").inner_text()
+    tab.page.set_viewport_size({"width": 360, "height": 740})
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert tab.page.evaluate(wide) <= 0
+    tab.go("/experiment/varied-lists?lang=zh")
+    words = tab.page.locator("main h2, main .decision, main th").all_inner_texts()
+    assert any(CHINESE.search(one) for one in words)
+    tab.go("/experiment/varied-lists?lang=en")
+    tab.page.click("button:has-text('Stop')")
+    tab.page.wait_for_selector("button:has-text('Stop')", state="detached")
+    with service.api() as api:
+        assert api.get("/v1/experiments/varied-lists").json()["state"] == "stopped"
+
+
+def test_without_scripts_the_same_words_are_there(service: Service) -> None:
+    key = "no-scripts"
+    with service.api() as api:
+        api.post("/v1/experiments", json={**DEFINITION, "key": key}).raise_for_status()
+        api.post(f"/v1/experiments/{key}/start").raise_for_status()
+    with_users(service, key, share=0.8)
+    for language in ("en", "zh"):
+        page = httpx.get(f"{service.url}/experiment/{key}?lang={language}", trust_env=False, timeout=30).text
+        assert say("decision.mismatch", language) in page
+        assert say("effects", language) not in page  # nothing is shown before the numbers of users fit
+        assert " style=" not in page
+    with service.api() as api:
+        api.post(f"/v1/experiments/{key}/stop").raise_for_status()
+
+
+def test_an_experiment_that_is_not_there(service: Service) -> None:
+    assert httpx.get(f"{service.url}/experiment/nothing", trust_env=False).status_code == 404
