@@ -16,7 +16,15 @@ from motet.service.api._bodies import BodyRoute
 from motet.service.api._context import PROBLEMS, Context, Name, refuse_other_methods
 from motet.service.api._stats import StatsAnswer
 from motet.service.api._wire import Done
-from motet.service.engine import ConflictError, ModelView, NotFoundError, SchemaView, schema_view
+from motet.service.engine import (
+    NO_MODEL,
+    ConflictError,
+    Engine,
+    ModelView,
+    NotFoundError,
+    SchemaView,
+    schema_view,
+)
 from motet.service.store import Key
 
 __all__ = ["health_routes", "operate_routes"]
@@ -78,6 +86,7 @@ class Health(BaseModel):
     live: bool
     ready: bool
     model: str | None = None
+    message: str | None = Field(None, description="Said while there is no model yet.")
 
 
 def operate_routes(context: Context) -> APIRouter:
@@ -204,6 +213,11 @@ def operate_routes(context: Context) -> APIRouter:
     return routes
 
 
+def _health(engine: Engine, ready: bool) -> dict[str, Any]:
+    found = {"live": True, "ready": ready, "model": engine.model.name}
+    return {**found, "message": NO_MODEL} if engine.model.is_plain else found
+
+
 def health_routes(context: Context) -> APIRouter:
     """Health routes and Prometheus metrics."""
     engine = context.engine
@@ -212,7 +226,7 @@ def health_routes(context: Context) -> APIRouter:
     @routes.get("/v1/health/live", response_model=Health, tags=["health"])
     async def live() -> Response:
         """Whether the process answers."""
-        return JSONResponse({"live": True, "ready": engine.model.is_there, "model": engine.model.name})
+        return JSONResponse(_health(engine, engine.model.is_there))
 
     @routes.get(
         "/v1/health/ready", response_model=Health, responses={503: {"model": Health}}, tags=["health"]
@@ -223,7 +237,7 @@ def health_routes(context: Context) -> APIRouter:
             there = await asyncio.wait_for(asyncio.to_thread(lambda: engine.is_ready), 5.0)
         except TimeoutError:
             there = False
-        health = {"live": True, "ready": there, "model": engine.model.name}
+        health = _health(engine, there)
         return JSONResponse(health) if there else JSONResponse(health, 503, {"Retry-After": "1"})
 
     @routes.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS, tags=["health"])

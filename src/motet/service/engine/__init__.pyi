@@ -7,6 +7,7 @@ from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
 from ._shown_log import ShownLog
 from ._types import (
+    NO_MODEL,
     AskAnswer,
     AskRequest,
     ConflictError,
@@ -34,6 +35,7 @@ from ._types import (
 )
 
 __all__ = [
+    "NO_MODEL",
     "AskAnswer",
     "AskRequest",
     "ConflictError",

@@ -108,6 +108,11 @@ class Store:
         return self._database.where
 
     @property
+    def path(self) -> Path | None:
+        """The file of an SQLite store; None of PostgreSQL."""
+        return self._database.path
+
+    @property
     def written(self) -> WriteCounts:
         """Counters of writes since it was opened, and of waiting rows."""
         return self._writer.counts
