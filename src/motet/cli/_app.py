@@ -14,6 +14,7 @@ from rich.markup import escape
 import motet
 from motet.cli._add_task import add_task
 from motet.cli._compare import compare
+from motet.cli._learn import learn
 from motet.cli._methods import affinity, importance, models
 from motet.cli._options import (
     BundleDir,
@@ -76,6 +77,7 @@ for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)
 app.command()(serve)
+app.add_typer(learn, name="learn")
 
 
 @app.callback(invoke_without_command=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import motet
+from motet.cli._learn import (
+    Every,
+    FirstEvents,
+    FirstUsers,
+    Limit,
+    NewEvents,
+    Tolerance,
+    TrainingChanges,
+    command_of,
+    settings_of,
+)
 from motet.cli._options import Model, Settings
 from motet.cli._words import language_settings
 from motet.errors import RequestError, require_packages
@@ -84,6 +96,20 @@ def serve(
             help="Directory of the models that the service trains; NAME-models beside the store when left out.",
         ),
     ] = None,
+    learns: Annotated[
+        bool | None,
+        typer.Option(
+            "--learn/--no-learn",
+            help="Train on the events of the store, beside the service; on without a bundle, off with one.",
+        ),
+    ] = None,
+    every: Every = "24h",
+    events: NewEvents = 0,
+    first_events: FirstEvents = 1_000,
+    first_users: FirstUsers = 20,
+    limit: Limit = "1h",
+    tolerance: Tolerance = 0.01,
+    training_changes: TrainingChanges = None,
     model: Model = False,
     changes: Settings = None,
 ) -> None:
@@ -93,7 +119,7 @@ def serve(
 
     from motet.service.api import LOOPBACK, build_app, is_loopback, listen, open_traces, run_server  # noqa: PLC0415
     from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry, few_arenas  # noqa: PLC0415
-    from motet.service.learner import EMPTY, models_home, write_empty_bundle  # noqa: PLC0415
+    from motet.service.learner import EMPTY, LearnerProcess, models_home, write_empty_bundle  # noqa: PLC0415
     from motet.service.monitor import log_as_json  # noqa: PLC0415
     from motet.service.store import Store  # noqa: PLC0415
 
@@ -107,7 +133,11 @@ def serve(
     traces = open_traces()
     place = None if bundle is None else bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
-    with Store(store or ("motet.sqlite" if place is None else place.with_name(f"{place.name}.sqlite"))) as opened:
+    url = store or ("motet.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
+    learner_settings = settings_of(every, events, first_events, first_users, limit)
+    learns = place is None if learns is None else learns
+    learner: LearnerProcess | None = None
+    with Store(url) as opened:
         if new_key:
             key, _ = opened.keys.create({"read", "write", "admin"}, "made by motet serve")
             typer.echo(f"key: {key}")
@@ -150,14 +180,28 @@ def serve(
 
                 pages.mount(app, address, relay=settings.relay)
 
+            if learns:
+                learner = LearnerProcess(
+                    opened,
+                    command_of(home, learner_settings, tolerance, training_changes),
+                    {**os.environ, "MOTET_STORE": url},
+                    drift=engine.drift.report,
+                    model=lambda: engine.model.name,
+                )
+
             def ready() -> None:
                 typer.echo(f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}")
                 if not are_keys:
                     typer.echo("no keys: everything is allowed to whoever reaches this machine's loopback")
+                if learner is not None:
+                    typer.echo(f"it trains on what it is sent; models: {home}")
+                    learner.start()
                 sys.stdout.flush()
 
             run_server(app, sockets, settings, ready=ready)
         finally:
+            if learner is not None:
+                learner.close()
             engine.close()
             sockets.close()
 

@@ -1,7 +1,9 @@
+from ._active import check_golden
 from ._engine import Engine
+from ._ingest import live_event
 from ._live_context import LiveAnswerContext
 from ._memory import few_arenas, no_full_collections, quiet_memory
-from ._models import ModelRegistry, ModelView
+from ._models import ModelRegistry, ModelView, version_name
 from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
@@ -70,10 +72,13 @@ __all__ = [
     "Tone",
     "UserView",
     "UsersPage",
+    "check_golden",
     "few_arenas",
     "hide_places",
+    "live_event",
     "no_full_collections",
     "public_problem",
     "quiet_memory",
     "schema_view",
+    "version_name",
 ]

@@ -1,6 +1,7 @@
 from ._database import StoreSettings
 from ._entities import Items
 from ._events import event_row
+from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
@@ -31,6 +32,8 @@ __all__ = [
     "Store",
     "StoreSettings",
     "SurveyAnswer",
+    "Training",
+    "TrainingState",
     "User",
     "event_row",
     "read_cursor",

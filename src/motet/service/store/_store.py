@@ -16,6 +16,7 @@ from motet.service.store._database import Database, StoreSettings, migrate
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, EventWriter, Mode, Tombstones
 from motet.service.store._feedback import FeedbackRows
+from motet.service.store._learner import LearnerStore
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
 from motet.service.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
@@ -57,6 +58,7 @@ class Store:
         satisfaction: Satisfaction with lists.
         states: Sessions and conversations.
         models: Model versions.
+        learner: Trainings of the learner.
         keys: API keys.
         values: Persistent settings.
         counts: Counts by day.
@@ -98,6 +100,7 @@ class Store:
         self.satisfaction = Satisfaction(database, writer)
         self.states = States(database, writer, tombstones)
         self.models = Models(database, writer)
+        self.learner = LearnerStore(database, writer)
         self.keys = KeyStore(database, writer)
         self.values = Values(database, writer)
         self.counts = Counts(database)

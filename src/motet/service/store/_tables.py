@@ -181,3 +181,20 @@ KEYS: Final = Table(
 )
 
 SETTINGS: Final = Table("settings", METADATA, _id("name", key=True), _text("value"))
+
+TRAININGS: Final = Table(
+    "trainings",
+    METADATA,
+    Column("number", _SEQ, primary_key=True, autoincrement=False),
+    _id("state"),
+    _id("cause"),
+    Column("until", BigInteger(), nullable=False),
+    Column("judged_until", BigInteger(), nullable=False),
+    _time("began"),
+    _time("changed"),
+    _id("base", none=True),
+    _id("model", none=True),
+    _text("details"),
+)
+
+LEASES: Final = Table("leases", METADATA, _id("name", key=True), _text("owner"), _time("until"))
