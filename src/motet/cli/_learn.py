@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -63,6 +64,7 @@ TrainingChanges = Annotated[
     typer.Option("--train-set", help="Change a setting of the trained schema: --train-set training.epochs=5"),
 ]
 _STORE: Final = "motet.sqlite"
+_UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 def settings_of(every: str, events: int, first_events: int, first_users: int, limit: str) -> LearnerSettings:
@@ -208,9 +210,8 @@ def _train_one(
 
 
 def _seconds(text: str, option: str) -> float:
-    from motet.training import read_duration  # noqa: PLC0415
-
-    found = read_duration(text)
+    read = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
+    found = float(read[1]) * _UNIT_S[read[2] or "s"] if read else 0.0
     if found <= 0:
         raise RequestError(f"{option} {text!r} is no time", f"write a number with s, m or h: {option} 24h")
     return found

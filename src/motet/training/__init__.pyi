@@ -19,7 +19,7 @@ from ._predictor import ModelPredictor
 from ._refit import Refit, refit_network
 from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
-from ._search_space import SearchSettings, read_duration
+from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
 from ._warm_start import WarmStart, WarmStep, start_line
 from .balancing import (
@@ -88,7 +88,6 @@ __all__ = [
     "load_optimiser",
     "only_run",
     "optimiser_tensors",
-    "read_duration",
     "read_manifest",
     "refit_network",
     "register_balancer",

@@ -1,9 +1,17 @@
-from ._empty import EMPTY, models_home, write_empty_bundle
+from ._empty import write_empty_bundle
 from ._judge import Judgement, judge
-from ._learner import Learner, LearnerSettings, ask_for_training, learner_status, out_of_model
-from ._process import LearnerProcess
+from ._learner import (
+    EMPTY,
+    Learner,
+    LearnerSettings,
+    ask_for_training,
+    learner_status,
+    models_home,
+    out_of_model,
+)
+from ._process import LearnerProcess, end_with_parent
 from ._tables import TrainingTables, infer_schema, keep_schema, write_tables
-from ._train import RunSettings, end_with_parent, run_training
+from ._train import RunSettings, run_training
 from ._watch import Success, fell, success_of
 
 __all__ = [

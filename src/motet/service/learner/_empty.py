@@ -12,13 +12,9 @@ import polars as pl
 from motet.data import Dataset, EntityTable, Frames, Ragged, build_dataset
 from motet.models import build_model
 from motet.schema import Schema
-from motet.service.store import Store
 from motet.training import save_bundle
 
-__all__ = ["EMPTY", "models_home", "write_empty_bundle"]
-
-EMPTY: Final = "plain-lists"
-"""Name of its directory, and the beginning of its name among the models."""
+__all__ = ["write_empty_bundle"]
 
 _SCHEMA: Final[dict[str, Any]] = {
     "name": "nothing yet",
@@ -33,23 +29,6 @@ _SCHEMA: Final[dict[str, Any]] = {
     "split": {"by": "column", "column": "part"},
     "model": {"architecture": "shared_bottom", "width": 2},
 }
-
-
-def models_home(store: Store, given: Path | None = None) -> Path:
-    """The directory of the models that a service trains.
-
-    Args:
-        store: Its store.
-        given: Named by the operator.
-
-    Returns:
-        What was named; else ``NAME-models`` beside an SQLite store, and ``motet-models`` here for PostgreSQL.
-    """
-    if given is not None:
-        return given.absolute()
-    if store.path is None:
-        return Path("motet-models").absolute()
-    return store.path.absolute().with_name(f"{store.path.stem}-models")
 
 
 def write_empty_bundle(directory: str | Path) -> Path:

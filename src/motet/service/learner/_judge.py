@@ -129,7 +129,7 @@ def _judged(model: ServedModel, events: Sequence[Event], most: int) -> list[int]
         seen.add(pair)
         if (new or (offers_again and row >= 0)) and _is_positive(model, event):
             found.append(at)
-    step = max(1.0, len(found) / most)
+    step = max(1.0, len(found) / max(most, 1))
     return [found[int(k * step)] for k in range(min(len(found), most))]
 
 

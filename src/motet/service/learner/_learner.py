@@ -19,7 +19,18 @@ from motet.errors import StoreUnavailableError
 from motet.service.learner._watch import Success, fell, success_of
 from motet.service.store import Store, Training
 
-__all__ = ["Learner", "LearnerSettings", "ask_for_training", "learner_status", "out_of_model"]
+__all__ = [
+    "EMPTY",
+    "Learner",
+    "LearnerSettings",
+    "ask_for_training",
+    "learner_status",
+    "models_home",
+    "out_of_model",
+]
+
+EMPTY: Final = "plain-lists"
+"""Name of the directory of the empty bundle, and the beginning of its name among the models."""
 
 _log: Final = logging.getLogger("motet.service.learner")
 _ASKED: Final = "learner.asked"
@@ -62,6 +73,23 @@ class LearnerSettings:
     horizon_s: float = 600.0
     watched: int = 400
     fall: float = 0.1
+
+
+def models_home(store: Store, given: Path | None = None) -> Path:
+    """The directory of the models that a service trains.
+
+    Args:
+        store: Its store.
+        given: Named by the operator.
+
+    Returns:
+        What was named; else ``NAME-models`` beside an SQLite store, and ``motet-models`` here for PostgreSQL.
+    """
+    if given is not None:
+        return given.absolute()
+    if store.path is None:
+        return Path("motet-models").absolute()
+    return store.path.absolute().with_name(f"{store.path.stem}-models")
 
 
 def ask_for_training(store: Store, cause: str, **why: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ from motet.errors import StoreUnavailableError
 from motet.service.learner._learner import ask_for_training
 from motet.service.store import Store
 
-__all__ = ["LearnerProcess"]
+__all__ = ["LearnerProcess", "end_with_parent"]
 
 _log: Final = logging.getLogger("motet.service.learner")
 _FIRST_S: Final = 1.0
@@ -21,6 +22,22 @@ _LONGEST_S: Final = 60.0
 _STEADY_S: Final = 120.0
 _END_S: Final = 15.0
 _DRIFT_S: Final = 300.0
+_PARENT_S: Final = 0.5
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process soon after its parent has ended, however that ended: nothing is trained twice.
+
+    Args:
+        parent: The process number of the parent.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="motet-parent", daemon=True).start()
 
 
 class LearnerProcess:

@@ -27,6 +27,7 @@ _MOST_TYPES: Final = 12
 _MOST_COLUMNS: Final = 40
 _FEWEST_CELLS: Final = 0.05  # of the rows, or a column of the context is left out
 _REPEATED: Final = 0.1
+_LONG_HISTORY: Final = 20  # rows of half of the users
 _US_A_DAY: Final = 86_400_000_000
 _KEYS: Final = ("user_id", "item_id", "timestamp", "scenario")
 _EVENTS: Final = pa.schema(
@@ -310,7 +311,10 @@ def infer_schema(tables: TrainingTables, directory: Path) -> tuple[Schema, tuple
         if type not in read and frames["interactions"][type].drop_nulls().n_unique() > 1:
             kind = "regression" if type in tables.valued else "binary"
             tasks[_free(type, tasks)] = {"kind": kind, "label": quoted(type)}
-    content["split"] = {"by": "user_time", "train": 0.9, "validation": 0.08}
+    # a tenth of a short history is no row: then the latest rows of all validate
+    long = frames["interactions"]["user_id"].value_counts()["count"].median()
+    by = "user_time" if isinstance(long, float) and long >= _LONG_HISTORY else "time"
+    content["split"] = {"by": by, "train": 0.88, "validation": 0.1}
     return Schema.parse(content, source="the inferred schema"), tuple(notes)
 
 

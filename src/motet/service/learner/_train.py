@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,13 +14,14 @@ from typing import Any, Final
 from motet.errors import MotetError, StoreUnavailableError, TrainingError
 from motet.schema import Schema
 from motet.service.engine import OpenModel, ServedModel, check_golden, version_name
-from motet.service.learner._empty import EMPTY, write_empty_bundle
+from motet.service.learner._empty import write_empty_bundle
 from motet.service.learner._judge import judge
+from motet.service.learner._learner import EMPTY
 from motet.service.learner._tables import infer_schema, keep_schema, write_tables
 from motet.service.store import ModelVersion, Store, Training
 from motet.training import WarmStart, only_run, read_manifest, train
 
-__all__ = ["RunSettings", "end_with_parent", "run_training"]
+__all__ = ["RunSettings", "run_training"]
 
 _log: Final = logging.getLogger("motet.service.learner")
 _TRAINING_SHARE: Final = 0.7  # of the time of a run; the rest is for tables and the judgement
@@ -48,21 +47,6 @@ class RunSettings:
     judged: int = 400
     most_ms: float = 500.0
     changes: tuple[str, ...] = ()
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent has ended, however that ended: nothing is trained twice.
-
-    Args:
-        parent: The process number of the parent.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="motet-parent", daemon=True).start()
 
 
 def run_training(
