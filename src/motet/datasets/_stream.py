@@ -44,7 +44,9 @@ class DatasetStream:
         title = self.schema.catalogue.title
         for row in self._rows(self.schema.tables.items):
             id = str(row.pop(str(self.schema.keys.item)))
-            name = next((str(row.pop(c)) for c in (title, "title", "name") if c in row and row[c] is not None), "")
+            name = next(
+                (str(row.pop(c)) for c in (title, "title", "name") if c in row and row[c] is not None), ""
+            )
             yield {"id": id, "comment": name, "fields": row}
 
     def users(self) -> Iterator[dict[str, Any]]:
@@ -88,12 +90,18 @@ class DatasetStream:
         for task in self.schema.tasks.values():
             if task.on == "interaction" and task.label:
                 found += [c for c in expression_columns(task.label) if c in table.columns]
-        numbers = [c for c in dict.fromkeys(found) if table[c].dtype.is_numeric() or table[c].dtype == pl.Boolean]
+        numbers = [
+            c for c in dict.fromkeys(found) if table[c].dtype.is_numeric() or table[c].dtype == pl.Boolean
+        ]
         return tuple(numbers)
 
     def _table(self, name: str) -> pl.DataFrame:
         path = self.directory / name
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
+        return (
+            pl.read_parquet(path)
+            if path.suffix == ".parquet"
+            else pl.read_csv(path, infer_schema_length=None)
+        )
 
     def _rows(self, name: str | None) -> Iterator[dict[str, Any]]:
         if name is not None:
@@ -113,5 +121,3 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, list):
         return [str(one) for one in cell]
     return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
-
-

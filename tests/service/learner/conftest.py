@@ -39,7 +39,9 @@ def stream(start: int = 0, stop: int | None = None) -> list[Event]:
     for k in range(USERS * 12):
         user = int(rng.integers(USERS))
         own = rng.random() < 0.8
-        item = int(rng.integers(ITEMS // GROUPS)) * GROUPS + (user % GROUPS if own else int(rng.integers(GROUPS)))
+        item = int(rng.integers(ITEMS // GROUPS)) * GROUPS + (
+            user % GROUPS if own else int(rng.integers(GROUPS))
+        )
         liked = item % GROUPS == user % GROUPS
         time = BEGAN + timedelta(minutes=k)
         found.append(Event("view", f"u{user}", str(item), time=time, id=f"v{k}"))
@@ -51,7 +53,10 @@ def stream(start: int = 0, stop: int | None = None) -> list[Event]:
 def fill(store: Store, events: list[Event] | None = None) -> None:
     """Items, users and events of the world."""
     store.items.put(
-        [Item(str(k), comment=f"Thing {k}", categories=(f"group {k % GROUPS}",), fields={"size": k}) for k in range(ITEMS)]
+        [
+            Item(str(k), comment=f"Thing {k}", categories=(f"group {k % GROUPS}",), fields={"size": k})
+            for k in range(ITEMS)
+        ]
     )
     store.users.put([User(f"u{k}", labels={"age": 20 + k}) for k in range(USERS)])
     store.events.add(stream() if events is None else events)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.service.learner.conftest import BEGAN, fill, stream
 
 from motet.data import EventMeanings
 from motet.errors import DataError, SchemaError
 from motet.service.learner import infer_schema, keep_schema, write_tables
 from motet.service.store import Event, Item, Store, User
-from tests.service.learner.conftest import BEGAN, fill, stream
 
 
 def rows(directory: Path, name: str = "interactions") -> pl.DataFrame:
@@ -77,13 +77,21 @@ def test_types_are_columns_and_a_later_refusal_makes_them_no(store: Store, tmp_p
 
 
 def test_a_type_whose_senders_give_no_value_happened(store: Store, tmp_path: Path) -> None:
-    store.events.add([Event("read", "ann", "a", 0.0), Event("star", "ann", "b", 1.0), Event("star", "bob", "b", 1.0)])
+    store.events.add(
+        [Event("read", "ann", "a", 0.0), Event("star", "ann", "b", 1.0), Event("star", "bob", "b", 1.0)]
+    )
     write_tables(store, 100, tmp_path)
     assert sorted(rows(tmp_path)["read"].to_list()) == [0, 0, 1]
 
 
 def test_users_who_come_back_have_a_row_a_day(store: Store, tmp_path: Path) -> None:
-    store.events.add([Event("play", f"u{u}", "song", time=BEGAN + timedelta(hours=12 * k)) for u in range(4) for k in range(6)])
+    store.events.add(
+        [
+            Event("play", f"u{u}", "song", time=BEGAN + timedelta(hours=12 * k))
+            for u in range(4)
+            for k in range(6)
+        ]
+    )
     assert write_tables(store, 100, tmp_path).rows == 4 * 3
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.service.learner.conftest import EDITED, fill, open_parts, stream
 
 from motet.service.engine import ServedModel
 from motet.service.learner import Judgement, RunSettings, judge, run_training, write_empty_bundle
 from motet.service.store import Event, ModelVersion, Store, Training, TrainingState
 from motet.training import load_bundle
-from tests.service.learner.conftest import EDITED, fill, open_parts, stream
 
 FEW = RunSettings(judged=15, tolerance=1.0)  # so few events decide nothing
 
@@ -61,7 +61,9 @@ def test_a_model_that_is_better_is_activated_and_tables_are_removed(learned: Lea
     assert run_training(store, home, 1, open_parts) == done  # there is nothing more to do
 
 
-def test_the_inferred_schema_trains_too_and_the_next_begins_with_its_weights(store: Store, home: Path) -> None:
+def test_the_inferred_schema_trains_too_and_the_next_begins_with_its_weights(
+    store: Store, home: Path
+) -> None:
     fill(store)
     small = ("training.epochs=1", "model.architecture=shared_bottom", "model.width=4", "model.members=[]")
     quick = RunSettings(tolerance=1.0, judged=5, changes=small)
@@ -136,7 +138,11 @@ def test_both_models_are_judged_on_the_same_events(learned: Learned) -> None:
     assert same.ndcg == same.active_ndcg == found.ndcg
     assert (same.spread, same.problem) == (0.0, "")
     recorded, there = done.details["judged"], found.plain()
-    assert (recorded["events"], recorded["ndcg"], recorded["active_ndcg"]) == (15, there["ndcg"], there["active_ndcg"])
+    assert (recorded["events"], recorded["ndcg"], recorded["active_ndcg"]) == (
+        15,
+        there["ndcg"],
+        there["active_ndcg"],
+    )
     assert "the limit is 0 ms" in judged(own, own, 1, most_ms=0.0).problem
     nothing = judged(own, own, 0)
     assert (nothing.events, nothing.ndcg, nothing.problem) == (0, 0.0, "")

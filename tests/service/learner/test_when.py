@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.service.learner.conftest import fill
 
 from motet.errors import StoreError
 from motet.service.learner import (
@@ -26,12 +27,13 @@ from motet.service.learner import (
     success_of,
 )
 from motet.service.store import Event, ModelVersion, Shown, ShownItem, Store
-from tests.service.learner.conftest import fill
 
 SETTINGS = LearnerSettings(first_events=50, first_users=5, rest_s=0.0, poll_s=0.01, watch_s=0.0)
 
 
-def learner(store: Store, settings: LearnerSettings = SETTINGS, command: Sequence[str] = ("false",)) -> Learner:
+def learner(
+    store: Store, settings: LearnerSettings = SETTINGS, command: Sequence[str] = ("false",)
+) -> Learner:
     return Learner(store, Path("unused"), settings, lambda number: [*command, str(number)])
 
 
@@ -154,16 +156,22 @@ def shown(store: Store, model: str, lists: int, hits: int, at: datetime) -> None
         store.shown.add([one])
         if k < hits:
             named = one.id if k % 2 else None
-            store.events.add([Event("view", f"{model}{k}", "1", time=at + timedelta(seconds=5), list_id=named)])
+            store.events.add(
+                [Event("view", f"{model}{k}", "1", time=at + timedelta(seconds=5), list_id=named)]
+            )
         else:  # what was not shown, what came late, and what turns it down, are no hits
             other = [("view", "7", 5), ("view", "1", 5_000), ("hide", "1", 5)][k % 3]
-            store.events.add([Event(other[0], f"{model}{k}", other[1], time=at + timedelta(seconds=other[2]))])
+            store.events.add(
+                [Event(other[0], f"{model}{k}", other[1], time=at + timedelta(seconds=other[2]))]
+            )
 
 
 def test_success_counts_what_was_taken_up_soon(store: Store) -> None:
     at = datetime.now(UTC) - timedelta(hours=3)
     shown(store, "m", 12, 5, at)
-    store.shown.add([Shown((ShownItem("0"),), time=at, model="m"), Shown((ShownItem("0"),), user="x", model="m")])
+    store.shown.add(
+        [Shown((ShownItem("0"),), time=at, model="m"), Shown((ShownItem("0"),), user="x", model="m")]
+    )
     found = success_of(store, "m", most=100, horizon_s=60.0)
     assert (found.lists, found.hits) == (12, 5)
     assert success_of(store, "m", most=4, horizon_s=60.0).lists == 4

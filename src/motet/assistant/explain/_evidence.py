@@ -414,7 +414,9 @@ class EvidenceIndex:
         model, data, context_rows = self.bundle.model, self.bundle.data, self._context_rows()
         batcher = Batcher(context_rows.data)
         parts = []
-        for start in range(0, max(self.items, 1), _VECTOR_ROWS):  # an empty bundle has vectors of some width too
+        for start in range(
+            0, max(self.items, 1), _VECTOR_ROWS
+        ):  # an empty bundle has vectors of some width too
             items = np.arange(start, min(start + _VECTOR_ROWS, self.items), dtype=np.int32)
             no_user = np.zeros(len(items), np.int32)
             before = dict.fromkeys(data.histories, no_user)

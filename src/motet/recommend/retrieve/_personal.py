@@ -159,6 +159,7 @@ class LiveItemItem:
             liked = self._likes.pop(user, None)
             if liked is not None:
                 self._count, self._changed = self._count - len(liked), True
+                self._due_s = 0.0  # the next request already
 
     def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """See :meth:`ItemItemSource.neighbours`."""

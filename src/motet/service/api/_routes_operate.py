@@ -25,7 +25,8 @@ from motet.service.engine import (
     SchemaView,
     schema_view,
 )
-from motet.service.store import Key
+from motet.service.learner import ask_for_training, learner_status
+from motet.service.store import Key, TrainingState
 
 __all__ = ["health_routes", "operate_routes"]
 
@@ -78,6 +79,44 @@ class NewKey(KeyView):
     """A new key; it is shown only once."""
 
     key: str
+
+
+class TrainingView(BaseModel):
+    """A training of the learner."""
+
+    number: int = Field(description="From 1.")
+    state: TrainingState
+    cause: str = Field(description="first, schedule, events, drift, score or asked.")
+    until: int = Field(description="Place of the last event that it learns from.")
+    judged_until: int = Field(description="Place of the last event that it is judged on.")
+    began: datetime
+    changed: datetime
+    base: str | None = Field(description="The model that was active when it began.")
+    model: str | None = Field(description="What was trained.")
+    details: dict[str, Any] = Field(description="Rows, scores, and the reason where it is not active.")
+
+
+class LearnerView(BaseModel):
+    """The learner of a store."""
+
+    runs: bool = Field(description="Whether a learner is at work on the store.")
+    now: str = Field(description="The step of the training under way, or waiting.")
+    events: int
+    last_event: int = Field(description="Place of the last event.")
+    learnt_until: int = Field(description="Place of the last event that the active model learnt from.")
+    events_since: int = Field(description="Events after that.")
+    users_deleted_since: int = Field(
+        description="Users deleted since, on whose events its weights still rest."
+    )
+    next: datetime | None = Field(description="When the next training is due on the schedule.")
+    settings: dict[str, Any]
+    trainings: list[TrainingView] = Field(description="The latest first.")
+
+
+class Asked(BaseModel):
+    """A training was asked for."""
+
+    runs: bool = Field(description="Whether a learner is there to do it.")
 
 
 class Health(BaseModel):
@@ -156,6 +195,23 @@ def operate_routes(context: Context) -> APIRouter:
             return dict(models.metrics(name))
 
         return await context.answer("fast", call)
+
+    # -- learner -------------------------------------------------------------------------------
+
+    @routes.get("/learner", response_model=LearnerView, tags=["learner"])
+    async def learner() -> Response:
+        """What the learner of the store does, its trainings with their outcomes, and when the next one is due."""
+        return await context.answer("fast", lambda: learner_status(engine.store))
+
+    @routes.post("/learner/train", response_model=Asked, tags=["learner"], status_code=202)
+    async def train() -> Response:
+        """Ask for a training; the learner of the store begins it when it is not at work."""
+
+        def call() -> Asked:
+            ask_for_training(engine.store, "asked")
+            return Asked(runs=engine.store.learner.owner() is not None)
+
+        return await context.answer("write", call, status=202)
 
     # -- keys ----------------------------------------------------------------------------------
 

@@ -148,7 +148,11 @@ def _tell(model: ServedModel, events: Sequence[Event]) -> None:
 def _gain(model: ServedModel, event: Event) -> float | None:
     """NDCG@10 of an event; None where the list is empty or holds what is no number."""
     ranked = model.parts.live.recommend(Query(user=model.known_as(event.user), k=_K))
-    if not ranked.items or "model" in ranked.left_out or not all(math.isfinite(one.value) for one in ranked.items):
+    if (
+        not ranked.items
+        or "model" in ranked.left_out
+        or not all(math.isfinite(one.value) for one in ranked.items)
+    ):
         return None
     rank = next((one.rank for one in ranked.items if one.item == event.item), None)
     return 0.0 if rank is None else 1.0 / math.log2(1 + rank)

@@ -147,7 +147,12 @@ def out_of_model(store: Store) -> dict[str, Any] | None:
 
 def _plain(one: Training) -> dict[str, Any]:
     found = asdict(one)
-    return {**found, "began": one.began.isoformat(), "changed": one.changed.isoformat(), "details": dict(one.details)}
+    return {
+        **found,
+        "began": one.began.isoformat(),
+        "changed": one.changed.isoformat(),
+        "details": dict(one.details),
+    }
 
 
 def _deletions_since(store: Store, training: Training | None) -> int:
@@ -204,7 +209,7 @@ class Learner:
             while not stop.is_set():
                 try:
                     holder = self._hold()
-                    if holder != self._owner and holder != said:
+                    if holder not in (self._owner, said):
                         _log.info("another learner works on this store (%s); this one waits", holder)
                     said = holder
                     if holder == self._owner and self.step(stop):
@@ -251,7 +256,9 @@ class Learner:
         if events < settings.first_events:
             return False
         if latest:  # one was tried: with half as many events more it may be another matter
-            before = int(latest[0].details.get("events", 0)) + int(latest[0].details.get("judged", {}).get("events", 0))
+            before = int(latest[0].details.get("events", 0)) + int(
+                latest[0].details.get("judged", {}).get("events", 0)
+            )
             is_old = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s or 86_400.0)
             if events < _GROWTH * before and not is_old:
                 return False
@@ -273,7 +280,7 @@ class Learner:
 
     def _train(self, training: Training, stop: threading.Event) -> None:
         began_s = time.monotonic()
-        process = subprocess.Popen(self._command(training.number), env=self._environment)
+        process = subprocess.Popen(self._command(training.number), env=self._environment)  # noqa: S603 (our own program)
         try:
             while process.poll() is None:
                 if stop.wait(min(1.0, self._settings.poll_s)):

@@ -90,7 +90,7 @@ class LearnerProcess:
         pause_s, looked_s = _FIRST_S, time.monotonic()
         while not self._stop.is_set():
             began_s = time.monotonic()
-            self._process = subprocess.Popen(self._command, env=dict(self._environment))
+            self._process = subprocess.Popen(self._command, env=dict(self._environment))  # noqa: S603 (our own program)
             while self._process.poll() is None and not self._stop.wait(0.5):
                 if time.monotonic() - looked_s > _DRIFT_S:
                     looked_s = time.monotonic()

@@ -235,7 +235,9 @@ def _entity_table(rows: Sequence[Mapping[str, Any]], key: str) -> pl.DataFrame:
         for name in row:
             counts[name] = counts.get(name, 0) + 1
     # categories first: an item's categories fill the first column of tags
-    order = sorted(counts, key=lambda name: (name != key, name != "title", name != "categories", -counts[name], name))
+    order = sorted(
+        counts, key=lambda name: (name != key, name != "title", name != "categories", -counts[name], name)
+    )
     columns = []
     for name in order[: _MOST_COLUMNS + 1]:
         column = _column(name, [row.get(name) for row in rows])
@@ -278,7 +280,10 @@ def infer_schema(tables: TrainingTables, directory: Path) -> tuple[Schema, tuple
     Raises:
         DataError: If nothing can be learned from them.
     """
-    names = ["interactions", *(name for name in ("items", "users") if (directory / f"{name}.parquet").is_file())]
+    names = [
+        "interactions",
+        *(name for name in ("items", "users") if (directory / f"{name}.parquet").is_file()),
+    ]
     frames = {name: pl.read_parquet(directory / f"{name}.parquet") for name in names}
     found = inspect_directory(Frames(frames))
     content: dict[str, Any] = yaml.safe_load(found.schema.to_yaml())
@@ -306,7 +311,11 @@ def infer_schema(tables: TrainingTables, directory: Path) -> tuple[Schema, tuple
     if "items" in frames and "title" in frames["items"].columns:
         content.setdefault("catalogue", {})["title"] = "title"
     tasks: dict[str, dict[str, Any]] = content["tasks"]
-    read = {column for task in tasks.values() for column in expression_columns(str(task.get("label", "")) or "true")}
+    read = {
+        column
+        for task in tasks.values()
+        for column in expression_columns(str(task.get("label", "")) or "true")
+    }
     for type in tables.types:
         if type not in read and frames["interactions"][type].drop_nulls().n_unique() > 1:
             kind = "regression" if type in tables.valued else "binary"

@@ -177,7 +177,9 @@ class _Run:
         known = {one.name: one for one in self.store.models.all()}
         if name not in known:
             self.store.models.put(ModelVersion(name, str(self._bundle(training).absolute())))
-        if name not in known or known[name].state == "loaded":  # else it was done already, or undone by somebody
+        if (
+            name not in known or known[name].state == "loaded"
+        ):  # else it was done already, or undone by somebody
             self.store.models.activate(name)
         for other in self.store.learner.latest(100):
             if other.state == "active" and other.number != training.number:

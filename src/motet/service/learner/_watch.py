@@ -35,7 +35,9 @@ class Success:
         return self.hits / self.lists if self.lists else 0.0
 
 
-def success_of(store: Store, model: str, *, most: int, horizon_s: float, now: datetime | None = None) -> Success:
+def success_of(
+    store: Store, model: str, *, most: int, horizon_s: float, now: datetime | None = None
+) -> Success:
     """What became of the latest lists of a model.
 
     A list is a hit where its user had an event with one of its items within the horizon after it was shown, other
@@ -99,7 +101,6 @@ def _counts(event: Event) -> bool:
 def _is_hit(shown: Shown, events: Sequence[Event], horizon: timedelta) -> bool:
     items = {one.item for one in shown.items}
     return any(
-        one.list_id == shown.id
-        or (one.item in items and shown.time <= one.time <= shown.time + horizon)
+        one.list_id == shown.id or (one.item in items and shown.time <= one.time <= shown.time + horizon)
         for one in events
     )

@@ -119,9 +119,7 @@ class LearnerStore:
         assert found is not None  # noqa: S101 (it was just written, and none is ever deleted)
         return found
 
-    def change(
-        self, number: int, state: TrainingState, *, model: str | None = None, **details: Any
-    ) -> None:
+    def change(self, number: int, state: TrainingState, *, model: str | None = None, **details: Any) -> None:
         """Write the state of a training; details are added to those that are there.
 
         Args:
@@ -186,7 +184,6 @@ class LearnerStore:
         )
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(of_users.subquery())).scalar_one())
-
 
     def shown_by(self, model: str, before: datetime, limit: int) -> list[Shown]:
         """The latest lists of a model that were shown before a time, newest first.

@@ -15,7 +15,12 @@ def upgrade() -> None:
     """Make the tables of the learner."""
     op.create_table(
         "trainings",
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False),
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            primary_key=True,
+            autoincrement=False,
+        ),
         sa.Column("state", _ID, nullable=False),
         sa.Column("cause", _ID, nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
