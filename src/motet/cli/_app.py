@@ -27,6 +27,7 @@ from motet.cli._options import (
     print_json,
 )
 from motet.cli._output import progress_on_terminal
+from motet.cli._replay import replay
 from motet.cli._serve import serve
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -60,13 +61,15 @@ app = typer.Typer(
         "`motet importance` what each feature is worth, "
         "`motet compare` puts methods beside each other, fairly, `motet tune` fits the language models to your own data, "
         "and `motet add-task` adds a task to a bundle.\n\n"
-        "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
+        "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same. Or `motet serve` alone: it "
+        "takes users, items and events, and trains by itself; `motet learn` does so beside any service.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
     ),
 )
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
+datasets.command()(replay)
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)

@@ -64,6 +64,7 @@ TrainingChanges = Annotated[
     typer.Option("--train-set", help="Change a setting of the trained schema: --train-set training.epochs=5"),
 ]
 _STORE: Final = "motet.sqlite"
+_REST_S: Final = 30.0
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
@@ -81,7 +82,7 @@ def settings_of(every: str, events: int, first_events: int, first_users: int, li
         first_events=first_events,
         first_users=first_users,
         limit_s=_seconds(limit, "--limit"),
-        rest_s=min(60.0, _seconds(every, "--every")) if every.strip() != "0" else 60.0,
+        rest_s=min(_REST_S, _seconds(every, "--every")) if every.strip() != "0" else _REST_S,
     )
 
 

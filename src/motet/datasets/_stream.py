@@ -39,6 +39,12 @@ class DatasetStream:
                 "name one that has, such as movielens-100k",
             )
 
+    def __len__(self) -> int:
+        """Number of events."""
+        table = self._table(str(self.schema.tables.interactions))
+        types = self._types(table)
+        return sum(len(table) - table[type].null_count() for type in types) if types else len(table)
+
     def items(self) -> Iterator[dict[str, Any]]:
         """Bodies of items: ``id``, ``comment`` (the title) and ``fields``."""
         title = self.schema.catalogue.title

@@ -76,6 +76,10 @@ def test_later_trainings_are_due_by_time_events_and_deletions(store: Store) -> N
     assert learner(store, replace(SETTINGS, every_s=0.0)).due() is None
     store.events.add([Event("view", "u1", str(k)) for k in range(10)])
     assert learner(store, by_events).due() == "events"
+    store.learner.change(1, "active", events=store.learner.events_after(0) // 2)
+    assert learner(store, SETTINGS).due() == "growth"
+    assert learner(store, replace(SETTINGS, growth=2.5)).due() is None
+    store.learner.change(1, "active", events=store.learner.events_after(0))
     ask_for_training(store, "drift", feature="item.genres")
     assert learner(store, SETTINGS).due() == "drift"
     assert learner(store, replace(SETTINGS, rest_s=60.0)).due() is None

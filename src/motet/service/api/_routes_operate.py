@@ -86,7 +86,7 @@ class TrainingView(BaseModel):
 
     number: int = Field(description="From 1.")
     state: TrainingState
-    cause: str = Field(description="first, schedule, events, drift, score or asked.")
+    cause: str = Field(description="first, growth, schedule, events, drift, score or asked.")
     until: int = Field(description="Place of the last event that it learns from.")
     judged_until: int = Field(description="Place of the last event that it is judged on.")
     began: datetime

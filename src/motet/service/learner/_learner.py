@@ -40,7 +40,7 @@ _END_S: Final = 10.0
 _MOST_REST: Final = 2.0**6
 _SHARE_JUDGED: Final = 0.1
 _MOST_AFTER: Final = 2_000
-_GROWTH: Final = 1.5
+_MORE: Final = 1.5
 _SCORE_RESTS: Final = 10
 
 
@@ -51,6 +51,7 @@ class LearnerSettings:
     Attributes:
         every_s: Time between two trainings on a schedule, in seconds; 0 for no schedule.
         events: New events after which it trains; 0 for never.
+        growth: It trains again when there are so many times as many events as the last training learnt from, > 1.
         first_events: Events before the first training.
         first_users: Users with events of two different items before the first training.
         rest_s: Shortest time between two trainings, in seconds; after failures twice as long each time.
@@ -64,9 +65,10 @@ class LearnerSettings:
 
     every_s: float = 86_400.0
     events: int = 0
+    growth: float = 2.0
     first_events: int = 1_000
     first_users: int = 20
-    rest_s: float = 60.0
+    rest_s: float = 30.0
     limit_s: float = 3_600.0
     poll_s: float = 1.0
     watch_s: float = 60.0
@@ -246,6 +248,9 @@ class Learner:
         since = self._store.learner.events_after(latest[0].judged_until)
         if settings.events and since >= settings.events:
             return "events"
+        learnt = int(latest[0].details.get("events", 0))
+        if learnt and self._store.learner.events_after(0) >= settings.growth * learnt:
+            return "growth"
         is_time = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s)
         if settings.every_s and is_time and (since or _deletions_since(self._store, latest[0])):
             return "schedule"
@@ -260,7 +265,7 @@ class Learner:
                 latest[0].details.get("judged", {}).get("events", 0)
             )
             is_old = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s or 86_400.0)
-            if events < _GROWTH * before and not is_old:
+            if events < _MORE * before and not is_old:
                 return False
         return self._store.learner.users_with(2, without=NEGATIVE_EVENTS) >= settings.first_users
 

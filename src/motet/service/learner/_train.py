@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from motet.errors import MotetError, StoreUnavailableError, TrainingError
+from motet.errors import BundleError, MotetError, StoreUnavailableError, TrainingError
 from motet.schema import Schema
 from motet.service.engine import OpenModel, ServedModel, check_golden, version_name
 from motet.service.learner._empty import write_empty_bundle
 from motet.service.learner._judge import judge
 from motet.service.learner._learner import EMPTY
 from motet.service.learner._tables import infer_schema, keep_schema, write_tables
-from motet.service.store import ModelVersion, Store, Training
+from motet.service.store import ModelState, ModelVersion, Store, Training
 from motet.training import WarmStart, only_run, read_manifest, train
 
 __all__ = ["RunSettings", "run_training"]
@@ -152,8 +152,13 @@ class _Run:
 
     def judge(self, training: Training) -> None:
         """Judge the new model beside the active one: on golden requests, and on the events after its tables."""
-        new, active = self._open(self._bundle(training), training), self._active(training)
-        check_golden(new)
+        new = self._open(self._bundle(training), training)
+        try:
+            check_golden(new)
+        except BundleError as error:
+            self._keep(training, "refused", error.problem)
+            return
+        active = self._active(training)
         found = judge(
             new,
             active,
@@ -163,13 +168,17 @@ class _Run:
             tolerance=self.settings.tolerance,
             most_ms=self.settings.most_ms,
         )
-        state: Any = "kept" if found.problem else "activating"
-        if found.problem:  # a person may look at it, and activate it all the same
-            place = str(self._bundle(training).absolute())
-            self.store.models.put(ModelVersion(str(training.model), place, "loaded", found.problem[:1000]))
-        self.store.learner.change(
-            training.number, state, judged=found.plain(), judged_against=active.name, reason=found.problem
-        )
+        details: dict[str, Any] = {"judged": found.plain(), "judged_against": active.name}
+        if found.problem:
+            self._keep(training, "loaded", found.problem, **details)
+        else:
+            self.store.learner.change(training.number, "activating", reason="", **details)
+
+    def _keep(self, training: Training, state: ModelState, reason: str, **details: Any) -> None:
+        """Leave the active model as it is; a person may look at the new one, and load or activate it."""
+        place = str(self._bundle(training).absolute())
+        self.store.models.put(ModelVersion(str(training.model), place, state, reason[:1000]))
+        self.store.learner.change(training.number, "kept", reason=reason, **details)
 
     def activate(self, training: Training) -> None:
         """Make the new model the active one; services that follow the store load and serve it."""

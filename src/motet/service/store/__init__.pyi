@@ -4,7 +4,7 @@ from ._events import event_row
 from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
-from ._service import Key, KeyStore, ModelVersion, Scope
+from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Store
 from ._tables import METADATA
@@ -23,6 +23,7 @@ __all__ = [
     "Key",
     "KeyStore",
     "Kind",
+    "ModelState",
     "ModelVersion",
     "Page",
     "Scope",

@@ -37,7 +37,7 @@ class Training:
         number: From 1.
         state: What is done now, or how it ended: ``active``, ``kept`` (trained and not activated), ``failed``,
             ``rolled_back``, or ``replaced`` by a later one.
-        cause: Why it was begun: ``first``, ``schedule``, ``events``, ``drift``, ``score`` or ``asked``.
+        cause: Why it was begun: ``first``, ``growth``, ``schedule``, ``events``, ``drift``, ``score`` or ``asked``.
         until: ``seq`` of the last event that it learns from.
         judged_until: ``seq`` of the last event that it is judged on; those after ``until`` up to here.
         began: When, in UTC.
