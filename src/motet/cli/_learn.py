@@ -36,7 +36,7 @@ learn = typer.Typer(help="Train again and again on the events of a store; what i
 StoreUrl = Annotated[
     str | None,
     typer.Option(
-        help="Path of an SQLite file, or postgresql://user@host/name; motet.sqlite here when left out.",
+        help="Path of an SQLite file, or postgresql://user@host/name; service.sqlite here when left out.",
         envvar="MOTET_STORE",
     ),
 ]
@@ -63,7 +63,7 @@ TrainingChanges = Annotated[
     list[str] | None,
     typer.Option("--train-set", help="Change a setting of the trained schema: --train-set training.epochs=5"),
 ]
-_STORE: Final = "motet.sqlite"
+_STORE: Final = "service.sqlite"
 _REST_S: Final = 30.0
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 

@@ -45,7 +45,7 @@ def serve(
         str | None,
         typer.Option(
             help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out, "
-            "motet.sqlite here without a bundle.",
+            "service.sqlite here without a bundle.",
             envvar="MOTET_STORE",
         ),
     ] = None,
@@ -133,7 +133,7 @@ def serve(
     traces = open_traces()
     place = None if bundle is None else bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
-    url = store or ("motet.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
+    url = store or ("service.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
     learner_settings = settings_of(every, events, first_events, first_users, limit)
     learns = place is None if learns is None else learns
     learner: LearnerProcess | None = None

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from tests.service.learner.conftest import EDITED, fill, open_parts, stream
 
+from motet.recommend.live import FOUND
 from motet.service.engine import ServedModel
 from motet.service.learner import Judgement, RunSettings, judge, run_training, write_empty_bundle
-from motet.service.store import Event, ModelVersion, Store, Training, TrainingState
+from motet.service.store import Event, Item, ModelVersion, Store, Training, TrainingState
 from motet.training import load_bundle
 
 FEW = RunSettings(judged=15, tolerance=1.0)  # so few events decide nothing
@@ -174,3 +175,23 @@ def test_events_that_came_later_change_nothing(learned: Learned, tmp_path: Path)
     assert one.seen.values.tolist() == two.seen.values.tolist()
     assert one.data.item_ids.equals(two.data.item_ids)
     assert store.learner.latest(1)[0] == done
+
+
+def test_events_count_for_plain_members_where_every_row_does(store: Store, home: Path) -> None:
+    """A log of one type of event has no task of that name; its events are interactions all the same."""
+    store.items.put([Item(str(k)) for k in range(8)])
+    events = [Event("click", f"u{u}", str((u + k) % 8), id=f"{u} {k}") for u in range(20) for k in range(4)]
+    store.events.add(events)
+    home.mkdir()
+    one_type = EDITED.replace("  like: {kind: binary, label: like}\n", "").replace("like = 1", '"true"')
+    one_type = one_type.replace(", users: users.parquet", "").replace(", categories: tags", "")
+    one_type = one_type.replace(", items: items.parquet", "").replace("catalogue: {title: title}\n", "")
+    (home / "schema.yaml").write_text(one_type, encoding="utf-8")
+    done = run_training(store, home, begun(store, 1.0).number, open_parts, FEW)
+    assert (done.state, done.details["reason"]) == ("active", "")
+    served = ServedModel("x", home / "learned-1", open_parts, store)
+    store.events.add([Event("click", "new", "1"), Event("hide", "new", "2")])
+    served.catch_up()
+    live = served.parts.live
+    history = live.history.of("new", live.items.now)
+    assert [live.items.now.ids[row] for row in history.sequences[FOUND].rows] == ["1"]

@@ -76,10 +76,10 @@ def test_later_trainings_are_due_by_time_events_and_deletions(store: Store) -> N
     assert learner(store, replace(SETTINGS, every_s=0.0)).due() is None
     store.events.add([Event("view", "u1", str(k)) for k in range(10)])
     assert learner(store, by_events).due() == "events"
-    store.learner.change(1, "active", events=store.learner.events_after(0) // 2)
+    store.learner.change(1, "active", events=9)
     assert learner(store, SETTINGS).due() == "growth"
     assert learner(store, replace(SETTINGS, growth=2.5)).due() is None
-    store.learner.change(1, "active", events=store.learner.events_after(0))
+    store.learner.change(1, "active", events=1_000)
     ask_for_training(store, "drift", feature="item.genres")
     assert learner(store, SETTINGS).due() == "drift"
     assert learner(store, replace(SETTINGS, rest_s=60.0)).due() is None
@@ -207,6 +207,20 @@ def test_a_model_that_does_worse_while_it_serves_is_taken_back(store: Store) -> 
     assert active is not None
     assert active.name == "old"
     assert one.due() is None  # it does not train again at once
+
+
+def test_a_model_that_a_service_refuses_is_taken_back(store: Store) -> None:
+    for name in ("old", "new"):
+        store.models.put(ModelVersion(name, f"/{name}"))
+        store.models.activate(name)
+    training = store.learner.begin("asked", 10, 20, "old")
+    store.learner.change(training.number, "active", model="new")
+    store.models.put(ModelVersion("new", "/new", "refused", "an item twice"))
+    learner(store).step(threading.Event())
+    taken, active = store.learner.latest(1)[0], store.models.in_state("active")
+    assert (taken.state, taken.details["reason"]) == ("rolled_back", "a service refused it: an item twice")
+    assert active is not None
+    assert active.name == "old"
 
 
 def test_the_status_says_what_happened_and_a_deletion_when_it_takes_effect(store: Store) -> None:

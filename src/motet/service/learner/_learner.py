@@ -42,6 +42,7 @@ _SHARE_JUDGED: Final = 0.1
 _MOST_AFTER: Final = 2_000
 _MORE: Final = 1.5
 _SCORE_RESTS: Final = 10
+_LOOK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,14 @@ def learner_status(store: Store) -> dict[str, Any]:
     learnt = next((one for one in latest if one.state == "active"), None)
     settings: Mapping[str, Any] = store.values.get(_SETTINGS) or {}
     newest = latest[0] if latest else None
+    counted = next((one for one in latest if "events" in one.details), None)  # all are not counted each time
+    known = int(counted.details["events"]) if counted is not None else 0
     every_s = float(settings.get("every_s") or 0.0)
     due = newest.began + timedelta(seconds=every_s) if newest is not None and every_s else None
     return {
         "runs": store.learner.owner() is not None,
         "now": newest.state if newest is not None and newest.is_open else "waiting",
-        "events": store.learner.events_after(0),
+        "events": known + store.learner.events_after(counted.until if counted is not None else 0),
         "last_event": last,
         "learnt_until": learnt.until if learnt is not None else 0,
         "events_since": store.learner.events_after(learnt.until if learnt is not None else 0),
@@ -249,7 +252,7 @@ class Learner:
         if settings.events and since >= settings.events:
             return "events"
         learnt = int(latest[0].details.get("events", 0))
-        if learnt and self._store.learner.events_after(0) >= settings.growth * learnt:
+        if learnt and self._store.learner.events_after(latest[0].until) >= (settings.growth - 1) * learnt:
             return "growth"
         is_time = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s)
         if settings.every_s and is_time and (since or _deletions_since(self._store, latest[0])):
@@ -267,7 +270,10 @@ class Learner:
             is_old = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s or 86_400.0)
             if events < _MORE * before and not is_old:
                 return False
-        return self._store.learner.users_with(2, without=NEGATIVE_EVENTS) >= settings.first_users
+        if self._store.learner.users_with(2, without=NEGATIVE_EVENTS) >= settings.first_users:
+            return True
+        self._rest.until_s = time.monotonic() + _LOOK_S  # all events are read for this
+        return False
 
     def _begin(self) -> Training | None:
         cause = self.due()
@@ -334,6 +340,8 @@ class Learner:
         latest = store.learner.latest(20)
         training = next((one for one in latest if one.state == "active"), None)
         active, previous = store.models.in_state("active"), store.models.in_state("previous")
+        if training is not None and active is None:
+            self._take_back_refused(training)
         if training is None or active is None or active.name != training.model:
             return
         fewest, known = settings.watched // 2, dict(training.details.get("success") or {})
@@ -360,6 +368,17 @@ class Learner:
         rested = datetime.now(UTC) >= latest[0].began + timedelta(seconds=_SCORE_RESTS * settings.rest_s)
         if first is not None and rested and fell(first, now, fewest=fewest, least=settings.fall):
             ask_for_training(store, "score", first=round(first.rate, 4), now=round(now.rate, 4))
+
+    def _take_back_refused(self, training: Training) -> None:
+        """Where a service could not serve a new model, the one before is active again."""
+        versions = {one.name: one for one in self._store.models.all()}
+        refused, base = versions.get(str(training.model)), versions.get(str(training.base))
+        if refused is None or refused.state != "refused":
+            return
+        if base is not None and base.state != "refused":
+            self._store.models.activate(base.name)
+        reason = f"a service refused it: {refused.reason}"
+        self._store.learner.change(training.number, "rolled_back", reason=reason[:1000])
 
     # -- one at a time ---------------------------------------------------------------------------
 

@@ -186,7 +186,7 @@ class LearnerStore:
             return int(connection.execute(select(func.count()).select_from(of_users.subquery())).scalar_one())
 
     def shown_by(self, model: str, before: datetime, limit: int) -> list[Shown]:
-        """The latest lists of a model that were shown before a time, newest first.
+        """The latest lists of a model that were shown to users before a time, newest first.
 
         Args:
             model: Its name.
@@ -195,7 +195,7 @@ class LearnerStore:
         """
         query = (
             select(SHOWN)
-            .where(SHOWN.c.model == model, SHOWN.c.time < to_us(before))
+            .where(SHOWN.c.model == model, SHOWN.c.time < to_us(before), SHOWN.c.user_id.is_not(None))
             .order_by(SHOWN.c.time.desc(), SHOWN.c.id)
             .limit(check_limit(limit))
         )
