@@ -2,9 +2,10 @@ from ._database import StoreSettings
 from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
+from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
-from ._service import Key, KeyStore, ModelVersion, Scope
+from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Store
 from ._tables import METADATA
@@ -26,6 +27,7 @@ __all__ = [
     "Key",
     "KeyStore",
     "Kind",
+    "ModelState",
     "ModelVersion",
     "Outcome",
     "Page",
@@ -36,6 +38,8 @@ __all__ = [
     "Store",
     "StoreSettings",
     "SurveyAnswer",
+    "Training",
+    "TrainingState",
     "User",
     "event_row",
     "read_cursor",
