@@ -134,7 +134,7 @@ class ItemToItem(ItemScores):
         Args:
             had: Item rows of the user, oldest first.
         """
-        had, weight = self.weights_of(had)
+        had, weight = self.weights_of(had[had < self.items])  # later items take no place among the last ones
         if self.items <= _FEW:
             rows = self._dense()
             dense = weight @ rows[had] if rows is not None else self.weights[had].T @ weight
