@@ -56,18 +56,18 @@ def shop(place: Path) -> Path:
     return place
 
 
-def said(run: Any) -> Any:
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+def said(answer: Any) -> Any:
+    assert answer.code == 0, answer.err
+    return answer.out
 
 
-def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_shop_from_inspect_to_report(motet: Callable[..., Any], tmp_path: Path) -> None:
     files, schema, bundle = shop(tmp_path / "shop"), tmp_path / "schema.yaml", tmp_path / "runs" / "shop"
-    schema.write_text(said(installed("inspect", files)))
+    schema.write_text(said(motet("inspect", files)))
     parsed = Schema.load(schema)
     assert [f.kind for _, _, f in parsed.features.all()].count("text") == 1
 
-    checked = said(installed("check", schema, "--data", files))
+    checked = said(motet("check", schema, "--data", files))
     for words in ("orders.csv: 300 rows", "Price (EUR)", "star_rating_high", "phone", "leaks: none found"):
         assert words in checked
     assert (
@@ -79,14 +79,14 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
         Schema.load(schema).tasks["next"].offers_again
     )  # customers order products again: that is found, and undone
     options = ("--set", "training.epochs=2", "--set", "tasks.next.repeats=false")
-    trained = installed("train", schema, "--data", files, "--out", bundle, *options)
+    trained = motet("train", schema, "--data", files, "--out", bundle, *options)
     assert "motet ple" in said(trained)
-    assert "encoding text" in trained.stderr
-    assert "train: epoch 2/2" in trained.stderr
+    assert "encoding text" in trained.err
+    assert "train: epoch 2/2" in trained.err
 
-    evaluated = installed("evaluate", bundle, "--data", files, "--baselines", "--json")
+    evaluated = motet("evaluate", bundle, "--data", files, "--baselines", "--json")
     metrics = json.loads(said(evaluated))
-    assert evaluated.stderr == ""
+    assert evaluated.err == ""
     assert {"popularity", "like_ratio", "ease", "linear", "tfidf", "lightgbm", "single_task"} <= set(
         metrics["baselines"]
     )
@@ -103,9 +103,9 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
         }
     )
     pairs.write_csv(tmp_path / "pairs.csv")
-    run = installed("predict", bundle, "--pairs", tmp_path / "pairs.csv", "--out", tmp_path / "answers.csv")
+    run = motet("predict", bundle, "--pairs", tmp_path / "pairs.csv", "--out", tmp_path / "answers.csv")
     assert "3 rows" in said(run)
-    assert "not looked at: Colour" in run.stderr
+    assert "not looked at: Colour" in run.err
     answers = pl.read_csv(tmp_path / "answers.csv")
     assert answers.columns[:2] == ["Customer ID", "Product No."]
     assert answers["Customer ID"].to_list() == pairs["Customer ID"].to_list()
@@ -113,11 +113,11 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
     assert answers["star_rating"].is_between(1, 5).all()
 
     out = tmp_path / "best.parquet"
-    run = installed(
+    run = motet(
         "recommend", bundle, "--users", tmp_path / "pairs.csv", "-k", "4", "--scenario", "web", "--out", out
     )
     assert "12 rows for 3 users" in said(run)
-    assert "recommend: 3 of 3" in run.stderr
+    assert "recommend: 3 of 3" in run.err
     best = pl.read_parquet(out)
     had = pl.read_csv(files / "orders.csv").filter(pl.col("Customer ID") == "C 001/é")["Product No."]
     mine = best.filter(pl.col("Customer ID") == "C 001/é")["Product No."].cast(pl.Int64)
@@ -125,7 +125,7 @@ def test_a_shop_from_inspect_to_report(installed: Callable[..., Any], tmp_path: 
     assert not set(mine) & set(had)
 
     (bundle / "report.html").unlink()
-    assert "report.html" in said(installed("report", bundle))
+    assert "report.html" in said(motet("report", bundle))
     page = (bundle / "report.html").read_text()
     assert "star_rating" in page
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["shop"]

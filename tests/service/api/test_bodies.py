@@ -170,13 +170,13 @@ def test_no_operation_can_be_flooded_with_what_is_wrong(run: Run) -> None:
             before, _, after = around.partition(json.dumps(HERE))
             floods = [("{", DISTINCT, "}")]
             if what == "list":
-                floods = [("[", JUNK[(number + k) % len(JUNK)], "]") for k in (0, 3)]
+                floods = [("[", JUNK[number % len(JUNK)], "]")]
             for opened, unit, closed in floods:
                 wrong.append(
                     refused(service, memory, method, path, full(before + opened, unit, closed + after))
                 )
                 sent += 1
-    assert sent > 100
+    assert sent > 60
     assert not [one for one in wrong if one]
     assert service.client.get("/v1/health/ready").status_code == 200
 
