@@ -1,0 +1,487 @@
+"""Redis streams and Kafka topics. Their clients are in the extra ``streams``, and imported when one is opened."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from motet.errors import StreamError, StreamUnavailableError, require_packages
+from motet.service.streams._messages import Cursor, OutMessage, StreamAddress, StreamMessage
+
+__all__ = ["KafkaSink", "KafkaSource", "RedisSink", "RedisSource"]
+
+_log: Final = logging.getLogger("motet.service.streams")
+
+# -- Redis -------------------------------------------------------------------------------------
+
+_FIELD: Final = b"event"
+_CONNECT_S: Final = 5.0
+_ANSWER_S: Final = 20.0  # longer than any read waits
+_CLAIM_AFTER_S: Final = 60.0
+_DENIED: Final = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "Authentication")
+
+
+class _RedisClient:
+    """A connection to a Redis server, and what its errors mean.
+
+    Args:
+        address: The stream.
+    """
+
+    def __init__(self, address: StreamAddress) -> None:
+        require_packages("streams", "redis")
+        import redis  # noqa: PLC0415 (only where it is used)
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
+        self.address = address
+        host, port = address.hosts[0]
+        self.redis = redis
+        self.client: Any = redis.Redis(
+            host,
+            port,
+            db=address.database,
+            username=address.user,
+            password=address.password,
+            ssl=address.is_encrypted,
+            protocol=2,
+            socket_connect_timeout=_CONNECT_S,
+            socket_timeout=_ANSWER_S,
+            retry=Retry(NoBackoff(), 0),  # an outage is seen, and what was not acknowledged read again
+        )
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        errors, where = self.redis.exceptions, self.address.where
+        try:
+            yield
+        except (errors.ResponseError, errors.AuthenticationError) as error:
+            message = str(error)
+            if any(word in message for word in _DENIED):
+                cure = "write redis://USER:PASSWORD@host/STREAM, of a user who may use the stream"
+                raise StreamError(f"{where} refuses the user ({message})", cure) from None
+            if "WRONGTYPE" in message:
+                raise StreamError(f"{where} is no stream", "name another key of the server") from None
+            if "DB index" in message:
+                raise StreamError(f"{where} has no database {self.address.database}", "correct db=") from None
+            if "unknown command" in message:
+                raise StreamError(f"{where} has no streams", "use Redis 6.2 or later") from None
+            raise StreamUnavailableError(f"{where} failed ({message})", "see the log of the server") from None
+        except (errors.RedisError, OSError) as error:
+            cure = "start the server, or correct host and port"
+            raise StreamUnavailableError(f"{where} cannot be reached ({error})", cure) from None
+
+    def open(self) -> None:
+        with self.explained():
+            kind = self.client.type(self.address.name)
+        if kind not in (b"none", b"stream"):
+            raise StreamError(f"{self.address.where} is no stream, but a {kind.decode()}", "name another key")
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class RedisSource:
+    """A Redis stream, read in a consumer group.
+
+    Entries are acknowledged after they are on disk. What the same consumer left unacknowledged is read again at the
+    start and after an outage; what another one did not acknowledge for a minute is taken over.
+
+    Args:
+        address: The stream.
+    """
+
+    def __init__(self, address: StreamAddress) -> None:
+        self._server = _RedisClient(address)
+        self._client = self._server.client
+        self._address = address
+        self._has_pending = True
+        self._claimed_s = -_CLAIM_AFTER_S
+
+    def open(self) -> None:
+        """Connect, and make the group if it is not there."""
+        self._server.open()
+        self._make_group("0" if self._address.start == "earliest" else "$")
+
+    def _make_group(self, start: str) -> None:
+        with self._server.explained():
+            try:
+                self._client.xgroup_create(self._address.name, self._address.group, start, mkstream=True)
+            except self._server.redis.exceptions.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    def read(self, limit: int, wait_s: float) -> list[StreamMessage]:
+        """Entries that were not acknowledged, then new ones."""
+        with self._server.explained():
+            try:
+                return self._messages(self._read(limit, wait_s))
+            except self._server.redis.exceptions.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+        self._make_group("0")  # the stream was deleted, or the server came back without it
+        return []
+
+    def _read(self, limit: int, wait_s: float) -> list[tuple[bytes, Any]]:
+        name, group, consumer = self._address.name, self._address.group, self._address.consumer
+        if self._has_pending:
+            found = self._client.xreadgroup(group, consumer, {name: "0"}, count=limit)
+            if entries := found[0][1] if found else []:
+                return cast("list[tuple[bytes, Any]]", entries)
+            self._has_pending = False
+        if time.monotonic() - self._claimed_s >= _CLAIM_AFTER_S / 2:
+            idle_ms = int(_CLAIM_AFTER_S * 1000)
+            claimed = self._client.xautoclaim(name, group, consumer, idle_ms, "0-0", count=limit)
+            if claimed[1]:
+                return cast("list[tuple[bytes, Any]]", claimed[1])
+            self._claimed_s = time.monotonic()
+        block_ms = max(1, int(wait_s * 1000))
+        found = self._client.xreadgroup(group, consumer, {name: ">"}, count=limit, block=block_ms)
+        return found[0][1] if found else []
+
+    def _messages(self, entries: Sequence[tuple[bytes, Any]]) -> list[StreamMessage]:
+        messages = []
+        for id, fields in entries:
+            place = f"redis:{self._address.name}:{id.decode()}"
+            at_s = int(id.partition(b"-")[0]) / 1000
+            time = datetime.fromtimestamp(at_s, UTC) if 0 < at_s < 4e9 else None
+            # An entry without the field is refused as empty text, which is no JSON.
+            content = fields.get(_FIELD, b"") if fields else None
+            messages.append(StreamMessage(place, content, time, id))
+        return messages
+
+    def done(self, messages: Sequence[StreamMessage]) -> None:
+        """Acknowledge entries."""
+        with self._server.explained():
+            self._client.xack(self._address.name, self._address.group, *(one.token for one in messages))
+
+    def again(self) -> None:
+        """Read what was not acknowledged again."""
+        self._has_pending = True
+
+    def is_at_end(self) -> bool:
+        """True: a read that gave nothing was of everything."""
+        return True
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._server.close()
+
+
+class RedisSink:
+    """A Redis stream that is written to: entries and cursor in one transaction, so that each is there once.
+
+    Args:
+        address: The stream.
+        key: Name of the cursor, behind that of the stream.
+    """
+
+    def __init__(self, address: StreamAddress, key: str = "") -> None:
+        self._server = _RedisClient(address)
+        self._address = address
+        self._key = f"{address.name}:{key}" if key else ""
+
+    def open(self) -> None:
+        """Connect."""
+        self._server.open()
+
+    def cursor(self) -> Cursor | None:
+        """The cursor that was written with the last entries."""
+        with self._server.explained():
+            text = self._server.client.get(self._key) if self._key else None
+        return None if text is None else cast(Cursor, json.loads(text))
+
+    def send(self, messages: Sequence[OutMessage]) -> None:
+        """Add entries."""
+        if not messages:
+            return
+        with self._server.explained(), self._server.client.pipeline(transaction=True) as pipeline:
+            for one in messages:
+                pipeline.xadd(
+                    self._address.name,
+                    {_FIELD: one.content},
+                    maxlen=self._address.most_entries,
+                    approximate=True,
+                )
+            if self._key:
+                pipeline.set(self._key, json.dumps(messages[-1].cursor))
+            pipeline.execute()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._server.close()
+
+
+# -- Kafka -------------------------------------------------------------------------------------
+
+_START_S: Final = 10.0
+_LOOK_S: Final = 60.0
+_OWN: Final = (
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "auto.offset.reset",
+    "enable.idempotence",
+)
+
+
+def _settings(address: StreamAddress, given: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    require_packages("streams", "confluent_kafka")
+    if clash := next((name for name in given if name in _OWN), None):
+        raise StreamError(f"the Kafka setting '{clash}' is not yours to set", "leave it out of the file")
+    servers = ",".join(
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts
+    )
+    return {
+        "client.id": "motet",
+        "reconnect.backoff.max.ms": 2_000,
+        "log_level": 4,
+        **given,
+        "bootstrap.servers": servers,
+        **own,
+    }
+
+
+def _kafka_client(make: Any, settings: dict[str, Any]) -> Any:
+    from confluent_kafka import KafkaException  # noqa: PLC0415
+
+    try:
+        return make(settings, logger=_log)
+    except (KafkaException, TypeError, ValueError) as error:
+        said = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise StreamError(
+            f"Kafka's client refuses a setting ({said})", "correct the file of --kafka-config"
+        ) from None
+
+
+def _explained(error: Any, where: str) -> StreamError:
+    """What an error of Kafka means."""
+    from confluent_kafka import KafkaError  # noqa: PLC0415
+
+    unknown = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+    denied = (
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError._AUTHENTICATION,
+    )
+    code, said = error.code(), error.str()
+    if code in unknown:
+        topic = where.rpartition("/")[2]
+        cure = f"create it: kafka-topics.sh --bootstrap-server HOST:9092 --create --topic {topic}"
+        return StreamError(f"there is no topic {where} ({said})", cure)
+    if code in denied:
+        return StreamError(f"{where} refuses the user ({said})", "put user and rights into --kafka-config")
+    if code in (KafkaError.INVALID_TOPIC_EXCEPTION, KafkaError.MSG_SIZE_TOO_LARGE):
+        return StreamError(f"{where} refuses it ({said})", "correct name or limits of the topic")
+    cure = "start the broker, or correct host and port"
+    return StreamUnavailableError(f"{where} cannot be reached ({said})", cure)
+
+
+def _partitions(client: Any, address: StreamAddress, wait_s: float) -> list[int]:
+    from confluent_kafka import KafkaException  # noqa: PLC0415
+
+    try:
+        found = client.list_topics(address.name, timeout=wait_s).topics[address.name]
+    except KafkaException as error:
+        raise _explained(error.args[0], address.where) from None
+    if found.error is not None:
+        raise _explained(found.error, address.where)
+    return sorted(found.partitions)
+
+
+class KafkaSource:
+    """All partitions of a topic, read by one process; the offsets are kept in a consumer group.
+
+    The partitions are assigned, not balanced within the group: a process that is started again after a crash goes on
+    at once, instead of waiting until the group gives up the one that died. Two processes would read everything twice,
+    and every event would still count once.
+
+    Args:
+        address: The topic.
+        given: Further settings of librdkafka, for example for a cluster with users.
+    """
+
+    def __init__(self, address: StreamAddress, given: Mapping[str, Any] | None = None) -> None:
+        self._address = address
+        own = {
+            "group.id": address.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": address.start,
+            "queued.max.messages.kbytes": 16_384,
+        }
+        self._settings = _settings(address, given or {}, own)
+        self._consumer: Any = None
+        self._known: list[int] = []
+        self._looked_s = 0.0
+        self._is_committed = threading.Event()
+        self._is_committed.set()
+
+    def open(self) -> None:
+        """Connect, and find the partitions."""
+        from confluent_kafka import OFFSET_STORED, Consumer, TopicPartition  # noqa: PLC0415
+
+        settings = {**self._settings, "on_commit": self._committed}
+        self._consumer = _kafka_client(Consumer, settings)
+        self._known = _partitions(self._consumer, self._address, _START_S)
+        self._looked_s = time.monotonic()
+        self._consumer.assign([TopicPartition(self._address.name, one, OFFSET_STORED) for one in self._known])
+
+    def _committed(self, error: Any, offsets: object) -> None:
+        if error is not None:
+            _log.warning("%s: the offsets were not committed (%s)", self._address.where, error.str())
+        self._is_committed.set()
+
+    def read(self, limit: int, wait_s: float) -> list[StreamMessage]:
+        """New messages; while no broker answers there are none."""
+        from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+
+        if time.monotonic() - self._looked_s >= _LOOK_S:
+            self._look()
+        try:
+            first = self._consumer.poll(wait_s)
+            found = [] if first is None else [first, *self._consumer.consume(max(limit - 1, 1), 0.0)]
+        except KafkaException as error:
+            raise _explained(error.args[0], self._address.where) from None
+        messages = []
+        for one in found:
+            if (wrong := one.error()) is not None:
+                explained = _explained(wrong, self._address.where)
+                # The client connects again by itself.
+                if wrong.code() == KafkaError._PARTITION_EOF or isinstance(explained, StreamUnavailableError):
+                    continue
+                raise explained
+            messages.append(self._message(one))
+        return messages
+
+    def _message(self, one: Any) -> StreamMessage:
+        kind, time_ms = one.timestamp()
+        time = datetime.fromtimestamp(time_ms / 1000, UTC) if kind and 0 < time_ms < 4e12 else None
+        partition, offset = one.partition(), one.offset()
+        # With the time: a topic that was deleted and made again begins at the same offsets.
+        place = f"kafka:{self._address.name}:{partition}:{offset}:{time_ms}"
+        return StreamMessage(place, one.value() or b"", time, (partition, offset))
+
+    def _look(self) -> None:
+        """Find partitions that were added."""
+        from confluent_kafka import OFFSET_STORED, TopicPartition  # noqa: PLC0415
+
+        self._looked_s = time.monotonic()
+        try:
+            found = _partitions(self._consumer, self._address, _CONNECT_S)
+        except StreamUnavailableError:
+            return
+        if new := [one for one in found if one not in self._known]:
+            self._known += new
+            self._consumer.incremental_assign(
+                [TopicPartition(self._address.name, one, OFFSET_STORED) for one in new]
+            )
+
+    def done(self, messages: Sequence[StreamMessage]) -> None:
+        """Commit the offsets, without waiting: what is read again because of that counts once."""
+        from confluent_kafka import TopicPartition  # noqa: PLC0415
+
+        last: dict[int, int] = {}
+        for one in messages:
+            partition, offset = one.token
+            last[partition] = max(offset, last.get(partition, -1))
+        self._is_committed.clear()
+        offsets = [TopicPartition(self._address.name, one, offset + 1) for one, offset in last.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def again(self) -> None:
+        """Nothing: the client goes on where it was."""
+
+    def is_at_end(self) -> bool:
+        """Whether every partition was read up to its end of now."""
+        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
+
+        parts = [TopicPartition(self._address.name, one) for one in self._known]
+        try:
+            at = {one.partition: one.offset for one in self._consumer.position(parts)}
+            stored = {one.partition: one.offset for one in self._consumer.committed(parts, _CONNECT_S)}
+            for part in parts:
+                low, high = self._consumer.get_watermark_offsets(part, timeout=_CONNECT_S)
+                reached = max(at[part.partition], stored[part.partition], low)
+                if reached < high and not (self._address.start == "latest" and at[part.partition] < 0):
+                    return False
+        except KafkaException:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Wait a little for the last commit, and disconnect."""
+        if self._consumer is None:
+            return
+        until_s = time.monotonic() + _CONNECT_S
+        self._consumer.pause(self._consumer.assignment())
+        while not self._is_committed.is_set() and time.monotonic() < until_s:
+            self._consumer.poll(0.1)
+        self._consumer.close()
+
+
+class KafkaSink:
+    """A topic that is written to, idempotently; the messages of one key are in one partition, in order.
+
+    Args:
+        address: The topic.
+        stop: Ends the wait for a broker that is away.
+        given: Further settings of librdkafka.
+    """
+
+    def __init__(
+        self, address: StreamAddress, stop: threading.Event, given: Mapping[str, Any] | None = None
+    ) -> None:
+        self._address, self._stop = address, stop
+        own = {"enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": 0}
+        self._settings = _settings(address, given or {}, own)
+        self._producer: Any = None
+
+    def open(self) -> None:
+        """Connect, and check that the topic is there, or is made by the broker."""
+        from confluent_kafka import Producer  # noqa: PLC0415
+
+        self._producer = _kafka_client(Producer, self._settings)
+        _partitions(self._producer, self._address, _START_S)
+
+    def cursor(self) -> Cursor | None:
+        """None: a topic does not say."""
+        return None
+
+    def send(self, messages: Sequence[OutMessage]) -> None:
+        """Write messages, and wait until the broker has all of them; while it is away, that is until it is back."""
+        failed: list[Any] = []
+
+        def delivered(error: Any, message: object) -> None:
+            if error is not None:
+                failed.append(error)
+
+        for one in messages:
+            while True:
+                try:
+                    self._producer.produce(
+                        self._address.name, one.content, one.key.encode(), on_delivery=delivered
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        while self._producer.flush(0.5):
+            if self._stop.is_set():
+                raise StreamUnavailableError(
+                    f"{self._address.where} did not take all messages", "they are sent at the next start"
+                )
+        if failed:
+            raise _explained(failed[0], self._address.where)
+
+    def close(self) -> None:
+        """Drop what could not be sent."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.flush(1.0)
