@@ -63,7 +63,7 @@ def stream_in(
     as_json: Json = False,
 ) -> None:
     """Write the events of a stream into the store, each once, until it is stopped; the service follows."""
-    require_packages("serve", "sqlalchemy", "fastapi")
+    require_packages("streams", "sqlalchemy", "fastapi")
     from motet.service.streams import StreamAddress, StreamCounts, ingest_stream  # noqa: PLC0415
 
     address = StreamAddress.parse(source)
@@ -111,7 +111,7 @@ def stream_out(
     as_json: Json = False,
 ) -> None:
     """Write the events of the store into a stream, in their order, or the lists that were shown, until it is stopped."""
-    require_packages("serve", "sqlalchemy", "fastapi")
+    require_packages("streams", "sqlalchemy", "fastapi")
     from motet.service.streams import StreamAddress, StreamCounts, publish_stream  # noqa: PLC0415
 
     if what != "events" and (types or after is not None):

@@ -40,8 +40,7 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        import redis
-
+        redis = pytest.importorskip("redis", reason="the extra 'streams' is not installed")
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", ""]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -82,7 +81,6 @@ class RedisServer:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    pytest.importorskip("redis", reason="the extra 'streams' is not installed")
     if shutil.which("redis-server") is None:
         pytest.skip("Redis is not installed (Debian: apt-get install redis-server)")
     server = RedisServer(tmp_path_factory.mktemp("redis"))

@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,6 @@ def test_what_is_published_can_be_read(
 
 
 def test_lists_are_published_some_seconds_after(redis_server: Any, store: Store, name: str) -> None:
-    from datetime import UTC, datetime, timedelta
-
     old = datetime.now(UTC) - timedelta(minutes=1)
     items = (ShownItem("tea", 0.5, 0.25, ("popular",), {"like": 0.75}), ShownItem("rice"))
     store.shown.add([Shown(items, f"l{k}", "ann", time=old + timedelta(seconds=k % 2)) for k in range(5)])

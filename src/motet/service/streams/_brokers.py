@@ -241,7 +241,7 @@ def _settings(address: StreamAddress, given: Mapping[str, Any], own: dict[str, A
     return {
         "client.id": "motet",
         "reconnect.backoff.max.ms": 2_000,
-        "log_level": 4,
+        "log_level": 2,  # a broker that is away is said once, not several times a second
         **given,
         "bootstrap.servers": servers,
         **own,
@@ -279,7 +279,7 @@ def _explained(error: Any, where: str) -> StreamError:
         return StreamError(f"there is no topic {where} ({said})", cure)
     if code in denied:
         return StreamError(f"{where} refuses the user ({said})", "put user and rights into --kafka-config")
-    if code in (KafkaError.INVALID_TOPIC_EXCEPTION, KafkaError.MSG_SIZE_TOO_LARGE):
+    if code in (KafkaError.TOPIC_EXCEPTION, KafkaError.MSG_SIZE_TOO_LARGE):
         return StreamError(f"{where} refuses it ({said})", "correct name or limits of the topic")
     cure = "start the broker, or correct host and port"
     return StreamUnavailableError(f"{where} cannot be reached ({said})", cure)
@@ -321,6 +321,7 @@ class KafkaSource:
         self._consumer: Any = None
         self._known: list[int] = []
         self._looked_s = 0.0
+        self._is_away = threading.Event()
         self._is_committed = threading.Event()
         self._is_committed.set()
 
@@ -328,11 +329,17 @@ class KafkaSource:
         """Connect, and find the partitions."""
         from confluent_kafka import OFFSET_STORED, Consumer, TopicPartition  # noqa: PLC0415
 
-        settings = {**self._settings, "on_commit": self._committed}
+        settings = {**self._settings, "on_commit": self._committed, "error_cb": self._failed}
         self._consumer = _kafka_client(Consumer, settings)
         self._known = _partitions(self._consumer, self._address, _START_S)
         self._looked_s = time.monotonic()
         self._consumer.assign([TopicPartition(self._address.name, one, OFFSET_STORED) for one in self._known])
+
+    def _failed(self, error: Any) -> None:
+        from confluent_kafka import KafkaError  # noqa: PLC0415
+
+        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+            self._is_away.set()
 
     def _committed(self, error: Any, offsets: object) -> None:
         if error is not None:
@@ -340,9 +347,12 @@ class KafkaSource:
         self._is_committed.set()
 
     def read(self, limit: int, wait_s: float) -> list[StreamMessage]:
-        """New messages; while no broker answers there are none."""
+        """New messages."""
         from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
 
+        if self._is_away.is_set():
+            _partitions(self._consumer, self._address, 1.0)
+            self._is_away.clear()
         if time.monotonic() - self._looked_s >= _LOOK_S:
             self._look()
         try:
