@@ -171,6 +171,13 @@ def test_events_are_appended_once(store: Store, tmp_path: Path) -> None:
 def test_what_is_wrong_at_the_start_is_said(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StreamError, match="touch"):
         ingest_stream(store, StreamAddress.parse(f"file:{tmp_path}/missing"))
+    log = tmp_path / "log"
+    log.touch()
+    source = StreamAddress.parse(f"file:{log}")
+    with pytest.raises(StreamError, match="into it again"):
+        ingest_stream(store, source, source)
+    with pytest.raises(StreamError, match="--dead"):
+        ingest_stream(store, source, StreamAddress.parse(f"file:{tmp_path}"))
     with pytest.raises(StreamError, match="mkdir -p"):
         publish_stream(store, StreamAddress.parse(f"file:{tmp_path}/missing/out"))
     with pytest.raises(StreamError, match="directory of your own"):

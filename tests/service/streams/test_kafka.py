@@ -59,7 +59,7 @@ class Cluster:
         consumer.assign(
             [confluent_kafka.TopicPartition(topic, one, confluent_kafka.OFFSET_BEGINNING) for one in parts]
         )
-        found = []
+        found: list[tuple[int, dict[str, Any]]] = []
         while len(found) < n:
             message = consumer.poll(30)
             assert message is not None
@@ -186,7 +186,6 @@ def test_what_is_wrong_at_the_start_is_said(cluster: Cluster, store: Store, topi
         ingest_stream(store, address, kafka={"group.id": "mine"})
 
 
-@pytest.mark.slow
 def test_a_broker_that_does_not_answer_is_said(cluster: Cluster, store: Store, topic: str) -> None:
     with pytest.raises(StreamUnavailableError, match="start the broker"):
         ingest_stream(store, StreamAddress.parse(f"kafka://127.0.0.1:1/{topic}"))

@@ -79,10 +79,9 @@ def test_killed_in_the_middle_nothing_is_lost_or_twice(
 ) -> None:
     total, arguments = 1_500, ("in", "--store", place, "--from", redis_server.url(name), "--batch", 20)
     redis_server.put(name, *clicks(total - 1), b"[]")
-    for goal in (100, 500):
-        process = command(*arguments)
-        waits(lambda goal=goal: store.events.last() >= goal, f"{goal} events are there")  # type: ignore[misc]
-        process.kill()
+    process = command(*arguments)
+    waits(lambda: store.events.last() >= 200, "some are there")
+    process.kill()
     assert store.events.last() < total - 1
     code, printed = command(*arguments, "--once", "--json").wait()
     assert code == 0
@@ -136,6 +135,19 @@ def test_entries_of_a_consumer_that_died_long_ago_are_read(
     ids = [one["message_id"] for one in redis_server.client.xpending_range(name, "motet", "-", "+", 10)]
     redis_server.client.xclaim(name, "motet", "dead", 0, ids, idle=120_000)
     assert ingest_stream(store, StreamAddress.parse(redis_server.url(name)), once=True).events == 3
+
+
+def test_an_entry_that_was_deleted_before_it_was_read_again_is_a_dead_letter(
+    redis_server: Any, store: Store, name: str
+) -> None:
+    redis_server.put(name, *clicks(2))
+    redis_server.client.xgroup_create(name, "motet", "0")
+    redis_server.client.xreadgroup("motet", "motet", {name: ">"}, count=1)
+    redis_server.client.xdel(name, redis_server.client.xrange(name)[0][0])
+    counts = ingest_stream(store, StreamAddress.parse(redis_server.url(name)), once=True)
+    assert (counts.events, counts.dead) == (1, 1)
+    assert "trimmed" in redis_server.rows(f"{name}.dead")[0]["reason"]
+    assert redis_server.client.xpending(name, "motet")["pending"] == 0
 
 
 def test_events_are_published_in_order_and_once(

@@ -148,6 +148,8 @@ class RedisSource:
     def _messages(self, entries: Sequence[tuple[bytes, Any]]) -> list[StreamMessage]:
         messages = []
         for id, fields in entries:
+            if id is None:  # Redis 6.2 says so of what was deleted
+                continue
             place = f"redis:{self._address.name}:{id.decode()}"
             at_s = int(id.partition(b"-")[0]) / 1000
             time = datetime.fromtimestamp(at_s, UTC) if 0 < at_s < 4e9 else None
@@ -220,7 +222,7 @@ class RedisSink:
 
 # -- Kafka -------------------------------------------------------------------------------------
 
-_START_S: Final = 10.0
+_START_S: Final = 5.0
 _LOOK_S: Final = 60.0
 _OWN: Final = (
     "bootstrap.servers",
@@ -415,12 +417,14 @@ class KafkaSource:
 
         parts = [TopicPartition(self._address.name, one) for one in self._known]
         try:
-            at = {one.partition: one.offset for one in self._consumer.position(parts)}
-            stored = {one.partition: one.offset for one in self._consumer.committed(parts, _CONNECT_S)}
-            for part in parts:
+            for part in self._consumer.position(parts):
                 low, high = self._consumer.get_watermark_offsets(part, timeout=_CONNECT_S)
-                reached = max(at[part.partition], stored[part.partition], low)
-                if reached < high and not (self._address.start == "latest" and at[part.partition] < 0):
+                reached = part.offset
+                if reached < 0 and low < high:  # nothing was read yet: perhaps there is nothing new
+                    if self._address.start == "latest":
+                        continue
+                    reached = self._consumer.committed([part], _CONNECT_S)[0].offset
+                if max(reached, low) < high:
                     return False
         except KafkaException:
             return False
@@ -482,7 +486,11 @@ class KafkaSink:
                     break
                 except BufferError:
                     self._producer.poll(0.1)
+        begin_s, is_said = time.monotonic(), False
         while self._producer.flush(0.5):
+            if time.monotonic() - begin_s > _CONNECT_S and not is_said:
+                _log.warning("%s takes nothing now: waiting for its brokers", self._address.where)
+                is_said = True
             if self._stop.is_set():
                 raise StreamUnavailableError(
                     f"{self._address.where} did not take all messages", "they are sent at the next start"

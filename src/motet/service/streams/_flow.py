@@ -140,11 +140,20 @@ def ingest_stream(
     """
     stop, counts = stop or threading.Event(), counts or StreamCounts()
     source = _source(store, address, stop, once=once, largest=largest, kafka=kafka or {}, notice=notice)
-    letters = _sink(dead or address.beside(".dead"), stop, kafka if address.kind == "kafka" else None)
+    place = dead or address.beside(".dead")
+    if place.where == address.where:
+        raise StreamError(
+            f"the dead letters of {address.where} would go into it again", "name another --dead"
+        )
+    letters = _sink(place, stop, kafka)
     patience = _Patience(counts, stop, notice)
     try:
         source.open()
-        letters.open()
+        try:
+            letters.open()
+        except StreamError as error:
+            problem = f"the dead letters have no place: {error.problem}"
+            raise type(error)(problem, f"{error.cure}; or name another place with --dead") from None
         while not stop.is_set():
             messages = patience(lambda: source.read(batch, _WAIT_S), source.again)
             if messages:
