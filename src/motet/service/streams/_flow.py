@@ -11,21 +11,22 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from motet.errors import StoreError, StoreUnavailableError, StreamError, StreamUnavailableError
 from motet.service.store import Event, Shown, Store
-from motet.service.streams._brokers import KafkaSink, KafkaSource, RedisSink, RedisSource
 from motet.service.streams._files import FileSink, FileSource
+from motet.service.streams._kafka import KafkaSink, KafkaSource
 from motet.service.streams._messages import (
     LARGEST_MESSAGE,
     Cursor,
     OutMessage,
     RefusedMessage,
-    Sink,
-    Source,
     StreamAddress,
     StreamMessage,
+    StreamSink,
+    StreamSource,
     event_message,
     list_message,
     read_event,
 )
+from motet.service.streams._redis import RedisSink, RedisSource
 
 __all__ = ["StreamCounts", "ingest_stream", "publish_stream"]
 
@@ -173,7 +174,7 @@ def ingest_stream(
 
 
 def _ingest(
-    store: Store, messages: Sequence[StreamMessage], letters: Sink, largest: int, patience: _Patience
+    store: Store, messages: Sequence[StreamMessage], letters: StreamSink, largest: int, patience: _Patience
 ) -> None:
     events: list[tuple[StreamMessage, Event]] = []
     refused: list[RefusedMessage] = []
@@ -278,7 +279,7 @@ class _Publisher:
     def __init__(
         self,
         store: Store,
-        sink: Sink,
+        sink: StreamSink,
         where: str,
         what: Published,
         types: Sequence[str] | None,
@@ -347,7 +348,7 @@ def _source(
     largest: int,
     kafka: Mapping[str, Any],
     notice: Callable[[str], None],
-) -> Source:
+) -> StreamSource:
     if address.kind == "redis":
         return RedisSource(address)
     if address.kind == "kafka":
@@ -357,7 +358,7 @@ def _source(
 
 def _sink(
     address: StreamAddress, stop: threading.Event, kafka: Mapping[str, Any] | None = None, key: str = ""
-) -> Sink:
+) -> StreamSink:
     if address.kind == "redis":
         return RedisSink(address, key)
     if address.kind == "kafka":

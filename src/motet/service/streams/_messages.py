@@ -23,10 +23,10 @@ __all__ = [
     "Cursor",
     "OutMessage",
     "RefusedMessage",
-    "Sink",
-    "Source",
     "StreamAddress",
     "StreamMessage",
+    "StreamSink",
+    "StreamSource",
     "event_message",
     "list_message",
     "read_event",
@@ -206,7 +206,7 @@ class OutMessage:
     cursor: Cursor | None = None
 
 
-class Source(Protocol):
+class StreamSource(Protocol):
     """A stream that is read. Messages are acknowledged in the order in which they are read."""
 
     def open(self) -> None:
@@ -228,7 +228,7 @@ class Source(Protocol):
         """Disconnect."""
 
 
-class Sink(Protocol):
+class StreamSink(Protocol):
     """A stream that is written to."""
 
     def open(self) -> None:
