@@ -146,7 +146,9 @@ class RedisSource:
                 continue
             place = f"redis:{self._address.name}:{id.decode()}"
             at_s = int(id.partition(b"-")[0]) / 1000
-            time = datetime.fromtimestamp(at_s, UTC) if 0 < at_s < 4e9 else None
+            time = (
+                datetime.fromtimestamp(at_s, UTC) if 1e9 < at_s < 4e9 else None
+            )  # others are ids of a sender's own
             # An entry without the field is refused as empty text, which is no JSON.
             content = fields.get(_FIELD, b"") if fields else None
             messages.append(StreamMessage(place, content, time, id))
