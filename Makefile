@@ -17,7 +17,7 @@ REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
 PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
-INSTALLS := base lowest explain language generate graph resample serve surgery traces tune all
+INSTALLS := base lowest explain language generate graph resample serve streams surgery traces tune all
 .PHONY: demo serve test test-fast check docs benchmark benchmark-zoo benchmark-methods soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -13,6 +13,8 @@ MotetError
 ├── BundleError          a trained bundle that cannot be written or read
 ├── StoreError           what is to be stored, or the store itself, is wrong
 │   └── StoreUnavailableError  the store cannot be reached, or cannot write now
+├── StreamError          the address of a stream, or the stream itself, is wrong
+│   └── StreamUnavailableError  the broker cannot be reached now
 └── MissingExtraError    an optional dependency that is not installed
 """
 
@@ -34,6 +36,8 @@ __all__ = [
     "SchemaError",
     "StoreError",
     "StoreUnavailableError",
+    "StreamError",
+    "StreamUnavailableError",
     "TrainingError",
     "require_packages",
 ]
@@ -119,6 +123,14 @@ class StoreError(MotetError):
 
 class StoreUnavailableError(StoreError):
     """The store cannot be reached, or cannot write now: nothing was acknowledged, and the same call may be sent again."""
+
+
+class StreamError(MotetError):
+    """The address of a stream, or the stream that it names, is wrong."""
+
+
+class StreamUnavailableError(StreamError):
+    """The broker of a stream cannot be reached, or cannot write now: the same call may be made again."""
 
 
 class MissingExtraError(MotetError, ImportError):

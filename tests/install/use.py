@@ -63,6 +63,7 @@ def main(name: str) -> None:
             "graph": graph,
             "resample": resample,
             "serve": serve,
+            "streams": streams,
             "surgery": surgery,
             "traces": traces,
             "tune": tune,
@@ -211,6 +212,21 @@ def serve() -> None:
             assert len(json.load(answer)["items"]) == 3
 
 
+def streams() -> None:
+    """Events of a file in a store, and the clients of the brokers."""
+    from motet.service.store import Store  # noqa: PLC0415 (not in every environment)
+
+    Store("streams.sqlite").close()
+    Path("clicks.jsonl").write_text('{"type": "click", "user": "1", "item": "2"}\n')
+    store = ("--store", "streams.sqlite")
+    said = motet("stream", "in", *store, "--from", "file:clicks.jsonl", "--once", "--json")
+    assert json.loads(said)["events"] == 1
+    said = motet("stream", "in", *store, "--from", "redis://127.0.0.1:1/clicks", code=2)
+    assert "start the server" in said, said
+    said = motet("stream", "in", *store, "--from", "kafka://127.0.0.1:1/clicks", code=2)
+    assert "start the broker" in said, said
+
+
 def traces() -> None:
     """Spans that reach a collector."""
     arrived = threading.Event()
@@ -233,7 +249,7 @@ def traces() -> None:
 
 def everything() -> None:
     """What every extra is for, in one environment."""
-    for part in (explain, language, generate, graph, resample, serve, surgery, traces, tune):
+    for part in (explain, language, generate, graph, resample, serve, streams, surgery, traces, tune):
         began = time.monotonic()
         part()
         print(f"{part.__name__}: {time.monotonic() - began:.0f} s", flush=True)

@@ -31,6 +31,7 @@ from motet.cli._output import progress_on_terminal
 from motet.cli._replay import replay
 from motet.cli._replay_dataset import replay_dataset
 from motet.cli._serve import serve
+from motet.cli._stream import stream
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
 from motet.errors import DataError, TrainingError
@@ -73,6 +74,7 @@ datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away,
 app.add_typer(datasets, name="datasets")
 app.add_typer(experiments, name="experiments")
 datasets.command("replay")(replay_dataset)
+app.add_typer(stream, name="stream")
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)

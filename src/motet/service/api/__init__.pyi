@@ -3,12 +3,14 @@ from ._bodies import BodyRoute
 from ._context import METHODS, keep_ids, whole_id
 from ._server import LOOPBACK, is_loopback, listen, run_server
 from ._traces import open_traces
+from ._wire import EventIn
 from ._work import Kind, Work
 
 __all__ = [
     "LOOPBACK",
     "METHODS",
     "BodyRoute",
+    "EventIn",
     "Kind",
     "Work",
     "build_app",

@@ -1,0 +1,5 @@
+"""Streams in and out of a store: Redis streams, Kafka topics, files that grow."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
