@@ -1,6 +1,7 @@
 # make demo        train and judge one model on real data
 # make serve       the demo's model over HTTP, with its pages; prints the address
 # make test        the whole test suite and the static checks
+# make test-soak   the tests that make test leaves out: processes killed, floods of bodies, full disks, several minutes
 # make test-fast   without service, requests and texts, in two minutes
 # make docs        the site of docs/ in site/; a dead link or an unknown name fails
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
@@ -18,7 +19,7 @@ PARTS  := train score text stream quality funnels transfer balancers defaults sc
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph resample serve streams surgery traces tune all
-.PHONY: demo serve test test-fast check docs benchmark benchmark-zoo benchmark-methods soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
+.PHONY: demo serve test test-soak test-fast check docs benchmark benchmark-zoo benchmark-methods soak clean $(PARTS:%=benchmark-%) test-install $(INSTALLS:%=test-install-%)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,12 +44,15 @@ serve: $(VENV)/.installed $(RUN)/manifest.json
 	$(BIN)/motet serve $(RUN)
 
 test: check
-	$(PYTEST)
+	$(PYTEST) -m "not soak"
+
+test-soak: $(VENV)/.installed
+	$(PYTEST) -m soak
 
 FAST := $(addprefix tests/,schema kinds models evaluation data datasets graph training test_structure.py test_imports.py)
 test-fast: $(VENV)/.installed
 	$(BIN)/ruff check .
-	$(PYTEST) -m "not slow" --ignore tests/training/tuning $(FAST)
+	$(PYTEST) -m "not slow and not soak" --ignore tests/training/tuning $(FAST)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

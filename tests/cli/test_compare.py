@@ -86,7 +86,7 @@ def test_a_mistake_is_one_line(motet: Callable[..., Any], spec: Path, data: Path
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ctrl_c_ends_the_processes_and_says_how_to_go_on(
     start: Callable[..., Any], spec: Path, data: Path, tmp_path: Path
 ) -> None:

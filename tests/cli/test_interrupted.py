@@ -97,7 +97,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert lies(tmp_path) == ["b", "data"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_search_killed_and_resumed_keeps_its_finished_trials(
     start: Callable[..., Any], installed: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_search_killed_and_resumed_keeps_its_finished_trials(
     assert lies(tmp_path) == ["b", "data"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_folds_go_on_after(
     number: signal.Signals,

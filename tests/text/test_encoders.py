@@ -226,6 +226,7 @@ def test_a_model_that_8_bits_would_spoil_is_refused(model_folder: Path, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.soak
 def test_callers_at_once_take_turns_and_need_no_more_memory(fast_encoder: CTranslate2Encoder) -> None:
     texts = [f"{'a film about a night by the river ' * 8}{number}" for number in range(96)]
     process = psutil.Process()

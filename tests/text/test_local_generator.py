@@ -30,6 +30,7 @@ def test_it_knows_the_capital_of_france(local_generator: LocalGenerator) -> None
     assert answer.prompt_tokens == 37
 
 
+@pytest.mark.soak
 def test_an_answer_does_not_depend_on_its_neighbours(local_generator: LocalGenerator) -> None:
     asked = prompts()
     together = [answer.text for answer in local_generator.generate(asked, SHORT)]

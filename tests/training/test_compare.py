@@ -251,7 +251,7 @@ def test_a_second_run_in_the_same_place_is_refused(data: Path, tmp_path: Path) -
         compare_methods(spec(data), data, out)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_process_that_dies_is_reported_and_its_cell_tried_again(data: Path, tmp_path: Path) -> None:
     """One of two processes is killed; the other goes on, another takes its place, and the next run does the rest."""
     slow = spec(data, processes=2)

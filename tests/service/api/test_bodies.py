@@ -156,7 +156,7 @@ def test_a_long_list_of_wrong_elements_is_refused_at_once(run: Run) -> None:
     assert [one["where"] for one in said["errors"]] == ["events.1.type", "events.1.item"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_no_operation_can_be_flooded_with_what_is_wrong(run: Run) -> None:
     service = run("--rate", "100000")
     memory = Memory(service.process.pid)
@@ -191,7 +191,7 @@ def large_batch(n: int) -> bytes:
     return json.dumps({"events": recorded}).encode()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_health_is_answered_while_the_largest_batch_is_taken(run: Run) -> None:
     service = run("--rate", "100000")
     body = large_batch(10_000)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_started_by_the_environment_it_has_a_key_and_ends_in_order(films: Path, tmp_path: Path) -> None:
     key_file, store = tmp_path / "first.key", tmp_path / "there.sqlite"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MOTET_STORE": str(store)}

@@ -23,7 +23,7 @@ def measured(name: str, place: Path, *arguments: str) -> tuple[dict[str, Any], s
     return json.loads(written.read_text(encoding="utf-8"))["results"], said
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_and_without_room_on_its_disk_it_loses_nothing(films: Path, tmp_path: Path) -> None:
     short = ("--parts", "kills", "disk", "--kills", "2", "--seconds", "2", "--bundle", str(films))
     found, said = measured("service_faults", tmp_path, *short)
@@ -43,7 +43,7 @@ def test_killed_and_without_room_on_its_disk_it_loses_nothing(films: Path, tmp_p
     assert after["events_503"] == 0, said
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_models_are_swapped_under_load_without_a_failed_request(films: Path, tmp_path: Path) -> None:
     short = ("--swaps", "20", "--fresh-every", "7", "--bundle", str(films))
     found, said = measured("service_swaps", tmp_path, *short)

@@ -64,6 +64,7 @@ def train_here(store: str, home: str) -> None:
         run_training(opened, Path(home), 1, open_parts, RunSettings(judged=10, tolerance=1.0))
 
 
+@pytest.mark.soak
 def test_killed_at_every_step_a_training_ends_as_if_it_had_not_been(
     store: Store, edited: Path, tmp_path: Path
 ) -> None:
@@ -104,7 +105,7 @@ def test_killed_at_every_step_a_training_ends_as_if_it_had_not_been(
     assert sorted(path.name for path in edited.iterdir()) == ["learned-1", "plain-lists", "schema.yaml"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_service_that_begins_with_nothing_trains_itself(start: Start, store: Store, edited: Path) -> None:
     fill(store, stream(0, 150))
     busy = Counter(one.user for one in stream(0, 150)).most_common(1)[0][0]

@@ -117,6 +117,7 @@ def test_each_message_counts_once_and_a_bad_one_stops_nothing(
     assert len(read_all(store)) == 5
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle_nothing_is_lost_or_twice(
     cluster: Cluster, store: Store, place: Path, topic: str, command: Any, waits: Waits, read_all: ReadAll
 ) -> None:
@@ -132,6 +133,7 @@ def test_killed_in_the_middle_nothing_is_lost_or_twice(
     assert Counter(event.item for event in read_all(store)) == Counter(f"i{k}" for k in range(800))
 
 
+@pytest.mark.soak
 def test_the_cluster_hangs_and_goes_on(
     cluster: Cluster, store: Store, place: Path, topic: str, command: Any, waits: Waits
 ) -> None:
@@ -151,6 +153,7 @@ def test_the_cluster_hangs_and_goes_on(
     assert "10 events, 0 repeated" in printed
 
 
+@pytest.mark.soak
 def test_a_cluster_that_refuses_connections_is_waited_for(
     store: Store, place: Path, topic: str, command: Any, waits: Waits
 ) -> None:
