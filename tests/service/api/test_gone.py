@@ -210,28 +210,32 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture
+def on_postgres(postgres: PostgresServer) -> Iterator[Store]:
+    """A store that is closed after the engines that follow it, for they would connect again."""
+    with Store(postgres.new_database("gone"), _QUICK) as opened:
+        yield opened
+
+
 def test_a_database_that_is_gone_is_missed_by_nobody_who_asks(
-    answering: Callable[[Store], TestClient], postgres: PostgresServer
+    on_postgres: Store, answering: Callable[[Store], TestClient], postgres: PostgresServer
 ) -> None:
-    with Store(postgres.new_database("gone"), _QUICK) as store:
-        client = answering(store)
-        assert client.post("/v1/events", json=event("before")).json()["accepted"] == 1
-        assert client.put("/v1/items/mine", json={"fields": {"name": "Mine"}}).status_code == 200
-        postgres.stop()
-        check_writes_are_refused(client, "cannot be used now")
-        check_reads(client)
-        check_refused(client.get("/v1/items/mine"))  # its labels and comment are nowhere else
-        ready = client.get("/v1/health/ready")
-        assert (ready.status_code, ready.json()["ready"]) == (503, False)
-        assert int(ready.headers["retry-after"]) >= 1
-        check_refused(client.get("/v1/users/u1/history"))  # only the store knows all of it
-        postgres.start()
-        answer = client.post(
-            "/v1/events", json={"events": event("before")["events"] + event("last")["events"]}
-        )
-        assert (answer.status_code, answer.json()["accepted"], answer.json()["repeated"]) == (200, 1, 1)
-        assert client.get("/v1/health/ready").status_code == 200
-        assert len(client.get("/v1/users/u1/history").json()["events"]) > 2
+    client = answering(on_postgres)
+    assert client.post("/v1/events", json=event("before")).json()["accepted"] == 1
+    assert client.put("/v1/items/mine", json={"fields": {"name": "Mine"}}).status_code == 200
+    postgres.stop()
+    check_writes_are_refused(client, "cannot be used now")
+    check_reads(client)
+    check_refused(client.get("/v1/items/mine"))  # its labels and comment are nowhere else
+    ready = client.get("/v1/health/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert int(ready.headers["retry-after"]) >= 1
+    check_refused(client.get("/v1/users/u1/history"))  # only the store knows all of it
+    postgres.start()
+    answer = client.post("/v1/events", json={"events": event("before")["events"] + event("last")["events"]})
+    assert (answer.status_code, answer.json()["accepted"], answer.json()["repeated"]) == (200, 1, 1)
+    assert client.get("/v1/health/ready").status_code == 200
+    assert len(client.get("/v1/users/u1/history").json()["events"]) > 2
 
 
 _PLACE = "http://10.0.0.7:9000/v1"
