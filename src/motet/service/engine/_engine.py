@@ -269,16 +269,21 @@ class Engine:
         return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
 
     def delete_user(self, user: str) -> bool:
-        """Delete everything of a user, in the store and in the live state.
+        """Delete everything of a user and its identities, in the store and in the live state.
 
         Returns:
             Whether there was anything in the store.
         """
+        ids = self.store.identities.group(user)
         try:  # a queued list began before this deletion, and is not stored
-            return self.store.users.delete(user)
+            had = self.store.users.delete(user)
+            if len(ids) > 1:
+                self.store.identities.follow()
+            return had
         finally:
-            self.model.forget(user)
-            self.experiments.forget(user)
+            for one in ids:
+                self.model.forget(one)
+                self.experiments.forget(one)
 
     # -- stages --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@ from ._database import StoreSettings
 from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
+from ._identities import MOST_IDENTITIES, Identity, IdentityStore
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
@@ -12,6 +13,7 @@ from ._transfer import Imported, Kind
 
 __all__ = [
     "METADATA",
+    "MOST_IDENTITIES",
     "Change",
     "DayCount",
     "Event",
@@ -20,6 +22,8 @@ __all__ = [
     "ExposedUser",
     "Feedback",
     "Forgotten",
+    "Identity",
+    "IdentityStore",
     "Imported",
     "Item",
     "Items",

@@ -111,6 +111,9 @@ CHANGES: Final = Table(
 )
 Index("changes_by_key", CHANGES.c.what, CHANGES.c.key, unique=True)
 
+IDENTITIES: Final = Table("identities", METADATA, _id("identity", key=True), _id("user_id"), _time("time"))
+Index("identities_by_user", IDENTITIES.c.user_id, IDENTITIES.c.time)
+
 TOMBSTONES: Final = Table(
     "tombstones",
     METADATA,

@@ -22,6 +22,7 @@ from motet.service.store._database import Database, translated
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, Mode, check_context
 from motet.service.store._feedback import FeedbackRows
+from motet.service.store._identities import Identity, IdentityStore
 from motet.service.store._records import Event, Feedback, Item, Page, User
 
 __all__ = [
@@ -39,14 +40,15 @@ __all__ = [
     "records",
 ]
 
-Kind: TypeAlias = Literal["users", "items", "events", "feedback"]
-Record: TypeAlias = User | Item | Event | Feedback
+Kind: TypeAlias = Literal["users", "items", "events", "feedback", "identities"]
+Record: TypeAlias = User | Item | Event | Feedback | Identity
 
 RECORDS: Final[Mapping[Kind, type[Record]]] = {
     "users": User,
     "items": Item,
     "events": Event,
     "feedback": Feedback,
+    "identities": Identity,
 }
 TIMES: Final = ("time", "timestamp", "updated")
 JSON: Final = ("labels", "fields", "context")
@@ -76,7 +78,8 @@ def record_of(kind: Kind, row: Mapping[str, Any]) -> Record:
         require_known(name, names, f"the column of {kind}", StoreError)
         if value is not None and name != "seq":
             given[name] = _time(value, f"{kind}.{name}") if name in TIMES else value
-    missing = [name for name in ("id", "type", "user", "item") if name in names and name not in given]
+    required = ("identity", "user") if kind == "identities" else ("id", "type", "user", "item")
+    missing = [name for name in required if name in names and name not in given]
     if missing:
         raise StoreError(f"a row of {kind} has no '{missing[0]}'", "give one to each row")
     return made(**given)
@@ -113,12 +116,14 @@ class ExportedRecords:
         items: Items.
         events: Events.
         feedback: Feedback by type, user and item.
+        identities: Further ids of users.
     """
 
     users: Users
     items: Items
     events: EventStore
     feedback: FeedbackRows
+    identities: IdentityStore
 
 
 _AT_ONCE: Final = 1_000
@@ -148,6 +153,7 @@ COLUMNS: Final = {
         "context": pa.string(),
         "list_id": pa.string(),
         "propensity": pa.float64(),
+        "identity": pa.string(),
     },
     "feedback": {
         "type": pa.string(),
@@ -159,6 +165,7 @@ COLUMNS: Final = {
         "labels": pa.string(),
         "comment": pa.string(),
     },
+    "identities": {"identity": pa.string(), "user": pa.string(), "time": _TIME},
 }
 
 
@@ -177,6 +184,7 @@ def records(exported: ExportedRecords, kind: Kind) -> Iterator[Record]:
         "users": exported.users.page,
         "items": exported.items.page,
         "feedback": exported.feedback.page,
+        "identities": exported.identities.page,
     }
     cursor = ""
     while True:
@@ -199,7 +207,7 @@ def export_file(exported: ExportedRecords, kind: Kind, path: Path) -> int:
 
     Args:
         exported: The parts of the store.
-        kind: ``users``, ``items``, ``events`` or ``feedback``.
+        kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
         path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
     Returns:
@@ -278,7 +286,7 @@ def import_lines(
 
     Args:
         exported: Where to.
-        kind: ``users``, ``items``, ``events`` or ``feedback``.
+        kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
         lines: The lines; empty ones are left out.
         feedback: What events do to feedback: ``none`` where feedback is read as well.
 
@@ -361,6 +369,8 @@ def _put(exported: ExportedRecords, kind: Kind, some: Sequence[Record], feedback
         return exported.items.put(cast(Sequence[Item], some))
     if kind == "events":
         return exported.events.restore(cast(Sequence[Event], some), feedback=feedback)
+    if kind == "identities":
+        return exported.identities.restore(cast(Sequence[Identity], some))
     return exported.feedback.restore(cast(Sequence[Feedback], some))
 
 
