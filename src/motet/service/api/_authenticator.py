@@ -25,7 +25,7 @@ from motet.service.store import Key, KeyStore, Scope
 __all__ = ["AccessRefused", "Authenticator", "Proxies", "RateLimit", "allows", "needed_scope"]
 
 _ORDER: Final[tuple[Scope, ...]] = ("read", "write", "admin")
-_ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/experiments", "/v1/export/", "/v1/import/")
+_ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/experiments", "/v1/surveys", "/v1/export/", "/v1/import/")
 _READING: Final = frozenset({"/v1/recommend", "/v1/ask", "/v1/lists", "/v1/rank"})
 _OPEN: Final = ("/v1/health/", "/api/health/")
 _API: Final = ("/v1/", "/api/")
@@ -48,7 +48,9 @@ def needed_scope(method: str, path: str) -> Scope | None:
         return "read" if path.startswith(_PROTECTED) else None
     reads = method in ("GET", "HEAD")
     if path.startswith(_ADMIN):
-        return "read" if reads and path.startswith(("/v1/models", "/v1/experiments")) else "admin"
+        return (
+            "read" if reads and path.startswith(("/v1/models", "/v1/experiments", "/v1/surveys")) else "admin"
+        )
     if reads or path in _READING or path.startswith("/api/session/"):
         return "read"
     return "write"

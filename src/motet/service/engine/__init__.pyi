@@ -8,6 +8,7 @@ from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
 from ._shown_log import ShownLog
+from ._surveys import LiveSurveys, PutQuestion, SurveyNumbers, SurveySettings, SurveyView
 from ._types import (
     AskAnswer,
     AskRequest,
@@ -56,6 +57,7 @@ __all__ = [
     "ListRequest",
     "LiveAnswerContext",
     "LiveExperiments",
+    "LiveSurveys",
     "LoadPast",
     "ModelParts",
     "ModelRegistry",
@@ -64,6 +66,7 @@ __all__ = [
     "NotFoundError",
     "OpenModel",
     "Profiled",
+    "PutQuestion",
     "RankAnswer",
     "RankRequest",
     "RecommendAnswer",
@@ -73,6 +76,9 @@ __all__ = [
     "ServedModel",
     "ShownLog",
     "SimilarAnswer",
+    "SurveyNumbers",
+    "SurveySettings",
+    "SurveyView",
     "Tone",
     "UserView",
     "UsersPage",

@@ -24,6 +24,7 @@ from motet.service.engine._live_context import LiveAnswerContext
 from motet.service.engine._served import ServedModel
 from motet.service.engine._settings import EngineSettings, OpenModel
 from motet.service.engine._shown_log import Retention, ShownLog
+from motet.service.engine._surveys import LiveSurveys
 from motet.service.engine._types import (
     EventsAnswer,
     ItemAnswer,
@@ -66,6 +67,7 @@ class Engine:
         users: Users and their histories.
         language: The language service.
         experiments: Experiments that run.
+        surveys: Questions to users.
         shown_log: The recommendation log.
         watch: Request and event counters.
         drift: Compares the users of requests with those of the training data.
@@ -82,6 +84,7 @@ class Engine:
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
         self.language = LanguageService(store, self.model, self.shown_log)
         self.experiments = LiveExperiments(store, self.model)
+        self.surveys = LiveSurveys(store, self.model, self.shown_log)
         self.model.also_follow = self.experiments.refresh
         self._retention = Retention(store, self.settings.kept_days)
         self.is_ending = False

@@ -8,12 +8,14 @@ from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Store
+from ._surveys import AskedQuestion, SurveyRecord, SurveyStore
 from ._tables import METADATA
 from ._transfer import Imported, Kind
 
 __all__ = [
     "METADATA",
     "MOST_IDENTITIES",
+    "AskedQuestion",
     "Change",
     "DayCount",
     "Event",
@@ -40,6 +42,8 @@ __all__ = [
     "Store",
     "StoreSettings",
     "SurveyAnswer",
+    "SurveyRecord",
+    "SurveyStore",
     "User",
     "event_row",
     "read_cursor",

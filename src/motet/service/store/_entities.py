@@ -41,6 +41,7 @@ from motet.service.store._tables import (
     FEEDBACK,
     IDENTITIES,
     ITEMS,
+    QUESTIONS,
     SATISFACTION,
     SHOWN,
     STATES,
@@ -149,7 +150,7 @@ class Users:
     def delete(self, id: str) -> bool:
         """Delete everything of a user and of all its identities.
 
-        That is: rows, feedback, events, shown lists, satisfaction, sessions, exposures, and the identities. An id that
+        That is: rows, feedback, events, shown lists, satisfaction, questions of surveys, sessions, exposures, and the identities. An id that
         is an identity stands for its user.
 
         A salted hash and the time are kept, so that older records of the user are refused and exports leave the user
@@ -169,7 +170,7 @@ class Users:
             user, *others = every
             rows = connection.execute(IDENTITIES.delete().where(IDENTITIES.c.user_id == user)).rowcount
             rows += connection.execute(USERS.delete().where(USERS.c.id.in_(every))).rowcount
-            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES, EXPOSURES):
+            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES, EXPOSURES, QUESTIONS):
                 rows += connection.execute(table.delete().where(table.c.user_id.in_(every))).rowcount
             for one in every:
                 self._tombstones.put(connection, one, to_us(now()))

@@ -21,6 +21,7 @@ from motet.service.store._identities import IdentityStore
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
 from motet.service.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
+from motet.service.store._surveys import SurveyStore
 from motet.service.store._tables import META
 from motet.service.store._transfer import (
     RECORDS,
@@ -60,6 +61,7 @@ class Store:
         satisfaction: Satisfaction with lists.
         states: Sessions and conversations.
         experiments: Experiments, and who was exposed to what.
+        surveys: Surveys, who was asked, and the answers.
         models: Model versions.
         keys: API keys.
         values: Persistent settings.
@@ -98,7 +100,10 @@ class Store:
         self.items = Items(database, writer)
         self.identities = IdentityStore(database, writer, tombstones)
         self.identities.follow()
-        self._exported = ExportedRecords(self.users, self.items, self.events, self.feedback, self.identities)
+        self.surveys = SurveyStore(database, writer, tombstones)
+        self._exported = ExportedRecords(
+            self.users, self.items, self.events, self.feedback, self.identities, self.surveys
+        )
         self.changes = Changes(database)
         self.shown = ShownLists(database, writer, tombstones)
         self.satisfaction = Satisfaction(database, writer)
@@ -159,7 +164,7 @@ class Store:
         """Write every record of a kind into a file that appears whole or not at all.
 
         Args:
-            kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
+            kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
             path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
         Returns:
@@ -172,7 +177,7 @@ class Store:
         """Read lines of JSON, a record each; read twice, they count once.
 
         Args:
-            kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
+            kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
             lines: The lines.
             feedback: What events do to feedback: ``none`` where feedback is read as well.
 

@@ -24,6 +24,7 @@ from motet.service.store._events import EventStore, Mode, check_context
 from motet.service.store._feedback import FeedbackRows
 from motet.service.store._identities import Identity, IdentityStore
 from motet.service.store._records import Event, Feedback, Item, Page, User
+from motet.service.store._surveys import AskedQuestion, SurveyStore
 
 __all__ = [
     "ExportedRecords",
@@ -40,8 +41,8 @@ __all__ = [
     "records",
 ]
 
-Kind: TypeAlias = Literal["users", "items", "events", "feedback", "identities"]
-Record: TypeAlias = User | Item | Event | Feedback | Identity
+Kind: TypeAlias = Literal["users", "items", "events", "feedback", "identities", "answers"]
+Record: TypeAlias = User | Item | Event | Feedback | Identity | AskedQuestion
 
 RECORDS: Final[Mapping[Kind, type[Record]]] = {
     "users": User,
@@ -49,8 +50,9 @@ RECORDS: Final[Mapping[Kind, type[Record]]] = {
     "events": Event,
     "feedback": Feedback,
     "identities": Identity,
+    "answers": AskedQuestion,
 }
-TIMES: Final = ("time", "timestamp", "updated")
+TIMES: Final = ("time", "timestamp", "updated", "answered")
 JSON: Final = ("labels", "fields", "context")
 
 
@@ -78,7 +80,8 @@ def record_of(kind: Kind, row: Mapping[str, Any]) -> Record:
         require_known(name, names, f"the column of {kind}", StoreError)
         if value is not None and name != "seq":
             given[name] = _time(value, f"{kind}.{name}") if name in TIMES else value
-    required = ("identity", "user") if kind == "identities" else ("id", "type", "user", "item")
+    keys = {"identities": ("identity", "user"), "answers": ("id", "survey", "user")}
+    required = keys.get(kind, ("id", "type", "user", "item"))
     missing = [name for name in required if name in names and name not in given]
     if missing:
         raise StoreError(f"a row of {kind} has no '{missing[0]}'", "give one to each row")
@@ -117,6 +120,7 @@ class ExportedRecords:
         events: Events.
         feedback: Feedback by type, user and item.
         identities: Further ids of users.
+        surveys: Surveys with their answers.
     """
 
     users: Users
@@ -124,6 +128,7 @@ class ExportedRecords:
     events: EventStore
     feedback: FeedbackRows
     identities: IdentityStore
+    surveys: SurveyStore
 
 
 _AT_ONCE: Final = 1_000
@@ -166,6 +171,17 @@ COLUMNS: Final = {
         "comment": pa.string(),
     },
     "identities": {"identity": pa.string(), "user": pa.string(), "time": _TIME},
+    "answers": {
+        "survey": pa.string(),
+        "user": pa.string(),
+        "id": pa.string(),
+        "time": _TIME,
+        "list_id": pa.string(),
+        "scenario": pa.string(),
+        "model": pa.string(),
+        "value": pa.int64(),
+        "answered": _TIME,
+    },
 }
 
 
@@ -185,6 +201,7 @@ def records(exported: ExportedRecords, kind: Kind) -> Iterator[Record]:
         "items": exported.items.page,
         "feedback": exported.feedback.page,
         "identities": exported.identities.page,
+        "answers": exported.surveys.page,
     }
     cursor = ""
     while True:
@@ -207,7 +224,7 @@ def export_file(exported: ExportedRecords, kind: Kind, path: Path) -> int:
 
     Args:
         exported: The parts of the store.
-        kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
+        kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
         path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
     Returns:
@@ -286,7 +303,7 @@ def import_lines(
 
     Args:
         exported: Where to.
-        kind: ``users``, ``items``, ``events``, ``feedback`` or ``identities``.
+        kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
         lines: The lines; empty ones are left out.
         feedback: What events do to feedback: ``none`` where feedback is read as well.
 
@@ -371,6 +388,8 @@ def _put(exported: ExportedRecords, kind: Kind, some: Sequence[Record], feedback
         return exported.events.restore(cast(Sequence[Event], some), feedback=feedback)
     if kind == "identities":
         return exported.identities.restore(cast(Sequence[Identity], some))
+    if kind == "answers":
+        return exported.surveys.restore(cast(Sequence[AskedQuestion], some))
     return exported.feedback.restore(cast(Sequence[Feedback], some))
 
 
