@@ -33,8 +33,13 @@ def commands(table: typer.Typer, name: str = "motet") -> Iterator[tuple[str, str
         typed = command.name or function.__name__.replace("_", "-")
         yield f"{name} {typed}", inspect.cleandoc(command.help or function.__doc__ or ""), function
     for group in table.registered_groups:
-        if group.typer_instance is not None:
-            yield from commands(group.typer_instance, f"{name} {group.name}")
+        inner = group.typer_instance
+        if inner is None:
+            continue
+        own = inner.registered_callback
+        if own is not None and own.callback is not None and own.invoke_without_command is True:
+            yield f"{name} {group.name}", inspect.cleandoc(own.callback.__doc__ or ""), own.callback
+        yield from commands(inner, f"{name} {group.name}")
 
 
 def value_of(kind: Any, info: Any) -> str:
@@ -74,7 +79,11 @@ def section(typed: str, said: str, function: Callable[..., Any]) -> str:
     hints = get_type_hints(function, include_extras=True)
     usage, rows = [typed], []
     for name, parameter in inspect.signature(function).parameters.items():
+        if hints[name] is typer.Context:
+            continue
         kind, info = get_args(hints[name])
+        if getattr(info, "hidden", False):
+            continue
         required = parameter.default is inspect.Parameter.empty
         if isinstance(info, typer.models.ArgumentInfo):
             shown = name.upper()

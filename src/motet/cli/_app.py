@@ -15,6 +15,7 @@ import motet
 from motet.cli._add_task import add_task
 from motet.cli._compare import compare
 from motet.cli._experiments import experiments
+from motet.cli._learn import learn
 from motet.cli._methods import affinity, importance, models
 from motet.cli._options import (
     BundleDir,
@@ -28,6 +29,7 @@ from motet.cli._options import (
 )
 from motet.cli._output import progress_on_terminal
 from motet.cli._replay import replay
+from motet.cli._replay_dataset import replay_dataset
 from motet.cli._serve import serve
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -61,7 +63,8 @@ app = typer.Typer(
         "`motet importance` what each feature is worth, "
         "`motet compare` puts methods beside each other, fairly, `motet tune` fits the language models to your own data, "
         "and `motet add-task` adds a task to a bundle.\n\n"
-        "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same.\n\n"
+        "**From nothing:** `motet datasets fetch movielens-100k --out DIR`, then the same. Or `motet serve` alone: it "
+        "takes users, items and events, and trains by itself; `motet learn` does so beside any service.\n\n"
         "Every command takes `--json` for machines. Exit codes: 0 done, 2 a mistake that the message explains, "
         "130 interrupted."
     ),
@@ -69,6 +72,7 @@ app = typer.Typer(
 datasets = typer.Typer(no_args_is_help=True, help="Real data sets one call away, and synthetic worlds.")
 app.add_typer(datasets, name="datasets")
 app.add_typer(experiments, name="experiments")
+datasets.command("replay")(replay_dataset)
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)
@@ -80,6 +84,7 @@ for command in (ask, explain, profile, describe):
     app.command()(command)
 app.command("list")(make_a_list)
 app.command()(serve)
+app.add_typer(learn, name="learn")
 
 
 @app.callback(invoke_without_command=True)

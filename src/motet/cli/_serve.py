@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import motet
-from motet.cli._options import BundleDir, Model, Settings
+from motet.cli._learn import (
+    Every,
+    FirstEvents,
+    FirstUsers,
+    Limit,
+    NewEvents,
+    Tolerance,
+    TrainingChanges,
+    command_of,
+    settings_of,
+)
+from motet.cli._options import Model, Settings
 from motet.cli._words import language_settings
 from motet.errors import RequestError, require_packages
 
@@ -23,11 +35,17 @@ __all__ = ["model_opener", "serve"]
 
 
 def serve(
-    bundle: BundleDir,
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Directory of a trained bundle; left out, the service begins with nothing and trains by itself."
+        ),
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(
-            help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out.",
+            help="Path of an SQLite file, or postgresql://user@host/name; a file beside the bundle when left out, "
+            "service.sqlite here without a bundle.",
             envvar="MOTET_STORE",
         ),
     ] = None,
@@ -71,24 +89,55 @@ def serve(
             help="How long shown lists, sessions and conversations are kept, in days; 0 for ever.", min=0
         ),
     ] = 180.0,
+    models_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--models",
+            help="Directory of the models that the service trains; NAME-models beside the store when left out.",
+        ),
+    ] = None,
+    learns: Annotated[
+        bool | None,
+        typer.Option(
+            "--learn/--no-learn",
+            help="Train on the events of the store, beside the service; on without a bundle, off with one.",
+        ),
+    ] = None,
+    every: Every = "24h",
+    events: NewEvents = 0,
+    first_events: FirstEvents = 1_000,
+    first_users: FirstUsers = 20,
+    limit: Limit = "1h",
+    tolerance: Tolerance = 0.01,
+    training_changes: TrainingChanges = None,
     model: Model = False,
     changes: Settings = None,
 ) -> None:
-    """Serve a bundle: API, pages and store in one process; an event counts in the next answer."""
+    """Serve a bundle, or begin with nothing: API, pages and store; an event counts in the next answer."""
     require_packages("serve", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "rapidfuzz")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
     from motet.service.api import LOOPBACK, build_app, is_loopback, listen, open_traces, run_server  # noqa: PLC0415
     from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry, few_arenas  # noqa: PLC0415
+    from motet.service.learner import EMPTY, LearnerProcess, models_home, write_empty_bundle  # noqa: PLC0415
     from motet.service.monitor import log_as_json  # noqa: PLC0415
     from motet.service.store import Store  # noqa: PLC0415
 
     few_arenas()
-    language_model = language_settings(bundle, model, changes)
+    if bundle is None and (model or changes):
+        raise RequestError(
+            "--model and --set change the language model of a bundle, and there is none",
+            "leave them out, or name a bundle",
+        )
+    language_model = None if bundle is None else language_settings(bundle, model, changes)
     traces = open_traces()
-    place = bundle.absolute()
+    place = None if bundle is None else bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
-    with Store(store or place.with_name(f"{place.name}.sqlite")) as opened:
+    url = store or ("service.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
+    learner_settings = settings_of(every, events, first_events, first_users, limit)
+    learns = place is None if learns is None else learns
+    learner: LearnerProcess | None = None
+    with Store(url) as opened:
         if new_key:
             key, _ = opened.keys.create({"read", "write", "admin"}, "made by motet serve")
             typer.echo(f"key: {key}")
@@ -111,12 +160,17 @@ def serve(
             drain_s=drain,
             relay=secrets.token_urlsafe(32),
         )
+        home = models_home(opened, models_dir)
         sockets = listen(host, port)
         log_as_json()
-        engine = Engine(opened, model_opener(language_model), EngineSettings(kept_days=keep_days))
+        engine_settings = EngineSettings(kept_days=keep_days, insert_missing=place is None)
+        engine = Engine(opened, model_opener(language_model), engine_settings)
         try:
             models = ModelRegistry(engine)
-            name = models.start(place)
+            if place is None:
+                name = models.start_empty(write_empty_bundle(home / EMPTY))
+            else:
+                name = models.start(place)
             app = build_app(engine, settings, models=models, traces=traces)
             bound = sockets.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
@@ -126,14 +180,28 @@ def serve(
 
                 pages.mount(app, address, relay=settings.relay)
 
+            if learns:
+                learner = LearnerProcess(
+                    opened,
+                    command_of(home, learner_settings, tolerance, training_changes),
+                    {**os.environ, "MOTET_STORE": url},
+                    drift=engine.drift.report,
+                    model=lambda: engine.model.name,
+                )
+
             def ready() -> None:
                 typer.echo(f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}")
                 if not are_keys:
                     typer.echo("no keys: everything is allowed to whoever reaches this machine's loopback")
+                if learner is not None:
+                    typer.echo(f"it trains on what it is sent; models: {home}")
+                    learner.start()
                 sys.stdout.flush()
 
             run_server(app, sockets, settings, ready=ready)
         finally:
+            if learner is not None:
+                learner.close()
             engine.close()
             sockets.close()
 

@@ -6,6 +6,7 @@ from ._check import DataReport, check_data
 from ._containers import IdIndex, Ragged, as_strings, split_words
 from ._dataset import Dataset, EntityTable, History, build_history
 from ._encoder import Encoder, Layout, Scale, Vocabulary
+from ._guesses import quoted
 from ._in_training import TrainingRows, changed_text
 from ._inspect import inspect_directory
 from ._labels import SPLIT_CODES, Fold
@@ -74,6 +75,7 @@ __all__ = [
     "graph_features",
     "inspect_directory",
     "known_items",
+    "quoted",
     "quoted_text",
     "read_reductions",
     "read_table",

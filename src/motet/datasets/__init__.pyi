@@ -11,6 +11,7 @@ from ._assets import (
 )
 from ._generate import generate
 from ._known import DATASETS, fetch, film_numbers, link_films, load
+from ._stream import DatasetStream
 from ._world import SyntheticWorld, Truth
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DATASETS",
     "OFFLINE_VARIABLE",
     "Asset",
+    "DatasetStream",
     "Progress",
     "SyntheticWorld",
     "Truth",

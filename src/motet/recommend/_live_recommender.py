@@ -32,6 +32,7 @@ from motet.recommend.live import (
 )
 from motet.recommend.retrieve import (
     CHAIN,
+    PLAIN_CHAIN,
     QUOTAS,
     CandidateQuery,
     CandidateSource,
@@ -51,6 +52,9 @@ class LiveRecommender:
 
     The same encoding and the same model code as in training and in :class:`Recommender` stand behind it.
     Many threads may ask while others update it; each request works on one snapshot of the catalogue.
+
+    Of an empty bundle (:attr:`motet.training.Bundle.is_empty`) no model ranks: lists are those of
+    :data:`motet.recommend.retrieve.PLAIN_CHAIN`, or of the sources that a request names, without predictions.
 
     Args:
         recommender: Of a bundle with users and items.
@@ -105,6 +109,7 @@ class LiveRecommender:
             retriever=self.retriever,
             task=recommender._ranking_task(None),
             candidates=candidates,
+            is_plain=bundle.is_empty,
         )
 
     # -- requests ------------------------------------------------------------------------------
@@ -134,7 +139,11 @@ class LiveRecommender:
         clock.stage("read")
         found = self._stages.retrieve(request)
         clock.stage("retrieve")
-        chain = () if len(found.rows) >= query.k and request.link is not None else (*CHAIN, "again")
+        chain: tuple[str, ...] = (*CHAIN, "again")
+        if self.bundle.is_empty:
+            chain = (*(query.sources or PLAIN_CHAIN), "again")
+        elif len(found.rows) >= query.k and request.link is not None:
+            chain = ()
         self._stages.rank(request, found, chain)
         clock.stage("rank")
         listed = self._stages.rerank(request, found)
@@ -163,7 +172,7 @@ class LiveRecommender:
         )
         clock.stage("answer")
         links = dict(Counter(item.served_by for item in items))
-        order = ("personal", "session", *CHAIN, "again")
+        order = ("personal", "session", "together", "trending", *CHAIN, "again")
         return Ranked(
             items,
             served_by=next((name for name in order if name in links), "nothing"),
@@ -190,15 +199,18 @@ class LiveRecommender:
         clock = Clock()
         request = self._stages.read(query.model_copy(update={"filter": None, "exclude": ()}))
         clock.stage("read")
-        if request.user_context is None:
-            raise ModelError(f"the model {request.failure}", "load another bundle")
         known = dict.fromkeys(candidates)
         all_rows = request.now.rows(list(known))
         unknown = tuple(item for item, row in zip(known, all_rows.tolist(), strict=True) if row < 0)
         rows = all_rows[all_rows >= 0]
-        raw = self._scorer.score(request.user_context, rows) if len(rows) else {}
+        if self.bundle.is_empty:
+            raw, values = {}, self._own.popularity(request.now.origin[rows])
+        elif request.user_context is None:
+            raise ModelError(f"the model {request.failure}", "load another bundle")
+        else:
+            raw = self._scorer.score(request.user_context, rows) if len(rows) else {}
+            values = self._stages.values(request.objective, raw) if raw else np.zeros(0)
         clock.stage("rank")
-        values = self._stages.values(request.objective, raw) if raw else np.zeros(0)
         order = np.lexsort((rows, -values))
         items = answer_items(
             self._scorer, request.now, rows[order], values[order], {task: y[order] for task, y in raw.items()}
@@ -206,7 +218,7 @@ class LiveRecommender:
         clock.stage("answer")
         return Ranked(
             items,
-            served_by=request.link or "unknown",
+            served_by="popular" if self.bundle.is_empty else request.link or "unknown",
             candidates=len(rows),
             timings_ms=clock.timings_ms,
             version=request.now.version,
@@ -312,7 +324,7 @@ class LiveRecommender:
             now_s = time.time()  # a clock that is ahead must not make all else look old
             time_s = np.array([min(parsed.event.at_s or now_s, now_s) for parsed, _ in liked])
             scenarios = [parsed.scenario for parsed, _ in liked]
-            self._own.liked(rows, time_s, scenarios)
+            self._own.liked(rows, time_s, scenarios, [parsed.event.user for parsed, _ in liked])
         return added
 
     def replace_events(self, user: str, events: Sequence[LiveEvent]) -> Added:
@@ -334,9 +346,11 @@ class LiveRecommender:
         leave the user out of the next training.
         """
         erased, features = self.history.erase(user), self.user_encoder.forget(user)
+        self._own.forget(user)
         return erased or features
 
     def forget_user(self, user: str) -> bool:
         """Drop what was recorded of a user while serving; returns whether there was anything."""
         events, features = self.history.forget(user), self.user_encoder.forget(user)
+        self._own.forget(user)
         return events or features

@@ -194,6 +194,11 @@ class Bundle:
     task_blend: TaskBlend | None = None
     found: Ragged = field(default_factory=lambda: Ragged.empty(0))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it was made without any data, for a service that begins with none: its weights say nothing."""
+        return not len(self.data.items)
+
 
 def save_bundle(
     directory: Path,

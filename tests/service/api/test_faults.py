@@ -25,7 +25,7 @@ def measured(name: str, place: Path, *arguments: str) -> tuple[dict[str, Any], s
 
 @pytest.mark.slow
 def test_killed_and_without_room_on_its_disk_it_loses_nothing(films: Path, tmp_path: Path) -> None:
-    short = ("--parts", "kills", "disk", "--kills", "3", "--seconds", "2", "--bundle", str(films))
+    short = ("--parts", "kills", "disk", "--kills", "2", "--seconds", "2", "--bundle", str(films))
     found, said = measured("service_faults", tmp_path, *short)
     for part in (found["kill -9"], found["disk full"]):
         assert part["acknowledged"] > 0, said

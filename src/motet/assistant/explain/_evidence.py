@@ -399,7 +399,7 @@ class EvidenceIndex:
     @cached_property
     def _placement(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         found = self._model_vectors()
-        centre: NDArray[np.float32] = found.mean(0)
+        centre: NDArray[np.float32] = found.mean(0) if len(found) else np.zeros(found.shape[1], np.float32)
         return self.placed(found, centre), centre
 
     @staticmethod
@@ -414,7 +414,9 @@ class EvidenceIndex:
         model, data, context_rows = self.bundle.model, self.bundle.data, self._context_rows()
         batcher = Batcher(context_rows.data)
         parts = []
-        for start in range(0, self.items, _VECTOR_ROWS):
+        for start in range(
+            0, max(self.items, 1), _VECTOR_ROWS
+        ):  # an empty bundle has vectors of some width too
             items = np.arange(start, min(start + _VECTOR_ROWS, self.items), dtype=np.int32)
             no_user = np.zeros(len(items), np.int32)
             before = dict.fromkeys(data.histories, no_user)

@@ -77,6 +77,16 @@ class ItemScores(ABC):
             matrix.data[:] = 1
         return matrix
 
+    def weights_of(self, had: NDArray[np.int32]) -> tuple[NDArray[np.int32], Floats]:
+        """The same for one user, as a request asks, without a sparse matrix: distinct items, rising, and weights."""
+        last = had[-LAST:]
+        known, age = last < self.items, len(last) - 1 - np.arange(len(last))
+        items, place = np.unique(last[known], return_inverse=True)
+        if self.decay == 1:
+            return items, np.ones(len(items), np.float32)
+        weight = np.power(np.float32(self.decay), age[known], dtype=np.float32)
+        return items, np.bincount(place, weight, minlength=len(items)).astype(np.float32)
+
     @abstractmethod
     def scores(self, had: Ragged) -> Floats:
         """Score of every item for each user, [U, I].
@@ -124,13 +134,7 @@ class ItemToItem(ItemScores):
         Args:
             had: Item rows of the user, oldest first.
         """
-        had = had[had < self.items][-LAST:]
-        age = len(had) - 1 - np.arange(len(had))
-        if self.decay == 1:
-            had = np.unique(had)
-            weight = np.ones(len(had), np.float32)
-        else:
-            weight = np.power(np.float32(self.decay), age, dtype=np.float32)
+        had, weight = self.weights_of(had[had < self.items])  # later items take no place among the last ones
         if self.items <= _FEW:
             rows = self._dense()
             dense = weight @ rows[had] if rows is not None else self.weights[had].T @ weight
@@ -207,7 +211,11 @@ class ItemVectors(ItemScores):
 
     def profiles(self, had: Ragged) -> Floats:
         """Weighed sum of the vectors of each user's items, of length 1, or zeros, [U, D]."""
-        profile = self.user_weights(had) @ self.vectors
+        if len(had) == 1:
+            items, weight = self.weights_of(had.values)
+            profile = (weight @ self.vectors[items])[None]
+        else:
+            profile = self.user_weights(had) @ self.vectors
         norm = np.linalg.norm(profile, axis=1, keepdims=True)
         found: Floats = profile / np.maximum(norm, 1e-12)
         return found
@@ -300,14 +308,10 @@ class FoldedFactors(ItemVectors):
 
     def _profile(self, had: NDArray[np.int32]) -> Floats:
         """The same for one user, as a request asks, without sparse matrices, [D]."""
-        width, last = self.vectors.shape[1], had[-LAST:]
-        known, age = last < self.items, len(last) - 1 - np.arange(len(last))
-        if not known.any():
+        width = self.vectors.shape[1]
+        items, weight = self.weights_of(had)
+        if not len(items):
             return np.zeros(width, np.float32)
-        items, place = np.unique(last[known], return_inverse=True)
-        weight = np.ones(len(items), np.float32)
-        if self.decay < 1:
-            weight = np.bincount(place, np.power(self.decay, age[known])).astype(np.float32)
         y, more = self.vectors[items], np.float32(self.confidence) * weight
         left = self.gram + (y * more[:, None]).T @ y
         left[np.diag_indices(width)] += np.float32(self.penalty)

@@ -159,7 +159,8 @@ class EventReader:
             name: f.history.where for name, f in schema.features.user.items() if f.history is not None
         }
         if schema.retrieval_task is not None:
-            self._sequences[FOUND] = schema.tasks[schema.retrieval_task].label
+            label = schema.tasks[schema.retrieval_task].label
+            self._sequences[FOUND] = label if expression_columns(label) else None  # every row counts
         self.meanings = EventMeanings(schema)
         self.liking = self.meanings.liking
         self._label = None if self.liking is None else schema.tasks[self.liking].label
@@ -226,7 +227,7 @@ class EventReader:
         task = meaning.task
         held = {name for name, yes in decided.items() if yes}
         for name, where in self._sequences.items():
-            if name in decided:
+            if name in decided or (name == FOUND and meaning.is_negative):
                 continue
             if where is None or (
                 task is not None

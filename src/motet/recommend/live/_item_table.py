@@ -341,6 +341,16 @@ def _sources(schema: Schema, feature: str) -> set[str]:
     return wanted
 
 
+def _one_empty_row(data: Dataset) -> EntityTable:
+    users = data.users
+    return EntityTable(
+        np.zeros((1, users.codes.shape[1]), users.codes.dtype),
+        np.zeros((1, users.numbers.shape[1]), users.numbers.dtype),
+        {name: Ragged.empty(1) for name in users.tags},
+        np.zeros((1, users.vector_rows.shape[1]), users.vector_rows.dtype),
+    )
+
+
 # The model's side of items that only grows: computed for new rows alone.
 
 _BLOCK_ROWS: Final = 8192
@@ -369,6 +379,8 @@ class ItemSides:
         part_bytes: int = _PART_BYTES,
         members: Collection[PairMember] = (),
     ) -> None:
+        if not len(data.users):  # of a bundle that knows nobody: the item side names some user, whoever it is
+            data = replace(data, users=_one_empty_row(data))
         self._model, self._data, self._context_rows = model, data, context_rows
         self._members = tuple(members)
         some = self._computed(view, 0, min(1, len(view)), parts=True)

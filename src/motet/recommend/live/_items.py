@@ -265,8 +265,10 @@ class LiveItems:
         again = firsts >= 0
         self._ids.extend(items)
         origin = np.where(again, firsts, rows).astype(np.int32)
-        returning = again & np.where(again, now.gone[np.maximum(firsts, 0)], False)
-        times = np.where(again & ~returning, now.appeared_s[np.maximum(firsts, 0)], at_s)
+        returning, times = np.zeros(len(items), bool), np.full(len(items), at_s)
+        if again.any():  # there may be no row yet to look at
+            returning = again & now.gone[np.maximum(firsts, 0)]
+            times = np.where(again & ~returning, now.appeared_s[np.maximum(firsts, 0)], at_s)
         self._origin.append(origin)
         self._appeared.append(times)
         latest, gone = (

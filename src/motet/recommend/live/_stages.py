@@ -161,6 +161,8 @@ class Stages:
         retriever: Of candidates.
         task: Ranked by where a request names no objective.
         candidates: How many are ranked.
+        is_plain: Whether there is no model to rank with: requests are answered by the chain alone, and objectives,
+            scenarios and contexts that no schema knows yet are not refused.
     """
 
     def __init__(
@@ -174,7 +176,9 @@ class Stages:
         retriever: Retriever,
         task: str,
         candidates: int,
+        is_plain: bool = False,
     ) -> None:
+        self._is_plain = is_plain
         self._items, self._user_encoder, self._history, self._scorer = items, user_encoder, history, scorer
         self._sources, self._retriever = sources, retriever
         self._task, self._candidates = task, candidates
@@ -189,7 +193,8 @@ class Stages:
         """
         now = self._items.now
         objective = query.objective or Objective(weights={self._task: 1.0})
-        check_objective(objective, self._scorer.schema)
+        if not self._is_plain:
+            check_objective(objective, self._scorer.schema)
         for name in query.sources or ():
             if name not in self._retriever.sources:
                 known = ", ".join(self._retriever.sources)
@@ -203,7 +208,10 @@ class Stages:
         user = self._user_encoder.of(query.user, row, query.user_features)
         user_context, failure = None, None
         try:
-            user_context = self._scorer.user_context(now, user, history, query.scenario, query.context, row)
+            if not self._is_plain:
+                user_context = self._scorer.user_context(
+                    now, user, history, query.scenario, query.context, row
+                )
         except MotetError:  # the request is wrong
             raise
         except Exception as error:  # the model is: popular items can be shown all the same
@@ -227,7 +235,13 @@ class Stages:
             ask,
             objective,
             seed=secrets.randbits(63) if query.seed is None else query.seed,
-            link="personal" if own else "session" if history or user.known or query.text else None,
+            link=None
+            if self._is_plain
+            else "personal"
+            if own
+            else "session"
+            if history or user.known or query.text
+            else None,
             failure=failure,
         )
 

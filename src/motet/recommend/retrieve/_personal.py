@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +20,15 @@ from motet.recommend.retrieve._retrieve import CandidateQuery, best_of
 from motet.recommend.retrieve._vector_index import LiveIndex
 from motet.training import Bundle, RankingBlend
 
-__all__ = ["GraphNeighbours", "ItemItemSource", "MemberSource", "ModelVectors", "TextMeaning", "together"]
+__all__ = [
+    "GraphNeighbours",
+    "ItemItemSource",
+    "LiveItemItem",
+    "MemberSource",
+    "ModelVectors",
+    "TextMeaning",
+    "together",
+]
 
 # Candidates liked by the same users as the items that the user liked lately.
 #
@@ -99,6 +109,94 @@ class ItemItemSource:
         """See :class:`CandidateSource`."""
         first = ask.now.origin[ask.liked[-_HISTORY:]]
         return summed([self.neighbours(int(row)) for row in np.unique(first)], ask, n)
+
+
+_FEW_LIKES: Final = 5_000  # of so many, the neighbours are computed while a request waits: some milliseconds
+_EVERY_S: Final = 0.5
+_SHARE: Final = 20  # computing takes at most a twentieth of the time
+
+
+class LiveItemItem:
+    """Neighbours of what the user liked lately, by likes that were recorded while serving alone.
+
+    For a bundle that knows nothing. The neighbours are those of :func:`together`, computed again some time after likes
+    came in: at once while these are few, else in a thread, at most every half second.
+
+    Example:
+        >>> source = LiveItemItem()
+        >>> source.add(["ann", "ann", "bob", "bob", "eve"], [0, 1, 0, 1, 2])
+        >>> source.neighbours(0)[0].tolist()
+        [1]
+    """
+
+    inline = True
+    name = "together"
+
+    def __init__(self) -> None:
+        self._likes: dict[str, deque[int]] = {}
+        self._count, self._changed = 0, False
+        self._found: tuple[Ragged, NDArray[np.float32]] = (Ragged.empty(0), np.zeros(0, np.float32))
+        self._due_s = 0.0
+        self._lock, self._computes = threading.Lock(), threading.Lock()
+
+    def add(self, users: Sequence[str], rows: Sequence[int]) -> None:
+        """Take in likes.
+
+        Args:
+            users: Their users, [n].
+            rows: First rows of their items, [n].
+        """
+        with self._lock:
+            for user, row in zip(users, rows, strict=True):
+                liked = self._likes.setdefault(user, deque(maxlen=_LATEST))
+                self._count += len(liked) < _LATEST
+                liked.append(row)
+            self._changed = True
+
+    def forget(self, user: str) -> None:
+        """Drop the likes of a user; the neighbours follow with the next computation."""
+        with self._lock:
+            liked = self._likes.pop(user, None)
+            if liked is not None:
+                self._count, self._changed = self._count - len(liked), True
+                self._due_s = 0.0  # the next request already
+
+    def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """See :meth:`ItemItemSource.neighbours`."""
+        if self._changed and time.monotonic() >= self._due_s:
+            if self._count <= _FEW_LIKES:
+                self._compute()
+            elif not self._computes.locked():
+                threading.Thread(target=self._compute, name="motet-together", daemon=True).start()
+        lists, cosines = self._found
+        if row >= len(lists):
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        at = slice(lists.offsets[row], lists.offsets[row + 1])
+        return lists.values[at], cosines[at]
+
+    def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See :class:`CandidateSource`."""
+        first = ask.now.origin[ask.liked[-_HISTORY:]]
+        return summed([self.neighbours(int(row)) for row in np.unique(first)], ask, n)
+
+    def _compute(self) -> None:
+        if not self._computes.acquire(blocking=False):
+            return
+        try:
+            began_s = time.monotonic()
+            with self._lock:
+                self._changed = False
+                rows = np.array([row for liked in self._likes.values() for row in liked], np.int64)
+                lengths = [len(liked) for liked in self._likes.values()]
+            users = np.repeat(np.arange(len(lengths)), lengths)
+            shape = (len(lengths), int(rows.max()) + 1 if len(rows) else 0)
+            likes = sp.csc_array((np.ones(len(rows), np.float32), (users, rows)), shape=shape)
+            likes.data[:] = 1.0
+            self._found = together(likes)
+            now_s = time.monotonic()
+            self._due_s = now_s + max(_EVERY_S, _SHARE * (now_s - began_s))
+        finally:
+            self._computes.release()
 
 
 class MemberSource:

@@ -254,6 +254,11 @@ class PopularSource:
                 if scenario in self._places:
                     self._places[scenario].add(rows[at], time_s[at])
 
+    @property
+    def likes(self) -> NDArray[np.float64]:
+        """Likes of all items in all scenarios by their first rows; −∞ where an item has none, [I]."""
+        return self._all.order.scores
+
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See :class:`CandidateSource`."""
         if not self._by_scenario:

@@ -16,6 +16,7 @@ from motet.recommend.live import CatalogueSnapshot
 from motet.recommend.retrieve._personal import (
     GraphNeighbours,
     ItemItemSource,
+    LiveItemItem,
     MemberSource,
     ModelVectors,
     TextMeaning,
@@ -25,7 +26,14 @@ from motet.recommend.retrieve._retrieve import CandidateQuery, CandidateSource
 from motet.schema import Registry
 from motet.training import Bundle
 
-__all__ = ["CANDIDATE_SOURCES", "CHAIN", "QUOTAS", "StandardSources", "register_candidate_source"]
+__all__ = [
+    "CANDIDATE_SOURCES",
+    "CHAIN",
+    "PLAIN_CHAIN",
+    "QUOTAS",
+    "StandardSources",
+    "register_candidate_source",
+]
 
 MakeSource = Callable[[Bundle, CatalogueSnapshot], CandidateSource | None]
 M = TypeVar("M", bound=MakeSource)
@@ -47,12 +55,16 @@ def register_candidate_source(name: str) -> Callable[[M], M]:
 
 
 CHAIN: Final = ("scenario_popular", "popular", "newest")
+PLAIN_CHAIN: Final = ("together", *CHAIN)
+"""What makes lists while there is no model."""
 QUOTAS: Final = {"model": 4.0, "together": 2.0, "trending": 0.5, "scenario_popular": 0.5, "newest": 0.5}
 _DAY_S: Final = 86_400.0
 
 
 class StandardSources:
     """Model vectors, item-item, graph, text, what is popular, and the newest items, as far as there is each.
+
+    Of an empty bundle there are those alone that need no model; item-item then rests on the likes recorded since.
 
     Args:
         bundle: With users and items.
@@ -71,8 +83,10 @@ class StandardSources:
         encode_text: TextToVectors | None,
         options: Mapping[str, Any],
     ) -> None:
-        self.vectors = ModelVectors(now, **options) if now.side.retrieval is not None else None
-        self.together: CandidateSource = (
+        can_search = now.side.retrieval is not None and not bundle.is_empty
+        self.vectors = ModelVectors(now, **options) if can_search else None
+        self._live = LiveItemItem() if bundle.is_empty else None
+        self.together: CandidateSource = self._live or (
             ItemItemSource(bundle) if bundle.blend is None else MemberSource(bundle.blend)
         )
         self.graph = GraphNeighbours(graph) if graph is not None else None
@@ -101,7 +115,12 @@ class StandardSources:
 
     def link(self, name: str) -> CandidateSource:
         """The source of a link of the chain."""
-        chain: dict[str, CandidateSource] = {"scenario_popular": self.here, "popular": self.popular}
+        chain: dict[str, CandidateSource] = {
+            "together": self.together,
+            "scenario_popular": self.here,
+            "trending": self.trending,
+            "popular": self.popular,
+        }
         return chain.get(name, self.newest)
 
     def grow(self, now: CatalogueSnapshot) -> None:
@@ -111,11 +130,30 @@ class StandardSources:
             self.text.grow(now)
 
     def liked(
-        self, rows: NDArray[np.int64], time_s: NDArray[np.float64], scenarios: Sequence[str | None]
+        self,
+        rows: NDArray[np.int64],
+        time_s: NDArray[np.float64],
+        scenarios: Sequence[str | None],
+        users: Sequence[str],
     ) -> None:
-        """Take in likes recorded while serving; see :meth:`PopularSource.add`."""
+        """Take in likes recorded while serving, with their users; see :meth:`PopularSource.add`."""
         for source in (self.popular, self.trending, self.here):
             source.add(rows, time_s, scenarios)
+        if self._live is not None:
+            self._live.add(users, rows.tolist())
+
+    def forget(self, user: str) -> None:
+        """Drop what live item-item holds of a user; what is popular keeps what it has counted."""
+        if self._live is not None:
+            self._live.forget(user)
+
+    def popularity(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Likes of items by their first rows, 0 where there are none, [n]."""
+        scores = self.popular.likes
+        known = rows < len(scores)
+        found: NDArray[np.float64] = np.zeros(len(rows))
+        found[known] = np.maximum(scores[rows[known]], 0.0)
+        return found
 
     def like(self, row: int, ask: CandidateQuery, n: int) -> dict[str, NDArray[np.int64]]:
         """Items like one, by each source that can compare items, most alike first.

@@ -16,8 +16,17 @@ from motet.service.api._bodies import BodyRoute
 from motet.service.api._context import PROBLEMS, Context, Name, refuse_other_methods
 from motet.service.api._stats import StatsAnswer
 from motet.service.api._wire import Done
-from motet.service.engine import ConflictError, ModelView, NotFoundError, SchemaView, schema_view
-from motet.service.store import Key
+from motet.service.engine import (
+    NO_MODEL,
+    ConflictError,
+    Engine,
+    ModelView,
+    NotFoundError,
+    SchemaView,
+    schema_view,
+)
+from motet.service.learner import ask_for_training, learner_status
+from motet.service.store import Key, TrainingState
 
 __all__ = ["health_routes", "operate_routes"]
 
@@ -72,12 +81,51 @@ class NewKey(KeyView):
     key: str
 
 
+class TrainingView(BaseModel):
+    """A training of the learner."""
+
+    number: int = Field(description="From 1.")
+    state: TrainingState
+    cause: str = Field(description="first, growth, schedule, events, drift, score or asked.")
+    until: int = Field(description="Place of the last event that it learns from.")
+    judged_until: int = Field(description="Place of the last event that it is judged on.")
+    began: datetime
+    changed: datetime
+    base: str | None = Field(description="The model that was active when it began.")
+    model: str | None = Field(description="What was trained.")
+    details: dict[str, Any] = Field(description="Rows, scores, and the reason where it is not active.")
+
+
+class LearnerView(BaseModel):
+    """The learner of a store."""
+
+    runs: bool = Field(description="Whether a learner is at work on the store.")
+    now: str = Field(description="The step of the training under way, or waiting.")
+    events: int
+    last_event: int = Field(description="Place of the last event.")
+    learnt_until: int = Field(description="Place of the last event that the active model learnt from.")
+    events_since: int = Field(description="Events after that.")
+    users_deleted_since: int = Field(
+        description="Users deleted since, on whose events its weights still rest."
+    )
+    next: datetime | None = Field(description="When the next training is due on the schedule.")
+    settings: dict[str, Any]
+    trainings: list[TrainingView] = Field(description="The latest first.")
+
+
+class Asked(BaseModel):
+    """A training was asked for."""
+
+    runs: bool = Field(description="Whether a learner is there to do it.")
+
+
 class Health(BaseModel):
     """Whether the service is up."""
 
     live: bool
     ready: bool
     model: str | None = None
+    message: str | None = Field(None, description="Said while there is no model yet.")
 
 
 def operate_routes(context: Context) -> APIRouter:
@@ -148,6 +196,23 @@ def operate_routes(context: Context) -> APIRouter:
 
         return await context.answer("fast", call)
 
+    # -- learner -------------------------------------------------------------------------------
+
+    @routes.get("/learner", response_model=LearnerView, tags=["learner"])
+    async def learner() -> Response:
+        """What the learner of the store does, its trainings with their outcomes, and when the next one is due."""
+        return await context.answer("fast", lambda: learner_status(engine.store))
+
+    @routes.post("/learner/train", response_model=Asked, tags=["learner"], status_code=202)
+    async def train() -> Response:
+        """Ask for a training; the learner of the store begins it when it is not at work."""
+
+        def call() -> Asked:
+            ask_for_training(engine.store, "asked")
+            return Asked(runs=engine.store.learner.owner() is not None)
+
+        return await context.answer("write", call, status=202)
+
     # -- keys ----------------------------------------------------------------------------------
 
     @routes.get("/keys", response_model=list[KeyView], tags=["keys"])
@@ -204,6 +269,11 @@ def operate_routes(context: Context) -> APIRouter:
     return routes
 
 
+def _health(engine: Engine, ready: bool) -> dict[str, Any]:
+    found = {"live": True, "ready": ready, "model": engine.model.name}
+    return {**found, "message": NO_MODEL} if engine.model.is_plain else found
+
+
 def health_routes(context: Context) -> APIRouter:
     """Health routes and Prometheus metrics."""
     engine = context.engine
@@ -212,7 +282,7 @@ def health_routes(context: Context) -> APIRouter:
     @routes.get("/v1/health/live", response_model=Health, tags=["health"])
     async def live() -> Response:
         """Whether the process answers."""
-        return JSONResponse({"live": True, "ready": engine.model.is_there, "model": engine.model.name})
+        return JSONResponse(_health(engine, engine.model.is_there))
 
     @routes.get(
         "/v1/health/ready", response_model=Health, responses={503: {"model": Health}}, tags=["health"]
@@ -223,7 +293,7 @@ def health_routes(context: Context) -> APIRouter:
             there = await asyncio.wait_for(asyncio.to_thread(lambda: engine.is_ready), 5.0)
         except TimeoutError:
             there = False
-        health = {"live": True, "ready": there, "model": engine.model.name}
+        health = _health(engine, there)
         return JSONResponse(health) if there else JSONResponse(health, 503, {"Retry-After": "1"})
 
     @routes.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS, tags=["health"])

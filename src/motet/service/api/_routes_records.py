@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from motet.service.api._wire import (
     ItemsIn,
     Put,
     UserBody,
+    UserDeleted,
     UserPatch,
     UsersIn,
 )
@@ -30,6 +31,7 @@ from motet.service.engine import (
     UsersPage,
     UserView,
 )
+from motet.service.learner import out_of_model
 from motet.service.store import Item
 
 __all__ = ["record_routes"]
@@ -182,15 +184,21 @@ def record_routes(context: Context) -> APIRouter:
 
         return await context.answer("write", call)
 
-    @routes.delete("/users/{id:path}", response_model=Done, tags=["users"])
+    @routes.delete(
+        "/users/{id:path}", response_model=UserDeleted, response_model_exclude_none=True, tags=["users"]
+    )
     async def delete_user(id: UserId) -> Response:
-        """Delete everything of a user: row, events, history, lists, conversations and the state in the model."""
+        """Delete everything of a user: row, events, history, lists, conversations and the state in the model.
 
-        def call() -> Done:
+        Where a learner trains on the store, the answer says which training is the first without the user.
+        """
+
+        def call() -> dict[str, Any]:
             known = engine.users.get(id) is not None
             if not engine.delete_user(id) and not known:
                 _missing("user", id)
-            return Done()
+            receipt = out_of_model(engine.store)
+            return {"done": True} if receipt is None else {"done": True, "out_of_model": receipt}
 
         return await context.answer("write", call)
 

@@ -19,6 +19,7 @@ __all__ = [
     "ItemPatch",
     "ItemsIn",
     "Put",
+    "UserDeleted",
     "UserIn",
     "UserPatch",
     "UsersIn",
@@ -177,3 +178,16 @@ class Done(BaseModel):
     """Confirmation."""
 
     done: bool = True
+
+
+class OutOfModel(BaseModel):
+    """When the weights of the model no longer rest on a user who was deleted."""
+
+    training: int = Field(description="Number of the first training without the user; see /v1/learner.")
+    by: datetime | None = Field(description="When it begins at the latest; null without a schedule.")
+
+
+class UserDeleted(Done):
+    """Confirmation of a deletion."""
+
+    out_of_model: OutOfModel | None = Field(None, description="Left out where nothing was ever trained here.")

@@ -1,8 +1,10 @@
+from ._active import check_golden
 from ._engine import Engine
 from ._experiments import LiveExperiments, VariantRequest
+from ._ingest import live_event
 from ._live_context import LiveAnswerContext
 from ._memory import few_arenas, no_full_collections, quiet_memory
-from ._models import ModelRegistry, ModelView
+from ._models import ModelRegistry, ModelView, version_name
 from ._replay import Replayed, replay
 from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
@@ -10,6 +12,7 @@ from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenM
 from ._shown_log import ShownLog
 from ._surveys import LiveSurveys, PutQuestion, SurveyNumbers, SurveySettings, SurveyView
 from ._types import (
+    NO_MODEL,
     AskAnswer,
     AskRequest,
     ConflictError,
@@ -39,6 +42,7 @@ from ._types import (
 )
 
 __all__ = [
+    "NO_MODEL",
     "AskAnswer",
     "AskRequest",
     "ConflictError",
@@ -83,11 +87,14 @@ __all__ = [
     "UserView",
     "UsersPage",
     "VariantRequest",
+    "check_golden",
     "few_arenas",
     "hide_places",
+    "live_event",
     "no_full_collections",
     "public_problem",
     "quiet_memory",
     "replay",
     "schema_view",
+    "version_name",
 ]

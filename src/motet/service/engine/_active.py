@@ -18,7 +18,7 @@ from motet.recommend import Query, Ranked
 from motet.schema import Schema
 from motet.service.engine._served import ServedModel
 from motet.service.engine._settings import EngineSettings, OpenModel
-from motet.service.engine._types import NoModelError
+from motet.service.engine._types import NO_MODEL, NoModelError
 from motet.service.monitor import Shadow
 from motet.service.store import Store
 
@@ -52,6 +52,8 @@ def check_golden(served: ServedModel) -> None:
 
 def _check(served: ServedModel) -> None:
     live = served.parts.live
+    if served.bundle.is_empty:  # there is no model to check, and perhaps no item yet
+        return
     if not live.items.now.shown.any():
         raise BundleError("the bundle has no items that may be shown", "train with items")
     users = served.bundle.data.user_ids
@@ -126,7 +128,7 @@ class ActiveModel:
 
     Attributes:
         when_untidy: Called if most rows of the live catalogue are outdated.
-        also_follow: Called as often as the store is read.
+        followers: Called as often as the store is read.
         beside: Further models that answer some requests, by name; they follow the store as well.
     """
 
@@ -135,7 +137,7 @@ class ActiveModel:
         self._served: ServedModel | None = None
         self._opened: WeakSet[ServedModel] = WeakSet()
         self.when_untidy: Callable[[], object] | None = None
-        self.also_follow: Callable[[], object] | None = None
+        self.followers: list[Callable[[], object]] = []
         self.beside: dict[str, ServedModel] = {}
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
@@ -150,6 +152,22 @@ class ActiveModel:
         if self._served is None:
             raise NoModelError("no model is active", "load and activate one")
         return self._served
+
+    @property
+    def trained(self) -> ServedModel:
+        """The model, for what plain lists cannot do.
+
+        Raises:
+            NoModelError: If no model is active, or nothing was trained yet.
+        """
+        if self.served.bundle.is_empty:
+            raise NoModelError(NO_MODEL, "record events until a model is trained, or load one")
+        return self.served
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether lists come without a model, as in a service that began with nothing."""
+        return self._served is not None and self._served.bundle.is_empty
 
     @property
     def is_there(self) -> bool:
@@ -224,11 +242,11 @@ class ActiveModel:
         while not self._stop.wait(self._settings.follow_s):
             try:
                 if self._served is not None:
+                    for follow in self.followers:
+                        follow()
                     self._served.catch_up()
                     for one in self.beside.values():
                         one.catch_up()
-                    if self.also_follow is not None:
-                        self.also_follow()
                     if self.when_untidy is not None and self._served.is_untidy:
                         self.when_untidy()
                     if time.monotonic() - compared_s >= self._settings.shadow_s:

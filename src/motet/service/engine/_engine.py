@@ -26,6 +26,7 @@ from motet.service.engine._settings import EngineSettings, OpenModel
 from motet.service.engine._shown_log import Retention, ShownLog
 from motet.service.engine._surveys import LiveSurveys
 from motet.service.engine._types import (
+    NO_MODEL,
     EventsAnswer,
     ItemAnswer,
     RankAnswer,
@@ -85,7 +86,7 @@ class Engine:
         self.language = LanguageService(store, self.model, self.shown_log)
         self.experiments = LiveExperiments(store, self.model)
         self.surveys = LiveSurveys(store, self.model, self.shown_log)
-        self.model.also_follow = self.experiments.refresh
+        self.model.followers.append(self.experiments.refresh)
         self._retention = Retention(store, self.settings.kept_days)
         self.is_ending = False
         self._types: set[str] = set()
@@ -133,7 +134,7 @@ class Engine:
         read = view.read([item.item for item in ranked.items])
         reasons: dict[str, str] = {}
         timings = dict(ranked.timings_ms)
-        if request.explain and ranked.items:
+        if request.explain and ranked.items and not served.bundle.is_empty:
             began_s = time.perf_counter()
             reasons, more = self.reasons(
                 served,
@@ -264,7 +265,7 @@ class Engine:
         except MotetError:
             self.watch.count("rejected", "event", len(events))
             raise
-        new = self.store.events.add(events)
+        new = self.store.events.add(events, insert_missing=self.settings.insert_missing)
         self.note_ingest(served, [one for one, is_new in zip(events, new, strict=True) if is_new])
         self.watch.count("repeated", "event", len(new) - sum(new))
         self.model.follow_now()
@@ -336,7 +337,8 @@ class Engine:
         for what, why in ranked.left_out.items():
             if why != _public_reason(why):
                 _log.warning("a list was made without %s: %s", what, why)
-        return ranked, [f"{what}: {_public_reason(why)}" for what, why in ranked.left_out.items()]
+        notes = [NO_MODEL] if served.bundle.is_empty else []
+        return ranked, [*notes, *(f"{what}: {_public_reason(why)}" for what, why in ranked.left_out.items())]
 
 
 def _public_reason(why: str) -> str:

@@ -70,7 +70,7 @@ class LanguageService:
             RequestError: If the conversation is not known, or another user's.
         """
         began, began_s = datetime.now(UTC), time.perf_counter()
-        served = self._model.served
+        served = self._model.trained
         so_far = self._conversation(request)
         user = request.user or so_far.user
         who = served.known_as(user) if user else ""
@@ -105,7 +105,7 @@ class LanguageService:
 
     def make_list(self, request: ListRequest) -> ListAnswer:
         """Build the list that a request describes."""
-        served = self._model.served
+        served = self._model.trained
         return served.parts.assistant.make_list(
             request.text,
             user=served.known_as(request.user) if request.user else "",
@@ -120,7 +120,7 @@ class LanguageService:
         Raises:
             DataError: If the item is not known.
         """
-        served = self._model.served
+        served = self._model.trained
         who = served.known_as(user)
         explainer = LiveAnswerContext(served, user).explainer(who)
         found = explainer.explain(who, item, language=language, tone=tone)  # type: ignore[arg-type]

@@ -62,7 +62,9 @@ class ModelRegistry:
         self._engine, self._store = engine, engine.store
         self._held: dict[str, ServedModel] = {}
         self._lock = threading.RLock()
+        self._failed = ""
         engine.model.when_untidy = self.tidy
+        engine.model.followers.append(self.follow)
         engine.experiments.open_model = self.use_beside
 
     def start(self, bundle: Path) -> str:
@@ -87,6 +89,50 @@ class ModelRegistry:
         loaded = self.load(bundle)
         self.activate(loaded)
         return loaded
+
+    def start_empty(self, bundle: Path) -> str:
+        """Activate the version that was active before; the bundle of plain lists where there was none.
+
+        Args:
+            bundle: Of :func:`motet.service.learner.write_empty_bundle`.
+
+        Returns:
+            The name of the version.
+
+        Raises:
+            BundleError: If neither can be used.
+        """
+        for state in ("active", "previous"):
+            found = self._store.models.in_state(state)
+            if found is not None:
+                try:
+                    self.load(Path(found.path), wanted=found.name)
+                    self.activate(found.name)
+                    return found.name
+                except MotetError as error:
+                    _log.warning("the version that was %s cannot be used: %s", state, error.problem)
+        loaded = self.load(bundle)
+        self.activate(loaded)
+        return loaded
+
+    def follow(self) -> None:
+        """Activate what another process made active in the store; one that cannot be used is tried once."""
+        with self._lock:  # an activation under way here is not another process
+            active = self._store.models.in_state("active")
+            if active is None or active.name in (self._engine.model.name, self._failed):
+                return
+            try:
+                self.load(Path(active.path), wanted=active.name)
+            except StoreUnavailableError:
+                raise
+            except MotetError as error:
+                self._failed = active.name
+                _log.warning("the version that is active in the store cannot be used: %s", error.problem)
+                return
+            now = self._store.models.in_state("active")
+            if now is not None and now.name == active.name:  # else the next call follows further
+                self._engine.model.use(self._held[active.name])
+                _log.info("another process made the model %s active", active.name)
 
     def load(self, path: Path, *, wanted: str | None = None) -> str:
         """Load a bundle next to the active one and check it, without activating it.

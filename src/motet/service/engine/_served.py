@@ -162,11 +162,12 @@ class ServedModel:
         """Accept the present outdated rows: only further ones make the catalogue untidy."""
         self._outdated = self.parts.live.items.now.outdated
 
-    def catch_up(self, seq: int = 0) -> None:
+    def catch_up(self, seq: int = 0, *, until: int | None = None) -> None:
         """Ingest everything that the store holds and the model has not seen, in order.
 
         Args:
             seq: Return at once if events up to this one are ingested already; 0 always reads the store.
+            until: ``seq`` of the last event to ingest; all when left out.
 
         Raises:
             StoreUnavailableError: If the store cannot be read; what was read until then is ingested.
@@ -176,7 +177,11 @@ class ServedModel:
                 return
             self._ingest_waiting()
             self._catch_up_changes()
-            while events := self._store.events.after(self.seq, _EVENTS_AT_ONCE):
+            while until is None or self.seq < until:
+                events = self._store.events.after(self.seq, _EVENTS_AT_ONCE)
+                events = [one for one in events if until is None or one.seq <= until]
+                if not events:
+                    return
                 self._add_events(events)
                 self.seq = events[-1].seq
 

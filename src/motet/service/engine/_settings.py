@@ -28,6 +28,8 @@ class EngineSettings:
         kept_days: Retention of logged lists, sessions and conversations in days; 0 keeps them for ever.
         outdated_rows: Outdated rows (items replaced or deleted) that the live catalogue may always hold; beyond that
             the model is opened again as soon as most rows are outdated.
+        insert_missing: Whether an event puts its user and its item into the store where these are not known, as a
+            service does that begins with nothing.
     """
 
     budget: TimeBudget = field(
@@ -39,6 +41,7 @@ class EngineSettings:
     shadow_s: float = 300.0
     kept_days: float = 180.0
     outdated_rows: int = 10_000
+    insert_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from motet.recommend.live import LiveEvent
 from motet.schema import Language
 
 __all__ = [
+    "NO_MODEL",
     "AskAnswer",
     "AskRequest",
     "ConflictError",
@@ -63,6 +64,9 @@ class ConflictError(MotetError):
 class NoModelError(MotetError):
     """No model is active yet."""
 
+
+NO_MODEL: Final = "no model yet, serving plain lists"
+"""What a service says that began with nothing, until the first model is active."""
 
 _log: Final = logging.getLogger("motet.service.engine")
 _PLACES: Final = re.compile(
@@ -229,7 +233,7 @@ class RecommendAnswer(_Answer):
 
     list_id: str = Field(description="Name it in the events that follow from this list.")
     served_by: str = Field(
-        description="Its source: personal, session, scenario_popular, popular, newest, again, or nothing.",
+        description="Its source: personal, session, together or trending (without a model), scenario_popular, popular, newest, again, or nothing.",
         examples=["personal"],
     )
     model: str = Field(description="Name of the model version.")

@@ -110,8 +110,10 @@ class Needs:
         """The event value of feedback.
 
         In Gorse, 0 means that there is no value. For a type that is a task of the schema, 0 would be a negative label, so
-        it becomes 1.
+        it becomes 1; so it does while nothing is trained yet and any type may be such a task.
         """
+        if self._engine.model.is_plain:
+            return value or 1.0
         meanings = self._engine.active.parts.live.history.reader.meanings
         return meanings.value_of_none(type) if value == 0 else value
 

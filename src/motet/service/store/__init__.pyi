@@ -3,9 +3,10 @@ from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
 from ._identities import MOST_IDENTITIES, Identity, IdentityStore
+from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
-from ._service import Key, KeyStore, ModelVersion, Scope
+from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Store
 from ._surveys import AskedQuestion, SurveyRecord, SurveyStore
@@ -32,6 +33,7 @@ __all__ = [
     "Key",
     "KeyStore",
     "Kind",
+    "ModelState",
     "ModelVersion",
     "Outcome",
     "Page",
@@ -44,6 +46,8 @@ __all__ = [
     "SurveyAnswer",
     "SurveyRecord",
     "SurveyStore",
+    "Training",
+    "TrainingState",
     "User",
     "event_row",
     "read_cursor",

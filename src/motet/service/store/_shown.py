@@ -41,6 +41,7 @@ __all__ = [
     "States",
     "SurveyAnswer",
     "forget_before",
+    "shown_of",
 ]
 
 
@@ -145,7 +146,7 @@ class ShownLists:
         with self._database.reading() as connection:
             for some in chunks(dict.fromkeys(ids)):
                 for row in connection.execute(select(SHOWN).where(SHOWN.c.id.in_(some))):
-                    found[row.id] = _shown_of(row)
+                    found[row.id] = shown_of(row)
         return found
 
     def after(self, last: Shown | None, limit: int = 500) -> list[Shown]:
@@ -153,14 +154,14 @@ class ShownLists:
         query = select(SHOWN).order_by(SHOWN.c.time, SHOWN.c.id).limit(check_limit(limit))
         query = query.where(_after(last)) if last is not None else query
         with self._database.reading() as connection:
-            return [_shown_of(row) for row in connection.execute(query)]
+            return [shown_of(row) for row in connection.execute(query)]
 
     def of_user(self, user: str, limit: int = 10) -> list[Shown]:
         """The lists of a user and its identities, newest first."""
         query = select(SHOWN).order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
         with self._database.reading() as connection:
             query = query.where(SHOWN.c.user_id.in_(ids_of(connection, user)))
-            return [_shown_of(row) for row in connection.execute(query)]
+            return [shown_of(row) for row in connection.execute(query)]
 
 
 def _after(one: Shown) -> ColumnElement[bool]:
@@ -183,7 +184,8 @@ def _row(one: Shown) -> dict[str, Any]:
     }
 
 
-def _shown_of(row: Any) -> Shown:
+def shown_of(row: Any) -> Shown:
+    """A row of the table as a list."""
     places = (ShownItem(*place) for place in read_json(row.items))
     return Shown(
         tuple(places), row.id, row.user_id, row.session_id, row.scenario, from_us(row.time), row.model

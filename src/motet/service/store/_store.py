@@ -18,6 +18,7 @@ from motet.service.store._events import EventStore, EventWriter, Mode, Tombstone
 from motet.service.store._experiments import ExperimentStore
 from motet.service.store._feedback import FeedbackRows
 from motet.service.store._identities import IdentityStore
+from motet.service.store._learner import LearnerStore
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
 from motet.service.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
@@ -63,6 +64,7 @@ class Store:
         experiments: Experiments, and who was exposed to what.
         surveys: Surveys, who was asked, and the answers.
         models: Model versions.
+        learner: Trainings of the learner.
         keys: API keys.
         values: Persistent settings.
         counts: Counts by day.
@@ -110,6 +112,7 @@ class Store:
         self.states = States(database, writer, tombstones)
         self.experiments = ExperimentStore(database, writer, tombstones)
         self.models = Models(database, writer)
+        self.learner = LearnerStore(database, writer)
         self.keys = KeyStore(database, writer)
         self.values = Values(database, writer)
         self.counts = Counts(database)
@@ -118,6 +121,11 @@ class Store:
     def where(self) -> str:
         """The URL without its password."""
         return self._database.where
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite store; None of PostgreSQL."""
+        return self._database.path
 
     @property
     def written(self) -> WriteCounts:

@@ -233,3 +233,19 @@ EXPOSURES: Final = Table(
 )
 Index("exposures_by_user", EXPOSURES.c.user_id)
 Index("exposures_by_time", EXPOSURES.c.experiment, EXPOSURES.c.time)
+TRAININGS: Final = Table(
+    "trainings",
+    METADATA,
+    Column("number", _SEQ, primary_key=True, autoincrement=False),
+    _id("state"),
+    _id("cause"),
+    Column("until", BigInteger(), nullable=False),
+    Column("judged_until", BigInteger(), nullable=False),
+    _time("began"),
+    _time("changed"),
+    _id("base", none=True),
+    _id("model", none=True),
+    _text("details"),
+)
+
+LEASES: Final = Table("leases", METADATA, _id("name", key=True), _text("owner"), _time("until"))

@@ -197,6 +197,8 @@ class Site:
             await caller.post(path("v1", "models", name, "activate"))
         elif kind == "rollback":
             await caller.post("/v1/models/rollback")
+        elif kind == "train":
+            await caller.post("/v1/learner/train")
         elif kind == "load":
             await caller.post("/v1/models", {"path": visit.one("path").strip()})
         else:

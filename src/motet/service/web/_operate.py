@@ -109,6 +109,7 @@ def _interval(part: Mapping[str, Any], metric: str) -> tuple[float, float] | Non
 
 _MINUTES: Final = 60
 _ROUTES: Final = 12  # the busiest ones
+_TRAININGS: Final = 10
 
 
 async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
@@ -121,8 +122,11 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     Raises:
         ApiError: If the service refuses or fails.
     """
-    stats, models, surveys = await asyncio.gather(
-        caller.get("/v1/stats", minutes=_MINUTES), caller.get("/v1/models"), caller.maybe("/v1/surveys")
+    stats, models, learner, surveys = await asyncio.gather(
+        caller.get("/v1/stats", minutes=_MINUTES),
+        caller.get("/v1/models"),
+        caller.maybe("/v1/learner"),
+        caller.maybe("/v1/surveys"),
     )
     traffic = traffic_by_route(stats["traffic"], _MINUTES, time.time())
     latency = stats["latency_ms"]
@@ -131,7 +135,12 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     top = max((max(values, default=0) for values in traffic.values()), default=0)
     active = next((model for model in models if model.get("state") == "active"), None)
     done = visit.one("done")
-    message = {"activate": "done_activated", "rollback": "done_rolled_back", "load": "done_loaded"}.get(done)
+    message = {
+        "activate": "done_activated",
+        "rollback": "done_rolled_back",
+        "load": "done_loaded",
+        "train": "done_asked",
+    }.get(done)
     return {
         "minutes": _MINUTES,
         "total": sum(total),
@@ -145,11 +154,29 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "models": [{**model, "chosen": _main_metrics(model["metrics"])} for model in models],
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
+        "learner": learner if learner and (learner["runs"] or learner["trainings"]) else None,
+        "trainings": [_training(one) for one in (learner or {}).get("trainings", [])[:_TRAININGS]],
         "drift": stats["drift"][:_ROUTES],
         "quality": [row for row in stats["data_quality"] if row["count"]],
         "shadow": stats["shadow"][-40:],
         "message": visit.t(message, name=active["name"] if active else "") if message else "",
         "refresh_s": 10,
+    }
+
+
+def _training(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the table of trainings."""
+    details = one["details"]
+    judged = details.get("judged") or {}
+    return {
+        "number": one["number"],
+        "began": str(one["began"])[:16].replace("T", " "),
+        "cause": one["cause"],
+        "events": details.get("events"),
+        "state": one["state"],
+        "ndcg": judged.get("ndcg"),
+        "active_ndcg": judged.get("active_ndcg"),
+        "reason": details.get("reason", ""),
     }
 
 

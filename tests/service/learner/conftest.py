@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import motet
+from motet.assistant.explain import Profiler
+from motet.recommend import LiveRecommender
+from motet.service.engine import LoadPast, ModelParts
+from motet.service.store import Event, Item, Store, User
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+USERS, ITEMS, GROUPS = 24, 24, 3
+EDITED = """\
+name: edited
+tables: {interactions: interactions.parquet, items: items.parquet, users: users.parquet}
+keys: {user: user_id, item: item_id, time: timestamp}
+features:
+  user: {user_id: id}
+  item: {item_id: id, categories: tags}
+tasks:
+  like: {kind: binary, label: like}
+  next: {kind: retrieval, positive: like = 1}
+catalogue: {title: title}
+split: {by: user_time, train: 0.8, validation: 0.15}
+model: {architecture: item_knn}
+"""
+"""A schema as a person may write it: a plain method, which is trained in a moment."""
+
+
+def stream(start: int = 0, stop: int | None = None) -> list[Event]:
+    """Users view items of three groups, and like those of their own group; in the order of their times."""
+    rng = np.random.default_rng(3)
+    found = []
+    for k in range(USERS * 12):
+        user = int(rng.integers(USERS))
+        own = rng.random() < 0.8
+        item = int(rng.integers(ITEMS // GROUPS)) * GROUPS + (
+            user % GROUPS if own else int(rng.integers(GROUPS))
+        )
+        liked = item % GROUPS == user % GROUPS
+        time = BEGAN + timedelta(minutes=k)
+        found.append(Event("view", f"u{user}", str(item), time=time, id=f"v{k}"))
+        if liked:
+            found.append(Event("like", f"u{user}", str(item), time=time, id=f"l{k}"))
+    return found[start:stop]
+
+
+def fill(store: Store, events: list[Event] | None = None) -> None:
+    """Items, users and events of the world."""
+    store.items.put(
+        [
+            Item(str(k), comment=f"Thing {k}", categories=(f"group {k % GROUPS}",), fields={"size": k})
+            for k in range(ITEMS)
+        ]
+    )
+    store.users.put([User(f"u{k}", labels={"age": 20 + k}) for k in range(USERS)])
+    store.events.add(stream() if events is None else events)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The directory of the models."""
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def edited(home: Path) -> Path:
+    """The directory of the models with a schema that a person wrote."""
+    home.mkdir()
+    (home / "schema.yaml").write_text(EDITED, encoding="utf-8")
+    return home
+
+
+def open_parts(path: Path, load: LoadPast) -> ModelParts:
+    """As the command line opens a bundle."""
+    assistant = motet.load(path).assistant
+    explainer = assistant.explainer
+    live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
+    return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
