@@ -335,6 +335,10 @@ class LiveRecommender:
         """
         return self.history.replace(user, events, self.items.now)
 
+    def join_users(self, user: str, others: Sequence[str], events: Sequence[LiveEvent]) -> None:
+        """See :meth:`LiveHistory.join`; what is popular keeps what it has counted."""
+        self.history.join(user, others, events, self.items.now)
+
     def erase_user(self, user: str) -> bool:
         """Drop all that is known of a user, by the bundle too; returns whether there was anything.
 

@@ -25,7 +25,7 @@ from motet.service.store import (
     User,
 )
 
-HEAD = "0006"
+HEAD = "0008"
 
 # How stores were made before Alembic kept their version, word by word: such files are out there.
 _TYPES = {

@@ -145,6 +145,7 @@ class LiveHistory:
         self._last = {n: f.history.last for n, f in features.items() if f.history is not None} | {FOUND: LAST}
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._erased: set[str] = set()
+        self._joined: dict[str, tuple[str, ...]] = {}
         self._holds_all = True  # until a user is pushed out
         self._changes = 0
         self._lock = threading.Lock()
@@ -162,6 +163,11 @@ class LiveHistory:
         """Row of a user in the bundle; −1 for one it does not know, or that was erased."""
         return -1 if user in self._erased else self._rows.get(user, -1)
 
+    def rows(self, user: str) -> list[int]:
+        """Rows in the bundle whose histories are the user's: its own, and those of the ids that :meth:`join` named."""
+        every = (self.row(one) for one in (*self._joined.get(user, ()), user))
+        return [row for row in every if row >= 0]
+
     def holds(self, event: LiveEvent, now: CatalogueSnapshot) -> bool:
         """Whether the bundle was trained with an event: not later than its last, of a user and an item it saw together.
 
@@ -169,8 +175,10 @@ class LiveHistory:
         """
         if not 0 < event.at_s <= self._until_s:
             return False
-        row, item, seen = self.row(event.user), now.first_rows.get(event.item, -1), self._bundle.seen
-        return row >= 0 and item in seen.values[seen.offsets[row] : seen.offsets[row + 1]]
+        item, seen = now.first_rows.get(event.item, -1), self._bundle.seen
+        return any(
+            item in seen.values[seen.offsets[row] : seen.offsets[row + 1]] for row in self.rows(event.user)
+        )
 
     def add(self, events: Sequence[LiveEvent], now: CatalogueSnapshot) -> Added:
         """Take events into account from the next request on.
@@ -222,6 +230,7 @@ class LiveHistory:
         """Drop the live events of a user; returns whether there were any."""
         with self._lock:
             self._changes += 1
+            self._joined.pop(user, None)
             return self._histories.pop(user, None) is not None
 
     def erase(self, user: str) -> bool:
@@ -230,6 +239,7 @@ class LiveHistory:
             known = self.row(user) >= 0 or user in self._histories
             self._changes += 1
             self._erased.add(user)
+            self._joined.pop(user, None)
             self._histories.pop(user, None)
             return known
 
@@ -244,6 +254,29 @@ class LiveHistory:
             self._changes += 1
             self._keep(user, self._of_bundle(user).with_events(parsed, self._last))
         return Added(len(parsed), unknown, tuple(parsed))
+
+    def join(
+        self, user: str, others: Sequence[str], events: Sequence[LiveEvent], now: CatalogueSnapshot
+    ) -> None:
+        """Let what the bundle knows of other ids be known of a user as well, in the place of what was joined before.
+
+        Args:
+            user: The user.
+            others: Ids of the same person; the bundle's events of the user follow theirs.
+            events: All live events of the user under whatever id, which replace the live events so far.
+            now: The catalogue.
+        """
+        with self._lock:
+            self._changes += 1
+            self._joined.pop(user, None)
+            if others:
+                self._joined[user] = tuple(others)
+        history = self._of_bundle(user).with_events(
+            self._readable(self._new(events, now), now) if events else [], self._last
+        )
+        with self._lock:
+            self._changes += 1
+            self._keep(user, history)
 
     def _found(self, user: str, now: CatalogueSnapshot) -> UserHistory | None:
         """The history of a user: kept, loaded, or the bundle's; None where it cannot be loaded now."""
@@ -290,9 +323,15 @@ class LiveHistory:
         return [(one, row) for one, (_, row) in zip(parsed, there, strict=True)], unknown
 
     def _of_bundle(self, user: str) -> UserHistory:
-        row = self.row(user)
-        if row < 0:
-            return NO_HISTORY
+        found = [self._of_row(row) for row in self.rows(user)]
+        if len(found) < 2:
+            return found[0] if found else NO_HISTORY
+        names = dict.fromkeys(name for one in found for name in one.sequences)
+        sequences = {name: _in_one([one.sequences[name] for one in found if name in one.sequences], self._last[name]) for name in names}  # fmt: skip
+        seen = np.concatenate([one.seen for one in found])
+        return UserHistory(sequences, _in_one([one.liked for one in found], RECENT), np.unique(seen))
+
+    def _of_row(self, row: int) -> UserHistory:
         bundle, sequences = self._bundle, {}
         for name, history in bundle.data.histories.items():
             start, stop = history.items.offsets[row : row + 2].tolist()
@@ -309,3 +348,9 @@ class LiveHistory:
         liked = liked[-RECENT:]
         seen = bundle.seen.values[bundle.seen.offsets[row] : bundle.seen.offsets[row + 1]]
         return UserHistory(sequences, Recent(liked, np.full(len(liked), -np.inf), len(liked)), seen)
+
+
+def _in_one(parts: Sequence[Recent], last: int) -> Recent:
+    """The latest events of several ids, those of the last id latest: the bundle's have no times here."""
+    rows = np.concatenate([one.rows for one in parts])[-last:]
+    return Recent(rows, np.full(len(rows), -np.inf), sum(one.total for one in parts))

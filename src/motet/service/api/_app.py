@@ -19,6 +19,7 @@ from motet.service.api._routes_answers import answer_routes, list_routes
 from motet.service.api._routes_experiments import experiment_routes
 from motet.service.api._routes_operate import health_routes, operate_routes
 from motet.service.api._routes_records import record_routes
+from motet.service.api._routes_surveys import survey_routes
 from motet.service.api._stats import Stats
 from motet.service.api._traces import Traces
 from motet.service.api._work import Work
@@ -80,6 +81,7 @@ def build_app(
     app.include_router(list_routes(context))
     app.include_router(operate_routes(context))
     app.include_router(experiment_routes(context))
+    app.include_router(survey_routes(context))
     app.include_router(health_routes(context))
     app.include_router(gorse_router(engine, work))
     app.include_router(docs_routes(app))

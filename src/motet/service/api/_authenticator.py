@@ -25,7 +25,8 @@ from motet.service.store import Key, KeyStore, Scope
 __all__ = ["AccessRefused", "Authenticator", "Proxies", "RateLimit", "allows", "needed_scope"]
 
 _ORDER: Final[tuple[Scope, ...]] = ("read", "write", "admin")
-_ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/experiments", "/v1/learner", "/v1/export/", "/v1/import/")
+_ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/experiments", "/v1/learner", "/v1/surveys", "/v1/export/", "/v1/import/")  # fmt: skip
+_ADMIN_READ: Final = ("/v1/models", "/v1/experiments", "/v1/learner", "/v1/surveys")
 _READING: Final = frozenset({"/v1/recommend", "/v1/ask", "/v1/lists", "/v1/rank"})
 _OPEN: Final = ("/v1/health/", "/api/health/")
 _API: Final = ("/v1/", "/api/")
@@ -48,9 +49,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
         return "read" if path.startswith(_PROTECTED) else None
     reads = method in ("GET", "HEAD")
     if path.startswith(_ADMIN):
-        return (
-            "read" if reads and path.startswith(("/v1/models", "/v1/experiments", "/v1/learner")) else "admin"
-        )
+        return "read" if reads and path.startswith(_ADMIN_READ) else "admin"
     if reads or path in _READING or path.startswith("/api/session/"):
         return "read"
     return "write"

@@ -148,7 +148,7 @@ def _filter(text: str | None) -> AnyFilter | None:
 
 # -- satisfaction, export, import ----------------------------------------------------------------
 
-What = Literal["events", "users", "items"]
+What = Literal["events", "users", "items", "identities", "answers"]
 _BLOCK = 2**16
 _MOST_IMPORT_BYTES = 2**34
 _IMPORT_S = 3_600.0

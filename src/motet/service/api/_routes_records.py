@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from motet.service.api._bodies import BodyRoute
-from motet.service.api._context import PROBLEMS, Context, ItemId, UserId, refuse_other_methods
+from motet.service.api._context import PROBLEMS, Context, ItemId, Name, UserId, refuse_other_methods
 from motet.service.api._wire import (
     Done,
     EventsIn,
+    IdentityIn,
     ItemBody,
     ItemPatch,
     ItemsIn,
@@ -21,7 +22,15 @@ from motet.service.api._wire import (
     UserPatch,
     UsersIn,
 )
-from motet.service.engine import EventsAnswer, ItemsPage, ItemView, NotFoundError, UsersPage, UserView
+from motet.service.engine import (
+    EventsAnswer,
+    IdentitiesView,
+    ItemsPage,
+    ItemView,
+    NotFoundError,
+    UsersPage,
+    UserView,
+)
 from motet.service.learner import out_of_model
 from motet.service.store import Item
 
@@ -116,6 +125,36 @@ def record_routes(context: Context) -> APIRouter:
         def call() -> Put:
             new = sum(engine.users.put([one.user(one.id) for one in body.users]))
             return Put(new=new, replaced=len(body.users) - new)
+
+        return await context.answer("write", call)
+
+    # before the routes of whole users, whose ids may hold slashes
+    @routes.get("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
+    async def identities(id: UserId) -> Response:
+        """Further ids of a user, each with the time of its linking."""
+        return await context.answer("fast", lambda: engine.users.identities(id))
+
+    @routes.post("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
+    async def link(id: UserId, body: IdentityIn) -> Response:
+        """Link a further id: what was and will be recorded under it is the user's, from the next request on."""
+
+        def call() -> IdentitiesView:
+            engine.users.link(id, body.identity)
+            return engine.users.identities(id)
+
+        return await context.answer("write", call)
+
+    @routes.delete("/users/{id:path}/identities/{identity}", response_model=IdentitiesView, tags=["users"])
+    async def unlink(id: UserId, identity: Name) -> Response:
+        """Unlink an id: it is a user of its own again, with all that was recorded under it."""
+
+        def call() -> IdentitiesView:
+            if not engine.users.unlink(id, identity):
+                raise NotFoundError(
+                    f"{identity[:80]!r} is no identity of the user {id[:80]!r}",
+                    "see /v1/users/…/identities for those that are",
+                )
+            return engine.users.identities(id)
 
         return await context.answer("write", call)
 

@@ -14,6 +14,7 @@ __all__ = [
     "Done",
     "EventIn",
     "EventsIn",
+    "IdentityIn",
     "ItemIn",
     "ItemPatch",
     "ItemsIn",
@@ -158,6 +159,12 @@ class UsersIn(RequestPart):
     """Some users."""
 
     users: tuple[UserIn, ...] = Field(min_length=1, max_length=_MOST, fail_fast=True)
+
+
+class IdentityIn(RequestPart):
+    """A further id of a user."""
+
+    identity: str = Field(min_length=1, max_length=512, examples=["app:123"])
 
 
 class Put(BaseModel):

@@ -10,6 +10,7 @@ from ._schema_view import SchemaView, schema_view
 from ._served import ServedModel
 from ._settings import EngineSettings, HttpSettings, LoadPast, ModelParts, OpenModel
 from ._shown_log import ShownLog
+from ._surveys import LiveSurveys, PutQuestion, SurveyNumbers, SurveySettings, SurveyView
 from ._types import (
     NO_MODEL,
     AskAnswer,
@@ -19,6 +20,8 @@ from ._types import (
     EventsAnswer,
     Explained,
     HistoryAnswer,
+    IdentitiesView,
+    IdentityView,
     ItemAnswer,
     ItemsPage,
     ItemView,
@@ -50,12 +53,15 @@ __all__ = [
     "Explained",
     "HistoryAnswer",
     "HttpSettings",
+    "IdentitiesView",
+    "IdentityView",
     "ItemAnswer",
     "ItemView",
     "ItemsPage",
     "ListRequest",
     "LiveAnswerContext",
     "LiveExperiments",
+    "LiveSurveys",
     "LoadPast",
     "ModelParts",
     "ModelRegistry",
@@ -64,6 +70,7 @@ __all__ = [
     "NotFoundError",
     "OpenModel",
     "Profiled",
+    "PutQuestion",
     "RankAnswer",
     "RankRequest",
     "RecommendAnswer",
@@ -73,6 +80,9 @@ __all__ = [
     "ServedModel",
     "ShownLog",
     "SimilarAnswer",
+    "SurveyNumbers",
+    "SurveySettings",
+    "SurveyView",
     "Tone",
     "UserView",
     "UsersPage",

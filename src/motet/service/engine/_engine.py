@@ -24,6 +24,7 @@ from motet.service.engine._live_context import LiveAnswerContext
 from motet.service.engine._served import ServedModel
 from motet.service.engine._settings import EngineSettings, OpenModel
 from motet.service.engine._shown_log import Retention, ShownLog
+from motet.service.engine._surveys import LiveSurveys
 from motet.service.engine._types import (
     NO_MODEL,
     EventsAnswer,
@@ -67,6 +68,7 @@ class Engine:
         users: Users and their histories.
         language: The language service.
         experiments: Experiments that run.
+        surveys: Questions to users.
         shown_log: The recommendation log.
         watch: Request and event counters.
         drift: Compares the users of requests with those of the training data.
@@ -83,6 +85,7 @@ class Engine:
         self.items, self.users = LiveCatalogue(store, self.model), LiveUsers(store, self.model)
         self.language = LanguageService(store, self.model, self.shown_log)
         self.experiments = LiveExperiments(store, self.model)
+        self.surveys = LiveSurveys(store, self.model, self.shown_log)
         self.model.followers.append(self.experiments.refresh)
         self._retention = Retention(store, self.settings.kept_days)
         self.is_ending = False
@@ -270,16 +273,21 @@ class Engine:
         return EventsAnswer(accepted=accepted, repeated=len(new) - accepted, seq=self.active.seq)
 
     def delete_user(self, user: str) -> bool:
-        """Delete everything of a user, in the store and in the live state.
+        """Delete everything of a user and its identities, in the store and in the live state.
 
         Returns:
             Whether there was anything in the store.
         """
+        ids = self.store.identities.group(user)
         try:  # a queued list began before this deletion, and is not stored
-            return self.store.users.delete(user)
+            had = self.store.users.delete(user)
+            if len(ids) > 1:
+                self.store.identities.follow()
+            return had
         finally:
-            self.model.forget(user)
-            self.experiments.forget(user)
+            for one in ids:
+                self.model.forget(one)
+                self.experiments.forget(one)
 
     # -- stages --------------------------------------------------------------------------------
 

@@ -209,6 +209,7 @@ class LiveExperiments:
             served: The model that answers it otherwise.
         """
         variants: list[tuple[str, str]] = []
+        user = self._store.identities.resolve(user) if user is not None else None
         for one in self._running if user is not None else ():
             settings = one.settings
             if settings.scenarios and request.scenario not in settings.scenarios:
@@ -236,7 +237,7 @@ class LiveExperiments:
         """
         if user is None or not applied.variants:
             return
-        seq = applied.served.seq
+        seq, user = applied.served.seq, self._store.identities.resolve(user)
         with self._lock:
             for key, variant in applied.variants:
                 if (key, user) in self._known:

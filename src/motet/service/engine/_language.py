@@ -190,7 +190,8 @@ class LanguageService:
                 f"the conversation '{request.conversation}' is not known", "leave it out to begin a new one"
             )
         found = Conversation.model_validate(state.state)
-        if request.user is not None and found.user != request.user:
+        whose = self._store.identities.resolve
+        if request.user is not None and whose(found.user) != whose(request.user):
             raise RequestError("the conversation is with another user", "leave it out to begin a new one")
         return found
 

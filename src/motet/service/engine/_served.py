@@ -73,6 +73,8 @@ class ServedModel:
         self._base = {item: row for row, item in enumerate(bundle.data.item_ids.to_list())}
         self._digests: dict[str, str] | None = None
         self._forgotten: set[str] = set()
+        self._identities = store.identities
+        self._owners: dict[str, str] = {}  # identities as far as the change log was followed
         self._sent_columns: dict[str, frozenset[str]] = {}
         self._waiting: dict[str, set[str]] = {"users": set(), "items": set()}
         self._again_s = 0.0
@@ -84,16 +86,26 @@ class ServedModel:
     # -- queries -------------------------------------------------------------------------------
 
     def known_as(self, user: str) -> str:
-        """The user id inside the model: a user who was deleted and added again is a new user to it."""
-        return user + _BACK if user in self._forgotten else user
+        """The id inside the model of the user that an id belongs to.
+
+        It is the first of the user's ids that is in the training data, or else the user's own. One that was deleted and
+        added again is a new user to the model.
+        """
+        own, *others = self._identities.group(user)
+        if others and not self._is_trained(own):
+            own = next(filter(self._is_trained, others), own)
+        return own + _BACK if own in self._forgotten else own
+
+    def _is_trained(self, id: str) -> bool:
+        return id in self._of_bundle and id not in self._forgotten
 
     def is_of_bundle(self, user: str) -> bool:
-        """Whether a user is in the training data and was not deleted since."""
-        return user in self._of_bundle and user not in self._forgotten
+        """Whether a user, or an identity of it, is in the training data and was not deleted since."""
+        return self.known_as(user) in self._of_bundle
 
-    def row_of_user(self, user: str) -> int:
-        """Row of a user in the bundle, −1 for an unknown user."""
-        return self.parts.live.history.row(self.known_as(user))
+    def rows_of_user(self, user: str) -> list[int]:
+        """Rows in the bundle of a user and its identities, the user's own last."""
+        return self.parts.live.history.rows(self.known_as(user))
 
     def is_item_of_bundle(self, item: str) -> bool:
         """Whether an item is in the training data."""
@@ -199,14 +211,18 @@ class ServedModel:
         self.parts.live.forget_user(user)
         self.parts.live.forget_user(user + _BACK)
         self.parts.forget()
+        self._owners = {one: owner for one, owner in self._owners.items() if user not in (one, owner)}
         if user in self._of_bundle:
             self._forgotten.add(user)
 
     def _catch_up_changes(self) -> None:
         while changes := self._store.changes.after(self.changes, _AT_ONCE):
-            self._apply(
-                [one for one in changes if one.what == "user"], [one for one in changes if one.what == "item"]
-            )
+            by_kind = {what: [one for one in changes if one.what == what] for what in ("user", "item")}
+            linked = [one for one in changes if one.what == "identity"]
+            if linked:
+                self._identities.follow()
+            self._apply(by_kind["user"], by_kind["item"])
+            self._relink([one.key for one in linked if not one.deleted])
             self.changes = changes[-1].seq
 
     def _apply(self, users: Sequence[Change], items: Sequence[Change]) -> None:
@@ -233,7 +249,24 @@ class ServedModel:
             self._digests = {self._store.users.digest(user): user for user in self._of_bundle}
         live = self.parts.live
         recorded = {user.removesuffix(_BACK) for user in (*live.history.users(), *live.user_encoder.users())}
+        recorded |= {*self._owners, *self._owners.values()}
         return {**self._digests, **{self._store.users.digest(user): user for user in recorded}}
+
+    def _relink(self, identities: Sequence[str]) -> None:
+        """Gather anew what is known of the users that identities were linked to or unlinked from."""
+        owners = {one: self._identities.resolve(one) for one in identities}
+        users = {*owners, *owners.values(), *(self._owners.get(one, one) for one in owners)}
+        whole = [user for user in sorted(users) if not self._identities.is_linked(user)]
+        events = {user: self._stored_events(self.known_as(user)) if self.seq else [] for user in whole}
+        live = self.parts.live
+        for user in users:
+            live.history.forget(user)
+        for user in whole:
+            who, ids = self.known_as(user), self._identities.group(user)
+            trained = [one for one in ids if self._is_trained(one) and one != who]
+            live.join_users(who, trained, events[user])
+        self._ingest_users(list(self._store.users.get_many(whole).values()))
+        self._owners = {one: user for one, user in {**self._owners, **owners}.items() if one != user}
 
     def _stored_events(self, user: str) -> Sequence[LiveEvent]:
         """Events of a user whose history is not in memory, read from the store."""
@@ -252,7 +285,11 @@ class ServedModel:
         self._ingest("events", events, ingest)
 
     def _ingest_users(self, users: Sequence[User]) -> None:
-        rows = [user_row(self.schema, user, self.known_as(user.id)) for user in users]
+        rows = [
+            user_row(self.schema, user, self.known_as(user.id))
+            for user in users
+            if not self._identities.is_linked(user.id)
+        ]
         self._ingest("users", [row for row in rows if row is not None], self.parts.live.upsert_users)
 
     def _ingest_items(self, items: Sequence[Item]) -> None:

@@ -28,6 +28,8 @@ __all__ = [
     "Explained",
     "HistoryAnswer",
     "HistoryEvent",
+    "IdentitiesView",
+    "IdentityView",
     "ItemAnswer",
     "ItemView",
     "ItemsPage",
@@ -361,6 +363,7 @@ class HistoryEvent(_Answer):
     labels: dict[str, float] | None = Field(
         None, description="Labels per task, for events of the training data."
     )
+    identity: str | None = Field(None, description="The identity that it was recorded under, if another id.")
     source: Literal["store", "bundle"]
 
 
@@ -409,6 +412,20 @@ class UserView(_Answer):
     comment: str
     time: datetime | None
     known: bool = Field(description="Whether it is in the training data.")
+
+
+class IdentityView(_Answer):
+    """A further id of a user."""
+
+    id: str = Field(examples=["app:123"])
+    linked: datetime = Field(description="When it was linked.")
+
+
+class IdentitiesView(_Answer):
+    """The identities of a user."""
+
+    user: str = Field(description="The user, also where an identity of it was asked for.", examples=["42"])
+    identities: tuple[IdentityView, ...] = Field(description="In the order of their linking.")
 
 
 class UsersPage(_Answer):

@@ -5,18 +5,27 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from motet.errors import RequestError
+from motet.errors import RequestError, StoreError, StoreUnavailableError
 from motet.service.engine._active import ActiveModel
 from motet.service.engine._catalogue import CatalogueView
 from motet.service.engine._served import ServedModel
-from motet.service.engine._types import HistoryAnswer, HistoryEvent, UsersPage, UserView
-from motet.service.store import Store, User
+from motet.service.engine._types import (
+    ConflictError,
+    HistoryAnswer,
+    HistoryEvent,
+    IdentitiesView,
+    IdentityView,
+    UsersPage,
+    UserView,
+)
+from motet.service.store import Identity, Store, User
 
 __all__ = ["LiveUsers"]
 
@@ -38,12 +47,13 @@ class LiveUsers:
 
     def put(self, users: Sequence[User]) -> list[bool]:
         """Insert or replace users; returns of each whether it is new to the store."""
-        new = self._store.users.put(users)
+        new = self._store.users.put([self._own(user) for user in users])
         self._model.follow_now()
         return new
 
     def patch(self, id: str, *, labels: Any = None, comment: str | None = None) -> bool:
         """Change what is given of a user; whether there is one."""
+        id = self._store.identities.resolve(id)
         if not self._store.users.patch(id, labels=labels, comment=comment):
             if not self._model.served.is_of_bundle(id):
                 return False
@@ -52,7 +62,8 @@ class LiveUsers:
         return True
 
     def get(self, id: str) -> UserView | None:
-        """A user; None for one not known."""
+        """A user, by its id or that of an identity; None for one not known."""
+        id = self._store.identities.resolve(id)
         stored = self._store.users.get(id)
         served = self._model.served
         if stored is None and not served.is_of_bundle(id):
@@ -72,8 +83,9 @@ class LiveUsers:
         own = self._ids(served)
         start = bisect_right(own, after) if after else 0
         ids: list[str] = []
+        is_linked = self._store.identities.is_linked
         for id in own[start:]:
-            if served.is_of_bundle(id) and wanted in id.lower():
+            if served.is_of_bundle(id) and wanted in id.lower() and not is_linked(id):
                 ids.append(id)
                 if len(ids) > n:
                     break
@@ -103,6 +115,7 @@ class LiveUsers:
                 time=one.time,
                 scenario=one.scenario,
                 id=one.id,
+                identity=one.identity,
                 source="store",
             )
             for one in stored
@@ -114,6 +127,48 @@ class LiveUsers:
         more = _write_cursor(skip + n) if len(events) > n else ""
         return HistoryAnswer(user=user, events=tuple(events[:n]), cursor=more)
 
+    # -- identities ----------------------------------------------------------------------------
+
+    def identities(self, user: str) -> IdentitiesView:
+        """The identities of the user that an id belongs to."""
+        of = self._store.identities.of_user(user)
+        owner = of[0].user if of else user
+        return IdentitiesView(user=owner, identities=tuple(IdentityView(id=one.identity, linked=one.time) for one in of))  # fmt: skip
+
+    def link(self, user: str, identity: str) -> bool:
+        """Link an identity to a user: from the next request on what is recorded under it is the user's.
+
+        Returns:
+            Whether it was not linked to this user before.
+
+        Raises:
+            ConflictError: If it is the user's own id, is linked to another user, has identities itself, or the user
+                has too many already.
+        """
+        Identity(identity, user)  # a wrong id is no conflict
+        try:
+            new = self._store.identities.link(user, identity)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            raise ConflictError(error.problem, error.cure) from None
+        self._follow()
+        return new
+
+    def unlink(self, user: str, identity: str) -> bool:
+        """Let an identity be a user of its own again; returns whether it was linked to the user."""
+        gone = self._store.identities.unlink(user, identity)
+        self._follow()
+        return gone
+
+    def _follow(self) -> None:
+        self._store.identities.follow()
+        self._model.follow_now()
+
+    def _own(self, user: User) -> User:
+        id = self._store.identities.resolve(user.id)
+        return user if id == user.id else replace(user, id=id)
+
     def _ids(self, served: ServedModel) -> list[str]:
         if served not in self._sorted:
             self._sorted[served] = sorted(served.bundle.data.user_ids.to_list())
@@ -123,7 +178,11 @@ class LiveUsers:
         users = self._store.users
         found: list[str] = []
         cursor = users.after(after) if after else ""
-        page = users.search(text.strip(), n + 1, cursor) if text.strip() else users.page(n + 1, cursor)
+        page = (
+            users.search(text.strip(), n + 1, cursor, linked=False)
+            if text.strip()
+            else users.page(n + 1, cursor, linked=False)
+        )
         found += [one.id for one in page.rows]
         return found
 
@@ -142,8 +201,11 @@ def _of_bundle(served: ServedModel, user: str, skip: int, n: int) -> list[Histor
     """The latest events of a user that the bundle knows, newest first."""
     bundle = served.bundle
     behaviour = bundle.behaviour
-    at = behaviour.events(served.row_of_user(user))
-    rows = np.arange(at.start, at.stop)[::-1][skip : skip + n]
+    spans = [behaviour.events(row) for row in served.rows_of_user(user)]
+    rows = np.concatenate([np.arange(at.start, at.stop) for at in spans])
+    if len(spans) > 1 and bundle.schema.keys.time is not None:
+        rows = rows[np.argsort(behaviour.time[rows], kind="stable")]
+    rows = rows[::-1][skip : skip + n]
     ids = bundle.data.item_ids
     timed = bundle.schema.keys.time is not None
     events = []

@@ -206,17 +206,17 @@ class Ranks:
             if served not in self._alike:
                 self._alike[served] = AlikeUsers(served.bundle)
             users = self._alike[served]
-        row = live.history.row(user) if served.is_of_bundle(user) else -1
+        rows, whose = served.rows_of_user(user), self._engine.store.identities.resolve
         liked = live.history.of(served.known_as(user), live.items.now).liked.rows.astype(np.int64)
-        scores = users.scores(np.union1d(users.liked(row), liked))
+        scores = users.scores(np.unique(np.concatenate([*map(users.liked, rows), liked])))
         ids = served.bundle.data.user_ids
-        found: list[Score] = []
+        found: dict[str, Score] = {}
         for at in np.argsort(-scores, kind="stable").tolist():
             if len(found) == _depth(n, offset) or scores[at] <= 0:
                 break
-            if at != row and served.is_of_bundle(ids[at]):
-                found.append(Score(id=ids[at], score=float(scores[at])))
-        return found[offset : offset + n]
+            if at not in rows and served.is_of_bundle(ids[at]):
+                found.setdefault(whose(ids[at]), Score(id=whose(ids[at]), score=float(scores[at])))
+        return list(found.values())[offset : offset + n]
 
     def _filter(self, served: ServedModel, categories: Sequence[str]) -> AnyFilter | None:
         return self._categories.filter(categories, served.parts.live.items.fields)
@@ -235,8 +235,8 @@ class Ranks:
             return None
         feedback.sort(key=lambda one: one.time, reverse=True)
         items = dict.fromkeys(one.item for one in feedback)
-        if served.is_of_bundle(user):
-            row, seen = served.parts.live.history.row(user), served.bundle.seen
+        for row in served.rows_of_user(user):
+            seen = served.bundle.seen
             ids = served.parts.live.items.now.ids
             items |= dict.fromkeys(ids[at] for at in seen.values[seen.offsets[row] : seen.offsets[row + 1]])
         return tuple(items)[:_MOST_READ]

@@ -94,7 +94,9 @@ def write_tables(store: Store, until: int, directory: Path) -> TrainingTables:
     types, valued, table = _interactions(log)
     table.write_parquet(directory / "interactions.parquet")
     items = _entity_table([_item_row(one) for one in _pages(store.items)], "item_id")
-    users = _entity_table([_user_row(one) for one in _pages(store.users)], "user_id")
+    store.identities.follow()
+    whole = (one for one in _pages(store.users) if not store.identities.is_linked(one.id))
+    users = _entity_table([_user_row(one) for one in whole], "user_id")
     for name, frame in (("items", items), ("users", users)):
         path = directory / f"{name}.parquet"
         path.unlink(missing_ok=True)

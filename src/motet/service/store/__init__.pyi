@@ -2,17 +2,21 @@ from ._database import StoreSettings
 from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
+from ._identities import MOST_IDENTITIES, Identity, IdentityStore
 from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User
 from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Store
+from ._surveys import AskedQuestion, SurveyRecord, SurveyStore
 from ._tables import METADATA
 from ._transfer import Imported, Kind
 
 __all__ = [
     "METADATA",
+    "MOST_IDENTITIES",
+    "AskedQuestion",
     "Change",
     "DayCount",
     "Event",
@@ -21,6 +25,8 @@ __all__ = [
     "ExposedUser",
     "Feedback",
     "Forgotten",
+    "Identity",
+    "IdentityStore",
     "Imported",
     "Item",
     "Items",
@@ -38,6 +44,8 @@ __all__ = [
     "Store",
     "StoreSettings",
     "SurveyAnswer",
+    "SurveyRecord",
+    "SurveyStore",
     "Training",
     "TrainingState",
     "User",

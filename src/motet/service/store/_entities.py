@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, func, select
 
@@ -15,6 +15,7 @@ from motet.service.store._events import Tombstones
 from motet.service.store._queries import (
     chunks,
     forget_changes,
+    ids_of,
     known,
     matching,
     note_changes,
@@ -34,10 +35,24 @@ from motet.service.store._records import (
     read_json,
     to_us,
 )
-from motet.service.store._tables import EVENTS, EXPOSURES, FEEDBACK, ITEMS, SATISFACTION, SHOWN, STATES, USERS
+from motet.service.store._tables import (
+    EVENTS,
+    EXPOSURES,
+    FEEDBACK,
+    IDENTITIES,
+    ITEMS,
+    QUESTIONS,
+    SATISFACTION,
+    SHOWN,
+    STATES,
+    USERS,
+)
 from motet.service.store._writer import Writer
 
 __all__ = ["Items", "Users", "item_of", "user_of"]
+
+
+_IS_OWN: Final = USERS.c.id.not_in(select(IDENTITIES.c.identity))
 
 
 def user_of(row: Any) -> User:
@@ -108,18 +123,22 @@ class Users:
                     found[row.id] = user_of(row)
         return found
 
-    def page(self, n: int = 10, cursor: str = "") -> Page[User]:
-        """All users, ordered by id."""
+    def page(self, n: int = 10, cursor: str = "", *, linked: bool = True) -> Page[User]:
+        """All users, ordered by id; without those that are identities of others where ``linked`` is false."""
         with self._database.reading() as connection:
-            return page(connection, select(USERS), (USERS.c.id,), user_of, "users", n, cursor)
+            query = select(USERS) if linked else select(USERS).where(_IS_OWN)
+            return page(connection, query, (USERS.c.id,), user_of, "users", n, cursor)
 
     def after(self, id: str) -> str:
         """The cursor of what comes after an id."""
         return write_cursor("users", [id])
 
-    def search(self, text: str, n: int = 10, cursor: str = "", *, prefix: bool = False) -> Page[User]:
-        """Users whose id, labels or comment hold a text, whatever its case, ordered by id."""
+    def search(
+        self, text: str, n: int = 10, cursor: str = "", *, prefix: bool = False, linked: bool = True
+    ) -> Page[User]:
+        """Users whose id, labels or comment hold a text, whatever its case, ordered by id; see :meth:`page`."""
         query = select(USERS).where(matching(USERS.c.words, text, prefix=prefix))
+        query = query if linked else query.where(_IS_OWN)
         with self._database.reading() as connection:
             return page(connection, query, (USERS.c.id,), user_of, "users", n, cursor)
 
@@ -129,7 +148,10 @@ class Users:
             return int(connection.execute(select(func.count()).select_from(USERS)).scalar_one())
 
     def delete(self, id: str) -> bool:
-        """Delete everything of a user: row, feedback, events, shown lists, satisfaction, sessions, exposures.
+        """Delete everything of a user and of all its identities.
+
+        That is: rows, feedback, events, shown lists, satisfaction, questions of surveys, sessions, exposures, and the identities. An id that
+        is an identity stands for its user.
 
         A salted hash and the time are kept, so that older records of the user are refused and exports leave the user
         out. The write-ahead log of an SQLite file is emptied at once, or as soon as no reader uses an older state.
@@ -144,12 +166,18 @@ class Users:
     def _delete(self, connection: Connection, ids: list[str]) -> list[bool]:
         answers = []
         for id in ids:
-            rows = connection.execute(USERS.delete().where(USERS.c.id == id)).rowcount
-            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES, EXPOSURES):
-                rows += connection.execute(table.delete().where(table.c.user_id == id)).rowcount
-            self._tombstones.put(connection, id, to_us(now()))
-            forget_changes(connection, "user", [id])
-            note_changes(connection, "user", [self.digest(id)], deleted=True)
+            every = ids_of(connection, id)
+            user, *others = every
+            rows = connection.execute(IDENTITIES.delete().where(IDENTITIES.c.user_id == user)).rowcount
+            rows += connection.execute(USERS.delete().where(USERS.c.id.in_(every))).rowcount
+            for table in (FEEDBACK, EVENTS, SHOWN, SATISFACTION, STATES, EXPOSURES, QUESTIONS):
+                rows += connection.execute(table.delete().where(table.c.user_id.in_(every))).rowcount
+            for one in every:
+                self._tombstones.put(connection, one, to_us(now()))
+            forget_changes(connection, "user", every)
+            forget_changes(connection, "identity", every)
+            note_changes(connection, "identity", [self.digest(one) for one in others], deleted=True)
+            note_changes(connection, "user", [self.digest(one) for one in every], deleted=True)
             answers.append(rows > 0)
         return answers
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from motet.errors import StoreError
 from motet.service.store._database import Database
 from motet.service.store._queries import (
     check_limit,
     chunks,
+    ids_of,
     insert_missing,
     known,
     note_changes,
@@ -37,7 +38,7 @@ from motet.service.store._records import (
     to_us,
     within,
 )
-from motet.service.store._tables import EVENTS, FEEDBACK, ITEMS, META, TOMBSTONES, USERS
+from motet.service.store._tables import EVENTS, FEEDBACK, IDENTITIES, ITEMS, META, TOMBSTONES, USERS
 from motet.service.store._writer import Writer
 
 __all__ = [
@@ -167,7 +168,7 @@ def event_row(
     row = {
         "id": event.id,
         "type": event.type,
-        "user_id": event.user,
+        "user_id": event.identity or event.user,
         "item_id": event.item,
         "value": event.value,
         "time": to_us(event.time),
@@ -294,7 +295,7 @@ def event_of(row: Any) -> Event:
     """A row of the table as an event; of one that is refused today, but was not once, what is within the limits."""
     found = {
         "type": row.type,
-        "user": row.user_id,
+        "user": row.owner or row.user_id,
         "item": row.item_id,
         "value": row.value,
         "time": from_us(row.time),
@@ -304,6 +305,7 @@ def event_of(row: Any) -> Event:
         "list_id": row.list_id,
         "propensity": row.propensity,
         "seq": row.seq,
+        "identity": row.user_id if row.owner else None,
     }
     try:
         return Event(**found)
@@ -316,6 +318,12 @@ def event_of(row: Any) -> Event:
             "context": dict(islice(cells, MOST_CELLS)),
         }
         return Event(**{**found, **limited})
+
+
+def _events() -> Select[Any]:
+    """Events, each with the user of its identity."""
+    linked = IDENTITIES.c.identity == EVENTS.c.user_id
+    return select(EVENTS, IDENTITIES.c.user_id.label("owner")).outerjoin(IDENTITIES, linked)
 
 
 class EventStore:
@@ -377,14 +385,14 @@ class EventStore:
             types: Which types; all by default.
         """
         check_limit(limit)
-        query = select(EVENTS).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
+        query = _events().where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
         if types is not None:
             query = query.where(EVENTS.c.type.in_(types))
         with self._database.reading() as connection:
             return [event_of(row) for row in connection.execute(query)]
 
     def of_user(self, user: str, limit: int = 100, *, types: Sequence[str] | None = None) -> list[Event]:
-        """A user's newest events, newest first.
+        """A user's newest events, newest first, those of its identities included.
 
         Args:
             user: Id of the user.
@@ -392,16 +400,17 @@ class EventStore:
             types: Which types; all by default.
         """
         check_limit(limit)
-        query = select(EVENTS).where(EVENTS.c.user_id == user).order_by(EVENTS.c.seq.desc()).limit(limit)
+        query = _events().order_by(EVENTS.c.seq.desc()).limit(limit)
         if types is not None:
             query = query.where(EVENTS.c.type.in_(types))
         with self._database.reading() as connection:
+            query = query.where(EVENTS.c.user_id.in_(ids_of(connection, user)))
             return [event_of(row) for row in connection.execute(query)]
 
     def get(self, id: str) -> Event | None:
         """The event of an id, if there is one."""
         with self._database.reading() as connection:
-            row = connection.execute(select(EVENTS).where(EVENTS.c.id == id)).first()
+            row = connection.execute(_events().where(EVENTS.c.id == id)).first()
         return None if row is None else event_of(row)
 
     def last(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from sqlalchemy import Connection, and_, func, literal, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, literal, or_, select
 
 from motet.errors import StoreError
 from motet.schema import require_known
@@ -15,7 +15,7 @@ from motet.service.store._database import Database
 from motet.service.store._events import Tombstones
 from motet.service.store._queries import insert_missing
 from motet.service.store._records import check_json, check_text, check_time, from_us, now, read_json, to_us
-from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, SHOWN
+from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, IDENTITIES, SHOWN
 from motet.service.store._writer import Writer
 
 __all__ = ["ExperimentRecord", "ExperimentState", "ExperimentStore", "ExposedUser", "Outcome"]
@@ -242,14 +242,21 @@ def _queries(key: str, types: Sequence[str], span: int, past: int, end: int, lis
         # by number as well as by time, since an event may be sent later than it happened
         after = and_(EVENTS.c.seq > EXPOSURES.c.seq, event >= began, event <= began + span, event <= end)
         old = and_(EVENTS.c.seq <= EXPOSURES.c.seq, event < began, event >= began - past)
-        columns = (EVENTS.c.user_id, EVENTS.c.type, EVENTS.c.value, event, EVENTS.c.seq <= EXPOSURES.c.seq)
-        of_user = EVENTS.c.user_id == EXPOSURES.c.user_id
-        yield select(*columns).where(mine, of_user, EVENTS.c.type.in_(types), or_(after, old))
+        columns = (EXPOSURES.c.user_id, EVENTS.c.type, EVENTS.c.value, event, EVENTS.c.seq <= EXPOSURES.c.seq)
+        for of_user in _records_of(EVENTS.c.user_id):
+            yield select(*columns).where(mine, of_user, EVENTS.c.type.in_(types), or_(after, old))
     if lists:
         after = and_(shown >= began, shown <= began + span, shown <= end)
         old = and_(shown < began, shown >= began - past)
-        of_list = (SHOWN.c.user_id, literal(""), literal(1.0), shown, shown < began)
-        yield select(*of_list).where(mine, SHOWN.c.user_id == EXPOSURES.c.user_id, or_(after, old))
+        of_list = (EXPOSURES.c.user_id, literal(""), literal(1.0), shown, shown < began)
+        for of_user in _records_of(SHOWN.c.user_id):
+            yield select(*of_list).where(mine, of_user, or_(after, old))
+
+
+def _records_of(user: Column[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Records of an exposed user, and those of its identities: two queries, each of which an index answers."""
+    linked = and_(IDENTITIES.c.user_id == EXPOSURES.c.user_id, user == IDENTITIES.c.identity)
+    return user == EXPOSURES.c.user_id, linked
 
 
 def _record_of(row: Any) -> ExperimentRecord:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from motet.errors import StoreError
 from motet.service.store._database import Database
 from motet.service.store._events import EventRow, EventWriter, Mode, event_row
-from motet.service.store._queries import page
+from motet.service.store._queries import ids_of, page
 from motet.service.store._records import (
     MOST_SUM,
     MOST_VALUE,
@@ -26,7 +27,7 @@ from motet.service.store._records import (
     to_us,
     within,
 )
-from motet.service.store._tables import FEEDBACK
+from motet.service.store._tables import FEEDBACK, IDENTITIES
 from motet.service.store._writer import Writer
 
 __all__ = ["FeedbackRows", "feedback_of"]
@@ -127,35 +128,25 @@ class FeedbackRows:
 
     def get(self, type: str, user: str, item: str) -> Feedback | None:
         """The feedback of one way, user and item, if there is any."""
-        query = select(FEEDBACK).where(
-            FEEDBACK.c.type == type, FEEDBACK.c.user_id == user, FEEDBACK.c.item_id == item
-        )
-        found = self._read(query)
+        found = self._read(FEEDBACK.c.type == type, FEEDBACK.c.item_id == item, user=user)
         return found[0] if found else None
 
     def of_pair(self, user: str, item: str) -> list[Feedback]:
         """What a user did to an item, in every way, ordered by it."""
-        where = (FEEDBACK.c.user_id == user, FEEDBACK.c.item_id == item)
-        return self._read(select(FEEDBACK).where(*where).order_by(FEEDBACK.c.type))
+        return self._read(FEEDBACK.c.item_id == item, user=user)
 
     def of_user(self, user: str, type: str | None = None) -> list[Feedback]:
         """What a user did to every item, in one way or in all."""
-        query = select(FEEDBACK).where(FEEDBACK.c.user_id == user)
-        if type is not None:
-            query = query.where(FEEDBACK.c.type == type)
-        return self._read(query.order_by(FEEDBACK.c.type, FEEDBACK.c.item_id))
+        return self._read(*_of_type(type), user=user)
 
     def of_item(self, item: str, type: str | None = None) -> list[Feedback]:
         """What all users did to an item, in one way or in all."""
-        query = select(FEEDBACK).where(FEEDBACK.c.item_id == item)
-        if type is not None:
-            query = query.where(FEEDBACK.c.type == type)
-        return self._read(query.order_by(FEEDBACK.c.type, FEEDBACK.c.user_id))
+        return self._read(FEEDBACK.c.item_id == item, *_of_type(type))
 
     def page(
         self, n: int = 10, cursor: str = "", *, type: str | None = None, until_now: bool = False
     ) -> Page[Feedback]:
-        """All feedback, ordered by way, user and item.
+        """All feedback as it was recorded, ordered by way, user or identity, and item.
 
         Args:
             n: Most rows, up to 10,000.
@@ -180,15 +171,43 @@ class FeedbackRows:
         """
         return self._writer.write(_delete, [(user, item, type)])[0]
 
-    def _read(self, query: Select[Any]) -> list[Feedback]:
+    def _read(self, *where: ColumnElement[bool], user: str | None = None) -> list[Feedback]:
+        """Rows in the order of way, user and item; those of a user and its identities in one."""
+        linked = IDENTITIES.c.identity == FEEDBACK.c.user_id
+        query = select(FEEDBACK, IDENTITIES.c.user_id.label("owner")).outerjoin(IDENTITIES, linked)
+        found: dict[tuple[str, str, str], Feedback] = {}
         with self._database.reading() as connection:
-            return [feedback_of(row) for row in connection.execute(query)]
+            if user is not None:
+                query = query.where(FEEDBACK.c.user_id.in_(ids_of(connection, user)))
+            for row in connection.execute(
+                query.where(*where).order_by(FEEDBACK.c.updated, FEEDBACK.c.user_id)
+            ):
+                one = feedback_of(row)
+                one = replace(one, user=row.owner) if row.owner else one
+                key = (one.type, one.user, one.item)
+                found[key] = _joined(found[key], one) if key in found else one
+        return [found[key] for key in sorted(found)]
+
+
+def _of_type(type: str | None) -> tuple[ColumnElement[bool], ...]:
+    return () if type is None else (FEEDBACK.c.type == type,)
+
+
+def _joined(before: Feedback, after: Feedback) -> Feedback:
+    """The feedback of two identities of a user, the one that was changed last second."""
+    return replace(
+        after,
+        value=within(before.value + after.value, MOST_SUM),
+        time=min(before.time, after.time),
+        labels=before.labels if after.labels is None else after.labels,
+        comment=after.comment or before.comment,
+    )
 
 
 def _delete(connection: Connection, rows: list[tuple[str, str, str | None]]) -> list[int]:
     counts = []
     for user, item, type in rows:
-        pair = and_(FEEDBACK.c.user_id == user, FEEDBACK.c.item_id == item)
+        pair = and_(FEEDBACK.c.user_id.in_(ids_of(connection, user)), FEEDBACK.c.item_id == item)
         where = pair if type is None else and_(pair, FEEDBACK.c.type == type)
         counts.append(connection.execute(FEEDBACK.delete().where(where)).rowcount)
     return counts

@@ -13,12 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from motet.errors import StoreError
 from motet.service.store._database import Database
 from motet.service.store._records import Change, Page, check_text
-from motet.service.store._tables import CHANGES
+from motet.service.store._tables import CHANGES, IDENTITIES
 
 __all__ = [
     "Changes",
     "chunks",
     "forget_changes",
+    "ids_of",
     "insert_missing",
     "known",
     "matching",
@@ -211,15 +212,23 @@ def matching(words: Column[str], text: str, *, prefix: bool = False) -> ColumnEl
     return or_(words.startswith(sought, autoescape=True), words.contains("\n" + sought, autoescape=True))
 
 
+def ids_of(connection: Connection, id: str) -> list[str]:
+    """The user that an id belongs to, then its identities in the order of their linking: where its records are."""
+    links = IDENTITIES.c
+    owner = connection.execute(select(links.user_id).where(links.identity == id)).scalar() or id
+    query = select(links.identity).where(links.user_id == owner).order_by(links.time, links.identity)
+    return [owner, *connection.execute(query).scalars()]
+
+
 def note_changes(connection: Connection, what: str, keys: Iterable[str], *, deleted: bool = False) -> None:
-    """Log that users or items changed, within the same transaction; a newer entry replaces older ones."""
+    """Log that users, items or identities changed, within the same transaction; a newer entry replaces older ones."""
     for some in chunks(dict.fromkeys(keys)):
         forget_changes(connection, what, some)
         connection.execute(CHANGES.insert(), [{"what": what, "key": key, "deleted": deleted} for key in some])
 
 
 def forget_changes(connection: Connection, what: str, keys: list[str]) -> None:
-    """Delete the log entries of some users or items."""
+    """Delete the log entries of some users, items or identities."""
     connection.execute(CHANGES.delete().where(CHANGES.c.what == what, CHANGES.c.key.in_(keys)))
 
 

@@ -234,6 +234,7 @@ class Event:
         list_id: The recommended list that held the item.
         propensity: Probability with which the item was shown, in (0, 1].
         seq: Place in the order of all events, from 1; 0 until it is stored.
+        identity: The id that it was recorded under, where that is an identity of the user.
     """
 
     type: str
@@ -247,12 +248,13 @@ class Event:
     list_id: str | None = None
     propensity: float | None = None
     seq: int = 0
+    identity: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("id", "user", "item"):
             check_text(getattr(self, name), f"event.{name}")
         check_text(self.type, "event.type", longest=LONGEST_TYPE)
-        for name in ("scenario", "list_id"):
+        for name in ("scenario", "list_id", "identity"):
             if getattr(self, name) is not None:
                 check_text(getattr(self, name), f"event.{name}")
         value = check_number(self.value, "event.value", -MOST_VALUE, MOST_VALUE)
@@ -365,17 +367,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change or deletion of a user or an item; only the latest of each is kept.
+    """A change or deletion of a user, an item or an identity; only the latest of each is kept.
 
     Attributes:
         seq: Place in the order of all changes.
-        what: ``user`` or ``item``.
-        key: Its id; of a deleted user the digest (``Users.digest``), as the id is deleted.
-        deleted: Whether it was deleted.
+        what: ``user``, ``item`` or ``identity``.
+        key: Its id; of a deleted user or identity the digest (``Users.digest``), as the id is deleted.
+        deleted: Whether it was deleted; an identity that was unlinked is only changed.
     """
 
     seq: int
-    what: Literal["user", "item"]
+    what: Literal["user", "item", "identity"]
     key: str
     deleted: bool
 

@@ -13,7 +13,7 @@ from motet.errors import StoreError
 from motet.schema import require_known
 from motet.service.store._database import Database
 from motet.service.store._events import Tombstones
-from motet.service.store._queries import check_limit, chunks, insert_missing, upsert
+from motet.service.store._queries import check_limit, chunks, ids_of, insert_missing, upsert
 from motet.service.store._records import (
     check_json,
     check_number,
@@ -157,10 +157,10 @@ class ShownLists:
             return [shown_of(row) for row in connection.execute(query)]
 
     def of_user(self, user: str, limit: int = 10) -> list[Shown]:
-        """The lists of a user, newest first."""
-        query = select(SHOWN).where(SHOWN.c.user_id == user)
-        query = query.order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
+        """The lists of a user and its identities, newest first."""
+        query = select(SHOWN).order_by(SHOWN.c.time.desc(), SHOWN.c.id).limit(check_limit(limit))
         with self._database.reading() as connection:
+            query = query.where(SHOWN.c.user_id.in_(ids_of(connection, user)))
             return [shown_of(row) for row in connection.execute(query)]
 
 

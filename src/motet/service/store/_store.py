@@ -17,10 +17,12 @@ from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, EventWriter, Mode, Tombstones
 from motet.service.store._experiments import ExperimentStore
 from motet.service.store._feedback import FeedbackRows
+from motet.service.store._identities import IdentityStore
 from motet.service.store._learner import LearnerStore
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
 from motet.service.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
+from motet.service.store._surveys import SurveyStore
 from motet.service.store._tables import META
 from motet.service.store._transfer import (
     RECORDS,
@@ -54,11 +56,13 @@ class Store:
         feedback: Feedback by type, user and item.
         users: Users.
         items: Items.
-        changes: The log of changed users and items.
+        identities: Further ids of users, and whose an id is.
+        changes: The log of changed users, items and identities.
         shown: The recommendation log.
         satisfaction: Satisfaction with lists.
         states: Sessions and conversations.
         experiments: Experiments, and who was exposed to what.
+        surveys: Surveys, who was asked, and the answers.
         models: Model versions.
         learner: Trainings of the learner.
         keys: API keys.
@@ -96,7 +100,12 @@ class Store:
         self.feedback = FeedbackRows(database, writer, event_writer)
         self.users = Users(database, writer, tombstones)
         self.items = Items(database, writer)
-        self._exported = ExportedRecords(self.users, self.items, self.events, self.feedback)
+        self.identities = IdentityStore(database, writer, tombstones)
+        self.identities.follow()
+        self.surveys = SurveyStore(database, writer, tombstones)
+        self._exported = ExportedRecords(
+            self.users, self.items, self.events, self.feedback, self.identities, self.surveys
+        )
         self.changes = Changes(database)
         self.shown = ShownLists(database, writer, tombstones)
         self.satisfaction = Satisfaction(database, writer)
@@ -163,7 +172,7 @@ class Store:
         """Write every record of a kind into a file that appears whole or not at all.
 
         Args:
-            kind: ``users``, ``items``, ``events`` or ``feedback``.
+            kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
             path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
         Returns:
@@ -176,7 +185,7 @@ class Store:
         """Read lines of JSON, a record each; read twice, they count once.
 
         Args:
-            kind: ``users``, ``items``, ``events`` or ``feedback``.
+            kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
             lines: The lines.
             feedback: What events do to feedback: ``none`` where feedback is read as well.
 

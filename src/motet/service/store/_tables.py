@@ -111,6 +111,9 @@ CHANGES: Final = Table(
 )
 Index("changes_by_key", CHANGES.c.what, CHANGES.c.key, unique=True)
 
+IDENTITIES: Final = Table("identities", METADATA, _id("identity", key=True), _id("user_id"), _time("time"))
+Index("identities_by_user", IDENTITIES.c.user_id, IDENTITIES.c.time)
+
 TOMBSTONES: Final = Table(
     "tombstones",
     METADATA,
@@ -157,6 +160,31 @@ STATES: Final = Table(
 )
 Index("states_by_user", STATES.c.user_id)
 Index("states_by_time", STATES.c.time)
+
+SURVEYS: Final = Table(
+    "surveys",
+    METADATA,
+    _id("key", key=True),
+    _text("definition"),
+    _time("created"),
+    _time("closed", none=True),
+)
+
+QUESTIONS: Final = Table(
+    "questions",
+    METADATA,
+    _id("id", key=True),
+    _id("survey"),
+    _id("user_id"),
+    _time("time"),
+    _id("list_id", none=True),
+    _id("scenario", none=True),
+    _id("model", none=True),
+    Column("value", Integer()),
+    _time("answered", none=True),
+)
+Index("questions_by_user", QUESTIONS.c.user_id, QUESTIONS.c.time)
+Index("questions_by_survey", QUESTIONS.c.survey, QUESTIONS.c.time)
 
 MODELS: Final = Table(
     "models",

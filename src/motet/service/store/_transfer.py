@@ -22,7 +22,9 @@ from motet.service.store._database import Database, translated
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, Mode, check_context
 from motet.service.store._feedback import FeedbackRows
+from motet.service.store._identities import Identity, IdentityStore
 from motet.service.store._records import Event, Feedback, Item, Page, User
+from motet.service.store._surveys import AskedQuestion, SurveyStore
 
 __all__ = [
     "ExportedRecords",
@@ -39,16 +41,18 @@ __all__ = [
     "records",
 ]
 
-Kind: TypeAlias = Literal["users", "items", "events", "feedback"]
-Record: TypeAlias = User | Item | Event | Feedback
+Kind: TypeAlias = Literal["users", "items", "events", "feedback", "identities", "answers"]
+Record: TypeAlias = User | Item | Event | Feedback | Identity | AskedQuestion
 
 RECORDS: Final[Mapping[Kind, type[Record]]] = {
     "users": User,
     "items": Item,
     "events": Event,
     "feedback": Feedback,
+    "identities": Identity,
+    "answers": AskedQuestion,
 }
-TIMES: Final = ("time", "timestamp", "updated")
+TIMES: Final = ("time", "timestamp", "updated", "answered")
 JSON: Final = ("labels", "fields", "context")
 
 
@@ -76,7 +80,9 @@ def record_of(kind: Kind, row: Mapping[str, Any]) -> Record:
         require_known(name, names, f"the column of {kind}", StoreError)
         if value is not None and name != "seq":
             given[name] = _time(value, f"{kind}.{name}") if name in TIMES else value
-    missing = [name for name in ("id", "type", "user", "item") if name in names and name not in given]
+    keys = {"identities": ("identity", "user"), "answers": ("id", "survey", "user")}
+    required = keys.get(kind, ("id", "type", "user", "item"))
+    missing = [name for name in required if name in names and name not in given]
     if missing:
         raise StoreError(f"a row of {kind} has no '{missing[0]}'", "give one to each row")
     return made(**given)
@@ -113,12 +119,16 @@ class ExportedRecords:
         items: Items.
         events: Events.
         feedback: Feedback by type, user and item.
+        identities: Further ids of users.
+        surveys: Surveys with their answers.
     """
 
     users: Users
     items: Items
     events: EventStore
     feedback: FeedbackRows
+    identities: IdentityStore
+    surveys: SurveyStore
 
 
 _AT_ONCE: Final = 1_000
@@ -148,6 +158,7 @@ COLUMNS: Final = {
         "context": pa.string(),
         "list_id": pa.string(),
         "propensity": pa.float64(),
+        "identity": pa.string(),
     },
     "feedback": {
         "type": pa.string(),
@@ -158,6 +169,18 @@ COLUMNS: Final = {
         "updated": _TIME,
         "labels": pa.string(),
         "comment": pa.string(),
+    },
+    "identities": {"identity": pa.string(), "user": pa.string(), "time": _TIME},
+    "answers": {
+        "survey": pa.string(),
+        "user": pa.string(),
+        "id": pa.string(),
+        "time": _TIME,
+        "list_id": pa.string(),
+        "scenario": pa.string(),
+        "model": pa.string(),
+        "value": pa.int64(),
+        "answered": _TIME,
     },
 }
 
@@ -177,6 +200,8 @@ def records(exported: ExportedRecords, kind: Kind) -> Iterator[Record]:
         "users": exported.users.page,
         "items": exported.items.page,
         "feedback": exported.feedback.page,
+        "identities": exported.identities.page,
+        "answers": exported.surveys.page,
     }
     cursor = ""
     while True:
@@ -199,7 +224,7 @@ def export_file(exported: ExportedRecords, kind: Kind, path: Path) -> int:
 
     Args:
         exported: The parts of the store.
-        kind: ``users``, ``items``, ``events`` or ``feedback``.
+        kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
         path: Ending in ``.jsonl`` or ``.parquet``; what is there is replaced.
 
     Returns:
@@ -278,7 +303,7 @@ def import_lines(
 
     Args:
         exported: Where to.
-        kind: ``users``, ``items``, ``events`` or ``feedback``.
+        kind: ``users``, ``items``, ``events``, ``feedback``, ``identities`` or ``answers``.
         lines: The lines; empty ones are left out.
         feedback: What events do to feedback: ``none`` where feedback is read as well.
 
@@ -361,6 +386,10 @@ def _put(exported: ExportedRecords, kind: Kind, some: Sequence[Record], feedback
         return exported.items.put(cast(Sequence[Item], some))
     if kind == "events":
         return exported.events.restore(cast(Sequence[Event], some), feedback=feedback)
+    if kind == "identities":
+        return exported.identities.restore(cast(Sequence[Identity], some))
+    if kind == "answers":
+        return exported.surveys.restore(cast(Sequence[AskedQuestion], some))
     return exported.feedback.restore(cast(Sequence[Feedback], some))
 
 

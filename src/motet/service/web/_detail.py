@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from motet.service.web._client import ApiError, Caller, path
 from motet.service.web._shop import offered_users
 from motet.service.web._visit import Visit
 
-__all__ = ["item_page", "user_page"]
+__all__ = ["item_page", "rating_task", "send_item_rating", "user_page"]
 
 _SIMILAR: Final = 8
 
@@ -41,7 +44,40 @@ async def item_page(visit: Visit, caller: Caller) -> dict[str, Any]:
         "description": description,
         "similar": (similar or {}).get("items", []),
         "why": why,
+        "rating": rating_task(schema) if user else None,
+        "rated": visit.one("rated")[:2],
     }
+
+
+def rating_task(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The task by which an item can be rated in 2 to 10 whole steps, with the steps; None if there is none.
+
+    Example:
+        >>> rating_task({"tasks": [{"name": "stars", "display": "number", "range": [1, 5]}]})
+        {'name': 'stars', 'steps': [1, 2, 3, 4, 5]}
+    """
+    for task in schema["tasks"]:
+        low, high = task.get("range") or (0.0, 0.0)
+        if task["display"] == "number" and float(low).is_integer() and 1 <= high - low < 10:
+            return {"name": task["name"], "steps": list(range(int(low), int(high) + 1))}
+    return None
+
+
+async def send_item_rating(visit: Visit, caller: Caller) -> str:
+    """Send the rating of an item as an event.
+
+    Returns:
+        The address of the item's page.
+
+    Raises:
+        ApiError: If it is no rating, or the service refuses or fails.
+    """
+    rating, user, item = rating_task(await caller.schema()), visit.one("user"), visit.one("item")
+    if rating is None or not user or not item or visit.one("stars") not in map(str, rating["steps"]):
+        raise ApiError(422, visit.t("bad_rating"))
+    event = {"id": uuid.uuid4().hex, "type": rating["name"], "user": user, "item": item, "value": int(visit.one("stars"))}  # fmt: skip
+    await caller.post("/v1/events", {"events": [event]})
+    return path("item", item) + "?" + urlencode({"user": user, "rated": visit.one("stars")})
 
 
 async def _nothing() -> None:

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from motet.messages import LANGUAGES, say
 from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
-from motet.service.web._detail import item_page, user_page
+from motet.service.web._detail import item_page, send_item_rating, user_page
 from motet.service.web._experiments import experiment_page, experiments_page, send_experiment
 from motet.service.web._operate import judge, operate
 from motet.service.web._shop import send_action, shop
@@ -108,6 +108,8 @@ class Site:
             ("/pages/report/{name:path}", self._report, "GET"),
             ("/pages/act", self._form(self._act), "POST"),
             ("/pages/rate", self._form(self._rate), "POST"),
+            ("/pages/answer", self._form(self._answer), "POST"),
+            ("/pages/rate-item", self._form(self._rate_item), "POST"),
             ("/pages/model", self._form(self._model), "POST"),
             ("/pages/experiment", self._form(self._experiment), "POST"),
             ("/pages/key", self._key_page, "GET"),
@@ -176,6 +178,18 @@ class Site:
         if visit.is_part:
             return self._render(visit, "thanks", {})
         return _go(visit, Visit("/", visit.fields).here(stars=None, list_id=None))
+
+    async def _answer(self, visit: Visit, caller: Caller) -> Response:
+        value = visit.one("answer")
+        if not value.isascii() or not value.isdigit() or len(value) > 2:
+            raise ApiError(422, visit.t("bad_answer"))
+        await caller.post(path("v1", "questions", visit.one("q"), "answer"), {"value": int(value)})
+        if visit.is_part:
+            return self._render(visit, "thanks", {})
+        return _go(visit, Visit("/", visit.fields).here(answer=None, q=None, list_id=None))
+
+    async def _rate_item(self, visit: Visit, caller: Caller) -> Response:
+        return _go(visit, await send_item_rating(visit, caller))
 
     async def _model(self, visit: Visit, caller: Caller) -> Response:
         kind, _, name = visit.one("do").partition(":")

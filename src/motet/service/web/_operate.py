@@ -122,8 +122,11 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     Raises:
         ApiError: If the service refuses or fails.
     """
-    stats, models, learner = await asyncio.gather(
-        caller.get("/v1/stats", minutes=_MINUTES), caller.get("/v1/models"), caller.maybe("/v1/learner")
+    stats, models, learner, surveys = await asyncio.gather(
+        caller.get("/v1/stats", minutes=_MINUTES),
+        caller.get("/v1/models"),
+        caller.maybe("/v1/learner"),
+        caller.maybe("/v1/surveys"),
     )
     traffic = traffic_by_route(stats["traffic"], _MINUTES, time.time())
     latency = stats["latency_ms"]
@@ -147,6 +150,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "feedback": _counts(stats["feedback"]),
         "served_by": _counts(stats["served_by"]),
         "satisfaction": _satisfaction(stats["satisfaction"]),
+        "surveys": [_survey(one, visit.language) for one in surveys or ()],
         "models": [{**model, "chosen": _main_metrics(model["metrics"])} for model in models],
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
@@ -247,6 +251,21 @@ def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         by_day[day] = (before + count, total + count * stars)
     means = [total / count for _, (count, total) in sorted(by_day.items())]
     return {"n": n, "mean": mean, "chart": area(means, top=5)}
+
+
+def _survey(survey: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """A survey for display: the question, numbers of all and by part, and the mean of each day."""
+    settings = survey["settings"]
+    means = [day["mean"] for day in survey["by_day"] if day["mean"] is not None]
+    names = [one[language] or one["en"] for one in settings["choices"]]
+    counts = survey["total"]["counts"]
+    return {
+        "question": settings["question"][language] or settings["question"]["en"],
+        "is_open": survey["state"] == "open",
+        "rows": [survey["total"], *survey["by_scenario"], *survey["by_model"]],
+        "counts": [(names[int(value)], n) for value, n in counts.items()] if names else [],
+        "chart": area(means, top=5 if settings["kind"] == "stars" else 1),
+    }
 
 
 def _main_metrics(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -189,6 +189,8 @@ async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any
         shown = await _asked(visit, caller, schema, wishes)
     else:
         shown = await _recommended(visit, caller, schema, wishes)
+    if wishes.user and not shown.get("listed"):
+        shown["question"] = await _question(visit, caller, wishes, shown["answer"].get("list_id"))
     notes = [visit.t("zero")] if wishes.is_nothing else []
     if wishes.turns and wishes.filter(schema) is not None:
         notes.append(visit.t("filters_idle"))
@@ -228,6 +230,17 @@ def tries(schema: Mapping[str, Any], language: str) -> list[str]:
     if len(tags) > 1:
         found.append(say("try.without", language, tag=tags[0], other=tags[1]))
     return [*found, say("try.new", language)]
+
+
+async def _question(visit: Visit, caller: Caller, wishes: Wishes, list_id: str | None) -> Any:
+    """The question of a survey: the one that the page holds already, or a new one; None where there is none."""
+    if id := visit.one("q"):
+        return ((await caller.maybe(path("v1", "questions", id))) or {}).get("question")
+    body = {"user": wishes.user, "list_id": list_id or None, "scenario": wishes.scenario or None}
+    try:  # a reader's key may not ask
+        return (await caller.post("/v1/questions", body)).get("question")
+    except ApiError:
+        return None
 
 
 async def _recommended(

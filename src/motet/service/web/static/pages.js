@@ -191,10 +191,10 @@ function shop(form, list) {
 
   async function rate(button) {
     const all = unasked(), place = button.closest("[data-rate]");
-    all.append("stars", button.value);
+    all.append(button.name, button.value);
     place.querySelector(".problem")?.remove();
     try {
-      const answer = await send("/pages/rate", all), html = await answer.text();
+      const answer = await send(button.getAttribute("formaction"), all), html = await answer.text();
       if (!answer.ok) return place.append(problem(html));
       const held = place.contains(document.activeElement);
       put(place, html);
@@ -234,7 +234,7 @@ function shop(form, list) {
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
     event.preventDefault();
-    if (button?.name === "stars") return void rate(button);
+    if (button?.closest("[data-rate]")) return void rate(button);
     clearTimeout(waiting);
     if (button?.name === "act") {
       act(button);
