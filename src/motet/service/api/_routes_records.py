@@ -34,13 +34,51 @@ from motet.service.engine import (
 from motet.service.learner import out_of_model
 from motet.service.store import Item
 
-__all__ = ["record_routes"]
+__all__ = ["identity_routes", "record_routes"]
 
 T = TypeVar("T")
 
 Size = Annotated[int, Query(ge=1, le=1000, description="Most rows.")]
 Cursor = Annotated[str, Query(max_length=512, description="From the page before; empty for the first.")]
 Words = Annotated[str, Query(max_length=200, description="Only rows with this text.")]
+
+
+def identity_routes(context: Context) -> APIRouter:
+    """Routes of users' further ids; to be added before those that take whole users, whose ids may hold slashes."""
+    engine = context.engine
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
+
+    @routes.get("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
+    async def identities(id: UserId) -> Response:
+        """Further ids of a user, each with the time of its linking."""
+        return await context.answer("fast", lambda: engine.users.identities(id))
+
+    @routes.post("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
+    async def link(id: UserId, body: IdentityIn) -> Response:
+        """Link a further id: what was and will be recorded under it is the user's, from the next request on."""
+
+        def call() -> IdentitiesView:
+            engine.users.link(id, body.identity)
+            return engine.users.identities(id)
+
+        return await context.answer("write", call)
+
+    @routes.delete("/users/{id:path}/identities/{identity}", response_model=IdentitiesView, tags=["users"])
+    async def unlink(id: UserId, identity: Name) -> Response:
+        """Unlink an id: it is a user of its own again, with all that was recorded under it."""
+
+        def call() -> IdentitiesView:
+            if not engine.users.unlink(id, identity):
+                raise NotFoundError(
+                    f"{identity[:80]!r} is no identity of the user {id[:80]!r}",
+                    "see /v1/users/…/identities for those that are",
+                )
+            return engine.users.identities(id)
+
+        return await context.answer("write", call)
+
+    refuse_other_methods(routes)
+    return routes
 
 
 def record_routes(context: Context) -> APIRouter:
@@ -125,36 +163,6 @@ def record_routes(context: Context) -> APIRouter:
         def call() -> Put:
             new = sum(engine.users.put([one.user(one.id) for one in body.users]))
             return Put(new=new, replaced=len(body.users) - new)
-
-        return await context.answer("write", call)
-
-    # before the routes of whole users, whose ids may hold slashes
-    @routes.get("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
-    async def identities(id: UserId) -> Response:
-        """Further ids of a user, each with the time of its linking."""
-        return await context.answer("fast", lambda: engine.users.identities(id))
-
-    @routes.post("/users/{id:path}/identities", response_model=IdentitiesView, tags=["users"])
-    async def link(id: UserId, body: IdentityIn) -> Response:
-        """Link a further id: what was and will be recorded under it is the user's, from the next request on."""
-
-        def call() -> IdentitiesView:
-            engine.users.link(id, body.identity)
-            return engine.users.identities(id)
-
-        return await context.answer("write", call)
-
-    @routes.delete("/users/{id:path}/identities/{identity}", response_model=IdentitiesView, tags=["users"])
-    async def unlink(id: UserId, identity: Name) -> Response:
-        """Unlink an id: it is a user of its own again, with all that was recorded under it."""
-
-        def call() -> IdentitiesView:
-            if not engine.users.unlink(id, identity):
-                raise NotFoundError(
-                    f"{identity[:80]!r} is no identity of the user {id[:80]!r}",
-                    "see /v1/users/…/identities for those that are",
-                )
-            return engine.users.identities(id)
 
         return await context.answer("write", call)
 
