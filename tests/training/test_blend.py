@@ -78,6 +78,17 @@ def test_members_that_know_more_are_let_in_and_the_report_says_what_each_adds(
     assert blended["ndcg@10"] > alone["ndcg@10"] + 0.05  # type: ignore[operator]
 
 
+def test_weights_are_means_over_halves_of_the_users(place: Path) -> None:
+    """Those of each half sum to 1, so that their mean does, less what members that few halves choose would have had."""
+    blend = load_bundle(place / "bundle").blend
+    assert blend is not None
+    weights = [blend.weights[name] for name in blend.members]
+    assert all(0 < weight <= 1 for weight in weights)
+    assert (
+        0.5 < sum(blend.weights.values()) <= 1.001 + 1e-9
+    )  # 0.001 is what a network that does not help keeps
+
+
 def test_what_is_measured_again_is_what_was_measured(place: Path) -> None:
     before = load_bundle(place / "bundle").metrics["ranking"]
     assert evaluate_bundle(place / "bundle", place, seed=1)["ranking"] == before

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from motet.cli._options import Json, Threads, out_console, print_json
+from motet.cli._options import Json, Threads, model_opener, out_console, print_json
 from motet.errors import RequestError, require_packages
 
 if TYPE_CHECKING:
@@ -202,7 +202,6 @@ def _line(one: dict[str, Any]) -> tuple[Any, ...]:
 def _train_one(
     store: Any, home: Path, number: int, limit_s: float, tolerance: float, changes: list[str] | None
 ) -> None:
-    from motet.cli._serve import model_opener  # noqa: PLC0415
     from motet.service.learner import RunSettings, run_training  # noqa: PLC0415
 
     os.nice(10)  # whoever serves goes first

@@ -6,12 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from motet.errors import ModelError
+
+if TYPE_CHECKING:
+    from motet.schema import LanguageSettings
+    from motet.service.engine import LoadPast, ModelParts, OpenModel
 
 __all__ = [
     "BundleDir",
@@ -23,6 +27,7 @@ __all__ = [
     "Settings",
     "Threads",
     "User",
+    "model_opener",
     "names_there",
     "out_console",
     "print_json",
@@ -76,3 +81,22 @@ def names_there(pairs: Sequence[str]) -> dict[str, str | None]:
 def print_json(content: Any) -> None:
     """Print plain values for machines."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))
+
+
+def model_opener(settings: LanguageSettings | None) -> OpenModel:
+    """Opens bundles as the service needs them."""
+    import motet  # noqa: PLC0415 (a command imports what it uses)
+    from motet.assistant.explain import Profiler  # noqa: PLC0415
+    from motet.recommend import LiveRecommender  # noqa: PLC0415
+    from motet.service.engine import ModelParts  # noqa: PLC0415
+    from motet.text.generate import PrivateCaches  # noqa: PLC0415
+
+    private = PrivateCaches()  # one for all versions
+
+    def open_model(path: Path, load: LoadPast) -> ModelParts:
+        assistant = motet.load(path, language_model=settings, private=private).assistant
+        explainer = assistant.explainer
+        live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
+        return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle), private.forget)
+
+    return open_model

@@ -12,9 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from motet.cli._experiments import Place, opened_store, read_yaml
-from motet.cli._options import Json, out_console, print_json
+from motet.cli._options import Json, model_opener, out_console, print_json
 from motet.cli._output import progress_on_terminal
-from motet.cli._serve import model_opener
 from motet.errors import RequestError
 
 if TYPE_CHECKING:

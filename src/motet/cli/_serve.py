@@ -7,11 +7,10 @@ import secrets
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-import motet
 from motet.cli._learn import (
     Every,
     FirstEvents,
@@ -23,15 +22,11 @@ from motet.cli._learn import (
     command_of,
     settings_of,
 )
-from motet.cli._options import Model, Settings
+from motet.cli._options import Model, Settings, model_opener
 from motet.cli._words import language_settings
 from motet.errors import RequestError, require_packages
 
-if TYPE_CHECKING:
-    from motet.schema import LanguageSettings
-    from motet.service.engine import LoadPast, ModelParts, OpenModel
-
-__all__ = ["model_opener", "serve"]
+__all__ = ["serve"]
 
 
 def serve(
@@ -204,21 +199,3 @@ def serve(
                 learner.close()
             engine.close()
             sockets.close()
-
-
-def model_opener(settings: LanguageSettings | None) -> OpenModel:
-    """Opens bundles as the service needs them."""
-    from motet.assistant.explain import Profiler  # noqa: PLC0415
-    from motet.recommend import LiveRecommender  # noqa: PLC0415
-    from motet.service.engine import ModelParts  # noqa: PLC0415
-    from motet.text.generate import PrivateCaches  # noqa: PLC0415
-
-    private = PrivateCaches()  # one for all versions
-
-    def open_model(path: Path, load: LoadPast) -> ModelParts:
-        assistant = motet.load(path, language_model=settings, private=private).assistant
-        explainer = assistant.explainer
-        live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
-        return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle), private.forget)
-
-    return open_model
