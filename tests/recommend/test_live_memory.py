@@ -59,6 +59,32 @@ def test_a_user_who_is_forgotten_is_forgotten_with_the_features_of_requests(live
     assert user_encoder.of("zoe", -1, {"age": 44, "job": "cook"}) is not asked
 
 
+def test_what_is_kept_of_a_user_changes_with_each_event_item_and_deletion(recommender: Recommender) -> None:
+    """A request that was asked before gets what a recommender gives that is asked for the first time."""
+    steps: list[Callable[[LiveRecommender], object]] = [
+        lambda live: live.add_events([LiveEvent(user="u1", item="10", at_s=2e9)]),
+        lambda live: live.add_events([LiveEvent(user="new", item="12", at_s=2e9)]),
+        lambda live: live.upsert_users([{"user": "u1", "age": 71, "job": "cook"}]),
+        lambda live: live.patch_items([{"item": "10", "title": "changed title", "price": 3}]),
+        lambda live: live.forget_user("u1"),
+        lambda live: live.erase_user("u2"),
+    ]
+    queries = [Query(user=user, k=8, include_seen=True) for user in ("u1", "u2", "new", None)]
+
+    def values(live: LiveRecommender) -> list[list[tuple[str, float]]]:
+        return [[(one.item, one.value) for one in live.recommend(query).items] for query in queries]
+
+    asked = LiveRecommender(recommender)
+    before = values(asked)
+    for n, step in enumerate(steps, 1):
+        step(asked)
+        first = LiveRecommender(recommender)
+        for earlier in steps[:n]:
+            earlier(first)
+        assert values(asked) == values(asked) == values(first), n
+    assert values(asked) != before
+
+
 def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live: LiveRecommender) -> None:
     user_encoder, before = live.user_encoder, live.user_encoder.of("u1", live.history.row("u1"), {})
     same = user_encoder.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})

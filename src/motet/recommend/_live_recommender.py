@@ -346,11 +346,13 @@ class LiveRecommender:
         leave the user out of the next training.
         """
         erased, features = self.history.erase(user), self.user_encoder.forget(user)
+        self._scorer.forget()
         self._own.forget(user)
         return erased or features
 
     def forget_user(self, user: str) -> bool:
         """Drop what was recorded of a user while serving; returns whether there was anything."""
         events, features = self.history.forget(user), self.user_encoder.forget(user)
+        self._scorer.forget()
         self._own.forget(user)
         return events or features

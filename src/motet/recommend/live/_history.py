@@ -94,6 +94,7 @@ NO_HISTORY: Final = UserHistory({}, NOTHING, np.zeros(0, np.int32))
 # Live events on top of the histories that the bundle holds.
 
 _USERS: Final = 100_000
+_READ: Final = 10_000
 _SLACK_S: Final = 1e-3  # times are read in microseconds, and recorded as fractions of seconds
 
 
@@ -144,6 +145,7 @@ class LiveHistory:
         features = bundle.schema.features.user
         self._last = {n: f.history.last for n, f in features.items() if f.history is not None} | {FOUND: LAST}
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
+        self._by_rows: dict[tuple[int, ...], UserHistory] = {}  # what the bundle knows
         self._erased: set[str] = set()
         self._joined: dict[str, tuple[str, ...]] = {}
         self._holds_all = True  # until a user is pushed out
@@ -323,7 +325,16 @@ class LiveHistory:
         return [(one, row) for one, (_, row) in zip(parsed, there, strict=True)], unknown
 
     def _of_bundle(self, user: str) -> UserHistory:
-        found = [self._of_row(row) for row in self.rows(user)]
+        rows = tuple(self.rows(user))
+        kept = self._by_rows.get(rows)
+        if kept is None:
+            if len(self._by_rows) >= _READ:
+                self._by_rows = {}
+            self._by_rows[rows] = kept = self._of_rows(rows)
+        return kept
+
+    def _of_rows(self, rows: Sequence[int]) -> UserHistory:
+        found = [self._of_row(row) for row in rows]
         if len(found) < 2:
             return found[0] if found else NO_HISTORY
         names = dict.fromkeys(name for one in found for name in one.sequences)

@@ -30,10 +30,12 @@ from motet.schema import Entity, require_known
 __all__ = ["Scorer", "UserContext", "plain_predictions"]
 
 _CONTEXTS: Final = 1000
+_KEPT_USERS: Final = 1000  # some 20 KiB each
 _SPREAD_USERS: Final = 48
 _SPREAD_ITEMS: Final = 256
 
 Floats = NDArray[np.float32]
+_Ids = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Scorer:
         self._recommender, self._raw = recommender, raw
         self._contexts: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
         self._lock = threading.Lock()
+        self._users: tuple[CatalogueSnapshot | None, dict[_Ids, tuple[object, UserContext]]] = (None, {})
         data = self.bundle.data
         # a kept context holds the vectors of its own texts alone, not those of all of training
         missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
@@ -126,8 +129,35 @@ class Scorer:
         context: Mapping[str, Any],
         row: int = -1,
     ) -> UserContext:
-        """A user in the context of a request; ``row`` is that of the user in the bundle."""
+        """A user in the context of a request; ``row`` is that of the user in the bundle.
+
+        Those of the latest users are kept until the catalogue changes. A further event makes another history, and so
+        another context.
+        """
         context_rows, frame = self.context_rows(scenario, context)
+        of, kept = self._users
+        if of is not now or len(kept) >= _KEPT_USERS:
+            self._users = of, kept = now, {}
+        ids = id(user), id(history), id(context_rows), row
+        found = kept.get(ids)
+        if found is None:  # the objects are kept as well, so that no others get their ids
+            made = self._user_context(now, user, history, context_rows, frame, row)
+            kept[ids] = found = (user, history, context_rows), made
+        return found[1]
+
+    def forget(self) -> None:
+        """Drop the contexts of users that are kept."""
+        self._users = (None, {})
+
+    def _user_context(
+        self,
+        now: CatalogueSnapshot,
+        user: EncodedUser,
+        history: UserHistory,
+        context_rows: ContextRows,
+        frame: pl.DataFrame,
+        row: int,
+    ) -> UserContext:
         latest = {
             name: now.now(history.sequences.get(name, NOTHING).rows).astype(np.int32)
             for name in self.bundle.data.histories

@@ -24,6 +24,7 @@ from motet.training import Bundle
 __all__ = ["EncodedUser", "UserEncoder"]
 
 _KEPT: Final = 100_000
+_ROWS: Final = 10_000
 _ASKED: Final = 1000
 
 
@@ -63,6 +64,7 @@ class UserEncoder:
         self._names = bundle.data.encoder.layout("user").vectors
         self._recorded: OrderedDict[str, EncodedUser] = OrderedDict()
         self._asked: OrderedDict[tuple[bytes, bytes], EncodedUser] = OrderedDict()  # by user and by features
+        self._by_row: dict[int, EncodedUser] = {}  # of the bundle
         self._lock = threading.Lock()
         self._unknown_user = self._encoded({}) if self._key is not None else self._of_row(0)
 
@@ -142,6 +144,14 @@ class UserEncoder:
         return found
 
     def _of_row(self, row: int) -> EncodedUser:
+        found = self._by_row.get(row)
+        if found is None:
+            if len(self._by_row) >= _ROWS:
+                self._by_row = {}
+            self._by_row[row] = found = self._read_row(row)
+        return found
+
+    def _read_row(self, row: int) -> EncodedUser:
         data, at = self._data, slice(row, row + 1)
         users = data.users
         tags = {name: lists.take(np.array([row])) for name, lists in users.tags.items()}

@@ -324,7 +324,7 @@ class TextMeaning:
         options: For :class:`VectorIndex`.
     """
 
-    inline = False  # words must be encoded
+    inline: Final = "without words"  # which must be encoded
     name = "text"
 
     def __init__(

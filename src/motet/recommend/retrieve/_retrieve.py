@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +63,11 @@ class CandidateSource(Protocol):
     Attributes:
         name: What it is called in answers.
         inline: Whether it always answers within about a millisecond, and so needs no thread of its own that
-            could be left behind.
+            could be left behind; ``"without words"`` where that holds of requests without words.
     """
 
     name: str
-    inline: bool
+    inline: bool | Literal["without words"]
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """At most n rows that may come, best first, with scores on the source's own scale; none is fine."""
@@ -170,7 +170,7 @@ class Retriever:
         waiting: dict[str, Future[Answer]] = {}
         for name in asked:
             source = self.sources[name]
-            if source.inline or until_s is None:
+            if until_s is None or source.inline is True or (source.inline and not ask.text):
                 continue
             if self._late.get(name, 0) >= _MOST_LATE:
                 left_out[name] = "still busy with earlier requests"
