@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -29,6 +31,17 @@ from motet.errors import RequestError, require_packages
 __all__ = ["serve"]
 
 
+_LEARNS: Final = {True: ("--learn",), False: ("--no-learn",)}
+_OF_ALL: Final = {
+    "workers",
+    "learns",
+    "port",
+    "store",
+    "new_key",
+    "first_key",
+}  # not for each worker to see to
+
+
 def serve(
     bundle: Annotated[
         Path | None,
@@ -46,6 +59,14 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; beyond loopback only with keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65_535)] = 8000,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that answer; one for each core serves most requests a second. Each takes the memory of one.",
+            min=1,
+            max=64,
+        ),
+    ] = 1,
     no_pages: Annotated[bool, typer.Option("--no-pages", help="The API alone.")] = False,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Make a key with all scopes, and print it this once.")
@@ -109,12 +130,23 @@ def serve(
     changes: Settings = None,
 ) -> None:
     """Serve a bundle, or begin with nothing: API, pages and store; an event counts in the next answer."""
+    asked = dict(locals())
     require_packages("serve", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "rapidfuzz")
     import torch  # noqa: PLC0415 (a command imports what it uses)
 
-    from motet.service.api import LOOPBACK, build_app, is_loopback, listen, open_traces, run_server  # noqa: PLC0415
+    from motet.service.api import (  # noqa: PLC0415
+        LOOPBACK,
+        SharedState,
+        Worker,
+        build_app,
+        is_loopback,
+        listen,
+        open_traces,
+        run_server,
+        run_workers,
+    )
     from motet.service.engine import Engine, EngineSettings, HttpSettings, ModelRegistry, few_arenas  # noqa: PLC0415
-    from motet.service.learner import EMPTY, LearnerProcess, models_home, write_empty_bundle  # noqa: PLC0415
+    from motet.service.learner import EMPTY, LearnerProcess, end_with_parent, models_home, write_empty_bundle  # noqa: PLC0415
     from motet.service.monitor import log_as_json  # noqa: PLC0415
     from motet.service.store import Store  # noqa: PLC0415
 
@@ -144,6 +176,14 @@ def serve(
                 f"listening on {host} needs a key: without any, everything is allowed to everybody",
                 "add --first-key FILE or --new-key, or listen on 127.0.0.1",
             )
+        worker = Worker.of_environment()
+        sockets = listen(host, port) if worker is None else worker.listening()
+        if worker is None and workers > 1:
+            os.environ["MOTET_STORE"] = url  # its password must not stand in the list of processes
+            learning = [[*_LEARNS[learns and n == 0]] for n in range(workers)]
+            with sockets:
+                run_workers(_command_of(asked), learning, sockets, ready=_print_flushed)
+            return
         hosts = tuple({*LOOPBACK, host}) if is_loopback(host) else ()
         settings = HttpSettings(
             origins=tuple(origin or ()),
@@ -153,11 +193,14 @@ def serve(
             burst=round(2 * rate),
             trusted_proxies=tuple(trusted_proxy or ()),
             drain_s=drain,
-            relay=secrets.token_urlsafe(32),
+            relay=secrets.token_urlsafe(32) if worker is None else worker.secret,
         )
         home = models_home(opened, models_dir)
-        sockets = listen(host, port)
         log_as_json()
+        shared = None
+        if worker is not None:
+            end_with_parent(worker.parent)
+            shared = SharedState(worker.shared, worker.index)
         engine_settings = EngineSettings(kept_days=keep_days, insert_missing=place is None)
         engine = Engine(opened, model_opener(language_model), engine_settings)
         try:
@@ -166,7 +209,7 @@ def serve(
                 name = models.start_empty(write_empty_bundle(home / EMPTY))
             else:
                 name = models.start(place)
-            app = build_app(engine, settings, models=models, traces=traces)
+            app = build_app(engine, settings, models=models, traces=traces, shared=shared)
             bound = sockets.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
             address = f"http://{shown}:{bound}"
@@ -185,7 +228,10 @@ def serve(
                 )
 
             def ready() -> None:
-                typer.echo(f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}")
+                several = f" · workers: {worker.count}" if worker is not None else ""
+                typer.echo(
+                    f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}{several}"
+                )
                 if not are_keys:
                     typer.echo("no keys: everything is allowed to whoever reaches this machine's loopback")
                 if learner is not None:
@@ -199,3 +245,30 @@ def serve(
                 learner.close()
             engine.close()
             sockets.close()
+
+
+def _command_of(asked: Mapping[str, Any]) -> list[str]:
+    """What starts a worker: this command, without what the process that starts workers sees to."""
+    said = [sys.executable, "-m", "motet", "serve"]
+    hints = get_type_hints(serve, include_extras=True)
+    for name, parameter in inspect.signature(serve).parameters.items():
+        cell = asked[name]
+        if name in _OF_ALL or cell is None or cell == parameter.default:
+            continue
+        how = hints[name].__metadata__[0]
+        named = (*(how.param_decls or ()), f"--{name.replace('_', '-')}")[0]
+        option, _, opposite = named.partition("/")
+        if name == "bundle":
+            said.append(str(cell))
+        elif isinstance(cell, bool):
+            said.append(option if cell else opposite)
+        else:
+            said += [
+                part for one in (cell if isinstance(cell, list) else [cell]) for part in (option, str(one))
+            ]
+    return said
+
+
+def _print_flushed(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()

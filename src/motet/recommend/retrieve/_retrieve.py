@@ -67,7 +67,11 @@ class CandidateSource(Protocol):
     """
 
     name: str
-    inline: bool | Literal["without words"]
+
+    @property
+    def inline(self) -> bool | Literal["without words"]:
+        """As above; an attribute of the class will do."""
+        ...
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """At most n rows that may come, best first, with scores on the source's own scale; none is fine."""

@@ -5,19 +5,25 @@ from ._server import LOOPBACK, is_loopback, listen, run_server
 from ._traces import open_traces
 from ._wire import EventIn
 from ._work import Kind, Work
+from ._workers import MOST_WORKERS, RateLimit, SharedState, Worker, run_workers
 
 __all__ = [
     "LOOPBACK",
     "METHODS",
+    "MOST_WORKERS",
     "BodyRoute",
     "EventIn",
     "Kind",
+    "RateLimit",
+    "SharedState",
     "Work",
+    "Worker",
     "build_app",
     "is_loopback",
     "keep_ids",
     "listen",
     "open_traces",
     "run_server",
+    "run_workers",
     "whole_id",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from motet.service.api._routes_surveys import survey_routes
 from motet.service.api._stats import Stats
 from motet.service.api._traces import Traces
 from motet.service.api._work import Work
+from motet.service.api._workers import SharedState
 from motet.service.engine import Engine, HttpSettings, ModelRegistry
 from motet.service.gorse import gorse_router
 
@@ -43,6 +44,7 @@ def build_app(
     *,
     models: ModelRegistry | None = None,
     traces: TracerProvider | None = None,
+    shared: SharedState | None = None,
 ) -> FastAPI:
     """The application of an engine.
 
@@ -51,12 +53,24 @@ def build_app(
         settings: Limits.
         models: The model registry of the engine; created by default.
         traces: Receives the spans of requests; closed with the application.
+        shared: What this process has in common with other workers of the same service.
     """
     settings = settings or HttpSettings()
-    work = Work(settings.workers, settings.waiting, settings.request_s)
-    authenticator = Authenticator(engine.store.keys, settings)
+    refresh: Callable[[], object] | None = None
+    if shared is not None:
+        engine.model.when_stored = shared.notify
+
+        def refresh() -> None:
+            if shared.changed():
+                engine.model.follow_others()
+
+    work = Work(settings.workers, settings.waiting, settings.request_s, refresh=refresh)
+    authenticator = Authenticator(engine.store.keys, settings, shared)
     models = models or ModelRegistry(engine)
-    context = Context(engine, work, settings, models, authenticator, Stats(engine, work))
+    stats = Stats(engine, work)
+    if shared is not None:  # any worker may be asked for the metrics of all
+        engine.model.followers.append(lambda: engine.watch.set_gauges(stats.gauges()))
+    context = Context(engine, work, settings, models, authenticator, stats)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:

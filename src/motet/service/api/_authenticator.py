@@ -19,10 +19,11 @@ from starlette.datastructures import Headers
 from starlette.types import Scope as HttpScope
 
 from motet.errors import RequestError, StoreUnavailableError
+from motet.service.api._workers import RateLimit, SharedState
 from motet.service.engine import HttpSettings
 from motet.service.store import Key, KeyStore, Scope
 
-__all__ = ["AccessRefused", "Authenticator", "Proxies", "RateLimit", "allows", "needed_scope"]
+__all__ = ["AccessRefused", "Authenticator", "Proxies", "allows", "needed_scope"]
 
 _ORDER: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 _ADMIN: Final = ("/v1/keys", "/v1/models", "/v1/experiments", "/v1/learner", "/v1/surveys", "/v1/export/", "/v1/import/")  # fmt: skip
@@ -65,46 +66,9 @@ def allows(scopes: Collection[Scope], needed: Scope) -> bool:
     return any(_ORDER.index(scope) >= _ORDER.index(needed) for scope in scopes)
 
 
-# -- rate limits -------------------------------------------------------------------------------
-
-_MOST_ADDRESSES: Final = 20_000
-
-
-class RateLimit:
-    """A token bucket for each key or address; not thread-safe: the event loop uses it.
-
-    At most 20,000 buckets are held. Beyond that, the least recently used is dropped, which makes it full; it would
-    usually be full by then anyway.
-
-    Args:
-        per_s: Tokens added per second, > 0.
-        burst: Capacity of a bucket, ≥ 1.
-
-    Example:
-        >>> limit = RateLimit(1.0, 2)
-        >>> [limit.wait_s("ann", now_s=0.0) for _ in range(3)]
-        [0.0, 0.0, 1.0]
-    """
-
-    def __init__(self, per_s: float, burst: int) -> None:
-        self._per_s, self._burst = per_s, float(burst)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait_s(self, who: str, *, now_s: float | None = None) -> float:
-        """Take a token and return 0; or return the seconds until there is one."""
-        now_s = time.monotonic() if now_s is None else now_s
-        tokens, last_s = self._buckets.pop(who, (self._burst, now_s))
-        tokens = min(self._burst, tokens + (now_s - last_s) * self._per_s)
-        wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self._per_s
-        self._buckets[who] = (tokens - 1 if tokens >= 1 else tokens, now_s)
-        while len(self._buckets) > _MOST_ADDRESSES:
-            self._buckets.popitem(last=False)
-        return wait_s
-
-
 # -- authentication ----------------------------------------------------------------------------
 
-_FRESH_S: Final = 5.0
+_FRESH_S: Final = 0.9  # a key that was revoked in another process is refused within a second
 _MOST: Final = 2_000
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -202,12 +166,13 @@ class Authenticator:
     Args:
         keys: The keys of the store.
         settings: Limits.
+        shared: What this process has in common with other workers.
     """
 
-    def __init__(self, keys: KeyStore, settings: HttpSettings) -> None:
+    def __init__(self, keys: KeyStore, settings: HttpSettings, shared: SharedState | None = None) -> None:
         self._keys = keys
         self._settings = settings
-        self._rate = RateLimit(settings.requests_per_s, settings.burst)
+        self._rate = RateLimit(settings.requests_per_s, settings.burst, shared)
         self._known: OrderedDict[bytes, tuple[float, Key | None]] = OrderedDict()
         self._any: tuple[float, bool] = (-math.inf, False)
 

@@ -156,7 +156,11 @@ class Stats:
 
     def prometheus(self) -> bytes:
         """All metrics in the Prometheus text format."""
-        return self._engine.watch.metrics({**self._gauges(), "ready": float(self._engine.is_ready)})
+        return self._engine.watch.metrics(self.gauges())
+
+    def gauges(self) -> dict[str, float]:
+        """Present values of the gauges of this process."""
+        return {**self._gauges(), "ready": float(self._engine.is_ready)}
 
     def _gauges(self) -> dict[str, float]:
         written, log = self._engine.store.written, self._engine.shown_log

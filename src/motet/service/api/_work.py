@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 __all__ = ["Kind", "LateWorkError", "OverloadedError", "Work"]
@@ -54,9 +55,12 @@ class Work:
             and long operations have half.
         waiting: Calls that may wait, for each kind.
         limit_s: Longest time for a call.
+        refresh: Called before each call, in its thread.
     """
 
-    def __init__(self, workers: int, waiting: int, limit_s: float) -> None:
+    def __init__(
+        self, workers: int, waiting: int, limit_s: float, *, refresh: Callable[[], object] | None = None
+    ) -> None:
         self._pools: dict[Kind, _Pool] = {
             "model": _Pool("model", 1, waiting),
             "fast": _Pool("fast", workers, waiting),
@@ -65,7 +69,7 @@ class Work:
             "long": _Pool("long", max(1, workers // 2), waiting),
             "body": _Pool("body", 1, waiting),  # one: a parsed large body may need much memory
         }
-        self._limit_s = limit_s
+        self._limit_s, self._refresh = limit_s, refresh
 
     async def run(self, kind: Kind, call: Callable[[], R], *, limit_s: float | None = None) -> R:
         """Run a call in a thread and return its result.
@@ -74,7 +78,9 @@ class Work:
             OverloadedError: If too many calls of the kind wait already.
             LateWorkError: If it takes too long.
         """
-        future = self._pools[kind].submit(call)
+        future = self._pools[kind].submit(
+            call if self._refresh is None else partial(self._after_refresh, call)
+        )
         try:
             return await asyncio.wait_for(
                 asyncio.wrap_future(future), self._limit_s if limit_s is None else limit_s
@@ -83,6 +89,11 @@ class Work:
             if future.done() and not future.cancelled():
                 raise
             raise LateWorkError from None
+
+    def _after_refresh(self, call: Callable[[], R]) -> R:
+        assert self._refresh is not None  # noqa: S101 (submitted where there is one)
+        self._refresh()
+        return call()
 
     def waiting(self) -> dict[str, int]:
         """Number of calls of each kind that run or wait."""

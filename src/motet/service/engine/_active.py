@@ -128,6 +128,7 @@ class ActiveModel:
 
     Attributes:
         when_untidy: Called if most rows of the live catalogue are outdated.
+        when_stored: Called when this process has stored something that other processes have to follow.
         followers: Called as often as the store is read.
         beside: Further models that answer some requests, by name; they follow the store as well.
     """
@@ -137,6 +138,7 @@ class ActiveModel:
         self._served: ServedModel | None = None
         self._opened: WeakSet[ServedModel] = WeakSet()
         self.when_untidy: Callable[[], object] | None = None
+        self.when_stored: Callable[[], object] | None = None
         self.followers: list[Callable[[], object]] = []
         self.beside: dict[str, ServedModel] = {}
         self._stop = threading.Event()
@@ -215,7 +217,20 @@ class ActiveModel:
             self.beside = {name: one for name, one in self.beside.items() if name in names}
 
     def follow_now(self) -> None:
-        """Ingest what was stored; if the store cannot be read now, this happens later."""
+        """Ingest what was stored here; if the store cannot be read now, this happens later."""
+        self._notify()
+        self._follow_stored()
+
+    def follow_others(self) -> None:
+        """Ingest what other processes have stored; other models are opened in the background, as that takes seconds."""
+        if self._served is not None:
+            self._follow_stored()
+
+    def _notify(self) -> None:
+        if self.when_stored is not None:
+            self.when_stored()
+
+    def _follow_stored(self) -> None:
         served = self.served
         try:
             served.catch_up()
@@ -224,12 +239,13 @@ class ActiveModel:
         except StoreUnavailableError:
             return
         if self._served is not served:
-            self.follow_now()  # another model became active meanwhile
+            self._follow_stored()  # another model became active meanwhile
 
     def forget(self, user: str) -> None:
         """Delete the live state of a user in every open model."""
         for served in list(self._opened):
             served.forget(user)
+        self._notify()
 
     def close(self) -> None:
         """Stop following the store."""

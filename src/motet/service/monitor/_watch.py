@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import time
 import traceback
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Total
+from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = ["JsonLines", "Watch", "log_as_json"]
 
@@ -58,6 +61,9 @@ def log_as_json(level: int = logging.INFO) -> None:
 
 # -- counters ----------------------------------------------------------------------------------
 
+_BY_WORKERS: Final = (
+    "PROMETHEUS_MULTIPROC_DIR"  # set where several workers answer; read by prometheus_client, too
+)
 _MINUTES: Final = 1_440
 _FIRST_MS: Final = 0.1
 _STEP: Final = 1.1
@@ -86,7 +92,12 @@ class Watch:
         self._seconds = Histogram("motet_request_seconds", "Time of an answer.", ["route"], buckets=_SECONDS, registry=self.registry)  # fmt: skip
         self._kinds = Total("motet_said", "Events and answers by kind.", ["kind", "what"], registry=self.registry)  # fmt: skip
         self._gauges = {
-            name: Gauge(f"motet_{name}", what, registry=self.registry)
+            name: Gauge(
+                f"motet_{name}",
+                what,
+                registry=self.registry,
+                multiprocess_mode="livemin" if name == "ready" else "livesum",
+            )
             for name, what in {
                 "store_transactions": "Transactions on disk since the start.",
                 "store_rows": "Rows in them.",
@@ -132,9 +143,17 @@ class Watch:
         Args:
             values: Present values of the gauges.
         """
+        self.set_gauges(values)
+        if _BY_WORKERS not in os.environ:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all)  # type: ignore[no-untyped-call]
+        return generate_latest(of_all)
+
+    def set_gauges(self, values: Mapping[str, float]) -> None:
+        """Set the present values of the gauges; with several workers, metrics are sums over them."""
         for name, value in values.items():
             self._gauges[name].set(value)
-        return generate_latest(self.registry)
 
     def summary(self, minutes: int) -> dict[str, Any]:
         """Traffic, latencies, errors and counts by kind of the last minutes."""
