@@ -201,6 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, path in models.items()
             if path.is_dir()
         }
+        if set(there) <= {"plain"}:
+            print(f"no model was trained within {asked.wait:g} s of the last of {asked.events:,} events")
+            return 1
         with Store(place / "s.sqlite") as store:
             results = judged(store, there, asked.events, asked.held_out, asked.judged, 0)
     rows = []
