@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,22 @@ def test_pairs_of_several_users_go_row_by_row(data: Dataset) -> None:
     one = trees.predict(Pairs(each.tables, each.rows, each.known, each.texts, {trees: part}))
     for name in trees.tasks:
         np.testing.assert_allclose(one[name][0], plain[name][7], rtol=1e-5, atol=1e-6)
+
+
+def test_items_of_a_request_need_no_lightgbm(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees = PAIR_MEMBERS["lightgbm"].fit(data, data.rows("train"))
+    tables = {entity: data.table(entity) for entity in ENTITIES}
+    part, arrays = trees.item_part(tables, np.arange(len(data.items))), trees.arrays()
+    monkeypatch.setitem(sys.modules, "lightgbm", None)  # whoever imports it fails
+    again = type(trees).read(arrays)
+    its_part = again.item_part(tables, np.arange(len(data.items)))
+    assert part is not None
+    assert its_part is not None
+    assert (part == its_part).all()
+    pairs = one_request(data, 3, 40)
+    before = trees.predict(Pairs(pairs.tables, pairs.rows, pairs.known, item_parts={trees: part}))
+    after = again.predict(Pairs(pairs.tables, pairs.rows, pairs.known, item_parts={again: its_part}))
+    assert all((before[name] == after[name]).all() for name in trees.tasks)
+    of_before = {name: array for name, array in arrays.items() if not name.startswith("masks.")}
+    with pytest.raises(ImportError):  # of a bundle that was written before they were kept
+        type(trees).read(of_before).item_part(tables, np.arange(1))

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from motet.errors import DataError
 
@@ -120,7 +120,7 @@ def off_policy_values(
         # Satterthwaite: the variance of a variance is that of a chi-square with so many degrees of freedom
         kurtosis = float((of_user**4).mean()) / variance**2 if variance else 1.0
         freedom = min(n - 1.0, 2 * n / max(kurtosis - 1, 1e-9))
-        half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+        half = float(stdtrit(freedom, (1 + level) / 2)) * error
         return PolicyValue(mean, (mean - half, mean + half), error, effective, largest, clipped, len(reward))
 
     earned = weight * reward

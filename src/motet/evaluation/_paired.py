@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from motet.metrics import Floats, Users, metrics_of, prepare, resampled_weights
 from motet.schema import Task
@@ -171,8 +171,8 @@ def paired_differences(
         unknown = v_users**2 / (units - 1) + (v_seeds**2 / freedom if v_seeds else 0.0)
         nu = min(total**2 / unknown, _MANY) if unknown else _MANY
         value, error = float(each.mean()), total**0.5
-        half = float(stats.t.ppf((1 + level) / 2, nu)) * error
-        p = 2 * float(stats.t.sf(abs(value) / error, nu)) if error else float(value == 0)
+        half = float(stdtrit(nu, (1 + level) / 2)) * error
+        p = 2 * float(stdtr(nu, -abs(value) / error)) if error else float(value == 0)
         found[name] = PairedDifference(value, (value - half, value + half), p, len(seeds))
     return found
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from motet.data import CleaningReport, Dataset
 from motet.graph._files import read_knowledge
@@ -125,6 +124,8 @@ def _precision(
     usable = np.flatnonzero((held >= _FEWEST_OF_A_CLASS) & (held < len(test)))
     if not len(usable):
         return None
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415 (slow to import, only needed here)
+
     precision = [average_precision_score(truth[:, c], score[test, c]) for c in usable]
     return float(np.mean(precision)), float(truth[:, usable].mean()), len(test)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from motet.metrics._statistic import Floats, Statistic, Users, ratio
 
@@ -301,6 +300,8 @@ def lrap(labels: Floats, predictions: Floats, users: Users = None) -> Statistic:
 
     Tsoumakas et al. 2010, section 7.3; a row with no label, or with all, counts 1.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415 (slow to import, only needed here)
+
     rank = rankdata(-predictions, method="max", axis=1).astype(np.int64)
     order = np.argsort(-predictions, axis=1, kind="stable")
     true_above = np.cumsum(np.take_along_axis(labels, order, axis=1), axis=1)

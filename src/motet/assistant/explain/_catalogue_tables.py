@@ -16,7 +16,6 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from motet.data import Catalogue
 from motet.schema import article_first
@@ -197,6 +196,28 @@ def with_rows(
 
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]")
+# words that only hold sentences together
+_FUNCTION_WORDS = """
+about above across after again against afterwards ago albeit almost alone along already also although always among
+amongst and another any anybody anyhow anyone anything anyway anywhere are aren't around aside away back became
+because become becomes becoming been before behind being below beside besides between beyond both but came can can't
+cannot come could couldn't despite did didn't does doesn't doing don't done down due during each eight either eleven
+else elsewhere enough even ever every everybody everyone everything everywhere except few fewer fifteen fifth fifty
+first five for former formerly forty found four from further furthermore get gets getting give gives had hadn't has
+hasn't have haven't having hence her here hers herself him himself his how however hundred indeed instead into isn't
+it's its itself just keep keeps largely last latter least less lest let like likely made many may maybe meanwhile
+might mine more moreover most mostly much must myself namely near nearly neither never nevertheless next nine nobody
+none nonetheless nor not nothing notwithstanding now nowhere off often once one only onto onwards other others
+otherwise ought our ours ourselves out outside over own part per perhaps please quite rather really same second see
+seem seemed seeming seems seven several shall she should shouldn't show since six sixty some somebody somehow someone
+something sometime sometimes somewhat somewhere still such take takes ten than that the their theirs them themselves
+then thence there thereafter thereby therefore therein these they third this those though three through throughout
+thus till together too toward towards twelve twenty two under underneath unless unlike until unto upon used very via
+was wasn't well were weren't what whatever when whence whenever where whereas whereby wherein wherever whether which
+whichever while whilst who whoever whole whom whomever whose why will with within without won't would wouldn't yes yet
+you your yours yourself yourselves
+"""
+_NOT_COUNTED = frozenset(_FUNCTION_WORDS.split())
 _SHORTEST = 4  # shorter words of a Latin text are mostly grammar
 
 
@@ -262,6 +283,6 @@ def words_of(text: str) -> tuple[str, ...]:
         dict.fromkeys(
             word
             for word in found
-            if (len(word) >= _SHORTEST and word not in ENGLISH_STOP_WORDS) or not word.isascii()
+            if (len(word) >= _SHORTEST and word not in _NOT_COUNTED) or not word.isascii()
         )
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-__all__ = ["LeafMasks"]
+__all__ = ["LeafMasks", "read_by_masks"]
 
 _MOST_LEAVES: Final = 16  # bits of a mask
 _ALL: Final = np.uint16(2**_MOST_LEAVES - 1)
@@ -25,6 +25,37 @@ _ALL: Final = np.uint16(2**_MOST_LEAVES - 1)
 _LOWEST: Final = np.array([0] + [(m & -m).bit_length() - 1 for m in range(1, 2**_MOST_LEAVES)], np.uint8)
 
 Masks = NDArray[np.uint16]
+
+
+_READ: Final = (
+    "split_feature",
+    "decision_type",
+    "threshold",
+    "missing_type",
+    "left_child",
+    "right_child",
+    "leaf_value",
+)
+
+
+def read_by_masks(dumped: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a dumped LightGBM model that :class:`LeafMasks` reads; empty where it would refuse it."""
+    if any(tree["num_leaves"] > _MOST_LEAVES for tree in dumped["tree_info"]):
+        return {}
+
+    def part(node: Any) -> Any:
+        if not isinstance(node, Mapping):
+            return node
+        return {name: part(cell) for name, cell in node.items() if name in _READ or name == "leaf_coeff"}
+
+    return {
+        "objective": dumped["objective"],
+        "num_tree_per_iteration": dumped["num_tree_per_iteration"],
+        "tree_info": [
+            {"num_leaves": tree["num_leaves"], "tree_structure": part(tree["tree_structure"])}
+            for tree in dumped["tree_info"]
+        ],
+    }
 
 
 class LeafMasks:

@@ -5,6 +5,7 @@ Legend of shapes: n pairs of users and items, F inputs, K columns of a label.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -22,7 +23,7 @@ from motet.models.baselines._baseline import (
     tasks_for,
     within_bounds,
 )
-from motet.models.baselines._leaf_masks import LeafMasks
+from motet.models.baselines._leaf_masks import LeafMasks, read_by_masks
 from motet.models.baselines._pairs import PairMember, Pairs
 from motet.models.baselines._statistics import Statistics, fit_statistics
 from motet.schema import ENTITIES, Entity
@@ -100,12 +101,52 @@ class LightGBM(Baseline):
         return None
 
 
+class _Trees:
+    """The trees of one task; LightGBM, which takes 60 MiB, is loaded where it is asked for alone.
+
+    Args:
+        booster: A trained ``lightgbm.Booster``.
+        text: The same as text; one of the two is given.
+        dumped: What :class:`LeafMasks` reads of it, where that was kept.
+    """
+
+    def __init__(self, booster: Any = None, text: str = "", dumped: Mapping[str, Any] | None = None) -> None:
+        self._booster, self._text, self._dumped = booster, text, dumped
+
+    @property
+    def booster(self) -> Any:
+        """The booster."""
+        if self._booster is None:
+            import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
+
+            self._booster = lightgbm.Booster(model_str=self._text)
+        return self._booster
+
+    @property
+    def rounds(self) -> int:
+        """How many trees of each class were asked for."""
+        best: int = self.booster.best_iteration
+        return best if best > 0 else int(self.booster.num_trees())
+
+    @property
+    def text(self) -> str:
+        """As LightGBM writes it."""
+        return self._text or str(self.booster.model_to_string(num_iteration=_last(self.booster)))
+
+    @property
+    def dumped(self) -> Mapping[str, Any]:
+        """As ``Booster.dump_model`` gives it, or the part of that that :class:`LeafMasks` reads."""
+        if self._dumped is None:
+            self._dumped = self.booster.dump_model(num_iteration=_last(self.booster))
+        return self._dumped
+
+
 class BoostedTrees(PairMember):
     """The trees of all tasks with what makes their inputs.
 
     Args:
         inputs: Makes the inputs.
-        boosters: A trained ``lightgbm.Booster`` a task.
+        trees: Those of each task.
         columns: Columns of the prediction of each task, 1 for a yes-or-no label or a number.
         settings: Of LightGBM; not kept in a bundle.
     """
@@ -113,18 +154,18 @@ class BoostedTrees(PairMember):
     def __init__(
         self,
         inputs: _Inputs,
-        boosters: Mapping[str, Any],
+        trees: Mapping[str, _Trees],
         columns: Mapping[str, int],
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._inputs, self._boosters, self._columns = inputs, dict(boosters), dict(columns)
+        self._inputs, self._of_task, self._columns = inputs, dict(trees), dict(columns)
         self._settings = dict(settings or {})
         self._masks: LeafMasks | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Tasks that it predicts."""
-        return tuple(self._boosters)
+        return tuple(self._of_task)
 
     @classmethod
     def fit(
@@ -145,10 +186,7 @@ class BoostedTrees(PairMember):
 
     def refit(self, dataset: Dataset, rows: NDArray[np.int64], seed: int = 0) -> Self:
         """As many trees of each task as the validation rows asked for, fitted on other rows."""
-        rounds = {
-            n: one.best_iteration if one.best_iteration > 0 else one.num_trees()
-            for n, one in self._boosters.items()
-        }
+        rounds = {name: one.rounds for name, one in self._of_task.items()}
         return self._fit(dataset, rows, self._settings | {"seed": seed}, rounds)
 
     @classmethod
@@ -197,17 +235,17 @@ class BoostedTrees(PairMember):
                 boosters[name] = lightgbm.train(of_task, train, rounds, valid_sets=[some], callbacks=[stop])
             else:
                 boosters[name] = lightgbm.train(of_task, train, min(rounds, _ROUNDS_UNWATCHED))
-        return cls(inputs, boosters, columns, settings)
+        return cls(inputs, {name: _Trees(one) for name, one in boosters.items()}, columns, settings)
 
     def only(self, tasks: Sequence[str]) -> Self:
         """The trees of some tasks alone."""
-        kept = {name: self._boosters[name] for name in tasks}
+        kept = {name: self._of_task[name] for name in tasks}
         columns = {name: self._columns[name] for name in tasks}
         return type(self)(self._inputs, kept, columns, self._settings)
 
     def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
         """Probability, number or distribution of tasks, all when left out, [n] or [n, K]."""
-        wanted = self.tasks if tasks is None else [name for name in tasks if name in self._boosters]
+        wanted = self.tasks if tasks is None else [name for name in tasks if name in self._of_task]
         if not len(pairs) or not wanted:  # LightGBM refuses to predict nothing
             empty = {name: self._columns[name] for name in wanted}
             return {n: np.zeros(0 if size == 1 else (0, size), np.float32) for n, size in empty.items()}
@@ -219,7 +257,7 @@ class BoostedTrees(PairMember):
             return {name: values.astype(np.float32) for name, values in found.items()}
         matrix, threads = self._inputs.matrix(pairs), _threads(len(pairs))
         return {
-            name: np.asarray(self._boosters[name].predict(matrix, num_threads=threads), np.float32)
+            name: np.asarray(self._of_task[name].booster.predict(matrix, num_threads=threads), np.float32)
             for name in wanted
         }
 
@@ -227,10 +265,15 @@ class BoostedTrees(PairMember):
         """Which leaves each item leaves in each tree, [n, R]; None where the trees are left to LightGBM."""
         if self._masks is None:
             of_item, of_pair = self._inputs.looks_at(tables)
-            dumped = {n: one.dump_model(num_iteration=_last(one)) for n, one in self._boosters.items()}
             try:
-                self._masks = LeafMasks(dumped, of_item, of_pair)
-            except ValueError:
+                self._masks = LeafMasks({n: one.dumped for n, one in self._of_task.items()}, of_item, of_pair)
+            except (
+                ValueError,
+                KeyError,
+                IndexError,
+                TypeError,
+                RecursionError,
+            ):  # the latter of a damaged bundle
                 return None
         zeros = np.zeros(len(items), np.int64)
         rows: dict[Entity, Rows] = {"user": zeros, "item": items, "interaction": zeros}
@@ -239,20 +282,23 @@ class BoostedTrees(PairMember):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept to read it again."""
         found = self._inputs.arrays()
-        for name, booster in self._boosters.items():
-            text = booster.model_to_string(num_iteration=_last(booster))
-            found[f"trees.{name}"] = np.frombuffer(text.encode(), np.uint8)
+        for name, one in self._of_task.items():
+            found[f"trees.{name}"] = np.frombuffer(one.text.encode(), np.uint8)
             found[f"columns.{name}"] = np.array([self._columns[name]])
+            if kept := read_by_masks(one.dumped):
+                found[f"masks.{name}"] = np.frombuffer(json.dumps(kept).encode(), np.uint8)
         return found
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Take over what :meth:`arrays` gave."""
-        import lightgbm  # noqa: PLC0415 (slow to import, only needed here)
-
         names = [key.removeprefix("trees.") for key in arrays if key.startswith("trees.")]
-        boosters = {n: lightgbm.Booster(model_str=bytes(arrays[f"trees.{n}"]).decode()) for n in names}
-        return cls(_Inputs.read(arrays), boosters, {n: int(arrays[f"columns.{n}"][0]) for n in names})
+        trees = {}
+        for name in names:
+            kept = arrays.get(f"masks.{name}")  # bundles of earlier versions have none
+            dumped = None if kept is None else json.loads(bytes(kept))
+            trees[name] = _Trees(text=bytes(arrays[f"trees.{name}"]).decode(), dumped=dumped)
+        return cls(_Inputs.read(arrays), trees, {n: int(arrays[f"columns.{n}"][0]) for n in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from motet.errors import DataError
 
@@ -124,7 +124,7 @@ def planned_users(
             f"a deviation of {deviation:g}, an effect of {effect:g} and shares {tuple(shares)}",
             "give a deviation and an effect above 0, and two shares above 0",
         )
-    z = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
+    z = float(special.ndtri((1 + level) / 2) + special.ndtri(power))
     return math.ceil(_FACTOR * (z * deviation / effect) ** 2 * sum(1 / share for share in shares))
 
 
@@ -185,7 +185,7 @@ def sample_ratio(counts: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     if not total:
         return SampleRatio(tuple(int(one) for one in n), tuple(expected.tolist()), 1.0, 1.0, True)
     square = float(((n - expected) ** 2 / expected).sum())
-    chi_square_p = float(stats.chi2.sf(square, len(n) - 1))
+    chi_square_p = float(special.chdtrc(len(n) - 1, square))
     prior = _PRIOR * theta
     factor = special.gammaln(_PRIOR) - special.gammaln(_PRIOR + total)
     factor += (special.gammaln(prior + n) - special.gammaln(prior) - n * np.log(theta)).sum()

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import roc_auc_score
 
 from motet.data import EventMeanings
 from motet.errors import MotetError
+from motet.metrics import METRICS
 from motet.schema import Schema, expression_columns, parse_expression
 from motet.service.store import Event, Shown, Store
 
@@ -192,7 +192,7 @@ def _measured(schema: Schema, task: str, p: Any, y: Any) -> dict[str, Any]:
     if schema.tasks[task].is_number:
         return {"auc": None, "calibration": _ratio(p, y), "rmse": float(np.sqrt(np.mean((p - y) ** 2))) if len(y) else None}  # fmt: skip
     both = len(y) >= _FEWEST and 0 < y.sum() < len(y)
-    return {"auc": float(roc_auc_score(y, p)) if both else None, "calibration": _ratio(p, y)}
+    return {"auc": METRICS["auc"](y, p) if both else None, "calibration": _ratio(p, y)}
 
 
 def _ratio(p: Any, y: Any) -> float | None:
