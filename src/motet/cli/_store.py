@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -21,7 +21,7 @@ from motet.errors import RequestError, StoreError, require_packages
 
 if TYPE_CHECKING:
     from motet.service.gorse import GorseImport
-    from motet.service.store import Key, Kind, StoreVersion
+    from motet.service.store import Key, Kind, Scope, StoreVersion
 
 __all__ = ["import_gorse", "keys", "store"]
 
@@ -34,12 +34,15 @@ keys = typer.Typer(
     name="keys", no_args_is_help=True, help="Create, list, revoke and rotate API keys of a store."
 )
 
-RecordKind = Literal["users", "items", "events", "feedback", "identities", "answers"]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Kinds = Annotated[
-    list[RecordKind] | None, typer.Option("--kind", help="Only these records; repeatable; all when left out.")
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        help="Only these: users, items, identities, events, feedback or answers; repeatable; all when left out.",
+    ),
 ]
-_ORDER: Final = ("users", "items", "identities", "events", "feedback", "answers")
+_ORDER: Final[tuple[Kind, ...]] = ("users", "items", "identities", "events", "feedback", "answers")
 
 
 @contextmanager
@@ -154,7 +157,7 @@ def export(
     """Write the records of a store, a file for each kind; deleted users are not among them."""
     counts: dict[str, int] = {}
     with opened_store(place) as opened, progress_on_terminal(as_json) as report:
-        wanted = [one for one in _ORDER if kind is None or one in kind]
+        wanted = _wanted(kind)
         files = {one: directory / f"{one}.{form}" for one in wanted}
         for path in files.values():
             _free(path, overwrite)
@@ -165,7 +168,7 @@ def export(
                 f"the directory {directory} cannot be made ({error.strerror})", "name another"
             ) from None
         for done, (one, path) in enumerate(files.items(), 1):
-            counts[one] = opened.export_file(_kind(one), path)
+            counts[one] = opened.export_file(one, path)
             report(f"exporting: {one}", done, len(files))
     if as_json:
         print_json({"directory": str(directory), **counts})
@@ -184,18 +187,18 @@ def import_records(
     require_packages("serve", "sqlalchemy")
     from motet.service.store import Store  # noqa: PLC0415
 
-    files = _files(directory, [one for one in _ORDER if kind is None or one in kind])
+    files = _files(directory, _wanted(kind))
     counts: dict[str, dict[str, int]] = {}
     with Store(place) as opened, progress_on_terminal(as_json) as report:
         for done, (one, path) in enumerate(files.items(), 1):
             with _named(path):
-                opened.check_file(_kind(one), path)
+                opened.check_file(one, path)
             report(f"checking: {one}", done, len(files))
         for done, (one, path) in enumerate(files.items(), 1):
             # Rows of feedback bring the sums themselves.
             mode: Literal["none", "add"] = "none" if "feedback" in files else "add"
             with _named(path):
-                counts[one] = asdict(opened.import_file(_kind(one), path, feedback=mode))
+                counts[one] = asdict(opened.import_file(one, path, feedback=mode))
             report(f"importing: {one}", done, len(files))
     if as_json:
         print_json(counts)
@@ -203,13 +206,16 @@ def import_records(
         typer.echo(", ".join(f"{one}: {n['rows']:,} read, {n['new']:,} new" for one, n in counts.items()))
 
 
-def _kind(name: str) -> Kind:
-    found: Kind = next(one for one in get_args(RecordKind) if one == name)
-    return found
+def _wanted(kinds: list[str] | None) -> list[Kind]:
+    from motet.schema import require_known  # noqa: PLC0415 (a command imports what it uses)
+
+    for one in kinds or ():
+        require_known(one, _ORDER, "the kind of record", RequestError)
+    return [one for one in _ORDER if not kinds or one in kinds]
 
 
-def _files(directory: Path, wanted: list[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _files(directory: Path, wanted: list[Kind]) -> dict[Kind, Path]:
+    found: dict[Kind, Path] = {}
     for one in wanted:
         there = [
             path for path in (directory / f"{one}.jsonl", directory / f"{one}.parquet") if path.is_file()
@@ -242,8 +248,10 @@ def _named(path: Path) -> Iterator[None]:
 # -- keys ------------------------------------------------------------------------------------------
 
 Scopes = Annotated[
-    list[Literal["read", "write", "admin"]] | None,
-    typer.Option("--scope", help="What it allows; repeatable; read and write when left out."),
+    list[str] | None,
+    typer.Option(
+        "--scope", help="What it allows: read, write or admin; repeatable; read and write when left out."
+    ),
 ]
 KeyFile = Annotated[
     Path | None,
@@ -264,7 +272,7 @@ def create_key(
 ) -> None:
     """Create a key, and show it this once. From the first one on, every request needs a key."""
     with opened_store(place) as opened:
-        scopes = set(scope or ("read", "write"))
+        scopes = cast("set[Scope]", set(scope or ("read", "write")))  # checked where the key is made
         if "admin" not in scopes and not opened.keys.any():
             raise RequestError("the first key must have the scope admin", "add --scope admin")
         with _secret_file(file) as show:

@@ -190,7 +190,7 @@ def import_gorse(
         run.check(skip_bad=skip_bad)
         if only_check:
             return run.found
-        run.found = GorseImport(problems=run.found.problems)
+        run.found = GorseImport()
     run.write(skip_bad=skip_bad, from_start=from_start)
     return run.found
 

@@ -159,7 +159,7 @@ def _lines(name: str, file: IO[bytes]) -> Iterator[GorseRow]:
         try:
             yield GorseRow(place, json.loads(line))
         except (ValueError, RecursionError) as error:
-            yield GorseRow(place, None, f"is not JSON ({error})")
+            yield GorseRow(place, None, f"is not JSON ({getattr(error, 'msg', error)})")
 
 
 def _cells(kind: GorseKind, name: str, file: IO[bytes]) -> Iterator[GorseRow]:
