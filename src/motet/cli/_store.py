@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -352,25 +352,10 @@ def _plain(key: Key) -> dict[str, Any]:
 
 
 @contextmanager
-def _secret_file(file: Path | None) -> Iterator[Any]:
+def _secret_file(file: Path | None) -> Iterator[Callable[[str, Key, bool], None]]:
     """Shows a key; the file is made before the key is, so that no key exists that nobody can read."""
-
-    def show(secret: str, key: Key, as_json: bool) -> None:
-        if open_file is not None:
-            open_file.write(secret + "\n")
-            open_file.flush()
-            os.fsync(open_file.fileno())
-        if as_json:
-            print_json({**_plain(key), **({"key": secret} if file is None else {"file": str(file)})})
-        elif file is None:
-            typer.echo(secret)
-            typer.echo(f"id {key.id}; the key is shown only this once", err=True)
-        else:
-            typer.echo(f"the key {key.id} is in {file}")
-
     if file is None:
-        open_file = None
-        yield show
+        yield _print_key
         return
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -378,12 +363,30 @@ def _secret_file(file: Path | None) -> Iterator[Any]:
         raise RequestError(
             f"the key cannot be written to {file} ({error.strerror})", "name a new file"
         ) from None
-    with os.fdopen(descriptor, "w") as open_file:
+    with os.fdopen(descriptor, "w") as out:
+
+        def write(secret: str, key: Key, as_json: bool) -> None:
+            out.write(secret + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+            if as_json:
+                print_json({**_plain(key), "file": str(file)})
+            else:
+                typer.echo(f"the key {key.id} is in {file}")
+
         try:
-            yield show
+            yield write
         except BaseException:
             file.unlink(missing_ok=True)
             raise
+
+
+def _print_key(secret: str, key: Key, as_json: bool) -> None:
+    if as_json:
+        print_json({**_plain(key), "key": secret})
+        return
+    typer.echo(secret)
+    typer.echo(f"id {key.id}; the key is shown only this once", err=True)
 
 
 # -- from Gorse ------------------------------------------------------------------------------------
@@ -447,6 +450,7 @@ def import_gorse(
         print_json(asdict(result))
     else:
         typer.echo(_imported(result, check))
+        typer.echo(f"store: {opened.where}")
 
 
 def _key_of(file: Path | None) -> str:

@@ -277,8 +277,12 @@ class _Run:
     # -- records into the store --------------------------------------------------------------------
 
     def _put(self, kind: GorseKind, records: Sequence[Any]) -> None:
-        put = {"users": self._put_users, "items": self._put_items, "feedback": self._put_feedback}[kind]
-        put(records)
+        put: dict[GorseKind, Callable[[Any], None]] = {
+            "users": self._put_users,
+            "items": self._put_items,
+            "feedback": self._put_feedback,
+        }
+        put[kind](records)
 
     def _put_users(self, sent: Sequence[User]) -> None:
         counts, users = self.found.users, {one.id: one for one in sent}

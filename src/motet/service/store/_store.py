@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import URL, select
 
@@ -48,7 +48,7 @@ from motet.service.store._transfer import (
 )
 from motet.service.store._writer import WriteCounts, Writer
 
-_IN_USE_S = 0.5
+_IN_USE_S: Final = 0.5
 
 __all__ = ["Restored", "Store", "backup_store", "restore_store"]
 
