@@ -335,9 +335,9 @@ def rotate_key(
             raise _no_key(id)
         with _secret_file(file) as show:
             secret, key = opened.keys.create(old.scopes, old.name)
-            if not keep:
-                opened.keys.revoke(id)
             show(secret, key, as_json)
+        if not keep:  # once the new key can be read
+            opened.keys.revoke(id)
     if not as_json:
         typer.echo(f"{id} is {'still valid' if keep else 'revoked'}", err=True)
 
