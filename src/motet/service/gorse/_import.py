@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import and_
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, Self, TypeAlias, get_args
 
 from pydantic import ValidationError
 from sqlalchemy import Engine, create_engine, make_url
@@ -18,6 +20,7 @@ from motet.errors import DataError, MotetError, StoreError
 from motet.schema import Progress, silent
 from motet.service.gorse._shapes import FeedbackIn, GorseItemIn, GorseUserIn, item_in, read_time
 from motet.service.gorse._sources import (
+    AT_ONCE,
     GorseDirectory,
     GorseDump,
     GorseKind,
@@ -181,7 +184,7 @@ def import_gorse(
 
     Raises:
         DataError: If rows are wrong: each is named with its place, its column and its value. Nothing is written then,
-            unless it is a running Gorse, of which the rows before are.
+            unless it is a running Gorse, of which the pages before are.
         RequestError: If a running Gorse does not answer, or refuses.
         StoreUnavailableError: If the store cannot write; the same call goes on.
     """
@@ -213,26 +216,37 @@ class _Run:
             raise self._refused("nothing was written")
 
     def write(self, *, skip_bad: bool, from_start: bool) -> None:
-        """Write every row that is not wrong."""
+        """Write every row that is not wrong: users and items as they come, feedback in the order of its times."""
         name = f"gorse:{hashlib.sha256(self._source.where.encode()).hexdigest()[:32]}"
         place: dict[str, str] = {} if from_start else dict(self._store.values.get(name) or {})
         self.found.resumed = bool(place)
-        checked = self._source.rereadable
-        for kind in get_args(GorseKind):
-            cursor = place.get(kind, "")
-            if cursor == _DONE:
+        for kind in ("users", "items"):
+            if place.get(kind) == _DONE:
                 continue
-            for some in self._batches(kind, "importing", cursor):
-                self._problems = 0
-                made = [one for one in (self._record(kind, row) for row in some.rows) if one is not None]
-                if self._problems and not skip_bad and not checked:
-                    raise self._refused("the rows before them were written")
-                self._put(kind, made)
-                if not checked:
-                    place[kind] = some.cursor or _DONE
+            for records, cursor in self._records(kind, place.get(kind, ""), skip_bad):
+                self._put_users(records) if kind == "users" else self._put_items(records)
+                if not self._source.rereadable:
+                    place[kind] = cursor or _DONE
                     self._store.values.put(name, place)
+        with _ByTime() as sorted_rows:
+            for records, _ in self._records("feedback", "", skip_bad):
+                sorted_rows.add(records)
+            for done, some in sorted_rows.batches():
+                self._put_feedback(some)
+                self._progress("importing feedback", done, len(sorted_rows))
         if place:
             self._store.values.put(name, {})
+
+    def _records(self, kind: GorseKind, cursor: str, skip_bad: bool) -> Iterator[tuple[list[Any], str]]:
+        """Records that are not wrong, some at a time, each time with the cursor of the next."""
+        for some in self._batches(kind, "reading" if kind == "feedback" else "importing", cursor):
+            self._problems = 0
+            made = [one for one in (self._record(kind, row) for row in some.rows) if one is not None]
+            if self._problems and not skip_bad and not self._source.rereadable:
+                raise self._refused(
+                    "no feedback was written" if kind == "feedback" else "the pages before were written"
+                )
+            yield made, some.cursor
 
     def _batches(self, kind: GorseKind, what: str, cursor: str = "") -> Iterator[GorseRows]:
         for some in self._source.read(kind, cursor):
@@ -275,14 +289,6 @@ class _Run:
         return None
 
     # -- records into the store --------------------------------------------------------------------
-
-    def _put(self, kind: GorseKind, records: Sequence[Any]) -> None:
-        put: dict[GorseKind, Callable[[Any], None]] = {
-            "users": self._put_users,
-            "items": self._put_items,
-            "feedback": self._put_feedback,
-        }
-        put[kind](records)
 
     def _put_users(self, sent: Sequence[User]) -> None:
         counts, users = self.found.users, {one.id: one for one in sent}
@@ -345,6 +351,54 @@ class _Run:
         counts.new += sum(answers)
         counts.same += len(answers) - sum(answers)
         counts.untimed += sum(map(and_, answers, untimed))
+
+
+class _ByTime:
+    """Feedback in the order of its times, on disk: events are learnt from, and judged on, in the order of the store."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="motet-import-")
+        self._rows = sqlite3.connect(Path(self._folder.name) / "feedback.sqlite")
+        self._rows.execute("PRAGMA journal_mode=OFF")
+        self._rows.execute("PRAGMA synchronous=OFF")
+        self._rows.execute("CREATE TABLE feedback (n INTEGER PRIMARY KEY, time TEXT, row TEXT)")
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, rows: Sequence[Feedback]) -> None:
+        """Take in some, in any order."""
+        kept = []
+        for one in rows:
+            time, updated = one.time.isoformat(), str(one.updated and one.updated.isoformat())
+            content = [one.type, one.user, one.item, one.value, time, updated, one.labels, one.comment]
+            # What has no time gets that of the import, which is later than all.
+            kept.append((time if one.time > _NEVER else "9999", json.dumps(content)))
+        self._rows.executemany("INSERT INTO feedback (time, row) VALUES (?, ?)", kept)
+        self._rows.commit()
+        self._count += len(rows)
+
+    def batches(self) -> Iterator[tuple[int, list[Feedback]]]:
+        """All of it, oldest first, some at a time, each time with the number so far."""
+        found = self._rows.execute("SELECT row FROM feedback ORDER BY time, n")
+        done = 0
+        while some := found.fetchmany(AT_ONCE):
+            done += len(some)
+            yield done, [_kept(json.loads(row)) for (row,) in some]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._rows.close()
+        self._folder.cleanup()
+
+
+def _kept(content: Sequence[Any]) -> Feedback:
+    type, user, item, value, time, updated, labels, comment = content
+    times = datetime.fromisoformat(time), datetime.fromisoformat(updated)
+    return Feedback(type, user, item, value, *times, labels, comment)
 
 
 _DONE: Final = "\n"  # no cursor of Gorse, which are base64

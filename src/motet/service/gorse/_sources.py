@@ -23,6 +23,7 @@ from motet.schema import nearest
 from motet.service.gorse._shapes import message_parts, message_time, write_time
 
 __all__ = [
+    "AT_ONCE",
     "GorseDirectory",
     "GorseDump",
     "GorseKind",

@@ -121,7 +121,7 @@ def jsonl(directory: Path, **changed: list[Any]) -> Path:
 
 
 def test_the_files_of_the_dashboard_once_and_again(tmp_path: Path, place: str, run: Run) -> None:
-    files = jsonl(tmp_path / "export")
+    files = jsonl(tmp_path / "export", feedback=FEEDBACK[::-1])
     checked = run(files, "--check")
     assert counted(checked, "rows") == [2, 2, 3]
     with Store(place) as store:
@@ -130,6 +130,8 @@ def test_the_files_of_the_dashboard_once_and_again(tmp_path: Path, place: str, r
     assert counted(first, "new") == [2, 2, 3]
     holds_it(place)
     with Store(place) as store:
+        times = [one.time for one in store.events.after(0)]
+        assert times == sorted(times)  # whatever the order there: the learner judges by the last events
         (stars,) = store.feedback.of_user("ann", "stars")
         assert (stars.value, stars.labels, stars.comment) == (4.5, {"mood": "glad"}, "good")
         assert stars.updated == datetime(2026, 2, 3, tzinfo=UTC)
