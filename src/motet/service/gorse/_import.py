@@ -220,11 +220,12 @@ class _Run:
         name = f"gorse:{hashlib.sha256(self._source.where.encode()).hexdigest()[:32]}"
         place: dict[str, str] = {} if from_start else dict(self._store.values.get(name) or {})
         self.found.resumed = bool(place)
-        for kind in ("users", "items"):
+        puts: dict[GorseKind, Callable[[Any], None]] = {"users": self._put_users, "items": self._put_items}
+        for kind, put in puts.items():
             if place.get(kind) == _DONE:
                 continue
             for records, cursor in self._records(kind, place.get(kind, ""), skip_bad):
-                self._put_users(records) if kind == "users" else self._put_items(records)
+                put(records)
                 if not self._source.rereadable:
                     place[kind] = cursor or _DONE
                     self._store.values.put(name, place)
