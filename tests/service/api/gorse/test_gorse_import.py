@@ -468,7 +468,7 @@ def sent(service: Service, key: str) -> None:
         client.insert_item(item)
     client.insert_feedbacks(FEEDBACK)
     for start in range(0, 3_000, 1_000):
-        client.insert_feedbacks([{**FEEDBACK[1], "UserId": f"u{n % 2_100:04}", "ItemId": f"i{n % 7}"}
+        client.insert_feedbacks([{**FEEDBACK[1], "UserId": f"u{n % 2_100:04}", "ItemId": f"i{n % 11}"}
                                  for n in range(start, start + 1_000)])  # fmt: skip
 
 
@@ -500,10 +500,10 @@ def test_a_running_gorse_killed_in_the_middle(tmp_path: Path, other: Service, pl
     rest = run(other.address, "--key-file", str(key))
     with Store(place) as store:
         assert store.users.count() == 2_103
-        assert store.events.last() == 3_003
+        assert len([*store.export_lines("events")]) == 3_003
     again = run(other.address, "--key-file", str(key))
     assert (counted(again, "new"), counted(again, "changed")) == ([0] * 3, [0] * 3)
-    assert counted(again, "rows") == [2_103, 10, 3_003]
+    assert counted(again, "rows") == [2_103, 14, 3_003]
     assert not again["resumed"]
     assert sum(counted(rest, "rows")) <= sum(counted(again, "rows"))
 
