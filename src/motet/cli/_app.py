@@ -31,6 +31,7 @@ from motet.cli._output import progress_on_terminal
 from motet.cli._replay import replay
 from motet.cli._replay_dataset import replay_dataset
 from motet.cli._serve import serve
+from motet.cli._store import import_gorse, keys, store
 from motet.cli._stream import stream
 from motet.cli._tune import tune
 from motet.cli._words import ask, describe, explain, make_a_list, profile
@@ -75,6 +76,9 @@ app.add_typer(datasets, name="datasets")
 app.add_typer(experiments, name="experiments")
 datasets.command("replay")(replay_dataset)
 app.add_typer(stream, name="stream")
+app.add_typer(store, name="store")
+app.add_typer(keys, name="keys")
+app.command("import-gorse")(import_gorse)
 app.command()(compare)
 app.command()(tune)
 app.command("add-task")(add_task)

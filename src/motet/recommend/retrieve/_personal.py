@@ -161,6 +161,11 @@ class LiveItemItem:
                 self._count, self._changed = self._count - len(liked), True
                 self._due_s = 0.0  # the next request already
 
+    def likes(self) -> dict[str, list[int]]:
+        """What each user liked lately: first rows of items, the latest last."""
+        with self._lock:
+            return {user: list(liked) for user, liked in self._likes.items()}
+
     def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """See :meth:`ItemItemSource.neighbours`."""
         if self._changed and time.monotonic() >= self._due_s:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +17,7 @@ from scipy import sparse
 from motet.errors import MotetError, StoreUnavailableError
 from motet.recommend import AnyFilter, Query, RankedItem
 from motet.recommend.live import LiveEvent
-from motet.recommend.retrieve import CandidateQuery
+from motet.recommend.retrieve import CandidateQuery, LiveItemItem
 from motet.service.engine import Engine, ItemAnswer, ServedModel
 from motet.service.gorse._categories import Categories
 from motet.service.gorse._shapes import Score
@@ -29,25 +30,38 @@ class AlikeUsers:
     r"""Similarity of users by the items that they like.
 
     cos(u, v) of w_u and w_v, where w_ui = log(U / n_i) for an item that u likes and n_i of U users like: rarely
-    liked items weigh more. The likes of the user of the request include live events; those of the others are from the
-    training data.
+    liked items weigh more.
 
     Args:
-        bundle: The bundle.
+        users: U, the number of users.
+        items: The number of items.
+        rows: A user for each like, [n].
+        columns: Its item, [n].
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        behaviour, task = bundle.behaviour, bundle.schema.liking_task
-        liked = np.ones(len(behaviour.time), bool) if task is None else behaviour.label(task) > 0
-        users, items = len(bundle.data.user_ids), len(bundle.data.items)
-        rows = np.repeat(np.arange(users), np.diff(behaviour.items.offsets))[liked]
-        columns = behaviour.items.values[liked].astype(np.int64)
+    def __init__(self, users: int, items: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         known = (columns >= 0) & (columns < items)
         pairs = np.unique(np.stack([rows[known], columns[known]]), axis=1)
         counts = np.bincount(pairs[1], minlength=items)
         self._idf = np.log(max(users, 1) / np.maximum(counts, 1))
         self._matrix = sparse.csr_matrix((self._idf[pairs[1]], (pairs[0], pairs[1])), shape=(users, items))
         self._norms = np.sqrt(np.asarray(self._matrix.multiply(self._matrix).sum(axis=1)).ravel())
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> AlikeUsers:
+        """The users of the training data."""
+        behaviour, task = bundle.behaviour, bundle.schema.liking_task
+        liked = np.ones(len(behaviour.time), bool) if task is None else behaviour.label(task) > 0
+        users, items = len(bundle.data.user_ids), len(bundle.data.items)
+        rows = np.repeat(np.arange(users), np.diff(behaviour.items.offsets))[liked]
+        return cls(users, items, rows, behaviour.items.values[liked].astype(np.int64))
+
+    @classmethod
+    def of_likes(cls, likes: Mapping[str, Sequence[int]]) -> AlikeUsers:
+        """Users by what they liked, rows of items for each, in the order of the mapping."""
+        rows = np.repeat(np.arange(len(likes)), [len(liked) for liked in likes.values()])
+        columns = np.array([item for liked in likes.values() for item in liked], np.int64)
+        return cls(len(likes), int(columns.max(initial=-1)) + 1, rows, columns)
 
     def liked(self, row: int) -> NDArray[np.int64]:
         """Rows of the items that a user of the bundle likes; none for −1."""
@@ -83,6 +97,7 @@ LIKENESSES: Final = ("neighbors", "model", "together", "text", "graph")
 
 _DEEPEST: Final = 1_000
 _MOST_READ: Final = 10_000
+_SHARE: Final = 20.0  # how much longer likenesses of users are used than they took to compute
 _log: Final = logging.getLogger("motet.service.engine")
 
 
@@ -97,6 +112,8 @@ class Ranks:
         self._engine = engine
         self._categories = Categories(engine.store)
         self._alike: weakref.WeakKeyDictionary[ServedModel, AlikeUsers] = weakref.WeakKeyDictionary()
+        self._by_events: tuple[AlikeUsers, list[str]] | None = None
+        self._due_s = 0.0
         self._lock = threading.Lock()
 
     def recommended(self, user: str, n: int, offset: int, categories: Sequence[str]) -> list[Score]:
@@ -127,19 +144,20 @@ class Ranks:
     def collaborative(
         self, user: str, n: int, offset: int, categories: Sequence[str], reader: str
     ) -> list[Score]:
-        """Candidates of the vector search for a user; none for an unknown user."""
+        """Candidates of the vector search for a user, of what is taken together before a model; none for an unknown user."""
         served = self._engine.active
-        known = "model" in served.parts.live.retriever.sources
+        sources = served.parts.live.retriever.sources
+        source = next((name for name in ("model", "together") if name in sources), None)
         query = Query(
             user=served.known_as(user),
             k=_depth(n, offset),
             filter=self._filter(served, categories),
             exclude=(self._read_by(reader) or ()) if reader else (),
             include_seen=True,
-            sources=("model",) if known else None,
+            sources=None if source is None else (source,),
         )
         return self._scores(
-            served, query, n, offset, None, only=lambda one: not known or "model" in one.sources
+            served, query, n, offset, None, only=lambda one: source is None or source in one.sources
         )
 
     def ordered(self, name: str, n: int, offset: int, categories: Sequence[str], reader: str) -> list[Score]:
@@ -199,24 +217,48 @@ class Ranks:
         return found[offset : offset + n]
 
     def alike(self, user: str, n: int, offset: int) -> list[Score]:
-        """Users of the bundle by similarity to a user."""
-        served = self._engine.active
+        """Users by similarity to a user: those of the bundle, or of the events while nothing is trained."""
+        served, whose = self._engine.active, self._engine.store.identities.resolve
         live = served.parts.live
-        with self._lock:
-            if served not in self._alike:
-                self._alike[served] = AlikeUsers(served.bundle)
-            users = self._alike[served]
-        rows, whose = served.rows_of_user(user), self._engine.store.identities.resolve
-        liked = live.history.of(served.known_as(user), live.items.now).liked.rows.astype(np.int64)
-        scores = users.scores(np.unique(np.concatenate([*map(users.liked, rows), liked])))
-        ids = served.bundle.data.user_ids
+        now = live.items.now
+        liked = live.history.of(served.known_as(user), now).liked.rows.astype(np.int64)
+        if isinstance(source := live.retriever.sources.get("together"), LiveItemItem):
+            users, ids = self._alike_by_events(source)
+            scores = users.scores(np.unique(now.origin[liked]))
+            own = {whose(user)}
+            others = ((whose(ids[at]), scores[at]) for at in np.argsort(-scores, kind="stable"))
+        else:
+            with self._lock:
+                if served not in self._alike:
+                    self._alike[served] = AlikeUsers.of_bundle(served.bundle)
+                users = self._alike[served]
+            rows = served.rows_of_user(user)
+            scores = users.scores(np.unique(np.concatenate([*map(users.liked, rows), liked])))
+            names = served.bundle.data.user_ids
+            own = {whose(names[at]) for at in rows}
+            others = (
+                (whose(names[at]), scores[at])
+                for at in np.argsort(-scores, kind="stable").tolist()
+                if at not in rows and served.is_of_bundle(names[at])
+            )
         found: dict[str, Score] = {}
-        for at in np.argsort(-scores, kind="stable").tolist():
-            if len(found) == _depth(n, offset) or scores[at] <= 0:
+        for id, score in others:
+            if len(found) == _depth(n, offset) or score <= 0:
                 break
-            if at not in rows and served.is_of_bundle(ids[at]):
-                found.setdefault(whose(ids[at]), Score(id=whose(ids[at]), score=float(scores[at])))
+            if id not in own:
+                found.setdefault(id, Score(id=id, score=float(score)))
         return list(found.values())[offset : offset + n]
+
+    def _alike_by_events(self, source: LiveItemItem) -> tuple[AlikeUsers, list[str]]:
+        """Users by their events, computed again a little later than these came in."""
+        with self._lock:
+            began_s = time.monotonic()
+            if self._by_events is None or began_s >= self._due_s:
+                likes = source.likes()
+                self._by_events = AlikeUsers.of_likes(likes), list(likes)
+                ended_s = time.monotonic()
+                self._due_s = ended_s + _SHARE * (ended_s - began_s)
+            return self._by_events
 
     def _filter(self, served: ServedModel, categories: Sequence[str]) -> AnyFilter | None:
         return self._categories.filter(categories, served.parts.live.items.fields)

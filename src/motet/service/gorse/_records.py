@@ -26,11 +26,12 @@ from motet.service.gorse._shapes import (
     UserOut,
     UserPage,
     feedback_out,
+    item_in,
     item_out,
     read_time,
     user_out,
 )
-from motet.service.store import Feedback, Item, Page, User
+from motet.service.store import Feedback, Page, User
 
 __all__ = ["add_feedback", "add_items", "add_users"]
 
@@ -145,7 +146,7 @@ def add_items(add: Adder, needs: Needs) -> None:
     """Add the routes of items; see :func:`add_users`."""
 
     def put(items: list[GorseItemIn]) -> Row:
-        needs.items.put([_item(one) for one in items])
+        needs.items.put([item_in(one) for one in items])
         return Row(row_affected=len(items))
 
     def here(item: str) -> None:
@@ -205,17 +206,6 @@ def add_items(add: Adder, needs: Needs) -> None:
         needs.store.items.remove_category(item, category)
         needs.edited()
         return Row(row_affected=1)
-
-
-def _item(sent: GorseItemIn) -> Item:
-    return Item(
-        sent.item_id,
-        sent.is_hidden,
-        tuple(dict.fromkeys(sent.categories)),
-        read_time(sent.timestamp),
-        sent.labels,
-        sent.comment,
-    )
 
 
 # -- users -------------------------------------------------------------------------------------

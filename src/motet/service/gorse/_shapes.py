@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_pascal
 
 from motet.errors import RequestError
-from motet.service.engine import UserView
 from motet.service.store import Feedback, Item
+
+if TYPE_CHECKING:
+    from motet.service.engine import UserView
 
 __all__ = [
     "NO_TIME",
@@ -34,7 +36,10 @@ __all__ = [
     "UserOut",
     "UserPage",
     "feedback_out",
+    "item_in",
     "item_out",
+    "message_parts",
+    "message_time",
     "read_duration",
     "read_time",
     "user_out",
@@ -44,6 +49,7 @@ __all__ = [
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 """The time that Gorse answers if there is none."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND: Final = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}
 _COMPACT: Final = {4: "%Y", 8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -182,6 +188,61 @@ def read_duration(text: str) -> timedelta:
     if abs(seconds) > _LONGEST_DURATION_S:
         raise wrong
     return timedelta(seconds=seconds)
+
+
+# -- messages of the dump ---------------------------------------------------------------------------
+
+
+def message_parts(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Fields of a message in the wire format of protocol buffers, each with its number.
+
+    See https://protobuf.dev/programming-guides/encoding.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = _varint(message, at)
+            yield number, value
+            continue
+        if wire == 2:
+            size, at = _varint(message, at)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"a field of wire type {wire}")
+        if at + size > len(message):
+            raise ValueError("a field is cut off")
+        yield number, message[at : at + size]
+        at += size
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            raise ValueError("a number is cut off")
+        byte, at = message[at], at + 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number is too long")
+
+
+def message_time(message: bytes) -> str:
+    """The time of a message, as Gorse writes it."""
+    seconds = nanoseconds = 0
+    for number, value in message_parts(message):
+        if number == 1:
+            seconds = value - (1 << 64) if value >> 63 else value
+        elif number == 2:
+            nanoseconds = value
+    time = _EPOCH + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+    return write_time(time)
 
 
 # -- bodies and answers: keys in PascalCase, defaults and zero values of Gorse --------------------
@@ -385,6 +446,22 @@ class GorseHealth(_Out):
 def user_out(user: UserView) -> UserOut:
     """A user as it is answered."""
     return UserOut(user_id=user.id, labels=user.labels, comment=user.comment)
+
+
+def item_in(sent: GorseItemIn) -> Item:
+    """An item for the store.
+
+    Raises:
+        RequestError: If its time cannot be read.
+    """
+    return Item(
+        sent.item_id,
+        sent.is_hidden,
+        tuple(dict.fromkeys(sent.categories)),
+        read_time(sent.timestamp),
+        sent.labels,
+        sent.comment,
+    )
 
 
 def item_out(item: Item) -> ItemOut:

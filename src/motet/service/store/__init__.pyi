@@ -1,14 +1,14 @@
-from ._database import StoreSettings
+from ._database import StoreSettings, StoreVersion, parse_url, store_version
 from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
 from ._identities import MOST_IDENTITIES, Identity, IdentityStore
 from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
-from ._records import Change, Event, Feedback, Item, Page, User
+from ._records import Change, Event, Feedback, Item, Page, User, check_json
 from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
 from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
-from ._store import Store
+from ._store import Restored, Store, backup_store, restore_store
 from ._surveys import AskedQuestion, SurveyRecord, SurveyStore
 from ._tables import METADATA
 from ._transfer import Imported, Kind
@@ -37,19 +37,26 @@ __all__ = [
     "ModelVersion",
     "Outcome",
     "Page",
+    "Restored",
     "Scope",
     "Shown",
     "ShownItem",
     "State",
     "Store",
     "StoreSettings",
+    "StoreVersion",
     "SurveyAnswer",
     "SurveyRecord",
     "SurveyStore",
     "Training",
     "TrainingState",
     "User",
+    "backup_store",
+    "check_json",
     "event_row",
+    "parse_url",
     "read_cursor",
+    "restore_store",
+    "store_version",
     "write_cursor",
 ]

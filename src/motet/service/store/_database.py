@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
@@ -21,7 +21,15 @@ from sqlalchemy.pool import QueuePool
 from motet.errors import StoreError, StoreUnavailableError
 from motet.service.store._tables import META, METADATA, VERSION
 
-__all__ = ["Database", "StoreSettings", "migrate", "parse_url", "translated"]
+__all__ = [
+    "Database",
+    "StoreSettings",
+    "StoreVersion",
+    "migrate",
+    "parse_url",
+    "store_version",
+    "translated",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,17 +332,10 @@ def migrate(database: Database) -> None:
         StoreError: If the store is of a newer version, or is not a store of motet.
         StoreUnavailableError: If it cannot be reached or written.
     """
-    config = Config()
-    config.set_main_option("script_location", _SCRIPTS)
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
+    config, scripts = _scripts()
     with _ONE_AT_A_TIME, database.writing() as connection:
-        known = [script.revision for script in scripts.walk_revisions()]
-        version, is_alembic = _version(connection, database.where)
-        if version is not None and version not in known:
-            problem = f"the store {database.where} has version {version}, and this motet knows versions up to {known[0]}"
-            raise StoreError(problem, "use the newer motet that made it, or restore a backup made before")
-        if version != known[0]:
+        version, is_alembic = _version(connection, database.where, scripts)
+        if version != scripts[0].revision:
             config.attributes.update(connection=connection, version_table=VERSION.name)
             if version is not None and not is_alembic:
                 command.stamp(config, version)
@@ -342,7 +343,52 @@ def migrate(database: Database) -> None:
     database.remember_file()
 
 
-def _version(connection: Connection, where: str) -> tuple[str | None, bool]:
+def _scripts() -> tuple[Config, list[Script]]:
+    """The steps of the versions, the newest first."""
+    config = Config()
+    config.set_main_option("script_location", _SCRIPTS)
+    config.set_main_option("path_separator", "os")
+    return config, list(ScriptDirectory.from_config(config).walk_revisions())
+
+
+@dataclass(frozen=True, slots=True)
+class StoreVersion:
+    """The version of a store.
+
+    Attributes:
+        where: The store, without its password.
+        version: Its version; None of an empty database.
+        newest: The version that this motet brings it to when it opens it.
+        steps: What is to be done for that, in order: each version with its purpose.
+    """
+
+    where: str
+    version: str | None
+    newest: str
+    steps: tuple[tuple[str, str], ...]
+
+
+def store_version(url: str | Path) -> StoreVersion:
+    """Read the version of a store, and leave it as it is.
+
+    Raises:
+        StoreError: If it is not a store of motet, or of a newer version.
+        StoreUnavailableError: If it cannot be reached, or is damaged.
+    """
+    database = Database(url, StoreSettings())
+    try:
+        _, scripts = _scripts()
+        with database.reading() as connection:
+            version, _ = _version(connection, database.where, scripts)
+    finally:
+        database.close()
+    known = [str(script.revision) for script in reversed(scripts)]
+    first = 0 if version is None else known.index(version) + 1
+    steps = [(str(one.revision), (one.doc or "").partition(". ")[0].rstrip(".")) for one in reversed(scripts)]
+    return StoreVersion(database.where, version, known[-1], tuple(steps[first:]))
+
+
+def _version(connection: Connection, where: str, scripts: Sequence[Script]) -> tuple[str | None, bool]:
     """The version of a store, None of an empty database; and whether Alembic keeps it."""
     tables = set(inspect(connection).get_table_names())
     if META.name not in tables:
@@ -355,4 +401,9 @@ def _version(connection: Connection, where: str) -> tuple[str | None, bool]:
     value = connection.execute(select(VERSION.c.version_num) if is_alembic else own).scalar()
     if value is None:
         raise StoreError(f"the database {where} is no store of motet", "give the store a database of its own")
-    return (value, True) if is_alembic else (_BEFORE_ALEMBIC.get(value, value), False)
+    version = value if is_alembic else _BEFORE_ALEMBIC.get(value, value)
+    known = [script.revision for script in scripts]
+    if version not in known:
+        problem = f"the store {where} has version {version}, and this motet knows versions up to {known[0]}"
+        raise StoreError(problem, "use the newer motet that made it, or restore a backup made before")
+    return version, is_alembic

@@ -219,6 +219,14 @@ class EventWriter:
             _create(connection, fresh)
         return answers
 
+    def take_over(self, connection: Connection, rows: list[tuple[EventRow, dict[str, Any]]]) -> list[bool]:
+        """Write events of another system with the feedback that each stands for, unless the stored one is newer."""
+        answers = self._write(connection, [event for event, _ in rows], ever=True)
+        # The last of a key: one statement of PostgreSQL may not touch a row twice.
+        fresh = {event.key: row for (event, row), new in zip(rows, answers, strict=True) if new}
+        upsert(connection, FEEDBACK, list(fresh.values()), _newer)
+        return answers
+
     def restore_feedback(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
         """Overwrite rows of feedback with no event, but for those from before their user was deleted."""
         dated = [(row["user_id"], row["updated"]) for row in rows]
@@ -254,6 +262,12 @@ def fold_feedback(connection: Connection, written: Iterable[EventRow]) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     larger, smaller = (func.max, func.min) if is_sqlite else (func.greatest, func.least)
     upsert(connection, FEEDBACK, rows["add"], lambda new: _sum(new, larger, smaller))
+
+
+def _newer(new: Any) -> dict[str, Any]:
+    is_newer = new.updated >= FEEDBACK.c.updated
+    names = ("value", "time", "updated", "labels", "comment")
+    return {name: case((is_newer, new[name]), else_=FEEDBACK.c[name]) for name in names}
 
 
 def _sum(

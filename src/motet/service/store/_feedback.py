@@ -105,25 +105,38 @@ class FeedbackRows:
             written.append(one)
         return self._writer.write(self._event_writer.write, written) if written else []
 
+    def take_over(self, rows: Sequence[Feedback], ids: Sequence[str]) -> list[bool]:
+        """Write feedback of another system, each row once by its id; users and items not known are made.
+
+        Each is an event of the row's value at its time. The stored row of the same type, user and item is overwritten,
+        unless it was changed later. Rows from before the deletion of their user are left out.
+
+        Args:
+            rows: The feedback.
+            ids: An id for each.
+
+        Returns:
+            Of each whether it is new.
+
+        Raises:
+            StoreError: If the ids are not as many as the rows, or a row is beyond the limits of an event.
+            StoreUnavailableError: If it may not be on disk.
+        """
+        if len(ids) != len(rows):
+            raise StoreError(f"{len(rows)} rows came with {len(ids)} ids", "give one to each")
+        written = []
+        for row, id in zip(rows, ids, strict=True):
+            event = Event(row.type, row.user, row.item, row.value, row.time, id)
+            written.append((event_row(event, "none", creates=True), _row(row)))
+        return self._writer.write(self._event_writer.take_over, written) if written else []
+
     def restore(self, rows: Sequence[Feedback]) -> list[bool]:
         """Write rows of an export without events, except those from before a deletion.
 
         Returns:
             Of each whether it was written.
         """
-        found = [
-            {
-                "type": row.type,
-                "user_id": row.user,
-                "item_id": row.item,
-                "value": within(row.value, MOST_SUM),
-                "time": to_us(row.time),
-                "updated": to_us(row.updated or row.time),
-                "labels": check_json(row.labels, "feedback.labels", none=True),
-                "comment": row.comment,
-            }
-            for row in rows
-        ]
+        found = [_row(row) for row in rows]
         return self._writer.write(self._event_writer.restore_feedback, found) if found else []
 
     def get(self, type: str, user: str, item: str) -> Feedback | None:
@@ -187,6 +200,19 @@ class FeedbackRows:
                 key = (one.type, one.user, one.item)
                 found[key] = _joined(found[key], one) if key in found else one
         return [found[key] for key in sorted(found)]
+
+
+def _row(feedback: Feedback) -> dict[str, Any]:
+    return {
+        "type": feedback.type,
+        "user_id": feedback.user,
+        "item_id": feedback.item,
+        "value": within(feedback.value, MOST_SUM),
+        "time": to_us(feedback.time),
+        "updated": to_us(feedback.updated or feedback.time),
+        "labels": check_json(feedback.labels, "feedback.labels", none=True),
+        "comment": feedback.comment,
+    }
 
 
 def _of_type(type: str | None) -> tuple[ColumnElement[bool], ...]:

@@ -1,18 +1,29 @@
-"""The store of the service."""
+"""The store of the service, and copies of it."""
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
-from motet.service.store._database import Database, StoreSettings, migrate
+from motet.service.store._database import (
+    Database,
+    StoreSettings,
+    migrate,
+    parse_url,
+    store_version,
+    translated,
+)
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, EventWriter, Mode, Tombstones
 from motet.service.store._experiments import ExperimentStore
@@ -29,7 +40,7 @@ from motet.service.store._transfer import (
     ExportedRecords,
     Imported,
     Kind,
-    backup,
+    check_file,
     export_file,
     export_lines,
     import_file,
@@ -37,7 +48,9 @@ from motet.service.store._transfer import (
 )
 from motet.service.store._writer import WriteCounts, Writer
 
-__all__ = ["Store"]
+_IN_USE_S: Final = 0.5
+
+__all__ = ["Restored", "Store", "backup_store", "restore_store"]
 
 
 class Store:
@@ -153,7 +166,7 @@ class Store:
         return forget_before(self._writer, time, most)
 
     def backup(self, path: str | Path) -> None:
-        """Copy a consistent snapshot of an SQLite store while it is in use.
+        """Copy a consistent snapshot of an SQLite store while it is in use; see :func:`backup_store`.
 
         Args:
             path: File of the copy; an existing one is replaced.
@@ -161,7 +174,19 @@ class Store:
         Raises:
             StoreError: If it is PostgreSQL: the cure says which of its tools to use.
         """
-        backup(self._database, Path(path))
+        _backup(self._database, Path(path))
+
+    def check_file(self, kind: Kind, path: str | Path) -> int:
+        """Read a file as :meth:`import_file` does, and write nothing.
+
+        Returns:
+            How many records there are.
+
+        Raises:
+            StoreError: If a record is wrong.
+        """
+        require_known(kind, RECORDS, "the kind of record", StoreError)
+        return check_file(kind, Path(path))
 
     def export_lines(self, kind: Kind) -> Iterator[bytes]:
         """Every record of a kind as a line of JSON, in order, a few in memory at a time."""
@@ -212,3 +237,187 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+# -- copies ------------------------------------------------------------------------------------
+
+
+def backup_store(url: str | Path, path: str | Path) -> None:
+    """Copy an SQLite store as it is at one moment, while it is read and written, and whatever its version.
+
+    The copy is checked, and appears whole or not at all.
+
+    Args:
+        url: The store.
+        path: File of the copy; an existing one is replaced.
+
+    Raises:
+        StoreError: If it is no store, or PostgreSQL, which has tools of its own: the cure names the command.
+        StoreUnavailableError: If there is no room, or the store is damaged.
+    """
+    database = Database(url, StoreSettings())
+    try:
+        if database.path is not None and store_version(url).version is None:
+            raise StoreError(f"{database.where} holds no store", "name the file of a store")
+        _backup(database, Path(path))
+    finally:
+        database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restored store.
+
+    Attributes:
+        version: The version of the backup.
+        deleted_again: Users who were deleted after the backup, and were deleted again; None where that is not known,
+            for no readable store of the same origin was there.
+    """
+
+    version: str
+    deleted_again: int | None
+
+
+def restore_store(path: str | Path, url: str | Path, *, overwrite: bool = False) -> Restored:
+    """Put a backup where a store is to be; it appears whole or not at all.
+
+    Users who were deleted from the replaced store after the backup are deleted again.
+
+    Args:
+        path: The file that :func:`backup_store` wrote; it stays as it is.
+        url: Where the store is to be: the path of an SQLite file.
+        overwrite: Replace the store that is there; no process may have it open.
+
+    Returns:
+        What was restored.
+
+    Raises:
+        StoreError: If there is a store already, or it is in use; if the file is no backup of a store, or of a newer
+            version; if the store is to be in PostgreSQL, which has tools of its own.
+        StoreUnavailableError: If the file is damaged, or there is no room.
+    """
+    path, parsed = Path(path), parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreError(
+            "a PostgreSQL store is not restored from here",
+            f"make an empty database, and run pg_restore --no-owner --dbname={_plain(parsed)} store.dump",
+        )
+    target = Path(str(parsed.database))
+    if not path.is_file():
+        raise StoreError(f"the backup {path} is not there", "name one that is")
+    if target.exists() and target.samefile(path):
+        raise StoreError(f"the backup {path} is the store itself", "name another file")
+    if target.exists() and not overwrite:
+        raise StoreError(f"there is a file {target} already", "name another place, or add --overwrite")
+    if not target.parent.is_dir():
+        raise StoreError(f"the store's directory {target.parent} is not there", "make it")
+    with _copied(path, target, StoreSettings().patience_s) as part:
+        version = store_version(part).version
+        if version is None:
+            raise StoreError(f"the file {path} holds no store", "name a file that motet store backup wrote")
+        with _alone(target) as replaced:
+            gone = None if replaced is None else _deleted_in(replaced)
+            again = None if gone is None else _delete_again(part, *gone)
+            _one_file(part)
+            for ending in ("-wal", "-shm"):
+                target.with_name(target.name + ending).unlink(missing_ok=True)
+            _replace(part, target)
+    return Restored(version, again)
+
+
+def _deleted_in(connection: sqlite3.Connection) -> tuple[str, set[str]] | None:
+    """The salt of a store and the digests of its deleted users; None where it cannot be read."""
+    try:
+        (salt,) = connection.execute("SELECT value FROM meta WHERE key = 'salt'").fetchone()
+        return salt, {bytes(row[0]).hex() for row in connection.execute("SELECT digest FROM tombstones")}
+    except (sqlite3.Error, TypeError):
+        return None
+
+
+def _delete_again(part: Path, salt: str, digests: set[str]) -> int | None:
+    """Delete users of a restored store whom its successor had deleted; returns how many there were."""
+    with Store(part) as store:
+        with closing(sqlite3.connect(part)) as connection:
+            mine = _deleted_in(connection)
+            every = "SELECT id FROM users UNION SELECT user_id FROM events"
+            ids = [str(row[0]) for row in connection.execute(every)]
+        if mine is None or mine[0] != salt:  # another store: its digests say nothing here
+            return None
+        new = digests - mine[1]
+        return sum(store.users.delete(id) for id in ids if store.users.digest(id) in new)
+
+
+def _backup(database: Database, path: Path) -> None:
+    if database.path is None:
+        raise StoreError(
+            "a PostgreSQL store is not copied from here",
+            f"run pg_dump --format=custom --file=store.dump {_plain(database.url)}",
+        )
+    if path.resolve() == database.path.resolve():
+        raise StoreError(f"the backup {path} would replace the store itself", "name another file")
+    if not path.parent.is_dir():
+        raise StoreError(f"the directory {path.parent} of the backup is not there", "make it")
+    with _copied(database.path, path, database.settings.patience_s) as part:
+        _replace(part, path)
+
+
+def _plain(url: URL) -> str:
+    """A URL as PostgreSQL's own programs read it, without a password."""
+    return url.set(drivername="postgresql", password=None).render_as_string()
+
+
+@contextmanager
+def _copied(source: Path, target: Path, patience_s: float) -> Iterator[Path]:
+    """A checked copy of an SQLite file beside another; it is removed at the end if it was not put in place."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with translated(str(target)):
+            place = f"{source.absolute().as_uri()}?mode=rw"  # a file that is gone is not made again
+            with (
+                closing(sqlite3.connect(place, uri=True, timeout=patience_s)) as from_,
+                closing(sqlite3.connect(part)) as copy,
+            ):
+                # In one step: in several, every write of another process would make it begin again.
+                from_.backup(copy, pages=-1)
+                copy.execute("PRAGMA journal_mode=DELETE")
+                (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
+                if found != "ok":
+                    raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
+            yield part
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            part.with_name(part.name + ending).unlink(missing_ok=True)
+
+
+def _one_file(path: Path) -> None:
+    """Put the write-ahead log of an SQLite file into it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Keep an SQLite file locked while it is replaced; one that is damaged or not there needs no lock."""
+    if not path.exists():
+        yield None
+        return
+    with closing(sqlite3.connect(path, timeout=_IN_USE_S, isolation_level=None)) as connection:
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                problem = f"the store {path} is in use"
+                raise StoreError(problem, "stop the services and learners of it first") from None
+        yield connection
+
+
+def _replace(part: Path, path: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,12 +1,10 @@
-"""Export, import and backup."""
+"""Export and import."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
@@ -18,7 +16,7 @@ import pyarrow.parquet as pq
 
 from motet.errors import StoreError
 from motet.schema import require_known
-from motet.service.store._database import Database, translated
+from motet.service.store._database import translated
 from motet.service.store._entities import Items, Users
 from motet.service.store._events import EventStore, Mode, check_context
 from motet.service.store._feedback import FeedbackRows
@@ -31,7 +29,7 @@ __all__ = [
     "Imported",
     "Kind",
     "Record",
-    "backup",
+    "check_file",
     "export_file",
     "export_lines",
     "import_file",
@@ -321,17 +319,32 @@ def import_file(exported: ExportedRecords, kind: Kind, path: Path, *, feedback: 
     Raises:
         StoreError: If the file is not there, of another kind, or a row in it is wrong.
     """
+    return _write(exported, kind, _from_file(kind, path), feedback)
+
+
+def check_file(kind: Kind, path: Path) -> int:
+    """Read a file as :func:`import_file` does, and write nothing.
+
+    Returns:
+        How many records there are.
+
+    Raises:
+        StoreError: As there.
+    """
+    return sum(1 for _ in _from_file(kind, path))
+
+
+def _from_file(kind: Kind, path: Path) -> Iterator[Record]:
     if not path.is_file():
         raise StoreError(f"the file {path} is not there", "name one that is")
     if path.suffix == ".jsonl":
         with path.open("rb") as file:
             # Never more than the longest line in memory, whatever the file is.
-            return import_lines(
-                exported, kind, iter(lambda: file.readline(LONGEST_LINE + 1), b""), feedback=feedback
-            )
-    if path.suffix == ".parquet":
-        return _write(exported, kind, _from_parquet(kind, path), feedback)
-    raise StoreError(f"the file {path.name} is of no known kind", "end it in .jsonl or .parquet")
+            yield from _from_lines(kind, iter(lambda: file.readline(LONGEST_LINE + 1), b""))
+    elif path.suffix == ".parquet":
+        yield from _from_parquet(kind, path)
+    else:
+        raise StoreError(f"the file {path.name} is of no known kind", "end it in .jsonl or .parquet")
 
 
 def _from_lines(kind: Kind, lines: Iterable[bytes]) -> Iterator[Record]:
@@ -391,46 +404,3 @@ def _put(exported: ExportedRecords, kind: Kind, some: Sequence[Record], feedback
     if kind == "answers":
         return exported.surveys.restore(cast(Sequence[AskedQuestion], some))
     return exported.feedback.restore(cast(Sequence[Feedback], some))
-
-
-def backup(database: Database, path: Path) -> None:
-    """Copy an SQLite store as it is at one moment, while it is read and written.
-
-    The copy appears whole, or not at all.
-
-    Args:
-        database: The store's connections.
-        path: Where the copy goes; what is there is replaced.
-
-    Raises:
-        StoreError: If the store is PostgreSQL, which has tools of its own; the cure names the command.
-        StoreUnavailableError: If there is no room.
-    """
-    if database.path is None:
-        name = database.url.database or "NAME"
-        command = f"pg_dump --format=custom --file=store.dump {name}"
-        raise StoreError("a PostgreSQL store is not copied from here", f"run {command}")
-    if path.resolve() == database.path.resolve():
-        raise StoreError(f"the backup {path} would replace the store itself", "name another file")
-    if not path.parent.is_dir():
-        raise StoreError(f"the directory {path.parent} of the backup is not there", "make it")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with translated(str(path)):
-            with (
-                closing(sqlite3.connect(database.path, timeout=database.settings.patience_s)) as source,
-                closing(sqlite3.connect(part)) as copy,
-            ):
-                # In one step: in several, every write of another process would make it begin again.
-                source.backup(copy, pages=-1)
-                copy.execute("PRAGMA journal_mode=DELETE")
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    finally:
-        part.unlink(missing_ok=True)

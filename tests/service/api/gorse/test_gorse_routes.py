@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from httpx import Client, Response
+from tests.service.api.gorse.conftest import Start, only_with_a_bundle
 
 from motet.service.engine import Engine
 
@@ -139,7 +140,7 @@ def test_both_versions_of_recommend(calm: Client) -> None:
     assert all(isinstance(one["Score"], float) for one in scored)
 
 
-def test_feedback_is_added_overwritten_and_deleted(http: Client) -> None:
+def test_feedback_is_added_overwritten_and_deleted(http: Client, start: Start) -> None:
     assert recorded(http.get("/feedback/read/ann/10")) == {}
     assert recorded(http.post("/feedback", json=[READ | {"Value": 1}])) == {"RowAffected": 1}
     assert recorded(http.post("/feedback", json=[READ | {"Value": 2}])) == {"RowAffected": 1}
@@ -148,7 +149,8 @@ def test_feedback_is_added_overwritten_and_deleted(http: Client) -> None:
     assert recorded(http.get("/feedback/read/ann/10"))["Value"] == 5.0
     recorded(http.post("/feedback", json=[READ | {"FeedbackType": "share"}]))
     assert [one["FeedbackType"] for one in recorded(http.get("/feedback/ann/10"))] == ["read", "share"]
-    assert [one["Value"] for one in recorded(http.get("/item/10/feedback/share"))] == [0.0]
+    none = 1.0 if start == "empty" else 0.0  # any type may be a yes-or-no task of the schema to come
+    assert [one["Value"] for one in recorded(http.get("/item/10/feedback/share"))] == [none]
     assert recorded(http.delete("/feedback/read/ann/10")) == {"RowAffected": 1}
     assert recorded(http.delete("/feedback/ann/10")) == {"RowAffected": 1}
     assert recorded(http.delete("/feedback/ann/10")) == {"RowAffected": 0}
@@ -238,6 +240,7 @@ def test_categories(http: Client) -> None:
     assert "x" in recorded(http.get("/item/10"))["Categories"]
 
 
+@only_with_a_bundle
 def test_categories_of_the_bundle(http: Client, engine: Engine) -> None:
     frame = engine.active.parts.live.items.now.view.frame
     genre = next(tags[0] for tags in frame["genres"].to_list() if tags)
@@ -264,13 +267,16 @@ def test_hidden_items_never_come_back(http: Client, engine: Engine) -> None:
     assert first in recorded(http.get("/recommend/u0?n=1000"))
 
 
-def test_items_can_be_recommended_at_once(http: Client, engine: Engine) -> None:
+def test_items_can_be_recommended_at_once(http: Client, engine: Engine, start: Start) -> None:
     body = {"ItemId": "tea", "Categories": ["g1"], "Labels": {"brand": "b1", "price": 20.0}, "Comment": "Tea"}
     recorded(http.post("/item", json=body))
     assert "tea" in recorded(http.get("/recommend/u0?n=1000"))
     row = engine.active.parts.live.items.recorded("tea")
     assert row is not None
-    assert (row["brand"], row["price"], row["genres"], row["title"]) == ("b1", 20.0, ["g1"], "Tea")
+    tags = "categories" if start == "empty" else "genres"
+    assert (row[tags], row["title"]) == (["g1"], "Tea")
+    if start == "bundle":  # no column stands for a label before the schema is inferred
+        assert (row["brand"], row["price"]) == ("b1", 20.0)
     recorded(http.delete("/item/tea"))
     assert "tea" not in recorded(http.get("/recommend/u0?n=1000"))
     assert http.get("/item/tea").status_code == 404
@@ -292,12 +298,14 @@ def test_write_back(http: Client) -> None:
     assert not set(shown) & set(recorded(http.get("/recommend/u0?n=1000")))
 
 
-def test_delayed_write_back_counts_later(http: Client) -> None:
+def test_delayed_write_back_counts_later(http: Client, start: Start) -> None:
     shown = recorded(http.get("/recommend/u0?n=3&offset=1&write-back-type=read&write-back-delay=1h"))
     assert recorded(http.get("/user/u0/feedback/read")) == []
     assert recorded(http.get("/feedback")) == {"Cursor": "", "Feedback": []}
     assert [one["UserId"] for one in recorded(http.get(f"/item/{shown[0]}/feedback/read"))] == ["u0"]
-    assert set(shown) <= set(recorded(http.get("/recommend/u0?n=10")))
+    # They may come, but are in the history already: plain lists name what was taken with it first.
+    n = 10 if start == "bundle" else 1000
+    assert set(shown) <= set(recorded(http.get(f"/recommend/u0?n={n}")))
     early = recorded(http.get("/recommend/u0?n=1&write-back-type=seen&write-back-delay=-1h"))
     assert early[0] not in recorded(http.get("/recommend/u0?n=1000"))
 
@@ -318,13 +326,14 @@ def test_lists_for_everybody(http: Client) -> None:
     assert ids(http.get("/popular?offset=0&n=1")) in (["new"], [best["Id"]])
 
 
-def test_neighbours(http: Client) -> None:
+def test_neighbours(http: Client, start: Start) -> None:
     near = recorded(http.get("/item/10/neighbors?n=5"))
     assert "10" not in [one["Id"] for one in near]
     assert near == sorted(near, key=lambda one: -one["Score"])
     assert recorded(http.get("/item-to-item/neighbors/10?n=5")) == near
     assert recorded(http.get("/item/unknown/neighbors")) == []
-    assert recorded(http.get("/item-to-item/model/10?n=3"))
+    assert recorded(http.get("/item-to-item/together/10?n=3"))
+    assert bool(recorded(http.get("/item-to-item/model/10?n=3"))) == (start == "bundle")
     users = recorded(http.get("/user/u0/neighbors?n=5"))
     assert "u0" not in [one["Id"] for one in users]
     assert 0 < users[0]["Score"] <= 1.0 + 1e-9
