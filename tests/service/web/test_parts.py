@@ -166,7 +166,7 @@ def test_a_scale_is_round_even_and_holds_its_values(low: float, high: float) -> 
     assert 2 <= len(scale) <= 7
 
 
-@pytest.mark.parametrize("days", [0.01, 1 / 24, 1, 7, 30])
+@pytest.mark.parametrize("days", [0.01, 1 / 24, 1, 7, 30, 90, 400])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_marks_of_a_time_axis_are_few_and_round(days: float, language: str) -> None:
     marks = time_marks(1_700_000_123, 1_700_000_123 + days * 86_400, language)

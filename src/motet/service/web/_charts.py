@@ -27,8 +27,8 @@ _MARKS_S: Final = (
     (100_000, 21_600),
     (300_000, _DAY_S),
     (700_000, 2 * _DAY_S),
-    (math.inf, 5 * _DAY_S),
 )
+_MOST_MARKS: Final = 6  # on a longer axis
 _EDGE: Final = 0.06
 
 
@@ -120,7 +120,8 @@ def time_marks(start_s: float, end_s: float, language: str) -> tuple[tuple[float
         ((25.0, 'middle', '00:15'), (28.57, 'middle', '1/3'))
     """
     length = end_s - start_s
-    apart = next(apart for most, apart in _MARKS_S if length <= most)
+    days = math.ceil(length / _DAY_S / _MOST_MARKS)
+    apart = next((apart for most, apart in _MARKS_S if length <= most), days * _DAY_S)
     found = []
     at = math.ceil(start_s / apart) * apart
     while at <= end_s:

@@ -50,6 +50,7 @@ __all__ = ["mount"]
 
 _HERE = Path(__file__).parent
 _YEAR_S = 365 * 86_400
+_PARTS = frozenset({"operate", "problem", "shop", "thanks"})  # templates of which a part can be exchanged
 Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
 
 
@@ -171,7 +172,7 @@ class Site:
     def _render(
         self, visit: Visit, template: str, content: dict[str, Any], status: int = 200, page: str = ""
     ) -> HTMLResponse:
-        name = f"{template}_part.html" if visit.is_part else f"{template}.html"
+        name = f"{template}_part.html" if visit.is_part and template in _PARTS else f"{template}.html"
         text = self._words.get_template(name).render(
             visit=visit, t=visit.t, lang=visit.language, page=page or template, **content
         )
