@@ -151,6 +151,24 @@ def test_what_was_opened_stays_open_when_numbers_are_fresh(
     assert opened.get_attribute("open") is not None
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_numbers_that_are_not_fresh_say_so(open_tab: Callable[..., Tab], language: str) -> None:
+    tab = open_tab()
+    tab.page.clock.install()
+    tab.go(f"/operate?lang={language}")
+    stale = tab.page.locator("[data-stale]")
+    assert stale.inner_text() == ""
+    tab.page.route("**/operate?*", lambda route: route.abort())
+    with tab.page.expect_event("requestfailed"):
+        tab.page.clock.fast_forward(10_500)
+    tab.page.locator("[data-stale]", has_text=say("stale", language)).wait_for()
+    tab.page.unroute("**/operate?*")
+    with tab.page.expect_response(lambda answer: "x-part" in answer.request.headers):
+        tab.page.clock.fast_forward(10_500)
+    tab.page.locator("[data-stale]:empty").wait_for(state="attached")
+    tab.wrong.clear()  # the console says that nothing was answered
+
+
 def test_time_before_the_process_is_not_counted_as_nothing(service: Service) -> None:
     watch = service.app.state.context.engine.watch
     began = watch.since

@@ -15,6 +15,7 @@ import pytest
 from tests.service.web.conftest import serving
 
 from motet.messages import say
+from motet.service.store import Scope
 
 if TYPE_CHECKING:
     from tests.service.web.conftest import Service, Tab
@@ -116,8 +117,9 @@ def test_a_table_takes_no_more_than_it_can(service: Service) -> None:
 
 
 def test_tables_and_the_search_are_for_operators_alone(locked: Service) -> None:
-    for scopes, status in (({"read"}, 403), ({"write"}, 403), ({"admin"}, 200)):
-        key, _ = locked.store.keys.create(scopes, "of a test")
+    cases: list[tuple[Scope, int]] = [("read", 403), ("write", 403), ("admin", 200)]
+    for scope, status in cases:
+        key, _ = locked.store.keys.create({scope}, "of a test")
         cookie = {"Cookie": f"motet_key={key}"}
         for where in ("/users?lang=en", "/items?lang=en"):
             answer = httpx.get(locked.url + where, headers=cookie, trust_env=False, timeout=30)

@@ -29,7 +29,7 @@ _MARKS_S: Final = (
     (700_000, 2 * _DAY_S),
 )
 _MOST_MARKS: Final = 6  # on a longer axis
-_EDGE: Final = 0.06
+_EDGE: Final = 0.04
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,7 +256,7 @@ _SLOW_LIST: Final = "a list takes"
 def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
     """Why a candidate was accepted or refused: from its scores where there are some, else in the learner's words."""
     judged, reason = one["details"].get("judged") or {}, str(one["details"].get("reason") or "")
-    scores = {
+    scores: dict[str, Any] = {
         "n": number(judged.get("events", 0)),
         "ndcg": f"{judged.get('ndcg', 0):.3f}",
         "active": f"{judged.get('active_ndcg', 0):.3f}",
@@ -268,7 +268,7 @@ def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
     if one["state"] == "kept" and problem.startswith(_SLOW_LIST):
         return visit.t("verdict_slow", **scores)
     if reason:
-        return reason
+        return f"{reason} {visit.t('verdict_scores', **scores)}" if judged else reason
     if one["state"] in ("active", "replaced", "activating") and judged:
         return visit.t("verdict_accepted", **scores)
     return ""

@@ -302,6 +302,8 @@ for (const one of document.querySelectorAll("img[data-cover]")) if (one.complete
 const board = document.querySelector("[data-refresh]");
 if (board) {
   const pausing = document.querySelector("[data-pausing]"), pause = pausing.querySelector("button");
+  const stale = pausing.querySelector("[data-stale]");
+  const fresh = (is) => { if (is === (stale.textContent !== "")) stale.textContent = is ? "" : pausing.dataset.said; };
   const words = [pause.textContent, pause.dataset.resume];
   let paused = false;
   pausing.hidden = false;
@@ -318,6 +320,7 @@ if (board) {
     try {
       const answer = await fetch(board.dataset.where, { headers: { "X-Part": "1" } });
       const html = await answer.text();
+      fresh(answer.ok);
       if (!answer.ok || paused || held()) return;
       const open = new Set(kept().filter((one) => one.open).map((one) => one.dataset.keep));
       const before = new Map(regions().map((one) => [named(one), [one.scrollLeft, one.scrollTop, one === document.activeElement]]));
@@ -328,6 +331,8 @@ if (board) {
         [one.scrollLeft, one.scrollTop] = [left, top];
         if (focused) one.focus({ preventScroll: true });
       }
-    } catch { /* the next time */ }
+    } catch {
+      fresh(false);  // the next time perhaps
+    }
   }, 1000 * Number(board.dataset.refresh));
 }
