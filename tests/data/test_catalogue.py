@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from motet.data import build_catalogue
+from motet.errors import SchemaError
 from motet.schema import Schema
 from motet.testing import toy_dataset
 
@@ -91,3 +92,20 @@ def test_a_data_set_has_a_row_for_every_item(name: str) -> None:
     assert data.catalogue is not None
     assert data.catalogue.frame["id"].to_list() == data.item_ids.to_list()
     assert name == data.catalogue.title or name in data.catalogue.tags
+
+
+def test_a_picture_is_kept_and_is_nothing_that_is_said() -> None:
+    items = ITEMS.with_columns(photo=pl.Series(["a.jpg", None, "c.jpg", "d.jpg", ""]))
+    named = {"image": "photo", "price": "stock", "currency": "EUR"}
+    catalogue = build_catalogue(schema(catalogue=named), items)
+    assert catalogue.image == "photo"
+    assert catalogue.frame["photo"].to_list()[:3] == ["a.jpg", None, "c.jpg"]
+    assert "photo" not in (*catalogue.tags, *catalogue.categories, *catalogue.numbers, *catalogue.texts)
+    assert catalogue.numbers == ("price", "stock")  # no feature reads the second one
+    assert build_catalogue(schema(), items).image is None
+
+
+@pytest.mark.parametrize("currency", ["eur", "EURO", "€", ""])
+def test_a_currency_has_three_letters(currency: str) -> None:
+    with pytest.raises(SchemaError, match="currency"):
+        schema(catalogue={"price": "price", "currency": currency})

@@ -68,6 +68,22 @@ def serve(
         ),
     ] = 1,
     no_pages: Annotated[bool, typer.Option("--no-pages", help="The API alone.")] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the pictures of items that the catalogue names, for the pages.",
+            metavar="DIR",
+            file_okay=False,
+        ),
+    ] = None,
+    picture_site: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--picture-site",
+            help="Site that pages may load pictures of items from, such as https://images.example.com; repeatable.",
+            metavar="SITE",
+        ),
+    ] = None,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Make a key with all scopes, and print it this once.")
     ] = False,
@@ -216,7 +232,9 @@ def serve(
             if not no_pages and find_spec("motet.service.web") is not None:
                 from motet.service import web as pages  # noqa: PLC0415
 
-                pages.mount(app, address, relay=settings.relay)
+                pages.mount(
+                    app, address, relay=settings.relay, pictures=pictures, picture_sites=picture_site or ()
+                )
 
             if learns:
                 learner = LearnerProcess(

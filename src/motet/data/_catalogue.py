@@ -30,6 +30,7 @@ class Catalogue:
         texts: Columns of running text, ``String``.
         columns: What columns are called, by language.
         words: Other ways to say a tag or category, by language.
+        image: Column of the pictures of items, ``String``; None if there is none. Nothing is said of it.
     """
 
     frame: pl.DataFrame
@@ -40,6 +41,7 @@ class Catalogue:
     texts: tuple[str, ...]
     columns: Mapping[str, Mapping[str, str]]
     words: Mapping[str, Mapping[str, tuple[str, ...]]]
+    image: str | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -79,8 +81,9 @@ class Catalogue:
 
 def catalogue_columns(schema: Schema) -> list[str]:
     """Columns of the items table that the catalogue needs and no feature may use."""
-    named = [schema.catalogue.title] if schema.catalogue.title else []
-    return list(dict.fromkeys([*named, *schema.catalogue.columns]))
+    named = schema.catalogue
+    found = (named.title, *named.columns, named.image, named.price)
+    return list(dict.fromkeys(column for column in found if column is not None))
 
 
 def build_catalogue(schema: Schema, frame: pl.DataFrame) -> Catalogue:
@@ -92,10 +95,13 @@ def build_catalogue(schema: Schema, frame: pl.DataFrame) -> Catalogue:
     """
     key = str(schema.keys.item)
     title = _title(schema, frame)
-    kinds = _kinds(schema, frame, {key, title})
+    image = schema.catalogue.image if schema.catalogue.image in frame.columns else None
+    kinds = _kinds(schema, frame, {key, title, image})
     columns = [frame[key].cast(pl.String).alias("id")]
     if title is not None:
         columns.append(as_strings(frame[title]))
+    if image is not None and image != title:
+        columns.append(as_strings(frame[image]))
     for column, kind in kinds.items():
         columns.append(_cells(schema, frame[column], kind))
     return catalogue_of(schema, pl.DataFrame(columns), title, kinds)
@@ -118,6 +124,7 @@ def catalogue_of(
         of("text"),
         schema.catalogue.columns,
         schema.catalogue.words,
+        schema.catalogue.image if schema.catalogue.image in frame.columns else None,
     )
 
 
@@ -151,6 +158,9 @@ def _kinds(schema: Schema, frame: pl.DataFrame, taken: set[str | None]) -> dict[
     for column in schema.catalogue.columns:
         if column in frame.columns and column not in taken:
             kinds.setdefault(column, _kind_of(frame[column]))
+    price = schema.catalogue.price
+    if price is not None and price in frame.columns and price not in taken:
+        kinds[price] = "number"
     return kinds
 
 

@@ -118,7 +118,8 @@ def used_columns(schema: Schema, entity: Entity) -> list[str]:
             if field.startswith(f"{entity}.")
         ]
     if entity == "item":
-        wanted += [c for c in (schema.catalogue.title, *schema.catalogue.columns) if c]
+        named = schema.catalogue
+        wanted += [c for c in (named.title, *named.columns, named.image, named.price) if c]
     wanted += [c for name in schema.features.of(entity) for c in schema.feature_columns(entity, name)]
     wanted += [
         c for task in schema.tasks.values() if task.on == entity for c in expression_columns(task.label)

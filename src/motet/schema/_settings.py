@@ -362,11 +362,18 @@ class CatalogueSettings(Part):
         words: Other ways to say a tag or category, by language:
             ``{Comedy: {en: [funny, comedies], zh: [喜剧, 搞笑]}}``. The first of a language is
             used to say it.
+        image: Column of the items table with the picture of an item, for pages: the name of a file, or an address.
+        price: Column of the items table with the price of an item, a number.
+        currency: Currency of the prices, three letters of ISO 4217 such as ``EUR``; prices are plain numbers
+            when left out.
     """
 
     title: str | None = None
     columns: dict[str, dict[str, str]] = Field(default_factory=dict)
     words: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    image: str | None = Field(None, min_length=1)
+    price: str | None = Field(None, min_length=1)
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$")
 
 
 def is_chinese(text: str) -> bool:

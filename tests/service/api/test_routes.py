@@ -43,6 +43,8 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v1/schema", None),
     ("GET", "/v1/models", None),
     ("GET", "/v1/stats?minutes=5", None),
+    ("GET", "/v1/stats/timeline?minutes=43200", None),
+    ("GET", "/v1/jobs?n=5", None),
     ("GET", "/v1/keys", None),
     ("GET", "/v1/health/live", None),
     ("GET", "/v1/health/ready", None),

@@ -111,6 +111,20 @@ def test_the_schema_of_a_world_of_views_and_likes(store: Store, tmp_path: Path) 
     assert meanings.of("dislike", 1).liked is False
 
 
+def test_pictures_and_prices_are_found_by_their_names(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    for at, item in enumerate(store.items.page(1_000).rows):
+        more = {"image_url": f"https://cdn.example/{at}.jpg", "price": 1.5 * at, "currency": "EUR"}
+        store.items.patch(item.id, fields={**item.fields, **more})
+    schema, _ = infer_schema(write_tables(store, store.events.last(), tmp_path), tmp_path)
+    named = schema.catalogue
+    assert (named.image, named.price, named.currency) == ("image_url", "price", "EUR")
+    assert "image_url" not in named.columns
+    used = [column for name in schema.features.item for column in schema.feature_columns("item", name)]
+    assert "image_url" not in used
+    assert "price" in used
+
+
 def test_values_are_a_rating_and_never_a_feature(store: Store, tmp_path: Path) -> None:
     store.events.add(
         [Event("stay", f"u{u}", str(i), 1.5 * u + i + 0.25) for u in range(12) for i in range(6)]

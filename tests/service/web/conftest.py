@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -42,7 +43,10 @@ tasks:
   next: {kind: retrieval, positive: liked = 1}
 catalogue:
   title: name
-  columns: {kinds: {en: kind, zh: 类型}}
+  image: poster
+  price: cost
+  currency: EUR
+  columns: {kinds: {en: kind, zh: 类型}, cost: {en: price, zh: 价格}}
   words: {Comedy: {zh: [喜剧]}, Drama: {zh: [剧情]}, Horror: {zh: [恐怖]}}
 explain: {noun: {en: [film, films], zh: [部, 电影]}}
 split: {by: user_time, train: 0.8, validation: 0.1}
@@ -64,6 +68,8 @@ def _trained(place: Path, seed: int) -> Path:
             ],
             "kinds": ["|".join(kinds[k % 5]) for k in range(FILMS)],
             "year": years,
+            "poster": [f"posters/{k}.png" if k % 2 else None for k in range(FILMS)],
+            "cost": [4.5 + k for k in range(FILMS)],
         }
     ).write_csv(place / "films.csv")
     user_encoder = pl.DataFrame(
@@ -141,7 +147,9 @@ def run_app() -> Callable[[FastAPI, socket.socket], AbstractContextManager[str]]
 
 
 @contextmanager
-def serving(bundles: list[Path], store_path: Path, settings: HttpSettings | None = None) -> Iterator[Service]:
+def serving(
+    bundles: list[Path], store_path: Path, settings: HttpSettings | None = None, **pictures: Any
+) -> Iterator[Service]:
     with Store(store_path) as store, socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
@@ -150,7 +158,7 @@ def serving(bundles: list[Path], store_path: Path, settings: HttpSettings | None
         models.start(bundles[0])
         app = build_app(engine, settings, models=models)
         relay = settings.relay if settings is not None else ""
-        pages.mount(app, f"http://127.0.0.1:{listening.getsockname()[1]}", relay=relay)
+        pages.mount(app, f"http://127.0.0.1:{listening.getsockname()[1]}", relay=relay, **pictures)
         try:
             with running(app, listening) as url:
                 yield Service(url, store, bundles, app)

@@ -22,6 +22,10 @@ PAGES = {
     "operate": "/operate",
     "judge": "/judge",
     "experiments": "/experiments",
+    "a week": "/operate?window=7d",
+    "users": "/users",
+    "items": "/items?q=blue",
+    "nobody": "/users?q=no+such+user",
 }
 CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), button, select, a[href]')]
@@ -68,7 +72,9 @@ def test_edges_of_controls_stand_out(open_tab: Callable[..., Tab], scheme: str) 
         assert tab.page.evaluate(FAINT, baselines) == []
 
 
-@pytest.mark.parametrize("where", ["/", "/item/7", "/user/u1", "/operate", "/judge", "/experiments"])
+@pytest.mark.parametrize(
+    "where", ["/", "/item/7", "/user/u1", "/operate", "/users", "/items", "/judge", "/experiments"]
+)
 def test_policy_is_strict(service: Service, where: str) -> None:
     answer = httpx.get(service.url + where, trust_env=False)
     policy = answer.headers["content-security-policy"]

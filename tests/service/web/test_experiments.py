@@ -55,8 +55,8 @@ def test_from_a_draft_to_a_result(open_tab: Callable[..., Tab], service: Service
     tab.go("/experiment/varied-lists")
     assert "Better" in tab.page.locator(".decision").inner_text()
     assert "varied" in tab.page.locator(".decision").inner_text()
-    assert tab.page.locator("figure.course polygon").get_attribute("points")
-    assert tab.page.locator("figure.course text").count() >= 7
+    assert tab.page.locator(".course polygon").get_attribute("points")
+    assert tab.page.locator(".course .axis-y span").count() >= 3
     assert "kept" in tab.page.locator("section[aria-labelledby=effects]").inner_text()
     tab.page.set_viewport_size({"width": 360, "height": 740})
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -206,6 +206,13 @@ def test_a_short_line_is_spoken_of_a_new_list(service: Service) -> None:
     assert re.search(r'<p class="sr" role="status" data-updated="[^"]+"></p>', page)
 
 
+@pytest.mark.parametrize("where", ["/operate", "/", "/judge", "/users", "/items", "/experiments", "/user/u1"])
+def test_a_page_without_parts_is_answered_whole(service: Service, where: str) -> None:
+    answer = get(service, where, **{"X-Part": "1"})
+    assert answer.status_code == 200
+    assert ("<html" in answer.text) == (where not in ("/", "/operate"))
+
+
 def test_numbers_of_an_item_are_named(service: Service) -> None:
     page = get(service, "/?user=u1&lang=en").text
     assert re.search(r'<span class="figure">Year \d{4}</span>', page)

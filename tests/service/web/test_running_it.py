@@ -65,6 +65,7 @@ def test_operate_counts_what_happens(open_tab: Callable[..., Tab], service: Serv
         api.post("/v1/events", json={"events": [{"type": "like", "user": "u1", "item": "3"}]})
     tab = open_tab().go("/operate")
     row = tab.page.locator("tr", has_text="/v1/recommend")
+    row = row.and_(tab.page.locator("section[aria-labelledby=traffic] tr"))
     assert int(row.locator("td").nth(1).inner_text()) >= 3
     assert row.locator("polyline").count() == 1
     assert "Like" in tab.page.locator("section[aria-labelledby=feedback]").inner_text()
@@ -133,7 +134,7 @@ def test_operate_follows_until_it_is_paused_and_leaves_the_place_as_it_was(
     tab.page.clock.install()
     tab.go("/operate")
     tab.page.evaluate("document.styleSheets[0].insertRule('.scroll table { min-width: 60rem }')")
-    region = tab.page.locator(".scroll").first
+    region = tab.page.locator("section[aria-labelledby=traffic] .scroll")
     region.focus()
     region.evaluate("one => { one.scrollLeft = 40; one.dataset.old = '' }")
     with tab.page.expect_response(lambda answer: "x-part" in answer.request.headers):

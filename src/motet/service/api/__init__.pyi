@@ -1,6 +1,7 @@
 from ._app import build_app
 from ._bodies import BodyRoute
 from ._context import METHODS, keep_ids, whole_id
+from ._problems import note_cause
 from ._server import LOOPBACK, is_loopback, listen, run_server
 from ._traces import open_traces
 from ._wire import EventIn
@@ -22,6 +23,7 @@ __all__ = [
     "is_loopback",
     "keep_ids",
     "listen",
+    "note_cause",
     "open_traces",
     "run_server",
     "run_workers",

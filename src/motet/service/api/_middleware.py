@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from motet.service.api._authenticator import AccessRefused, Authenticator, Proxies
 from motet.service.api._bodies import LARGE_BYTES, WORK, BodyError, json_shape, read_body
 from motet.service.api._context import METHODS, keep_ids
-from motet.service.api._problems import failed_response, problem_response
+from motet.service.api._problems import cause_of, failed_response, note_cause, problem_response
 from motet.service.api._work import LateWorkError, OverloadedError, Work
 from motet.service.engine import HttpSettings
 from motet.service.monitor import Watch
@@ -165,6 +165,7 @@ class RequestMiddleware:
         return _too_deep(shape.depth, settings.most_depth)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: AccessRefused) -> None:
+        note_cause(scope, cause_of(scope, refused.status, refused=True))
         challenge = _BASIC if scope["path"].startswith("/docs") else "Bearer"
         headers = {"WWW-Authenticate": challenge} if refused.status == 401 else {}
         if refused.status in (408, 413):
@@ -195,12 +196,15 @@ class RequestMiddleware:
 
     def _note(self, scope: Scope, status: int, elapsed_ms: float, key: str | None) -> None:
         route, method = route_of(scope), method_of(scope)
-        self._watch.request(method, route, status, elapsed_ms)
+        cause = "client_left" if status == _CLIENT_LEFT else cause_of(scope, status)
+        request_id = scope["motet.request_id"]
+        self._watch.request(method, route, status, elapsed_ms, cause=cause, request_id=request_id)
         fields = {
-            "request_id": scope["motet.request_id"],
+            "request_id": request_id,
             "method": method,
             "route": route,
             "status": status,
+            "cause": cause or None,
             "elapsed_ms": round(elapsed_ms, 2),
             "key": key,
         }

@@ -20,12 +20,16 @@ from motet.service.engine import ConflictError, NoModelError, NotFoundError, hid
 __all__ = [
     "NotFoundError",
     "Problem",
+    "cause_of",
     "failed_response",
     "install_problems",
+    "note_cause",
     "problem_response",
+    "title_of",
 ]
 
 _log: Final = logging.getLogger("motet.service.engine")
+_CAUSE: Final = "motet.cause"
 
 _TITLES: Final = {
     400: "the request cannot be read",
@@ -43,6 +47,28 @@ _TITLES: Final = {
     503: "not possible just now",
     507: "the store cannot write",
 }
+_REFUSED: Final = {
+    400: "unreadable_body",
+    401: "key",
+    403: "not_allowed",
+    408: "slow_body",
+    413: "large_body",
+    415: "content_type",
+    422: "complex_body",
+    429: "rate",
+    503: "overloaded",
+}
+_CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (RequestValidationError, "invalid_request"),
+    (ValidationError, "invalid_request"),
+    (OverloadedError, "overloaded"),
+    (LateWorkError, "late"),
+    (NotFoundError, "not_found"),
+    (StoreUnavailableError, "store_unavailable"),
+    (NoModelError, "no_model"),
+    (ConflictError, "conflict"),
+)
+_OF_HTTP: Final = {400: "unreadable_body", 404: "no_route", 405: "method"}
 _CURES: Final = {
     404: "see /docs for all paths",
     405: "see /docs for the methods",
@@ -70,6 +96,11 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
 
 
+def title_of(status: int) -> str:
+    """The title of a problem with a status."""
+    return _TITLES.get(status, "the request failed")
+
+
 def problem_response(
     status: int,
     detail: str,
@@ -89,7 +120,7 @@ def problem_response(
         return PlainTextResponse(detail, status, headers)
     problem = Problem(
         type="about:blank",
-        title=_TITLES.get(status, "the request failed"),
+        title=title_of(status),
         status=status,
         detail=detail,
         cure=cure or _CURES.get(status, ""),
@@ -100,8 +131,43 @@ def problem_response(
     return Response(content, status, headers, media_type="application/problem+json")
 
 
+def note_cause(scope: Scope, error: Exception | str) -> None:
+    """Remember why a request failed, for the count of errors: one of a few words, nothing of the request itself.
+
+    Args:
+        scope: The scope of the request.
+        error: What was raised, or the cause itself.
+    """
+    if isinstance(error, HTTPException):
+        scope[_CAUSE] = _OF_HTTP.get(error.status_code, "other")
+    elif isinstance(error, Exception):
+        scope[_CAUSE] = next(
+            (name for kind, name in _CAUSES if isinstance(error, kind)), type(error).__name__
+        )
+    else:
+        scope[_CAUSE] = error
+
+
+def cause_of(scope: Scope, status: int, *, refused: bool = False) -> str:
+    """Why a request failed: one of a few words; empty for an answer below 400.
+
+    Args:
+        scope: The scope of the request.
+        status: Of the answer.
+        refused: Whether it was refused before any route.
+    """
+    if status < 400:
+        return ""
+    if refused:
+        return _REFUSED.get(status, "other")
+    found: str = scope.get(_CAUSE, "")
+    is_page = not scope["path"].startswith(("/v1", "/api", "/metrics", "/docs", "/openapi.json"))
+    return found or ("page" if is_page else "other")
+
+
 def failed_response(scope: Scope, error: Exception) -> Response:
     """The response to an unexpected error, which is logged; the answer holds only its type."""
+    note_cause(scope, f"unexpected {type(error).__name__}")
     request_id = scope.get("motet.request_id", "")
     _log.error("a request failed", exc_info=error, extra={"request_id": request_id})
     detail = f"an unexpected error ({type(error).__name__})"
@@ -136,6 +202,7 @@ def install_problems(app: FastAPI) -> None:
 
     async def wrong(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError | ValidationError)  # noqa: S101 (as registered)
+        note_cause(request.scope, error)
         faults = faults_of(error)
         first = faults[0] if faults else Fault(where="", problem="it cannot be read")
         detail = f"'{first.where}' is wrong: {first.problem}" if first.where else first.problem
@@ -144,20 +211,24 @@ def install_problems(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, MotetError)  # noqa: S101 (as registered)
         status = _status_of(error)
+        note_cause(request.scope, error)
         retry_s = 1 if status == 503 else None
         return respond(request, status, public_problem(error), hide_places(error.cure), retry_s=retry_s)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
         headers = dict(error.headers or {})
+        note_cause(request.scope, error)
         return respond(request, error.status_code, str(error.detail), headers=headers)
 
     async def busy(request: Request, error: Exception) -> Response:
+        note_cause(request.scope, error)
         return respond(
             request, 503, "too many requests wait already", "send it again a little later", retry_s=1
         )
 
     async def late(request: Request, error: Exception) -> Response:
+        note_cause(request.scope, error)
         return respond(request, 503, "the answer took too long", "ask for less, or send it again", retry_s=2)
 
     app.add_exception_handler(RequestValidationError, wrong)

@@ -210,7 +210,12 @@ def list_routes(context: Context) -> APIRouter:
             return StreamingResponse(_blocks(lines), media_type="application/x-ndjson", headers=headers)
         place = tempfile.TemporaryDirectory(prefix="motet-export-")
         path = Path(place.name) / name
-        await context.work.run("long", lambda: store.export_file(what, path), limit_s=_IMPORT_S)
+
+        def call() -> None:
+            with store.jobs.record("export", what) as job:
+                job["rows"] = store.export_file(what, path)
+
+        await context.work.run("long", call, limit_s=_IMPORT_S)
         media = "application/vnd.apache.parquet"
         return StreamingResponse(_file(path, place), media_type=media, headers=headers)
 
@@ -241,7 +246,9 @@ def list_routes(context: Context) -> APIRouter:
             await _save(request, path)
 
             def call() -> ImportedView:
-                done = store.import_file(what, path)
+                with store.jobs.record("import", what) as job:
+                    done = store.import_file(what, path)
+                    job.update(rows=done.rows, new=done.new)
                 engine.model.follow_now()
                 return ImportedView(rows=done.rows, new=done.new)
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from motet.recommend import RequestPart
 from motet.service.api._bodies import BodyRoute
 from motet.service.api._context import PROBLEMS, Context, Name, refuse_other_methods
-from motet.service.api._stats import StatsAnswer
+from motet.service.api._stats import StatsAnswer, Timeline
 from motet.service.api._wire import Done
 from motet.service.engine import (
     NO_MODEL,
@@ -23,10 +23,11 @@ from motet.service.engine import (
     ModelView,
     NotFoundError,
     SchemaView,
+    hide_places,
     schema_view,
 )
 from motet.service.learner import ask_for_training, learner_status
-from motet.service.store import Key, TrainingState
+from motet.service.store import Job, JobKind, Key, TrainingState
 
 __all__ = ["health_routes", "operate_routes"]
 
@@ -119,6 +120,33 @@ class Asked(BaseModel):
     runs: bool = Field(description="Whether a learner is there to do it.")
 
 
+class JobView(BaseModel):
+    """A long operation, of any process of the store."""
+
+    kind: JobKind
+    what: str = Field(description="A kind of record, or the name of a model.", examples=["events"])
+    state: Literal["running", "done", "failed", "ended"] = Field(
+        description="Ended: its process ended before it did."
+    )
+    began: datetime
+    ended: datetime | None
+    reason: str = Field(description="Why it failed.")
+    details: dict[str, Any] = Field(description="What came of it.", examples=[{"rows": 120, "new": 118}])
+
+    @classmethod
+    def of(cls, job: Job) -> JobView:
+        """A job of the store, without paths in its reason."""
+        return cls(
+            kind=job.kind,
+            what=job.what,
+            state=job.state,
+            began=job.began,
+            ended=job.ended,
+            reason=hide_places(job.reason),
+            details=job.details,
+        )
+
+
 class Health(BaseModel):
     """Whether the service is up."""
 
@@ -148,9 +176,10 @@ def operate_routes(context: Context) -> APIRouter:
         """Load a bundle next to the active one, and check it with golden requests."""
 
         def call() -> NameView:
-            name = models.load(Path(body.path))
-            if body.activate:
-                models.activate(name)
+            with engine.store.jobs.record("load", Path(body.path).name) as job:
+                job["name"] = name = models.load(Path(body.path))
+                if body.activate:
+                    models.activate(name)
             return NameView(name=name, state="active" if body.activate else "loaded")
 
         return await context.answer("long", call, status=201, limit_s=_LOADING_S)
@@ -158,9 +187,13 @@ def operate_routes(context: Context) -> APIRouter:
     @routes.post("/models/rollback", response_model=NameView, tags=["models"])
     async def roll_back() -> Response:
         """Activate the previous version."""
-        return await context.answer(
-            "long", lambda: NameView(name=models.roll_back(), state="active"), limit_s=_LOADING_S
-        )
+
+        def call() -> NameView:
+            with engine.store.jobs.record("roll_back", "") as job:
+                job["name"] = name = models.roll_back()
+            return NameView(name=name, state="active")
+
+        return await context.answer("long", call, limit_s=_LOADING_S)
 
     @routes.post("/models/{name}/activate", response_model=NameView, tags=["models"])
     async def activate(name: Name) -> Response:
@@ -168,7 +201,8 @@ def operate_routes(context: Context) -> APIRouter:
 
         def call() -> NameView:
             _known(name)
-            models.activate(name)
+            with engine.store.jobs.record("activate", name):
+                models.activate(name)
             return NameView(name=name, state="active")
 
         return await context.answer("long", call, limit_s=_LOADING_S)
@@ -260,6 +294,18 @@ def operate_routes(context: Context) -> APIRouter:
     async def stats(minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> Response:
         """Traffic, times, errors, feedback, drift, quality and shadow evaluation."""
         return await context.answer("slow", lambda: context.stats.summary(minutes))
+
+    @routes.get("/stats/timeline", response_model=Timeline, tags=["operate"])
+    async def timeline(minutes: Annotated[int, Query(ge=1, le=43_200)] = 60) -> Response:
+        """Requests, errors by cause, latency, events and lists over time, in at most a hundred steps."""
+        return await context.answer("slow", lambda: context.stats.timeline(minutes))
+
+    @routes.get("/jobs", response_model=list[JobView], tags=["operate"])
+    async def jobs(n: Annotated[int, Query(ge=1, le=100)] = 20) -> Response:
+        """The latest imports, exports and changes of models, newest first; trainings are in ``/v1/learner``."""
+        return await context.answer(
+            "fast", lambda: [JobView.of(one).model_dump(mode="json") for one in engine.store.jobs.latest(n)]
+        )
 
     def _known(name: str) -> None:
         if all(one.name != name for one in engine.store.models.all()):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from motet.errors import StoreUnavailableError
+from motet.service.api._problems import title_of
 from motet.service.api._work import Work
 from motet.service.engine import Engine
 
-__all__ = ["DaySatisfaction", "Stats", "StatsAnswer"]
+__all__ = ["DaySatisfaction", "Stats", "StatsAnswer", "Timeline", "step_of"]
 
 
 class _Answer(BaseModel):
@@ -111,6 +114,72 @@ class StatsAnswer(_Answer):
     model: str | None = Field(description="The active version.")
 
 
+class TimelineStep(_Answer):
+    """What happened in one step of time. Null stands where nothing is recorded, which is not the same as 0."""
+
+    time: int = Field(description="When it began, seconds since 1970.")
+    requests: int | None = Field(description="Answered by this process; null before it began to count.")
+    errors: int | None = Field(description="Those of them with a status from 400.")
+    p50_ms: float | None = Field(description="Median latency in milliseconds; null without requests.")
+    p99_ms: float | None
+    events: int | None = Field(
+        description="Events in the store, by their own times; null if it cannot be read."
+    )
+    lists: int | None = Field(description="Lists in the store; null if it cannot be read.")
+
+
+class RouteCount(_Answer):
+    """Requests of one route."""
+
+    route: str
+    requests: int
+    errors: int = Field(description="With a status from 400.")
+    latency_ms: Latency
+    by_step: list[int] = Field(description="Requests in each step.")
+
+
+class FailureCount(_Answer):
+    """Errors of one route with one status for one cause."""
+
+    route: str = Field(examples=["POST /v1/recommend"])
+    status: int
+    title: str = Field(description="The title of the problem.", examples=["the request is wrong"])
+    cause: str = Field(
+        description="A word for the cause, or the type of the error.", examples=["invalid_request"]
+    )
+    count: int
+    last: datetime
+    request_id: str = Field(description="Of the latest; the log of the service has it too.")
+
+
+class Timeline(_Answer):
+    """Requests, errors, latency, events and lists over time."""
+
+    minutes: int
+    step_s: int = Field(description="Length of a step in seconds; the last one is under way.")
+    since: datetime = Field(description="When this process began to count requests.")
+    kept_minutes: int = Field(description="How long it keeps the counts of requests, in minutes.")
+    steps: list[TimelineStep] = Field(description="Oldest first.")
+    routes: list[RouteCount] = Field(description="The busiest first.")
+    failures: list[FailureCount] = Field(description="The latest first.")
+
+
+_STEPS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
+_MOST_STEPS: Final = 100
+_LONG_MIN: Final = 1_440  # counts over more than a day read much of the store
+_FRESH_S: Final = 30.0
+
+
+def step_of(minutes: int) -> int:
+    """The shortest step, in minutes, of which at most a hundred make up a time.
+
+    Example:
+        >>> [step_of(minutes) for minutes in (15, 60, 1_440, 10_080, 43_200)]
+        [1, 1, 15, 120, 720]
+    """
+    return next((step for step in _STEPS_MIN if minutes <= step * _MOST_STEPS), _STEPS_MIN[-1])
+
+
 class Stats:
     """Gathers numbers from the watch, the store and the engine.
 
@@ -121,6 +190,7 @@ class Stats:
 
     def __init__(self, engine: Engine, work: Work) -> None:
         self._engine, self._work = engine, work
+        self._recorded: dict[int, tuple[float, dict[str, dict[datetime, int]]]] = {}
 
     def summary(self, minutes: int) -> StatsAnswer:
         """All numbers of the last minutes."""
@@ -142,6 +212,47 @@ class Stats:
                 "model": engine.model.name,
             }
         )
+
+    def timeline(self, minutes: int) -> Timeline:
+        """What happened in the last minutes, in at most a hundred steps; longer ago than the process only from the store."""
+        step = step_of(minutes)
+        found = self._engine.watch.timeline(minutes, step)
+        recorded = self._of_store(minutes, step, found["steps"][0]["time"])
+        for one in found["steps"]:
+            at = datetime.fromtimestamp(one["time"], UTC)
+            for name in ("events", "lists"):
+                one[name] = recorded[name].get(at, 0) if name in recorded else None
+        for one in found["failures"]:
+            one["title"] = title_of(one["status"])
+        watch = self._engine.watch
+        return Timeline.model_validate(
+            {
+                **found,
+                "minutes": minutes,
+                "step_s": 60 * step,
+                "since": watch.since,
+                "kept_minutes": watch.kept_minutes,
+            }
+        )
+
+    def _of_store(self, minutes: int, step: int, start_s: int) -> dict[str, dict[datetime, int]]:
+        """Events and lists of each step; nothing if the store cannot be read."""
+        at_s, known = self._recorded.get(minutes, (-math.inf, {}))
+        if minutes >= _LONG_MIN and time.monotonic() - at_s < _FRESH_S:
+            return known
+        start = datetime.fromtimestamp(start_s, UTC)
+        end, length = datetime.now(UTC) + timedelta(minutes=1), timedelta(minutes=step)
+        counts = self._engine.store.counts
+        try:
+            known = {
+                "events": counts.by_step("events", start, end, length),
+                "lists": counts.by_step("shown", start, end, length),
+            }
+        except StoreUnavailableError:
+            return {}
+        if minutes >= _LONG_MIN:
+            self._recorded = {minutes: (time.monotonic(), known)}
+        return known
 
     def satisfaction(self, days: int) -> list[DaySatisfaction]:
         """Satisfaction by day and scenario."""

@@ -52,6 +52,9 @@ class SchemaView(BaseModel):
     objective: dict[str, float] = Field(description="Weights where a request names none.")
     languages: list[str]
     noun: dict[str, tuple[str, ...]]
+    image: str | None = Field(None, description="The column with the pictures of items.")
+    price: str | None = Field(None, description="The column with their prices.")
+    currency: str | None = Field(None, description="The currency of the prices (ISO 4217).", examples=["EUR"])
     user_columns: list[str] = Field(description="What user_features of a request may say.")
 
 
@@ -69,6 +72,8 @@ def schema_view(served: ServedModel) -> SchemaView:
         )
     columns = [c for name in schema.features.user for c in schema.feature_columns("user", name)]
     taken = {str(schema.keys.user), str(schema.keys.item)}
+    catalogue = bundle.data.catalogue
+    is_priced = catalogue is not None and schema.catalogue.price in catalogue.numbers
     return SchemaView(
         name=schema.name,
         users=len(bundle.data.user_ids),
@@ -79,6 +84,9 @@ def schema_view(served: ServedModel) -> SchemaView:
         objective=schema.default_objective(),
         languages=list(LANGUAGES),
         noun={language: tuple(words) for language, words in schema.explain.noun.items()},
+        image=catalogue.image if catalogue is not None else None,
+        price=schema.catalogue.price if is_priced else None,
+        currency=schema.catalogue.currency if is_priced else None,
         user_columns=[c for c in dict.fromkeys(columns) if c not in taken],
     )
 

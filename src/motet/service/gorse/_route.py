@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
-from motet.service.api import METHODS, BodyRoute, Kind, Work, whole_id
+from motet.service.api import METHODS, BodyRoute, Kind, Work, note_cause, whole_id
 from motet.service.engine import Engine, NoModelError, NotFoundError, public_problem
 from motet.service.gorse._ranks import Ranks
 from motet.service.store import Event, Feedback, Item, KeyStore
@@ -239,6 +239,7 @@ class GorseRoute(BodyRoute):
             try:
                 return await handler(request)
             except (MotetError, HTTPException, RequestValidationError, ValidationError) as error:
+                note_cause(request.scope, error)
                 status, text, headers = problem_of(error)
                 return PlainTextResponse(text.encode("utf-8", "replace"), status, headers)
 

@@ -25,7 +25,7 @@ _SCHEMA: Final[dict[str, Any]] = {
         "item": {"item_id": "id", "categories": {"kind": "tags"}},
     },
     "tasks": {"next": {"kind": "retrieval", "positive": "true"}},
-    "catalogue": {"title": "title"},
+    "catalogue": {"title": "title", "image": "image", "price": "price"},
     "split": {"by": "column", "column": "part"},
     "model": {"architecture": "shared_bottom", "width": 2},
 }
@@ -55,7 +55,9 @@ def write_empty_bundle(directory: str | Path) -> Path:
         {
             "interactions": pl.DataFrame({**one, "timestamp": [0], "part": ["train"]}),
             "users": pl.DataFrame({"user_id": ["?"]}),
-            "items": pl.DataFrame({"item_id": ["?"], "title": ["?"], "categories": ["?"]}),
+            "items": pl.DataFrame(
+                {"item_id": ["?"], "title": ["?"], "categories": ["?"], "image": ["?"], "price": [0.0]}
+            ),
         }
     )
     data = build_dataset(schema, frames)

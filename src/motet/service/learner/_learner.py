@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +15,7 @@ from typing import Any, Final
 from motet.data import NEGATIVE_EVENTS
 from motet.errors import StoreUnavailableError
 from motet.service.learner._watch import Success, fell, success_of
-from motet.service.store import Store, Training
+from motet.service.store import Store, Training, has_ended, this_process
 
 __all__ = [
     "EMPTY",
@@ -202,7 +200,7 @@ class Learner:
     ) -> None:
         self._environment, self._held_s = environment, -_HELD_S
         self._store, self._home, self._settings, self._command = store, home, settings, command
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        self._owner = this_process()
         self._watched_s = 0.0
         self._rest = _Rest()
 
@@ -386,7 +384,7 @@ class Learner:
         if time.monotonic() - self._held_s < _HELD_S / 3:
             return self._owner
         holder = self._store.learner.hold(self._owner, _HELD_S)
-        if holder != self._owner and _is_dead(holder):
+        if holder != self._owner and has_ended(holder):
             holder = self._store.learner.hold(self._owner, _HELD_S, instead_of=holder)
         if holder == self._owner:
             self._held_s = time.monotonic()
@@ -397,26 +395,3 @@ class Learner:
             self._store.learner.release(self._owner)
         except StoreUnavailableError:
             return  # it ends by itself
-
-
-def _started(process: int) -> str:
-    """When a process of this machine started, as far as that can be known: its number may be used again."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether an owner was a process of this machine that is gone."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    started = owner.rpartition(":")[2]
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return bool(started) and _started(int(rest)) != started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _MOST_COLUMNS: Final = 40
 _FEWEST_CELLS: Final = 0.05  # of the rows, or a column of the context is left out
 _REPEATED: Final = 0.1
 _LONG_HISTORY: Final = 20  # rows of half of the users
+_IMAGES: Final = ("image", "image_url", "picture", "poster", "cover", "thumbnail", "img")
 _US_A_DAY: Final = 86_400_000_000
 _KEYS: Final = ("user_id", "item_id", "timestamp", "scenario")
 _EVENTS: Final = pa.schema(
@@ -301,7 +303,7 @@ def infer_schema(tables: TrainingTables, directory: Path) -> tuple[Schema, tuple
             if (feature if isinstance(feature, str) else feature.get("kind")) == "text":
                 del features[entity][name]
                 column = _column_of(name, feature)
-                if entity == "item" and column != "title":
+                if entity == "item" and column != "title" and column not in _IMAGES:
                     shown[column] = {"en": column.replace("_", " ")}
                 notes.append(
                     f"the text '{column}' is not learned from: that takes a language model; to do so, add "
@@ -310,8 +312,13 @@ def infer_schema(tables: TrainingTables, directory: Path) -> tuple[Schema, tuple
     content["features"] = {entity: of for entity, of in features.items() if of}
     if shown:
         content.setdefault("catalogue", {})["columns"] = shown
-    if "items" in frames and "title" in frames["items"].columns:
-        content.setdefault("catalogue", {})["title"] = "title"
+    if "items" in frames:
+        named = _named(frames["items"])
+        content.setdefault("catalogue", {}).update(named)
+        if image := named.get("image"):  # an address says nothing of an item
+            items = features.get("item", {})
+            features["item"] = {name: of for name, of in items.items() if _column_of(name, of) != image}
+            content["features"] = {entity: of for entity, of in features.items() if of}
     tasks: dict[str, dict[str, Any]] = content["tasks"]
     read = {
         column
@@ -359,6 +366,22 @@ def keep_schema(schema: Schema, notes: Sequence[str], path: Path) -> tuple[Schem
 def _first_line(rest: str) -> str:
     known = hashlib.sha256(rest.encode()).hexdigest()[:16]
     return f"# inferred from the events, again for every training ({known}); once edited it stays as it is"
+
+
+def _named(items: pl.DataFrame) -> dict[str, str]:
+    """The columns that pages show in places of their own, found by their names."""
+    found = {"title": "title"} if "title" in items.columns else {}
+    words = [name for name in _IMAGES if name in items.columns and items[name].dtype == pl.String]
+    if words:
+        found["image"] = words[0]
+    if "price" in items.columns and items["price"].dtype.is_numeric():
+        found["price"] = "price"
+        currencies = (
+            items["currency"].drop_nulls().unique() if "currency" in items.columns else pl.Series([""])
+        )
+        if len(currencies) == 1 and re.fullmatch("[A-Z]{3}", str(currencies[0])):
+            found["currency"] = str(currencies[0])
+    return found
 
 
 def _column_of(name: str, feature: Any) -> str:

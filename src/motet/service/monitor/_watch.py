@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = ["JsonLines", "Watch", "log_as_json"]
 
-_EXTRA: Final = ("request_id", "method", "route", "status", "elapsed_ms", "key")
+_EXTRA: Final = ("request_id", "method", "route", "status", "cause", "elapsed_ms", "key")
 
 
 class JsonLines(logging.Formatter):
@@ -72,19 +72,52 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 @dataclass(slots=True)
+class _Failures:
+    """Answers of one route with one status for one cause."""
+
+    n: int = 0
+    last_s: float = 0.0
+    request_id: str = ""
+
+    def add(self, n: int, last_s: float, request_id: str) -> None:
+        self.n += n
+        if last_s >= self.last_s:
+            self.last_s, self.request_id = last_s, request_id
+
+
+_Where = tuple[str, int, str]  # route, status, cause
+
+
+@dataclass(slots=True)
 class _Minute:
     counts: Counter[tuple[str, int]] = field(default_factory=Counter)
     times: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: dict[_Where, _Failures] = field(default_factory=dict)
+
+    def copy(self) -> _Minute:
+        return _Minute(
+            Counter(self.counts),
+            {route: times.copy() for route, times in self.times.items()},
+            Counter(self.kinds),
+            {where: replace(one) for where, one in self.failures.items()},
+        )
 
 
 class Watch:
     """Counts requests and answers, for one day in memory and for Prometheus.
 
     Times are kept in buckets 10 % wide, so a quantile is exact to 5 %.
+
+    Attributes:
+        since: When it began to count, in UTC.
     """
 
+    kept_minutes: Final = _MINUTES
+    """Minutes that are kept."""
+
     def __init__(self) -> None:
+        self.since = datetime.now(UTC)
         self._minutes: OrderedDict[int, _Minute] = OrderedDict()
         self._lock = threading.Lock()
         self.registry = CollectorRegistry()
@@ -111,12 +144,33 @@ class Watch:
             }.items()
         }
 
-    def request(self, method: str, route: str, status: int, elapsed_ms: float) -> None:
-        """Count an answered request."""
+    def request(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        elapsed_ms: float,
+        *,
+        cause: str = "",
+        request_id: str = "",
+    ) -> None:
+        """Count an answered request.
+
+        Args:
+            method: Its method.
+            route: The template of its path.
+            status: Of the answer.
+            elapsed_ms: How long it took, in milliseconds.
+            cause: Why the status is 400 or more: one of a few words.
+            request_id: Found in the log of the service.
+        """
         bucket = int(np.clip(np.log(max(elapsed_ms, _FIRST_MS) / _FIRST_MS) / np.log(_STEP), 0, _BUCKETS - 1))
         with self._lock:
             minute = self._minute()
             minute.counts[route, status] += 1
+            if status >= 400:
+                where = f"{method} {route}", status, cause or "other"
+                minute.failures.setdefault(where, _Failures()).add(1, time.time(), request_id)
             if route not in minute.times:
                 minute.times[route] = np.zeros(_BUCKETS, np.int64)
             minute.times[route][bucket] += 1
@@ -184,6 +238,79 @@ class Watch:
             },
         }
 
+    def timeline(self, minutes: int, step: int) -> dict[str, Any]:
+        """Requests, errors and latency of the last minutes in steps, by route, and errors by cause.
+
+        Args:
+            minutes: How far back.
+            step: Minutes of a step; steps begin at multiples of it.
+
+        Returns:
+            ``steps``, oldest first, the last one under way; ``routes``, the busiest first; ``failures``, the latest
+            first. Steps that ended before the watch began have None in place of counts.
+        """
+        with self._lock:  # what is over does not change any more
+            kept = list(self._minutes.items())
+            if kept:
+                kept[-1] = (kept[-1][0], kept[-1][1].copy())
+        last = int(time.time() // 60) // step
+        steps = -(-minutes // step)
+        first = last - steps + 1
+        began = int(self.since.timestamp() // 60) // step
+        totals: list[NDArray[np.int64]] = [np.zeros(_BUCKETS, np.int64) for _ in range(steps)]
+        requests, errors = np.zeros(steps, np.int64), np.zeros(steps, np.int64)
+        routes: dict[str, _Route] = {}
+        failures: dict[_Where, _Failures] = {}
+        for at, minute in kept:
+            place = at // step - first
+            if not 0 <= place < steps:
+                continue
+            for (route, status), n in minute.counts.items():
+                one = routes.setdefault(route, _Route(np.zeros(steps, np.int64)))
+                one.requests[place] += n
+                requests[place] += n
+                if status >= 400:
+                    one.errors += n
+                    errors[place] += n
+            for route, times in minute.times.items():
+                totals[place] += times
+                routes[route].times += times
+            for where, found in minute.failures.items():
+                failures.setdefault(where, _Failures()).add(found.n, found.last_s, found.request_id)
+        return {
+            "steps": [
+                {
+                    "time": (first + at) * step * 60,
+                    "requests": int(requests[at]) if first + at >= began else None,
+                    "errors": int(errors[at]) if first + at >= began else None,
+                    "p50_ms": _quantiles(totals[at])["p50"] if totals[at].any() else None,
+                    "p99_ms": _quantiles(totals[at])["p99"] if totals[at].any() else None,
+                }
+                for at in range(steps)
+            ],
+            "routes": [
+                {
+                    "route": name,
+                    "requests": int(one.requests.sum()),
+                    "errors": one.errors,
+                    "latency_ms": _quantiles(one.times),
+                    "by_step": one.requests.tolist(),
+                }
+                for name, one in sorted(routes.items(), key=lambda pair: (-pair[1].requests.sum(), pair[0]))
+            ],
+            "failures": [
+                {
+                    "route": route,
+                    "status": status,
+                    "cause": cause,
+                    "count": one.n,
+                    "last": datetime.fromtimestamp(one.last_s, UTC),
+                    "request_id": one.request_id,
+                }
+                for (route, status, cause), one in sorted(failures.items(), key=lambda pair: -pair[1].last_s)
+            ],
+        }
+
     def _minute(self) -> _Minute:
         at = int(time.time() // 60)
         if at not in self._minutes:
@@ -191,6 +318,13 @@ class Watch:
             while len(self._minutes) > _MINUTES:
                 self._minutes.popitem(last=False)
         return self._minutes[at]
+
+
+@dataclass(slots=True)
+class _Route:
+    requests: NDArray[np.int64]
+    errors: int = 0
+    times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
 
 
 def _quantiles(counts: NDArray[np.int64]) -> dict[str, float]:

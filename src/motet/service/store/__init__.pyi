@@ -1,13 +1,15 @@
+from ._counts import DayCount
 from ._database import StoreSettings, StoreVersion, parse_url, store_version
 from ._entities import Items
 from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
 from ._identities import MOST_IDENTITIES, Identity, IdentityStore
+from ._jobs import Job, JobKind, has_ended, this_process
 from ._learner import Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User, check_json
 from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
-from ._shown import DayCount, Forgotten, Shown, ShownItem, State, SurveyAnswer
+from ._shown import Forgotten, Shown, ShownItem, State, SurveyAnswer
 from ._store import Restored, Store, backup_store, restore_store
 from ._surveys import AskedQuestion, SurveyRecord, SurveyStore
 from ._tables import METADATA
@@ -30,6 +32,8 @@ __all__ = [
     "Imported",
     "Item",
     "Items",
+    "Job",
+    "JobKind",
     "Key",
     "KeyStore",
     "Kind",
@@ -54,9 +58,11 @@ __all__ = [
     "backup_store",
     "check_json",
     "event_row",
+    "has_ended",
     "parse_url",
     "read_cursor",
     "restore_store",
     "store_version",
+    "this_process",
     "write_cursor",
 ]

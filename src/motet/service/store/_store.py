@@ -16,6 +16,7 @@ from sqlalchemy import URL, select
 
 from motet.errors import StoreError, StoreUnavailableError
 from motet.schema import require_known
+from motet.service.store._counts import Counts
 from motet.service.store._database import (
     Database,
     StoreSettings,
@@ -29,10 +30,11 @@ from motet.service.store._events import EventStore, EventWriter, Mode, Tombstone
 from motet.service.store._experiments import ExperimentStore
 from motet.service.store._feedback import FeedbackRows
 from motet.service.store._identities import IdentityStore
+from motet.service.store._jobs import Jobs
 from motet.service.store._learner import LearnerStore
 from motet.service.store._queries import Changes
 from motet.service.store._service import KeyStore, Models, Values
-from motet.service.store._shown import Counts, Forgotten, Satisfaction, ShownLists, States, forget_before
+from motet.service.store._shown import Forgotten, Satisfaction, ShownLists, States, forget_before
 from motet.service.store._surveys import SurveyStore
 from motet.service.store._tables import META
 from motet.service.store._transfer import (
@@ -80,6 +82,7 @@ class Store:
         learner: Trainings of the learner.
         keys: API keys.
         values: Persistent settings.
+        jobs: Imports and other long operations.
         counts: Counts by day.
 
     Raises:
@@ -128,6 +131,7 @@ class Store:
         self.learner = LearnerStore(database, writer)
         self.keys = KeyStore(database, writer)
         self.values = Values(database, writer)
+        self.jobs = Jobs(database, writer)
         self.counts = Counts(database)
 
     @property

@@ -1,17 +1,21 @@
+from ._charts import chart_of, nice_scale, time_marks
 from ._mount import mount
-from ._operate import compared, requests_by_minute, traffic_by_route
+from ._operate import compared
 from ._shop import wishes_of
-from ._shown import area, bars, facts
+from ._shown import Pictures, area, bars, facts, price
 from ._visit import Visit
 
 __all__ = [
+    "Pictures",
     "Visit",
     "area",
     "bars",
+    "chart_of",
     "compared",
     "facts",
     "mount",
-    "requests_by_minute",
-    "traffic_by_route",
+    "nice_scale",
+    "price",
+    "time_marks",
     "wishes_of",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -12,9 +12,10 @@ import httpx
 
 from motet.messages import say
 
-__all__ = ["PAGE_HEADERS", "REPORT_HEADERS", "Api", "ApiError", "Caller", "path"]
+__all__ = ["REPORT_HEADERS", "Api", "ApiError", "Caller", "page_headers", "path"]
 
 _SCOPE: Final = re.compile(r"needs the scope (\w+)$")
+_MOST_KEYS: Final = 1_000
 _SCHEMA_S: Final = 5.0  # cache time of the schema: another model may be activated
 
 
@@ -62,6 +63,7 @@ class Api:
             trust_env=False,  # never through a proxy of the environment
         )
         self._schemas: dict[str | None, tuple[float, dict[str, Any]]] = {}
+        self._operators: dict[str | None, tuple[float, bool]] = {}
 
     @property
     def has_key(self) -> bool:
@@ -79,7 +81,7 @@ class Api:
         headers = (
             {"X-Motet-Relay": self._relay, "X-Motet-Visitor": address} if self._relay and address else {}
         )
-        return Caller(self._http, self._key or key, self._schemas, headers, language)
+        return Caller(self._http, self._key or key, self._schemas, headers, language, self._operators)
 
     async def close(self) -> None:
         """End the connections."""
@@ -95,6 +97,7 @@ class Caller:
         schemas: Cache of schemas by key.
         headers: Further headers to send.
         language: Language of error messages of the pages.
+        operators: Cache of whether a key has the scope admin, by key.
     """
 
     def __init__(
@@ -104,8 +107,10 @@ class Caller:
         schemas: dict[str | None, tuple[float, dict[str, Any]]],
         headers: Mapping[str, str] | None = None,
         language: str = "en",
+        operators: dict[str | None, tuple[float, bool]] | None = None,
     ) -> None:
         self._http, self._key, self._schemas = http, key, schemas
+        self._operators = {} if operators is None else operators
         self._headers, self._language = dict(headers or {}), language
 
     async def get(self, where: str, **query: str | int | None) -> Any:
@@ -152,6 +157,30 @@ class Caller:
             self._schemas.clear()
             kept = self._schemas[self._key] = (time.monotonic(), found)
         return kept[1]
+
+    async def is_operator(self) -> bool:
+        """Whether the visitor may do everything: with a key of the scope admin, or where the service has no keys.
+
+        Cached for some seconds.
+        """
+        kept = self._operators.get(self._key)
+        if kept is None or time.monotonic() - kept[0] > _SCHEMA_S:
+            found = await self.maybe("/v1/keys") is not None
+            if len(self._operators) >= _MOST_KEYS:
+                self._operators.clear()
+            kept = self._operators[self._key] = (time.monotonic(), found)
+        return kept[1]
+
+    async def need_operator(self) -> None:
+        """Refuse visitors without the scope admin.
+
+        Raises:
+            ApiError: If :meth:`is_operator` says no.
+        """
+        if not await self.is_operator():
+            await self.get(
+                "/v1/keys"
+            )  # the refusal of the service itself: no key, a wrong one, or one without the scope
 
     def forget_schema(self) -> None:
         """Clear the cache of schemas."""
@@ -205,15 +234,24 @@ _COMMON: Final = {
     "Cache-Control": "no-store",
 }
 
-PAGE_HEADERS: Final = {
-    **_COMMON,
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-}
-"""Own files only: nothing inline, no other host."""
+
+def page_headers(picture_sites: Sequence[str] = ()) -> dict[str, str]:
+    """Headers of a page: own files only, nothing inline, no other host but those that pictures may come from.
+
+    Args:
+        picture_sites: Sites of pictures, each a scheme and a host.
+    """
+    images = " ".join(["'self'", *picture_sites])
+    return {
+        **_COMMON,
+        "X-Frame-Options": "DENY",
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; "
+            f"img-src {images}; connect-src 'self'; "
+            "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+    }
+
 
 REPORT_HEADERS: Final = {
     **_COMMON,

@@ -1,4 +1,4 @@
-"""Pages of one item and of one user."""
+"""Pages of one item and of one user, and the tables of all of them for operators."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from urllib.parse import urlencode
 
 from motet.service.web._client import ApiError, Caller, path
 from motet.service.web._shop import offered_users
+from motet.service.web._shown import are_pictured, facts
 from motet.service.web._visit import Visit
 
-__all__ = ["item_page", "rating_task", "send_item_rating", "user_page"]
+__all__ = [
+    "found_users",
+    "item_page",
+    "items_page",
+    "rating_task",
+    "send_item_rating",
+    "user_page",
+    "users_page",
+]
 
 _SIMILAR: Final = 8
 
@@ -44,6 +53,7 @@ async def item_page(visit: Visit, caller: Caller) -> dict[str, Any]:
         "description": description,
         "similar": (similar or {}).get("items", []),
         "why": why,
+        "is_pictured": are_pictured([view], schema),
         "rating": rating_task(schema) if user else None,
         "rated": visit.one("rated")[:2],
     }
@@ -136,3 +146,99 @@ async def _recommended(caller: Caller, user: str, language: str) -> dict[str, An
     except ApiError:
         return None
     return found
+
+
+# -- tables for operators ------------------------------------------------------------------------
+
+_ROWS: Final = 25
+_SUGGESTED: Final = 8
+_LONGEST_SEARCH: Final = 200
+_LONGEST_CURSOR: Final = 512
+_LONGEST_CELL: Final = 80
+
+
+async def users_page(visit: Visit, caller: Caller) -> dict[str, Any]:
+    """The content of the table of users: a page of it, or of those that a search finds.
+
+    Args:
+        visit: The request, with the text to find and the cursor.
+        caller: The API.
+
+    Raises:
+        ApiError: If the visitor is no operator, or the service fails.
+    """
+    page = await _page(visit, caller, "users")
+    rows = [
+        {**one, "about": _short(one["labels"]), "time": str(one["time"] or "")[:10]} for one in page["users"]
+    ]
+    return {"rows": rows, **_around(visit, page)}
+
+
+async def items_page(visit: Visit, caller: Caller) -> dict[str, Any]:
+    """The content of the table of items: a page of it, or of those that a search finds.
+
+    Args:
+        visit: The request, with the text to find and the cursor.
+        caller: The API.
+
+    Raises:
+        ApiError: If the visitor is no operator, or the service fails.
+    """
+    schema, page = await asyncio.gather(caller.schema(), _page(visit, caller, "items"))
+    rows = [
+        {**one, "time": str(one["timestamp"] or "")[:10], "words": _words(one, schema, visit.language)}
+        for one in page["items"]
+    ]
+    return {"schema": schema, "rows": rows, "is_pictured": are_pictured(rows, schema), **_around(visit, page)}
+
+
+async def _page(visit: Visit, caller: Caller, what: str) -> dict[str, Any]:
+    await caller.need_operator()
+    found: dict[str, Any] = await caller.get(
+        f"/v1/{what}",
+        n=_ROWS,
+        q=visit.one("q").strip()[:_LONGEST_SEARCH],
+        cursor=visit.one("cursor")[:_LONGEST_CURSOR],
+    )
+    return found
+
+
+def _around(visit: Visit, page: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sought, whether this is the first page, and the address of the next one."""
+    sought = visit.one("q").strip()[:_LONGEST_SEARCH]
+    wanted = {"q": sought} if sought else {}
+    return {
+        "sought": sought,
+        "is_later": bool(visit.one("cursor")),
+        "first": "?" + urlencode(wanted) if wanted else visit.path,
+        "next": "?" + urlencode({**wanted, "cursor": page["cursor"]}) if page["cursor"] else "",
+        "most": _LONGEST_SEARCH,
+    }
+
+
+async def found_users(visit: Visit, caller: Caller) -> list[str]:
+    """Ids of some users that the text ``q`` finds, for operators; nobody for others, and without a text."""
+    sought = visit.one("q").strip()[:_LONGEST_SEARCH]
+    if not sought or not await caller.is_operator():
+        return []
+    page = await caller.maybe("/v1/users", n=_SUGGESTED, q=sought)
+    return [str(one["id"]) for one in (page or {}).get("users", ())]
+
+
+def _words(item: Mapping[str, Any], schema: Mapping[str, Any], language: str) -> list[str]:
+    """Categories and tags of an item, a few of them."""
+    tags = [word for fact in facts(item, language, schema) if fact.kind == "tags" for word in fact.values]
+    return list(dict.fromkeys([*item["categories"], *tags]))[:5]
+
+
+def _short(labels: object) -> str:
+    """Labels of a user in one line."""
+    if isinstance(labels, Mapping):
+        text = " · ".join(f"{name}: {_cell(value)}" for name, value in list(labels.items())[:8])
+    else:
+        text = "" if labels is None else _cell(labels)
+    return text if len(text) <= _LONGEST_CELL else text[:_LONGEST_CELL] + "…"
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value[:8])) if isinstance(value, list) else str(value)

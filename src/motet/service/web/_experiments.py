@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from motet.messages import say
+from motet.service.web._charts import Chart, chart_of
 from motet.service.web._client import ApiError, Caller, path
 from motet.service.web._shown import name_of
 from motet.service.web._visit import Visit
 
 __all__ = ["Course", "course_of", "experiment_page", "experiments_page", "send_experiment"]
 
-_WIDTH: Final = 640
-_HEIGHT: Final = 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 10, 26
-_TICKS: Final = 5
+_STEP_S: Final = 3_600.0  # of a course of one moment
 _ABOUT: Final = ("harmful", "better", "better_unguarded")
 
 
@@ -52,7 +52,9 @@ async def experiment_page(visit: Visit, caller: Caller) -> dict[str, Any]:
         "results": results,
         "said": name_of("decision", decision, visit.language),
         "about": ", ".join(results["decision"]["variants"]) if decision in _ABOUT else "",
-        "courses": [course_of(name, results["timeline"]) for name in names] if results else [],
+        "courses": [course_of(name, results["timeline"], visit.language) for name in names]
+        if results
+        else [],
     }
 
 
@@ -71,77 +73,41 @@ async def send_experiment(visit: Visit, caller: Caller) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The interval of a variant over time, as a chart.
+    """The interval of a variant over time.
 
     Attributes:
         variant: Name of the variant.
-        band: Points of the interval's area; empty where nothing is known yet.
-        line: Points of the difference.
-        zero: Height of no difference.
-        heights: Labels at the left: their place and text.
-        times: Labels below: their place, anchor and text.
+        chart: The low end, the difference and the high end.
         last: Low, difference and high at the end; None where nothing is known yet.
     """
 
     variant: str
-    band: str
-    line: str
-    zero: float
-    heights: tuple[tuple[float, str], ...]
-    times: tuple[tuple[float, str, str], ...]
+    chart: Chart
     last: tuple[float, float, float] | None
 
 
-def course_of(variant: str, timeline: Sequence[Mapping[str, Any]]) -> Course:
+def course_of(variant: str, timeline: Sequence[Mapping[str, Any]], language: str = "en") -> Course:
     """Draw the interval of a variant over time.
 
     Args:
         variant: Name of the variant.
-        timeline: Moments, oldest first, as the API answers them.
+        timeline: Moments, oldest first and evenly spaced, as the API answers them.
+        language: Of dates.
 
     Example:
         >>> moments = [{"time": f"2026-01-0{n}T00:00:00Z", "intervals": {"b": [-1, 0, 1]}} for n in (1, 2)]
-        >>> chart = course_of("b", moments)
-        >>> chart.line, chart.zero == float(chart.line.split(",")[-1])
-        ('56.0,102.0 628.0,102.0', True)
+        >>> course = course_of("b", moments)
+        >>> course.chart.curves[1].lines, course.chart.zero, course.last
+        (('250.0,50.0 750.0,50.0',), 50.0, (-1.0, 0.0, 1.0))
     """
-    known = [
-        (at, moment["intervals"][variant])
-        for at, moment in enumerate(timeline)
-        if variant in moment["intervals"]
+    parts = [moment["intervals"].get(variant) for moment in timeline]
+    lines = [
+        (say(key, language), [None if part is None else float(part[at]) for part in parts])
+        for at, key in enumerate(("low_end", "difference", "high_end"))
     ]
-    if not known:
-        return Course(variant, "", "", 0.0, (), (), None)
-    low = min(0.0, *(float(interval[0]) for _, interval in known))
-    high = max(0.0, *(float(interval[2]) for _, interval in known))
-    span = (high - low) or 1.0
-    last = max(1, len(timeline) - 1)
-
-    def x(at: int) -> float:
-        return _LEFT + at / last * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(value: float) -> float:
-        return _TOP + (high - value) / span * (_HEIGHT - _TOP - _BOTTOM)
-
-    def points(part: int, reverse: bool = False) -> list[str]:
-        some = [f"{x(at):.1f},{y(float(interval[part])):.1f}" for at, interval in known]
-        return some[::-1] if reverse else some
-
-    heights = tuple(
-        (round(y(value), 1), f"{value:+.3g}" if value else "0")
-        for value in (low + span * step / (_TICKS - 1) for step in range(_TICKS))
-    )
-    times = tuple(
-        (round(x(at), 1), anchor, str(timeline[at]["time"])[:16].replace("T", " "))
-        for at, anchor in ((0, "start"), (len(timeline) - 1, "end"))
-    )
-    ends = known[-1][1]
-    return Course(
-        variant,
-        " ".join(points(2) + points(0, reverse=True)),
-        " ".join(points(1)),
-        round(y(0.0), 1),
-        heights,
-        times,
-        (float(ends[0]), float(ends[1]), float(ends[2])),
-    )
+    times = [datetime.fromisoformat(str(moment["time"])).timestamp() for moment in timeline]
+    step_s = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else _STEP_S
+    chart = chart_of(lines, times[0] - step_s / 2 if times else 0.0, step_s or _STEP_S, language, band=True)
+    known = [part for part in parts if part is not None]
+    last = (float(known[-1][0]), float(known[-1][1]), float(known[-1][2])) if known else None
+    return Course(variant, chart, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,39 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from motet.messages import LANGUAGES, say
-from motet.service.web._client import PAGE_HEADERS, REPORT_HEADERS, Api, ApiError, Caller, path
-from motet.service.web._detail import item_page, send_item_rating, user_page
+from motet.service.web._client import REPORT_HEADERS, Api, ApiError, Caller, page_headers, path
+from motet.service.web._detail import (
+    found_users,
+    item_page,
+    items_page,
+    send_item_rating,
+    user_page,
+    users_page,
+)
 from motet.service.web._experiments import experiment_page, experiments_page, send_experiment
 from motet.service.web._operate import judge, operate
 from motet.service.web._shop import send_action, shop
 from motet.service.web._shown import (
+    Pictures,
     bars,
     facts,
     field_name,
+    initials,
     labels_shown,
     name_of,
     number,
+    price,
     task_label,
     task_name,
     value_name,
+    voice_of,
 )
 from motet.service.web._visit import COOKIE_KEY, COOKIE_LANGUAGE, PageRefused, Visit, read_form, visit_of
 
@@ -37,14 +50,23 @@ __all__ = ["mount"]
 
 _HERE = Path(__file__).parent
 _YEAR_S = 365 * 86_400
+_PARTS = frozenset({"operate", "problem", "shop", "thanks"})  # templates of which a part can be exchanged
 Show = Callable[[Visit, Caller], Awaitable[dict[str, Any]]]
 
 
-def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str = "") -> None:
+def mount(
+    app: Starlette,
+    base_url: str,
+    key: str | None = None,
+    *,
+    relay: str = "",
+    pictures: Path | None = None,
+    picture_sites: Sequence[str] = (),
+) -> None:
     """Add the pages to an application.
 
-    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate``, ``/judge``, ``/experiments`` and ``/experiment/{key}``; their files and
-    forms are under ``/pages``. All their data comes from the public API.
+    They are ``/``, ``/item/{id}``, ``/user/{id}``, ``/operate``, ``/users``, ``/items``, ``/judge``, ``/experiments`` and
+    ``/experiment/{key}``; their files and forms are under ``/pages``. All their data comes from the public API.
 
     Args:
         app: The application; a FastAPI one keeps its own description free of the pages.
@@ -53,13 +75,21 @@ def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str =
             it a visitor has to enter a key if the service needs one.
         relay: The secret of the same name in the settings of the service, so that each visitor has a separate rate
             limit; without it all share one.
+        pictures: Folder of picture files that the catalogue names; only ``.avif``, ``.gif``, ``.jpeg``, ``.jpg``, ``.png``
+            and ``.webp`` are served.
+        picture_sites: Other sites that pictures of items may be loaded from, such as ``https://images.example.com``.
+
+    Raises:
+        RequestError: If the folder is none, or a site is not one.
     """
     for language in LANGUAGES:  # a catalogue that cannot be read fails here, and no visitor waits for it
         say("skip", language)
-    site = Site(Api(base_url, key, relay))
+    site = Site(Api(base_url, key, relay), Pictures(pictures, tuple(picture_sites)))
     for where, handler, method in site.routes():
         app.add_route(where, handler, methods=[method], include_in_schema=False)
     app.mount("/pages/static", StaticFiles(directory=_HERE / "static"), name="pages-static")
+    if pictures is not None:
+        app.mount("/pages/pictures", _PictureFiles(directory=pictures), name="pages-pictures")
     before = app.router.lifespan_context
 
     @asynccontextmanager
@@ -73,15 +103,33 @@ def mount(app: Starlette, base_url: str, key: str | None = None, *, relay: str =
     app.router.lifespan_context = lifespan
 
 
+_PICTURE_FILES = frozenset({".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
+
+
+class _PictureFiles(StaticFiles):
+    """Files of pictures; drawings with scripts (SVG) and everything else is not there."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if Path(path).suffix.lower() not in _PICTURE_FILES:
+            raise HTTPException(404)
+        answer = await super().get_response(path, scope)
+        answer.headers["Content-Security-Policy"] = "default-src 'none'"
+        answer.headers["Cache-Control"] = "private, max-age=3600"
+        return answer
+
+
 class Site:
     """The pages.
 
     Args:
         api: Client of the API.
+        pictures: Where pictures of items may come from.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, pictures: Pictures | None = None) -> None:
         self.api = api
+        found = pictures or Pictures()
+        self._headers = page_headers(found.sites)
         self._words = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -91,7 +139,9 @@ class Site:
         )
         self._words.filters["title_of"] = lambda item, titles: titles.get(item, item)
         self._words.globals |= {
-            "bars": bars, "facts": facts, "name_of": name_of, "number": number, "path": path,
+            "bars": bars, "facts": facts, "name_of": name_of, "number": number, "path": path, "price": price,
+            "initials": initials, "voice_of": voice_of,
+            "picture": lambda item, schema: found.source((item.get("fields") or {}).get(schema.get("image"))),
             "field_name": field_name, "labels_shown": labels_shown, "task_label": task_label, "task_name": task_name, "value_name": value_name, "urlencode": urlencode,
         }  # fmt: skip
 
@@ -102,6 +152,9 @@ class Site:
             ("/item/{id:path}", self._page("item", item_page), "GET"),
             ("/user/{id:path}", self._page("user", user_page), "GET"),
             ("/operate", self._page("operate", operate), "GET"),
+            ("/users", self._page("users", users_page), "GET"),
+            ("/items", self._page("items", items_page), "GET"),
+            ("/pages/found-users", self._found_users, "GET"),
             ("/judge", self._page("judge", judge), "GET"),
             ("/experiments", self._page("experiments", experiments_page), "GET"),
             ("/experiment/{id:path}", self._page("experiment", experiment_page), "GET"),
@@ -119,11 +172,11 @@ class Site:
     def _render(
         self, visit: Visit, template: str, content: dict[str, Any], status: int = 200, page: str = ""
     ) -> HTMLResponse:
-        name = f"{template}_part.html" if visit.is_part else f"{template}.html"
+        name = f"{template}_part.html" if visit.is_part and template in _PARTS else f"{template}.html"
         text = self._words.get_template(name).render(
             visit=visit, t=visit.t, lang=visit.language, page=page or template, **content
         )
-        answer = HTMLResponse(text, status, headers=dict(PAGE_HEADERS))
+        answer = HTMLResponse(text, status, headers=dict(self._headers))
         if visit.one("lang") == visit.language:
             answer.set_cookie(COOKIE_LANGUAGE, visit.language, max_age=_YEAR_S, samesite="lax", httponly=True)
         return answer
@@ -209,6 +262,11 @@ class Site:
     async def _experiment(self, visit: Visit, caller: Caller) -> Response:
         return _go(visit, await send_experiment(visit, caller))
 
+    async def _found_users(self, request: Request) -> Response:
+        visit = visit_of(request)
+        found = await found_users(visit, self._caller(visit))
+        return JSONResponse(found, headers=dict(self._headers))
+
     async def _key_page(self, request: Request) -> Response:
         content = {"error": None, "wants_key": True, "refused": ""}
         return self._render(visit_of(request), "problem", content)
@@ -238,5 +296,5 @@ class Site:
 def _go(visit: Visit, where: str) -> Response:
     """Go to a page: by a header for the script, by a redirect without it."""
     if visit.is_part:
-        return Response(status_code=204, headers={**PAGE_HEADERS, "X-Go": where})
+        return Response(status_code=204, headers={**page_headers(), "X-Go": where})
     return RedirectResponse(where, 303)

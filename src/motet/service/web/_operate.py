@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from motet.messages import say
+from motet.service.web._charts import Chart, by_day, chart_of
 from motet.service.web._client import Caller, path
-from motet.service.web._shown import Area, area
+from motet.service.web._shown import area, name_of, number
 from motet.service.web._visit import Visit
 
-__all__ = ["Line", "compared", "judge", "operate"]
+__all__ = ["WINDOWS", "Line", "compared", "judge", "operate"]
 
 # -- metrics of one or two models -----------------------------------------------------------------
 
@@ -107,32 +109,39 @@ def _interval(part: Mapping[str, Any], metric: str) -> tuple[float, float] | Non
 
 # -- traffic, latency, feedback, models and drift -------------------------------------------------
 
-_MINUTES: Final = 60
+WINDOWS: Final = {"15m": 15, "1h": 60, "24h": 1_440, "7d": 10_080, "30d": 43_200}
+"""Times that can be looked at, in minutes."""
+_USUAL: Final = "1h"
+_DAY_MIN: Final = 1_440
 _ROUTES: Final = 12  # the busiest ones
-_TRAININGS: Final = 10
+_FAILURES: Final = 25
+_TRAININGS: Final = 8
+_JOBS: Final = 12
+_DAYS: Final = 30
 
 
 async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     """The content of the page for operators.
 
     Args:
-        visit: The request, which may name the last action.
+        visit: The request, which may name the window of time and the last action.
         caller: The API.
 
     Raises:
         ApiError: If the service refuses or fails.
     """
-    stats, models, learner, surveys = await asyncio.gather(
-        caller.get("/v1/stats", minutes=_MINUTES),
+    language = visit.language
+    window = visit.one("window") if visit.one("window") in WINDOWS else _USUAL
+    minutes = WINDOWS[window]
+    stats, timeline, models, learner, surveys, jobs = await asyncio.gather(
+        caller.get("/v1/stats", minutes=min(minutes, _DAY_MIN)),
+        caller.get("/v1/stats/timeline", minutes=minutes),
         caller.get("/v1/models"),
         caller.maybe("/v1/learner"),
         caller.maybe("/v1/surveys"),
+        caller.maybe("/v1/jobs", n=_JOBS),
     )
-    traffic = traffic_by_route(stats["traffic"], _MINUTES, time.time())
-    latency = stats["latency_ms"]
-    names = sorted(traffic, key=lambda route: -sum(traffic[route]))[:_ROUTES]
-    total = requests_by_minute(stats["traffic"], _MINUTES, time.time())
-    top = max((max(values, default=0) for values in traffic.values()), default=0)
+    steps = timeline["steps"]
     active = next((model for model in models if model.get("state") == "active"), None)
     done = visit.one("done")
     message = {
@@ -141,21 +150,32 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "load": "done_loaded",
         "train": "done_asked",
     }.get(done)
+    trainings = (learner or {}).get("trainings", [])
     return {
-        "minutes": _MINUTES,
-        "total": sum(total),
-        "total_chart": area(total),
-        "routes": [_route(name, traffic.get(name, []), latency.get(name, {}), top) for name in names],
-        "errors": _counts(stats["errors"]),
+        "windows": list(WINDOWS),
+        "window": window,
+        "step": _step(timeline["step_s"], visit),
+        "since": _when(timeline["since"]),
+        "kept_hours": timeline["kept_minutes"] // 60,
+        "is_short": any(step["requests"] is None for step in steps),
+        "charts": _charts(timeline, language),
+        "total": sum(step["requests"] or 0 for step in steps),
+        "failed": sum(step["errors"] or 0 for step in steps),
+        "routes": [_route(one, timeline["routes"]) for one in timeline["routes"] if _is_api(one)][:_ROUTES],
+        "failures": [
+            {**one, "route": one["route"].replace(" none", f" {visit.t('no_route')}")}
+            for one in timeline["failures"][:_FAILURES]
+        ],
         "feedback": _counts(stats["feedback"]),
         "served_by": _counts(stats["served_by"]),
-        "satisfaction": _satisfaction(stats["satisfaction"]),
-        "surveys": [_survey(one, visit.language) for one in surveys or ()],
+        "satisfaction": _satisfaction(stats["satisfaction"], language),
+        "surveys": [_survey(one, language) for one in surveys or ()],
         "models": [{**model, "chosen": _main_metrics(model["metrics"])} for model in models],
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
-        "learner": learner if learner and (learner["runs"] or learner["trainings"]) else None,
-        "trainings": [_training(one) for one in (learner or {}).get("trainings", [])[:_TRAININGS]],
+        "learner": learner if learner and (learner["runs"] or trainings) else None,
+        "trainings": [_training(one, visit) for one in trainings[:_TRAININGS]],
+        "jobs": _jobs(jobs or (), trainings, visit),
         "drift": stats["drift"][:_ROUTES],
         "quality": [row for row in stats["data_quality"] if row["count"]],
         "shadow": stats["shadow"][-40:],
@@ -164,71 +184,139 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
     }
 
 
-def _training(one: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the table of trainings."""
+def _charts(timeline: Mapping[str, Any], language: str) -> dict[str, Chart]:
+    """Requests, latency, and what is recorded in the store, over the window."""
+    steps, step_s = timeline["steps"], timeline["step_s"]
+    start_s = steps[0]["time"]
+
+    def chart(first_voice: int, whole: bool, **names: str) -> Chart:
+        lines = [(say(key, language), [step[name] for step in steps]) for name, key in names.items()]
+        return chart_of(lines, start_s, step_s, language, first_voice=first_voice, whole=whole)
+
+    return {
+        "requests": chart(0, True, requests="answers", errors="errors"),
+        "latency": chart(2, False, p50_ms="latency_p50", p99_ms="latency_p99"),
+        "recorded": chart(2, True, events="recorded_events", lists="recorded_lists"),
+    }
+
+
+def _is_api(one: Mapping[str, Any]) -> bool:
+    return str(one["route"]).startswith(("/v1", "/api"))
+
+
+def _route(one: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    top = max((max(other["by_step"], default=0) for other in routes if _is_api(other)), default=0)
+    return {
+        "name": one["route"],
+        "calls": one["requests"],
+        "errors": one["errors"],
+        "chart": area(one["by_step"], top=top),
+        **{q: one["latency_ms"].get(q) for q in ("p50", "p99")},
+    }
+
+
+def _step(step_s: int, visit: Visit) -> str:
+    """The length of a step, as the unit of what is counted in it."""
+    minutes = step_s // 60
+    if minutes == 1:
+        return visit.t("per_minute")
+    return visit.t("per_minutes", n=minutes) if minutes % 60 else visit.t("per_hours", n=minutes // 60)
+
+
+def _when(time: str | None) -> str:
+    """A time of the API as people read it, in UTC."""
+    return str(time)[:16].replace("T", " ") if time else ""
+
+
+def _took(began: str, ended: str | None) -> str:
+    if not ended:
+        return ""
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _training(one: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
+    """A candidate of the learner, and why it was accepted or refused."""
     details = one["details"]
-    judged = details.get("judged") or {}
     return {
         "number": one["number"],
-        "began": str(one["began"])[:16].replace("T", " "),
+        "began": _when(one["began"]),
         "cause": one["cause"],
         "events": details.get("events"),
+        "model": one["model"],
         "state": one["state"],
-        "ndcg": judged.get("ndcg"),
-        "active_ndcg": judged.get("active_ndcg"),
-        "reason": details.get("reason", ""),
+        "verdict": _verdict(one, visit),
     }
 
 
-def requests_by_minute(by_minute: Sequence[Mapping[str, Any]], minutes: int, now_s: float) -> list[int]:
-    """All requests in each minute, oldest first: of pages and of the API, as errors are counted.
-
-    Args:
-        by_minute: Minutes in which there were requests, with a count of each route.
-        minutes: Number of minutes.
-        now_s: Present time in seconds since 1970.
-
-    Example:
-        >>> requests_by_minute([{"minute": 60, "routes": {"/v1/ask": 2, "page": 9}}], 3, 125.0)
-        [0, 11, 0]
-    """
-    first = int(now_s // 60) - minutes + 1
-    counts = {int(one["minute"]) // 60 - first: sum(one["routes"].values()) for one in by_minute}
-    return [counts.get(place, 0) for place in range(minutes)]
+_LOWER_NDCG: Final = "NDCG@10"  # how the reasons of a judgement begin
+_SLOW_LIST: Final = "a list takes"
 
 
-def traffic_by_route(
-    by_minute: Sequence[Mapping[str, Any]], minutes: int, now_s: float
-) -> dict[str, list[int]]:
-    """Calls of each route of the API in each minute, oldest first.
-
-    Args:
-        by_minute: Minutes in which there were calls, with a count of each route.
-        minutes: Number of minutes.
-        now_s: Present time in seconds since 1970.
-
-    Example:
-        >>> traffic_by_route([{"minute": 60, "routes": {"/v1/ask": 2, "/": 9}}], 3, 125.0)
-        {'/v1/ask': [0, 2, 0]}
-    """
-    first = int(now_s // 60) - minutes + 1
-    found: dict[str, list[int]] = {}
-    for one in by_minute:
-        place = int(one["minute"]) // 60 - first
-        for route, count in one["routes"].items():
-            if 0 <= place < minutes and route.startswith(("/v1", "/api")):
-                found.setdefault(route, [0] * minutes)[place] += int(count)
-    return found
-
-
-def _route(name: str, counts: Sequence[int], latency: Mapping[str, float], top: int) -> dict[str, Any]:
-    chart: Area = area(counts, top=top)
-    return {
-        "name": name,
-        "calls": sum(counts),
-        "chart": chart,
-        **{q: latency.get(q) for q in ("p50", "p90", "p99")},
+def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
+    """Why a candidate was accepted or refused: from its scores where there are some, else in the learner's words."""
+    judged, reason = one["details"].get("judged") or {}, str(one["details"].get("reason") or "")
+    scores: dict[str, Any] = {
+        "n": number(judged.get("events", 0)),
+        "ndcg": f"{judged.get('ndcg', 0):.3f}",
+        "active": f"{judged.get('active_ndcg', 0):.3f}",
+        "ms": f"{judged.get('median_ms', 0):.0f}",
     }
+    problem = str(judged.get("problem") or "")
+    if one["state"] == "kept" and problem.startswith(_LOWER_NDCG):
+        return visit.t("verdict_lower", **scores)
+    if one["state"] == "kept" and problem.startswith(_SLOW_LIST):
+        return visit.t("verdict_slow", **scores)
+    if reason:
+        return f"{reason} {visit.t('verdict_scores', **scores)}" if judged else reason
+    if one["state"] in ("active", "replaced", "activating") and judged:
+        return visit.t("verdict_accepted", **scores)
+    return ""
+
+
+def _jobs(
+    jobs: Sequence[Mapping[str, Any]], trainings: Sequence[Mapping[str, Any]], visit: Visit
+) -> list[dict[str, Any]]:
+    """Imports, exports, changes of models and trainings, the latest first."""
+    rows = [
+        {
+            "kind": one["kind"],
+            "what": one["what"],
+            "state": one["state"],
+            "began": one["began"],
+            "ended": one["ended"],
+            "result": one["reason"] or _result(one["details"], visit),
+        }
+        for one in jobs
+    ]
+    for one in trainings[:_JOBS]:
+        is_open = one["state"] in ("exporting", "training", "judging", "activating")
+        state = "running" if is_open else "failed" if one["state"] == "failed" else "done"
+        rows.append(
+            {
+                "kind": "training",
+                "what": str(one["number"]),
+                "state": state,
+                "began": one["began"],
+                "ended": None if is_open else one["changed"],
+                "result": name_of("training", one["state"], visit.language),
+            }
+        )
+    rows.sort(key=lambda row: str(row["began"]), reverse=True)
+    return [
+        {**row, "began": _when(row["began"]), "took": _took(row["began"], row["ended"])}
+        for row in rows[:_JOBS]
+    ]
+
+
+def _result(details: Mapping[str, Any], visit: Visit) -> str:
+    if "new" in details:
+        return visit.t(
+            "job_rows_new", count=details["rows"], rows=number(details["rows"]), new=number(details["new"])
+        )
+    if "rows" in details:
+        return visit.t("job_rows", count=details["rows"], rows=number(details["rows"]))
+    return str(details.get("name", ""))
 
 
 def _counts(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
@@ -238,7 +326,7 @@ def _counts(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
     return [(name, n, n / top) for name, n in found]
 
 
-def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _satisfaction(days: Sequence[Mapping[str, Any]], language: str) -> dict[str, Any]:
     """The mean of all ratings, and of each day."""
     rated = [
         (str(one["day"]), int(one["count"]), float(one["mean"])) for one in days if one["mean"] is not None
@@ -249,14 +337,19 @@ def _satisfaction(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for day, count, stars in rated:
         before, total = by_day.get(day, (0, 0.0))
         by_day[day] = (before + count, total + count * stars)
-    means = [total / count for _, (count, total) in sorted(by_day.items())]
-    return {"n": n, "mean": mean, "chart": area(means, top=5)}
+    means = [(day, total / count) for day, (count, total) in by_day.items()]
+    return {"n": n, "mean": mean, "chart": _daily(means, language, top=5)}
+
+
+def _daily(means: Sequence[tuple[str, float]], language: str, *, top: float) -> Chart:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return by_day(means, language, say("mean_of_day", language), top=top, last=today, count=_DAYS)
 
 
 def _survey(survey: Mapping[str, Any], language: str) -> dict[str, Any]:
     """A survey for display: the question, numbers of all and by part, and the mean of each day."""
     settings = survey["settings"]
-    means = [day["mean"] for day in survey["by_day"] if day["mean"] is not None]
+    means = [(str(day["of"]), float(day["mean"])) for day in survey["by_day"] if day["mean"] is not None]
     names = [one[language] or one["en"] for one in settings["choices"]]
     counts = survey["total"]["counts"]
     return {
@@ -264,7 +357,7 @@ def _survey(survey: Mapping[str, Any], language: str) -> dict[str, Any]:
         "is_open": survey["state"] == "open",
         "rows": [survey["total"], *survey["by_scenario"], *survey["by_model"]],
         "counts": [(names[int(value)], n) for value, n in counts.items()] if names else [],
-        "chart": area(means, top=5 if settings["kind"] == "stars" else 1),
+        "chart": _daily(means, language, top=5 if settings["kind"] == "stars" else 1),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from motet.messages import say
 from motet.service.web._client import ApiError, Caller, path
-from motet.service.web._shown import rankable, understood, value_name
+from motet.service.web._shown import are_pictured, rankable, understood, value_name
 from motet.service.web._visit import Visit
 
 __all__ = ["Wishes", "send_action", "shop", "wishes_of"]
@@ -19,6 +19,8 @@ __all__ = ["Wishes", "send_action", "shop", "wishes_of"]
 _MOST_TURNS: Final = 8
 _MOST_IDS: Final = 100
 _LONGEST: Final = 500
+_SHOWN: Final = 10
+_MOST_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Wishes:
         fields: Filter values by column; for a number, the lowest and the highest as text.
         liked: Ids of items that a new user liked.
         hidden: Ids of items that a new user hid.
+        n: Items wanted.
     """
 
     user: str
@@ -48,6 +51,7 @@ class Wishes:
     fields: Mapping[str, tuple[str, ...]]
     liked: tuple[str, ...]
     hidden: tuple[str, ...]
+    n: int = _SHOWN
 
     @property
     def objective(self) -> dict[str, Any] | None:
@@ -134,7 +138,14 @@ def wishes_of(visit: Visit, schema: Mapping[str, Any], users: Sequence[str]) -> 
         },
         liked=tuple(dict.fromkeys(visit.all("h")))[-_MOST_IDS:],
         hidden=tuple(dict.fromkeys(visit.all("x")))[-_MOST_IDS:],
+        n=_wanted_items(visit.one("n")),
     )
+
+
+def _wanted_items(text: str) -> int:
+    """How many items are wanted: whole tens, up to a hundred."""
+    n = int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else _SHOWN
+    return min(_MOST_SHOWN, max(_SHOWN, -(-n // _SHOWN) * _SHOWN))
 
 
 def _wanted(visit: Visit, name: str, kind: str) -> tuple[str, ...]:
@@ -159,7 +170,6 @@ def _weight(text: str, usual: float) -> float:
 
 # -- the page ----------------------------------------------------------------------------------
 
-_SHOWN: Final = 10
 _OFFERED: Final = 5
 
 
@@ -180,7 +190,9 @@ async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any
     Raises:
         ApiError: If the service refuses or fails.
     """
-    schema, users = await asyncio.gather(caller.schema(), offered_users(caller))
+    schema, users, is_operator = await asyncio.gather(
+        caller.schema(), offered_users(caller), caller.is_operator()
+    )
     wishes = wishes_of(visit, schema, users)
     shown: dict[str, Any]
     if wishes.turns and wishes.is_list:
@@ -202,10 +214,19 @@ async def shop(visit: Visit, caller: Caller, message: str = "") -> dict[str, Any
         "wishes": wishes,
         "tasks": rankable(schema),
         "message": message,
+        "is_operator": is_operator,
+        "more": _more(wishes, shown),
+        "is_pictured": are_pictured(shown["items"], schema),
         "tries": tries(schema, visit.language),
         **shown,
         "notes": notes + list(shown.get("notes") or ()),
     }
+
+
+def _more(wishes: Wishes, shown: Mapping[str, Any]) -> int:
+    """How many items the next, longer list has; 0 where there is none."""
+    is_full = len(shown["items"]) + len(wishes.hidden if wishes.turns else ()) >= wishes.n
+    return wishes.n + _SHOWN if is_full and not shown.get("listed") and wishes.n < _MOST_SHOWN else 0
 
 
 def tries(schema: Mapping[str, Any], language: str) -> list[str]:
@@ -246,7 +267,7 @@ async def _question(visit: Visit, caller: Caller, wishes: Wishes, list_id: str |
 async def _recommended(
     visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes: Wishes
 ) -> dict[str, Any]:
-    body = wishes.query(schema, _SHOWN) | {"explain": True, "language": visit.language}
+    body = wishes.query(schema, wishes.n) | {"explain": True, "language": visit.language}
     answer = await caller.post("/v1/recommend", body)
     return {"answer": answer, "items": answer["items"], "notes": answer.get("notes")}
 
@@ -284,7 +305,7 @@ async def _asked(visit: Visit, caller: Caller, schema: Mapping[str, Any], wishes
 
 
 async def _say(visit: Visit, caller: Caller, wishes: Wishes, text: str, conversation: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"text": text, "k": _SHOWN, "language": visit.language}
+    body: dict[str, Any] = {"text": text, "k": wishes.n, "language": visit.language}
     if wishes.user:
         body["user"] = wishes.user
     if wishes.scenario:

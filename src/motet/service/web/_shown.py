@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import math
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from babel.numbers import format_currency, format_decimal
+
+from motet.errors import RequestError
 from motet.messages import say
 from motet.service.web._client import Caller, path
 from motet.service.web._visit import Visit
@@ -16,18 +23,23 @@ __all__ = [
     "Area",
     "Bar",
     "DisplayedFact",
+    "Pictures",
+    "are_pictured",
     "area",
     "bars",
     "facts",
     "field_name",
+    "initials",
     "labels_shown",
     "name_of",
     "number",
+    "price",
     "rankable",
     "task_label",
     "task_name",
     "understood",
     "value_name",
+    "voice_of",
 ]
 
 WIDTH: Final = 240
@@ -255,9 +267,10 @@ def facts(
         whole: Whether long texts are shown in full.
     """
     fields = {field["name"]: field for field in schema.get("fields", ())}
+    places = {schema.get("image"), schema.get("price")} - {None}  # they are shown in places of their own
     found: list[DisplayedFact] = []
     for name, value in (item.get("fields") or {}).items():
-        if value is None or value in ([], "") or value == item.get("title"):
+        if value is None or value in ([], "") or value == item.get("title") or name in places:
             continue
         field = fields.get(name, {"name": name})
         title = field_name(field, language)
@@ -276,6 +289,108 @@ def facts(
         else:
             found.append(DisplayedFact(title, name, "number", (number(value),)))
     return sorted(found, key=lambda fact: ("number", "tags", "text").index(fact.kind))
+
+
+# -- pictures and prices -------------------------------------------------------------------------
+
+_LONGEST_ADDRESS: Final = 2_000
+_SITE: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where pictures of items may come from.
+
+    Attributes:
+        folder: A folder of picture files, which the pages serve; None for none.
+        sites: Other sites, each a scheme and a host, such as ``https://images.example.com``.
+
+    Raises:
+        RequestError: If the folder is none, or a site is not one.
+    """
+
+    folder: Path | None = None
+    sites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_dir():
+            raise RequestError(f"the folder of pictures {self.folder} is not there", "name a folder that is")
+        for site in self.sites:
+            if not _SITE.fullmatch(site):
+                raise RequestError(
+                    f"the site of pictures {site[:80]!r} is no site",
+                    "write it as https://images.example.com, in lower case and without a path",
+                )
+
+    def source(self, value: object) -> str | None:
+        """The address of a picture as a page may name it; None for one that must not be loaded.
+
+        Args:
+            value: What the catalogue has: an address of one of the sites, or the name of a file in the folder.
+
+        Example:
+            >>> pictures = Pictures(Path("."), ("https://cdn.example",))
+            >>> pictures.source("https://cdn.example/a.jpg"), pictures.source("https://evil.example/a.jpg")
+            ('https://cdn.example/a.jpg', None)
+            >>> pictures.source("posters/a b.jpg"), pictures.source("../a.jpg"), pictures.source("//evil/a.jpg")
+            ('/pages/pictures/posters/a%20b.jpg', None, None)
+        """
+        if not isinstance(value, str) or not 0 < len(value := value.strip()) <= _LONGEST_ADDRESS:
+            return None
+        if ":" in value or value.startswith("/"):
+            is_fit = not _UNFIT.search(value) and any(value.startswith(f"{site}/") for site in self.sites)
+            return value if is_fit else None
+        parts = value.split("/")
+        if self.folder is None or "\\" in value or not value.isprintable() or {"", ".", ".."} & set(parts):
+            return None
+        return path("pages", "pictures", *parts)
+
+
+def are_pictured(items: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]) -> bool:
+    """Whether the catalogue has a picture of at least one of some items."""
+    column = schema.get("image")
+    return column is not None and any((item.get("fields") or {}).get(column) for item in items)
+
+
+def price(item: Mapping[str, Any], schema: Mapping[str, Any], language: str) -> str:
+    """The price of an item as its readers write it; empty where it has none.
+
+    Example:
+        >>> schema = {"price": "cost", "currency": "EUR"}
+        >>> price({"fields": {"cost": 1234.5}}, schema, "en"), price({"fields": {"cost": 8}}, {"price": "cost"}, "zh")
+        ('€1,234.50', '8')
+    """
+    column = schema.get("price")
+    value = (item.get("fields") or {}).get(column) if column else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return ""
+    locale = "zh_Hans" if language == "zh" else "en"
+    if currency := schema.get("currency"):
+        return format_currency(value, currency, locale=locale)
+    return format_decimal(round(value, 2), locale=locale)
+
+
+def initials(title: str) -> str:
+    """One or two letters that stand for a title where there is no picture.
+
+    Example:
+        >>> initials("The Long Night"), initials("流浪地球"), initials("?!")
+        ('TL', '流', '·')
+    """
+    words = ["".join(filter(str.isalnum, word)) for word in str(title).split()]
+    first = "".join(word[0] for word in words if word)
+    return (first[0] if first and not first[0].isascii() else first[:2].upper()) or "·"
+
+
+def voice_of(id: str) -> int:
+    """A number of a colour that is always the same for an id.
+
+    Example:
+        >>> voice_of("7") == voice_of("7") in range(6)
+        True
+    """
+    return zlib.crc32(str(id).encode("utf-8", "replace")) % 6
 
 
 # -- the understood request ---------------------------------------------------------------------

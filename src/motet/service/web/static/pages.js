@@ -125,7 +125,7 @@ function shop(form, list) {
     const kept = new URLSearchParams();
     for (const [name, value] of said) {
       const says = value !== "" || name === "user";
-      if (says && !name.startsWith("title:") && !["list_id", "c", "act", "do", "other", "over", "usual"].includes(name)) kept.append(name, value);
+      if (says && !name.startsWith("title:") && !["list_id", "c", "act", "do", "other", "over", "usual"].includes(name) && !(name === "n" && value === "10")) kept.append(name, value);
     }
     return kept;
   }
@@ -189,6 +189,17 @@ function shop(form, list) {
     });
   }
 
+  // a longer list: what is being typed is not sent with it, and the first new item takes the focus
+  function more(button) {
+    const last = list.querySelectorAll(".item").length;
+    load(() => {
+      const all = unasked();
+      all.set(button.name, button.value);
+      return look(all);
+    });
+    turn.then(() => list.querySelectorAll(".item")[last]?.querySelector("h2 a")?.focus());
+  }
+
   async function rate(button) {
     const all = unasked(), place = button.closest("[data-rate]");
     all.append(button.name, button.value);
@@ -236,7 +247,9 @@ function shop(form, list) {
     event.preventDefault();
     if (button?.closest("[data-rate]")) return void rate(button);
     clearTimeout(waiting);
-    if (button?.name === "act") {
+    if (button?.name === "n") {
+      more(button);
+    } else if (button?.name === "act") {
       act(button);
     } else if (button?.name === "usual" || document.activeElement === form.elements.other || form.elements.other.value) {
       turn.then(() => location.assign(`/?${button?.name === "usual" ? without(/^w\./) : withOther()}`));
@@ -260,10 +273,37 @@ function shop(form, list) {
   hint();
 }
 
+// -- ids of users for operators, while one is typed
+const finding = document.querySelector("[data-find-users]");
+if (finding) {
+  const offered = document.getElementById(finding.getAttribute("list"));
+  let timer = 0, asked = null;
+  finding.addEventListener("input", () => {
+    clearTimeout(timer);
+    asked?.abort();
+    timer = setTimeout(async () => {
+      const { signal } = asked = new AbortController();
+      try {
+        const answer = await fetch(`/pages/found-users?${new URLSearchParams({ q: finding.value })}`, { signal });
+        if (!answer.ok) return;
+        offered.replaceChildren(...(await answer.json()).map((id) => Object.assign(document.createElement("option"), { value: id })));
+      } catch { /* it is only a help */ }
+    }, 200);
+  });
+}
+
+// -- pictures: one that cannot be loaded leaves the drawing behind it
+document.addEventListener("error", (event) => {
+  if (event.target.matches?.("img[data-cover]")) event.target.remove();
+}, true);
+for (const one of document.querySelectorAll("img[data-cover]")) if (one.complete && !one.naturalWidth) one.remove();
+
 // -- operate: fresh numbers while somebody looks ------------------------------------------------
 const board = document.querySelector("[data-refresh]");
 if (board) {
   const pausing = document.querySelector("[data-pausing]"), pause = pausing.querySelector("button");
+  const stale = pausing.querySelector("[data-stale]");
+  const fresh = (is) => { if (is === (stale.textContent !== "")) stale.textContent = is ? "" : pausing.dataset.said; };
   const words = [pause.textContent, pause.dataset.resume];
   let paused = false;
   pausing.hidden = false;
@@ -272,22 +312,27 @@ if (board) {
     pause.textContent = words[Number(paused)];
   });
   const regions = () => [...board.querySelectorAll(".scroll")];
+  const named = (one) => one.getAttribute("aria-labelledby") ?? one.getAttribute("aria-label");
+  const kept = () => [...board.querySelectorAll("details[data-keep]")];
   setInterval(async () => {
     const held = () => board.contains(document.activeElement) && document.activeElement.matches("a, button, input, summary");
     if (document.hidden || paused || held()) return;
     try {
-      const answer = await fetch("/operate", { headers: { "X-Part": "1" } });
+      const answer = await fetch(board.dataset.where, { headers: { "X-Part": "1" } });
       const html = await answer.text();
+      fresh(answer.ok);
       if (!answer.ok || paused || held()) return;
-      const open = board.querySelector("[data-keep]")?.open;
-      const before = new Map(regions().map((one) => [one.getAttribute("aria-labelledby"), [one.scrollLeft, one === document.activeElement]]));
+      const open = new Set(kept().filter((one) => one.open).map((one) => one.dataset.keep));
+      const before = new Map(regions().map((one) => [named(one), [one.scrollLeft, one.scrollTop, one === document.activeElement]]));
       put(board, html);
-      if (open) board.querySelector("[data-keep]").open = true;
+      for (const one of kept()) one.open = open.has(one.dataset.keep);
       for (const one of regions()) {
-        const [left, focused] = before.get(one.getAttribute("aria-labelledby")) ?? [0, false];
-        one.scrollLeft = left;
+        const [left, top, focused] = before.get(named(one)) ?? [0, 0, false];
+        [one.scrollLeft, one.scrollTop] = [left, top];
         if (focused) one.focus({ preventScroll: true });
       }
-    } catch { /* the next time */ }
+    } catch {
+      fresh(false);  // the next time perhaps
+    }
   }, 1000 * Number(board.dataset.refresh));
 }
