@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, Strict, model_validator
-from scipy import stats
+from scipy.special import stdtrit
 
 from motet.errors import RequestError
 from motet.recommend import RequestPart
@@ -296,5 +296,5 @@ def _interval(answers: Sequence[tuple[str, int]], values: range) -> tuple[float,
         other = 1 - 0.025 ** (1 / users)
         low, high = mean - other * (mean - values[0]), mean + other * (values[-1] - mean)
         return low, high
-    half = float(stats.t.ppf(0.975, users - 1)) * spread
+    half = float(stdtrit(users - 1, 0.975)) * spread
     return max(float(values[0]), mean - half), min(float(values[-1]), mean + half)
