@@ -9,10 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from motet.errors import StoreError
 from motet.schema import require_known
@@ -23,6 +20,9 @@ from motet.service.store._feedback import FeedbackRows
 from motet.service.store._identities import Identity, IdentityStore
 from motet.service.store._records import Event, Feedback, Item, Page, User
 from motet.service.store._surveys import AskedQuestion, SurveyStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "ExportedRecords",
@@ -131,56 +131,69 @@ class ExportedRecords:
 
 _AT_ONCE: Final = 1_000
 _ROW_GROUP: Final = 10_000
-_TIME: Final = pa.timestamp("us", tz="UTC")
-
 COLUMNS: Final = {
-    "users": {"id": pa.string(), "labels": pa.string(), "comment": pa.string(), "time": _TIME},
+    "users": {"id": "text", "labels": "text", "comment": "text", "time": "time"},
     "items": {
-        "id": pa.string(),
-        "is_hidden": pa.bool_(),
-        "categories": pa.list_(pa.string()),
-        "timestamp": _TIME,
-        "labels": pa.string(),
-        "comment": pa.string(),
-        "fields": pa.string(),
+        "id": "text",
+        "is_hidden": "truth",
+        "categories": "texts",
+        "timestamp": "time",
+        "labels": "text",
+        "comment": "text",
+        "fields": "text",
     },
     "events": {
-        "seq": pa.int64(),
-        "id": pa.string(),
-        "type": pa.string(),
-        "user": pa.string(),
-        "item": pa.string(),
-        "value": pa.float64(),
-        "time": _TIME,
-        "scenario": pa.string(),
-        "context": pa.string(),
-        "list_id": pa.string(),
-        "propensity": pa.float64(),
-        "identity": pa.string(),
+        "seq": "whole",
+        "id": "text",
+        "type": "text",
+        "user": "text",
+        "item": "text",
+        "value": "number",
+        "time": "time",
+        "scenario": "text",
+        "context": "text",
+        "list_id": "text",
+        "propensity": "number",
+        "identity": "text",
     },
     "feedback": {
-        "type": pa.string(),
-        "user": pa.string(),
-        "item": pa.string(),
-        "value": pa.float64(),
-        "time": _TIME,
-        "updated": _TIME,
-        "labels": pa.string(),
-        "comment": pa.string(),
+        "type": "text",
+        "user": "text",
+        "item": "text",
+        "value": "number",
+        "time": "time",
+        "updated": "time",
+        "labels": "text",
+        "comment": "text",
     },
-    "identities": {"identity": pa.string(), "user": pa.string(), "time": _TIME},
+    "identities": {"identity": "text", "user": "text", "time": "time"},
     "answers": {
-        "survey": pa.string(),
-        "user": pa.string(),
-        "id": pa.string(),
-        "time": _TIME,
-        "list_id": pa.string(),
-        "scenario": pa.string(),
-        "model": pa.string(),
-        "value": pa.int64(),
-        "answered": _TIME,
+        "survey": "text",
+        "user": "text",
+        "id": "text",
+        "time": "time",
+        "list_id": "text",
+        "scenario": "text",
+        "model": "text",
+        "value": "whole",
+        "answered": "time",
     },
 }
+
+
+def _columns_of(kind: Kind) -> pa.Schema:
+    """Columns of a Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415 (slow to import, only needed here)
+
+    types = {
+        "text": pa.string(),
+        "texts": pa.list_(pa.string()),
+        "truth": pa.bool_(),
+        "whole": pa.int64(),
+        "number": pa.float64(),
+        "time": pa.timestamp("us", tz="UTC"),
+    }
+    return pa.schema({name: types[what] for name, what in COLUMNS[kind].items()})
 
 
 def records(exported: ExportedRecords, kind: Kind) -> Iterator[Record]:
@@ -257,7 +270,10 @@ def _jsonl(exported: ExportedRecords, kind: Kind, path: Path) -> int:
 
 
 def _parquet(exported: ExportedRecords, kind: Kind, path: Path) -> int:
-    schema = pa.schema(COLUMNS[kind])
+    import pyarrow as pa  # noqa: PLC0415 (slow to import, only needed here)
+    import pyarrow.parquet as pq  # noqa: PLC0415 (slow to import, only needed here)
+
+    schema = _columns_of(kind)
     rows = 0
     waiting: list[dict[str, Any]] = []
     with pq.ParquetWriter(path, schema) as file:
@@ -363,6 +379,9 @@ def _from_lines(kind: Kind, lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _from_parquet(kind: Kind, path: Path) -> Iterator[Record]:
+    import pyarrow as pa  # noqa: PLC0415 (slow to import, only needed here)
+    import pyarrow.parquet as pq  # noqa: PLC0415 (slow to import, only needed here)
+
     number = 0
     try:
         with pq.ParquetFile(path) as file:
