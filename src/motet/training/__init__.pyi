@@ -21,6 +21,7 @@ from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
+from ._update import MicroBatch, UpdateSettings, update_bundle
 from ._warm_start import WarmStart, WarmStep, start_line
 from .balancing import (
     BALANCERS,
@@ -49,6 +50,7 @@ __all__ = [
     "Balancer",
     "Bundle",
     "Method",
+    "MicroBatch",
     "MethodOption",
     "ModelPredictor",
     "NetworkMoments",
@@ -63,6 +65,7 @@ __all__ = [
     "TaskBlend",
     "Trained",
     "TrainingStep",
+    "UpdateSettings",
     "WarmStart",
     "WarmStep",
     "add_task",
@@ -100,6 +103,7 @@ __all__ = [
     "task_losses",
     "train",
     "train_model",
+    "update_bundle",
     "write_manifest",
     "write_metrics",
     "write_report",
