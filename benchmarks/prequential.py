@@ -9,7 +9,7 @@ windows of equal numbers of events. Contenders:
 * ``frozen``: the first bundle throughout;
 * ``retrain``: trained in full, with the default settings, on all events before each window (a daily retraining whose day is
   a window);
-* ``incremental``: the first bundle updated ``--publish`` times a window (``motet.training.update_bundle``, its
+* ``incremental``: the first bundle updated ``--publish`` times a window (``motet.training.online.update_bundle``, its
   default settings), never trained in full again;
 * ``popularity``: positives of all users, each halved for every 5,000 that came after; nothing is trained.
 
@@ -50,7 +50,8 @@ from motet.datasets import SyntheticWorld, fetch, generate
 from motet.recommend import LiveRecommender, Query, Recommender
 from motet.recommend.live import LiveEvent
 from motet.schema import Schema
-from motet.training import load_bundle, train, update_bundle
+from motet.training import load_bundle, train
+from motet.training.online import update_bundle
 
 __all__ = ["CONTENDERS", "Stream", "main", "read_stream"]
 

@@ -21,7 +21,6 @@ from ._run import Prepared, evaluate_bundle, load_data, train, write_report
 from ._search import SearchResult, chosen_line, search_settings
 from ._search_space import SearchSettings
 from ._step import RowOptimiser, StandardStep, TrainingStep, learning_rate_at, task_losses
-from ._update import MicroBatch, UpdateSettings, update_bundle
 from ._warm_start import WarmStart, WarmStep, start_line
 from .balancing import (
     BALANCERS,
@@ -51,7 +50,6 @@ __all__ = [
     "Bundle",
     "Method",
     "MethodOption",
-    "MicroBatch",
     "ModelPredictor",
     "NetworkMoments",
     "Prepared",
@@ -65,7 +63,6 @@ __all__ = [
     "TaskBlend",
     "Trained",
     "TrainingStep",
-    "UpdateSettings",
     "WarmStart",
     "WarmStep",
     "add_task",
@@ -103,7 +100,6 @@ __all__ = [
     "task_losses",
     "train",
     "train_model",
-    "update_bundle",
     "write_manifest",
     "write_metrics",
     "write_report",

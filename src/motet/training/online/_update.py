@@ -21,6 +21,7 @@ from motet.data import (
     Batcher,
     CleaningReport,
     Dataset,
+    Encoder,
     Frames,
     Preparer,
     as_tables,
@@ -35,9 +36,11 @@ from motet.models import MultiTaskModel
 from motet.models.baselines import MEMBERS
 from motet.schema import Progress, Schema, SplitSettings, require_known, silent
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle
+from motet.training._predictor import ModelPredictor
 from motet.training._run import Prepared, load_data
 from motet.training._step import TrainingStep, task_losses
-from motet.training.blending import RankingBlend, TaskBlend, check_plain
+from motet.training.blending import RankingBlend, TaskBlend, check_plain, weigh_again
+from motet.training.online._growth import Grown, grow_encoder, id_features
 
 __all__ = ["MicroBatch", "UpdateSettings", "update_bundle"]
 
@@ -55,21 +58,31 @@ class UpdateSettings:
     Attributes:
         events: Numbers of events a micro-batch, ≥ 1.
         replay: Older rows that are drawn for each new one, ≥ 0.
+        recent: The older rows are drawn from so many latest ones; 0 for all of them.
         rate: Learning rate, as a multiple of that of the schema, > 0.
         passes: Over the rows of a micro-batch, ≥ 1.
         members: Whether plain members are counted again, with the settings that the bundle's training chose.
+        admit_after: Rows of a user or an item from which on it has an embedding of its own, ≥ 1; until then it is what
+            its features and history say.
+        expire_after: Numbers of events without one of a user or item after which its embedding is dropped; 0 for never.
     """
 
     events: int = 500
-    replay: float = 1.0
-    rate: float = 0.1
+    replay: float = 3.0
+    recent: int = 0
+    rate: float = 0.3
     passes: int = 1
     members: bool = True
+    admit_after: int = 5
+    expire_after: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("events", 1), ("replay", 0), ("passes", 1)):
-            if getattr(self, name) < least:
-                raise ModelError(f"{name} is {getattr(self, name)}, and is at least {least}", f"raise {name}")
+        least = {"events": 1, "replay": 0, "recent": 0, "passes": 1, "admit_after": 1, "expire_after": 0}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ModelError(
+                    f"{name} is {getattr(self, name)}, and is at least {lowest}", f"raise {name}"
+                )
         if not self.rate > 0:
             raise ModelError(f"rate is {self.rate}, and must be above 0", "such as 0.1")
 
@@ -95,7 +108,6 @@ def update_bundle(
     out: str | Path,
     *,
     after: int,
-    until: int | None = None,
     number: str = "seq",
     settings: UpdateSettings | None = None,
     overwrite: bool = False,
@@ -105,16 +117,17 @@ def update_bundle(
 
     The events are cut into micro-batches by their numbers, never by the clock. On the rows of each the networks are
     measured before they learn from them, with as many older rows as the settings say, drawn by a seed, by small steps
-    with the optimiser of the schema. Weights of plain members and settings stay; their counts are taken again
-    over all rows. The same bundle, tables and numbers give the same weights, bit for bit; nothing is kept beside
+    with the optimiser of the schema. Plain members are counted again over all rows, with the settings and weights that
+    they have; trees and models of words stay. A task that network and members together predicted worse than the network
+    alone is weighed again. The same bundle, tables and numbers give the same weights, bit for bit; nothing is kept beside
     the bundles, so that an update which was killed is done again.
 
     Args:
         bundle: Directory of the bundle.
-        tables: Directory or frames, as of a training: with all rows that histories and members rest on.
+        tables: Directory or frames, as of a training: all rows up to the last that it is to learn from, old ones too,
+            for histories, plain members and replay rest on them.
         out: Directory of the new bundle.
         after: Number of the last event that the bundle has learnt from.
-        until: Number of the last event that it is to learn from; the largest when left out.
         number: Column of the interactions with the number of each row's last event: whole numbers, rising.
         settings: How it learns.
         overwrite: Replace a bundle that is there.
@@ -125,7 +138,7 @@ def update_bundle(
 
     Raises:
         ModelError: If the bundle has no network, or was written before members kept their settings.
-        DataError: If the tables have no times or numbers, or no row is new.
+        DataError: If the schema has no times, the tables have no numbers, or no row is new.
         MotetError: If the data or the place is wrong; nothing half-written remains.
     """
     settings, out = settings or UpdateSettings(), Path(out)
@@ -135,38 +148,51 @@ def update_bundle(
     _check(old)
     schema = old.schema.model_copy(update={"split": _SPLIT})
     given = as_tables(tables, old.schema)
-    prepared = _read(old, schema, given, progress)
-    data = prepared.data
-    numbers = _numbers(schema, given, data, number)
-    last = int(numbers.max(initial=0)) if until is None else until
-    if not ((numbers > after) & (numbers <= last)).any():
+    numbered = _numbered(schema, given, number)
+    last = int(numbered["number"].max() or 0)  # type: ignore[arg-type]
+    if last <= after:
         raise DataError(
-            f"no row has a number ('{number}') from {after + 1} to {last}",
+            f"no row is new: the largest '{number}' is {last}, and the bundle has learnt up to {after}",
             "wait for events, or lower 'after'",
         )
+    grown = _grow(old, numbered, last, settings)
+    prepared = _read(old, grown.encoder, schema, given, progress)
+    data = prepared.data
+    numbers = _numbers_of(data, numbered)
     read_s = time.process_time() - began_s
     each = [
         _Learner(data, _of_network(schema, at), network, numbers, settings)
         for at, network in enumerate(old.model.networks)
     ]
     done: list[MicroBatch] = []
+    predicted: dict[str, list[NDArray[np.float32]]] = {}
+    predictor = ModelPredictor(old.model, data, known="train")
     for start in range(after, last, settings.events):
         stop = min(start + settings.events, last)
         progress("learning from new events", start - after, last - after)
+        rows = each[0].rows(start, stop)
+        if not len(rows):
+            continue
+        for task, values in predictor.predict(rows).items():
+            predicted.setdefault(task, []).append(values)
         losses = [one.learn(start, stop) for one in each]
-        rows = int(np.count_nonzero((numbers > start) & (numbers <= stop)))
         mean = {task: float(np.mean([loss[task] for loss in losses])) for task in losses[0]}
-        done.append(MicroBatch(stop, rows, mean))
+        done.append(MicroBatch(stop, len(rows), mean))
     old.model.eval()
     learnt_s = time.process_time() - began_s - read_s
     blend, task_blend = old.blend, old.task_blend
     if settings.members:
         progress("counting for plain members", 0, 1)
-        blend, task_blend = _counted_again(old, data)
+        blend = None if blend is None else _counted_again(blend, data)
+        new = each[0].rows(after, last)
+        network = {task: np.concatenate(values) for task, values in predicted.items()}
+        task_blend = None if task_blend is None else _weighed_again(task_blend, data, new, network)
     facts = {
         "after": after,
         "until": last,
         "rows": sum(one.rows for one in done),
+        "admitted": dict(grown.admitted),
+        "dropped": dict(grown.dropped),
         "settings": asdict(settings),
         "micro_batches": [asdict(one) for one in done],
         "cpu_s": {
@@ -217,18 +243,35 @@ def _of_network(schema: Schema, at: int) -> Schema:
     return schema.model_copy(update={"training": schema.training.model_copy(update={"seed": seed})})
 
 
-def _read(old: Bundle, schema: Schema, given: Path | Frames, progress: Progress) -> Prepared:
+def _grow(old: Bundle, numbered: pl.DataFrame, last: int, settings: UpdateSettings) -> Grown:
+    """The encoder with the users and items that have come and without those that have gone; the networks likewise."""
+    sightings = {
+        name: numbered.group_by(pl.col(entity).alias("word")).agg(
+            pl.len().alias("count"), pl.col("number").max().alias("last")
+        )
+        for name, entity in id_features(old.schema).items()
+    }
+    keep_from = last - settings.expire_after if settings.expire_after else None
+    grown = grow_encoder(old.data.encoder, sightings, admit_after=settings.admit_after, keep_from=keep_from)
+    for network in old.model.networks:
+        network.features.table.take_in(torch.from_numpy(grown.rows), torch.from_numpy(grown.like))
+    return grown
+
+
+def _read(
+    old: Bundle, encoder: Encoder, schema: Schema, given: Path | Frames, progress: Progress
+) -> Prepared:
     return load_data(
         schema,
         given,
-        encoder=old.data.encoder,
+        encoder=encoder,
         item_vectors=known_items(old.data) if graph_features(schema) else None,
         progress=progress,
     )
 
 
-def _numbers(schema: Schema, given: Path | Frames, data: Dataset, number: str) -> Rows:
-    """Number of each row's last event, [N]: cleaning may have left rows of the table out."""
+def _numbered(schema: Schema, given: Path | Frames, number: str) -> pl.DataFrame:
+    """``user``, ``item``, ``time`` and the number of its last event of each row of the table."""
     keys, source = schema.keys, schema.tables.interactions
     frame = read_table(
         given,
@@ -244,12 +287,16 @@ def _numbers(schema: Schema, given: Path | Frames, data: Dataset, number: str) -
             "number the rows in the order of their events, from 1",
         )
     rows = Preparer(schema, CleaningReport(), lenient=True).prepare(frame, "interaction", source)
-    numbered = rows.select(
+    return rows.select(
         pl.col(str(keys.user)).cast(pl.String).alias("user"),
         pl.col(str(keys.item)).cast(pl.String).alias("item"),
         pl.col(str(keys.time)).dt.timestamp("us").alias("time"),
         pl.col(number).cast(pl.Int64).alias("number"),
     )
+
+
+def _numbers_of(data: Dataset, numbered: pl.DataFrame) -> Rows:
+    """Number of each row's last event, [N]: cleaning may have left rows of the table out."""
     last = numbered.group_by("user", "item", "time").agg(pl.col("number").max())
     known = pl.DataFrame(
         {
@@ -280,16 +327,19 @@ class _Learner:
         self._numbers = numbers[self._order]
         self._size = schema.training.rows_a_step(self._step.batcher.count_useful(data.rows("train")))
 
+    def rows(self, start: int, stop: int) -> Rows:
+        """Rows with numbers above ``start`` up to ``stop``, in their order."""
+        first, end = np.searchsorted(self._numbers, [start, stop], side="right").tolist()
+        return self._order[first:end]
+
     def learn(self, start: int, stop: int) -> dict[str, float]:
         """Measure, then learn from, the rows with numbers above ``start`` up to ``stop``; the mean loss per task."""
-        first, end = np.searchsorted(self._numbers, [start, stop], side="right").tolist()
-        new, seed = self._order[first:end], self._schema.training.seed
-        if not len(new):
-            return dict.fromkeys(self._schema.tasks, float("nan"))
+        new, seed = self.rows(start, stop), self._schema.training.seed
         loss = self._test(new, np.random.default_rng([seed, start, _TEST]))
-        drawn = min(first, round(self._settings.replay * len(new)))
+        before = self.rows(-1, start)[-self._settings.recent :]  # all of them for 0
+        drawn = min(len(before), round(self._settings.replay * len(new)))
         rng = np.random.default_rng([seed, start, _REPLAY])
-        older = self._order[np.sort(rng.choice(first, drawn, replace=False))] if drawn else new[:0]
+        older = before[np.sort(rng.choice(len(before), drawn, replace=False))] if drawn else new[:0]
         batcher, training = self._step.batcher, self._schema.training
         rows = batcher.useful(np.sort(np.concatenate([new, older])))
         for number in range(self._settings.passes):
@@ -309,22 +359,27 @@ class _Learner:
         return sums
 
 
-def _counted_again(old: Bundle, data: Dataset) -> tuple[RankingBlend | None, TaskBlend | None]:
-    """Plain members over all rows, with the settings and weights that they have."""
-    blend, task_blend = old.blend, old.task_blend
-    if blend is not None:
-        members = {
-            name: MEMBERS[name].fit_scores(data, _settings(blend.report["members"][name]["settings"]), _EVERY)
-            for name in blend.members
-        }
-        occurs = np.bincount(data.item_row, minlength=len(data.items)) > 0
-        blend = RankingBlend(members, blend.weights, occurs, blend.report)
-    if task_blend is not None:
-        every = np.arange(len(data))
-        again = {n: m.refit(data, every) if m.is_quick else m for n, m in task_blend.members.items()}
-        statistics = {name: data.encoder.statistics(name) for name in task_blend.weights}
-        task_blend = TaskBlend(again, task_blend.weights, statistics, task_blend.report)
-    return blend, task_blend
+def _counted_again(blend: RankingBlend, data: Dataset) -> RankingBlend:
+    """Plain members that rank, over all rows, with the settings and weights that they have."""
+    settings = {name: _settings(of["settings"]) for name, of in blend.report["members"].items()}
+    members = {name: MEMBERS[name].fit_scores(data, settings[name], _EVERY) for name in blend.members}
+    occurs = np.bincount(data.item_row, minlength=len(data.items)) > 0
+    return RankingBlend(members, blend.weights, occurs, blend.report)
+
+
+def _weighed_again(
+    blend: TaskBlend, data: Dataset, new: Rows, network: Mapping[str, NDArray[np.float32]]
+) -> TaskBlend | None:
+    """Plain members of tasks, counted again over all rows where that is quick, and weighed again where they do harm."""
+    every = np.arange(len(data))
+    found = weigh_again(_quick_again(blend, data, np.setdiff1d(every, new)), data, new, network)
+    return None if found is None else _quick_again(found, data, every)
+
+
+def _quick_again(blend: TaskBlend, data: Dataset, rows: Rows) -> TaskBlend:
+    members = {name: m.refit(data, rows) if m.is_quick else m for name, m in blend.members.items()}
+    statistics = {name: data.encoder.statistics(name) for name in blend.weights}
+    return TaskBlend(members, blend.weights, statistics, blend.report)
 
 
 def _settings(plain: Any) -> Any:
