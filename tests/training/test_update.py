@@ -12,6 +12,7 @@ import yaml
 import motet
 from motet.data import Frames
 from motet.errors import DataError, ModelError
+from motet.graph import read_written_knowledge
 from motet.schema import Schema
 from motet.training import load_bundle, train
 from motet.training.online import UpdateSettings, update_bundle
@@ -148,3 +149,28 @@ def test_without_what_it_needs_it_says_so_and_leaves_nothing_behind(place: Path,
         with pytest.raises(ModelError, match=next(iter(wrong))):
             UpdateSettings(**wrong)  # type: ignore[arg-type]
     assert not out.exists()
+
+
+def test_the_knowledge_graph_and_new_rows_stay_together(tmp_path: Path) -> None:
+    content = yaml.safe_load(SCHEMA)
+    content["knowledge"] = {"triples": "facts", "links": "links"}
+    made = {
+        "head": [f"e{i}" for i in range(41)],
+        "relation": ["made_in"] * 41,
+        "tail": ["here", *["there"] * 40],
+    }
+    more = {
+        "facts": pl.DataFrame(made),
+        "links": pl.DataFrame({"item": [f"i{i}" for i in range(41)], "entity": [f"e{i}" for i in range(41)]}),
+    }
+    tables = stream(BEFORE)
+    train(Schema.parse(content), Frames({**tables.frames, **more}), tmp_path / "old")
+    turned = Frames({**stream(BEFORE + 500).frames, **more})
+    turned.frames["items"] = turned.frames["items"].reverse()  # rows of items are others now
+    update_bundle(tmp_path / "old", turned, tmp_path / "new", after=BEFORE)
+    for name in ("old", "new"):
+        graph = read_written_knowledge(tmp_path / name)
+        items = load_bundle(tmp_path / name).data.item_ids.to_list()
+        assert [fact.entity for fact in graph.facts(items.index("i0"))] == ["here"]
+        assert [fact.entity for fact in graph.facts(items.index("i7"))] == ["there"]
+    assert (tmp_path / "new" / "report.html").is_file()

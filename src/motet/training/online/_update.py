@@ -5,6 +5,7 @@ bundle ─► events since, cut by their numbers ─► test, then train, with o
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,7 @@ from motet.data import (
     Dataset,
     Encoder,
     Frames,
+    IdIndex,
     Preparer,
     as_tables,
     graph_features,
@@ -31,13 +33,13 @@ from motet.data import (
     text_columns,
 )
 from motet.errors import DataError, ModelError
-from motet.graph import write_knowledge
+from motet.graph import KNOWLEDGE_FILES, read_written_knowledge, write_knowledge
 from motet.models import MultiTaskModel
 from motet.models.baselines import MEMBERS
 from motet.schema import Progress, Schema, SplitSettings, require_known, silent
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle
 from motet.training._predictor import ModelPredictor
-from motet.training._run import Prepared, load_data
+from motet.training._run import load_data
 from motet.training._step import TrainingStep, task_losses
 from motet.training.blending import RankingBlend, TaskBlend, check_plain, weigh_again
 from motet.training.online._growth import Grown, grow_encoder, id_features
@@ -156,8 +158,7 @@ def update_bundle(
             "wait for events, or lower 'after'",
         )
     grown = _grow(old, numbered, last, settings)
-    prepared = _read(old, grown.encoder, schema, given, progress)
-    data = prepared.data
+    data = _read(old, grown.encoder, schema, given, progress)
     numbers = _numbers_of(data, numbered)
     read_s = time.process_time() - began_s
     each = [
@@ -201,7 +202,6 @@ def update_bundle(
             "members": round(time.process_time() - began_s - read_s - learnt_s, 3),
         },
     }
-    graph = prepared.graph
     save_bundle(
         out,
         model=old.model,
@@ -210,7 +210,7 @@ def update_bundle(
         blend=blend,
         task_blend=task_blend,
         overwrite=overwrite,
-        write_more=None if graph is None else lambda place: write_knowledge(place, graph),
+        write_more=lambda place: _write_rest(old, data, place),
     )
     return load_bundle(out)
 
@@ -258,16 +258,25 @@ def _grow(old: Bundle, numbered: pl.DataFrame, last: int, settings: UpdateSettin
     return grown
 
 
-def _read(
-    old: Bundle, encoder: Encoder, schema: Schema, given: Path | Frames, progress: Progress
-) -> Prepared:
+def _read(old: Bundle, encoder: Encoder, schema: Schema, given: Path | Frames, progress: Progress) -> Dataset:
     return load_data(
         schema,
         given,
         encoder=encoder,
         item_vectors=known_items(old.data) if graph_features(schema) else None,
         progress=progress,
-    )
+    ).data
+
+
+def _write_rest(old: Bundle, data: Dataset, place: Path) -> None:
+    """The knowledge graph, whose links are by row of the items, and the report of the training in full."""
+    if all((old.directory / name).is_file() for name in KNOWLEDGE_FILES):
+        graph = read_written_knowledge(old.directory)
+        rows = IdIndex(old.data.item_ids).rows(data.item_ids)
+        linked = np.where(rows >= 0, graph.item_entity[rows], np.int32(-1)).astype(np.int32)
+        write_knowledge(place, replace(graph, item_entity=linked))
+    if (old.directory / "report.html").is_file():
+        shutil.copyfile(old.directory / "report.html", place / "report.html")
 
 
 def _numbered(schema: Schema, given: Path | Frames, number: str) -> pl.DataFrame:
