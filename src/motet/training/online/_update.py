@@ -63,7 +63,6 @@ class UpdateSettings:
         recent: The older rows are drawn from so many latest ones; 0 for all of them.
         rate: Learning rate, as a multiple of that of the schema, > 0.
         passes: Over the rows of a micro-batch, ≥ 1.
-        members: Whether plain members are counted again, with the settings that the bundle's training chose.
         admit_after: Rows of a user or an item from which on it has an embedding of its own, ≥ 1; until then it is what
             its features and history say.
         expire_after: Numbers of events without one of a user or item after which its embedding is dropped; 0 for never.
@@ -74,7 +73,6 @@ class UpdateSettings:
     recent: int = 0
     rate: float = 0.3
     passes: int = 1
-    members: bool = True
     admit_after: int = 5
     expire_after: int = 0
 
@@ -181,13 +179,14 @@ def update_bundle(
         done.append(MicroBatch(stop, len(rows), mean))
     old.model.eval()
     learnt_s = time.process_time() - began_s - read_s
-    blend, task_blend = old.blend, old.task_blend
-    if settings.members:
-        progress("counting for plain members", 0, 1)
-        blend = None if blend is None else _counted_again(blend, data)
-        new = each[0].rows(after, last)
-        network = {task: np.concatenate(values) for task, values in predicted.items()}
-        task_blend = None if task_blend is None else _weighed_again(task_blend, data, new, network)
+    progress(
+        "counting for plain members", 0, 1
+    )  # rows of users and items may be others now, so all that counts by them
+    blend = None if old.blend is None else _counted_again(old.blend, data)
+    network = {task: np.concatenate(values) for task, values in predicted.items()}
+    task_blend = None
+    if old.task_blend is not None:
+        task_blend = _weighed_again(old.task_blend, data, each[0].rows(after, last), network)
     facts = {
         "after": after,
         "until": last,
