@@ -147,7 +147,7 @@ def test_without_what_it_needs_it_says_so_and_leaves_nothing_behind(place: Path,
         update_bundle(tmp_path / "plain", stream(), out, after=500)
     for wrong in ({"events": 0}, {"replay": -1.0}, {"rate": 0.0}, {"admit_after": 0}):
         with pytest.raises(ModelError, match=next(iter(wrong))):
-            UpdateSettings(**wrong)  # type: ignore[arg-type]
+            UpdateSettings(**wrong)
     assert not out.exists()
 
 
