@@ -15,7 +15,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service
+PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service prequential
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph resample serve streams surgery traces tune all
@@ -88,6 +88,10 @@ benchmark-stream: $(VENV)/.installed
 
 benchmark-quality: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.quality
+
+benchmark-prequential: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.prequential
+	$(BIN)/python -m benchmarks.prequential --set world
 
 benchmark-balancers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.balancers --seconds 3600

@@ -127,7 +127,7 @@ def _dataset(data: ClickData, seed: int, matmul: str = "float32") -> Dataset:
     encoder = Encoder(
         schema,
         vocabularies={
-            name: Vocabulary(nothing, int(at)) for name, at in zip(CATEGORIES, offsets, strict=True)
+            name: Vocabulary.fitted(nothing, int(at)) for name, at in zip(CATEGORIES, offsets, strict=True)
         },
         scales={name: Scale("none") for name in NUMBERS},
         label_mean={task: float(data.labels[data.train, k].mean()) for k, task in enumerate(TASKS)},

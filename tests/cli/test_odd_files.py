@@ -24,7 +24,7 @@ def events(seed: int = 0) -> list[tuple[str, str, int]]:
         own = [item for item in range(ITEMS) if item % GROUPS == user % GROUPS]
         other = rng.choice(ITEMS, 2, replace=False).tolist()
         chosen = dict.fromkeys([*rng.choice(own, 9, replace=False).tolist(), *other])
-        found += [(f"u{user:02}", f"i{item:02}", int(rng.integers(1e5))) for item in chosen]
+        found += [(f"u{user:02}", f"i{item:02}", int(rng.integers(100_000))) for item in chosen]
     return sorted(found, key=lambda one: one[2])
 
 

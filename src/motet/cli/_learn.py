@@ -26,6 +26,7 @@ __all__ = [
     "NewEvents",
     "Tolerance",
     "TrainingChanges",
+    "UpdateEvents",
     "command_of",
     "learn",
     "settings_of",
@@ -46,6 +47,13 @@ ModelsDir = Annotated[
 ]
 Every = Annotated[str, typer.Option(help="Time between trainings, such as 90m or 24h; 0 for no schedule.")]
 NewEvents = Annotated[int, typer.Option(help="Train after so many new events, too; 0 for never.", min=0)]
+UpdateEvents = Annotated[
+    int,
+    typer.Option(
+        help="Let the active model learn from so many new events each, between trainings in full; 0 for never.",
+        min=0,
+    ),
+]
 FirstEvents = Annotated[int, typer.Option(help="Events before the first training.", min=2)]
 FirstUsers = Annotated[
     int, typer.Option(help="Users with events of two items before the first training.", min=1)
@@ -68,7 +76,9 @@ _REST_S: Final = 30.0
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
-def settings_of(every: str, events: int, first_events: int, first_users: int, limit: str) -> LearnerSettings:
+def settings_of(
+    every: str, events: int, update_events: int, first_events: int, first_users: int, limit: str
+) -> LearnerSettings:
     """Settings of the learner as options say them.
 
     Raises:
@@ -79,6 +89,7 @@ def settings_of(every: str, events: int, first_events: int, first_users: int, li
     return LearnerSettings(
         every_s=0.0 if every.strip() == "0" else _seconds(every, "--every"),
         events=events,
+        update_events=update_events,
         first_events=first_events,
         first_users=first_users,
         limit_s=_seconds(limit, "--limit"),
@@ -94,6 +105,7 @@ def command_of(
         ("--models", str(home)),
         ("--every", f"{settings.every_s:g}s" if settings.every_s else "0"),
         ("--events", str(settings.events)),
+        ("--update-events", str(settings.update_events)),
         ("--first-events", str(settings.first_events)),
         ("--first-users", str(settings.first_users)),
         ("--limit", f"{settings.limit_s:g}s"),
@@ -111,6 +123,7 @@ def run(
     models: ModelsDir = None,
     every: Every = "24h",
     events: NewEvents = 0,
+    update_events: UpdateEvents = 0,
     first_events: FirstEvents = 1_000,
     first_users: FirstUsers = 20,
     limit: Limit = "1h",
@@ -131,7 +144,7 @@ def run(
     if parent is not None:
         end_with_parent(parent)
     log_as_json()
-    settings = settings_of(every, events, first_events, first_users, limit)
+    settings = settings_of(every, events, update_events, first_events, first_users, limit)
     url = store or _STORE
     with Store(url) as opened:
         home = models_home(opened, models)

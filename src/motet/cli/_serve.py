@@ -21,6 +21,7 @@ from motet.cli._learn import (
     NewEvents,
     Tolerance,
     TrainingChanges,
+    UpdateEvents,
     command_of,
     settings_of,
 )
@@ -137,6 +138,7 @@ def serve(
     ] = None,
     every: Every = "24h",
     events: NewEvents = 0,
+    update_events: UpdateEvents = 0,
     first_events: FirstEvents = 1_000,
     first_users: FirstUsers = 20,
     limit: Limit = "1h",
@@ -177,7 +179,7 @@ def serve(
     place = None if bundle is None else bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
     url = store or ("service.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
-    learner_settings = settings_of(every, events, first_events, first_users, limit)
+    learner_settings = settings_of(every, events, update_events, first_events, first_users, limit)
     learns = place is None if learns is None else learns
     learner: LearnerProcess | None = None
     with Store(url) as opened:

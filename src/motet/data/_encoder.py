@@ -94,22 +94,38 @@ class Vocabulary:
     """The words of one feature that have a row of their own in the one embedding table.
 
     Attributes:
-        words: Known words; word k has row ``offset + 1 + k``, every other word row ``offset``.
+        words: Known words; every other word has row ``offset``.
         offset: First row of this feature.
+        rows: Rows from there on that a full training gave it, the unknown one included.
+        places: Row of each word, int32 [n]: ``offset + 1 + k`` for word k after a full training; words that came
+            later have rows anywhere behind those of all features.
     """
 
     words: IdIndex
     offset: int
+    rows: int
+    places: NDArray[np.int32]
+
+    @classmethod
+    def fitted(cls, words: IdIndex, offset: int) -> Vocabulary:
+        """As a full training gives it: the unknown row, then those of the words, in order."""
+        return cls(words, offset, len(words) + 1, offset + 1 + np.arange(len(words), dtype=np.int32))
 
     @property
-    def rows(self) -> int:
-        """Rows of the table that it takes, the unknown one included."""
-        return len(self.words) + 1
+    def is_fitted(self) -> bool:
+        """Whether all words have the rows that a full training gave them."""
+        whole = self.rows == len(self.words) + 1
+        return whole and bool((self.places == self.offset + 1 + np.arange(len(self.words))).all())
 
     def encode(self, index: IdIndex, positions: NDArray[np.int32]) -> NDArray[np.int32]:
         """Table rows of numbered words, shape as ``positions``; −1 is missing and so unknown."""
-        rows = np.append(self.words.rows(index.words), np.int32(-1)) + np.int32(self.offset + 1)
-        return rows.astype(np.int32)[positions]
+        known = np.append(self.words.rows(index.words), np.int32(-1))
+        return np.append(self.places, np.int32(self.offset))[known][positions]
+
+    def word(self, row: int) -> str | None:
+        """The word of a row of the table; None for the unknown one, and for rows of other features."""
+        found = np.flatnonzero(self.places == row)
+        return str(self.words.words[int(found[0])]) if len(found) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +305,7 @@ class Encoder:
             pl.col("count") >= max(minimum, 1)
         )
         words = frame.sort("count", "word", descending=[True, False])["word"]
-        self.vocabularies[name] = Vocabulary(IdIndex(words), self.table_rows)
+        self.vocabularies[name] = Vocabulary.fitted(IdIndex(words), self.table_rows)
         self.table_rows += len(words) + 1
 
 

@@ -53,6 +53,19 @@ class EmbeddingTable(nn.Module):
         """Width d of an embedding."""
         return self.weight.shape[1]
 
+    def take_in(self, ids: Tensor, like: Tensor) -> None:
+        """Let some rows, which may be behind the last one, begin as others are now.
+
+        Args:
+            ids: Distinct rows, int64 [n].
+            like: Rows that they are to be like, int64 [n].
+        """
+        weight = self.weight.detach()
+        more = max(0, int(ids.max()) + 1 - len(weight)) if len(ids) else 0
+        longer = torch.cat([weight, weight.new_zeros(more, self.width)]) if more else weight.clone()
+        longer[ids] = weight[like]
+        self.weight = nn.Parameter(longer, requires_grad=self.weight.requires_grad)
+
     def forward(self, ids: Tensor) -> Tensor:
         """Gather rows; with gradients on, they are the leaf that gradients stop at."""
         rows = self.weight.detach().index_select(0, ids)

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,13 +67,20 @@ __all__ = [
 def write_encoder(directory: Path, encoder: Encoder) -> None:
     """Write an encoder's files."""
     words = [
-        pl.DataFrame({"feature": pl.Series([name] * len(v.words), dtype=pl.String), "word": v.words.words})
+        pl.DataFrame(
+            [
+                pl.Series("feature", [name] * len(v.words), pl.String),
+                v.words.words.alias("word"),
+                pl.Series("row", v.places),
+            ]
+        )
         for name, v in encoder.vocabularies.items()
     ]
-    empty = pl.DataFrame({"feature": pl.Series([], dtype=pl.String), "word": pl.Series([], dtype=pl.String)})
+    empty = pl.DataFrame(schema={"feature": pl.String, "word": pl.String, "row": pl.Int32})
     pl.concat([empty, *words]).write_parquet(directory / "vocabularies.parquet")
     content = {
         "offsets": {name: v.offset for name, v in encoder.vocabularies.items()},
+        "rows": {name: v.rows for name, v in encoder.vocabularies.items()},
         "scales": {name: scale.to_json() for name, scale in encoder.scales.items()},
         "missing": encoder.missing,
         "vector_widths": encoder.vector_widths,
@@ -98,13 +105,17 @@ def read_encoder(directory: Path, schema: Schema) -> Encoder:
     """Read what :func:`write_encoder` wrote."""
     content = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
     words = pl.read_parquet(directory / "vocabularies.parquet").partition_by("feature", as_dict=True)
-    none = pl.DataFrame({"word": pl.Series([], dtype=pl.String)})
+    none = pl.DataFrame(schema={"word": pl.String, "row": pl.Int32})
+    vocabularies = {}
+    for name, offset in content["offsets"].items():
+        of = words.get((name,), none)
+        vocabularies[name] = Vocabulary.fitted(IdIndex(of["word"]), offset)
+        if "rows" in content:  # earlier versions had no others
+            rows, places = int(content["rows"][name]), of["row"].to_numpy()
+            vocabularies[name] = replace(vocabularies[name], rows=rows, places=places)
     return Encoder(
         schema=schema,
-        vocabularies={
-            name: Vocabulary(IdIndex(words.get((name,), none)["word"]), offset)
-            for name, offset in content["offsets"].items()
-        },
+        vocabularies=vocabularies,
         scales={name: Scale.from_json(scale) for name, scale in content["scales"].items()},
         missing=list(content["missing"]),
         reductions=read_reductions(load_file(str(directory / "whitening.safetensors"))),
@@ -257,7 +268,8 @@ def save_bundle(
             write_more(temporary)
         (temporary / "metrics.json").write_text(metrics_json(metrics), encoding="utf-8")
         added = {name: shape.to_json() for name, shape in model.added_shapes.items()}
-        write_manifest(temporary, {"added": added, "start": metrics.get("start")})
+        grown = not all(v.is_fitted for v in data.encoder.vocabularies.values())
+        write_manifest(temporary, {"added": added, "start": metrics.get("start"), "grown": grown})
         put_in_place(temporary, directory)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise BundleError(

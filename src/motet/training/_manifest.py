@@ -14,9 +14,10 @@ from motet.errors import BundleError
 
 __all__ = ["FORMAT", "OPTIONAL_PARTS", "PARTS", "read_manifest", "replace_part", "verify", "write_manifest"]
 
-FORMAT = 4
-_WITHOUT_ADDED = 3  # what is written where no task was added: earlier versions read it
-_READABLE = (2, 3, 4)
+FORMAT = 5
+_WITHOUT_GROWN = 4  # what is written where no id came after the last full training: earlier versions read it
+_WITHOUT_ADDED = 3  # and where no task was added
+_READABLE = (2, 3, 4, 5)
 PARTS = (
     "schema.yaml",
     "encoder.json",
@@ -56,13 +57,13 @@ def write_manifest(directory: Path, facts: Mapping[str, Any] | None = None) -> N
     Args:
         directory: Of the bundle.
         facts: What else it says: ``added``, sizes of the tasks that were added, by task; ``start``, the bundle whose
-            weights training began with.
+            weights training began with; ``grown``, whether ids came after the last full training.
     """
-    more = {name: facts[name] for name in ("added", "start") if facts and facts.get(name)}
+    more = {name: facts[name] for name in ("added", "start", "grown") if facts and facts.get(name)}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]
     files = {name: _entry(directory / name) for name in (*PARTS, *also)}
-    written = FORMAT if "added" in more else _WITHOUT_ADDED
+    written = FORMAT if "grown" in more else _WITHOUT_GROWN if "added" in more else _WITHOUT_ADDED
     _write(
         directory,
         {"format": written, "motet": motet.__version__, "created": created, **more, "files": files},

@@ -187,8 +187,8 @@ class _Transfer:
             places = _words(vocabulary, found)
             known = np.flatnonzero(places >= 0)
             # the row of unknown words goes over as well: it says what is to be thought of a word without one
-            at = np.append(known + 1, 0) + vocabulary.offset
-            rows = np.append(places[known] + 1, 0) + found.offset
+            at = np.append(vocabulary.places[known], vocabulary.offset)
+            rows = np.append(found.places[places[known]], found.offset)
             mine[torch.from_numpy(at)] = theirs[torch.from_numpy(rows)]
             facts["copied"] = len(known)
             self.copied += len(at) * mine.shape[1]
@@ -332,8 +332,12 @@ class _Transfer:
         ids, other = self.encoder.vocabularies[mine.history[1]], self.known.vocabularies[theirs.history[1]]
         places = _words(ids, other)
         known = np.flatnonzero(places >= 0)
-        one = mine.content.values[torch.from_numpy(known + 1)]
-        two = theirs.content.values[torch.from_numpy(places[known] + 1)]
+        there = (
+            other.places[places[known]] - other.offset
+        )  # words that came after a full training have no content
+        known, there = known[there < other.rows], there[there < other.rows]
+        one = mine.content.values[torch.from_numpy(ids.places[known] - ids.offset)]
+        two = theirs.content.values[torch.from_numpy(there)]
         return bool(len(known)) and torch.equal(one, two)
 
 

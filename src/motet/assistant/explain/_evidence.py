@@ -250,9 +250,7 @@ class EvidenceIndex:
         codes = self.categories(feature)
         if codes is None or not 0 <= user < self.users:
             return None
-        vocabulary = self.bundle.data.encoder.vocabularies[feature]
-        word = int(codes[user]) - vocabulary.offset - 1
-        return None if word < 0 else str(vocabulary.words.words[word])
+        return self.bundle.data.encoder.vocabularies[feature].word(int(codes[user]))
 
     # -- catalogue -----------------------------------------------------------------------------
 

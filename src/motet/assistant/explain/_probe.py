@@ -106,9 +106,10 @@ def items_without(data: Dataset, item: int, tags: Sequence[Sequence[tuple[str, s
 
 def _rows(data: Dataset, feature: str, tags: Sequence[tuple[str, str]]) -> list[int]:
     """Rows of the embedding table of some values of a feature."""
-    words = data.encoder.vocabularies[feature].words.words.to_list()
-    offset = data.encoder.vocabularies[feature].offset + 1
-    return [offset + words.index(value) for name, value in tags if name == feature and value in words]
+    vocabulary = data.encoder.vocabularies[feature]
+    words = vocabulary.words.words.to_list()
+    wanted = [value for name, value in tags if name == feature and value in words]
+    return [int(vocabulary.places[words.index(value)]) for value in wanted]
 
 
 def ranking_task(schema: Schema) -> str:

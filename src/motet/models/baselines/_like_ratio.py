@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,8 @@ class Biases(PairMember):
         biases: By task.
         bounds: Lowest and highest prediction of each task.
     """
+
+    is_quick: ClassVar[bool] = True
 
     def __init__(self, biases: Mapping[str, _Biases], bounds: Mapping[str, tuple[float, float]]) -> None:
         self._of, self._bounds = dict(biases), dict(bounds)

@@ -83,9 +83,11 @@ class PairMember(ABC):
 
     Attributes:
         reads_texts: Whether it looks at the texts of interactions themselves.
+        is_quick: Whether it is fitted again, from what a bundle holds of it, in a fraction of a pass of a network.
     """
 
     reads_texts: ClassVar[bool] = False
+    is_quick: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -183,7 +183,9 @@ class Done(BaseModel):
 class OutOfModel(BaseModel):
     """When the weights of the model no longer rest on a user who was deleted."""
 
-    training: int = Field(description="Number of the first training without the user; see /v1/learner.")
+    training: int = Field(
+        description="The first full training of this number or a later one is without the user; see /v1/learner."
+    )
     by: datetime | None = Field(description="When it begins at the latest; null without a schedule.")
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from motet.data import NEGATIVE_EVENTS
 from motet.errors import StoreUnavailableError
 from motet.service.learner._watch import Success, fell, success_of
-from motet.service.store import Store, Training, has_ended, this_process
+from motet.service.store import UPDATE, Store, Training, has_ended, this_process
 
 __all__ = [
     "EMPTY",
@@ -41,6 +41,7 @@ _MOST_AFTER: Final = 2_000
 _MORE: Final = 1.5
 _SCORE_RESTS: Final = 10
 _LOOK_S: Final = 10.0
+_SHARE_AFTER_UPDATE: Final = 0.25  # of the events of an update, on which it is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ class LearnerSettings:
 
     Attributes:
         every_s: Time between two trainings on a schedule, in seconds; 0 for no schedule.
-        events: New events after which it trains; 0 for never.
+        events: New events after which it trains in full; 0 for never.
+        update_events: New events after which the active model learns from them, without being trained in full; 0 for
+            never. A quarter as many more are waited for, on which what it becomes is judged.
         growth: It trains again when there are so many times as many events as the last training learnt from, > 1.
         first_events: Events before the first training.
         first_users: Users with events of two different items before the first training.
@@ -64,6 +67,7 @@ class LearnerSettings:
 
     every_s: float = 86_400.0
     events: int = 0
+    update_events: int = 0
     growth: float = 2.0
     first_events: int = 1_000
     first_users: int = 20
@@ -111,10 +115,11 @@ def learner_status(store: Store) -> dict[str, Any]:
     learnt = next((one for one in latest if one.state == "active"), None)
     settings: Mapping[str, Any] = store.values.get(_SETTINGS) or {}
     newest = latest[0] if latest else None
+    full = next(iter(store.learner.latest(1, full=True)), None)
     counted = next((one for one in latest if "events" in one.details), None)  # all are not counted each time
     known = int(counted.details["events"]) if counted is not None else 0
     every_s = float(settings.get("every_s") or 0.0)
-    due = newest.began + timedelta(seconds=every_s) if newest is not None and every_s else None
+    due = full.began + timedelta(seconds=every_s) if full is not None and every_s else None
     return {
         "runs": store.learner.owner() is not None,
         "now": newest.state if newest is not None and newest.is_open else "waiting",
@@ -133,15 +138,15 @@ def out_of_model(store: Store) -> dict[str, Any] | None:
     """What a deletion that was just done means for the model: which training is the first without the user.
 
     Returns:
-        ``training``, its number, and ``by``, when it begins at the latest (null without a schedule); None where nothing
-        was ever trained here.
+        ``training``, the number from which on the first full training is that, and ``by``, when it begins at the latest
+        (null without a schedule); None where nothing was ever trained here.
     """
-    latest = store.learner.latest(1)
-    if not latest:
+    latest, full = store.learner.latest(1), store.learner.latest(1, full=True)
+    if not latest or not full:
         return None
     settings: Mapping[str, Any] = store.values.get(_SETTINGS) or {}
     every_s = float(settings.get("every_s") or 0.0)
-    by = latest[0].began + timedelta(seconds=every_s) if every_s else None
+    by = full[0].began + timedelta(seconds=every_s) if every_s else None
     return {
         "training": latest[0].number + 1,
         "by": None if by is None else max(by, datetime.now(UTC)).isoformat(),
@@ -236,11 +241,16 @@ class Learner:
 
     def due(self) -> str | None:
         """Why a training is due now; None where none is."""
-        latest, settings = self._store.learner.latest(20), self._settings
+        settings, newest = self._settings, self._store.learner.latest(1)
         if time.monotonic() < self._rest.until_s:
             return None
-        if latest and datetime.now(UTC) < latest[0].began + timedelta(seconds=settings.rest_s):
+        if newest and datetime.now(UTC) < newest[0].began + timedelta(seconds=settings.rest_s):
             return None
+        cause = self._due_in_full()
+        return UPDATE if cause is None and self._update_until() is not None else cause
+
+    def _due_in_full(self) -> str | None:
+        latest, settings = self._store.learner.latest(20, full=True), self._settings
         asked = self._store.values.get(_ASKED)
         if asked and (not latest or datetime.fromisoformat(asked["time"]) > latest[0].began):
             return str(asked["cause"]) if self._store.events.last() else None
@@ -256,6 +266,20 @@ class Learner:
         if settings.every_s and is_time and (since or _deletions_since(self._store, latest[0])):
             return "schedule"
         return None
+
+    def _update_until(self) -> int | None:
+        """The last event that the active model is to learn from now: cut by number, after the last that it has learnt.
+
+        What was not good enough is not tried again on the same events, but on as many more.
+        """
+        wanted, active = self._settings.update_events, self._store.models.in_state("active")
+        learnt = self._store.learner.of_model(active.name) if wanted and active is not None else None
+        if active is None or learnt is None or not learnt.details.get("updatable"):
+            return None
+        events = wanted * (1 + self._store.learner.updates_of(active.name))
+        if self._store.learner.seq_after(learnt.until, events + round(_SHARE_AFTER_UPDATE * wanted)) is None:
+            return None
+        return self._store.learner.seq_after(learnt.until, events)
 
     def _is_enough(self, latest: Sequence[Training]) -> bool:
         events, settings = self._store.learner.events_after(0), self._settings
@@ -281,7 +305,8 @@ class Learner:
         events = self._store.learner.events_after(0)
         after = min(_MOST_AFTER, int(_SHARE_JUDGED * events))  # the latest are for the judgement
         active = self._store.models.in_state("active")
-        until = self._store.learner.seq_before_last(after) or last
+        until = self._update_until() if cause == UPDATE else self._store.learner.seq_before_last(after)
+        until = until or last
         _log.info("a training begins (%s), up to event %d", cause, until)
         return self._store.learner.begin(cause, until, last, active.name if active is not None else None)
 

@@ -31,7 +31,7 @@ _REPEATED: Final = 0.1
 _LONG_HISTORY: Final = 20  # rows of half of the users
 _IMAGES: Final = ("image", "image_url", "picture", "poster", "cover", "thumbnail", "img")
 _US_A_DAY: Final = 86_400_000_000
-_KEYS: Final = ("user_id", "item_id", "timestamp", "scenario")
+_KEYS: Final = ("user_id", "item_id", "timestamp", "scenario", "seq")
 _EVENTS: Final = pa.schema(
     [
         ("seq", pa.int64()),
@@ -67,7 +67,7 @@ class TrainingTables:
     valued: tuple[str, ...]
 
 
-def write_tables(store: Store, until: int, directory: Path) -> TrainingTables:
+def write_tables(store: Store, until: int, directory: Path, *, numbered: bool = False) -> TrainingTables:
     """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet`` of what a store holds.
 
     Events are read in their order up to a fixed place, a few at a time, so the same store and the same place give the
@@ -79,6 +79,7 @@ def write_tables(store: Store, until: int, directory: Path) -> TrainingTables:
         store: The store.
         until: ``seq`` of the last event that is read.
         directory: Where the files go; made where missing, and what is there is replaced.
+        numbered: Whether the interactions have the ``seq`` of the last event of each row.
 
     Raises:
         DataError: If there is no event up to this place.
@@ -94,6 +95,7 @@ def write_tables(store: Store, until: int, directory: Path) -> TrainingTables:
     if not events:
         raise DataError("there is no event to train with", "record events first")
     types, valued, table = _interactions(log)
+    table = table if numbered else table.drop("seq")
     table.write_parquet(directory / "interactions.parquet")
     items = _entity_table([_item_row(one) for one in _pages(store.items)], "item_id")
     store.identities.follow()
@@ -176,7 +178,7 @@ def _interactions(log: Path) -> tuple[tuple[str, ...], tuple[str, ...], pl.DataF
         else:  # where a type never has a value above 0, its senders give none
             yes = (latest > 0) if positive else latest.is_not_null()
             columns.append((yes & (at > refused)).fill_null(False).cast(pl.Int8).alias(type))
-    table = events.group_by(keys).agg(columns).sort("seq").drop("seq").collect()
+    table = events.group_by(keys).agg(columns).sort("seq").collect()
     table = table.rename({"user": "user_id", "item": "item_id"}).drop("day", strict=False)
     table = table.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
     if table["scenario"].n_unique() < 2:

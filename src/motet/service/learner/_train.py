@@ -20,6 +20,8 @@ from motet.service.learner._learner import EMPTY
 from motet.service.learner._tables import infer_schema, keep_schema, write_tables
 from motet.service.store import ModelState, ModelVersion, Store, Training
 from motet.training import WarmStart, only_run, read_manifest, train
+from motet.training.blending import check_plain
+from motet.training.online import update_bundle
 
 __all__ = ["RunSettings", "run_training"]
 
@@ -55,8 +57,9 @@ def run_training(
     """Take a training on from where it is to its end.
 
     Tables are written up to the training's fixed last event, then a model is trained (from a checkpoint where there is
-    one), judged beside the active one, and activated or kept. Each step is recorded when it is complete, and each may
-    be done again: a process that is killed at any moment loses at most the step it was in.
+    one), or the one that was active learns from the events since, then it is judged beside the active one, and activated
+    or kept. Each step is recorded when it is complete, and each may be done again: a process that is killed at any
+    moment loses at most the step it was in.
 
     Args:
         store: The store.
@@ -100,7 +103,15 @@ class _Run:
         """Write tables and schema; the place of deletions is read first, so that none is missed."""
         deletions, place = self.store.changes.last(), self._place(training)
         shutil.rmtree(place, ignore_errors=True)
-        tables = write_tables(self.store, training.until, place)
+        tables = write_tables(self.store, training.until, place, numbered=training.is_update)
+        sizes = {name: getattr(tables, name) for name in ("rows", "events", "users", "items")}
+        if training.is_update:
+            before = self._before(training).details
+            kept = {
+                name: before[name] for name in ("tasks", "edited", "deletions", "updatable") if name in before
+            }
+            self.store.learner.change(training.number, "training", **sizes, **kept)
+            return
         inferred, notes = infer_schema(tables, place)
         schema, is_edited = keep_schema(inferred, notes, self.home / "schema.yaml")
         part = place / "schema.yaml.new"
@@ -109,13 +120,11 @@ class _Run:
         self.store.learner.change(
             training.number,
             "training",
-            rows=tables.rows,
-            events=tables.events,
-            users=tables.users,
-            items=tables.items,
+            **sizes,
             tasks=list(schema.tasks),
             edited=is_edited,
             deletions=deletions,
+            updatable=not check_plain(schema) and schema.keys.time is not None,
         )
 
     def train(self, training: Training) -> None:
@@ -123,21 +132,39 @@ class _Run:
         place, out = self._place(training), self._bundle(training)
         began_s = time.monotonic()
         if not (out / "manifest.json").is_file():
-            if not (place / "schema.yaml").is_file():  # removed by hand: from the beginning
+            there = place / ("interactions.parquet" if training.is_update else "schema.yaml")
+            if not there.is_file():  # removed by hand: from the beginning
                 self.store.learner.change(training.number, "exporting")
                 return
-            limit_s = max(1.0, _TRAINING_SHARE * self.settings.limit_s)
-            changes = [f"training.time_limit_s={limit_s:g}", *self.settings.changes]
-            schema = Schema.load(place / "schema.yaml", changes)
-            self._train(schema, place, out, training)
-        metrics = read_manifest(out).get("start") or {}
+            if training.is_update:
+                self._update(place, out, training)
+            else:
+                limit_s = max(1.0, _TRAINING_SHARE * self.settings.limit_s)
+                changes = [f"training.time_limit_s={limit_s:g}", *self.settings.changes]
+                schema = Schema.load(place / "schema.yaml", changes)
+                self._train(schema, place, out, training)
+        started = training.is_update or read_manifest(out).get("start")
         self.store.learner.change(
             training.number,
             "judging",
             model=version_name(out),
             train_s=round(time.monotonic() - began_s, 1),
-            started_from=training.base if metrics else None,
+            started_from=training.base if started else None,
         )
+
+    def _update(self, place: Path, out: Path, training: Training) -> None:
+        """Let the model that was active learn from the events since; killed within, it begins with that model again."""
+        base = next(one for one in self.store.models.all() if one.name == training.base)
+        update_bundle(base.path, place, out, after=self._before(training).until, overwrite=True)
+
+    def _before(self, training: Training) -> Training:
+        """The training that the base of an update comes from."""
+        found = self.store.learner.of_model(str(training.base))
+        if found is None:
+            raise TrainingError(
+                f"update {training.number} is of a model that was not trained here", "ask for a training"
+            )
+        return found
 
     def _train(self, schema: Schema, place: Path, out: Path, training: Training) -> None:
         base = next((one for one in self.store.models.all() if one.name == training.base), None)

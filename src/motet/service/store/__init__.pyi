@@ -5,7 +5,7 @@ from ._events import event_row
 from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
 from ._identities import MOST_IDENTITIES, Identity, IdentityStore
 from ._jobs import Job, JobKind, has_ended, this_process
-from ._learner import Training, TrainingState
+from ._learner import UPDATE, Training, TrainingState
 from ._queries import read_cursor, write_cursor
 from ._records import Change, Event, Feedback, Item, Page, User, check_json
 from ._service import Key, KeyStore, ModelState, ModelVersion, Scope
@@ -18,6 +18,7 @@ from ._transfer import Imported, Kind
 __all__ = [
     "METADATA",
     "MOST_IDENTITIES",
+    "UPDATE",
     "AskedQuestion",
     "Change",
     "DayCount",

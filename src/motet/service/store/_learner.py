@@ -19,13 +19,15 @@ from motet.service.store._shown import Shown, shown_of
 from motet.service.store._tables import EVENTS, LEASES, SHOWN, TRAININGS
 from motet.service.store._writer import Writer
 
-__all__ = ["ENDED", "LearnerStore", "Training", "TrainingState"]
+__all__ = ["ENDED", "UPDATE", "LearnerStore", "Training", "TrainingState"]
 
 TrainingState: TypeAlias = Literal[
     "exporting", "training", "judging", "activating", "active", "kept", "failed", "rolled_back", "replaced"
 ]
 ENDED: Final = frozenset({"active", "kept", "failed", "rolled_back", "replaced"})
 """States after which nothing more is done for a training."""
+UPDATE: Final = "update"
+"""Cause of a training in which the active model learns from the events since."""
 _LEARNER: Final = "learner"
 
 
@@ -37,7 +39,8 @@ class Training:
         number: From 1.
         state: What is done now, or how it ended: ``active``, ``kept`` (trained and not activated), ``failed``,
             ``rolled_back``, or ``replaced`` by a later one.
-        cause: Why it was begun: ``first``, ``growth``, ``schedule``, ``events``, ``drift``, ``score`` or ``asked``.
+        cause: Why it was begun: ``first``, ``growth``, ``schedule``, ``events``, ``drift``, ``score`` or ``asked``; or
+            :data:`UPDATE`, where the active model learns from new events and is not trained in full.
         until: ``seq`` of the last event that it learns from.
         judged_until: ``seq`` of the last event that it is judged on; those after ``until`` up to here.
         began: When, in UTC.
@@ -57,6 +60,11 @@ class Training:
     base: str | None = None
     model: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_update(self) -> bool:
+        """Whether the active model learns from new events, and is not trained in full."""
+        return self.cause == UPDATE
 
     @property
     def is_open(self) -> bool:
@@ -135,9 +143,25 @@ class LearnerStore:
         """A training; None if there is none of this number."""
         return next(iter(self._read(TRAININGS.c.number == number, 1)), None)
 
-    def latest(self, limit: int = 20) -> list[Training]:
-        """The latest trainings, newest first."""
-        return self._read(None, check_limit(limit))
+    def latest(self, limit: int = 20, *, full: bool = False) -> list[Training]:
+        """The latest trainings, newest first.
+
+        Args:
+            limit: Most of them.
+            full: Whether updates are left out.
+        """
+        return self._read(TRAININGS.c.cause != UPDATE if full else None, check_limit(limit))
+
+    def of_model(self, model: str) -> Training | None:
+        """The training that a model comes from; None where it comes from elsewhere."""
+        return next(iter(self._read(TRAININGS.c.model == model, 1)), None)
+
+    def updates_of(self, base: str) -> int:
+        """How many updates of a model were begun."""
+        query = select(func.count()).select_from(TRAININGS)
+        query = query.where(TRAININGS.c.base == base, TRAININGS.c.cause == UPDATE)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def open(self) -> Training | None:
         """The training that is not ended; None if there is none."""
@@ -168,6 +192,15 @@ class LearnerStore:
         query = select(EVENTS.c.seq).order_by(EVENTS.c.seq.desc()).offset(events).limit(1)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar() or 0)
+
+    def seq_after(self, seq: int, events: int) -> int | None:
+        """The place of the last of so many events after a place; None if there are fewer."""
+        query = (
+            select(EVENTS.c.seq).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).offset(events - 1).limit(1)
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else int(found)
 
     def users_with(self, items: int, *, without: frozenset[str] = frozenset()) -> int:
         """Number of users with events of at least so many different items.

@@ -8,7 +8,14 @@ from ._ranking import (
     read_blend,
     write_blend,
 )
-from ._tasks import TaskBlend, fit_pair_members, fit_task_blend, read_task_blend, write_task_blend
+from ._tasks import (
+    TaskBlend,
+    fit_pair_members,
+    fit_task_blend,
+    read_task_blend,
+    weigh_again,
+    write_task_blend,
+)
 
 __all__ = [
     "NETWORK",
@@ -25,6 +32,7 @@ __all__ = [
     "plain_network",
     "read_blend",
     "read_task_blend",
+    "weigh_again",
     "write_blend",
     "write_task_blend",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -52,6 +52,14 @@ class Members(Generic[M]):
     fitted: dict[str, M] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Seconds and settings of a member as plain values; both are None for the network."""
+        settings = self.settings.get(name)
+        return {
+            "fit_s": self.seconds.get(name),
+            "settings": asdict(settings) if is_dataclass(settings) else settings,  # type: ignore[arg-type]
+        }
 
 
 def fit_each(

@@ -351,7 +351,7 @@ def fit_blend(
                 "weight": weights.get(name, 0.0),
                 "alone": quality({name: 1.0}),
                 "without": quality({n: w for n, w in weights.items() if n != name}),
-                "fit_s": members.seconds.get(name),
+                **members.facts(name),
             }
             for name in parts
         },

@@ -26,6 +26,7 @@ __all__ = [
     "fit_task_blend",
     "read_task_blend",
     "task_blend_of",
+    "weigh_again",
     "write_task_blend",
 ]
 
@@ -222,6 +223,62 @@ def fit_task_blend(
             progress(f"fitting {name} again, with the validation rows", len(again) - 1, len(used))
             again[name] = again[name].refit(data, both) if refit else again[name]
     return TaskBlend(again, weights, {name: data.encoder.statistics(name) for name in weights}, report)
+
+
+def weigh_again(
+    blend: TaskBlend, data: Dataset, rows: NDArray[np.int64], network: Mapping[str, Floats]
+) -> TaskBlend | None:
+    """The blend for what has changed: tasks that it predicts worse than the network alone are weighed again.
+
+    Worse means beyond one standard error, on rows that neither network nor members had learnt from. Where no member
+    helps any more, the network predicts the task alone.
+
+    Args:
+        blend: Members and weights so far.
+        data: The data set.
+        rows: Interactions, [n].
+        network: What the network predicted of them before it learnt from them, by task, [n] or [n, K].
+
+    Returns:
+        A blend of the members that still help; None where none does.
+    """
+    pairs = Pairs.of(data, rows)
+    given = {name: one.predict(pairs) for name, one in blend.members.items()}
+    weights: dict[str, Mapping[str, float]] = {}
+    for name, known_weights in blend.weights.items():
+        weights[name] = known_weights
+        labels = data.label(name, rows).astype(np.float64)
+        known = ~np.isnan(labels)
+        if known.sum() < _FEWEST_ROWS or np.ptp(labels[known]) == 0:
+            continue
+        task, statistics = data.schema.tasks[name], data.encoder.statistics(name)
+        y = labels[known]
+        if not (task.is_chance or task.has_classes):
+            y = (y - statistics.mean) / statistics.std
+        columns = {NETWORK: _unlinked(task, network[name][known], statistics)}
+        columns |= {
+            m: _unlinked(task, given[m][name][known], statistics) for m in given if m in known_weights
+        }
+        blended = known_weights["bias"] + sum(known_weights[m] * column for m, column in columns.items())
+        loss = _losses(task, np.asarray(blended), y) - _losses(task, columns[NETWORK], y)
+        if loss.mean() <= _ERRORS * loss.std() / np.sqrt(len(loss)):
+            continue
+        found, _ = _weigh(task, columns, labels[known], statistics)
+        if found is None:
+            del weights[name]
+        else:
+            weights[name] = found
+    if not weights:
+        return None
+    used = {member for of_task in weights.values() for member in of_task}
+    members = {
+        name: one.only([task for task in weights if name in weights[task]])
+        for name, one in blend.members.items()
+        if name in used
+    }
+    return TaskBlend(
+        members, weights, {name: data.encoder.statistics(name) for name in weights}, blend.report
+    )
 
 
 def task_blend_of(
