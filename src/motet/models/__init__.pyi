@@ -12,13 +12,14 @@ from ._blocks import (
     mixture_weights,
 )
 from ._content import content_of_items
-from ._ensemble import EnsembleModel
+from ._ensemble import RANKING, EnsembleModel
 from ._features import EmbeddingTable, FactorisedLinear, Inputs, Widths
 from ._gates import FeatureGates, gate_report
 from ._model import MultiTaskModel, Outputs, build_model, link, output_width
 
 __all__ = [
     "ADAPTERS",
+    "RANKING",
     "AddedShape",
     "AddedTower",
     "EmbeddingTable",

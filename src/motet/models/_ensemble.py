@@ -19,7 +19,9 @@ from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
 from motet.models._model import MultiTaskModel, Outputs, TwoTowers
 from motet.schema import Entity
 
-__all__ = ["EnsembleModel"]
+__all__ = ["RANKING", "EnsembleModel"]
+
+RANKING = "\0ranking"  # no name of a task holds such a sign
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
@@ -73,34 +75,35 @@ class EnsembleFeatures(_Reference, FeatureLayer):
 
 
 class EnsembleHead(_Reference):
-    """Mean of linear heads, each on its own columns, [n, N·D] → [n, K]."""
+    """Mean of linear heads of the first members, each on its own columns, [n, N·D] → [n, K]."""
 
     heads: tuple[nn.Module, ...]
 
-    def __init__(self, heads: Sequence[nn.Module]) -> None:
+    def __init__(self, heads: Sequence[nn.Module], members: int) -> None:
         super().__init__()
         self._refer(heads=tuple(heads))
+        self._members = members
 
     def forward(self, x: Tensor) -> Tensor:
         """The mean."""
-        parts = _parts(x, len(self.heads))
-        return _mean([head(part) for head, part in zip(self.heads, parts, strict=True)])
+        parts = _parts(x, self._members)
+        return _mean([head(part) for head, part in zip(self.heads, parts, strict=False)])
 
 
 class EnsembleTowers(_Reference, TwoTowers):
-    """Retrieval whose score is the mean of the members': [u₁; …; u_N]/N · [v₁; …; v_N] + Σ bₙ/N."""
+    """Retrieval whose score is the mean of the first members': [u₁; …; u_N]/N · [v₁; …; v_N] + Σ bₙ/N."""
 
     towers: tuple[TwoTowers, ...]
 
-    def __init__(self, towers: Sequence[TwoTowers]) -> None:
+    def __init__(self, towers: Sequence[TwoTowers], members: int) -> None:
         nn.Module.__init__(self)
         self._refer(towers=tuple(towers), scenario=None, together=None)
+        self._members = members
 
     def user(self, x: Tensor) -> Tensor:
         """User vectors, [U, N·Du] → [U, N·Dr]."""
-        n = len(self.towers)
-        parts = zip(self.towers, _parts(x, n), strict=True)
-        return torch.cat([tower.user(part) for tower, part in parts], 1) / n
+        parts = zip(self.towers, _parts(x, self._members), strict=False)
+        return torch.cat([tower.user(part) for tower, part in parts], 1) / len(self.towers)
 
     def shift(self, scenario: Tensor) -> Tensor:
         """What scenarios add to them, [n] → [n, N·Dr]; [n, 0] where there are none."""
@@ -108,8 +111,8 @@ class EnsembleTowers(_Reference, TwoTowers):
 
     def item(self, x: Tensor, as_event: Tensor) -> tuple[Tensor, Tensor]:
         """Item vectors and biases, [I, N·Di], [I, N·d] → [I, N·Dr], [I]."""
-        n = len(self.towers)
-        parts = zip(self.towers, _parts(x, n), _parts(as_event, n), strict=True)
+        n = self._members
+        parts = zip(self.towers, _parts(x, n), _parts(as_event, n), strict=False)
         vectors, bias = zip(*(tower.item(part, event) for tower, part, event in parts), strict=True)
         return torch.cat(vectors, 1), _mean(bias)
 
@@ -122,24 +125,38 @@ class EnsembleModel(_Reference, MultiTaskModel):
 
     Args:
         members: The networks, ≥ 1, of the same schema and encoder; in evaluation mode once they are trained.
+        first_alone: For each of :meth:`parts_of`, whether the first network answers alone; none does when left out.
     """
 
-    def __init__(self, members: Sequence[MultiTaskModel]) -> None:
+    alone: Tensor
+
+    def __init__(self, members: Sequence[MultiTaskModel], first_alone: Sequence[bool] | None = None) -> None:
         nn.Module.__init__(self)
         first, n = members[0], len(members)
+        parts = self.parts_of(first)
+        alone = [False] * len(parts) if first_alone is None else list(first_alone)
+        self._answering = {part: 1 if one else n for part, one in zip(parts, alone, strict=True)}
         self.members = nn.ModuleList(members)
+        self.register_buffer("alone", torch.tensor(alone, dtype=torch.bool), persistent=any(alone))
         self.added = NamedModules()  # none: a task is added to one network alone
         heads = NamedModules()
         for name in first.entity_heads:
-            heads[name] = EnsembleHead([one.entity_heads[name] for one in members])
-        towers = [one.retrieval for one in members if one.retrieval is not None]
+            answering = members[: self._answering[name]]
+            heads[name] = EnsembleHead([one.entity_heads[name] for one in answering], n)
+        answering = members[: self._answering[RANKING]]
+        towers = [one.retrieval for one in answering if one.retrieval is not None]
         self._refer(
             features=EnsembleFeatures([one.features for one in members]),
             entity_heads=heads,
-            retrieval=EnsembleTowers(towers) if len(towers) == n else None,
+            retrieval=EnsembleTowers(towers, n) if towers else None,
             architecture=None,  # each member has its own
         )
         self.shape, self.outputs, self.item_tasks = first.shape, first.outputs, first.item_tasks
+
+    @staticmethod
+    def parts_of(network: MultiTaskModel) -> list[str]:
+        """What one or all networks of an ensemble answer: tasks with a tower, those on users or items, and the ranking."""
+        return [*network.outputs, *network.entity_heads, RANKING]
 
     @property
     def networks(self) -> tuple[MultiTaskModel, ...]:
@@ -157,7 +174,7 @@ class EnsembleModel(_Reference, MultiTaskModel):
         """Mean logits of the tasks with a tower, [B] or [B, K] each."""
         own = self._inputs(inputs)
         each = [one.logits_of(part, item_logits) for one, part in zip(self.networks, own, strict=True)]
-        return {task: _mean([one[task] for one in each]) for task in each[0]}
+        return {task: _mean([one[task] for one in each[: self._answering[task]]]) for task in each[0]}
 
     def outputs_of(self, inputs: Inputs) -> Outputs:
         """Compute all outputs from the input vectors."""

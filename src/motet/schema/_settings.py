@@ -292,11 +292,10 @@ class TrainingSettings(Part):
         epochs: Passes over the training rows, at the most.
         patience: Validations without a better score before training stops.
         validations_per_epoch: How often the score is taken.
-        time_limit_s: Seconds for a run of ``motet train``, reading, encoding and measuring included: training
-            stops, with the best weights so far, in time to measure the test rows; 0 for none.
+        time_limit_s: Seconds for a run of ``motet train`` in all; the best weights so far are kept. 0 for none.
         bag: Networks with the seeds s, s + 1, … that are trained on the same rows, and whose answers are averaged.
-        refit: Whether network and plain members learn from the validation rows too, once settings, epochs and
-            weights are chosen on them; the test rows come after.
+        blend_checkpoints: Whether the last weights may answer beside the best, where a task gains by it.
+        refit: Whether network and plain members learn from the validation rows too, once all is chosen on them.
         checkpoint_s: Seconds between checkpoints within an epoch.
         seed: Seed of weights, order and dropout.
     """
@@ -317,6 +316,7 @@ class TrainingSettings(Part):
     validations_per_epoch: int = Field(1, ge=1)
     time_limit_s: float = Field(0.0, ge=0)
     bag: int = Field(1, ge=1, le=64)
+    blend_checkpoints: bool = True
     refit: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)

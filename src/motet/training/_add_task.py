@@ -122,7 +122,7 @@ def add_task(
     if len(old.model.networks) > 1:
         raise ModelError(
             f"{bundle} holds {len(old.model.networks)} networks, and a task is added to one",
-            "train the bundle with training.bag=1 (without --bag)",
+            "train the bundle with training.bag=1 and training.blend_checkpoints=false",
         )
     schema, name = _with_task(old.schema, tasks)
     for change in overrides:

@@ -7,14 +7,16 @@ draws of rows). Here logits and retrieval scores are averaged, before the link f
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from motet.data import Dataset
 from motet.errors import ModelError, TrainingError
 from motet.evaluation import primary_values, score_of
-from motet.models import EnsembleModel, MultiTaskModel
+from motet.models import RANKING, EnsembleModel, MultiTaskModel
 from motet.schema import Progress, Schema, silent
 from motet.training._loop import BagReport, Trained, TrainingHistory, train_model
 from motet.training._predictor import ModelPredictor
@@ -23,6 +25,8 @@ from motet.training._step import StandardStep, TrainingStep
 from motet.training.blending import check_plain
 
 __all__ = ["check_bag", "refit_bag", "train_bag"]
+
+_GAINS = 0.02  # of a task's primary metric on validation rows, from the best weights of all to the last
 
 
 def check_bag(schema: Schema, *, searching: bool) -> None:
@@ -83,7 +87,7 @@ def train_bag(
                 f"the checkpoint {checkpoint} was written with another schema (training.bag)",
                 "resume with the schema and the options of the first run, or train again",
             )
-        return train_model(
+        trained = train_model(
             data,
             schema=schema,
             checkpoint=checkpoint,
@@ -92,6 +96,7 @@ def train_bag(
             progress=progress,
             step=step,
         )
+        return _with_last(data, schema, trained)
     each: list[Trained] = []
     for number in range(n):
         now_s = time.monotonic()
@@ -114,6 +119,37 @@ def train_bag(
             )
         )
     return _together(data, schema, each)
+
+
+def _with_last(data: Dataset, schema: Schema, trained: Trained) -> Trained:
+    """The network that was kept, and for tasks that still gained after it, together with the one at the end.
+
+    One moment is kept for all tasks, and a task that learns longer than the others loses by it.
+    """
+    validations, history = trained.history.validations, trained.history
+    if trained.last is None or not schema.training.blend_checkpoints:
+        return replace(trained, last=None)
+    kept, last = validations[history.best], validations[-1]
+    before, after = kept.primary_values, last.primary_values
+    gains = {name: (after.get(name) or 0.0) - (value or 0.0) for name, value in before.items()}
+    gaining = {name for name, gain in gains.items() if gain > _GAINS}
+    if not gaining:
+        return replace(trained, last=None)
+    later = copy.deepcopy(trained.model)
+    later.load_state_dict(trained.last)
+    ranks = {name for name, task in schema.tasks.items() if task.ranks_catalogue}
+    parts = EnsembleModel.parts_of(trained.model)
+    alone = [not gaining & (ranks if part == RANKING else {part}) for part in parts]
+    both = EnsembleModel([trained.model, later], alone)
+    both.eval()
+    found = primary_values(data, ModelPredictor(both, data, known="train"), "validation")
+    score = score_of(schema, {name: found.get(name) for name in schema.tasks})
+    if score <= kept.score:
+        return replace(trained, last=None)
+    seed = schema.training.seed
+    return Trained(
+        both, history, BagReport([seed, seed], [kept.score, last.score], score, [history.elapsed_s, 0.0])
+    )
 
 
 def _place(checkpoint: Path, number: int) -> Path:

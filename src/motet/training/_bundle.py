@@ -344,7 +344,8 @@ def load_bundle(directory: str | Path) -> Bundle:
         members = {name.split(".")[1] for name in weights if name.startswith("members.")}
         added = {name: AddedShape.from_json(of) for name, of in manifest.get("added", {}).items()}
         each = [build_model(schema, encoder, histories=histories, added=added) for _ in members or ("",)]
-        model = EnsembleModel(each) if members else each[0]
+        alone = weights.get("alone")
+        model = EnsembleModel(each, None if alone is None else alone.tolist()) if members else each[0]
         if model.retrieval is not None and model.retrieval.scenario is not None:
             # older bundles rank alike in every scenario
             weights.setdefault("retrieval.scenario", model.retrieval.scenario.detach())

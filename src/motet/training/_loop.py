@@ -94,8 +94,8 @@ class BagReport:
     """Several networks whose answers are averaged.
 
     Attributes:
-        seeds: Of each.
-        scores: Best validation score of each.
+        seeds: Of each; twice the same for two moments of one training.
+        scores: Validation score of each.
         score: That of all together, before they learnt from validation rows.
         train_s: Seconds of training of each.
     """
@@ -118,11 +118,13 @@ class Trained:
         model: In evaluation mode.
         history: Of its training.
         bag: What its networks are, where it has several.
+        last: The weights with which training ended, where they are not those that were kept.
     """
 
     model: MultiTaskModel
     history: TrainingHistory
     bag: BagReport | None = None
+    last: dict[str, Tensor] | None = None
 
 
 def train_model(
@@ -200,10 +202,14 @@ class _Run:
             self._train(interrupted)
         if keep:
             self._save_if_due(now=True)
+        validated = self.history.validations
+        ended = bool(validated) and validated[-1].step == self.step and self.history.stopped != "pruned"
+        is_later = ended and self.history.best < len(validated) - 1
+        last = copy.deepcopy(self.model.state_dict()) if is_later else None
         if self.best:
             self.model.load_state_dict(self.best)
         self.model.eval()
-        return Trained(self.model, self.history)
+        return Trained(self.model, self.history, last=last)
 
     def _train(self, interrupted: Callable[[], bool]) -> None:
         settings, total = self.settings, self.steps_per_epoch * self.settings.epochs

@@ -57,13 +57,14 @@ def write_manifest(directory: Path, facts: Mapping[str, Any] | None = None) -> N
     Args:
         directory: Of the bundle.
         facts: What else it says: ``added``, sizes of the tasks that were added, by task; ``start``, the bundle whose
-            weights training began with; ``grown``, whether ids came after the last full training.
+            weights training began with; ``grown``, whether ids came after the last full training; ``moments``, whether
+            its networks are two moments of one training.
     """
-    more = {name: facts[name] for name in ("added", "start", "grown") if facts and facts.get(name)}
+    more = {name: facts[name] for name in ("added", "start", "grown", "moments") if facts and facts.get(name)}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]
     files = {name: _entry(directory / name) for name in (*PARTS, *also)}
-    written = FORMAT if "grown" in more else _WITHOUT_GROWN if "added" in more else _WITHOUT_ADDED
+    written = FORMAT if more.keys() & {"grown", "moments"} else _WITHOUT_GROWN if "added" in more else _WITHOUT_ADDED
     _write(
         directory,
         {"format": written, "motet": motet.__version__, "created": created, **more, "files": files},
