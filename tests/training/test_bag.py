@@ -24,6 +24,7 @@ from motet.training import (
     cross_validate,
     evaluate_bundle,
     load_bundle,
+    load_data,
     save_bundle,
     train,
 )
@@ -81,17 +82,48 @@ def test_copies_of_one_network_answer_as_it_does(toy: Dataset) -> None:
         torch.testing.assert_close(twice.logits[task], values)
 
 
+def first_for_some(data: Dataset, network: MultiTaskModel) -> list[bool]:
+    """Every second part is answered by the first network alone; the last one is the ranking."""
+    return [at % 2 == 1 for at, _ in enumerate(EnsembleModel.parts_of(network))]
+
+
+def test_some_tasks_are_answered_by_the_first_network_alone(toy: Dataset, tmp_path: Path) -> None:
+    members = networks(toy)
+    for ranks_alone in (False, True):
+        alone = [*first_for_some(toy, members[0])[:-1], ranks_alone]
+        model = EnsembleModel(members, alone).eval()
+        save_bundle(tmp_path / "b", model=model, data=toy, metrics={}, overwrite=True)
+        loaded = load_bundle(tmp_path / "b")
+        batch = Batcher(toy).batch(toy.rows("test"))
+        with torch.no_grad():
+            again, each = loaded.model(batch), [one(batch) for one in members]
+        first = dict(zip(EnsembleModel.parts_of(members[0]), alone, strict=True))
+        assert {True, False} == {first[task] for task in again.logits}
+        for name in ("logits", "entity"):
+            for task, values in getattr(again, name).items():
+                answers = torch.stack([getattr(one, name)[task] for one in each])
+                torch.testing.assert_close(values, answers[0] if first[task] else answers.mean(0))
+        users = np.arange(len(toy.users))
+        scores = [ModelPredictor(one, toy).score_items(users) for one in members]
+        known = np.stack([one for one in scores if one is not None])
+        found = ModelPredictor(loaded.model, toy).score_items(users)
+        assert found is not None
+        np.testing.assert_allclose(found, known[0] if ranks_alone else known.mean(0), atol=1e-5)
+
+
 @pytest.mark.parametrize("sequences", [("mean",), ("target", "gru")], ids=["mean", "target attention"])
 @pytest.mark.parametrize("architecture", [name for name in ("ple", "fm", "coupled") if name in ARCHITECTURES])
+@pytest.mark.parametrize("by_all", [True, False], ids=["mean of all", "some by the first alone"])
 def test_a_bundle_serves_what_the_networks_say(
-    architecture: str, sequences: tuple[str, ...], tmp_path: Path
+    architecture: str, sequences: tuple[str, ...], by_all: bool, tmp_path: Path
 ) -> None:
     data = toy_dataset(
         rows=150,
         sequences=sequences,
         overrides=(f"model.architecture={architecture}", "features.interaction.request.template='{query}'"),
     )
-    model = EnsembleModel(networks(data)).eval()
+    members = networks(data)
+    model = EnsembleModel(members, None if by_all else first_for_some(data, members[0])).eval()
     save_bundle(tmp_path / "b", model=model, data=data, metrics={})
     recommender = Recommender(load_bundle(tmp_path / "b"), hashed_words_for_tests)
     known, ahead = recommender.bundle.data, recommender.precomputed_items("search")
@@ -111,8 +143,13 @@ def test_a_bundle_serves_what_the_networks_say(
 
 
 @pytest.mark.parametrize("task", ["next", "stars"])
-def test_parts_of_an_explanation_add_up_to_the_score(toy: Dataset, tmp_path: Path, task: str) -> None:
-    save_bundle(tmp_path / "b", model=EnsembleModel(networks(toy)), data=toy, metrics={})
+@pytest.mark.parametrize("by_all", [True, False], ids=["mean of all", "by the first alone"])
+def test_parts_of_an_explanation_add_up_to_the_score(
+    toy: Dataset, tmp_path: Path, task: str, by_all: bool
+) -> None:
+    members = networks(toy)
+    model = EnsembleModel(members, [not by_all] * len(EnsembleModel.parts_of(members[0])))
+    save_bundle(tmp_path / "b", model=model, data=toy, metrics={})
     explainer = Explainer(load_bundle(tmp_path / "b"), hashed_words_for_tests)
     explainer.evidence.probe.task = task
     attributor = Attributor(explainer.evidence.probe, permutations=4)
@@ -196,3 +233,37 @@ def test_a_bag_is_begun_from_a_bundle_and_takes_no_new_task(place: Path, tmp_pat
 def test_folds_train_bags(place: Path, tmp_path: Path) -> None:
     train(schema("training.bag=2"), place, tmp_path / "b")
     assert cross_validate(tmp_path / "b", place, 2)["folds"]["tasks"]
+
+
+def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.training._bag._GAINS", 0.0)
+    options = (
+        "training.epochs=6",
+        "training.patience=1",
+        "training.learning_rate=0.03",
+        "training.refit=false",
+    )
+    blended = 0
+    for seed in range(6):
+        of_seed = (*options, f"training.seed={seed}")
+        one = train(schema(*of_seed, "training.blend_checkpoints=false"), place, tmp_path / f"one{seed}")
+        two = train(schema(*of_seed), place, tmp_path / f"two{seed}")
+        assert "bag" not in one.metrics
+        if len(two.model.networks) == 1:
+            continue
+        blended += 1
+        history, bag = two.metrics["history"], two.metrics["bag"]
+        kept, last = (history["validations"][at]["primary_values"] for at in (history["best"], -1))
+        gaining = {name for name in kept if (last[name] or 0) > (kept[name] or 0)}
+        assert gaining
+        assert bag["seeds"] == [seed, seed]
+        assert bag["score"] > bag["scores"][0] == history["validations"][history["best"]]["score"]
+        assert two.manifest["format"] == 5
+        data = load_data(schema(*of_seed), place).data
+        rows = data.rows("test")
+        before, after = (ModelPredictor(each.model, data).predict(rows) for each in (one, two))
+        for name, values in after.items():
+            assert (name in gaining) is not np.allclose(values, before[name], rtol=0, atol=1e-5), name
+    assert blended

@@ -269,7 +269,10 @@ def save_bundle(
         (temporary / "metrics.json").write_text(metrics_json(metrics), encoding="utf-8")
         added = {name: shape.to_json() for name, shape in model.added_shapes.items()}
         grown = not all(v.is_fitted for v in data.encoder.vocabularies.values())
-        write_manifest(temporary, {"added": added, "start": metrics.get("start"), "grown": grown})
+        moments = "alone" in model.state_dict()
+        write_manifest(
+            temporary, {"added": added, "start": metrics.get("start"), "grown": grown, "moments": moments}
+        )
         put_in_place(temporary, directory)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise BundleError(

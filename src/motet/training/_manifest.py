@@ -64,7 +64,13 @@ def write_manifest(directory: Path, facts: Mapping[str, Any] | None = None) -> N
     created = datetime.now(UTC).isoformat(timespec="seconds")
     also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]
     files = {name: _entry(directory / name) for name in (*PARTS, *also)}
-    written = FORMAT if more.keys() & {"grown", "moments"} else _WITHOUT_GROWN if "added" in more else _WITHOUT_ADDED
+    written = (
+        FORMAT
+        if more.keys() & {"grown", "moments"}
+        else _WITHOUT_GROWN
+        if "added" in more
+        else _WITHOUT_ADDED
+    )
     _write(
         directory,
         {"format": written, "motet": motet.__version__, "created": created, **more, "files": files},
