@@ -8,14 +8,14 @@
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
-#                  safety, service, and beside them zoo (every method, 24 hours) and methods (beside other libraries); a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
+#                  safety, service, prequential, sharing, and beside them zoo (every method, 24 hours) and methods (beside other libraries); a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service prequential
+PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service prequential sharing
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph resample serve streams surgery traces tune all
@@ -88,6 +88,9 @@ benchmark-stream: $(VENV)/.installed
 
 benchmark-quality: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.quality
+
+benchmark-sharing: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.sharing
 
 benchmark-prequential: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.prequential
