@@ -301,7 +301,7 @@ def list_keys(place: Place, as_json: Json = False) -> None:
 
 @keys.command("revoke")
 def revoke_key(id: KeyId, place: Place, as_json: Json = False) -> None:
-    """Revoke a key; running services refuse it within five seconds."""
+    """Revoke a key; running services refuse it within a second."""
     with opened_store(place) as opened:
         working = [one for one in opened.keys.all() if one.revoked is None]
         if [one.id for one in working if "admin" in one.scopes] == [id]:
@@ -314,7 +314,7 @@ def revoke_key(id: KeyId, place: Place, as_json: Json = False) -> None:
     if as_json:
         print_json({"revoked": id})
     else:
-        typer.echo(f"{id} is revoked; running services refuse it within five seconds")
+        typer.echo(f"{id} is revoked; running services refuse it within a second")
 
 
 @keys.command("rotate")

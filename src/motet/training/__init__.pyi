@@ -11,7 +11,7 @@ from ._checkpoint import (
 from ._export import export_measured
 from ._folds import cross_validate
 from ._importance import bundle_importance, exchanged, feature_importance
-from ._loop import Trained, train_model
+from ._loop import Trained, train_model, untrainable_tasks
 from ._manifest import FORMAT, PARTS, read_manifest, write_manifest
 from ._measure import single_task_baseline
 from ._methods import Method, MethodOption, list_methods
@@ -100,6 +100,7 @@ __all__ = [
     "task_losses",
     "train",
     "train_model",
+    "untrainable_tasks",
     "write_manifest",
     "write_metrics",
     "write_report",

@@ -353,6 +353,13 @@ def check_labels(data: Dataset, schema: Schema) -> None:
     Raises:
         TrainingError: Names the task.
     """
+    for name, (problem, cure) in untrainable_tasks(data, schema).items():
+        raise TrainingError(f"task '{name}' {problem}", cure)
+
+
+def untrainable_tasks(data: Dataset, schema: Schema) -> dict[str, tuple[str, str]]:
+    """Tasks that nothing can be learnt for, with what is wrong and a cure: no label, or all alike."""
+    found: dict[str, tuple[str, str]] = {}
     train = data.rows("train")
     for name, task in schema.tasks.items():
         if task.on == "interaction":
@@ -362,9 +369,9 @@ def check_labels(data: Dataset, schema: Schema) -> None:
             known = data.entity_labels[name].values[data.entity_labels[name].split == 0]
             known = known[~np.isnan(known)]
         if not len(known):
-            raise TrainingError(
-                f"task '{name}' has no label in the training split", "change the split, or remove the task"
-            )
+            found[name] = "has no label in the training split", "change the split, or remove the task"
+            continue
         wrong = task.untrainable(known, data.encoder.classes.get(name, ()))
         if wrong is not None:
-            raise TrainingError(f"task '{name}' {wrong[0]}", wrong[1])
+            found[name] = wrong
+    return found

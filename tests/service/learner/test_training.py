@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.service.learner.conftest import EDITED, fill, open_parts, stream
 
 from motet.recommend.live import FOUND
+from motet.schema import Schema
 from motet.service.engine import ServedModel
 from motet.service.learner import Judgement, RunSettings, judge, run_training, write_empty_bundle
 from motet.service.store import Event, Item, ModelVersion, Store, Training, TrainingState
@@ -76,6 +78,20 @@ def test_the_inferred_schema_trains_too_and_the_next_begins_with_its_weights(
     assert second.state == "active"
     assert second.details["started_from"] == first.model
     assert [one.state for one in store.learner.latest()] == ["active", "replaced"]
+
+
+def test_a_type_that_only_just_came_up_stops_no_training(store: Store, home: Path) -> None:
+    events = stream()
+    place = int(0.9 * len(events))  # the latest rows of the tables, of which none is a training row
+    bought = [replace(events[place], type="buy", item=str(k), id=f"b{k}", user="u1") for k in range(3)]
+    fill(store, [*events[:place], *bought, *events[place:]])
+    small = ("training.epochs=1", "model.architecture=shared_bottom", "model.width=4", "model.members=[]")
+    quick = RunSettings(tolerance=1.0, judged=5, changes=small)
+    done = run_training(store, home, begun(store, 0.92).number, open_parts, quick)
+    assert (done.state, done.details.get("reason")) == ("active", "")
+    assert "like" in done.details["tasks"]
+    assert "buy" not in done.details["tasks"]
+    assert "buy" in Schema.load(home / "schema.yaml").tasks  # where people edit it, it stands
 
 
 def test_a_model_that_is_worse_is_kept_with_the_reason(learned: Learned) -> None:

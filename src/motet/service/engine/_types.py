@@ -72,7 +72,7 @@ _log: Final = logging.getLogger("motet.service.engine")
 _PLACES: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>.,:;)\]]"  # addresses
     r"|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])"  # IPv4 addresses
-    r"|(?<![\w./])~?(?:/[\w.@+-]+){2,}/?",  # absolute paths
+    r"|(?<![\w./])(?!/(?:v1|api)/)~?(?:/[\w.@+-]+){2,}/?",  # absolute paths, but routes
     re.IGNORECASE,
 )
 
@@ -83,6 +83,8 @@ def hide_places(text: str) -> str:
     Example:
         >>> hide_places("GET http://10.0.0.7:8080/v1 failed; the cache /var/motet/x.bin cannot be used")
         'GET … failed; the cache … cannot be used'
+        >>> hide_places("/v1/models lists them")
+        '/v1/models lists them'
     """
     return _PLACES.sub("…", text)
 

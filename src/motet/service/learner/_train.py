@@ -19,7 +19,7 @@ from motet.service.learner._judge import judge
 from motet.service.learner._learner import EMPTY
 from motet.service.learner._tables import infer_schema, keep_schema, write_tables
 from motet.service.store import ModelState, ModelVersion, Store, Training
-from motet.training import WarmStart, only_run, read_manifest, train
+from motet.training import WarmStart, load_data, only_run, read_manifest, train, untrainable_tasks
 from motet.training.blending import check_plain
 from motet.training.online import update_bundle
 
@@ -114,6 +114,8 @@ class _Run:
             return
         inferred, notes = infer_schema(tables, place)
         schema, is_edited = keep_schema(inferred, notes, self.home / "schema.yaml")
+        if not is_edited:
+            schema = _trainable(schema, place)
         part = place / "schema.yaml.new"
         part.write_text(schema.to_yaml(), encoding="utf-8")
         part.replace(place / "schema.yaml")
@@ -280,3 +282,10 @@ def _alone(place: Path) -> Iterator[None]:
                     raise
                 time.sleep(_PARENT_S / 2)
         yield
+
+
+def _trainable(schema: Schema, place: Path) -> Schema:
+    """An inferred schema without the tasks that cannot be learnt yet, such as of a type of event that only just came up."""
+    out = untrainable_tasks(load_data(schema, place).data, schema)
+    kept = {name: task for name, task in schema.tasks.items() if name not in out}
+    return schema.model_copy(update={"tasks": kept}) if kept and out else schema

@@ -67,7 +67,7 @@ class KeyStore:
     """The API keys of a store.
 
     A key is ``motet_ID_SECRET`` with a secret of 256 random bits; the store holds its SHA-256. (A slow hash is for
-    secrets that can be guessed; this one cannot.) Keys are cached for five seconds, so a key revoked by another process
+    secrets that can be guessed; this one cannot.) Keys are cached for a second, so a key revoked by another process
     is valid for at most that long; while the database is unavailable, for five minutes.
 
     Args:
