@@ -244,19 +244,15 @@ def save_bundle(
         temporary.mkdir(parents=True)
         (temporary / "schema.yaml").write_text(data.schema.to_yaml(whole=True), encoding="utf-8")
         write_encoder(temporary, data.encoder)
-        save_tensors(
-            {name: t.contiguous() for name, t in model.state_dict().items()},
-            str(temporary / "weights.safetensors"),
-        )
+        state = {name: t.contiguous() for name, t in model.state_dict().items()}
+        save_tensors(state, str(temporary / "weights.safetensors"))
         for name, table, ids in (("users", data.users, data.user_ids), ("items", data.items, data.item_ids)):
             save_file(_table_arrays(table), str(temporary / f"{name}.safetensors"))
             side = data.sides.get(name.removesuffix("s"), pl.DataFrame())
             pl.DataFrame([ids.alias("id"), *side]).write_parquet(temporary / f"{name}.parquet")
         entity_vectors = [name for entity in ("user", "item") for name in data.encoder.layout(entity).vectors]
-        save_file(
-            {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors},
-            str(temporary / "vectors.safetensors"),
-        )
+        vectors = {name: np.ascontiguousarray(data.vectors[name]) for name in entity_vectors}
+        save_file(vectors, str(temporary / "vectors.safetensors"))
         save_file(_history_arrays(data), str(temporary / "histories.safetensors"))
         write_catalogue(temporary, data.catalogue)
         write_behaviour(temporary, behaviour_of(data))
@@ -269,9 +265,9 @@ def save_bundle(
         (temporary / "metrics.json").write_text(metrics_json(metrics), encoding="utf-8")
         added = {name: shape.to_json() for name, shape in model.added_shapes.items()}
         grown = not all(v.is_fitted for v in data.encoder.vocabularies.values())
-        moments = "alone" in model.state_dict()
         write_manifest(
-            temporary, {"added": added, "start": metrics.get("start"), "grown": grown, "moments": moments}
+            temporary,
+            {"added": added, "start": metrics.get("start"), "grown": grown, "moments": "alone" in state},
         )
         put_in_place(temporary, directory)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
