@@ -260,7 +260,7 @@ def test_a_process_that_dies_is_reported_and_its_cell_tried_again(data: Path, tm
 
     def kill(what: str, done: int, total: int) -> None:
         if not killed and "train" in what:
-            child = psutil.Process().children()[0]
+            child = workers()[0]
             killed.append(child.pid)
             os.kill(child.pid, signal.SIGKILL)
 
@@ -272,7 +272,13 @@ def test_a_process_that_dies_is_reported_and_its_cell_tried_again(data: Path, tm
     assert not content["complete"]
     assert len(files(tmp_path / "out")) == 3
     assert compare_methods(slow, data, tmp_path / "out")["complete"]
-    wait_until(lambda: not psutil.Process().children())
+    wait_until(lambda: not workers())
+
+
+def workers() -> list[psutil.Process]:
+    """Processes of a comparison; other tests may have left helpers of theirs."""
+    every = psutil.Process().children()
+    return [one for one in every if "training.compare" in " ".join(one.cmdline()[-1:])]
 
 
 def wait_until(done: Callable[[], bool], limit_s: float = 20.0) -> None:
