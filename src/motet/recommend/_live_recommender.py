@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from motet.errors import DataError, ModelError, RequestError
 from motet.graph import KnowledgeGraph
 from motet.recommend._filter import AnyFilter
-from motet.recommend._query import Query, Ranked, SimilarToItem
+from motet.recommend._query import Query, Ranked, RankedItem, SimilarToItem
 from motet.recommend._recommender import Recommender
 from motet.recommend.live import (
     Added,
+    Candidates,
     Clock,
     EventReader,
     LiveEvent,
     LiveHistory,
     LiveItems,
+    LiveRequest,
     Scorer,
     Stages,
     Upserted,
@@ -144,6 +146,11 @@ class LiveRecommender:
             chain = (*(query.sources or PLAIN_CHAIN), "again")
         elif len(found.rows) >= query.k and request.link is not None:
             chain = ()
+        kept = None if chain else request.kept_items(found)
+        if kept is not None:
+            for stage in ("rank", "rerank", "answer"):
+                clock.stage(stage)
+            return self._answered(request, found, kept, {}, clock)
         self._stages.rank(request, found, chain)
         clock.stage("rank")
         listed = self._stages.rerank(request, found)
@@ -165,12 +172,24 @@ class LiveRecommender:
             rows,
             found.values[at],
             raw,
-            sources=Retrieved(found.rows, found.found, {}),
+            sources=found.retrieved or Retrieved(found.rows, found.found, {}),
             links=found.links,
             propensities=listed.propensities,
             steps={row: listed.trace.of(row) for row in rows.tolist()} if query.trace else {},
         )
         clock.stage("answer")
+        if not chain and not listed.skipped:
+            request.keep_items(found, items)
+        return self._answered(request, found, items, listed.skipped, clock)
+
+    @staticmethod
+    def _answered(
+        request: LiveRequest,
+        found: Candidates,
+        items: tuple[RankedItem, ...],
+        skipped: Mapping[str, str],
+        clock: Clock,
+    ) -> Ranked:
         links = dict(Counter(item.served_by for item in items))
         order = ("personal", "session", "together", "trending", *CHAIN, "again")
         return Ranked(
@@ -179,10 +198,10 @@ class LiveRecommender:
             links=links,
             candidates=len(found.rows),
             sources={name: len(some) for name, some in found.found.items()},
-            left_out={**found.left_out, **listed.skipped},
+            left_out={**found.left_out, **skipped},
             timings_ms=clock.timings_ms,
             version=request.now.version,
-            seed=request.seed if query.explore is not None else None,
+            seed=request.seed if request.query.explore is not None else None,
         )
 
     def rank(self, query: Query, candidates: Sequence[str]) -> Ranked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -140,7 +141,7 @@ def parse_expression(text: str, where: str) -> pl.Expr:
         ['rating']
     """
     try:
-        return pl.sql_expr(text)
+        return _parsed(text)
     except Exception as error:  # polars raises several kinds for one mistake: all mean "not SQL"
         reason = str(error).splitlines()[0]
         raise SchemaError(
@@ -148,6 +149,9 @@ def parse_expression(text: str, where: str) -> pl.Expr:
             'write an SQL expression over the table\'s columns, such as "rating >= 4"; '
             "put names with spaces or dots in double quotes",
         ) from None
+
+
+_parsed = lru_cache(1_000)(pl.sql_expr)
 
 
 def check_expression(text: str, where: str) -> str:

@@ -135,9 +135,8 @@ class ItemToItem(ItemScores):
             had: Item rows of the user, oldest first.
         """
         had, weight = self.weights_of(had[had < self.items])  # later items take no place among the last ones
-        if self.items <= _FEW:
-            rows = self._dense()
-            dense = weight @ rows[had] if rows is not None else self.weights[had].T @ weight
+        if self.items <= _FEW and (rows := self._dense()) is not None:
+            dense = weight @ rows[had]
             found = np.flatnonzero(dense)
             return found, dense[found].astype(np.float32)
         starts, stops = self.weights.indptr[had], self.weights.indptr[had + 1]
@@ -145,6 +144,10 @@ class ItemToItem(ItemScores):
         at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
         columns = self.weights.indices[at]
         values = self.weights.data[at] * np.repeat(weight, lengths)
+        if self.items <= _FEW:
+            sums = np.bincount(columns, values, minlength=self.items)
+            found = np.flatnonzero(sums)
+            return found, sums[found].astype(np.float32)
         found, place = np.unique(columns, return_inverse=True)
         return found.astype(np.int64), np.bincount(place, values, minlength=len(found)).astype(np.float32)
 

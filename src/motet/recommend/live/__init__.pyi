@@ -4,13 +4,14 @@ from ._item_table import AppendOnlyArray, without_entities
 from ._items import LiveItems, Upserted
 from ._scorer import Scorer, plain_predictions
 from ._snapshot import CatalogueSnapshot, DistinctItems, Eligible
-from ._stages import Clock, Stages, answer_items, is_known
+from ._stages import Candidates, Clock, LiveRequest, Stages, answer_items, is_known
 from ._users import EncodedUser, UserEncoder
 
 __all__ = [
     "FOUND",
     "Added",
     "AppendOnlyArray",
+    "Candidates",
     "CatalogueSnapshot",
     "Cells",
     "Clock",
@@ -22,6 +23,7 @@ __all__ = [
     "LiveEvent",
     "LiveHistory",
     "LiveItems",
+    "LiveRequest",
     "ParsedEvent",
     "Scorer",
     "Stages",

@@ -168,6 +168,9 @@ class EventReader:
         for task in schema.tasks.values():
             if task.on == "interaction":
                 self._columns |= set(expression_columns(task.label))
+        # whether an expression may read the time; if none does, what an event means rests on few things
+        texts = [*schema.derive.get("interactions", {}).values(), *self._sequences.values(), self._label]
+        self._reads_time = schema.keys.time is not None and any(schema.keys.time in str(one) for one in texts)
         self._shares = _held_shares(bundle)
         # what was just read to be checked is read again to be taken in; not whose it was
         self._latest: OrderedDict[bytes, _Meaning] = OrderedDict()
@@ -207,7 +210,8 @@ class EventReader:
     def _key(self, event: LiveEvent) -> bytes:
         """All that the meaning of an event rests on: not whose it is, nor of which item."""
         columns = {name: cell for name, cell in event.columns.items() if name in self._columns}
-        return key_of([event.type, event.value, event.at_s, event.scenario, columns])
+        at_s = event.at_s if self._reads_time else 0.0
+        return key_of([event.type, event.value, at_s, event.scenario, columns])
 
     def _cells(self, event: LiveEvent) -> dict[str, Any]:
         cells = {name: value for name, value in event.columns.items() if name in self._columns}
@@ -263,10 +267,10 @@ class EventReader:
             where = pl.Series(keys.scenario, [event.scenario for event in events], dtype=pl.String)
             frame = frame.with_columns(where)
         prepared = naming_column(partial(self._raw.prepared, "interaction"), frame, "the events")
-        held: dict[str, list[bool | None]] = {
-            name: _truth(prepared, where) for name, where in self._sequences.items() if where is not None
-        }
-        likes = _truth(prepared, self._label) if self._label is not None else [None] * len(events)
+        conditions = {where for where in (*self._sequences.values(), self._label) if where is not None}
+        truths = _truths(prepared, sorted(conditions))
+        held = {name: truths[where] for name, where in self._sequences.items() if where is not None}
+        likes = truths[self._label] if self._label is not None else [None] * len(events)
         scenarios: list[str | None] = [None] * len(events)
         if keys.scenario is not None and keys.scenario in prepared.columns:
             scenarios = prepared[keys.scenario].cast(pl.String).to_list()
@@ -280,29 +284,37 @@ class EventReader:
         return parsed
 
 
-def _truth(frame: pl.DataFrame, text: str) -> list[bool | None]:
-    """An SQL condition of each row; None where a column that it names is missing."""
-    columns = expression_columns(text)
-    if any(column not in frame.columns for column in columns):
-        return [None] * len(frame)
-    given: NDArray[np.bool_] = np.ones(len(frame), bool)
-    for column in columns:
-        given &= frame[column].is_not_null().to_numpy()
-    truth: list[bool | None] = [None] * len(frame)
-    if not given.any():
-        return truth
-    some = frame.filter(pl.Series(given))
-    try:
-        found = some.select(parse_expression(text, "the schema").cast(pl.Float64).alias("truth"))["truth"]
+def _truths(frame: pl.DataFrame, texts: Sequence[str]) -> dict[str, list[bool | None]]:
+    """SQL conditions of each row; None where a column that one names is missing."""
+    there = set(frame.columns)
+    names = {text: expression_columns(text) for text in texts}
+    asked = {text: columns for text, columns in names.items() if there.issuperset(columns)}
+    found: dict[str, list[bool | None]] = {text: [None] * len(frame) for text in texts}
+    if not asked:
+        return found
+    parsed = {text: parse_expression(text, "the schema").cast(pl.Float64) for text in asked}
+    try:  # without a column, a condition has one value, which holds of all rows
+        truths = frame.select(one.alias(str(at)) for at, one in enumerate(parsed.values()))
     except NOT_OF_KIND as error:
+        if len(asked) > 1:  # which one is it?
+            return {**found, **{text: _truths(frame, [text])[text] for text in asked}}
+        (text,) = asked
         raise DataError(
             f"the events do not fit the expression {text!r} of the schema ({(str(error).splitlines() or [''])[0][:200]})",
             "give each column the kind of value that it had in training",
         ) from None
-    cells = found.to_list() if len(found) == len(some) else found.to_list() * len(some)
-    for at, cell in zip(np.flatnonzero(given).tolist(), cells, strict=True):
-        truth[at] = None if cell is None else bool(cell)
-    return truth
+    given = {
+        column: frame[column].is_not_null().to_list() for columns in asked.values() for column in columns
+    }
+    for at, (text, columns) in enumerate(asked.items()):
+        cells = truths[str(at)].to_list()
+        cells = cells if len(cells) == len(frame) else cells * len(frame)
+        whole = zip(*(given[column] for column in columns), strict=True) if columns else [()] * len(frame)
+        found[text] = [
+            None if cell is None or not all(known) else bool(cell)
+            for cell, known in zip(cells, whole, strict=True)
+        ]
+    return found
 
 
 def _held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:

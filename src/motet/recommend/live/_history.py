@@ -41,10 +41,11 @@ class Recent:
         """One event more, in its place by time, and the latest ``last`` kept; one at 0 is the latest of all."""
         if not time_s:
             time_s = float(self.time_s[-1]) if len(self.time_s) else -np.inf
-        place = int(np.searchsorted(self.time_s, time_s, side="right"))
-        rows = np.insert(self.rows, place, row)[-last:]
-        times = np.insert(self.time_s, place, time_s)[-last:]
-        return Recent(rows.astype(np.int32), times, self.total + 1)
+        place, n = int(np.searchsorted(self.time_s, time_s, side="right")), len(self.rows)
+        rows, times = np.empty(n + 1, np.int32), np.empty(n + 1)
+        for more, before, new in ((rows, self.rows, row), (times, self.time_s, time_s)):
+            more[:place], more[place], more[place + 1 :] = before[:place], new, before[place:]
+        return Recent(rows[-last:], times[-last:], self.total + 1)
 
 
 NOTHING: Final = Recent(np.zeros(0, np.int32), np.zeros(0), 0)

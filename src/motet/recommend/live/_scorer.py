@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from motet.data import Dataset, used_columns
 from motet.errors import RequestError
 from motet.models import Inputs, link
-from motet.recommend import ContextRows, PrecomputedItems, RawRows, Recommender, Spread
+from motet.recommend import ContextRows, PrecomputedItems, RankedItem, RawRows, Recommender, Spread
 from motet.recommend.live._events import FOUND, key_of
 from motet.recommend.live._history import NO_HISTORY, NOTHING, UserHistory
 from motet.recommend.live._item_table import frame_of
@@ -27,15 +27,99 @@ from motet.recommend.live._snapshot import CatalogueSnapshot
 from motet.recommend.live._users import EncodedUser, UserEncoder, of_one_user
 from motet.schema import Entity, require_known
 
+if TYPE_CHECKING:
+    from motet.recommend.retrieve import CandidateQuery, Retrieved
+
 __all__ = ["Scorer", "UserContext", "plain_predictions"]
 
 _CONTEXTS: Final = 1000
-_KEPT_USERS: Final = 1000  # some 20 KiB each
+_KEPT_USERS: Final = 1000  # some 50 KiB each
+_KEPT_QUERIES: Final = 4
+_KEPT_SCORES: Final = 2_000  # items of a user
+_MOST_NAMED: Final = 100
 _SPREAD_USERS: Final = 48
 _SPREAD_ITEMS: Final = 256
 
 Floats = NDArray[np.float32]
 _Ids = tuple[int, int, int, int]
+
+
+_KeptScores = tuple[  # what was asked for last, with the answer; all that is known, by rising rows
+    tuple[NDArray[np.int64], dict[str, Floats]] | None, NDArray[np.int64], Mapping[str, Floats]
+]
+_NOTHING_KEPT: Final[_KeptScores] = (None, np.zeros(0, np.int64), {})
+
+
+class KeptAnswers:
+    """What was found for one user in one context, neither of which changes: candidates, and what is predicted of items.
+
+    A list between two events of a user so costs no further call of the model. Threads may share it: what is kept is
+    replaced as a whole, never changed.
+    """
+
+    def __init__(self) -> None:
+        self.queries: dict[Hashable, CandidateQuery] = {}
+        self.items: dict[Hashable, tuple[Retrieved | None, tuple[RankedItem, ...]]] = {}
+        self._scores: dict[Hashable, _KeptScores] = {}
+
+    def add_query(
+        self, wishes: tuple[object, bool | None, str | None, tuple[str, ...]], query: CandidateQuery
+    ) -> None:
+        """Keep what candidates are wanted for by a few wishes, unless they name many items."""
+        if len(wishes[3]) <= _MOST_NAMED:
+            self.queries = {**(self.queries if len(self.queries) < _KEPT_QUERIES else {}), wishes: query}
+
+    def add_items(self, wishes: Hashable, of: Retrieved, items: tuple[RankedItem, ...]) -> None:
+        """Keep the items that answered some wishes, with the candidates that they were chosen from."""
+        if len(items) <= _MOST_NAMED:
+            self.items = {**(self.items if len(self.items) < _KEPT_QUERIES else {}), wishes: (of, items)}
+
+    def scores(
+        self,
+        what: Hashable,
+        rows: NDArray[np.int64],
+        compute: Callable[[NDArray[np.int64]], Mapping[str, Floats]],
+    ) -> dict[str, Floats]:
+        """What is predicted of some items; computed of those alone that are not kept.
+
+        Args:
+            what: What is predicted.
+            rows: Of the items, distinct, [n].
+            compute: Predictions of some places of ``rows``, [m] → [m] or [m, K] a task.
+        """
+        latest, known, values = self._scores.get(what, _NOTHING_KEPT)
+        if latest is not None and latest[0] is rows:
+            return dict(latest[1])
+        if len(known) and len(rows):
+            at = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+            missing = np.flatnonzero(known[at] != rows)
+            if not len(missing):
+                return self._keep(what, rows, known, values, at)
+        else:
+            missing = np.arange(len(rows))
+        new = compute(missing)
+        if len(missing) < len(rows):  # others are known
+            rows_of_all = np.concatenate([known, rows[missing]])
+            new = {task: np.concatenate([values[task], y]) for task, y in new.items()}
+        else:
+            rows_of_all = rows
+        order = np.argsort(rows_of_all, kind="stable")
+        known, values = rows_of_all[order], {task: y[order] for task, y in new.items()}
+        return self._keep(what, rows, known, values, np.searchsorted(known, rows))
+
+    def _keep(
+        self,
+        what: Hashable,
+        rows: NDArray[np.int64],
+        known: NDArray[np.int64],
+        values: Mapping[str, Floats],
+        at: NDArray[np.int64],
+    ) -> dict[str, Floats]:
+        found = {task: y[at] for task, y in values.items()}
+        if len(known) <= _KEPT_SCORES:
+            others = self._scores if len(self._scores) < _KEPT_QUERIES else {}
+            self._scores = {**others, what: ((rows, found), known, values)}
+        return dict(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +136,7 @@ class UserContext:
         origin: First row of the item of each row of the catalogue, [I].
         row: Of the user in the bundle; −1 where it is not there.
         context: The context, encoded.
+        kept: What was found for it before.
     """
 
     data: Dataset
@@ -63,6 +148,7 @@ class UserContext:
     origin: NDArray[np.int32]
     row: int
     context: ContextRows
+    kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False, compare=False)
 
 
 class Scorer:
@@ -179,6 +265,14 @@ class Scorer:
             rows: Of the items, [n].
             tasks: What plain members predict beside the network is asked of these alone; of all when left out.
         """
+        wanted = None if tasks is None else frozenset(tasks)
+        return user_context.kept.scores(
+            ("network and members", wanted), rows, lambda at: self._score(user_context, rows[at], tasks)
+        )
+
+    def _score(
+        self, user_context: UserContext, rows: NDArray[np.int64], tasks: Collection[str] | None
+    ) -> dict[str, Floats]:
         if user_context.data.sides:  # texts of the context depend on the pair: nothing can be precomputed
             pairs: dict[Entity, NDArray[np.int32]] = {
                 "user": np.zeros(len(rows), np.int32),
@@ -194,7 +288,11 @@ class Scorer:
             first = user_context.origin[rows].astype(np.int64)
             for task in (name for name, kind in self.schema.tasks.items() if kind.ranks_catalogue):
                 raw[task] = ranking.of_user(raw[task], user_context.vector, user_context.had, first)
-        return self.with_members(user_context, rows, raw, raw.keys() if tasks is None else tasks)
+        asked = raw.keys() if tasks is None else tasks
+        return {
+            **raw,
+            **self._with_members(user_context, rows, {task: raw[task] for task in asked if task in raw}),
+        }
 
     def with_members(
         self,
@@ -211,7 +309,17 @@ class Scorer:
             raw: What the network says of every task, [n] or [n, K].
             tasks: The tasks.
         """
-        asked = {task: torch.from_numpy(raw[task]) for task in tasks if task in raw}
+        blended = user_context.kept.scores(
+            ("members", frozenset(tasks)),
+            rows,
+            lambda at: self._with_members(user_context, rows[at], {t: raw[t][at] for t in tasks if t in raw}),
+        )
+        return {**raw, **blended}
+
+    def _with_members(
+        self, user_context: UserContext, rows: NDArray[np.int64], raw: Mapping[str, Floats]
+    ) -> dict[str, Floats]:
+        asked = {task: torch.from_numpy(y) for task, y in raw.items()}
         n, known = len(rows), user_context.origin[rows].astype(np.int64)
         pairs: dict[Entity, NDArray[np.int32]] = {
             "user": np.zeros(n, np.int32),
@@ -235,7 +343,7 @@ class Scorer:
             known,
             user_context.ahead.members,
         )
-        return {**raw, **{task: values.numpy() for task, values in found.items()}}
+        return {task: values.numpy() for task, values in found.items()}
 
     def labels(self, raw: Mapping[str, Floats]) -> dict[str, Floats]:
         """The same on the labels' own scale, in schema order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -17,7 +17,7 @@ from motet.recommend.live._events import LiveEvent
 from motet.recommend.live._history import NO_HISTORY, LiveHistory, UserHistory
 from motet.recommend.live._items import LiveItems
 from motet.recommend.live._scorer import Scorer, UserContext, plain_predictions
-from motet.recommend.live._snapshot import CatalogueSnapshot
+from motet.recommend.live._snapshot import CatalogueSnapshot, Eligible
 from motet.recommend.live._users import EncodedUser, UserEncoder
 from motet.recommend.rerank import ItemStep, Listed, Pin, rerank
 from motet.recommend.retrieve import CandidateQuery, Retrieved, Retriever, StandardSources
@@ -67,6 +67,28 @@ class LiveRequest:
     link: str | None
     failure: str | None = None
 
+    def kept_items(self, found: Candidates) -> tuple[RankedItem, ...] | None:
+        """The items that answered the same wishes with the same candidates before; None where there are none."""
+        if found.retrieved is None or found.left_out or self.user_context is None:
+            return None
+        retrieved, items = self.user_context.kept.items.get(_wishes(self.query), (None, ()))
+        return items if retrieved is found.retrieved else None
+
+    def keep_items(self, found: Candidates, items: tuple[RankedItem, ...]) -> None:
+        """Keep the items of an answer, unless something in them was drawn, depends on the time, or was too late."""
+        wishes = _wishes(self.query)
+        if wishes is not None and found.retrieved is not None and not found.left_out and self.user_context:
+            self.user_context.kept.add_items(wishes, found.retrieved, items)
+
+
+def _wishes(query: Query) -> Hashable | None:
+    """What in a request, beside its candidates, decides on the items; None where that is not all."""
+    if query.rules or query.trace or query.diversity is not None or query.explore is not None:
+        return None
+    asked = query.objective
+    objective = None if asked is None else (asked.scale, *asked.weights.items())
+    return query.k, query.duplicates, query.sources, objective
+
 
 @dataclass(slots=True)
 class Candidates:
@@ -79,6 +101,7 @@ class Candidates:
         links: Per row, which link of the chain gave it.
         found: Per source, the rows it gave.
         left_out: What was left out, with the reason.
+        retrieved: What the sources gave, where all candidates are theirs.
     """
 
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -87,11 +110,12 @@ class Candidates:
     links: dict[int, str] = field(default_factory=dict)
     found: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    retrieved: Retrieved | None = None
 
     def add(self, rows: NDArray[np.int64], link: str) -> NDArray[np.int64]:
         """Add rows at the end, but those that are there; returns the others."""
         new = rows[~np.isin(rows, self.rows)] if len(self.rows) else rows
-        self.rows = np.concatenate([self.rows, new])
+        self.rows = np.concatenate([self.rows, new]) if len(self.rows) else new
         self.links |= dict.fromkeys(new.tolist(), link)
         return new
 
@@ -217,16 +241,7 @@ class Stages:
         except Exception as error:  # the model is: popular items can be shown all the same
             failure = _reason(error)
         own = query.user is not None and is_known(row, of_user, user)
-        ask = CandidateQuery(
-            now,
-            eligible,
-            self._excluded(query, now, history),
-            None if user_context is None else user_context.vector,
-            now.now(history.liked.rows),
-            query.scenario,
-            query.text,
-            None if user_context is None else user_context.had,
-        )
+        ask = self._candidate_query(query, now, eligible, history, user_context)
         return LiveRequest(
             query,
             now,
@@ -269,7 +284,9 @@ class Stages:
             if len(rows) > most:
                 late = f"{len(rows) - most} of {len(rows)} were not ranked, to save time"
                 found.left_out["candidates"] = late
-            rows = rows[:most]
+                rows = rows[:most]
+        if rows is retrieved.rows and not len(found.rows):
+            found.retrieved = retrieved
         found.add(rows, request.link)
         return found
 
@@ -335,6 +352,32 @@ class Stages:
         rows, _ = source.candidates(ask, n + len(candidates.rows))
         new = candidates.add(rows, name)
         candidates.found[source.name] = np.concatenate([candidates.found.get(source.name, new[:0]), new])
+
+    def _candidate_query(
+        self,
+        query: Query,
+        now: CatalogueSnapshot,
+        eligible: Eligible,
+        history: UserHistory,
+        user_context: UserContext | None,
+    ) -> CandidateQuery:
+        """What candidates are wanted for; the same object for the same wishes in the same context of a user."""
+        wishes = eligible, query.include_seen, query.text, query.exclude
+        if user_context is not None and (kept := user_context.kept.queries.get(wishes)) is not None:
+            return kept
+        found = CandidateQuery(
+            now,
+            eligible,
+            self._excluded(query, now, history),
+            None if user_context is None else user_context.vector,
+            now.now(history.liked.rows),
+            query.scenario,
+            query.text,
+            None if user_context is None else user_context.had,
+        )
+        if user_context is not None:
+            user_context.kept.add_query(wishes, found)
+        return found
 
     def _excluded(
         self, query: Query, now: CatalogueSnapshot, history: UserHistory, *, again: bool = False

@@ -174,10 +174,11 @@ def _filled(
     trace: Trace,
 ) -> Filled:
     caps = [rule for rule in query.rules if isinstance(rule, Cap)]
-    place_of = {int(rows[at]): place for place, at in enumerate(order)}
+    pinned = [rule for rule in query.rules if isinstance(rule, Pin)]
+    place_of = {int(rows[at]): place for place, at in enumerate(order)} if pinned else {}
     pins: dict[int, int] = {}
-    for rule in query.rules:
-        if isinstance(rule, Pin) and (place := place_of.get(now.row(rule.item))) is not None:
+    for rule in pinned:
+        if (place := place_of.get(now.row(rule.item))) is not None:
             at = rule.position - 1
             while at in pins:
                 at += 1

@@ -81,6 +81,7 @@ class ItemItemSource:
     """
 
     inline = True
+    changes = 0
     name = "together"
 
     def __init__(self, bundle: Bundle) -> None:
@@ -212,6 +213,7 @@ class MemberSource:
     """
 
     inline = True
+    changes = 0
     name = "together"
 
     def __init__(self, blend: RankingBlend) -> None:
@@ -259,6 +261,7 @@ class GraphNeighbours:
     """
 
     inline = True
+    changes = 0
     name = "graph"
 
     def __init__(self, graph: KnowledgeGraph) -> None:
@@ -330,6 +333,7 @@ class TextMeaning:
     """
 
     inline: Final = "without words"  # which must be encoded
+    changes = 0
     name = "text"
 
     def __init__(
@@ -384,6 +388,7 @@ class ModelVectors:
     """
 
     inline = True
+    changes = 0
     name = "model"
 
     def __init__(self, now: CatalogueSnapshot, **options: Any) -> None:

@@ -55,6 +55,7 @@ class Ordered:
         self._head = _sorted(self._scores.view, np.flatnonzero(scores > -np.inf), head)
         self._changed: list[NDArray[np.int64]] = []
         self._sorted_s = time.monotonic()
+        self._sorts = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -74,6 +75,12 @@ class Ordered:
             finally:
                 self._lock.release()
         return self._head
+
+    @property
+    def changes(self) -> int:
+        """How often the head was sorted: while it stays, :meth:`best` answers alike."""
+        _ = self.head  # sorted now if that is due
+        return self._sorts
 
     def add(self, rows: NDArray[np.int64], gains: NDArray[np.float64]) -> None:
         """Let scores rise; rows beyond the end are new items, which start from nothing.
@@ -128,6 +135,7 @@ class Ordered:
         changed, self._changed = self._changed, []
         self._head = _sorted(self._scores.view, np.unique(np.concatenate([self._head, *changed])), self._most)
         self._sorted_s = time.monotonic()
+        self._sorts += 1
 
 
 def _sorted(scores: NDArray[np.float64], rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -255,6 +263,13 @@ class PopularSource:
                     self._places[scenario].add(rows[at], time_s[at])
 
     @property
+    def changes(self) -> int:
+        """See :class:`CandidateSource`."""
+        if not self._by_scenario:
+            return self._all.order.changes
+        return sum(likes.order.changes for likes in list(self._places.values()))
+
+    @property
     def likes(self) -> NDArray[np.float64]:
         """Likes of all items in all scenarios by their first rows; −∞ where an item has none, [I]."""
         return self._all.order.scores
@@ -293,6 +308,11 @@ class Newest:
         rows = rows[now.origin[rows] == rows]
         if len(rows):
             self._order.add(rows, np.maximum(now.appeared_s[rows], -1e300))
+
+    @property
+    def changes(self) -> int:
+        """See :class:`CandidateSource`."""
+        return self._order.changes
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See :class:`CandidateSource`."""

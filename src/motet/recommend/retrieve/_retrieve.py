@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,7 +17,7 @@ from motet.errors import DataError
 from motet.recommend.live import CatalogueSnapshot, Eligible
 from motet.schema import require_known
 
-__all__ = ["CandidateQuery", "CandidateSource", "Retrieved", "Retriever", "best_of"]
+__all__ = ["CandidateQuery", "CandidateSource", "KeptAnswer", "Retrieved", "Retriever", "best_of"]
 
 # What a source of candidates is asked, and what it answers.
 #
@@ -36,6 +37,8 @@ class CandidateQuery:
         scenario: Where they are shown.
         text: Words of the user, if there are any.
         had: First rows of the items that rank others for the user, oldest first; those of ``liked`` when left out.
+        kept: What sources answered to this query, by name; see ``changes`` of :class:`CandidateSource`.
+        retrieved: The latest candidates of all sources, if there are any.
     """
 
     now: CatalogueSnapshot
@@ -46,6 +49,8 @@ class CandidateQuery:
     scenario: str | None = None
     text: str | None = None
     had: NDArray[np.int32] | None = None
+    kept: dict[str, KeptAnswer] = field(default_factory=dict, repr=False, compare=False)
+    retrieved: list[Retrieved] = field(default_factory=list, repr=False, compare=False)
 
     def may_come(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some rows may come, [n]."""
@@ -56,9 +61,22 @@ class CandidateQuery:
         return allowed
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What a source answered: rows that may come, best first, with its ``changes`` and the number asked for then."""
+
+    changes: int
+    n: int
+    rows: NDArray[np.int64]
+
+
 @runtime_checkable
 class CandidateSource(Protocol):
     """Gives candidates of one kind.
+
+    A source may also have an attribute ``changes``, a number that rises whenever it would answer the same query in
+    another way; 0 for ever where the query alone decides. While it stays, the answer to a query is kept, and the source is not
+    asked again. A source without it is asked each time.
 
     Attributes:
         name: What it is called in answers.
@@ -101,7 +119,7 @@ _MOST_LATE: Final = 2  # calls of one source that are no longer waited for
 Answer = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Retrieved:
     """Candidates.
 
@@ -117,7 +135,15 @@ class Retrieved:
 
     def sources_of(self, row: int) -> tuple[str, ...]:
         """Which sources gave an item."""
-        return tuple(name for name, rows in self.found.items() if (rows == row).any())
+        return self._names.get(row, ())
+
+    @cached_property
+    def _names(self) -> dict[int, tuple[str, ...]]:
+        names: dict[int, tuple[str, ...]] = {}
+        for name, rows in self.found.items():
+            for row in rows.tolist():
+                names[row] = (*names.get(row, ()), name)
+        return names
 
 
 class Retriever:
@@ -172,16 +198,23 @@ class Retriever:
         answers: dict[str, Answer] = {}
         left_out: dict[str, str] = {}
         waiting: dict[str, Future[Answer]] = {}
+        changes = {name: getattr(self.sources[name], "changes", None) for name in asked}
+        kept = {
+            name: one
+            for name in asked
+            if (one := ask.kept.get(name)) is not None
+            and (one.changes, one.n) == (changes[name], share[name])
+        }
         for name in asked:
             source = self.sources[name]
-            if until_s is None or source.inline is True or (source.inline and not ask.text):
+            if name in kept or until_s is None or source.inline is True or (source.inline and not ask.text):
                 continue
             if self._late.get(name, 0) >= _MOST_LATE:
                 left_out[name] = "still busy with earlier requests"
                 continue
             waiting[name] = self._submit(source, ask, share[name])
         for name in asked:
-            if name in waiting or name in left_out:
+            if name in kept or name in waiting or name in left_out:
                 continue
             if until_s is not None and time.perf_counter() > until_s:
                 left_out[name] = "no time was left"
@@ -198,8 +231,19 @@ class Retriever:
                 self._watch(name, future)
             except Exception as error:  # likewise
                 left_out[name] = _reason(error)
-        found = {name: _checked(answers[name][0], ask) for name in asked if name in answers}
-        return Retrieved(_distinct(list(found.values())), found, left_out)
+        for name, answer in answers.items():
+            rows, of = _checked(answer[0], ask), changes[name]
+            kept[name] = KeptAnswer(of or 0, share[name], rows)
+            if of is not None:
+                ask.kept[name] = kept[name]
+        found = {name: kept[name].rows for name in asked if name in kept}
+        for before in ask.retrieved:
+            same = found.keys() == before.found.keys() and not left_out
+            if same and all(rows is before.found[name] for name, rows in found.items()):
+                return before
+        made = Retrieved(_distinct(list(found.values())), found, left_out)
+        ask.retrieved[:] = [made]
+        return made
 
     def close(self) -> None:
         """End the threads of sources; calls that go on are not waited for."""

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motet.service.api._authenticator import AccessRefused, Authenticator, Proxies
-from motet.service.api._bodies import LARGE_BYTES, WORK, BodyError, json_shape, read_body
+from motet.service.api._bodies import LARGE_BYTES, WORK, BodyError, is_small, json_shape, read_body
 from motet.service.api._context import METHODS, keep_ids
 from motet.service.api._problems import cause_of, failed_response, note_cause, problem_response
 from motet.service.api._work import LateWorkError, OverloadedError, Work
@@ -141,6 +141,9 @@ class RequestMiddleware:
     async def _costly(self, body: bytes) -> AccessRefused | None:
         """A refusal if the body has more values, texts, members or levels than allowed; None if it is fine."""
         settings = self._settings
+        limits = settings.most_containers, settings.most_strings, settings.most_members, settings.most_values
+        if is_small(body, settings.most_depth, min(limits)):
+            return None
         if len(body) <= LARGE_BYTES:
             shape = json_shape(body)
         else:

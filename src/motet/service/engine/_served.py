@@ -178,12 +178,16 @@ class ServedModel:
             self._ingest_waiting()
             self._catch_up_changes()
             while until is None or self.seq < until:
-                events = self._store.events.after(self.seq, _EVENTS_AT_ONCE)
-                events = [one for one in events if until is None or one.seq <= until]
+                found = self._store.events.after(self.seq, _EVENTS_AT_ONCE)
+                events = [one for one in found if until is None or one.seq <= until]
                 if not events:
                     return
                 self._add_events(events)
                 self.seq = events[-1].seq
+                if (
+                    len(found) < _EVENTS_AT_ONCE
+                ):  # there were no more; another query would take a third of all of this
+                    return
 
     def catch_up_to(self, seq: int) -> None:
         """Ingest changed items and users, and events up to a number alone: the model as it was then.

@@ -63,6 +63,7 @@ class Retention:
 
 _AT_ONCE: Final = 200
 _AGAIN_S: Final = 1.0
+_GATHER_S: Final = 0.02  # lists of so long share a transaction, which takes the time of several lists
 
 
 class ShownLog:
@@ -83,6 +84,7 @@ class ShownLog:
         self._store = store
         self._queue: queue.Queue[Shown] = queue.Queue(waiting)
         self._queued, self._done = 0, 0  # numbers of lists so far; they are written in order
+        self._urgent = 0  # somebody waits for so many of them
         self._change = threading.Condition()
         self._stop = threading.Event()
         self.lost, self.written = 0, 0
@@ -141,7 +143,8 @@ class ShownLog:
     def flush(self, timeout_s: float) -> bool:
         """Wait until the lists queued so far are written; returns whether that was in time."""
         with self._change:
-            wanted = self._queued
+            wanted = self._urgent = self._queued
+            self._change.notify_all()
             return self._change.wait_for(lambda: self._done >= wanted, timeout_s)
 
     def close(self) -> None:
@@ -156,6 +159,8 @@ class ShownLog:
                 lists = [self._queue.get(timeout=0.2)]
             except queue.Empty:
                 continue
+            with self._change:
+                self._change.wait_for(lambda: self._urgent > self._done, _GATHER_S)
             while len(lists) < _AT_ONCE and not self._queue.empty():
                 lists.append(self._queue.get_nowait())
             self._write(lists)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, select
 
 from motet.errors import StoreError
 from motet.service.store._database import Database
@@ -118,10 +118,12 @@ class Tombstones:
         by_digest = {self.digest(user): user for user in users}
         found = {}
         for some in chunks(by_digest):
-            rows = connection.execute(select(TOMBSTONES).where(TOMBSTONES.c.digest.in_(some)))
+            rows = connection.execute(_DELETED, {"some": some})
             found.update({by_digest[bytes(row.digest)]: (int(row.time), row.returned) for row in rows})
         return found
 
+
+_DELETED: Final = select(TOMBSTONES).where(TOMBSTONES.c.digest.in_(bindparam("some", expanding=True)))
 
 Mode: TypeAlias = Literal["add", "overwrite", "none"]
 
@@ -258,10 +260,7 @@ def fold_feedback(connection: Connection, written: Iterable[EventRow]) -> None:
         row |= {"updated": updated[key], "labels": one.labels, "comment": one.comment}
         rows[one.mode].append(row)
     upsert(connection, FEEDBACK, rows["overwrite"])
-    # The larger and the smaller of two: functions of other names in PostgreSQL than in SQLite.
-    is_sqlite = connection.dialect.name == "sqlite"
-    larger, smaller = (func.max, func.min) if is_sqlite else (func.greatest, func.least)
-    upsert(connection, FEEDBACK, rows["add"], lambda new: _sum(new, larger, smaller))
+    upsert(connection, FEEDBACK, rows["add"], _sum_sqlite if connection.dialect.name == "sqlite" else _sum)
 
 
 def _newer(new: Any) -> dict[str, Any]:
@@ -270,8 +269,15 @@ def _newer(new: Any) -> dict[str, Any]:
     return {name: case((is_newer, new[name]), else_=FEEDBACK.c[name]) for name in names}
 
 
+def _sum_sqlite(new: Any) -> dict[str, Any]:
+    return _sum(new, larger=func.max, smaller=func.min)
+
+
 def _sum(
-    new: Any, larger: Callable[..., ColumnElement[Any]], smaller: Callable[..., ColumnElement[Any]]
+    new: Any,
+    *,
+    larger: Callable[..., ColumnElement[Any]] = func.greatest,
+    smaller: Callable[..., ColumnElement[Any]] = func.least,
 ) -> dict[str, Any]:
     return {
         "value": smaller(MOST_SUM, larger(-MOST_SUM, FEEDBACK.c.value + new.value)),
@@ -340,6 +346,11 @@ def _events() -> Select[Any]:
     return select(EVENTS, IDENTITIES.c.user_id.label("owner")).outerjoin(IDENTITIES, linked)
 
 
+_AFTER: Final = (
+    _events().where(EVENTS.c.seq > bindparam("after")).order_by(EVENTS.c.seq).limit(bindparam("most"))
+)
+
+
 class EventStore:
     """The events of a store: only ever added to, but for the events of a deleted user.
 
@@ -399,11 +410,10 @@ class EventStore:
             types: Which types; all by default.
         """
         check_limit(limit)
-        query = _events().where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
-        if types is not None:
-            query = query.where(EVENTS.c.type.in_(types))
+        query = _AFTER if types is None else _AFTER.where(EVENTS.c.type.in_(types))
         with self._database.reading() as connection:
-            return [event_of(row) for row in connection.execute(query)]
+            rows = connection.execute(query, {"after": seq, "most": limit})
+            return [event_of(row) for row in rows]
 
     def of_user(self, user: str, limit: int = 100, *, types: Sequence[str] | None = None) -> list[Event]:
         """A user's newest events, newest first, those of its identities included.

@@ -5,9 +5,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from motet.errors import StoreError
@@ -32,6 +45,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Merge = Callable[[Any], dict[str, Any]]
 
 _AT_ONCE: Final = 500
 
@@ -47,20 +61,43 @@ def known(connection: Connection, column: Column[T], values: Iterable[T]) -> set
     """Which of some values a column holds."""
     found: set[T] = set()
     for some in chunks(dict.fromkeys(values)):
-        found.update(connection.execute(select(column).where(column.in_(some))).scalars())
+        found.update(connection.execute(_known(column), {"some": some}).scalars())
     return found
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+# Building a statement takes longer than running it for one row: those of every event are built once.
+
+
+@cache
+def _known(column: Column[Any]) -> Select[Any]:
+    return select(column).where(column.in_(bindparam("some", expanding=True)))
+
+
+@cache
+def _insert(dialect: str, table: Table) -> Any:
     # The two have no common ancestor that knows on_conflict.
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+@cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...], merge: Merge | None) -> Any:
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key.columns]
+    new = statement.excluded
+    values = merge(new) if merge else {name: new[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+@cache
+def _insert_missing(dialect: str, table: Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
 
 
 def upsert(
     connection: Connection,
     table: Table,
     rows: Sequence[dict[str, Any]],
-    merge: Callable[[Any], dict[str, Any]] | None = None,
+    merge: Merge | None = None,
 ) -> None:
     """Insert rows, or replace those with the same primary key.
 
@@ -68,21 +105,17 @@ def upsert(
         connection: The connection.
         table: The table.
         rows: Rows with the same columns.
-        merge: Maps the new row to the new value of each column; by default all values are replaced.
+        merge: Maps the new row to the new value of each column, a function of a module; by default all values are
+            replaced.
     """
-    if not rows:
-        return
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key.columns]
-    new = statement.excluded
-    values = merge(new) if merge else {name: new[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), list(rows))
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), merge), list(rows))
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, except those whose key exists."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+        connection.execute(_insert_missing(connection.dialect.name, table), list(rows))
 
 
 MOST: Final = 10_000
@@ -232,6 +265,11 @@ def forget_changes(connection: Connection, what: str, keys: list[str]) -> None:
     connection.execute(CHANGES.delete().where(CHANGES.c.what == what, CHANGES.c.key.in_(keys)))
 
 
+_CHANGES_AFTER: Final = (
+    select(CHANGES).where(CHANGES.c.seq > bindparam("after")).order_by(CHANGES.c.seq).limit(bindparam("most"))
+)
+
+
 class Changes:
     """The log of changes, in order.
 
@@ -250,9 +288,9 @@ class Changes:
             limit: Most of them, up to 10,000.
         """
         check_limit(limit)
-        query = select(CHANGES).where(CHANGES.c.seq > seq).order_by(CHANGES.c.seq).limit(limit)
         with self._database.reading() as connection:
-            return [Change(row.seq, row.what, row.key, row.deleted) for row in connection.execute(query)]
+            rows = connection.execute(_CHANGES_AFTER, {"after": seq, "most": limit})
+            return [Change(row.seq, row.what, row.key, row.deleted) for row in rows]
 
     def last(self) -> int:
         """The place of the newest change, 0 where there is none."""
