@@ -285,16 +285,22 @@ class EventReader:
 
 
 def _truths(frame: pl.DataFrame, texts: Sequence[str]) -> dict[str, list[bool | None]]:
-    """SQL conditions of each row; None where a column that one names is missing."""
-    there = set(frame.columns)
-    names = {text: expression_columns(text) for text in texts}
-    asked = {text: columns for text, columns in names.items() if there.issuperset(columns)}
+    """SQL conditions of each row; None where a cell of a column that one names is missing."""
+    columns = {text: expression_columns(text) for text in texts}
+    every = {name for names in columns.values() for name in names if name in frame.columns}
+    there = {name: frame[name].is_not_null().to_numpy() for name in every}
+    given = {
+        text: np.all([np.ones(len(frame), bool), *(there[name] for name in names)], axis=0)
+        for text, names in columns.items()
+        if there.keys() >= set(names)
+    }
     found: dict[str, list[bool | None]] = {text: [None] * len(frame) for text in texts}
-    if not asked:
-        return found
-    parsed = {text: parse_expression(text, "the schema").cast(pl.Float64) for text in asked}
-    try:  # without a column, a condition has one value, which holds of all rows
-        truths = frame.select(one.alias(str(at)) for at, one in enumerate(parsed.values()))
+    asked = [text for text, rows in given.items() if rows.any()]  # a column without any cell has no kind
+    try:
+        truths = frame.select(
+            parse_expression(text, "the schema").cast(pl.Float64).alias(str(at))
+            for at, text in enumerate(asked)
+        )
     except NOT_OF_KIND as error:
         if len(asked) > 1:  # which one is it?
             return {**found, **{text: _truths(frame, [text])[text] for text in asked}}
@@ -303,16 +309,14 @@ def _truths(frame: pl.DataFrame, texts: Sequence[str]) -> dict[str, list[bool | 
             f"the events do not fit the expression {text!r} of the schema ({(str(error).splitlines() or [''])[0][:200]})",
             "give each column the kind of value that it had in training",
         ) from None
-    given = {
-        column: frame[column].is_not_null().to_list() for columns in asked.values() for column in columns
-    }
-    for at, (text, columns) in enumerate(asked.items()):
+    for at, text in enumerate(asked):
         cells = truths[str(at)].to_list()
-        cells = cells if len(cells) == len(frame) else cells * len(frame)
-        whole = zip(*(given[column] for column in columns), strict=True) if columns else [()] * len(frame)
+        cells = (
+            cells if len(cells) == len(frame) else cells * len(frame)
+        )  # one without a column has one value
         found[text] = [
-            None if cell is None or not all(known) else bool(cell)
-            for cell, known in zip(cells, whole, strict=True)
+            None if cell is None or not known else bool(cell)
+            for cell, known in zip(cells, given[text].tolist(), strict=True)
         ]
     return found
 
