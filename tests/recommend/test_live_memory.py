@@ -85,6 +85,116 @@ def test_what_is_kept_of_a_user_changes_with_each_event_item_and_deletion(recomm
     assert values(asked) != before
 
 
+def count_scores(live: LiveRecommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of items that the model is asked of, a call each."""
+    asked: list[int] = []
+    score = live._scorer._score
+
+    def counted(context: Any, rows: Any, tasks: Any) -> Any:
+        asked.append(len(rows))
+        return score(context, rows, tasks)
+
+    monkeypatch.setattr(live._scorer, "_score", counted)
+    return asked
+
+
+def test_answers_that_are_kept_are_those_that_would_be_made(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn events, changed items and requests: with what is kept, and without."""
+    rng = np.random.default_rng(0)
+    # few candidates, so that what is popular and new decides on some of them
+    keeps, forgets = (LiveRecommender(recommender, candidates=6) for _ in range(2))
+    items = [str(row) for row in recommender.bundle.data.item_ids.to_list()]
+    users = ["u1", "u2", "new", None]
+    computed, again = count_scores(keeps, monkeypatch), 0
+    for n in range(120):
+        step, item, user = (
+            rng.integers(8),
+            str(rng.choice(items)),
+            str(rng.choice(["u1", "u2", "new", "other"])),
+        )
+        hide = bool(rng.integers(2))
+        for live in (keeps, forgets):
+            if step == 0:
+                live.add_events([LiveEvent(user=user, item=item, at_s=2e9 + n)])
+            elif step == 1:
+                live.hide_items([item], hide)
+            elif step == 2:
+                live.upsert_items([{"item": f"late {n}", "title": item, "price": n}], at_s=2e9 + n)
+        asked = Query(
+            user=users[rng.integers(4)],
+            k=int(rng.integers(1, 5)),
+            exclude=tuple(items[: rng.integers(3)]),
+            include_seen=bool(rng.integers(2)),
+            duplicates=bool(rng.integers(2)),
+        )
+        before = len(computed)
+        found = keeps.recommend(asked)
+        again += len(computed) == before
+        forgets._scorer.forget()
+        wanted = forgets.recommend(asked)
+        assert [(one.item, one.sources, one.served_by) for one in found.items] == [
+            (one.item, one.sources, one.served_by) for one in wanted.items
+        ], n
+        np.testing.assert_allclose(
+            [one.value for one in found.items], [one.value for one in wanted.items], rtol=1e-4, atol=1e-5
+        )
+    assert again > 5  # requests that were answered from what was kept
+
+
+def test_the_model_is_not_asked_twice_of_the_same_items(
+    live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_scores(live, monkeypatch)
+    first = live.recommend(Query(user="u1", k=2, include_seen=True))
+    assert len(asked) == 1
+    assert live.recommend(Query(user="u1", k=2, include_seen=True)).items == first.items
+    assert len(asked) == 1
+    # another wish of the same user: the items are known to the model
+    assert live.recommend(Query(user="u1", k=3, include_seen=True)).items[:2] == first.items
+    assert len(asked) == 1
+    drawn = [
+        live.recommend(
+            Query(
+                user="u1",
+                k=2,
+                include_seen=True,
+                explore=read_query({"explore": {"temperature": 5.0}}).explore,
+            )
+        )
+        for _ in range(20)
+    ]
+    assert len({one.items[0].item for one in drawn}) > 1  # what is drawn is drawn each time
+    live.add_events([LiveEvent(user="u1", item="10", at_s=2e9)])
+    live.recommend(Query(user="u1", k=2, include_seen=True))
+    assert len(asked) == 2
+
+
+def test_a_source_is_asked_again_when_it_says_that_it_changed(recommender: Recommender) -> None:
+    class Counting:
+        inline = True
+
+        def __init__(self, name: str, changes: int | None) -> None:
+            self.name, self.asked = name, 0
+            if changes is not None:
+                self.changes = changes
+
+        def candidates(self, ask: Any, n: int) -> tuple[Any, Any]:
+            self.asked += 1
+            return np.array([self.asked % 3]), np.ones(1, np.float32)
+
+    steady, silent = Counting("steady", 0), Counting("silent", None)
+    live = LiveRecommender(recommender, candidates=3, sources=[steady, silent])
+    asked = Query(user="u1", k=2, include_seen=True, sources=("steady", "silent"))
+    for _ in range(3):
+        live.recommend(asked)
+    assert (steady.asked, silent.asked) == (1, 3)
+    steady.changes = 1
+    live.recommend(asked)
+    assert (steady.asked, silent.asked) == (2, 4)
+
+
 def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live: LiveRecommender) -> None:
     user_encoder, before = live.user_encoder, live.user_encoder.of("u1", live.history.row("u1"), {})
     same = user_encoder.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})
