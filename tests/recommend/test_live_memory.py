@@ -108,19 +108,19 @@ def test_answers_that_are_kept_are_those_that_would_be_made(
     items = [str(row) for row in recommender.bundle.data.item_ids.to_list()]
     users = ["u1", "u2", "new", None]
     computed, again = count_scores(keeps, monkeypatch), 0
-    for n in range(120):
+    for n in range(200):
         step, item, user = (
             rng.integers(8),
             str(rng.choice(items)),
-            str(rng.choice(["u1", "u2", "new", "other"])),
+            str(rng.choice(["u1", "other", "another"])),
         )
         hide = bool(rng.integers(2))
         for live in (keeps, forgets):
-            if step == 0:
+            if step < 4:
                 live.add_events([LiveEvent(user=user, item=item, at_s=2e9 + n)])
-            elif step == 1:
+            elif step == 4 and not n % 3:
                 live.hide_items([item], hide)
-            elif step == 2:
+            elif step == 5 and not n % 3:
                 live.upsert_items([{"item": f"late {n}", "title": item, "price": n}], at_s=2e9 + n)
         asked = Query(
             user=users[rng.integers(4)],
@@ -141,6 +141,19 @@ def test_answers_that_are_kept_are_those_that_would_be_made(
             [one.value for one in found.items], [one.value for one in wanted.items], rtol=1e-4, atol=1e-5
         )
     assert again > 5  # requests that were answered from what was kept
+
+
+def test_what_others_like_changes_what_is_kept_of_a_user(recommender: Recommender) -> None:
+    live = LiveRecommender(recommender, candidates=2)
+    items = [str(row) for row in recommender.bundle.data.item_ids.to_list()]
+    asked = Query(user="u1", k=1, include_seen=True, sources=("trending",), trace=True)
+    seen = set()
+    for n, item in enumerate(items[:8]):
+        live.add_events([LiveEvent(user="other", item=item, at_s=2e9 + 1e6 * n)])
+        found = live.retriever.retrieve(live._stages.read(asked).ask, 1, names=("trending",))
+        assert items[int(found.rows[0])] == item
+        seen.add(live.recommend(asked).items[0].item)
+    assert len(seen) > 1
 
 
 def test_the_model_is_not_asked_twice_of_the_same_items(
