@@ -144,16 +144,13 @@ def test_answers_that_are_kept_are_those_that_would_be_made(
 
 
 def test_what_others_like_changes_what_is_kept_of_a_user(recommender: Recommender) -> None:
-    live = LiveRecommender(recommender, candidates=2)
+    live = LiveRecommender(recommender)
     items = [str(row) for row in recommender.bundle.data.item_ids.to_list()]
-    asked = Query(user="u1", k=1, include_seen=True, sources=("trending",), trace=True)
-    seen = set()
+    asked = Query(user="u1", k=1, include_seen=True, sources=("trending",))
     for n, item in enumerate(items[:8]):
         live.add_events([LiveEvent(user="other", item=item, at_s=2e9 + 1e6 * n)])
         found = live.retriever.retrieve(live._stages.read(asked).ask, 1, names=("trending",))
         assert items[int(found.rows[0])] == item
-        seen.add(live.recommend(asked).items[0].item)
-    assert len(seen) > 1
 
 
 def test_the_model_is_not_asked_twice_of_the_same_items(
