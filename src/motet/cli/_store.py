@@ -185,21 +185,23 @@ def import_records(
 ) -> None:
     """Read the records of a directory into a store, each once; every file is checked before anything is written."""
     require_packages("serve", "sqlalchemy")
-    from motet.service.store import Store  # noqa: PLC0415
+    from motet.service.store import Store, store_version  # noqa: PLC0415
 
     files = _files(directory, _wanted(kind))
     counts: dict[str, dict[str, int]] = {}
-    with Store(place) as opened, progress_on_terminal(as_json) as report:
+    store_version(place)  # it can be reached and is a store, or is not there
+    with progress_on_terminal(as_json) as report:
         for done, (one, path) in enumerate(files.items(), 1):
             with _named(path):
-                opened.check_file(one, path)
+                Store.check_file(one, path)
             report(f"checking: {one}", done, len(files))
-        for done, (one, path) in enumerate(files.items(), 1):
-            # Rows of feedback bring the sums themselves.
-            mode: Literal["none", "add"] = "none" if "feedback" in files else "add"
-            with _named(path):
-                counts[one] = asdict(opened.import_file(one, path, feedback=mode))
-            report(f"importing: {one}", done, len(files))
+        with Store(place) as opened:  # made only now, where it is not there
+            for done, (one, path) in enumerate(files.items(), 1):
+                # Rows of feedback bring the sums themselves.
+                mode: Literal["none", "add"] = "none" if "feedback" in files else "add"
+                with _named(path):
+                    counts[one] = asdict(opened.import_file(one, path, feedback=mode))
+                report(f"importing: {one}", done, len(files))
     if as_json:
         print_json(counts)
     else:
@@ -433,12 +435,13 @@ def import_gorse(
     require_packages("serve", "sqlalchemy", "httpx", "fastapi")
     from motet.service.gorse import import_gorse as run  # noqa: PLC0415 (a command imports what it uses)
     from motet.service.gorse import open_gorse  # noqa: PLC0415
-    from motet.service.store import Store  # noqa: PLC0415
+    from motet.service.store import store_version  # noqa: PLC0415
 
     found = open_gorse(source, key=_key_of(key_file), prefix=table_prefix)
-    with Store(place) as opened, progress_on_terminal(as_json) as report:
+    where = store_version(place).where
+    with progress_on_terminal(as_json) as report:
         result = run(
-            opened,
+            place,
             found,
             keep=keep,
             skip_bad=skip_bad,
@@ -450,7 +453,7 @@ def import_gorse(
         print_json(asdict(result))
     else:
         typer.echo(_imported(result, check))
-        typer.echo(f"store: {opened.where}")
+        typer.echo(f"store: {where}")
 
 
 def _key_of(file: Path | None) -> str:

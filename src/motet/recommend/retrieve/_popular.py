@@ -298,7 +298,7 @@ class Newest:
     name = "newest"
 
     def __init__(self, now: CatalogueSnapshot) -> None:
-        self._order = Ordered(np.maximum(now.appeared_s, -1e300))
+        self._order = Ordered(np.maximum(now.appeared_s, -1e30))
         self._known = len(now)
 
     def grow(self, now: CatalogueSnapshot) -> None:
@@ -307,7 +307,7 @@ class Newest:
         self._known = len(now)
         rows = rows[now.origin[rows] == rows]
         if len(rows):
-            self._order.add(rows, np.maximum(now.appeared_s[rows], -1e300))
+            self._order.add(rows, np.maximum(now.appeared_s[rows], -1e30))
 
     @property
     def changes(self) -> int:

@@ -112,6 +112,10 @@ class StatsAnswer(_Answer):
     shadow: list[Shadowed]
     store: StoreNumbers
     model: str | None = Field(description="The active version.")
+    workers: int = Field(
+        description="Processes that answer. All numbers but `feedback` and `satisfaction` are of the one that was asked; "
+        "`/metrics` has those of all."
+    )
 
 
 class TimelineStep(_Answer):
@@ -159,6 +163,9 @@ class Timeline(_Answer):
     step_s: int = Field(description="Length of a step in seconds; the last one is under way.")
     since: datetime = Field(description="When this process began to count requests.")
     kept_minutes: int = Field(description="How long it keeps the counts of requests, in minutes.")
+    workers: int = Field(
+        description="Processes that answer; requests and errors are of the one that was asked."
+    )
     steps: list[TimelineStep] = Field(description="Oldest first.")
     routes: list[RouteCount] = Field(description="The busiest first.")
     failures: list[FailureCount] = Field(description="The latest first.")
@@ -168,6 +175,7 @@ _STEPS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _MOST_STEPS: Final = 100
 _LONG_MIN: Final = 1_440  # counts over more than a day read much of the store
 _FRESH_S: Final = 30.0
+_SLOW_S: Final = 0.1  # what takes longer is counted again only when it is no longer fresh
 
 
 def step_of(minutes: int) -> int:
@@ -186,11 +194,14 @@ class Stats:
     Args:
         engine: The engine.
         work: The thread pools.
+        workers: Processes that answer for the service.
     """
 
-    def __init__(self, engine: Engine, work: Work) -> None:
-        self._engine, self._work = engine, work
+    def __init__(self, engine: Engine, work: Work, workers: int = 1) -> None:
+        self._engine, self._work, self._workers = engine, work, workers
         self._recorded: dict[int, tuple[float, dict[str, dict[datetime, int]]]] = {}
+        self._by_type: dict[str, int] = {}
+        self._by_type_until_s = 0.0
 
     def summary(self, minutes: int) -> StatsAnswer:
         """All numbers of the last minutes."""
@@ -210,6 +221,7 @@ class Stats:
                 "shadow": engine.shadow.report(),
                 "store": {"can_read": engine.store.can_read(), **self._gauges()},
                 "model": engine.model.name,
+                "workers": self._workers,
             }
         )
 
@@ -232,6 +244,7 @@ class Stats:
                 "step_s": 60 * step,
                 "since": watch.since,
                 "kept_minutes": watch.kept_minutes,
+                "workers": self._workers,
             }
         )
 
@@ -287,10 +300,16 @@ class Stats:
         }
 
     def _feedback(self) -> dict[str, int]:
+        began_s = time.monotonic()
+        if began_s < self._by_type_until_s:
+            return self._by_type
         try:
-            return self._engine.store.counts.feedback()
+            self._by_type = self._engine.store.counts.by_type()
         except StoreUnavailableError:
             return {}
+        is_large = time.monotonic() - began_s > _SLOW_S
+        self._by_type_until_s = began_s + _FRESH_S if is_large else 0.0
+        return self._by_type
 
     def _quality(self, kinds: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
         """Data quality checks: count, total and share of each."""

@@ -7,8 +7,10 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from operator import and_
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, get_args
@@ -30,7 +32,7 @@ from motet.service.gorse._sources import (
     GorseSource,
     GorseTables,
 )
-from motet.service.store import Event, Feedback, Item, Store, User, check_json, parse_url
+from motet.service.store import Event, Feedback, Item, Store, User, check_json, parse_url, store_version
 
 __all__ = ["GorseImport", "ImportedKind", "import_gorse", "open_gorse"]
 
@@ -155,7 +157,7 @@ class GorseImport:
 
 
 def import_gorse(
-    store: Store,
+    store: Store | str,
     source: GorseSource,
     *,
     keep: bool = False,
@@ -171,7 +173,7 @@ def import_gorse(
     from before the deletion of the user in this store do not come back.
 
     Args:
-        store: Where to.
+        store: Where to. What is named by its path or URL is made, or migrated, when there is a row to write.
         source: Where from; see :func:`open_gorse`.
         keep: Leave users and items alone that are in the store, instead of replacing them.
         skip_bad: Leave wrong rows out, instead of writing nothing.
@@ -188,23 +190,32 @@ def import_gorse(
         RequestError: If a running Gorse does not answer, or refuses.
         StoreUnavailableError: If the store cannot write; the same call goes on.
     """
-    run = _Run(store, source, keep=keep, progress=progress)
-    if source.rereadable or only_check:
-        run.check(skip_bad=skip_bad)
-        if only_check:
-            return run.found
-        run.found = GorseImport()
-    run.write(skip_bad=skip_bad, from_start=from_start)
+    with ExitStack() as opened:
+        run = _Run(store, source, opened, keep=keep, progress=progress)
+        if source.rereadable or only_check:
+            run.check(skip_bad=skip_bad)
+            if only_check:
+                return run.found
+            run.found = GorseImport()
+        run.write(skip_bad=skip_bad, from_start=from_start or run.is_new)
     return run.found
 
 
 class _Run:
     """One import."""
 
-    def __init__(self, store: Store, source: GorseSource, *, keep: bool, progress: Progress) -> None:
+    def __init__(
+        self, store: Store | str, source: GorseSource, opened: ExitStack, *, keep: bool, progress: Progress
+    ) -> None:
         self.found = GorseImport()
-        self._store, self._source, self._keep, self._progress = store, source, keep, progress
+        self._source, self._keep, self._progress = source, keep, progress
+        self._to, self._opened = store, opened
+        self.is_new = isinstance(store, str) and store_version(store).version is None
         self._problems = 0
+
+    @cached_property
+    def _store(self) -> Store:
+        return self._to if isinstance(self._to, Store) else self._opened.enter_context(Store(self._to))
 
     def check(self, *, skip_bad: bool) -> None:
         """Read every row once, and write none."""
@@ -225,7 +236,8 @@ class _Run:
             if place.get(kind) == _DONE:
                 continue
             for records, cursor in self._records(kind, place.get(kind, ""), skip_bad):
-                put(records)
+                if records:
+                    put(records)
                 if not self._source.rereadable:
                     place[kind] = cursor or _DONE
                     self._store.values.put(name, place)
@@ -234,7 +246,7 @@ class _Run:
                 sorted_rows.add(records)
             for done, some in sorted_rows.batches():
                 self._put_feedback(some)
-                self._progress("importing feedback", done, len(sorted_rows))
+                self._progress("importing feedback (rows)", done, len(sorted_rows))
         if place:
             self._store.values.put(name, {})
 
@@ -253,7 +265,7 @@ class _Run:
         for some in self._source.read(kind, cursor):
             yield some
             # Of a running Gorse nobody knows how much there is.
-            label = f"{what} {kind}" if some.total is not None else f"{what} {kind}, at least"
+            label = f"{what} {kind} ({'so far' if some.total is None else some.unit})"
             self._progress(label, some.done, some.done + 1 if some.total is None else some.total)
 
     def _refused(self, written: str) -> DataError:

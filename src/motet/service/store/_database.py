@@ -357,7 +357,7 @@ class StoreVersion:
 
     Attributes:
         where: The store, without its password.
-        version: Its version; None of an empty database.
+        version: Its version; None of an empty database, and of a file that is not there.
         newest: The version that this motet brings it to when it opens it.
         steps: What is to be done for that, in order: each version with its purpose.
     """
@@ -369,7 +369,7 @@ class StoreVersion:
 
 
 def store_version(url: str | Path) -> StoreVersion:
-    """Read the version of a store, and leave it as it is.
+    """Read the version of a store, and leave it as it is: a file that is not there is not made.
 
     Raises:
         StoreError: If it is not a store of motet, or of a newer version.
@@ -378,8 +378,10 @@ def store_version(url: str | Path) -> StoreVersion:
     database = Database(url, StoreSettings())
     try:
         _, scripts = _scripts()
-        with database.reading() as connection:
-            version, _ = _version(connection, database.where, scripts)
+        version = None
+        if database.path is None or database.path.exists():
+            with database.reading() as connection:
+                version, _ = _version(connection, database.where, scripts)
     finally:
         database.close()
     known = [str(script.revision) for script in reversed(scripts)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from sqlalchemy import URL, select
 
@@ -180,8 +180,9 @@ class Store:
         """
         _backup(self._database, Path(path))
 
-    def check_file(self, kind: Kind, path: str | Path) -> int:
-        """Read a file as :meth:`import_file` does, and write nothing.
+    @staticmethod
+    def check_file(kind: Kind, path: str | Path) -> int:
+        """Read a file as :meth:`import_file` does, and write nothing; no store needs to be there.
 
         Returns:
             How many records there are.
@@ -315,10 +316,14 @@ def restore_store(path: str | Path, url: str | Path, *, overwrite: bool = False)
         raise StoreError(f"there is a file {target} already", "name another place, or add --overwrite")
     if not target.parent.is_dir():
         raise StoreError(f"the store's directory {target.parent} is not there", "make it")
-    with _copied(path, target, StoreSettings().patience_s) as part:
-        version = store_version(part).version
+    with _copied(path, target, StoreSettings().patience_s, what="backup") as part:
+        try:
+            version = store_version(part).version
+        except StoreError as error:  # of a copy that the caller does not know
+            problem = error.problem.replace(f"sqlite:///{part}", str(path))
+            raise type(error)(problem, _ANOTHER) from None
         if version is None:
-            raise StoreError(f"the file {path} holds no store", "name a file that motet store backup wrote")
+            raise StoreError(f"the file {path} holds no store", _ANOTHER)
         with _alone(target) as replaced:
             gone = None if replaced is None else _deleted_in(replaced)
             again = None if gone is None else _delete_again(part, *gone)
@@ -351,6 +356,9 @@ def _delete_again(part: Path, salt: str, digests: set[str]) -> int | None:
         return sum(store.users.delete(id) for id in ids if store.users.digest(id) in new)
 
 
+_ANOTHER: Final = "name a file that motet store backup wrote"
+
+
 def _backup(database: Database, path: Path) -> None:
     if database.path is None:
         raise StoreError(
@@ -371,22 +379,37 @@ def _plain(url: URL) -> str:
 
 
 @contextmanager
-def _copied(source: Path, target: Path, patience_s: float) -> Iterator[Path]:
+def _reading(source: Path, what: Literal["store", "backup"]) -> Iterator[None]:
+    """Errors of a file that is copied; of a damaged backup no newer one can be restored."""
+    try:
+        with translated(str(source)):
+            yield
+    except StoreUnavailableError as error:
+        if what == "store":
+            raise
+        problem = error.problem.replace(f"the store {source}", f"the backup {source}")
+        raise StoreUnavailableError(problem, _ANOTHER) from None
+
+
+@contextmanager
+def _copied(
+    source: Path, target: Path, patience_s: float, what: Literal["store", "backup"] = "store"
+) -> Iterator[Path]:
     """A checked copy of an SQLite file beside another; it is removed at the end if it was not put in place."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with translated(str(target)):
-            place = f"{source.absolute().as_uri()}?mode=rw"  # a file that is gone is not made again
-            with (
-                closing(sqlite3.connect(place, uri=True, timeout=patience_s)) as from_,
-                closing(sqlite3.connect(part)) as copy,
-            ):
+        place = f"{source.absolute().as_uri()}?mode=rw"  # a file that is gone is not made again
+        with _reading(source, what), closing(sqlite3.connect(place, uri=True, timeout=patience_s)) as from_:
+            from_.execute("PRAGMA schema_version").fetchone()  # reads it
+            with translated(str(target)), closing(sqlite3.connect(part)) as copy:
                 # In one step: in several, every write of another process would make it begin again.
                 from_.backup(copy, pages=-1)
                 copy.execute("PRAGMA journal_mode=DELETE")
-                (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
-                if found != "ok":
-                    raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
+                with _reading(source, what):  # the copy is as the source is
+                    (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
+                    if found != "ok":
+                        raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
+        with translated(str(target)):
             yield part
     finally:
         for ending in ("", "-wal", "-shm"):

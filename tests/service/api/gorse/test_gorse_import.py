@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -109,6 +110,11 @@ def holds_it(place: str, *, labels: bool = True) -> None:
         assert clicked.time == datetime(2026, 2, 1, tzinfo=UTC)
 
 
+def is_there(place: str) -> bool:
+    """Whether anything of a store in a file is there."""
+    return bool(list(Path(place).parent.glob(f"{Path(place).name}*")))
+
+
 def jsonl(directory: Path, **changed: list[Any]) -> Path:
     directory.mkdir(exist_ok=True)
     for kind, rows in (ROWS | changed).items():
@@ -124,8 +130,7 @@ def test_the_files_of_the_dashboard_once_and_again(tmp_path: Path, place: str, r
     files = jsonl(tmp_path / "export", feedback=FEEDBACK[::-1])
     checked = run(files, "--check")
     assert counted(checked, "rows") == [2, 2, 3]
-    with Store(place) as store:
-        assert store.events.last() == store.users.count() == 0
+    assert not is_there(place)
     first = run(files)
     assert counted(first, "new") == [2, 2, 3]
     holds_it(place)
@@ -236,6 +241,47 @@ def test_the_csv_of_older_dashboards(tmp_path: Path, place: str, run: Run) -> No
     assert counted(run(files), "new") == [0, 0, 0]
 
 
+def test_the_columns_that_the_guide_names(tmp_path: Path, place: str, run: Run) -> None:
+    """As the last versions of Gorse 0.4 write them: labels are JSON."""
+    guide = (Path(__file__).parents[4] / "docs" / "guide" / "from-gorse.md").read_text(encoding="utf-8")
+    columns = dict(re.findall(r"^\| `(\w+\.csv)` \| `([\w,]+)` \|$", guide, re.MULTILINE))
+    cells = {
+        "user_id": "ann",
+        "item_id": "tea",
+        "feedback_type": "click",
+        "is_hidden": "true",
+        "categories": "hot|wet",
+        "time_stamp": "2026-01-02 03:04:05.5 +0000 UTC",
+        "labels": '{"job":"artist"}',
+        "description": 'Green, "strong"\r\ntea',
+    }
+    assert set(columns) == {"users.csv", "items.csv", "feedback.csv"}
+    files = tmp_path / "old"
+    files.mkdir()
+    for name, header in columns.items():
+        with (files / name).open("w", encoding="utf-8", newline="") as file:
+            file.write(header + "\r\n")
+            csv.writer(file).writerow([cells[column] for column in header.split(",")])
+    assert counted(run(files), "new") == [1, 1, 1]
+    with Store(place) as store:
+        ann, tea = store.users.get("ann"), store.items.get("tea")
+        assert ann is not None
+        assert tea is not None
+        assert ann.labels == tea.labels == {"job": "artist"}
+        assert (tea.is_hidden, tea.categories, tea.comment) == (True, ("hot", "wet"), cells["description"])
+        (clicked,) = store.feedback.of_user("ann", "click")
+        assert clicked.time == tea.timestamp == datetime(2026, 1, 2, 3, 4, 5, 500_000, UTC)
+
+
+def test_progress_says_what_it_counts(tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files = jsonl(tmp_path / "export")
+    assert main(["import-gorse", "--from", str(files), "--store", place]) == 0
+    said = capsys.readouterr().err.splitlines()
+    size = (files / "users.jsonl").stat().st_size
+    assert f"checking users (bytes): {size:,} of {size:,}" in said
+    assert "importing feedback (rows): 3 of 3" in said
+
+
 def test_wrong_rows_are_named_before_anything_is_written(tmp_path: Path, place: str, run: Run) -> None:
     bad_items = [*ITEMS, {"ItemId": "a/b"}, {"ItemId": "c", "Timestamp": "soon"}]
     bad_feedback = [*FEEDBACK, {"FeedbackType": "click", "UserId": "ann"}, {**FEEDBACK[0], "Value": 1e300}]
@@ -252,8 +298,7 @@ def test_wrong_rows_are_named_before_anything_is_written(tmp_path: Path, place: 
         "feedback.jsonl, line 5: event.value is 1e+300",
     ):
         assert said in error
-    with Store(place) as store:
-        assert store.users.count() == store.items.count() == store.events.last() == 0
+    assert not is_there(place)
     skipped = run(files, "--skip-bad")
     assert (counted(skipped, "bad"), counted(skipped, "new")) == ([1, 2, 2], [2, 2, 3])
     assert len(skipped["problems"]) == 5
@@ -522,8 +567,9 @@ def _users(place: str) -> int:
         return 0
 
 
-def test_an_address_that_is_no_gorse(other: Service, run: Run) -> None:
+def test_an_address_that_is_no_gorse(other: Service, place: str, run: Run) -> None:
     port = other.port
     other.end(signal.SIGTERM)
     found = run(f"http://127.0.0.1:{port}")
     assert "does not answer" in found["error"]
+    assert not is_there(place)
