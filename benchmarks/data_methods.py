@@ -11,7 +11,8 @@ gates       adult: learnt gates at several prices, and what each closed
 
 One network without plain members, refit off. Differences are from the first line of a table, over the same seeds; 95 %
 intervals over test rows and seeds together (`motet.evaluation.paired_differences`; with one seed over rows alone). Nothing
-is chosen on test rows. A cell is a method on a seed; finished ones are kept in a file, and after `--seconds` no other is begun.
+is chosen on test rows. A cell is a method on a seed, with so many epochs and rows; finished ones are kept in a file, which the
+same command reads again, and after `--seconds` no other is begun.
 """
 
 from __future__ import annotations
@@ -144,11 +145,18 @@ NOTES: Final = {
 }
 
 
-def table(part: str, cells: Cells, seeds: list[int]) -> str:
+def key_of(part: str, method: str, seed: int, epochs: int, rows: int | None) -> str:
+    """The name of a cell in the file: what was trained differently has another one."""
+    return f"{part}:{method}:{seed}:{epochs}:{rows or 'all'}"
+
+
+def table(part: str, cells: Cells, seeds: list[int], epochs: int, rows: int | None) -> str:
     """A Markdown table of what is there, with paired differences from the first method."""
     names = [f"{task} {metric}" for task, metric in COLUMNS[part]]
     there = {
-        method: {seed: cells[key] for seed in seeds if (key := f"{part}:{method}:{seed}") in cells}
+        method: {
+            seed: cells[key] for seed in seeds if (key := key_of(part, method, seed, epochs, rows)) in cells
+        }
         for method in METHODS[part]
     }
     there = {method: of_seed for method, of_seed in there.items() if of_seed}
@@ -204,16 +212,18 @@ def main() -> None:
     for part in parts:
         for seed in given.seeds:
             for method in METHODS[part]:
-                key = f"{part}:{method}:{seed}"
+                key = key_of(part, method, seed, given.epochs, given.rows)
                 if key in cells:
                     continue
                 if time.monotonic() - began > given.seconds:
                     left += 1
                     continue
                 cells[key] = run(part, method, seed, given.epochs, given.rows)
-                given.cells.write_text(json.dumps(cells))
+                aside = given.cells.with_suffix(".part")  # a run that is killed leaves the cells whole
+                aside.write_text(json.dumps(cells))
+                aside.replace(given.cells)
     for part in parts:
-        print("\n" + table(part, cells, given.seeds))
+        print("\n" + table(part, cells, given.seeds, given.epochs, given.rows))
     if left:
         print(f"\n{left} cells are left: the same command goes on with them")
 
