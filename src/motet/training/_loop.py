@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -305,6 +305,7 @@ class _Run:
         state = {
             "schema": self.schema.to_yaml(),
             "data": data_shape(self.data),
+            "start": dict(self.stepper.start),
             "step": self.step,
             "history": self.history.to_json(),
             "loss_sums": self.loss_sums.tolist(),
@@ -329,11 +330,26 @@ class _Run:
                 f"({state['data']}, now {data_shape(self.data)})",
                 "resume on the files of the first run, or train again",
             )
+        before, now = state.get("start"), dict(self.stepper.start)
+        # the bundle may have moved since; checkpoints of earlier versions say nothing
+        if before is not None and {**before, "bundle": ""} != {**now, "bundle": ""}:
+            raise TrainingError(
+                f"the checkpoint {self.checkpoint} is of a run that began with {_begun_with(before)}, not with "
+                f"{_begun_with(now)}",
+                "resume with the --from and --map of the first run, or train again without --resume",
+            )
         self.stepper.load(tensors, state["step"])
         self.best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
         self.step = state["step"]
         self.history = TrainingHistory.from_json(state["history"])
         self.loss_sums, self.loss_steps = np.asarray(state["loss_sums"]), state["loss_steps"]
+
+
+def _begun_with(start: Mapping[str, Any]) -> str:
+    if not start:
+        return "drawn weights"
+    called = ", ".join(f"{here}={there or ''}" for here, there in start["names"].items())
+    return f"the weights of {start['bundle']}" + (f" ({called})" if called else "")
 
 
 def data_shape(data: Dataset) -> dict[str, int]:
