@@ -329,6 +329,14 @@ def test_what_a_class_of_another_library_is_here_can_be_built(page: Path) -> Non
         check_architecture(model["architecture"], model["options"])
 
 
+def test_the_readme_asks_what_make_demo_asks() -> None:
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (request,) = re.findall(r"^REQUEST := (.*)$", rules, re.MULTILINE)
+    (asked,) = re.findall(r"\$\(BIN\)/motet ask \$\(RUN\) (.*)$", rules, re.MULTILINE)
+    command = f"$ motet ask runs/demo {asked.replace('$(REQUEST)', request)}"
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
 def test_who_comes_from_torch_rechub_finds_every_class_and_every_method() -> None:
     text = (METHODS / "from-torch-rechub.md").read_text(encoding="utf-8")
     # torch_rechub.models.multi_task.__all__ of 0.9.0, and the ranking model that several tasks have here
