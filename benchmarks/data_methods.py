@@ -1,13 +1,14 @@
 """What methods of the data are worth: resampling, narrower vectors, changed texts, gates of features; each beside the same run without.
 
-    python -m benchmarks.data_methods [resampling] [vectors] [texts] [gates] [--seeds 0] [--epochs 20] [--rows N] [--seconds S]
-        [--cells FILE]
+    python -m benchmarks.data_methods [resampling] [vectors] [texts] [gates] [versions] [--seeds 0] [--epochs 20] [--rows N]
+        [--seconds S] [--cells FILE]
 
 resampling  adult, with nine of ten of the well paid left out of all rows, so that 3 % remain: the rare task's average
             precision, AUC, calibration error and predicted / real rate
 vectors     clothing reviews: PCA, truncated SVD, discriminants, sparse codes and whitening of the sentence vectors
 texts       clothing reviews: words of training texts left out, swapped or masked, two versions of each
 gates       adult: learnt gates at several prices, and what each closed
+versions    clothing reviews, without training: how far the vectors of changed texts are from those of the texts as they are
 
 One network without plain members, refit off. Differences are from the first line of a table, over the same seeds; 95 %
 intervals over test rows and seeds together (`motet.evaluation.paired_differences`; with one seed over rows alone). Nothing
@@ -21,17 +22,23 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from motet.data import Dataset, Frames
+from motet.data import Dataset, Frames, changed_text
 from motet.datasets import load
 from motet.evaluation import DrawnMetric, metric_draws, paired_differences, training_deviation
 from motet.models import gate_report
 from motet.schema import Schema
+from motet.text.encode import build_encoder
 from motet.training import ModelPredictor, load_data, train_model
 
 Cells = dict[str, dict[str, Any]]
@@ -124,6 +131,43 @@ def run(part: str, method: str, seed: int, epochs: int, rows: int | None) -> dic
     return {"metrics": found, "train_s": taken, "note": note}
 
 
+def distances(texts: list[str], encode: Callable[[list[str]], NDArray[np.float32]]) -> str:
+    """How far changed texts are from themselves, as a Markdown table.
+
+    The cosine is a mean over texts. The common shift is the mean of all differences: its square beside their mean square
+    says how much of the change is the same for all texts. The AUC is that of a linear model that tells changed texts from
+    those as they are, on folds that it was not fitted on; a text and its version are in one fold.
+    """
+    before = encode(texts)
+    lines = ["| texts | cosine | common shift | changed or not, AUC |", "|---|---|---|---|"]
+    for method, changes in METHODS["texts"].items():
+        if not changes:
+            continue
+        schema = load("clothing-reviews").schema.with_overrides(*changes)
+        settings = schema.features.interaction["review"].text_augment
+        assert settings is not None  # each of them sets it
+        after = encode([changed_text(text, settings, 0) for text in texts])
+        moved = after - before
+        cosine = (before * after).sum(1) / (np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1))
+        common = (moved.mean(0) ** 2).sum() / (moved**2).sum(1).mean()
+        side, of = np.repeat([0, 1], len(texts)), np.tile(np.arange(len(texts)), 2)
+        model = LogisticRegression(C=10, max_iter=1000)
+        told = cross_val_predict(
+            model, np.concatenate([before, after]), side, groups=of, cv=GroupKFold(3), method="predict_proba"
+        )[:, 1]
+        auc = roc_auc_score(side, told)
+        lines.append(f"| {method} | {cosine.mean():.2f} | {common:.0%} | {auc:.3f} |")
+    return "\n".join(lines)
+
+
+def some_texts(rows: int) -> list[str]:
+    """So many clothing reviews, evenly spaced among those with a text."""
+    source = load("clothing-reviews")
+    frame = pl.read_parquet(Path(source.directory) / source.schema.tables.interactions)
+    texts = frame.select(pl.format("{} [SEP] {}", "title", "review_text").alias("text"))["text"].drop_nulls()
+    return texts.gather(np.linspace(0, len(texts) - 1, min(rows, len(texts))).astype(int)).to_list()
+
+
 def _drawn(
     data: Dataset, task: str, metric: str, rows: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any]
 ) -> DrawnMetric | None:
@@ -196,7 +240,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(METHODS)}; all when left out")
+    names = (*METHODS, "versions")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(names)}; all when left out")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", type=int, help="the first rows of a table alone")
@@ -204,11 +249,12 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, default=Path("data_methods.cells.json"))
     given = parser.parse_args()
     for part in given.parts:
-        if part not in METHODS:
-            parser.error(f"there is no part '{part}': {', '.join(METHODS)}")
+        if part not in names:
+            parser.error(f"there is no part '{part}': {', '.join(names)}")
     began, left = time.monotonic(), 0
     cells: Cells = json.loads(given.cells.read_text()) if given.cells.is_file() else {}
-    parts = given.parts or list(METHODS)
+    chosen = given.parts or names
+    parts = [part for part in METHODS if part in chosen]
     for part in parts:
         for seed in given.seeds:
             for method in METHODS[part]:
@@ -224,6 +270,10 @@ def main() -> None:
                 aside.replace(given.cells)
     for part in parts:
         print("\n" + table(part, cells, given.seeds, given.epochs, given.rows))
+    if "versions" in chosen:
+        texts = some_texts(given.rows or 1000)
+        encoder = build_encoder(load("clothing-reviews").schema.language)
+        print(f"\n{len(texts)} texts\n\n" + distances(texts, encoder.encode))
     if left:
         print(f"\n{left} cells are left: the same command goes on with them")
 
