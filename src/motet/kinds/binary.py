@@ -130,6 +130,12 @@ class BinaryTask(LabelledTask):
         return (1 - statistics.mean, statistics.mean)
 
     @property
+    def needs_calibration(self) -> bool:
+        """With weights, left-out negatives, resampling or focal loss."""
+        weighed = self.positive_weight != 1 or self.negative_share < 1 or self.resample is not None
+        return weighed or self.loss == "focal"
+
+    @property
     def kept_negatives(self) -> float:
         """As the settings say."""
         return self.negative_share
