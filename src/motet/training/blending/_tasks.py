@@ -174,7 +174,7 @@ def fit_task_blend(
 
     A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by one
     standard error. A network whose chances training may have bent (:attr:`~motet.schema.Task.needs_calibration`) gets
-    a weight and an intercept even without members, where that lowers the loss over folds at all (Platt 1999). Members
+    a weight and an intercept even without members, where that lowers the loss by one standard error (Platt 1999). Members
     that help are then fitted again with the same settings on training and validation rows (``training.refit``).
 
     Args:
@@ -365,12 +365,10 @@ def _weigh(
     weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
     weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
     gain = each[NETWORK] - best
-    if len(weights) == 1:  # costs nothing in serving, so that any gain will do
-        helps = alone and weights[NETWORK] >= _LEAST_WEIGHT and gain.mean() > 0
-    else:
-        beyond_noise = gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
-        helps = losses["blend"] <= losses[NETWORK] * (1 - _LEAST_GAIN) and bool(beyond_noise)
-    if not helps:
+    # the network alone costs no more in serving than it did, so that any gain beyond noise will do
+    least = losses[NETWORK] * _LEAST_GAIN if len(weights) > 1 else 0.0
+    useless = len(weights) == 1 and (not alone or weights[NETWORK] < _LEAST_WEIGHT)
+    if useless or gain.mean() < least or gain.mean() <= _ERRORS * gain.std() / np.sqrt(len(gain)):
         return None, losses
     return weights | {"bias": float(w[-1])}, losses
 
