@@ -7,7 +7,7 @@
 # make test-install  the wheel in fresh environments: base, each extra alone, all of them, and the lowest versions of the base;
 #                  an hour and 15 GB in all; one alone: make test-install-NAME with base, lowest, all or the name of an extra
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
-#                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
+#                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, data, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service, prequential, sharing, and beside them zoo (every method, 24 hours) and methods (beside other libraries); a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
 # make soak        the service for half an hour: a day's requests, its process killed, its store taken away
 PYTHON ?= python3
@@ -15,7 +15,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 REQUEST := a funny space adventure from the eighties, no horror, like Toy Story
-PARTS  := train score text stream quality funnels transfer balancers defaults scenarios generation requests ask knowledge reasons profiles lists tuning safety service prequential sharing
+PARTS  := train score text stream quality funnels transfer balancers defaults scenarios data generation requests ask knowledge reasons profiles lists tuning safety service prequential sharing
 # many tests wait for a server or a clock, so that three of them keep two processors busy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 INSTALLS := base lowest explain language generate graph resample serve streams surgery traces tune all
@@ -112,6 +112,9 @@ benchmark-defaults: $(VENV)/.installed
 
 benchmark-scenarios: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scenarios --seeds 0 1 2
+
+benchmark-data: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.data_methods --seeds 0 1 2 --seconds 7200
 
 benchmark-zoo: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.zoo --processes 2

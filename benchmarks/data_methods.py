@@ -1,17 +1,20 @@
 """What methods of the data are worth: resampling, narrower vectors, changed texts, gates of features; each beside the same run without.
 
-    python -m benchmarks.data_methods [resampling] [vectors] [texts] [gates] [--seeds 0] [--epochs 20] [--rows N] [--seconds S]
-        [--cells FILE]
+    python -m benchmarks.data_methods [resampling] [vectors] [texts] [gates] [versions] [--seeds 0] [--epochs 20] [--rows N]
+        [--seconds S] [--cells FILE]
 
 resampling  adult, with nine of ten of the well paid left out of all rows, so that 3 % remain: the rare task's average
-            precision, AUC, calibration error and predicted / real rate
+            precision, AUC, calibration error and predicted / real rate, the last two also before the log-odds were
+            calibrated on validation rows
 vectors     clothing reviews: PCA, truncated SVD, discriminants, sparse codes and whitening of the sentence vectors
 texts       clothing reviews: words of training texts left out, swapped or masked, two versions of each
 gates       adult: learnt gates at several prices, and what each closed
+versions    clothing reviews, without training: how far the vectors of changed texts are from those of the texts as they are
 
 One network without plain members, refit off. Differences are from the first line of a table, over the same seeds; 95 %
 intervals over test rows and seeds together (`motet.evaluation.paired_differences`; with one seed over rows alone). Nothing
-is chosen on test rows. A cell is a method on a seed; finished ones are kept in a file, and after `--seconds` no other is begun.
+is chosen on test rows. A cell is a method on a seed, with so many epochs and rows; finished ones are kept in a file, which the
+same command reads again, and after `--seconds` no other is begun.
 """
 
 from __future__ import annotations
@@ -20,18 +23,25 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from motet.data import Dataset, Frames
+from motet.data import Dataset, Frames, changed_text
 from motet.datasets import load
 from motet.evaluation import DrawnMetric, metric_draws, paired_differences, training_deviation
 from motet.models import gate_report
 from motet.schema import Schema
+from motet.text.encode import build_encoder
 from motet.training import ModelPredictor, load_data, train_model
+from motet.training.blending import Members, fit_task_blend
 
 Cells = dict[str, dict[str, Any]]
 
@@ -104,7 +114,9 @@ def run(part: str, method: str, seed: int, epochs: int, rows: int | None) -> dic
     trained = train_model(data)
     taken = time.perf_counter() - began
     at = data.rows("test")
-    predictions = ModelPredictor(trained.model, data).predict(at)
+    alone = ModelPredictor(trained.model, data)
+    line = fit_task_blend(data, Members(), ModelPredictor(trained.model, data, known="train").predict)
+    predictions = ModelPredictor(trained.model, data, task_blend=line).predict(at)
     found: dict[str, Any] = {}
     for task, metric in COLUMNS[part]:
         drawn = _drawn(data, task, metric, at, predictions[task])
@@ -114,13 +126,54 @@ def run(part: str, method: str, seed: int, epochs: int, rows: int | None) -> dic
             }  # fmt: skip
     note = ""
     if part == "resampling":
-        y = data.label("income", at)
-        note = f"{np.nanmean(predictions['income']) / np.nanmean(y):.2f}"
+        real = float(np.nanmean(data.label("income", at)))
+        before = alone.predict(at)["income"]
+        error = _drawn(data, "income", "ece", at, before)
+        note = f"{predictions['income'].mean() / real:.2f}"
+        if line is not None and error is not None:
+            note += f"; before {before.mean() / real:.2f}, ece {error.value:.4f}"
     elif (gates := gate_report(trained.model)) is not None:
         note = ", ".join(gates["closed"]) or "none"
     elif part in ("vectors", "texts"):
         note = str(data.encoder.vector_widths["review"])
     return {"metrics": found, "train_s": taken, "note": note}
+
+
+def distances(texts: list[str], encode: Callable[[list[str]], NDArray[np.float32]]) -> str:
+    """How far changed texts are from themselves, as a Markdown table.
+
+    The cosine is a mean over texts. The common shift is the mean of all differences: its square beside their mean square
+    says how much of the change is the same for all texts. The AUC is that of a linear model that tells changed texts from
+    those as they are, on folds that it was not fitted on; a text and its version are in one fold.
+    """
+    before = encode(texts)
+    lines = ["| texts | cosine | common shift | changed or not, AUC |", "|---|---|---|---|"]
+    for method, changes in METHODS["texts"].items():
+        if not changes:
+            continue
+        schema = load("clothing-reviews").schema.with_overrides(*changes)
+        settings = schema.features.interaction["review"].text_augment
+        assert settings is not None  # each of them sets it
+        after = encode([changed_text(text, settings, 0) for text in texts])
+        moved = after - before
+        cosine = (before * after).sum(1) / (np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1))
+        common = (moved.mean(0) ** 2).sum() / (moved**2).sum(1).mean()
+        side, of = np.repeat([0, 1], len(texts)), np.tile(np.arange(len(texts)), 2)
+        model = LogisticRegression(C=10, max_iter=1000)
+        told = cross_val_predict(
+            model, np.concatenate([before, after]), side, groups=of, cv=GroupKFold(3), method="predict_proba"
+        )[:, 1]
+        auc = roc_auc_score(side, told)
+        lines.append(f"| {method} | {cosine.mean():.2f} | {common:.0%} | {auc:.3f} |")
+    return "\n".join(lines)
+
+
+def some_texts(rows: int) -> list[str]:
+    """So many clothing reviews, evenly spaced among those with a text."""
+    source = load("clothing-reviews")
+    frame = pl.read_parquet(Path(source.directory) / source.schema.tables.interactions)
+    texts = frame.select(pl.format("{} [SEP] {}", "title", "review_text").alias("text"))["text"].drop_nulls()
+    return texts.gather(np.linspace(0, len(texts) - 1, min(rows, len(texts))).astype(int)).to_list()
 
 
 def _drawn(
@@ -137,18 +190,25 @@ def _drawn(
 
 
 NOTES: Final = {
-    "resampling": "predicted / real rate",
+    "resampling": "predicted / real rate (first seed)",
     "vectors": "width",
     "texts": "width",
     "gates": "closed (first seed)",
 }
 
 
-def table(part: str, cells: Cells, seeds: list[int]) -> str:
+def key_of(part: str, method: str, seed: int, epochs: int, rows: int | None) -> str:
+    """The name of a cell in the file: what was trained differently has another one."""
+    return f"{part}:{method}:{seed}:{epochs}:{rows or 'all'}"
+
+
+def table(part: str, cells: Cells, seeds: list[int], epochs: int, rows: int | None) -> str:
     """A Markdown table of what is there, with paired differences from the first method."""
     names = [f"{task} {metric}" for task, metric in COLUMNS[part]]
     there = {
-        method: {seed: cells[key] for seed in seeds if (key := f"{part}:{method}:{seed}") in cells}
+        method: {
+            seed: cells[key] for seed in seeds if (key := key_of(part, method, seed, epochs, rows)) in cells
+        }
         for method in METHODS[part]
     }
     there = {method: of_seed for method, of_seed in there.items() if of_seed}
@@ -188,7 +248,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(METHODS)}; all when left out")
+    names = (*METHODS, "versions")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(names)}; all when left out")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", type=int, help="the first rows of a table alone")
@@ -196,24 +257,31 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, default=Path("data_methods.cells.json"))
     given = parser.parse_args()
     for part in given.parts:
-        if part not in METHODS:
-            parser.error(f"there is no part '{part}': {', '.join(METHODS)}")
+        if part not in names:
+            parser.error(f"there is no part '{part}': {', '.join(names)}")
     began, left = time.monotonic(), 0
     cells: Cells = json.loads(given.cells.read_text()) if given.cells.is_file() else {}
-    parts = given.parts or list(METHODS)
+    chosen = given.parts or names
+    parts = [part for part in METHODS if part in chosen]
     for part in parts:
         for seed in given.seeds:
             for method in METHODS[part]:
-                key = f"{part}:{method}:{seed}"
+                key = key_of(part, method, seed, given.epochs, given.rows)
                 if key in cells:
                     continue
                 if time.monotonic() - began > given.seconds:
                     left += 1
                     continue
                 cells[key] = run(part, method, seed, given.epochs, given.rows)
-                given.cells.write_text(json.dumps(cells))
+                aside = given.cells.with_suffix(".part")  # a run that is killed leaves the cells whole
+                aside.write_text(json.dumps(cells))
+                aside.replace(given.cells)
     for part in parts:
-        print("\n" + table(part, cells, given.seeds))
+        print("\n" + table(part, cells, given.seeds, given.epochs, given.rows))
+    if "versions" in chosen:
+        texts = some_texts(given.rows or 1000)
+        encoder = build_encoder(load("clothing-reviews").schema.language)
+        print(f"\n{len(texts)} texts\n\n" + distances(texts, encoder.encode))
     if left:
         print(f"\n{left} cells are left: the same command goes on with them")
 

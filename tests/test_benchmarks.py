@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -95,6 +96,49 @@ def test_events_see_what_came_strictly_before(measures: Any) -> None:
     gains = measures.event_gains(data, events, lambda rows, had: {"right": right, "flat": 0 * right})
     assert gains["right"]["ndcg@10"].mean() == 1
     assert gains["flat"]["ndcg@10"].mean() < 1
+
+
+@pytest.mark.slow
+def test_methods_of_the_data_are_measured_cell_by_cell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first and the last method of each part, with few rows and one epoch."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    module: Any = importlib.import_module("benchmarks.data_methods")
+    for part, methods in module.METHODS.items():
+        for changes in methods.values():
+            module.tables(part, 10)[0].with_overrides(*changes)
+    few = {
+        part: {name: of[name] for name in (next(iter(of)), list(of)[-1])}
+        for part, of in module.METHODS.items()
+    }
+    monkeypatch.setattr(module, "METHODS", few)
+    cells = tmp_path / "cells.json"
+
+    def ran(*words: str) -> list[str]:
+        given = ("data_methods", *words, "--seeds", "0", "--cells", str(cells))
+        monkeypatch.setattr(sys, "argv", list(given))
+        module.main()
+        return capsys.readouterr().out.splitlines()
+
+    adult = ("resampling", "gates", "--rows", "4000", "--epochs", "1")
+    assert "4 cells are left" in ran(*adult, "--seconds", "0")[-1]
+    lines = ran(*adult)
+    found = json.loads(cells.read_text())
+    assert list(found) == [
+        f"{part}:{name}:0:1:4000" for part in ("resampling", "gates") for name in few[part]
+    ]
+    metrics = found["resampling:as it is:0:1:4000"]["metrics"]
+    assert 0.5 < metrics["never_married auc"]["value"] < 1
+    said = [line.split(" | ") for line in lines if line.startswith("| smote, ratio 0.2 | ")]
+    assert [len(line) for line in said] == [7]
+    assert re.search(r"^0\.\d{4} \([+-]0\.\d{4}: [+-]0\.\d{4} to [+-]0\.\d{4}\)$", said[0][2])
+    ran("vectors", "texts", "versions", "--rows", "150", "--epochs", "1")
+    found = json.loads(cells.read_text())
+    assert len(found) == 8
+    assert found["texts:mask 0.15:0:1:150"]["note"] == "384"
+    monkeypatch.setattr(module, "run", None)
+    assert ran(*adult) == lines  # from the file
 
 
 @pytest.fixture

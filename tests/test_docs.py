@@ -329,6 +329,32 @@ def test_what_a_class_of_another_library_is_here_can_be_built(page: Path) -> Non
         check_architecture(model["architecture"], model["options"])
 
 
+def test_the_readme_asks_what_make_demo_asks() -> None:
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (request,) = re.findall(r"^REQUEST := (.*)$", rules, re.MULTILINE)
+    (asked,) = re.findall(r"\$\(BIN\)/motet ask \$\(RUN\) (.*)$", rules, re.MULTILINE)
+    command = f"$ motet ask runs/demo {asked.replace('$(REQUEST)', request)}"
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_who_comes_from_torch_rechub_finds_every_class_and_every_method() -> None:
+    text = (METHODS / "from-torch-rechub.md").read_text(encoding="utf-8")
+    # torch_rechub.models.multi_task.__all__ of 0.9.0, and the ranking model that several tasks have here
+    theirs = {"SharedBottom", "ESMM", "MMOE", "PLE", "AITM", "DCNv2"}
+    rows = re.findall(r"^\| `(\w+)\(.*\)`.* \| `(\w+)` \| `\{.*\}` \|$", text, re.MULTILINE)
+    assert {name for name, _ in rows} == theirs
+    named = {name for _, name in rows} | set(re.findall(r"\[`(\w+)`\]\(\1\.md\)", text))
+    families = {name: about.family for name, (kind, _) in ARCHITECTURES.items() if (about := kind.about)}
+    ours = {name for name, family in families.items() if family in ("sharing", "funnel", "scenario")}
+    assert named - {"dcn_v2"} == ours
+    methods = dict(re.findall(r'^\| `.*\{"method": "(\w+)".*\}` \| (.*) \|$', text, re.MULTILINE))
+    assert set(methods) == {"uwl", "gradnorm", "metabalance"}
+    for name, here in methods.items():
+        balancer = re.search(r"balancer: (\w+)", here)
+        assert balancer is not None or (here.startswith("not here") and name not in BALANCERS)
+        assert balancer is None or balancer[1] in BALANCERS
+
+
 @pytest.mark.parametrize(
     ("heading", "kind"),
     [

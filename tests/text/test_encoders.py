@@ -13,8 +13,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from motet.data import changed_text
 from motet.errors import LanguageError
-from motet.schema import LanguageSettings, Schema
+from motet.schema import LanguageSettings, Schema, TextAugmentSettings
 from motet.text.encode import CTranslate2Encoder, EndpointEncoder, TextEncoder, TorchEncoder, build_encoder
 
 Vectors = NDArray[np.float32]
@@ -48,6 +49,24 @@ def test_int8_is_close_to_sentence_transformers(
     close = cosine(fast_encoder.encode(sentences), reference)
     assert close.mean() >= 0.99
     assert close.min() >= 0.97
+
+
+def test_masked_words_are_strange_to_the_packaged_encoder(
+    fast_encoder: CTranslate2Encoder, sentences: list[str]
+) -> None:
+    """What the guide says of ``augment: {mask: …}``: all texts move far, and the same way; not where words are left out."""
+    texts = [text for text in sentences if len(text.split()) >= 12]
+    assert len(texts) >= 8
+    before = fast_encoder.encode(texts)
+    close, common = {}, {}
+    for name in ("mask", "drop"):
+        settings = TextAugmentSettings.model_validate({name: 0.15})
+        after = fast_encoder.encode([changed_text(text, settings, 0) for text in texts])
+        moved = after - before
+        close[name] = float(cosine(before, after).mean())
+        common[name] = float((moved.mean(0) ** 2).sum() / (moved**2).sum(1).mean())
+    assert close["mask"] < close["drop"] - 0.2
+    assert common["mask"] > 2 * common["drop"]
 
 
 def test_order_is_that_of_the_texts(fast_encoder: CTranslate2Encoder, sentences: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from motet.errors import BundleError, ModelError, MotetError, SchemaError
 from motet.models import AddedShape
 from motet.recommend import Recommender
 from motet.schema import Schema
-from motet.training import FORMAT, add_task, load_bundle, train
+from motet.training import FORMAT, add_task, load_bundle, read_manifest, train, write_manifest
 
 BUY = {"buy": {"kind": "binary", "label": "buy"}}
 STARS = {"stars": {"kind": "regression", "label": "stars", "range": [1, 5]}}
@@ -178,6 +179,17 @@ def test_the_bundle_lists_the_new_task_everywhere(place: Path, bundle: Path, bou
     assert not np.isnan(labels).any()
     assert labels.sum() == table["buy"].sum()
     assert np.array_equal(old.behaviour.labels, new.behaviour.labels[:, :-1], equal_nan=True)
+
+
+def test_a_manifest_that_is_written_again_keeps_what_it_said(bought: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(bought, copied)
+    write_manifest(copied)  # as after a file of a bundle was replaced by hand
+    before, after = read_manifest(bought), read_manifest(copied)
+    assert {**after, "created": ""} == {**before, "created": ""}
+    assert list(after["added"]) == ["buy"]
+    found, wanted = (Recommender(load_bundle(one), None).predict(pairs()) for one in (copied, bought))
+    assert found.equals(wanted)
 
 
 def test_evaluating_measures_all_tasks_and_says_the_same(place: Path, bought: Path, tmp_path: Path) -> None:

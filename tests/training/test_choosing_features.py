@@ -127,6 +127,20 @@ def test_gates_close_on_what_says_nothing_and_the_report_names_it(gated: Path) -
     assert bundle.schema.model.feature_gates == GateSettings(penalty=0.01)
 
 
+def test_the_weights_that_are_kept_have_every_gate_closed_that_closed(place: Path) -> None:
+    """At this price even what is worth something closes, and the best score is that of before."""
+    data = world(place, "model.feature_gates={penalty: 0.4}", "training.patience=12")
+    trained = train_model(data)
+    validations = trained.history.validations
+    best, last = max(validations, key=lambda one: one.score), validations[-1].closed
+    assert set(best.closed) < set(last)
+    assert {"letter", "noise"} < set(last)
+    assert (gate_report(trained.model) or {})["closed"] == last
+    kept = validations[trained.history.best]
+    assert kept.closed == last
+    assert kept.score == max(one.score for one in validations if set(one.closed) == set(last))
+
+
 def test_a_closed_feature_changes_no_prediction(gated: Path, place: Path) -> None:
     bundle = load_bundle(gated)
     data = build_dataset(bundle.schema, place, encoder=bundle.data.encoder)

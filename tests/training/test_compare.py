@@ -322,6 +322,40 @@ def test_rankings_and_tasks_without_users_are_compared(tmp_path: Path) -> None:
         compare_methods(spec(data, schemas=schema, processes=2), {"interactions": table}, tmp_path / "out")
 
 
+def test_lists_are_compared_in_each_scenario_too(tmp_path: Path) -> None:
+    """In one scenario half of the items are sought, in the other one the other half; both halves by everybody alike."""
+    rng, rows = np.random.default_rng(0), 3_000
+    page, item = rng.integers(0, 2, rows), rng.integers(0, 40, rows)
+    there = item % 2 == page
+    table = pl.DataFrame(
+        {
+            "user": rng.integers(0, 150, rows),
+            "item": item,
+            "page": np.where(page == 1, "search", "home"),
+            "click": (rng.random(rows) < np.where(there, 0.9, 0.1)).astype(int),
+            "stars": rng.normal(size=rows),
+        }
+    )
+    data = write(tmp_path / "data")
+    next_item = "tasks.next={kind: retrieval, positive: click = 1}"
+    schema = Schema.load(data / "schema.yaml", [next_item, "training.epochs=6"])
+    out = tmp_path / "out"
+    compare_methods(spec(data, schemas=schema, seeds=[0]), {"interactions": table}, out)
+    found = json.loads((out / "compare.json").read_text())["schemas"]["clicks"]["tasks"]
+    assert set(found["next"]["scenarios"]) == {"home", "search"}
+    for of in found["next"]["scenarios"].values():
+        # lists of no scenario in particular find half as much
+        assert (
+            of["methods"]["shared_bottom"]["mean"] > found["next"]["methods"]["shared_bottom"]["mean"] + 0.05
+        )
+        assert of["methods"]["shared_bottom"]["difference"] > 0.03
+        assert 0 < of["rows"] < 150  # users with something to find
+    for of in [of for table in found.values() for of in table["scenarios"].values()]:
+        lines = sorted(of["methods"].values(), key=lambda line: -line["mean"])
+        assert [line["rank"] for line in lines] == [1, 2]
+    assert "NDCG@10 in scenario search" in (out / "compare.html").read_text(encoding="utf-8")
+
+
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"methds": {}}, "'methds' is not an option", "did you mean 'methods'?"),
     ({"seed": [0]}, "'seed' is not an option", "did you mean 'seeds'?"),

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from motet.data import Batcher, Dataset, TrainingRows, build_dataset
 from motet.errors import SchemaError
 from motet.kinds import BinaryTask, MulticlassTask
+from motet.recommend import Recommender
 from motet.schema import LabelStatistics, Schema
 from motet.testing import toy_dataset, toy_schema
 from motet.training import (
@@ -21,6 +22,7 @@ from motet.training import (
     learning_rate_at,
     load_bundle,
     save_bundle,
+    train,
     train_model,
 )
 
@@ -92,6 +94,29 @@ def test_left_out_negatives_keep_calibration_and_order_at_a_part_of_the_rows(pla
     train = part.rows("train")
     assert len(training.rows(train)) < 0.15 * len(train)
     assert set(train[part.label("rare", train) == 1]) <= set(training.rows(train))
+
+
+@pytest.mark.parametrize("more", [", negative_share: 0.1", ", loss: focal"])
+def test_chances_of_a_bundle_are_right_although_the_network_stopped_early(
+    place: Path, tmp_path: Path, more: str
+) -> None:
+    world(place, rare=more, tasks=("rare",))
+    early = ["training.epochs=1", "training.refit=false", "split.validation=0.3"]
+    bundle = train(Schema.load(place / "schema.yaml", early), place, tmp_path / "bundle")
+    data = build_dataset(bundle.schema, place, encoder=bundle.data.encoder)
+    rows = data.rows("test")
+    alone = ModelPredictor(bundle.model, data).predict(rows)["rare"]
+    found = bundle.metrics["tasks"]["rare"]
+    assert alone.mean() > 1.3 * found["label_rate"]
+    assert found["predicted_rate"] == pytest.approx(found["label_rate"], rel=0.25)
+    assert found["ece"] < 0.015
+    # a line of the log-odds, fitted on validation rows: the order stays, also in a bundle that is loaded again
+    assert bundle.task_blend is not None
+    assert list(bundle.task_blend.weights["rare"]) == ["network", "bias"]
+    assert roc_auc_score(data.label("rare", rows), alone) == pytest.approx(found["auc"], abs=1e-5)
+    asked = pl.read_parquet(place / "rows.parquet").gather(rows)
+    served = Recommender(load_bundle(tmp_path / "bundle"), None).predict(asked)["rare"].to_numpy()
+    assert served.mean() == pytest.approx(found["predicted_rate"], rel=1e-4)
 
 
 def test_without_the_correction_it_would_not_be_calibrated(place: Path) -> None:

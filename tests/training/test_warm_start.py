@@ -226,6 +226,36 @@ def test_same_seed_same_result_and_resumed_is_uninterrupted(
         assert torch.equal(weight, two.model.state_dict()[name]), name
 
 
+def test_a_run_goes_on_from_the_bundle_it_began_with_and_from_no_other(
+    source: Bundle, target: Path, tmp_path: Path
+) -> None:
+    schema = schema_of().with_overrides("training.checkpoint_s=0.000001", "training.epochs=1")
+    other = begun(schema_of(), target, tmp_path / "other", WarmStart(source.directory)).directory
+    (place := tmp_path / "moved").symlink_to(source.directory)
+    out = tmp_path / "out"
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("train") and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(schema, target, out, start=WarmStart(source.directory), progress=stop)
+    wrong = (WarmStart(other), WarmStart(source.directory, {"colour": None}), None)
+    said = (f"with the weights of {other}", r"\(colour=\)", "with drawn weights")
+    for start, words in zip(wrong, said, strict=True):
+        with pytest.raises(TrainingError, match=rf"began with .*{source.directory}, not .*{words}") as error:
+            train(schema, target, out, start=start, resume=True)
+        assert "resume with the --from and --map of the first run" in str(error.value)
+    resumed = train(schema, target, out, start=WarmStart(place), resume=True)
+    assert resumed.metrics["start"]["weights_sha256"]
+
+    with pytest.raises(KeyboardInterrupt):
+        train(schema, target, tmp_path / "drawn", progress=stop)
+    with pytest.raises(TrainingError, match=r"began with drawn weights, not with the weights of"):
+        train(schema, target, tmp_path / "drawn", start=WarmStart(place), resume=True)
+    train(schema, target, tmp_path / "drawn", resume=True)
+
+
 def test_another_architecture_leaves_its_layers_fresh_and_says_so(
     source: Bundle, target: Path, tmp_path: Path
 ) -> None:

@@ -41,7 +41,7 @@ class CatalogueTask:
     seen: sp.csr_array
 
 
-def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
+def catalogue_task(dataset: Dataset, split: str, scenario: int | None = None) -> CatalogueTask | None:
     """What a ranking of the catalogue is measured against.
 
     Items of the user's earlier rows, whatever their label, are left out: training rows when the
@@ -52,6 +52,7 @@ def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
     Args:
         dataset: With a retrieval task; None is returned if it has none.
         split: ``validation`` or ``test``.
+        scenario: Code of the scenario whose positive rows count alone; all of them when left out.
     """
     name = dataset.schema.retrieval_task
     if name is None:
@@ -60,6 +61,8 @@ def catalogue_task(dataset: Dataset, split: str) -> CatalogueTask | None:
     earlier = [dataset.rows(part) for part in _SEEN[split] if not again]
     rows = dataset.rows(split)
     positive = rows[dataset.label(name, rows) > 0]
+    if scenario is not None:
+        positive = positive[dataset.scenario[positive] == scenario]
     seen = _pairs(dataset, np.concatenate([np.empty(0, np.int64), *earlier]))
     relevant = _pairs(dataset, positive)
     relevant = (relevant - relevant.multiply(seen)).tocsr()

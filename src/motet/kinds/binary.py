@@ -32,7 +32,7 @@ class BinaryTask(LabelledTask):
         focal_gamma: γ of the focal loss.
         positive_weight: Weight of the positive class; ``balanced`` is negatives / positives of
             the training rows. A weight multiplies the odds that the model learns; predictions
-            divide them by it again. The focal loss distorts probabilities, and nothing corrects that.
+            divide them by it again. The focal loss distorts probabilities; a bundle calibrates it on validation rows.
         negative_share: Share w of the negative labels that training keeps. That divides the odds that the model
             learns by w; predictions multiply them by it again: q = p / (p + (1 − p)/w) (He et al. 2014, §6.3).
         resample: How both labels are made more alike in training rows, such as ``smote``; predictions divide the odds
@@ -128,6 +128,12 @@ class BinaryTask(LabelledTask):
     def shares_of(self, statistics: LabelStatistics) -> tuple[float, ...]:
         """Of 0 and of 1."""
         return (1 - statistics.mean, statistics.mean)
+
+    @property
+    def needs_calibration(self) -> bool:
+        """With weights, left-out negatives, resampling or focal loss."""
+        weighed = self.positive_weight != 1 or self.negative_share < 1 or self.resample is not None
+        return weighed or self.loss == "focal"
 
     @property
     def kept_negatives(self) -> float:

@@ -93,6 +93,11 @@ class MulticlassTask(LabelledTask):
         return 1 / (len(statistics.shares) * np.asarray(statistics.shares, np.float64))
 
     @property
+    def needs_calibration(self) -> bool:
+        """With weights or resampling."""
+        return self.class_weight is not None or self.resample is not None
+
+    @property
     def resampling(self) -> ResampleSettings | None:
         """As the settings say."""
         return self.resample

@@ -75,6 +75,10 @@ class FeatureGates(nn.Module):
         """ẑ of each feature, [F]."""
         return _stretched(self.log_alpha.sigmoid())
 
+    def closed(self) -> list[str]:
+        """Features that the network does not see, in order."""
+        return [name for name, z in zip(self.names, self.values().tolist(), strict=True) if z == 0]
+
     def cost(self) -> Tensor:
         """λ·Σ P(z ≠ 0), a scalar."""
         return self.penalty * (self.log_alpha - _BETA * math.log(-_LOW / _HIGH)).sigmoid().sum()

@@ -325,6 +325,15 @@ class Task(Part, ABC):
         return 1.0
 
     @property
+    def needs_calibration(self) -> bool:
+        """Whether training sees other shares of the labels than there are, or a loss that bends chances.
+
+        What the link function takes back then holds of a network that has learnt to its end, and the best weights may
+        come before: what it says is calibrated on validation rows.
+        """
+        return False
+
+    @property
     def resampling(self) -> ResampleSettings | None:
         """How its classes are made more alike in training rows; None where they are not."""
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from motet._renamed import current_metrics
 from motet.data import Dataset
 from motet.errors import DataError, TrainingError
 from motet.evaluation import primary_values, score_of
-from motet.models import MultiTaskModel
+from motet.models import FeatureGates, MultiTaskModel
 from motet.schema import Progress, Schema, silent
 from motet.training._checkpoint import held_interrupts, load_checkpoint, save_checkpoint
 from motet.training._predictor import ModelPredictor
@@ -49,6 +49,7 @@ class Validation:
         primary_values: Primary metric per task on validation rows, None where undefined.
         score: Their mean, weighted as the schema says.
         elapsed_s: Training seconds so far.
+        closed: Features whose learnt gates are closed.
     """
 
     step: int
@@ -57,6 +58,7 @@ class Validation:
     primary_values: dict[str, float | None]
     score: float
     elapsed_s: float
+    closed: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class TrainingHistory:
 
     Attributes:
         validations: In order.
-        best: Index of the validation whose weights were kept.
+        best: Index of the validation whose weights were kept: that of the best score, of those since a gate closed.
         stopped: Why it ended: ``epochs``, ``patience``, ``time limit``, ``pruned`` by who watched it, or ``plain``
             where nothing is trained.
         rows: Training rows seen, repeats counted.
@@ -139,7 +141,7 @@ def train_model(
     watch: Callable[[Validation], bool] | None = None,
     keep: bool = False,
 ) -> Trained:
-    """Train the model of a schema, keep the weights of the best validation score.
+    """Train the model of a schema, keep the weights of the best validation score, of those since a gate last closed.
 
     The order of rows, negatives and dropout depend on the seed and the step alone, so that a run
     that was killed and resumed ends with the same weights as one that was not.
@@ -182,6 +184,7 @@ class _Run:
         check_labels(data, schema)
         self.stepper = step(data, schema)
         self.model = self.stepper.model
+        self.gates = next((m for m in self.model.modules() if isinstance(m, FeatureGates)), None)
         self.predictor = ModelPredictor(self.model, data, known="train")
         self.train_rows = self.stepper.batcher.useful(data.rows("train"))
         self.batch_size = self.settings.rows_a_step(len(self.train_rows))
@@ -277,9 +280,10 @@ class _Run:
                 primary_values=found,
                 score=score,
                 elapsed_s=self.history.elapsed_s,
+                closed=[] if self.gates is None else self.gates.closed(),
             )
         )
-        if self.history.best < 0 or score > validations[self.history.best].score:
+        if self._is_better(validations[-1]):
             self.history.best = len(validations) - 1
             self.best = copy.deepcopy(self.model.state_dict())
         if len(validations) - 1 - self.history.best >= self.settings.patience:
@@ -289,6 +293,17 @@ class _Run:
             self.history.stopped = "pruned"
             return True
         return False
+
+    def _is_better(self, found: Validation) -> bool:
+        """Whether its weights are kept: the best score, of those since a gate closed.
+
+        Weights of before would have the feature open that is to be closed, and they score better where it is worth
+        something, only less than its price.
+        """
+        if self.history.best < 0:
+            return True
+        kept = self.history.validations[self.history.best]
+        return found.score > kept.score or not set(found.closed) <= set(kept.closed)
 
     def _report(self, total: int) -> None:
         validations = self.history.validations
@@ -305,6 +320,7 @@ class _Run:
         state = {
             "schema": self.schema.to_yaml(),
             "data": data_shape(self.data),
+            "start": dict(self.stepper.start),
             "step": self.step,
             "history": self.history.to_json(),
             "loss_sums": self.loss_sums.tolist(),
@@ -329,11 +345,26 @@ class _Run:
                 f"({state['data']}, now {data_shape(self.data)})",
                 "resume on the files of the first run, or train again",
             )
+        before, now = state.get("start"), dict(self.stepper.start)
+        # the bundle may have moved since; checkpoints of earlier versions say nothing
+        if before is not None and {**before, "bundle": ""} != {**now, "bundle": ""}:
+            raise TrainingError(
+                f"the checkpoint {self.checkpoint} is of a run that began with {_begun_with(before)}, not with "
+                f"{_begun_with(now)}",
+                "resume with the --from and --map of the first run, or train again without --resume",
+            )
         self.stepper.load(tensors, state["step"])
         self.best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
         self.step = state["step"]
         self.history = TrainingHistory.from_json(state["history"])
         self.loss_sums, self.loss_steps = np.asarray(state["loss_sums"]), state["loss_steps"]
+
+
+def _begun_with(start: Mapping[str, Any]) -> str:
+    if not start:
+        return "drawn weights"
+    called = ", ".join(f"{here}={there or ''}" for here, there in start["names"].items())
+    return f"the weights of {start['bundle']}" + (f" ({called})" if called else "")
 
 
 def data_shape(data: Dataset) -> dict[str, int]:

@@ -58,8 +58,13 @@ def write_manifest(directory: Path, facts: Mapping[str, Any] | None = None) -> N
         directory: Of the bundle.
         facts: What else it says: ``added``, sizes of the tasks that were added, by task; ``start``, the bundle whose
             weights training began with; ``grown``, whether ids came after the last full training; ``moments``, whether
-            its networks are two moments of one training.
+            its networks are two moments of one training. When left out, what the manifest that is there says.
+
+    Raises:
+        BundleError: If the manifest that is there cannot be read.
     """
+    if facts is None and (directory / _NAME).is_file():
+        facts = read_manifest(directory)
     more = {name: facts[name] for name in ("added", "start", "grown", "moments") if facts and facts.get(name)}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     also = [name for name in OPTIONAL_PARTS if (directory / name).is_file()]

@@ -67,9 +67,11 @@ class ModelPredictor:
         with torch.no_grad():
             return {task: y.numpy() for task, y in self.model(batch).logits.items()}
 
-    def score_items(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Score the whole catalogue, [U, I]; None without a retrieval task."""
-        scores = self._network_scores(users)
+    def score_items(
+        self, users: NDArray[np.int64], scenario: int | None = None
+    ) -> NDArray[np.float32] | None:
+        """Score the whole catalogue, [U, I], in a scenario of this code or in none; None without a retrieval task."""
+        scores = self._network_scores(users, scenario)
         if scores is None or self.blend is None:
             return scores
         if self._had is None:
@@ -92,11 +94,17 @@ class ModelPredictor:
                 parts.append(torch.addmm(bias, users, vectors.T).numpy())
         return np.concatenate(parts) if parts else np.zeros((0, len(self.data.items)), np.float32)
 
-    def _network_scores(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    def _network_scores(
+        self, users: NDArray[np.int64], scenario: int | None = None
+    ) -> NDArray[np.float32] | None:
         if self.model.retrieval is None:
             return None
         self.model.eval()
         vectors, bias = self.item_vectors()
+        if scenario is not None:  # (u + shift)·v, without another pass for the users
+            with torch.no_grad():
+                shift = self.model.retrieval.shift(torch.tensor([scenario]))
+                bias = bias + vectors @ shift[0] if shift.shape[1] else bias
         distinct, inverse = np.unique(users, return_inverse=True)  # batches sort their unique rows
         parts = [
             torch.addmm(bias, self._user_vectors(distinct[start : start + _USER_ROWS]), vectors.T).numpy()

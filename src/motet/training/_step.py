@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -178,11 +178,18 @@ class StandardStep(Protocol):
     Attributes:
         model: The model in training; all that is kept of the best validation is in its state.
         batcher: Builds its training batches.
+        start: What its weights began with, plain values; empty where they were drawn. A checkpoint of another start is
+            not resumed.
     """
 
     @property
     def model(self) -> MultiTaskModel:
         """The model in training."""
+        ...
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """What its weights began with."""
         ...
 
     @property
@@ -215,10 +222,12 @@ class TrainingStep:
         model: The model in training.
         batcher: Builds its training batches.
         steps: Steps taken.
+        start: See :class:`StandardStep`.
     """
 
     def __init__(self, data: Dataset, schema: Schema, *, model: MultiTaskModel | None = None) -> None:
         keep_freed_memory()
+        self.start: Mapping[str, Any] = {}
         self.data, self.schema, self.settings = data, schema, schema.training
         self.model = model or build_model(schema, data.encoder, seed=self.settings.seed)
         if model is None:

@@ -91,6 +91,7 @@ class WarmStep:
                 f"nothing of {self.start.bundle} fits the schema: {reasons}",
                 "give both the same model settings, or name what goes together with --map",
             )
+        step.start = {key: self.facts[key] for key in ("bundle", "weights_sha256", "names")}
         return step
 
 

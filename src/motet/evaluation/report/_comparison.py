@@ -152,6 +152,7 @@ def _p(p: Any) -> str:
 
 
 def _slice(methods: Mapping[str, Any], baseline: str) -> Table:
+    ranked = any("rank" in line for line in methods.values())  # in a scenario, not by a further metric
     rows = [
         (
             Cell(name),
@@ -161,11 +162,13 @@ def _slice(methods: Mapping[str, Any], baseline: str) -> Table:
                     "" if name == baseline else signed(line.get("difference"), _DIGITS),
                     _between(line.get("interval")),
                 ),
+                *([Cell(number(line.get("rank"), 1))] if ranked else []),
             ],
         )
         for name, line in methods.items()
     ]
-    return Table([Cell("method"), Cell("value"), Cell("difference", "95 % interval, not corrected")], rows)
+    head = [Cell("method"), Cell("value"), Cell("difference", "95 % interval, not corrected")]
+    return Table([*head, *([Cell("rank")] if ranked else [])], rows)
 
 
 def _costs(schema: Mapping[str, Any]) -> Table:

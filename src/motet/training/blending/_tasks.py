@@ -173,8 +173,9 @@ def fit_task_blend(
     """Weigh the network and plain members by the loss on validation rows.
 
     A task is blended if that lowers its loss, over folds of the validation rows, by half a per cent and by one
-    standard error. Members that help are then fitted again with the same settings on training and validation rows
-    (``training.refit``).
+    standard error. A network whose chances training may have bent (:attr:`~motet.schema.Task.needs_calibration`) gets
+    a weight and an intercept even without members, where that lowers the loss by one standard error (Platt 1999). Members
+    that help are then fitted again with the same settings on training and validation rows (``training.refit``).
 
     Args:
         data: The data set.
@@ -183,9 +184,10 @@ def fit_task_blend(
         progress: Progress callback.
 
     Returns:
-        None without members or validation rows, or where no member helps.
+        None without validation rows, or where no member helps and no network is calibrated.
     """
-    if not members.fitted:
+    calibrated = any(data.schema.tasks[name].needs_calibration for name in _blendable(data))
+    if not members.fitted and (not calibrated or len(data.rows("validation")) < _FEWEST_ROWS):
         return None
     progress("weighing plain members of tasks", 0, 1)
     rows = data.rows("validation")
@@ -198,9 +200,11 @@ def fit_task_blend(
         labels = data.label(name, rows).astype(np.float64)
         known = ~np.isnan(labels)
         there = [member for member, found in given.items() if name in found]
-        if known.sum() < _FEWEST_ROWS or not there or name not in of_network or np.ptp(labels[known]) == 0:
-            continue
         task, statistics = data.schema.tasks[name], data.encoder.statistics(name)
+        if known.sum() < _FEWEST_ROWS or name not in of_network or np.ptp(labels[known]) == 0:
+            continue
+        if not there and not task.needs_calibration:
+            continue
         columns = {NETWORK: _unlinked(task, of_network[name][known], statistics)}
         columns |= {member: _unlinked(task, given[member][name][known], statistics) for member in there}
         found, losses = _weigh(task, columns, labels[known], statistics)
@@ -331,6 +335,7 @@ def _weigh(
     statistics: LabelStatistics,
 ) -> tuple[dict[str, float] | None, dict[str, float]]:
     """Weights where they help, and the loss of the network, of each member alone, and over folds of the blend."""
+    alone = task.needs_calibration  # the network gets a weight and an intercept without any member
     names = list(columns)
     x = np.stack([columns[name] for name in names], axis=-1)  # [n, M] or [n, K, M]
     known = task.is_chance or task.has_classes
@@ -351,15 +356,19 @@ def _weigh(
     best = over_folds(chosen)
     for at in range(1, len(names)):  # one that is not missed is left out
         less = [one for one in chosen if one != at]
-        if len(less) > 1 and (found := over_folds(less)).mean() <= best.mean() * (1 + _LEAST_GAIN / 2):
+        if (len(less) > 1 or alone) and (found := over_folds(less)).mean() <= best.mean() * (
+            1 + _LEAST_GAIN / 2
+        ):
             chosen, best = less, found
     losses["blend"] = float(best.mean())
     w = _solve(task, x[..., chosen], y)
     weights = {names[at]: float(w[place]) for place, at in enumerate(chosen)}
     weights = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT or name == NETWORK}
     gain = each[NETWORK] - best
-    beyond_noise = gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
-    if losses["blend"] > losses[NETWORK] * (1 - _LEAST_GAIN) or not beyond_noise or len(weights) == 1:
+    # the network alone costs no more in serving than it did, so that any gain beyond noise will do
+    least = losses[NETWORK] * _LEAST_GAIN if len(weights) > 1 else 0.0
+    useless = len(weights) == 1 and (not alone or weights[NETWORK] < _LEAST_WEIGHT)
+    if useless or gain.mean() < least or gain.mean() <= _ERRORS * gain.std() / np.sqrt(len(gain)):
         return None, losses
     return weights | {"bias": float(w[-1])}, losses
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -34,6 +35,7 @@ from motet.training._search_space import space_of, with_values
 from motet.training.compare._spec import ComparedMethod, schema_with
 
 __all__ = [
+    "FEW_ROWS",
     "DataCache",
     "TrainingCell",
     "label_hash",
@@ -46,6 +48,7 @@ __all__ = [
 _FORM: Final = 1  # of a cell's file; part of its key
 _CANDIDATES: Final = 1000
 _CALLS: Final = 20
+FEW_ROWS: Final = 100  # fewer say nothing of a scenario
 _RANKED: Final = ("ndcg", "recall", "hit", "reciprocal_rank")
 
 
@@ -232,11 +235,10 @@ def _predictions(
         if task.ranks_catalogue:
             if name != data.schema.retrieval_task:
                 continue
-            wanted = catalogue_task(data, "test")
-            ranked = None if wanted is None else rank_catalogue(wanted, predictor.score_items)
-            if ranked is None:
+            lists = _lists(data, predictor)
+            if lists is None:
                 continue
-            given = np.stack([getattr(ranked, part) for part in _RANKED], axis=1)
+            given = lists
         elif task.on == "interaction":
             if name not in of_rows:
                 continue
@@ -251,8 +253,31 @@ def _predictions(
     return tasks, arrays
 
 
+def _lists(data: Dataset, predictor: ModelPredictor) -> NDArray[np.float32] | None:
+    """What each user's list is worth, over all rows and then in each scenario, [U, 4·(1 + S)]; None without lists."""
+    wanted = catalogue_task(data, "test")
+    ranked = None if wanted is None else rank_catalogue(wanted, predictor.score_items)
+    if wanted is None or ranked is None:
+        return None
+    codes = data.scenario[data.rows("test")]
+    parts = [np.stack([getattr(ranked, part) for part in _RANKED], axis=1)]
+    for code in range(len(data.encoder.scenarios) if data.schema.keys.scenario is not None else 0):
+        given = np.full_like(parts[0], np.nan)
+        within = catalogue_task(data, "test", code) if (codes == code).sum() >= FEW_ROWS else None
+        if within is not None and len(within.users):
+            ranked = rank_catalogue(within, partial(predictor.score_items, scenario=code))
+            if ranked is not None:
+                at = np.searchsorted(wanted.users, within.users)  # who seeks something there seeks something
+                given[at] = np.stack([getattr(ranked, part) for part in _RANKED], axis=1)
+        parts.append(given)
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
 def read_predictions(cell: TrainingCell, found: dict[str, Any], out: Path) -> dict[str, NDArray[np.float32]]:
-    """The predictions of a finished cell, by task; of a ranking NDCG, recall, hit and 1 / rank of each user, [U, 4].
+    """The predictions of a finished cell, by task.
+
+    Of a ranking NDCG, recall, hit and 1 / rank of each user, over all rows and then in each scenario, NaN where there
+    is nothing to find, [U, 4·(1 + S)].
 
     Raises:
         TrainingError: If their file is missing or damaged.

@@ -24,11 +24,11 @@ from motet.evaluation import (
 )
 from motet.metrics import METRICS, Floats, Users, metric_name, metrics_of
 from motet.schema import Schema
+from motet.training.compare._cell import FEW_ROWS
 
 __all__ = ["TestRows", "correct_together", "task_tables"]
 
 _LEVEL: Final = 0.05
-_FEW_ROWS: Final = 100  # fewer say nothing of a scenario
 _OF_LISTS: Final = {"ndcg@10": 0, "recall@10": 1, "hit@10": 2, "mrr": 3}  # columns of a ranking's predictions
 
 Measured = dict[str, dict[int, DrawnMetric]]  # by method and seed
@@ -43,6 +43,8 @@ class TestRows:
         labels: By task.
         users: User of each row, by task; None where rows are drawn one by one.
         scenarios: Mask of the rows of each scenario; empty without scenarios.
+        codes: The code of each scenario.
+        seekers: Number of the users who have something to find in each scenario, where the catalogue is ranked.
         deviations: Standard deviation of the training labels, by task.
         rows: Number of the test rows.
         fingerprint: Of all labels.
@@ -54,6 +56,8 @@ class TestRows:
     labels: Mapping[str, Floats]
     users: Mapping[str, Users]
     scenarios: Mapping[str, NDArray[np.bool_]]
+    codes: Mapping[str, int]
+    seekers: Mapping[str, int]
     deviations: Mapping[str, float]
     rows: int
     fingerprint: str
@@ -79,13 +83,16 @@ class TestRows:
         if schema.keys.scenario is not None:
             codes = data.scenario[rows]
             masks = {name: codes == code for code, name in enumerate(data.encoder.scenarios)}
-            scenarios = {name: mask for name, mask in masks.items() if mask.sum() >= _FEW_ROWS}
+            scenarios = {name: mask for name, mask in masks.items() if mask.sum() >= FEW_ROWS}
         deviations = {
             name: training_deviation(data, name)
             for name, task in schema.tasks.items()
             if not task.ranks_catalogue
         }
-        return cls(schema, labels, users, scenarios, deviations, len(rows), fingerprint)
+        codes_of = {name: data.encoder.scenarios.index(name) for name in scenarios}
+        within = {name: catalogue_task(data, "test", code) for name, code in codes_of.items()}
+        seekers = {name: 0 if found is None else len(found.users) for name, found in within.items()}
+        return cls(schema, labels, users, scenarios, codes_of, seekers, deviations, len(rows), fingerprint)
 
     def measure(
         self, task: str, given: Floats, metric: str, scenario: str | None = None
@@ -95,7 +102,15 @@ class TestRows:
         if settings.ranks_catalogue:
             if metric not in _OF_LISTS or not len(given):
                 return None
-            values = given[:, _OF_LISTS[metric]].astype(np.float64)
+            column = _OF_LISTS[metric]
+            if scenario is not None:
+                column += len(_OF_LISTS) * (1 + self.codes[scenario])
+                if column >= given.shape[1]:  # of a cell that an earlier version wrote
+                    return None
+            values = given[:, column].astype(np.float64)
+            values = values[~np.isnan(values)]
+            if not len(values):
+                return None
             return DrawnMetric(float(values.mean()), mean_draws(values), len(values))
         labels, users = self.labels[task], self.users[task]
         if scenario is not None:
@@ -145,7 +160,7 @@ def task_tables(
         _rank(lines)
         for method, line in lines.items():
             means[method][task] = line["mean"]
-        scenarios = rows.scenarios if settings.on == "interaction" and not settings.ranks_catalogue else {}
+        scenarios = rows.scenarios if settings.on == "interaction" else {}
         tables[task] = {
             "kind": settings.kind,
             "metric": primary,
@@ -153,9 +168,12 @@ def task_tables(
             "rows": len(rows.labels[task]),
             "methods": lines,
             "scenarios": {
-                name: {"rows": int(mask.sum()), "methods": found}
+                name: {
+                    "rows": rows.seekers[name] if settings.ranks_catalogue else int(mask.sum()),
+                    "methods": found,
+                }
                 for name, mask in scenarios.items()
-                if (found := of(primary, name))
+                if (found := _rank(of(primary, name)))
             },
             "metrics": {
                 name: {"higher_is_better": METRICS[name].higher_is_better, "methods": found}
@@ -190,11 +208,12 @@ def _plain(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _rank(lines: Mapping[str, dict[str, Any]]) -> None:
+def _rank(lines: dict[str, Any]) -> dict[str, Any]:
     """1 for the best mean; equals share the middle of their places. Of primary metrics, where higher is better."""
     known = [name for name, line in lines.items() if line["mean"] is not None]
     for name, rank in zip(known, rankdata([-lines[name]["mean"] for name in known]), strict=True):
         lines[name]["rank"] = float(rank)
+    return lines
 
 
 def _score(schema: Schema, values: Mapping[str, float | None]) -> float | None:

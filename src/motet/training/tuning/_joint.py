@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,11 @@ class JointStep:
     def batcher(self) -> Batcher:
         """Builds its training batches."""
         return self._inner.batcher
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """What the recommender's weights began with."""
+        return self._inner.start
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         """Take one step with the recommender and with the encoder.
