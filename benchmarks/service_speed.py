@@ -5,8 +5,9 @@
 Ranking: one client sends 1,000 candidates for another user each time; in turns with it, this process calls the model
 alone for the same users and the same items, item side ahead, as the service does. Recommending: eight clients send one
 request after the other; beside it the same from a bare FastAPI and uvicorn endpoint, one process too, that returns the
-bytes of one of the answers; then six clients recommend while two post events. The generator's own processor time is
-stated.
+bytes of one of the answers; then six clients recommend while two post events. One client also asks for lists of users each of
+whom has just done something, and for the same lists again, and posts events, one and a hundred at a time. The generator's own
+processor time is stated.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = ["main"]
 _BLOCK = 20
 _CANDIDATES = 1000
 _CLIENTS = 8
+_LISTS = 400
 
 
 def bare_rank(bundle: Path, candidates: Sequence[str]) -> Callable[[str], object]:
@@ -90,6 +92,46 @@ def measure_rank(service: Service, bundle: Path, traffic: Traffic, calls: int) -
     return found
 
 
+def measure_one_client(service: Service, traffic: Traffic) -> dict[str, dict[str, float]]:
+    """Lists after an event of each user, the same lists again, and events, one request after the other."""
+    source = traffic.source("one client")
+    users = source.sample(traffic.users, min(_LISTS, len(traffic.users)))
+
+    def event(user: str) -> dict[str, Any]:
+        return {"type": "rating", "user": user, "item": source.choice(traffic.items), "value": 4}
+
+    lists = [http_request("POST", "/v1/recommend", {"user": user}) for user in users]
+    singles = [http_request("POST", "/v1/events", {"events": [event(user)]}) for user in users]
+    batches = [
+        http_request(
+            "POST", "/v1/events", {"events": [event(u) for u in source.choices(traffic.users, k=100)]}
+        )
+        for _ in range(_LISTS // 10)
+    ]
+    found: dict[str, dict[str, float]] = {}
+    with service.wire() as wire:
+        for name, asked in (
+            ("warm-up", lists),
+            ("one event", singles),
+            ("list after an event of its user", lists),
+            ("the same list again", lists),
+            ("a hundred events", batches),
+        ):
+            used_s, seconds = service.cpu_s(), []
+            for request in asked:
+                sent_s = time.perf_counter()
+                status, body = wire.ask(request)
+                seconds.append(time.perf_counter() - sent_s)
+                assert status == 200, body[:500]
+            found[name] = {
+                "median_ms": float(np.median(seconds)) * 1e3,
+                "p99_ms": float(np.quantile(seconds, 0.99)) * 1e3,
+                "service_cpu_ms": (service.cpu_s() - used_s) * 1e3 / len(asked),
+            }
+    del found["warm-up"]
+    return found
+
+
 def loaded(
     service: Service, streams: Callable[[], list[Iterator[Ask]]], seconds: float
 ) -> tuple[Tally, float]:
@@ -109,6 +151,7 @@ def measured(bundle: Path, seconds: float, calls: int) -> dict[str, Any]:
             traffic = Traffic(service)
             found["ready_s"] = service.ready_s
             found["rank"] = measure_rank(service, bundle, traffic, calls)
+            found["one client"] = measure_one_client(service, traffic)
             names = [f"client {n}" for n in range(_CLIENTS)]
             for name, weights in (
                 ("recommend", {n: {"recommend": 1} for n in names}),
@@ -135,6 +178,15 @@ def report(found: dict[str, Any]) -> bool:
         f"Ranking {_CANDIDATES:,} candidates on all tasks, one client",
         ["", "calls", "median ms", "p99 ms", "max ms"],
         [[n, r["calls"], r["median_ms"], r["p99_ms"], r["max_ms"]] for n, r in rank.items()],
+    )
+    bare_ms = found["bare"]["service_cpu_ms"]
+    print_table(
+        "One client",
+        ["", "median ms", "p99 ms", "service CPU ms", "over the bare endpoint's"],
+        [
+            [n, one["median_ms"], one["p99_ms"], one["service_cpu_ms"], one["service_cpu_ms"] / bare_ms]
+            for n, one in found["one client"].items()
+        ],
     )
     loads = ("recommend", "mixed", "bare")
     names = (f"recommend, {_CLIENTS} clients", "6 recommend, 2 post events", "bare endpoint, same bytes")

@@ -44,10 +44,7 @@ Floats = NDArray[np.float32]
 _Ids = tuple[int, int, int, int]
 
 
-_KeptScores = tuple[  # what was asked for last, with the answer; all that is known, by rising rows
-    tuple[NDArray[np.int64], dict[str, Floats]] | None, NDArray[np.int64], Mapping[str, Floats]
-]
-_NOTHING_KEPT: Final[_KeptScores] = (None, np.zeros(0, np.int64), {})
+_KeptScores = tuple[NDArray[np.int64], NDArray[np.int64], dict[str, Floats]]  # rows, their order, predictions
 
 
 class KeptAnswers:
@@ -87,39 +84,30 @@ class KeptAnswers:
             rows: Of the items, distinct, [n].
             compute: Predictions of some places of ``rows``, [m] → [m] or [m, K] a task.
         """
-        latest, known, values = self._scores.get(what, _NOTHING_KEPT)
-        if latest is not None and latest[0] is rows:
-            return dict(latest[1])
-        if len(known) and len(rows):
-            at = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+        kept = self._scores.get(what)
+        if kept is not None and kept[0] is rows:
+            return dict(kept[2])
+        known, order, values = kept if kept is not None else (rows[:0], rows[:0], {})
+        if len(known):
+            at = order[np.minimum(np.searchsorted(known, rows, sorter=order), len(known) - 1)]
             missing = np.flatnonzero(known[at] != rows)
             if not len(missing):
-                return self._keep(what, rows, known, values, at)
-        else:
-            missing = np.arange(len(rows))
-        new = compute(missing)
-        if len(missing) < len(rows):  # others are known
-            rows_of_all = np.concatenate([known, rows[missing]])
-            new = {task: np.concatenate([values[task], y]) for task, y in new.items()}
-        else:
-            rows_of_all = rows
-        order = np.argsort(rows_of_all, kind="stable")
-        known, values = rows_of_all[order], {task: y[order] for task, y in new.items()}
-        return self._keep(what, rows, known, values, np.searchsorted(known, rows))
+                return {task: y[at] for task, y in values.items()}
+            if len(missing) < len(rows):
+                new = compute(missing)
+                known = np.concatenate([known, rows[missing]])
+                at[missing] = np.arange(len(known) - len(missing), len(known))
+                values = {task: np.concatenate([values[task], y]) for task, y in new.items()}
+                self._keep(what, known, values)
+                return {task: y[at] for task, y in values.items()}
+        values = dict(compute(np.arange(len(rows))))
+        self._keep(what, rows, values)
+        return dict(values)
 
-    def _keep(
-        self,
-        what: Hashable,
-        rows: NDArray[np.int64],
-        known: NDArray[np.int64],
-        values: Mapping[str, Floats],
-        at: NDArray[np.int64],
-    ) -> dict[str, Floats]:
-        found = {task: y[at] for task, y in values.items()}
-        if len(known) <= _KEPT_SCORES:
+    def _keep(self, what: Hashable, rows: NDArray[np.int64], values: dict[str, Floats]) -> None:
+        if len(rows) <= _KEPT_SCORES:
             others = self._scores if len(self._scores) < _KEPT_QUERIES else {}
-            self._scores = {**others, what: ((rows, found), known, values)}
-        return dict(found)
+            self._scores = {**others, what: (rows, np.argsort(rows, kind="stable"), values)}
 
 
 @dataclass(frozen=True, slots=True)
