@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Scorer", "UserContext", "plain_predictions"]
 
 _CONTEXTS: Final = 1000
-_KEPT_USERS: Final = 1000  # some 50 KiB each
+_KEPT_USERS: Final = 1000  # some 70 KiB each
 _KEPT_QUERIES: Final = 4
 _KEPT_SCORES: Final = 2_000  # items of a user
 _MOST_NAMED: Final = 100
@@ -152,7 +152,8 @@ class Scorer:
         self._recommender, self._raw = recommender, raw
         self._contexts: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
         self._lock = threading.Lock()
-        self._users: tuple[CatalogueSnapshot | None, dict[_Ids, tuple[object, UserContext]]] = (None, {})
+        self._users: tuple[CatalogueSnapshot | None, OrderedDict[_Ids, tuple[object, UserContext]]]
+        self._users = (None, OrderedDict())
         data = self.bundle.data
         # a kept context holds the vectors of its own texts alone, not those of all of training
         missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
@@ -209,19 +210,26 @@ class Scorer:
         another context.
         """
         context_rows, frame = self.context_rows(scenario, context)
-        of, kept = self._users
-        if of is not now or len(kept) >= _KEPT_USERS:
-            self._users = of, kept = now, {}
         ids = id(user), id(history), id(context_rows), row
-        found = kept.get(ids)
-        if found is None:  # the objects are kept as well, so that no others get their ids
-            made = self._user_context(now, user, history, context_rows, frame, row)
-            kept[ids] = found = (user, history, context_rows), made
-        return found[1]
+        with self._lock:
+            if self._users[0] is not now:
+                self._users = now, OrderedDict()
+            kept = self._users[1]
+            found = kept.get(ids)
+            if found is not None:
+                kept.move_to_end(ids)
+                return found[1]
+        made = self._user_context(now, user, history, context_rows, frame, row)
+        with self._lock:  # the objects are kept as well, so that no others get their ids
+            kept[ids] = (user, history, context_rows), made
+            while len(kept) > _KEPT_USERS:
+                kept.popitem(last=False)
+        return made
 
     def forget(self) -> None:
         """Drop the contexts of users that are kept."""
-        self._users = (None, {})
+        with self._lock:
+            self._users = (None, OrderedDict())
 
     def _user_context(
         self,
