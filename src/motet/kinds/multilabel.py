@@ -80,12 +80,12 @@ class MultilabelTask(LabelledTask):
 
     def answers(self, values: NDArray[np.float32], classes: tuple[str, ...]) -> list[Any]:
         """The labels that are likelier than not."""
-        chances = values.reshape(len(values), -1)
-        lists: list[Any] = [[] for _ in range(len(chances))]
-        if classes:  # none where no training row had a label
-            for row, at in np.argwhere(chances > 0.5).tolist():
-                lists[row].append(classes[at])
-        return lists
+        if not classes:  # where no training row had a label
+            return [[] for _ in values]
+        rows, at = np.nonzero(values.reshape(len(values), -1) > 0.5)
+        names = [classes[label] for label in at.tolist()]
+        ends = np.cumsum(np.bincount(rows, minlength=len(values))).tolist()
+        return [names[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def answer_columns(
         self, values: NDArray[np.float32], classes: tuple[str, ...]

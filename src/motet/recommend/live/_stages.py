@@ -150,7 +150,7 @@ def answer_items(
     """
     labels = scorer.labels(raw)
     columns = [plain_predictions(scorer, task, y) for task, y in labels.items()]
-    predictions = [dict(zip(labels, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    predictions = list(map(dict, map(zip, repeat(list(labels)), zip(*columns, strict=True))))
     predictions = predictions or [{} for _ in rows]
     n, each = len(rows), rows.tolist()
     # column by column: an answer may have ten thousand items
