@@ -59,6 +59,11 @@ class KeptAnswers:
         self.items: dict[Hashable, tuple[Retrieved | None, tuple[RankedItem, ...]]] = {}
         self._scores: dict[Hashable, _KeptScores] = {}
 
+    @property
+    def knows_items(self) -> bool:
+        """Whether something was predicted of an item before."""
+        return bool(self._scores)
+
     def add_query(
         self, wishes: tuple[object, bool | None, str | None, tuple[str, ...]], query: CandidateQuery
     ) -> None:
