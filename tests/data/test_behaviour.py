@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_liking_is_the_first_binary_task_that_needs_no_other(data: Dataset) -> N
     assert data.schema.tasks[found].after is None
 
 
-def _meanings(**tasks: dict[str, str]) -> EventMeanings:
+def _meanings(**tasks: dict[str, Any]) -> EventMeanings:
     content = {
         "name": "toy",
         "tables": {"interactions": "a.csv", "items": "i.csv"},
@@ -98,3 +100,24 @@ def test_a_name_of_the_schema_stands_above_what_it_means_elsewhere() -> None:
     nothing = _meanings(stars={"kind": "regression", "label": "stars"})  # nothing says what is liked
     assert nothing.of("hide", 1) == EventMeaning(None, None, True, False)
     assert nothing.of("", 1) == EventMeaning(None, None, False, None)
+
+
+def test_a_like_is_said_as_events_say_it_anyway() -> None:
+    rating = {"kind": "regression", "label": "rating"}
+
+    def like_of(label: str, **more: dict[str, Any]) -> tuple[str, float]:
+        return _meanings(rating_high={"kind": "binary", "label": label}, **more).like()
+
+    assert like_of("rating >= 4", rating=rating) == ("rating", 4.0)
+    assert like_of("rating > 3", rating=rating) == ("rating", 4.0)
+    assert like_of("rating > 4.5", rating={**rating, "range": [1, 5]}) == ("rating", 5.0)
+    assert like_of('"my rating" >= 70 AND "my rating" <= 90') == ("my rating", 70.0)
+    assert like_of("marks <= 2") == ("marks", 2.0)  # of marks where 1 is the best
+    assert like_of("bought") == ("bought", 1.0)
+    assert like_of("rating_high") == ("rating_high", 1.0)
+    assert like_of("mood = 'good'") == ("rating_high", 1.0)  # an event's value is a number
+    assert like_of("rating >= 4 AND seen = 1") == ("rating_high", 1.0)  # no one column says it
+    assert like_of("rating >= 4", like={"kind": "binary", "label": "rating = 5"}) == ("like", 1.0)
+    assert _meanings(stars=rating).like() == ("like", 1.0)
+    assert _meanings(next={"kind": "retrieval", "positive": "true"}).like() == ("like", 1.0)
+    assert _meanings(next={"kind": "retrieval", "positive": "buy = 1"}).like() == ("buy", 1.0)

@@ -172,11 +172,12 @@ def run(
 @learn.command("status")
 def status(store: StoreUrl = None, as_json: Json = False) -> None:
     """What the learner of a store does, and what came of its trainings."""
-    require_packages("serve", "sqlalchemy")
+    require_packages("serve", "sqlalchemy", "httpx", "jinja2")
     from rich.table import Table  # noqa: PLC0415
 
     from motet.service.learner import learner_status  # noqa: PLC0415
     from motet.service.store import Store  # noqa: PLC0415
+    from motet.service.web import waits_in_words  # noqa: PLC0415
 
     url = store or _STORE
     if "://" not in url and not Path(url).is_file():
@@ -186,11 +187,13 @@ def status(store: StoreUrl = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    head = "runs" if found["runs"] else "does not run"
-    out_console.print(
-        f"the learner {head}, now: {found['now']} · {found['events']:,} events, {found['events_since']:,} since the "
-        f"active training · next on the schedule: {found['next'] or 'none'}"
+    head = f"runs, now: {found['now']}" if found["runs"] else "does not run"
+    learnt = (
+        f"{found['events_since']:,} since the active training" if found["learnt_until"] else "none learnt yet"
     )
+    out_console.print(f"the learner {head} · {found['events']:,} events, {learnt}")
+    if found["runs"] and (waits := waits_in_words(found, "en")):
+        out_console.print(waits)
     table = Table("", "began", "cause", "events", "state", "NDCG@10", "of the active", "why")
     for one in found["trainings"]:
         table.add_row(*map(str, _line(one)))

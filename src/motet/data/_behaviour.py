@@ -5,17 +5,20 @@ Legend of shapes: U users, n events in all, T tasks on interactions.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from motet.data._containers import Ragged
 from motet.data._dataset import Dataset
 from motet.data._labels import SPLIT_CODES
 from motet.data._prepare import used_columns
-from motet.schema import Schema
+from motet.schema import Schema, expression_columns, parse_expression
 
 __all__ = ["NEGATIVE_EVENTS", "Behaviour", "EventMeaning", "EventMeanings", "behaviour_of"]
 
@@ -122,6 +125,10 @@ class EventMeanings:
         self.liking = schema.liking_task
         self._tasks = {name: task for name, task in schema.tasks.items() if task.on == "interaction"}
         own = {*schema.derive.get("interactions", {}), *used_columns(schema, "interaction")}
+        self._retrieval = schema.retrieval_task
+        self._derived = frozenset(schema.derive.get("interactions", {}))
+        limits = ((task.label.strip('"'), getattr(task, "range", None)) for task in self._tasks.values())
+        self._ranges: dict[str, tuple[float, float]] = {column: ends for column, ends in limits if ends}
         self._negative = NEGATIVE_EVENTS - own - schema.tasks.keys()
 
     def of(self, type: str, value: float | str | bool | None) -> EventMeaning:
@@ -144,3 +151,35 @@ class EventMeanings:
         """
         task = self._tasks.get(type)
         return 1.0 if task is not None and task.is_yes_no else 0.0
+
+    def like(self) -> tuple[str, float]:
+        """Type and value of an event that says that a user liked an item, of the types that events have anyway.
+
+        That is ``like`` where a task is called so, or where no task says what is liked. A task whose label is made from
+        another column, such as ``rating >= 4``, is said by that column, with the least that counts: a like says no more.
+        """
+        name = "like" if "like" in self._tasks and self._tasks["like"].is_yes_no else self.liking
+        if name is None or name == "like":
+            return "like", 1.0
+        label, plain = self._tasks[name].label, ("like" if name == self._retrieval else name)
+        columns = expression_columns(label)
+        if len(columns) != 1 or columns[0] in self._derived:
+            return plain, 1.0
+        value = _least(label, columns[0], self._ranges.get(columns[0]))
+        return (plain, 1.0) if value is None else (columns[0], value)
+
+
+_NUMBER: Final = re.compile(r"(?<![\w.\"])-?\d+(?:\.\d+)?(?![\w\"])")
+
+
+def _least(label: str, column: str, limits: tuple[float, float] | None) -> float | None:
+    """A value of a column for which a label is true, nearest to the numbers that it compares with; None if none is found."""
+    low, high = limits or (-math.inf, math.inf)
+    named = [float(text) for text in _NUMBER.findall(label)]
+    tried = [value for by in (0.0, 1.0, -1.0) for value in (one + by for one in named)] + [1.0, high, low]
+    tried = [value for value in tried if low <= value <= high and math.isfinite(value)]
+    try:
+        truth = pl.DataFrame({column: tried}).select(parse_expression(label, "the label").cast(pl.Float64))
+    except pl.exceptions.PolarsError:
+        return None
+    return next((value for value, yes in zip(tried, truth.to_series().to_list(), strict=True) if yes), None)

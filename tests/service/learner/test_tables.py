@@ -137,6 +137,18 @@ def test_values_are_a_rating_and_never_a_feature(store: Store, tmp_path: Path) -
     assert not schema.features.interaction
 
 
+def test_a_like_is_an_event_of_a_type_that_there_is(store: Store, tmp_path: Path) -> None:
+    store.events.add(
+        [Event("rating", f"u{u}", str(i), 1.0 + (u * 7 + i * 3) % 5) for u in range(12) for i in range(6)]
+    )
+    schema, _ = infer_schema(write_tables(store, store.events.last(), tmp_path), tmp_path)
+    assert "rating_high" in schema.tasks
+    type, value = EventMeanings(schema).like()
+    assert type == "rating"
+    assert 1.0 < value <= 5.0
+    assert schema.tasks["rating_high"].label == f"rating >= {value:g}"
+
+
 def test_mixed_cells_become_words(store: Store, tmp_path: Path) -> None:
     store.items.put(
         [

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from motet.service.learner import (
     success_of,
 )
 from motet.service.store import Event, ModelVersion, Shown, ShownItem, Store
+from motet.service.web import waits_in_words
 
 SETTINGS = LearnerSettings(first_events=50, first_users=5, rest_s=0.0, poll_s=0.01, watch_s=0.0)
 
@@ -65,7 +67,7 @@ def test_after_a_first_training_that_was_kept_it_waits_for_half_as_many_events_m
 
 def test_later_trainings_are_due_by_time_events_and_deletions(store: Store) -> None:
     fill(store)
-    ended(store, deletions=store.changes.last())
+    ended(store, changes_until=store.changes.last())
     by_events = replace(SETTINGS, events=10)
     at_once = replace(SETTINGS, every_s=1e-9)
     assert learner(store, by_events).due() is None
@@ -85,6 +87,21 @@ def test_later_trainings_are_due_by_time_events_and_deletions(store: Store) -> N
     assert learner(store, replace(SETTINGS, rest_s=60.0)).due() is None
     ended(store)
     assert learner(store, SETTINGS).due() is None  # what was asked for was done
+
+
+def test_what_becomes_of_a_model_later_is_not_part_of_its_training(store: Store) -> None:
+    number = store.learner.begin("asked", 1, 2).number
+    store.learner.change(number, "judging")
+    assert store.learner.latest(1)[0].ended is None
+    store.learner.change(number, "active")
+    ended = store.learner.latest(1)[0].ended
+    assert ended is not None
+    time.sleep(0.01)
+    store.learner.change(number, "active", success={"now": {"lists": 3}})
+    store.learner.change(number, "replaced")
+    training = store.learner.latest(1)[0]
+    assert training.changed > ended
+    assert training.ended == ended
 
 
 def test_one_learner_works_on_a_store_and_a_dead_one_is_replaced_at_once(store: Store) -> None:
@@ -223,12 +240,62 @@ def test_a_model_that_a_service_refuses_is_taken_back(store: Store) -> None:
     assert active.name == "old"
 
 
+def settled(store: Store, settings: LearnerSettings) -> None:
+    """A learner that ran with such settings, and is gone."""
+    stop = threading.Event()
+    stop.set()
+    learner(store, settings).run(stop)
+
+
+def test_the_status_says_what_the_first_training_waits_for(store: Store) -> None:
+    assert learner_status(store)["waits_for"] is None  # no learner was here
+    settled(store, SETTINGS)
+    seen = set()
+    for n in range(14):
+        found = learner_status(store)["waits_for"]
+        is_enough = found["events"] == found["users"] == 0
+        assert is_enough == (learner(store).due() == "first")
+        assert found["events"] == max(0, 50 - store.learner.events_after(0))
+        seen.add((bool(found["events"]), bool(found["users"])))
+        begin = [Event("like", "ann", f"{n}.{k}") for k in range(5)]
+        store.events.add(begin + [Event("like", f"u{n}", str(k)) for k in range(2) if n > 8])
+    assert seen == {(True, True), (False, True), (False, False)}
+    settled(store, replace(SETTINGS, first_events=1_000, first_users=1))
+    status = learner_status(store)
+    said = waits_in_words(status, "en")
+    assert said == f"The first training waits for {1_000 - status['events']:,} more events."
+    assert str(1_000 - status["events"]) in waits_in_words(status, "zh")
+    store.learner.begin("first", 1, 2)
+    assert learner_status(store)["waits_for"] is None  # it is under way
+    store.learner.change(1, "kept", events=600)
+    events = store.learner.events_after(0)
+    assert learner_status(store)["waits_for"]["events"] == 1_000 - events
+    store.learner.change(1, "kept", events=2_000)
+    assert learner_status(store)["waits_for"]["events"] == 3_000 - events
+    assert "more events, or for 20" in waits_in_words(learner_status(store), "en")
+
+
+def test_the_status_says_what_the_next_training_waits_for(store: Store) -> None:
+    fill(store)
+    settled(store, replace(SETTINGS, every_s=3_600.0))
+    ended(store, events=40)
+    for _ in range(9):
+        found = learner_status(store)["waits_for"]
+        assert (found["events"] == 0) == (learner(store).due() == "growth")
+        assert found["at"] == (store.learner.latest(1)[0].began + timedelta(hours=1)).isoformat()
+        store.events.add([Event("view", "u1", str(k)) for k in range(5)])
+    assert waits_in_words(learner_status(store), "en") == "There is enough for a training; it begins soon."
+    settled(store, replace(SETTINGS, events=70, every_s=0.0, growth=9.0))
+    assert learner_status(store)["waits_for"] == {"first": False, "events": 25, "users": None, "at": None}
+    assert waits_in_words(learner_status(store), "en") == "The next training waits for 25 more events."
+
+
 def test_the_status_says_what_happened_and_a_deletion_when_it_takes_effect(store: Store) -> None:
     assert out_of_model(store) is None
     assert learner_status(store)["now"] == "waiting"
     fill(store)
     store.values.put("learner.settings", {"every_s": 3600.0})
-    ended(store, deletions=store.changes.last(), judged={"ndcg": 0.1})
+    ended(store, changes_until=store.changes.last(), judged={"ndcg": 0.1})
     store.users.delete("u1")
     found = learner_status(store)
     assert found["users_deleted_since"] == 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,34 @@ def test_imports_and_changes_of_models_are_jobs(open_tab: Callable[..., Tab], se
     assert say("job_state.failed", "zh") in rows.nth(1).inner_text()
 
 
+def test_trainings_are_jobs_and_take_as_long_as_they_took(
+    open_tab: Callable[..., Tab], service: Service
+) -> None:
+    learner = service.store.learner
+    first = learner.begin("first", 100, 110).number
+    learner.change(first, "active", model="m1")
+    took = learner.latest(1)[0].ended
+    time.sleep(1.2)  # until the next one begins
+    second = learner.begin("growth", 100, 110).number
+    learner.change(first, "replaced")
+    with service.api() as api:
+        jobs = api.get("/v1/jobs?n=2").json()
+    assert [(one["kind"], one["what"], one["state"]) for one in jobs] == [
+        ("training", str(second), "ended"),  # no learner is there
+        ("training", str(first), "done"),
+    ]
+    assert jobs[0]["ended"] is None
+    assert datetime.fromisoformat(jobs[1]["ended"]) == took
+    assert jobs[1]["details"]["outcome"] == "replaced"
+    learner.hold("elsewhere:1:2", 600.0)
+    with service.api() as api:
+        assert api.get("/v1/jobs?n=1").json()[0]["state"] == "running"
+    tab = open_tab().go("/operate")
+    rows = tab.page.locator("section[aria-labelledby=jobs] tbody tr")
+    assert "replaced by a later one" in rows.nth(1).inner_text()
+    assert rows.nth(1).locator("td").nth(2).inner_text() == "0.0 s"
+
+
 def test_candidates_say_why_they_were_accepted_or_refused(
     open_tab: Callable[..., Tab], service: Service
 ) -> None:
@@ -117,7 +146,12 @@ def test_candidates_say_why_they_were_accepted_or_refused(
     ):
         number = learner.begin("growth", 100, 110).number
         learner.change(number, state, **details)  # type: ignore[arg-type]
+    service.store.values.put("learner.settings", {"every_s": 3600.0})
+    learner.hold("elsewhere:1:2", 600.0)
     tab = open_tab().go("/operate")
+    assert (
+        "The next training waits for 2" in tab.page.locator("section[aria-labelledby=learner]").inner_text()
+    )
     shown = tab.page.locator(".candidates li")
     failed, kept, active = (shown.nth(at).inner_text() for at in range(3))
     assert hostile in failed
@@ -127,6 +161,7 @@ def test_candidates_say_why_they_were_accepted_or_refused(
     assert "Accepted" in active
     assert "0.123" in active
     tab.go("/operate?lang=zh")
+    assert "下次训练在等待：到 2" in tab.page.locator("section[aria-labelledby=learner]").inner_text()
     assert "未通过" in shown.nth(1).inner_text()
     assert "通过" in shown.nth(2).inner_text()
 

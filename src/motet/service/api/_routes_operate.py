@@ -27,7 +27,7 @@ from motet.service.engine import (
     schema_view,
 )
 from motet.service.learner import ask_for_training, learner_status
-from motet.service.store import Job, JobKind, Key, TrainingState
+from motet.service.store import Job, JobKind, Key, Training, TrainingState
 
 __all__ = ["health_routes", "operate_routes"]
 
@@ -97,6 +97,19 @@ class TrainingView(BaseModel):
     details: dict[str, Any] = Field(description="Rows, scores, and the reason where it is not active.")
 
 
+class WaitView(BaseModel):
+    """What the next training in full waits for: enough events and users, or a time."""
+
+    first: bool = Field(description="Whether nothing was ever trained here.")
+    events: int | None = Field(description="Further events; null where no number of events begins one.")
+    users: int | None = Field(
+        description="Further users with events of two items, before the first training."
+    )
+    at: datetime | None = Field(
+        description="When it begins with fewer events, if any are new; null for never."
+    )
+
+
 class LearnerView(BaseModel):
     """The learner of a store."""
 
@@ -110,6 +123,9 @@ class LearnerView(BaseModel):
         description="Users deleted since, on whose events its weights still rest."
     )
     next: datetime | None = Field(description="When the next training is due on the schedule.")
+    waits_for: WaitView | None = Field(
+        description="What the next training waits for; null while one is under way, or where no learner ever was."
+    )
     settings: dict[str, Any]
     trainings: list[TrainingView] = Field(description="The latest first.")
 
@@ -123,8 +139,10 @@ class Asked(BaseModel):
 class JobView(BaseModel):
     """A long operation, of any process of the store."""
 
-    kind: JobKind
-    what: str = Field(description="A kind of record, or the name of a model.", examples=["events"])
+    kind: JobKind | Literal["training"]
+    what: str = Field(
+        description="A kind of record, the name of a model, or the number of a training.", examples=["events"]
+    )
     state: Literal["running", "done", "failed", "ended"] = Field(
         description="Ended: its process ended before it did."
     )
@@ -144,6 +162,27 @@ class JobView(BaseModel):
             ended=job.ended,
             reason=hide_places(job.reason),
             details=job.details,
+        )
+
+    @classmethod
+    def of_training(cls, one: Training, runs: bool) -> JobView:
+        """A training; what is under way while no learner runs was broken off, and goes on with the next learner."""
+        details = {
+            "outcome": one.state,
+            "cause": one.cause,
+            "model": one.model,
+            "events": one.details.get("events"),
+        }
+        failed = one.state == "failed"
+        unfinished: Literal["running", "ended"] = "running" if runs else "ended"
+        return cls(
+            kind="training",
+            what=str(one.number),
+            state=unfinished if one.is_open else "failed" if failed else "done",
+            began=one.began,
+            ended=one.ended,
+            reason=hide_places(str(one.details.get("reason", ""))) if failed else "",
+            details=details,
         )
 
 
@@ -302,10 +341,17 @@ def operate_routes(context: Context) -> APIRouter:
 
     @routes.get("/jobs", response_model=list[JobView], tags=["operate"])
     async def jobs(n: Annotated[int, Query(ge=1, le=100)] = 20) -> Response:
-        """The latest imports, exports and changes of models, newest first; trainings are in ``/v1/learner``."""
-        return await context.answer(
-            "fast", lambda: [JobView.of(one).model_dump(mode="json") for one in engine.store.jobs.latest(n)]
-        )
+        """The latest imports, exports, changes of models and trainings, newest first; ``/v1/learner`` says more."""
+
+        def call() -> list[dict[str, Any]]:
+            learner = engine.store.learner
+            runs = learner.owner() is not None
+            found = [JobView.of(one) for one in engine.store.jobs.latest(n)]
+            found += [JobView.of_training(one, runs) for one in learner.latest(n)]
+            found.sort(key=lambda one: one.began, reverse=True)
+            return [one.model_dump(mode="json") for one in found[:n]]
+
+        return await context.answer("fast", call)
 
     def _known(name: str) -> None:
         if all(one.name != name for one in engine.store.models.all()):

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import polars as pl
 from pydantic import BaseModel, Field
 
+from motet.data import EventMeanings
 from motet.schema import LANGUAGES
 from motet.service.engine._served import ServedModel
 
@@ -40,6 +41,13 @@ class FieldView(BaseModel):
     high: float | None = None
 
 
+class LikeView(BaseModel):
+    """The event that says that a user liked an item."""
+
+    type: str = Field(examples=["rating"])
+    value: float = Field(examples=[4.0])
+
+
 class SchemaView(BaseModel):
     """What a model was trained for."""
 
@@ -50,6 +58,7 @@ class SchemaView(BaseModel):
     scenarios: list[str]
     fields: list[FieldView]
     objective: dict[str, float] = Field(description="Weights where a request names none.")
+    like: LikeView = Field(description="The event that says that a user liked an item.")
     languages: list[str]
     noun: dict[str, tuple[str, ...]]
     image: str | None = Field(None, description="The column with the pictures of items.")
@@ -71,6 +80,7 @@ def schema_view(served: ServedModel) -> SchemaView:
             )
         )
     columns = [c for name in schema.features.user for c in schema.feature_columns("user", name)]
+    type, value = EventMeanings(schema).like()
     taken = {str(schema.keys.user), str(schema.keys.item)}
     catalogue = bundle.data.catalogue
     is_priced = catalogue is not None and schema.catalogue.price in catalogue.numbers
@@ -82,6 +92,7 @@ def schema_view(served: ServedModel) -> SchemaView:
         scenarios=list(bundle.data.encoder.scenarios[1:]) if schema.keys.scenario is not None else [],
         fields=_fields(served),
         objective=schema.default_objective(),
+        like=LikeView(type=type, value=value),
         languages=list(LANGUAGES),
         noun={language: tuple(words) for language, words in schema.explain.noun.items()},
         image=catalogue.image if catalogue is not None else None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,7 @@ _MORE: Final = 1.5
 _SCORE_RESTS: Final = 10
 _LOOK_S: Final = 10.0
 _SHARE_AFTER_UPDATE: Final = 0.25  # of the events of an update, on which it is judged
+_TRY_AGAIN_S: Final = 86_400.0  # after a first model that was not good enough, without a schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,55 @@ def learner_status(store: Store) -> dict[str, Any]:
         "events_since": store.learner.events_after(learnt.until if learnt is not None else 0),
         "users_deleted_since": _deletions_since(store, learnt),
         "next": due.isoformat() if due is not None else None,
+        "waits_for": None
+        if not settings or (newest is not None and newest.is_open)
+        else _waits_for(store, settings),
         "settings": dict(settings),
         "trainings": [_plain(one) for one in latest],
     }
+
+
+def _waits_for(store: Store, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What the next training in full waits for; before the first one, all events are read for the number of users."""
+    known = {one.name for one in fields(LearnerSettings)}
+    settings = LearnerSettings(**{name: value for name, value in kept.items() if name in known})
+    latest = store.learner.latest(20, full=True)
+    began = latest[0].began if latest else None
+    if not _has_trained(latest):
+        missing = _events_for_first(latest, settings) - store.learner.events_after(0)
+        users = settings.first_users - store.learner.users_with(2, without=NEGATIVE_EVENTS)
+        again = began + timedelta(seconds=settings.every_s or _TRY_AGAIN_S) if began is not None else None
+        return {
+            "first": True,
+            "events": max(0, missing),
+            "users": max(0, users),
+            "at": again.isoformat() if again is not None else None,
+        }
+    ways = (
+        [] if not settings.events else [settings.events - store.learner.events_after(latest[0].judged_until)]
+    )
+    if learnt := int(latest[0].details.get("events", 0)):
+        ways.append(math.ceil((settings.growth - 1) * learnt) - store.learner.events_after(latest[0].until))
+    at = began + timedelta(seconds=settings.every_s) if began is not None and settings.every_s else None
+    return {
+        "first": False,
+        "events": max(0, min(ways)) if ways else None,
+        "users": None,
+        "at": at.isoformat() if at is not None else None,
+    }
+
+
+def _has_trained(latest: Sequence[Training]) -> bool:
+    return any(one.state in ("active", "replaced", "rolled_back") for one in latest)
+
+
+def _events_for_first(latest: Sequence[Training], settings: LearnerSettings) -> int:
+    """Events before a first training; where one was tried, with half as many more it may be another matter."""
+    if not latest:
+        return settings.first_events
+    details = latest[0].details
+    before = int(details.get("events", 0)) + int(details.get("judged", {}).get("events", 0))
+    return max(settings.first_events, math.ceil(_MORE * before))
 
 
 def out_of_model(store: Store) -> dict[str, Any] | None:
@@ -167,7 +215,8 @@ def _deletions_since(store: Store, training: Training | None) -> int:
     """Users who were deleted after the tables of a training were written."""
     if training is None:
         return 0
-    seq, n = int(training.details.get("deletions", 0)), 0
+    details = training.details
+    seq, n = int(details.get("changes_until", details.get("deletions", 0))), 0  # an earlier name
     while changes := store.changes.after(seq, 1000):
         n += sum(one.what == "user" and one.deleted for one in changes)
         seq = changes[-1].seq
@@ -254,7 +303,7 @@ class Learner:
         asked = self._store.values.get(_ASKED)
         if asked and (not latest or datetime.fromisoformat(asked["time"]) > latest[0].began):
             return str(asked["cause"]) if self._store.events.last() else None
-        if not any(one.state in ("active", "replaced", "rolled_back") for one in latest):
+        if not _has_trained(latest):
             return "first" if self._is_enough(latest) else None
         since = self._store.learner.events_after(latest[0].judged_until)
         if settings.events and since >= settings.events:
@@ -285,12 +334,9 @@ class Learner:
         events, settings = self._store.learner.events_after(0), self._settings
         if events < settings.first_events:
             return False
-        if latest:  # one was tried: with half as many events more it may be another matter
-            before = int(latest[0].details.get("events", 0)) + int(
-                latest[0].details.get("judged", {}).get("events", 0)
-            )
-            is_old = datetime.now(UTC) >= latest[0].began + timedelta(seconds=settings.every_s or 86_400.0)
-            if events < _MORE * before and not is_old:
+        if latest and events < _events_for_first(latest, settings):
+            again_s = settings.every_s or _TRY_AGAIN_S
+            if datetime.now(UTC) < latest[0].began + timedelta(seconds=again_s):
                 return False
         if self._store.learner.users_with(2, without=NEGATIVE_EVENTS) >= settings.first_users:
             return True

@@ -100,16 +100,15 @@ class _Run:
         self.store, self.home, self.open_model, self.settings = store, home, open_model, settings
 
     def export(self, training: Training) -> None:
-        """Write tables and schema; the place of deletions is read first, so that none is missed."""
-        deletions, place = self.store.changes.last(), self._place(training)
+        """Write tables and schema; the place in the log of changes is read first, so that none is missed."""
+        changes, place = self.store.changes.last(), self._place(training)
         shutil.rmtree(place, ignore_errors=True)
         tables = write_tables(self.store, training.until, place, numbered=training.is_update)
         sizes = {name: getattr(tables, name) for name in ("rows", "events", "users", "items")}
         if training.is_update:
             before = self._before(training).details
-            kept = {
-                name: before[name] for name in ("tasks", "edited", "deletions", "updatable") if name in before
-            }
+            names = ("tasks", "edited", "changes_until", "deletions", "updatable")
+            kept = {name: before[name] for name in names if name in before}
             self.store.learner.change(training.number, "training", **sizes, **kept)
             return
         inferred, notes = infer_schema(tables, place)
@@ -125,7 +124,7 @@ class _Run:
             **sizes,
             tasks=list(schema.tasks),
             edited=is_edited,
-            deletions=deletions,
+            changes_until=changes,
             updatable=not check_plain(schema) and schema.keys.time is not None,
         )
 

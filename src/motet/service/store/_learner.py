@@ -62,6 +62,13 @@ class Training:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def ended(self) -> datetime | None:
+        """When it came to an end; what becomes of its model later changes nothing. None before, and where nobody noted it."""
+        if text := self.details.get("ended"):
+            return datetime.fromisoformat(text)
+        return self.changed if self.state in ("kept", "failed") else None
+
+    @property
     def is_update(self) -> bool:
         """Whether the active model learns from new events, and is not trained in full."""
         return self.cause == UPDATE
@@ -273,12 +280,20 @@ def _change(
     answers = []
     for number, state, model, details in rows:
         here = TRAININGS.c.number == number
-        known = connection.execute(select(TRAININGS.c.details, TRAININGS.c.model).where(here)).first()
+        known = connection.execute(select(TRAININGS).where(here)).first()
         if known is None:
             answers.append(False)
             continue
-        merged = json.dumps({**json.loads(known.details), **details}, ensure_ascii=False)
-        values = {"state": state, "model": model or known.model, "details": merged, "changed": to_us(now())}
+        time = now()
+        merged = {**json.loads(known.details), **details}
+        if state in ENDED and known.state not in ENDED:
+            merged["ended"] = time.isoformat()
+        values = {
+            "state": state,
+            "model": model or known.model,
+            "details": json.dumps(merged, ensure_ascii=False),
+            "changed": to_us(time),
+        }
         connection.execute(TRAININGS.update().where(here).values(**values))
         answers.append(True)
     return answers

@@ -14,7 +14,7 @@ from motet.service.web._client import Caller, path
 from motet.service.web._shown import area, name_of, number
 from motet.service.web._visit import Visit
 
-__all__ = ["WINDOWS", "Line", "compared", "judge", "operate"]
+__all__ = ["WINDOWS", "Line", "compared", "judge", "operate", "waits_in_words"]
 
 # -- metrics of one or two models -----------------------------------------------------------------
 
@@ -174,8 +174,9 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "active": active,
         "previous": next((model for model in models if model.get("state") == "previous"), None),
         "learner": learner if learner and (learner["runs"] or trainings) else None,
+        "waits": waits_in_words(learner, language) if learner else "",
         "trainings": [_training(one, visit) for one in trainings[:_TRAININGS]],
-        "jobs": _jobs(jobs or (), trainings, visit),
+        "jobs": [_job(one, visit) for one in jobs or ()],
         "drift": stats["drift"][:_ROUTES],
         "quality": [row for row in stats["data_quality"] if row["count"]],
         "shadow": stats["shadow"][-40:],
@@ -249,6 +250,34 @@ def _training(one: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
     }
 
 
+def waits_in_words(status: Mapping[str, Any], language: str) -> str:
+    """What the next training waits for, as a sentence; empty while one is under way, or where no learner was.
+
+    Args:
+        status: What ``GET /v1/learner`` answers.
+        language: ``en`` or ``zh``.
+    """
+    found = status["waits_for"]
+    if found is None:
+        return ""
+    events, users, at = found["events"], found["users"], found["at"]
+    parts = [] if not events else [say("wait_events", language, count=events, n=f"{events:,}")]
+    if users:
+        parts.append(say("wait_users", language, count=users, n=f"{users:,}"))
+    what = parts[0] if len(parts) == 1 else ""
+    if len(parts) == 2:
+        what = say("wait_and", language, one=parts[0], two=parts[1])
+    is_ready = events == 0 and not users
+    if is_ready:
+        return say("wait_now", language)
+    if at is not None and not (found["first"] and users):  # time does not stand in for users
+        time = say("wait_until", language, when=str(at)[:16].replace("T", " "))
+        what = say("wait_or", language, one=what, two=time) if what else time
+    if not what:
+        return say("wait_asked", language)
+    return say("wait_first" if found["first"] else "wait_next", language, what=what)
+
+
 _LOWER_NDCG: Final = "NDCG@10"  # how the reasons of a judgement begin
 _SLOW_LIST: Final = "a list takes"
 
@@ -274,39 +303,21 @@ def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
     return ""
 
 
-def _jobs(
-    jobs: Sequence[Mapping[str, Any]], trainings: Sequence[Mapping[str, Any]], visit: Visit
-) -> list[dict[str, Any]]:
-    """Imports, exports, changes of models and trainings, the latest first."""
-    rows = [
-        {
-            "kind": one["kind"],
-            "what": one["what"],
-            "state": one["state"],
-            "began": one["began"],
-            "ended": one["ended"],
-            "result": one["reason"] or _result(one["details"], visit),
-        }
-        for one in jobs
-    ]
-    for one in trainings[:_JOBS]:
-        is_open = one["state"] in ("exporting", "training", "judging", "activating")
-        state = "running" if is_open else "failed" if one["state"] == "failed" else "done"
-        rows.append(
-            {
-                "kind": "training",
-                "what": str(one["number"]),
-                "state": state,
-                "began": one["began"],
-                "ended": None if is_open else one["changed"],
-                "result": name_of("training", one["state"], visit.language),
-            }
-        )
-    rows.sort(key=lambda row: str(row["began"]), reverse=True)
-    return [
-        {**row, "began": _when(row["began"]), "took": _took(row["began"], row["ended"])}
-        for row in rows[:_JOBS]
-    ]
+def _job(one: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
+    """An import, an export, a change of models or a training."""
+    outcome = one["details"].get("outcome") if one["kind"] == "training" else None
+    if outcome:
+        result = name_of("training", outcome, visit.language)
+    else:
+        result = one["reason"] or _result(one["details"], visit)
+    return {
+        "kind": one["kind"],
+        "what": one["what"],
+        "state": one["state"],
+        "began": _when(one["began"]),
+        "took": _took(one["began"], one["ended"]),
+        "result": result,
+    }
 
 
 def _result(details: Mapping[str, Any], visit: Visit) -> str:

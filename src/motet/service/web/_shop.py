@@ -342,14 +342,6 @@ async def _built(visit: Visit, caller: Caller, wishes: Wishes) -> dict[str, Any]
     return {"answer": answer, "items": [], "listed": listed, "titles": titles}
 
 
-def liking_type(schema: Mapping[str, Any]) -> str:
-    """Type of the event for a like: ``like``, or the first binary task if there is no task of that name."""
-    binary = [
-        task["name"] for task in schema["tasks"] if task["display"] == "chance" and task.get("on") != "user"
-    ]
-    return "like" if "like" in binary or not binary else str(binary[0])
-
-
 async def send_action(visit: Visit, caller: Caller) -> tuple[Visit, str]:
     """Send a like or a hide to the service.
 
@@ -378,12 +370,10 @@ async def send_action(visit: Visit, caller: Caller) -> tuple[Visit, str]:
     if wishes.user:
         event: dict[str, Any] = {
             "id": uuid.uuid4().hex,
-            "type": liking_type(schema) if kind == "like" else "hide",
             "user": wishes.user,
             "item": item,
+            **(schema["like"] if kind == "like" else {"type": "hide"}),
         }
-        if kind == "like":
-            event["value"] = 1
         if wishes.scenario:
             event["scenario"] = wishes.scenario
         if shown_in := visit.one("list_id"):
