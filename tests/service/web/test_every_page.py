@@ -48,6 +48,41 @@ FAINT = """controls => {
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+# short words that stand on two lines, in headings, tables and names of bars
+BROKEN = """() => [...document.querySelectorAll('h1, h2, h3, th, td, dt, .label, figcaption')].flatMap((one) => {
+    const found = [], walker = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+    for (let node; (node = walker.nextNode());)
+        for (const word of node.data.matchAll(/[A-Za-z]{2,12}|[0-9]{2,12}/g)) {
+            const range = document.createRange();
+            range.setStart(node, word.index), range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(word[0]);
+        }
+    return found;
+})"""
+CUT = """() => [...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth)
+    .map((one) => [getComputedStyle(one).overflowX, getComputedStyle(one).backgroundImage.split('linear-gradient').length - 1])"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_on_a_phone_words_are_whole_and_tables_say_that_they_go_on(
+    open_tab: Callable[..., Tab], service: Service, language: str
+) -> None:
+    with service.api() as api:
+        assert api.post("/v1/recommend", json={"k": 0}).status_code == 422
+    tab = open_tab(width=360)
+    cut = []
+    for where in ("/?user=u1", "/operate", "/users", "/items", "/judge", "/user/u1", "/item/7?user=u1"):
+        tab.go(where + ("&" if "?" in where else "?") + f"lang={language}")
+        tab.page.evaluate(
+            "for (const one of document.querySelectorAll('dt')) one.textContent = 'Rating high'"
+        )
+        assert tab.page.evaluate(BROKEN) == [], where
+        assert tab.page.evaluate(TOO_WIDE) <= 0
+        cut += tab.page.evaluate(CUT)
+    assert len(cut) >= 3
+    assert all(found == ["auto", 4] for found in cut)
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("name", PAGES)
 def test_shows(open_tab: Callable[..., Tab], name: str, language: str) -> None:

@@ -28,13 +28,20 @@ DEFINITION: dict[str, Any] = {
 }
 
 
-def with_users(service: Service, key: str, users: int = 800, effect: float = 0.3, share: float = 0.5) -> None:
+def with_users(
+    service: Service,
+    key: str,
+    users: int = 800,
+    effect: float = 0.3,
+    share: float = 0.5,
+    apart_s: float = 30.0,
+) -> None:
     """Let users of a day ago be in a running experiment."""
     rng = np.random.default_rng(0)
     seq, start = service.store.events.last(), datetime.now(UTC) - timedelta(days=1)
     exposed, events = [], []
     for at in range(users):
-        arm, began = int(rng.random() >= share), start + timedelta(seconds=30 * at)
+        arm, began = int(rng.random() >= share), start + timedelta(seconds=apart_s * at)
         exposed.append(ExposedUser(key, f"{key}{at}", ("as-it-is", "varied")[arm], seq, began))
         if rng.random() < 0.2 + effect * arm:
             events.append(Event("like", f"{key}{at}", "3", time=began + timedelta(minutes=2)))
@@ -61,6 +68,13 @@ def test_from_a_draft_to_a_result(open_tab: Callable[..., Tab], service: Service
     tab.page.set_viewport_size({"width": 360, "height": 740})
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert tab.page.evaluate(wide) <= 0
+    tab.go("/experiment/varied-lists")
+    assert tab.page.locator(".decision").inner_text().endswith("varied: Better, and every guardrail is kept.")
+    lines = "all => all.map((one) => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight))"
+    cells = tab.page.locator("section[aria-labelledby=effects] th, section[aria-labelledby=effects] td")
+    assert max(cells.evaluate_all(lines)) < 2.5, "a word stands letter by letter"
+    assert tab.page.locator(".course .axis-x text").count() >= 2
+    assert "UTC" in tab.page.locator(".course figcaption").inner_text()
     tab.go("/experiment/varied-lists?lang=zh")
     words = tab.page.locator("main h2, main .decision, main th").all_inner_texts()
     assert any(CHINESE.search(one) for one in words)
@@ -82,6 +96,20 @@ def test_without_scripts_the_same_words_are_there(service: Service) -> None:
         assert say("decision.mismatch", language) in page
         assert say("effects", language) not in page  # nothing is shown before the numbers of users fit
         assert " style=" not in page
+    with service.api() as api:
+        api.post(f"/v1/experiments/{key}/stop").raise_for_status()
+
+
+def test_the_course_of_a_few_seconds_has_a_time_axis(open_tab: Callable[..., Tab], service: Service) -> None:
+    key = "just-begun"
+    with service.api() as api:
+        api.post("/v1/experiments", json={**DEFINITION, "key": key}).raise_for_status()
+        api.post(f"/v1/experiments/{key}/start").raise_for_status()
+    with_users(service, key, apart_s=0.02)
+    tab = open_tab().go(f"/experiment/{key}")
+    marks = tab.page.locator(".course .axis-x text").all_text_contents()
+    assert len(marks) >= 2
+    assert all(re.fullmatch(r"\d\d:\d\d(:\d\d)?", mark) for mark in marks)
     with service.api() as api:
         api.post(f"/v1/experiments/{key}/stop").raise_for_status()
 

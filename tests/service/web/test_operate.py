@@ -130,6 +130,7 @@ def test_trainings_are_jobs_and_take_as_long_as_they_took(
     rows = tab.page.locator("section[aria-labelledby=jobs] tbody tr")
     assert "replaced by a later one" in rows.nth(1).inner_text()
     assert rows.nth(1).locator("td").nth(2).inner_text() == "0.0 s"
+    learner.change(second, "failed")
 
 
 def test_candidates_say_why_they_were_accepted_or_refused(

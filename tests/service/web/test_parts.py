@@ -174,6 +174,16 @@ def test_marks_of_a_time_axis_are_few_and_round(days: float, language: str) -> N
     assert all(0 <= place <= 100 and len(text) <= 6 for place, _, text in marks)
 
 
+@pytest.mark.parametrize(
+    "length_s", [0.5, 3, 11, 40, 100, 290, 301, 1_001, 4_100, 20_001, 41_000, 100_001, 300_001]
+)
+def test_a_short_time_has_marks_too(length_s: float) -> None:
+    start_s = 1_700_000_123.4
+    marks = time_marks(start_s, start_s + length_s, "en")
+    assert (1 if length_s < 4 else 2) <= len(marks) <= 7
+    assert len({text for _, _, text in marks}) == len(marks)
+
+
 def test_pictures_come_from_where_they_may(tmp_path: Path) -> None:
     pictures = Pictures(tmp_path, ("https://cdn.example", "http://127.0.0.1:81"))
     assert pictures.source("a/b c.png") == "/pages/pictures/a/b%20c.png"

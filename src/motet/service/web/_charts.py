@@ -21,11 +21,21 @@ _MINUTE_S: Final = 60
 _DAY_S: Final = 86_400
 # the longest time of each distance between marks on the time axis, in seconds
 _MARKS_S: Final = (
-    (1_000, 300),
+    (10, 2),
+    (30, 5),
+    (60, 10),
+    (150, 30),
+    (300, 60),
+    (600, 120),
+    (1_800, 300),
     (4_000, 900),
+    (8_000, 1_800),
     (20_000, 3_600),
+    (40_000, 7_200),
+    (60_000, 10_800),
     (100_000, 21_600),
-    (300_000, _DAY_S),
+    (180_000, 43_200),
+    (400_000, _DAY_S),
     (700_000, 2 * _DAY_S),
 )
 _MOST_MARKS: Final = 6  # on a longer axis
@@ -128,11 +138,12 @@ def time_marks(start_s: float, end_s: float, language: str) -> tuple[tuple[float
         share = (at - start_s) / length
         moment = datetime.fromtimestamp(at, UTC)
         is_day = at % _DAY_S == 0 and length > _DAY_S / 2
+        clock = f"{moment:%H:%M:%S}" if apart < _MINUTE_S else f"{moment:%H:%M}"
         anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
-        found.append(
-            (round(100 * share, 2), anchor, _date(moment, language) if is_day else f"{moment:%H:%M}")
-        )
+        found.append((round(100 * share, 2), anchor, _date(moment, language) if is_day else clock))
         at += apart
+    if not found:  # within two seconds
+        found.append((0.0, "start", f"{datetime.fromtimestamp(start_s, UTC):%H:%M:%S}"))
     return tuple(found)
 
 

@@ -271,7 +271,9 @@ def waits_in_words(status: Mapping[str, Any], language: str) -> str:
     if is_ready:
         return say("wait_now", language)
     if at is not None and not (found["first"] and users):  # time does not stand in for users
-        time = say("wait_until", language, when=str(at)[:16].replace("T", " "))
+        time = say(
+            "wait_time" if found["first"] else "wait_until", language, when=str(at)[:16].replace("T", " ")
+        )
         what = say("wait_or", language, one=what, two=time) if what else time
     if not what:
         return say("wait_asked", language)
