@@ -250,7 +250,7 @@ def test_the_numbers_of_the_operate_page(client: TestClient) -> None:
     assert stats["latency_ms"]["/v1/recommend"]["p50"] <= stats["latency_ms"]["/v1/recommend"]["p99"]
     assert stats["errors"] == {"404": 1}
     assert stats["served_by"]["personal"] == 60
-    assert stats["feedback"] == {"liked": 1}
+    assert stats["feedback"] == {"liked": 2}  # events, though one row of user and item
     assert stats["ingested"] == {"liked": 2}
     assert stats["told"] == stats["ingested"]  # the old name, until 0.3
     quality = {one["check"]: one["count"] for one in stats["data_quality"]}

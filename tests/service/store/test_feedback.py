@@ -54,7 +54,7 @@ def test_every_way_to_ask(store: Store) -> None:
     assert store.feedback.of_item("i2", "like") == [rows[k] for k in keys if k[2] == "i2" and k[0] == "like"]
     assert store.feedback.of_pair("u2", "i3") == [rows[k] for k in keys if k[1:] == ("u2", "i3")]
     assert store.feedback.get("like", "u1", "i9") is None
-    assert store.counts.feedback() == {"like": 6, "read": 6}
+    assert store.counts.by_type() == {"like": 6, "read": 6}
     assert store.feedback.delete("u2", "i3", "like") == 1
     assert store.feedback.delete("u1", "i1") == 2
     assert store.feedback.delete("u1", "i1") == 0

@@ -168,6 +168,7 @@ _STEPS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _MOST_STEPS: Final = 100
 _LONG_MIN: Final = 1_440  # counts over more than a day read much of the store
 _FRESH_S: Final = 30.0
+_SLOW_S: Final = 0.1  # what takes longer is counted again only when it is no longer fresh
 
 
 def step_of(minutes: int) -> int:
@@ -191,6 +192,8 @@ class Stats:
     def __init__(self, engine: Engine, work: Work) -> None:
         self._engine, self._work = engine, work
         self._recorded: dict[int, tuple[float, dict[str, dict[datetime, int]]]] = {}
+        self._by_type: dict[str, int] = {}
+        self._by_type_until_s = 0.0
 
     def summary(self, minutes: int) -> StatsAnswer:
         """All numbers of the last minutes."""
@@ -287,10 +290,16 @@ class Stats:
         }
 
     def _feedback(self) -> dict[str, int]:
+        began_s = time.monotonic()
+        if began_s < self._by_type_until_s:
+            return self._by_type
         try:
-            return self._engine.store.counts.feedback()
+            self._by_type = self._engine.store.counts.by_type()
         except StoreUnavailableError:
             return {}
+        is_large = time.monotonic() - began_s > _SLOW_S
+        self._by_type_until_s = began_s + _FRESH_S if is_large else 0.0
+        return self._by_type
 
     def _quality(self, kinds: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
         """Data quality checks: count, total and share of each."""

@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, case, func, select
 
 from motet.service.store._database import Database
 from motet.service.store._records import check_time, from_us, to_us
-from motet.service.store._tables import EVENTS, FEEDBACK, SATISFACTION, SHOWN
+from motet.service.store._tables import EVENTS, SATISFACTION, SHOWN
 
 __all__ = ["Counts", "DayCount"]
 
@@ -58,10 +58,10 @@ class Counts:
         mean = func.avg(SATISFACTION.c.rating)
         return self._by_day(SATISFACTION.c.time, SATISFACTION.c.scenario, start, end, mean)
 
-    def feedback(self) -> dict[str, int]:
-        """Rows of feedback by type."""
+    def by_type(self) -> dict[str, int]:
+        """All events by type; an index with an entry for each event is read."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(FEEDBACK.c.type, func.count()).group_by(FEEDBACK.c.type))
+            rows = connection.execute(select(EVENTS.c.type, func.count()).group_by(EVENTS.c.type))
             return dict(sorted((type, int(count)) for type, count in rows))
 
     def by_step(
