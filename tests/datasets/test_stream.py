@@ -57,6 +57,14 @@ def test_items_and_users_have_what_their_tables_say(stream: DatasetStream) -> No
     assert list(stream.users()) == [{"id": "1", "labels": {"age": 30}}, {"id": "2", "labels": {"age": 40}}]
 
 
+def test_its_sizes_are_those_of_what_it_yields(stream: DatasetStream) -> None:
+    assert stream.sizes() == {"items": len(list(stream.items())), "users": len(list(stream.users()))}
+    bare = SCHEMA | {"tables": {"interactions": "views.csv"}}
+    bare.pop("catalogue", None)
+    alone = DatasetStream(Schema.parse(bare, source="the test"), stream.directory)
+    assert alone.sizes() == {"items": 0, "users": 0}
+
+
 def test_without_times_there_is_nothing_to_replay(tmp_path: Path) -> None:
     content = {**SCHEMA, "keys": {"user": "who", "item": "film"}, "split": {"by": "random"}}
     with pytest.raises(DataError, match="no users, items and times"):

@@ -62,7 +62,7 @@ def replay(
                 depth=depth,
                 most=lists,
                 clip=clip,
-                progress=partial(report, "lists"),
+                progress=partial(report, "weighing lists"),
             )
     if as_json:
         print_json(asdict(found))

@@ -44,6 +44,7 @@ def replay_dataset(
     found = load(name)
     stream = DatasetStream(found.schema, found.directory)
     headers = {"X-API-Key": key} if key else {}
+    sizes = stream.sizes()
     sent = {"items": 0, "users": 0, "events": 0}
     total = max(0, len(stream) - start) if limit is None else min(limit, max(0, len(stream) - start))
     with (
@@ -54,7 +55,7 @@ def replay_dataset(
             while some := list(islice(bodies, _RECORDS)):
                 _post(client, f"/v1/{what}", {what: some})
                 sent[what] += len(some)
-                report(f"sending {what}", sent[what], sent[what])
+                report(f"sending {what}", sent[what], sizes[what])
         events = islice(stream.events(start), limit)
         size = min(_MOST_EVENTS, max(1, round(rate / _CALLS_A_S)))
         began_s = time.monotonic()

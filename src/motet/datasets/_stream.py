@@ -45,6 +45,11 @@ class DatasetStream:
         types = self._types(table)
         return sum(len(table) - table[type].null_count() for type in types) if types else len(table)
 
+    def sizes(self) -> dict[str, int]:
+        """Numbers of items and of users."""
+        tables = {"items": self.schema.tables.items, "users": self.schema.tables.users}
+        return {name: 0 if table is None else len(self._table(table)) for name, table in tables.items()}
+
     def items(self) -> Iterator[dict[str, Any]]:
         """Bodies of items: ``id``, ``comment`` (the title) and ``fields``."""
         title = self.schema.catalogue.title

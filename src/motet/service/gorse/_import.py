@@ -246,7 +246,7 @@ class _Run:
                 sorted_rows.add(records)
             for done, some in sorted_rows.batches():
                 self._put_feedback(some)
-                self._progress("importing feedback", done, len(sorted_rows))
+                self._progress("importing feedback (rows)", done, len(sorted_rows))
         if place:
             self._store.values.put(name, {})
 
@@ -265,7 +265,7 @@ class _Run:
         for some in self._source.read(kind, cursor):
             yield some
             # Of a running Gorse nobody knows how much there is.
-            label = f"{what} {kind}" if some.total is not None else f"{what} {kind}, at least"
+            label = f"{what} {kind} ({'so far' if some.total is None else some.unit})"
             self._progress(label, some.done, some.done + 1 if some.total is None else some.total)
 
     def _refused(self, written: str) -> DataError:

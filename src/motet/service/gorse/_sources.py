@@ -81,12 +81,14 @@ class GorseRows:
         done: How far this is, in rows or bytes.
         total: How far it is in all; None where nobody knows.
         cursor: Where the next rows begin, for sources that can go on there.
+        unit: What ``done`` and ``total`` count.
     """
 
     rows: tuple[GorseRow, ...]
     done: int
     total: int | None
     cursor: str = ""
+    unit: Literal["rows", "bytes"] = "rows"
 
 
 class GorseSource(ABC):
@@ -141,7 +143,7 @@ class GorseDirectory(GorseSource):
         with path.open("rb") as file:
             rows = _lines(path.name, file) if path.suffix == ".jsonl" else _cells(kind, path.name, file)
             for some in _batches(rows):
-                yield GorseRows(some, min(file.tell(), total), total)
+                yield GorseRows(some, min(file.tell(), total), total, unit="bytes")
 
 
 def _batches(rows: Iterable[GorseRow]) -> Iterator[tuple[GorseRow, ...]]:
@@ -273,7 +275,7 @@ class GorseDump(GorseSource):
             raw.seek(0)
             file = gzip.GzipFile(fileobj=raw) if is_packed else raw
             for some in _batches(self._rows(kind, file)):
-                yield GorseRows(some, min(raw.tell(), total), total)
+                yield GorseRows(some, min(raw.tell(), total), total, unit="bytes")
 
     def _rows(self, kind: GorseKind, file: Any) -> Iterator[GorseRow]:
         at: GorseKind | None = None

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -238,6 +239,38 @@ def test_the_csv_of_older_dashboards(tmp_path: Path, place: str, run: Run) -> No
         assert (ann.labels, tea.labels) == (["artist", "tea"], ["green", "price 4.5"])
         assert tea.timestamp == datetime(2026, 1, 2, 3, 4, 5, 500_000, UTC)
     assert counted(run(files), "new") == [0, 0, 0]
+
+
+def test_the_columns_that_the_guide_names(tmp_path: Path, place: str, run: Run) -> None:
+    """As the last versions of Gorse 0.4 write them: labels are JSON."""
+    guide = (Path(__file__).parents[4] / "docs" / "guide" / "from-gorse.md").read_text(encoding="utf-8")
+    columns = dict(re.findall(r"^\| `(\w+\.csv)` \| `([\w,]+)` \|$", guide, re.MULTILINE))
+    cells = {
+        "user_id": "ann",
+        "item_id": "tea",
+        "feedback_type": "click",
+        "is_hidden": "true",
+        "categories": "hot|wet",
+        "time_stamp": "2026-01-02 03:04:05.5 +0000 UTC",
+        "labels": '{"job":"artist"}',
+        "description": 'Green, "strong"\r\ntea',
+    }
+    assert set(columns) == {"users.csv", "items.csv", "feedback.csv"}
+    files = tmp_path / "old"
+    files.mkdir()
+    for name, header in columns.items():
+        with (files / name).open("w", encoding="utf-8", newline="") as file:
+            file.write(header + "\r\n")
+            csv.writer(file).writerow([cells[column] for column in header.split(",")])
+    assert counted(run(files), "new") == [1, 1, 1]
+    with Store(place) as store:
+        ann, tea = store.users.get("ann"), store.items.get("tea")
+        assert ann is not None
+        assert tea is not None
+        assert ann.labels == tea.labels == {"job": "artist"}
+        assert (tea.is_hidden, tea.categories, tea.comment) == (True, ("hot", "wet"), cells["description"])
+        (clicked,) = store.feedback.of_user("ann", "click")
+        assert clicked.time == tea.timestamp == datetime(2026, 1, 2, 3, 4, 5, 500_000, UTC)
 
 
 def test_wrong_rows_are_named_before_anything_is_written(tmp_path: Path, place: str, run: Run) -> None:
