@@ -199,8 +199,14 @@ def serve(
         if worker is None and workers > 1:
             os.environ["MOTET_STORE"] = url  # its password must not stand in the list of processes
             learning = [[*_LEARNS[learns and n == 0]] for n in range(workers)]
+            further = _further(are_keys, models_home(opened, models_dir) if learns else None)
+
+            def answering(line: str) -> None:
+                typer.echo("\n".join([line, *further]))
+                sys.stdout.flush()
+
             with sockets:
-                run_workers(_command_of(asked), learning, sockets, ready=_print_flushed)
+                run_workers(_command_of(asked), learning, sockets, ready=answering)
             return
         hosts = tuple({*LOOPBACK, host}) if is_loopback(host) else ()
         settings = HttpSettings(
@@ -252,10 +258,9 @@ def serve(
                 typer.echo(
                     f"motet serves {name} on {address} · API: {address}/docs · store: {opened.where}{several}"
                 )
-                if not are_keys:
-                    typer.echo("no keys: everything is allowed to whoever reaches this machine's loopback")
+                for line in _further(are_keys, home if learner is not None else None):
+                    typer.echo(line)
                 if learner is not None:
-                    typer.echo(f"it trains on what it is sent; models: {home}")
                     learner.start()
                 sys.stdout.flush()
 
@@ -289,6 +294,7 @@ def _command_of(asked: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _print_flushed(line: str) -> None:
-    typer.echo(line)
-    sys.stdout.flush()
+def _further(are_keys: bool, trains_in: Path | None) -> list[str]:
+    """What the start says beside the address: whether there are keys, and where models are trained."""
+    found = [] if are_keys else ["no keys: everything is allowed to whoever reaches this machine's loopback"]
+    return found if trains_in is None else [*found, f"it trains on what it is sent; models: {trains_in}"]

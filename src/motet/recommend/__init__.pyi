@@ -1,5 +1,16 @@
 from ._blended import BlendedRanking
-from ._filter import AllOf, AnyFilter, AnyOf, Compare, Fields, Not, RequestPart, at_most, read_filter
+from ._filter import (
+    AllOf,
+    AnyFilter,
+    AnyOf,
+    Compare,
+    Fields,
+    Not,
+    RequestPart,
+    at_most,
+    known_keys,
+    read_filter,
+)
 from ._live_recommender import LiveRecommender
 from ._meaning import MeaningIndex
 from ._precomputed import ItemSide, PrecomputedItems, item_side
@@ -45,6 +56,7 @@ __all__ = [
     "at_most",
     "check_objective",
     "item_side",
+    "known_keys",
     "naming_column",
     "read_filter",
     "read_query",

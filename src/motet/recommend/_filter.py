@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -41,6 +41,7 @@ __all__ = [
     "RequestPart",
     "at_most",
     "check_filters",
+    "known_keys",
     "read_filter",
 ]
 
@@ -91,6 +92,37 @@ class RequestPart(BaseModel):
                 {"n": len(content), "most": len(known), "key": key[:80]},
             )
         return content
+
+
+def known_keys(part: Any, place: Sequence[str | int]) -> list[str]:
+    """The keys that are known at a place of a request, sorted; of all kinds where there are several.
+
+    Args:
+        part: The type of the whole, such as a :class:`RequestPart`.
+        place: Keys and indices that lead there, as an error of validation names them.
+
+    Example:
+        >>> class Inner(RequestPart):
+        ...     depth: int = 1
+        >>> class Outer(RequestPart):
+        ...     inner: tuple[Inner, ...] = ()
+        >>> known_keys(Outer, ("inner", 0)), known_keys(Outer, ())
+        (['depth'], ['inner'])
+    """
+    parts = _parts_of(part)
+    for step in place:
+        fields = [
+            f.annotation for one in parts for name, f in one.model_fields.items() if step in (name, f.alias)
+        ]
+        if fields:  # an index, or the name of a kind, leads no further
+            parts = [inner for annotation in fields for inner in _parts_of(annotation)]
+    return sorted({field.alias or name for one in parts for name, field in one.model_fields.items()})
+
+
+def _parts_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [part for inner in get_args(annotation) for part in _parts_of(inner)]
 
 
 class _Part(RequestPart):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from motet.errors import RequestError
 from motet.service.engine import Engine, RecommendRequest
 from motet.service.experiments import assign, read_experiment
 from motet.service.store import Store, StoreSettings
@@ -165,6 +166,25 @@ def test_what_cannot_be_served_is_refused(
     assert answer.status_code == status, answer.text
     assert said in answer.text
     assert client.get("/v1/experiments").json() == []
+
+
+def test_a_mistyped_key_is_told_the_nearest_one(client: TestClient) -> None:
+    for change, place, right in (
+        ({"hypotesis": "x"}, "hypotesis", "hypothesis"),
+        ({"metric": {"name": "likers", "evnts": ["like"]}}, "metric.evnts", "events"),
+        ({"variants": [{"name": "a"}, {"name": "b", "diversty": {"strength": 0.5}}]}, "variants.1.diversty", "diversity"),
+        ({"variants": [{"name": "a"}, {"name": "b", "diversity": {"strengt": 0.5}}]}, "strengt", "strength"),
+        ({"variants": [{"name": "a"}, {"name": "b", "rules": [{"kind": "cap", "field": "year", "atmost": 1}]}]}, "atmost", "at_most"),
+    ):  # fmt: skip
+        content = {**DEFINITION, **change}
+        answer = client.post("/v1/experiments", json=content)
+        assert answer.status_code == 422
+        assert place in answer.json()["detail"]
+        assert answer.json()["cure"] == f"did you mean '{right}'?"
+        with pytest.raises(RequestError) as caught:
+            read_experiment(content)
+        assert place in caught.value.problem
+        assert caught.value.cure == f"did you mean '{right}'?"
 
 
 def test_states_and_clashes_are_conflicts(client: TestClient) -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.service.api.conftest import Service
 
 from motet.service.api import RateLimit, SharedState
 
@@ -92,6 +93,18 @@ def test_workers_answer_as_one(run: Callable[..., Any]) -> None:
         assert "motet_ready 1.0" in text
     assert service.end(signal.SIGTERM) == 0
     assert not any(map(is_alive, workers))
+
+
+def test_workers_say_at_the_start_what_one_says(tmp_path: Path) -> None:
+    place = ("--store", str(tmp_path / "store.sqlite"), "--port", "0", "--no-pages")
+    service = Service("--workers", "2", "--drain", "0", *place)
+    assert service.process.stdout is not None
+    try:
+        said = [service.process.stdout.readline() for _ in range(2)]
+    finally:
+        service.end(signal.SIGTERM)
+    assert said[0].startswith("no keys: everything is allowed")
+    assert said[1] == f"it trains on what it is sent; models: {tmp_path / 'store-models'}\n"
 
 
 @pytest.mark.soak

@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
 from motet.errors import MotetError, StoreUnavailableError
+from motet.recommend import known_keys
+from motet.schema import nearest
 from motet.service.api._work import LateWorkError, OverloadedError
 from motet.service.engine import ConflictError, NoModelError, NotFoundError, hide_places, public_problem
 
@@ -69,6 +71,7 @@ _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ConflictError, "conflict"),
 )
 _OF_HTTP: Final = {400: "unreadable_body", 404: "no_route", 405: "method"}
+_UNKNOWN: Final = "extra_forbidden"  # the type of an error: a key that is not known
 _CURES: Final = {
     404: "see /docs for all paths",
     405: "see /docs for the methods",
@@ -185,10 +188,23 @@ def _status_of(error: MotetError) -> int:
 def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
     """The faults of a request; the values that were sent are not repeated."""
     faults = []
-    for one in error.errors()[:20]:
+    # a mistyped key first: what it stood for is missing as well
+    found = sorted(error.errors(), key=lambda one: one["type"] != _UNKNOWN)
+    for one in found[:20]:
         where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
         faults.append(Fault(where=where[:200], problem=str(one["msg"])[:300]))
     return faults
+
+
+def nearest_key(scope: Scope, error: RequestValidationError | ValidationError) -> str:
+    """For a key of the body that is not known, the nearest one that is; empty for other errors."""
+    field = getattr(scope.get("route"), "body_field", None)
+    unknown = next((one["loc"] for one in error.errors() if one["type"] == _UNKNOWN), ())
+    if field is None or not unknown:
+        return ""
+    *place, key = (part for part in unknown if part != "body")
+    known = known_keys(field.field_info.annotation, place)
+    return nearest(str(key)[:80], known) if known else ""
 
 
 def install_problems(app: FastAPI) -> None:
@@ -206,7 +222,9 @@ def install_problems(app: FastAPI) -> None:
         faults = faults_of(error)
         first = faults[0] if faults else Fault(where="", problem="it cannot be read")
         detail = f"'{first.where}' is wrong: {first.problem}" if first.where else first.problem
-        return respond(request, 422, detail, "fix that part", errors=faults)
+        return respond(
+            request, 422, detail, nearest_key(request.scope, error) or "fix that part", errors=faults
+        )
 
     async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, MotetError)  # noqa: S101 (as registered)

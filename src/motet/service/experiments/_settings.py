@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, Strict, ValidationError, model_validator
 
 from motet.errors import RequestError
-from motet.recommend import Objective, RequestPart
+from motet.recommend import Objective, RequestPart, known_keys
 from motet.recommend.rerank import AnyRule, Diversity, Explore
 from motet.schema import nearest
 from motet.service.experiments._assignment import Namespace, TrafficSplit
@@ -192,17 +192,21 @@ def read_experiment(content: Mapping[str, Any]) -> ExperimentSettings:
         >>> read_experiment({"key": "x", "hypotesis": "it is better"})
         Traceback (most recent call last):
         motet.errors.RequestError: the experiment has no part 'hypotesis'. Cure: did you mean 'hypothesis'?
+        >>> read_experiment({"key": "x", "metric": {"name": "likers", "evnts": ["like"]}})
+        Traceback (most recent call last):
+        motet.errors.RequestError: the experiment has no part 'metric.evnts'. Cure: did you mean 'events'?
     """
     try:
         return ExperimentSettings.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        unknown = [one for one in found if one["type"] == "extra_forbidden" and len(one["loc"]) == 1]
+        unknown = [one for one in found if one["type"] == "extra_forbidden"]
         first = (unknown or found)[0]
         where = ".".join(str(part) for part in first["loc"])
         if unknown:
-            cure = nearest(where[:80], ExperimentSettings.model_fields)
-            raise RequestError(f"the experiment has no part '{where[:80]}'", cure) from None
+            *place, key = first["loc"]
+            cure = nearest(str(key)[:80], known_keys(ExperimentSettings, place))
+            raise RequestError(f"the experiment has no part '{where[:200]}'", cure) from None
         said = f"at '{where[:200]}'" if where else "as a whole"
         raise RequestError(
             f"the experiment is wrong {said}: {first['msg']}", "correct that part; docs/guide/experiments.md"
