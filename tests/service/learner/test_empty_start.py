@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from motet.service import web as pages
 from motet.service.api import build_app
 from motet.service.engine import NO_MODEL, Engine, EngineSettings, ModelRegistry
 from motet.service.learner import RunSettings, run_training, write_empty_bundle
-from motet.service.store import Store
+from motet.service.store import Item, Store
 from motet.training import load_bundle
 
 Serve = Callable[[], TestClient]
@@ -207,3 +209,19 @@ def test_live_item_item_forgets_and_computes_much_in_a_thread() -> None:
     source.forget("nobody")
     source.add(["x"], [500])
     assert len(source.neighbours(500)[0]) == 0
+
+
+def test_items_are_as_old_after_a_restart_as_before(serve: Serve, store: Store) -> None:
+    dated = datetime.now(UTC) - timedelta(days=1)
+    store.items.put([Item("undated"), Item("old", timestamp=dated), Item("also undated")])  # not by the API
+    client = serve()
+    happened(client, ("ann", "made by an event"))
+    assert client.post("/v1/items", json={"items": [{"id": "sent"}]}).status_code == 200
+    before = client.get("/api/latest?n=10").json()
+    assert [one["Id"] for one in before][:3] == ["sent", "made by an event", "old"]
+    assert [one["Score"] for one in before][3:] == [0.0, 0.0]
+    time.sleep(0.01)
+    again = serve()
+    assert again.get("/api/latest?n=10").json() == before
+    assert listed(again, sources=["newest"]) == listed(client, sources=["newest"])
+    assert listed(again, sources=["newest"])[1][0] == "sent"

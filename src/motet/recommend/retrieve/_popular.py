@@ -283,7 +283,7 @@ class Newest:
     name = "newest"
 
     def __init__(self, now: CatalogueSnapshot) -> None:
-        self._order = Ordered(np.maximum(now.appeared_s, -1e300))
+        self._order = Ordered(np.maximum(now.appeared_s, -1e30))
         self._known = len(now)
 
     def grow(self, now: CatalogueSnapshot) -> None:
@@ -292,7 +292,7 @@ class Newest:
         self._known = len(now)
         rows = rows[now.origin[rows] == rows]
         if len(rows):
-            self._order.add(rows, np.maximum(now.appeared_s[rows], -1e300))
+            self._order.add(rows, np.maximum(now.appeared_s[rows], -1e30))
 
     def candidates(self, ask: CandidateQuery, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See :class:`CandidateSource`."""

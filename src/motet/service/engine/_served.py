@@ -304,11 +304,14 @@ class ServedModel:
         self._ingest("items", patches, partial(live.patch_items, hidden=hidden))
         others = [one for one in items if one.id not in self._base]
         others.sort(key=_time_s)
+        # An item without a time is of unknown age: were it new at each start, it would be the newest ever again.
+        undated = sum(one.timestamp is None for one in others)
         size = max(1, len(others) // _GROUPS)  # a call has one time for all its rows
-        for start in range(0, len(others), size):
-            some = others[start : start + size]
-            ingest = partial(live.upsert_items, at_s=_time_s(some[0]) or None, hidden=hidden)
-            self._ingest("items", [self._columns.row(one) for one in some], ingest)
+        for part in (others[:undated], others[undated:]):
+            for start in range(0, len(part), size):
+                some = part[start : start + size]
+                ingest = partial(live.upsert_items, at_s=_time_s(some[0]), hidden=hidden)
+                self._ingest("items", [self._columns.row(one) for one in some], ingest)
         for wanted in (True, False):  # items of which nothing else changed
             other = [
                 one.id for one in items if one.is_hidden is wanted and live.items.hidden(one.id) is not wanted
@@ -368,4 +371,4 @@ class ServedModel:
 
 
 def _time_s(item: Item) -> float:
-    return item.timestamp.timestamp() if item.timestamp is not None else 0.0
+    return item.timestamp.timestamp() if item.timestamp is not None else -math.inf

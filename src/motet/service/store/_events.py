@@ -285,8 +285,8 @@ def _create(connection: Connection, written: list[EventRow]) -> None:
     creating = [one for one in written if one.creates]
     users = {one.row["user_id"] for one in creating}
     items = {one.row["item_id"] for one in creating}
+    time = to_us(now())
     if users := users - known(connection, USERS.c.id, users):
-        time = to_us(now())
         rows = [
             {"id": id, "labels": None, "comment": "", "time": time, "words": words_of(id)} for id in users
         ]
@@ -296,7 +296,7 @@ def _create(connection: Connection, written: list[EventRow]) -> None:
         plain = {
             "is_hidden": False,
             "categories": "[]",
-            "time": None,
+            "time": time,  # as one that is sent without a time
             "labels": None,
             "comment": "",
             "fields": "{}",
