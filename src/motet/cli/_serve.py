@@ -224,7 +224,7 @@ def serve(
         shared = None
         if worker is not None:
             end_with_parent(worker.parent)
-            shared = SharedState(worker.shared, worker.index)
+            shared = SharedState(worker.shared, worker.index, worker.count)
         engine_settings = EngineSettings(kept_days=keep_days, insert_missing=place is None)
         engine = Engine(opened, model_opener(language_model), engine_settings)
         try:

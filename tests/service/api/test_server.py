@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
 
 from motet.cli import main
 from motet.errors import RequestError
+from motet.schema import Schema
 from motet.service.api import listen
 
 Run = Callable[..., Any]
@@ -65,6 +68,30 @@ def test_killed_at_work_it_keeps_what_it_acknowledged(run: Run) -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{again.address}/v1/health/live")
     assert recommended(run(), "u1") == after
+
+
+def test_a_replay_says_how_much_there_is(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pl.DataFrame({"film": [f"f{k}" for k in range(700)]}).write_csv(tmp_path / "films.csv")
+    views = {"who": ["a", "b"], "film": ["f1", "f2"], "when": [1, 2], "liked": [1, 0]}
+    pl.DataFrame(views).write_csv(tmp_path / "views.csv")
+    (tmp_path / "schema.yaml").write_text(
+        "name: few\ntables: {interactions: views.csv, items: films.csv}\n"
+        "keys: {user: who, item: film, time: when}\nfeatures: {user: {who: id}, item: {film: id}}\n"
+        "tasks: {like: {kind: binary, label: liked}}\n",
+        encoding="utf-8",
+    )
+    found = SimpleNamespace(schema=Schema.load(tmp_path / "schema.yaml"), directory=tmp_path)
+    monkeypatch.setattr("motet.datasets.load", lambda name: found)
+    service = run("--rate", "100000")
+    assert main(["datasets", "replay", "few", "--url", service.address, "--rate", "1000"]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.err.splitlines() if line.startswith("sending items")] == [
+        "sending items: 500 of 700",
+        "sending items: 700 of 700",
+    ]
+    assert "sent 700 items, 0 users and 2 events" in said.out
 
 
 def test_beyond_loopback_it_needs_a_key(

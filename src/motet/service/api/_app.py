@@ -67,7 +67,7 @@ def build_app(
     work = Work(settings.workers, settings.waiting, settings.request_s, refresh=refresh)
     authenticator = Authenticator(engine.store.keys, settings, shared)
     models = models or ModelRegistry(engine)
-    stats = Stats(engine, work)
+    stats = Stats(engine, work, 1 if shared is None else shared.count)
     if shared is not None:  # any worker may be asked for the metrics of all
         engine.model.followers.append(lambda: engine.watch.set_gauges(stats.gauges()))
     context = Context(engine, work, settings, models, authenticator, stats)

@@ -112,6 +112,10 @@ class StatsAnswer(_Answer):
     shadow: list[Shadowed]
     store: StoreNumbers
     model: str | None = Field(description="The active version.")
+    workers: int = Field(
+        description="Processes that answer. All numbers but `feedback` and `satisfaction` are of the one that was asked; "
+        "`/metrics` has those of all."
+    )
 
 
 class TimelineStep(_Answer):
@@ -159,6 +163,9 @@ class Timeline(_Answer):
     step_s: int = Field(description="Length of a step in seconds; the last one is under way.")
     since: datetime = Field(description="When this process began to count requests.")
     kept_minutes: int = Field(description="How long it keeps the counts of requests, in minutes.")
+    workers: int = Field(
+        description="Processes that answer; requests and errors are of the one that was asked."
+    )
     steps: list[TimelineStep] = Field(description="Oldest first.")
     routes: list[RouteCount] = Field(description="The busiest first.")
     failures: list[FailureCount] = Field(description="The latest first.")
@@ -187,10 +194,11 @@ class Stats:
     Args:
         engine: The engine.
         work: The thread pools.
+        workers: Processes that answer for the service.
     """
 
-    def __init__(self, engine: Engine, work: Work) -> None:
-        self._engine, self._work = engine, work
+    def __init__(self, engine: Engine, work: Work, workers: int = 1) -> None:
+        self._engine, self._work, self._workers = engine, work, workers
         self._recorded: dict[int, tuple[float, dict[str, dict[datetime, int]]]] = {}
         self._by_type: dict[str, int] = {}
         self._by_type_until_s = 0.0
@@ -213,6 +221,7 @@ class Stats:
                 "shadow": engine.shadow.report(),
                 "store": {"can_read": engine.store.can_read(), **self._gauges()},
                 "model": engine.model.name,
+                "workers": self._workers,
             }
         )
 
@@ -235,6 +244,7 @@ class Stats:
                 "step_s": 60 * step,
                 "since": watch.since,
                 "kept_minutes": watch.kept_minutes,
+                "workers": self._workers,
             }
         )
 

@@ -51,9 +51,11 @@ class SharedState:
     Args:
         path: A file of :meth:`make`; memory of this process alone when left out.
         index: Number of the worker, from 0.
+        count: How many workers there are.
     """
 
-    def __init__(self, path: Path | None = None, index: int = 0) -> None:
+    def __init__(self, path: Path | None = None, index: int = 0, count: int = 1) -> None:
+        self.count = count
         if path is None:
             self._memory = mmap.mmap(-1, _SIZE)
         else:

@@ -156,6 +156,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "window": window,
         "step": _step(timeline["step_s"], visit),
         "since": _when(timeline["since"]),
+        "workers": timeline["workers"],
         "kept_hours": timeline["kept_minutes"] // 60,
         "is_short": any(step["requests"] is None for step in steps),
         "charts": _charts(timeline, language),

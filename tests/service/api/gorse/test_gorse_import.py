@@ -273,6 +273,15 @@ def test_the_columns_that_the_guide_names(tmp_path: Path, place: str, run: Run) 
         assert clicked.time == tea.timestamp == datetime(2026, 1, 2, 3, 4, 5, 500_000, UTC)
 
 
+def test_progress_says_what_it_counts(tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files = jsonl(tmp_path / "export")
+    assert main(["import-gorse", "--from", str(files), "--store", place]) == 0
+    said = capsys.readouterr().err.splitlines()
+    size = (files / "users.jsonl").stat().st_size
+    assert f"checking users (bytes): {size:,} of {size:,}" in said
+    assert "importing feedback (rows): 3 of 3" in said
+
+
 def test_wrong_rows_are_named_before_anything_is_written(tmp_path: Path, place: str, run: Run) -> None:
     bad_items = [*ITEMS, {"ItemId": "a/b"}, {"ItemId": "c", "Timestamp": "soon"}]
     bad_feedback = [*FEEDBACK, {"FeedbackType": "click", "UserId": "ann"}, {**FEEDBACK[0], "Value": 1e300}]
