@@ -281,7 +281,9 @@ def _command_of(asked: Mapping[str, Any]) -> list[str]:
         if name in _OF_ALL or cell is None or cell == parameter.default:
             continue
         how = hints[name].__metadata__[0]
-        named = (*(how.param_decls or ()), f"--{name.replace('_', '-')}")[0]
+        # in an annotation Typer keeps the first name of an option as its default
+        names = (how.default, *(how.param_decls or ()), f"--{name.replace('_', '-')}")
+        named = next(one for one in names if isinstance(one, str) and one.startswith("--"))
         option, _, opposite = named.partition("/")
         if name == "bundle":
             said.append(str(cell))

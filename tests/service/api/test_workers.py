@@ -96,19 +96,20 @@ def test_workers_answer_as_one(run: Callable[..., Any]) -> None:
 
 
 def test_workers_say_at_the_start_what_one_says(tmp_path: Path) -> None:
-    place = ("--store", str(tmp_path / "store.sqlite"), "--port", "0")
-    service = Service("--workers", "2", "--drain", "0", *place)
+    place = ("--store", str(tmp_path / "store.sqlite"), "--port", "0", "--models", str(tmp_path / "trained"))
+    service = Service("--workers", "2", "--drain", "0", "--train-set", "training.epochs=2", *place)
     assert service.process.stdout is not None
     try:
-        said = [service.process.stdout.readline() for _ in range(2)]
         # what is counted in memory is of one of them, which is said
         assert service.client.get("/v1/stats").json()["workers"] == 2
         for language, words in (("en", "2 processes answer"), ("zh", "共有 2 个进程应答")):
             assert words in service.client.get(f"/operate?lang={language}").text
     finally:
+        service.process.send_signal(signal.SIGTERM)
+        said = service.process.stdout.read().splitlines()
         service.end(signal.SIGTERM)
     assert said[0].startswith("no keys: everything is allowed")
-    assert said[1] == f"it trains on what it is sent; models: {tmp_path / 'store-models'}\n"
+    assert said[1] == f"it trains on what it is sent; models: {tmp_path / 'trained'}"
 
 
 @pytest.mark.soak

@@ -122,7 +122,7 @@ def test_a_deleted_user_is_not_in_the_next_model(learned: Learned) -> None:
     assert "u5" in load_bundle(home / "learned-1").data.user_ids
     store.users.delete("u5")
     second = run_training(store, home, begun(store).number, open_parts, FEW)
-    assert second.details["deletions"] > first.details["deletions"]
+    assert second.details["changes_until"] > first.details["changes_until"]
     assert second.details["users"] < first.details["users"]
     assert "u5" not in load_bundle(home / "learned-2").data.user_ids
 

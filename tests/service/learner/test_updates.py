@@ -81,7 +81,7 @@ def test_an_update_is_due_by_number_of_events_and_takes_up_where_the_model_is(
     facts = load_bundle(network / "learned-2").metrics["updates"]
     assert (facts["after"], facts["until"]) == (first.until, training.until)
     assert (
-        done.details["deletions"] == first.details["deletions"]
+        done.details["changes_until"] == first.details["changes_until"]
     )  # its weights rest on all that those rest on
     status = learner_status(store)
     assert status["learnt_until"] == training.until

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.service.learner.conftest import fill
 
+from motet.cli import main
 from motet.errors import StoreError
 from motet.service.learner import (
     Learner,
@@ -306,3 +307,21 @@ def test_the_status_says_what_happened_and_a_deletion_when_it_takes_effect(store
     assert receipt["training"] == 2
     began = store.learner.latest(1)[0].began
     assert datetime.fromisoformat(receipt["by"]) == began + timedelta(hours=1)
+
+
+def test_the_command_says_what_the_learner_waits_for(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.events.add([Event("like", "ann", str(k)) for k in range(30)])
+    settled(store, SETTINGS)
+    command = ["learn", "status", "--store", str(store.path)]
+    assert main(command) == 0
+    assert "does not run · 30 events, none learnt yet" in " ".join(capsys.readouterr().out.split())
+    store.learner.hold("elsewhere:1:2", 30.0)
+    assert main(command) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "now: waiting · 30 events, none learnt yet" in said
+    assert "waits for 20 more events and 4 more users with events of two items." in said
+    ended(store, "active", events=30)
+    assert main(command) == 0
+    assert "30 events, 0 since the active training" in " ".join(capsys.readouterr().out.split())
