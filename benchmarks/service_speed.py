@@ -101,6 +101,9 @@ def measure_one_client(service: Service, traffic: Traffic) -> dict[str, dict[str
         return {"type": "rating", "user": user, "item": source.choice(traffic.items), "value": 4}
 
     lists = [http_request("POST", "/v1/recommend", {"user": user}) for user in users]
+    explained = [
+        http_request("POST", "/v1/recommend", {"user": u, "explain": True}) for u in users[: _LISTS // 4]
+    ]
     singles = [http_request("POST", "/v1/events", {"events": [event(user)]}) for user in users]
     batches = [
         http_request(
@@ -115,6 +118,8 @@ def measure_one_client(service: Service, traffic: Traffic) -> dict[str, dict[str
             ("one event", singles),
             ("list after an event of its user", lists),
             ("the same list again", lists),
+            ("with reasons", explained),
+            ("with reasons again", explained),
             ("a hundred events", batches),
         ):
             used_s, seconds = service.cpu_s(), []

@@ -378,3 +378,41 @@ def test_many_tell_while_others_ask(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = [task.result(60) for task in [pool.submit(job, k) for k in range(2) for job in (write, read)]]
     assert min(done) > 0
+
+
+def test_reasons_are_kept_until_something_changes(
+    client: TestClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    explainer = LiveAnswerContext.explainer
+
+    def counted(context: LiveAnswerContext, user: str) -> Any:
+        made.append(user)
+        return explainer(context, user)
+
+    monkeypatch.setattr(LiveAnswerContext, "explainer", counted)
+
+    def reasons(user: str = "u1", **more: Any) -> list[str | None]:
+        answer = client.post("/v1/recommend", json={"user": user, "k": 3, "explain": True, **more})
+        assert answer.status_code == 200, answer.text
+        return [one["reason"] for one in answer.json()["items"]]
+
+    first = reasons()
+    assert any(first)
+    assert reasons() == first
+    assert made == ["u1"]
+    assert reasons(language="zh") != first  # other words are other sentences
+    assert len(made) == 2
+    ingest(client, {"type": "liked", "user": "u1", "item": "7", "value": 1})
+    reasons()
+    assert len(made) == 3
+    add(client, "other")
+    reasons()
+    assert len(made) == 4
+    assert client.delete("/v1/users/u2").status_code == 200  # what is kept may speak of anybody
+    assert not engine.active.kept_reasons._kept
+    reasons()
+    assert len(made) == 5
+    reasons(history=["3"])  # a session is of one request
+    reasons(history=["3"])
+    assert len(made) == 7

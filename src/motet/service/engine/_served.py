@@ -6,7 +6,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,43 @@ _EVENTS_AT_ONCE = 5_000
 _BACK = "\0back"  # no id of the store contains NUL
 _GROUPS = 64
 _AGAIN_S: Final = 30.0
+_MOST_REASONS: Final = 1_000
+
+
+class KeptReasons:
+    """Sentences of the latest explained lists; a further event of a user makes another history, and so other sentences."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[object, dict[str, str]]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.round = 0  # rises with each deletion of a user
+
+    def get(self, what: Hashable) -> dict[str, str] | None:
+        """The reasons by item of a list; None if they are not kept."""
+        with self._lock:
+            kept = self._kept.get(what)
+            return None if kept is None else dict(kept[1])
+
+    def add(self, what: Hashable, history: object, reasons: dict[str, str], round: int) -> None:
+        """Keep reasons, unless a user was deleted since their round.
+
+        Args:
+            what: User, history, catalogue, items, language and tone.
+            history: The history, which so stays alive: no other gets its id.
+            reasons: By item.
+            round: When they were begun.
+        """
+        with self._lock:
+            if round == self.round:
+                self._kept[what] = history, dict(reasons)
+            while len(self._kept) > _MOST_REASONS:
+                self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        """Drop all, as a user was deleted."""
+        with self._lock:
+            self.round += 1
+            self._kept.clear()
 
 
 class ServedModel:
@@ -48,6 +86,7 @@ class ServedModel:
         parts: The recommender, the assistant and the profiler.
         text_index: Texts and evidence of the live catalogue.
         read_rows: Cache of title and columns by row of the live catalogue; a row never changes.
+        kept_reasons: Sentences of the latest explained lists.
         refused: Counts of stored events, items and users that the model could not ingest since it was opened.
     """
 
@@ -81,6 +120,7 @@ class ServedModel:
         self._follow = threading.Lock()
         self.seq, self.changes = 0, 0
         self.read_rows: dict[int, tuple[str, dict[str, Any]]] = {}
+        self.kept_reasons = KeptReasons()
         self.refused = {"events": 0, "items": 0, "users": 0, "unknown_items": 0}
 
     # -- queries -------------------------------------------------------------------------------
@@ -215,6 +255,7 @@ class ServedModel:
         self.parts.live.forget_user(user)
         self.parts.live.forget_user(user + _BACK)
         self.parts.forget()
+        self.kept_reasons.clear()
         self._owners = {one: owner for one, owner in self._owners.items() if user not in (one, owner)}
         if user in self._of_bundle:
             self._forgotten.add(user)
@@ -232,6 +273,7 @@ class ServedModel:
     def _apply(self, users: Sequence[Change], items: Sequence[Change]) -> None:
         if deleted := [one.key for one in users if one.deleted]:
             self.parts.forget()
+            self.kept_reasons.clear()
             known = self._by_digest()
             for digest in deleted:
                 if (user := known.get(digest)) is not None:
