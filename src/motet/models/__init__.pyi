@@ -11,7 +11,7 @@ from ._blocks import (
     Towers,
     mixture_weights,
 )
-from ._content import content_of_items
+from ._content import ItemContent, content_of_items
 from ._ensemble import RANKING, EnsembleModel
 from ._features import EmbeddingTable, FactorisedLinear, Inputs, Widths
 from ._gates import FeatureGates, gate_report
@@ -29,6 +29,7 @@ __all__ = [
     "FieldSums",
     "FirstExperts",
     "Inputs",
+    "ItemContent",
     "LinearAdapter",
     "MaskedLinear",
     "MixtureAdapter",

@@ -6,7 +6,7 @@ Legend of shapes: I items, R rows of the embedding table, C width of the content
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ Content = Literal["all", "tags", "none"]
 _TEXT_WIDTH: Final = 64
 _TAGS: Final = 32  # of each feature, the most frequent
 _MOST_CELLS: Final = 64_000_000
+_MOST_KEPT: Final = 16_000_000
 
 
 class ItemContent(nn.Module):
@@ -51,28 +52,29 @@ class ItemContent(nn.Module):
         self.values: Tensor
         self.register_buffer("values", torch.zeros(rows, inputs, dtype=torch.float16))
         self.project = nn.Linear(inputs, width, bias=False)
-        self._of_all: tuple[tuple[int, ...], Tensor] | None = None  # without gradients: of every row, once
+        self._of_all: Tensor | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
         at = ids - self.first
-        if not torch.is_grad_enabled():
-            of_all = self._every_item()
-            inside = (at > 0) & (at < len(of_all))
-            return of_all.index_select(0, at.where(inside, 0))
+        if self._of_all is not None:
+            inside = (at > 0) & (at < len(self._of_all))
+            return self._of_all.index_select(0, at.where(inside, 0))
         some = torch.nonzero((at > 0) & (at < len(self.values))).squeeze(1)
         known: Tensor = self.project(self.values.index_select(0, at[some]).float())
         return known.new_zeros(len(ids), known.shape[1]).index_copy(0, some, known)
 
-    def _every_item(self) -> Tensor:
-        """The content of every row as it is added, computed again after a change of the weights or of the content, [R, d]."""
-        version = self.project.weight._version, self.values._version, self.project.weight.data_ptr()
-        kept = self._of_all
-        if kept is None or kept[0] != version:
+    def keep(self) -> None:
+        """Compute what is added to every row once, for a model that is served; training drops it."""
+        if len(self.values) * self.project.out_features <= _MOST_KEPT:
             with torch.inference_mode(False), torch.no_grad():
                 of_all = self.project(self.values.float())
                 of_all[0] = 0
-            self._of_all = kept = version, of_all
-        return kept[1]
+            self._of_all = of_all
+
+    def train(self, mode: bool = True) -> Self:
+        """Drop what was kept: weights change."""
+        self._of_all = None if mode else self._of_all
+        return super().train(mode)
 
     def fill(self, data: Dataset, feature: str) -> None:
         """Take the content of a data set's items, by their code of an id feature."""

@@ -155,7 +155,8 @@ class LiveRecommender:
         clock.stage("rank")
         listed = self._stages.rerank(request, found)
         if len(listed.at) < query.k and not chain:  # repeats and caps took so many that others must follow
-            self._stages.rank(request, found, CHAIN)
+            chain = CHAIN
+            self._stages.rank(request, found, chain)
             listed = self._stages.rerank(request, found)
         clock.stage("rerank")
         at = np.array(listed.at, np.int64)

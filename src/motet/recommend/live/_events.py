@@ -286,39 +286,46 @@ class EventReader:
 
 def _truths(frame: pl.DataFrame, texts: Sequence[str]) -> dict[str, list[bool | None]]:
     """SQL conditions of each row; None where a cell of a column that one names is missing."""
-    columns = {text: expression_columns(text) for text in texts}
-    every = {name for names in columns.values() for name in names if name in frame.columns}
-    there = {name: frame[name].is_not_null().to_numpy() for name in every}
-    given = {
-        text: np.all([np.ones(len(frame), bool), *(there[name] for name in names)], axis=0)
-        for text, names in columns.items()
-        if there.keys() >= set(names)
-    }
     found: dict[str, list[bool | None]] = {text: [None] * len(frame) for text in texts}
-    asked = [text for text, rows in given.items() if rows.any()]  # a column without any cell has no kind
+    whole = []
+    for text in texts:
+        columns = expression_columns(text)
+        if any(column not in frame.columns for column in columns):
+            continue
+        there = [frame[column].is_not_null().to_numpy() for column in columns]
+        given = np.logical_and.reduce([np.ones(len(frame), bool), *there])
+        if given.all():
+            whole.append(text)
+        elif given.any():  # only of rows that have all cells
+            truths = _asked(frame.filter(pl.Series(given)), [text])[0]
+            for at, truth in zip(np.flatnonzero(given).tolist(), truths, strict=True):
+                found[text][at] = truth
+    return {**found, **dict(zip(whole, _asked(frame, whole), strict=True))}
+
+
+def _asked(frame: pl.DataFrame, texts: Sequence[str]) -> list[list[bool | None]]:
+    """SQL conditions of rows, in one go."""
+    if not texts:
+        return []
+    parsed = [parse_expression(text, "the schema").cast(pl.Float64) for text in texts]
     try:
-        truths = frame.select(
-            parse_expression(text, "the schema").cast(pl.Float64).alias(str(at))
-            for at, text in enumerate(asked)
-        )
+        truths = frame.select(one.alias(str(at)) for at, one in enumerate(parsed))
     except NOT_OF_KIND as error:
-        if len(asked) > 1:  # which one is it?
-            return {**found, **{text: _truths(frame, [text])[text] for text in asked}}
-        (text,) = asked
+        if len(texts) > 1:  # which one is it?
+            return [_asked(frame, [text])[0] for text in texts]
         raise DataError(
-            f"the events do not fit the expression {text!r} of the schema ({(str(error).splitlines() or [''])[0][:200]})",
+            f"the events do not fit the expression {texts[0]!r} of the schema ({(str(error).splitlines() or [''])[0][:200]})",
             "give each column the kind of value that it had in training",
         ) from None
-    for at, text in enumerate(asked):
-        cells = truths[str(at)].to_list()
-        cells = (
-            cells if len(cells) == len(frame) else cells * len(frame)
-        )  # one without a column has one value
-        found[text] = [
-            None if cell is None or not known else bool(cell)
-            for cell, known in zip(cells, given[text].tolist(), strict=True)
+    cells = [truths[str(at)].to_list() for at in range(len(texts))]
+    # a condition without a column has one value
+    return [
+        [
+            None if cell is None else bool(cell)
+            for cell in (one if len(one) == len(frame) else one * len(frame))
         ]
-    return found
+        for one in cells
+    ]
 
 
 def _held_shares(bundle: Bundle) -> dict[tuple[str, str], tuple[float, float]]:

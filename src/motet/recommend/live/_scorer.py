@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from motet.data import Dataset, used_columns
 from motet.errors import RequestError
-from motet.models import Inputs, link
+from motet.models import Inputs, ItemContent, link
 from motet.recommend import ContextRows, PrecomputedItems, RankedItem, RawRows, Recommender, Spread
 from motet.recommend.live._events import FOUND, key_of
 from motet.recommend.live._history import NO_HISTORY, NOTHING, UserHistory
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Scorer", "UserContext", "plain_predictions"]
 
 _CONTEXTS: Final = 1000
-_KEPT_USERS: Final = 1000  # some 70 KiB each
+_KEPT_USERS: Final = 1000  # some 90 KiB each
 _KEPT_QUERIES: Final = 4
-_KEPT_SCORES: Final = 512  # items of a user; more are a ranking of what a client holds, or of everything
+_KEPT_BYTES: Final = 2**16  # of predictions: of a ranking of thousands of items nothing is kept
 _MOST_NAMED: Final = 100
 _SPREAD_USERS: Final = 48
 _SPREAD_ITEMS: Final = 256
@@ -64,11 +64,9 @@ class KeptAnswers:
         """Whether something was predicted of an item before."""
         return bool(self._scores)
 
-    def add_query(
-        self, wishes: tuple[object, bool | None, str | None, tuple[str, ...]], query: CandidateQuery
-    ) -> None:
+    def add_query(self, wishes: tuple[bool | None, tuple[str, ...]], query: CandidateQuery) -> None:
         """Keep what candidates are wanted for by a few wishes, unless they name many items."""
-        if len(wishes[3]) <= _MOST_NAMED:
+        if len(wishes[1]) <= _MOST_NAMED:
             self.queries = {**(self.queries if len(self.queries) < _KEPT_QUERIES else {}), wishes: query}
 
     def add_items(self, wishes: Hashable, of: Retrieved, items: tuple[RankedItem, ...]) -> None:
@@ -90,8 +88,6 @@ class KeptAnswers:
             compute: Predictions of some places of ``rows``, [m] → [m] or [m, K] a task.
         """
         kept = self._scores.get(what)
-        if kept is not None and kept[0] is rows:
-            return dict(kept[2])
         known, order, values = kept if kept is not None else (rows[:0], rows[:0], {})
         if len(known):
             at = order[np.minimum(np.searchsorted(known, rows, sorter=order), len(known) - 1)]
@@ -106,11 +102,11 @@ class KeptAnswers:
                 self._keep(what, known, values)
                 return {task: y[at] for task, y in values.items()}
         values = dict(compute(np.arange(len(rows))))
-        self._keep(what, rows, values)
-        return dict(values)
+        self._keep(what, rows.copy(), {task: y.copy() for task, y in values.items()})
+        return values
 
     def _keep(self, what: Hashable, rows: NDArray[np.int64], values: dict[str, Floats]) -> None:
-        if len(rows) <= _KEPT_SCORES:
+        if sum(y.nbytes for y in values.values()) <= _KEPT_BYTES:
             others = self._scores if len(self._scores) < _KEPT_QUERIES else {}
             self._scores = {**others, what: (rows, np.argsort(rows, kind="stable"), values)}
 
@@ -155,10 +151,14 @@ class Scorer:
     def __init__(self, recommender: Recommender, raw: RawRows) -> None:
         self.bundle, self.schema = recommender.bundle, recommender.schema
         self._recommender, self._raw = recommender, raw
+        for module in self.bundle.model.modules():
+            if isinstance(module, ItemContent):
+                module.keep()
         self._contexts: OrderedDict[bytes, tuple[ContextRows, pl.DataFrame]] = OrderedDict()
         self._lock = threading.Lock()
         self._users: tuple[CatalogueSnapshot | None, OrderedDict[_Ids, tuple[object, UserContext]]]
         self._users = (None, OrderedDict())
+        self.round = 0  # rises whenever users are forgotten
         data = self.bundle.data
         # a kept context holds the vectors of its own texts alone, not those of all of training
         missing = {name: data.vectors[name][:1] for name in data.encoder.layout("interaction").vectors}
@@ -208,8 +208,19 @@ class Scorer:
         scenario: str | None,
         context: Mapping[str, Any],
         row: int = -1,
+        round: int | None = None,
     ) -> UserContext:
-        """A user in the context of a request; ``row`` is that of the user in the bundle.
+        """A user in the context of a request.
+
+        Args:
+            now: The catalogue.
+            user: Its features.
+            history: Its history.
+            scenario: Where.
+            context: Further columns.
+            row: Of the user in the bundle.
+            round: :attr:`round` before the history was read; if a user was forgotten since, nothing is kept.
+
 
         Those of the latest users are kept until the catalogue changes. A further event makes another history, and so
         another context.
@@ -226,6 +237,8 @@ class Scorer:
                 return found[1]
         made = self._user_context(now, user, history, context_rows, frame, row)
         with self._lock:  # the objects are kept as well, so that no others get their ids
+            if round is not None and round != self.round:
+                return made
             kept[ids] = (user, history, context_rows), made
             while len(kept) > _KEPT_USERS:
                 kept.popitem(last=False)
@@ -234,6 +247,7 @@ class Scorer:
     def forget(self) -> None:
         """Drop the contexts of users that are kept."""
         with self._lock:
+            self.round += 1
             self._users = (None, OrderedDict())
 
     def _user_context(
@@ -370,7 +384,8 @@ class Scorer:
             user_context = self.user_context(now, user_encoder.of(None, user, {}), NO_HISTORY, None, {}, user)
             # plain members score by what a user had: without it they would seem not to vary
             if user < len(self.bundle.found):
-                user_context = replace(user_context, had=self.bundle.found.take(np.array([user])).values)
+                had = self.bundle.found.take(np.array([user])).values
+                user_context = replace(user_context, had=had, kept=KeptAnswers())
             for task, values in self.score(user_context, rows).items():
                 parts.setdefault(task, []).append(values)
         self.spreads = {task: Spread.of(np.concatenate(found)) for task, found in parts.items()}

@@ -77,6 +77,8 @@ class LiveRequest:
     def keep_items(self, found: Candidates, items: tuple[RankedItem, ...]) -> None:
         """Keep the items of an answer, unless something in them was drawn, depends on the time, or was too late."""
         wishes = _wishes(self.query)
+        if self.query.filter is not None or self.query.text:
+            return
         if wishes is not None and found.retrieved is not None and not found.left_out and self.user_context:
             self.user_context.kept.add_items(wishes, found.retrieved, items)
 
@@ -224,6 +226,7 @@ class Stages:
                 known = ", ".join(self._retriever.sources)
                 raise RequestError(f"there is no source '{name[:80]}'", f"name some of {known}")
         eligible = self._items.eligible(now, query.filter)
+        round = self._scorer.round
         history = NO_HISTORY if query.user is None else self._history.of(query.user, now)
         of_user = history  # without the session
         events = [LiveEvent(item=one) if isinstance(one, str) else one for one in query.history]
@@ -234,7 +237,7 @@ class Stages:
         try:
             if not self._is_plain:
                 user_context = self._scorer.user_context(
-                    now, user, history, query.scenario, query.context, row
+                    now, user, history, query.scenario, query.context, row, round
                 )
         except MotetError:  # the request is wrong
             raise
@@ -363,8 +366,10 @@ class Stages:
         user_context: UserContext | None,
     ) -> CandidateQuery:
         """What candidates are wanted for; the same object for the same wishes in the same context of a user."""
-        wishes = eligible, query.include_seen, query.text, query.exclude
-        if user_context is not None and (kept := user_context.kept.queries.get(wishes)) is not None:
+        # neither masks of filters, which are large, nor words of users are kept
+        keeps = None if query.filter is not None or query.text else user_context
+        wishes = query.include_seen, query.exclude
+        if keeps is not None and (kept := keeps.kept.queries.get(wishes)) is not None:
             return kept
         found = CandidateQuery(
             now,
@@ -376,8 +381,8 @@ class Stages:
             query.text,
             None if user_context is None else user_context.had,
         )
-        if user_context is not None:
-            user_context.kept.add_query(wishes, found)
+        if keeps is not None:
+            keeps.kept.add_query(wishes, found)
         return found
 
     def _excluded(

@@ -198,7 +198,7 @@ class Retriever:
         answers: dict[str, Answer] = {}
         left_out: dict[str, str] = {}
         waiting: dict[str, Future[Answer]] = {}
-        changes = {name: getattr(self.sources[name], "changes", None) for name in asked}
+        changes = {name: _changes(self.sources[name]) for name in asked}
         kept = {
             name: one
             for name in asked
@@ -267,6 +267,14 @@ class Retriever:
                 self._late[name] -= 1
 
         future.add_done_callback(done)
+
+
+def _changes(source: CandidateSource) -> int | None:
+    try:
+        found = getattr(source, "changes", None)
+    except Exception:  # what is wrong with it is found when it is asked
+        return None
+    return found if type(found) is int else None
 
 
 def _checked(rows: NDArray[np.int64], ask: CandidateQuery) -> NDArray[np.int64]:

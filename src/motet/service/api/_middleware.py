@@ -130,7 +130,9 @@ class RequestMiddleware:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == _FORM and scope["path"].startswith(_FORMS):
                 return _replayed(body, receive)
-            if kind != "application/json" and not kind.endswith("+json"):
+            if kind != "application/json" and not (
+                kind.startswith("application/") and kind.endswith("+json")
+            ):
                 return AccessRefused(
                     415, f"the content is {kind[:80] or 'of no kind'!a}", "send application/json"
                 )
