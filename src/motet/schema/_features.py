@@ -99,7 +99,7 @@ class TextAugmentSettings(Part):
     Attributes:
         drop: Chance of each word to be left out.
         swap: Pairs of words that change places, as a share of the words.
-        mask: Chance of each word to be replaced by ``[MASK]``.
+        mask: Chance of each word to be replaced by ``[MASK]``, for encoders that were trained with it.
         copies: Changed versions of a text.
         share: Share of the rows of a batch that see a changed version, drawn for each.
     """
