@@ -60,6 +60,26 @@ def test_an_item_of_a_history_moves_the_user_by_its_content(data: Dataset) -> No
     assert np.abs(before - after).max() > 1e-4
 
 
+def test_what_is_kept_to_serve_is_dropped_by_training(data: Dataset) -> None:
+    model = build_model(data.schema, data.encoder).eval()
+    model.features.take_content(data)
+    content = model.features.content
+    assert content is not None
+    ids = torch.arange(content.first - 1, content.first + len(content.values) + 1)
+    with torch.no_grad():
+        before = content(ids)
+        content.keep()
+        np.testing.assert_allclose(content(ids), before, atol=1e-6)
+    # the step of a fused optimiser leaves no sign of itself on the weights
+    optimiser = torch.optim.Adam(content.parameters(), lr=0.1, fused=True)
+    model.train()
+    content(ids).sum().backward()
+    optimiser.step()
+    model.eval()
+    with torch.no_grad():
+        assert float((content(ids) - before).abs().max()) > 1e-3
+
+
 def test_the_score_holds_the_product_of_history_and_item(data: Dataset) -> None:
     model = build_model(data.schema, data.encoder)
     assert model.retrieval is not None

@@ -205,6 +205,69 @@ def test_a_source_is_asked_again_when_it_says_that_it_changed(recommender: Recom
     assert (steady.asked, silent.asked) == (2, 4)
 
 
+@pytest.mark.parametrize("changes", [lambda: 0, "many", True, None])
+def test_only_a_number_of_changes_keeps_a_source_from_being_asked(
+    recommender: Recommender, changes: object
+) -> None:
+    class Odd:
+        inline, name, asked = True, "odd", 0
+
+        @property
+        def changes(self) -> object:
+            if changes is None:
+                raise ConnectionError("the shop is closed")
+            return changes
+
+        def candidates(self, ask: Any, n: int) -> tuple[Any, Any]:
+            self.asked += 1
+            return np.array([self.asked]), np.ones(1, np.float32)
+
+    odd = Odd()
+    live = LiveRecommender(recommender, sources=[odd])
+    for _ in range(3):
+        assert live.recommend(Query(user="u1", k=2, include_seen=True)).sources["odd"] == 1
+    assert odd.asked == 3
+
+
+def test_a_list_that_popular_items_filled_is_not_kept(recommender: Recommender) -> None:
+    live = LiveRecommender(recommender, candidates=2)
+    items = [str(row) for row in live.bundle.data.item_ids.to_list()]
+    # the newest read alike, so that one of them is shown, and popular items follow
+    live.upsert_items([{"item": f"late {n}", "title": "the same", "price": 1} for n in range(12)], at_s=2e9)
+    asked = Query(user="u1", k=3, include_seen=True, sources=("newest",))
+    assert len(live.recommend(asked).items) == 3
+    for _ in range(500):
+        live.add_events([LiveEvent(user="other", item=item, at_s=2e9) for item in items[:1]])
+    assert items[0] in [one.item for one in live.recommend(asked).items]
+
+
+def test_filters_and_words_are_not_kept(live: LiveRecommender) -> None:
+    cheap = read_filter({"field": "price", "op": "le", "value": 5})
+    for more in ({"filter": cheap}, {"text": "a secret wish"}):
+        live._scorer.forget()
+        live.recommend(Query(user="u1", k=2, include_seen=True, **more))  # type: ignore[arg-type]
+        (kept,) = [context.kept for _, context in live._scorer._users[1].values()]
+        assert not kept.queries
+        assert not kept.items
+
+
+def test_a_user_who_is_forgotten_during_a_request_is_not_kept(
+    live: LiveRecommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = live._scorer.context_rows
+
+    def forgotten(scenario: str | None, context: Any) -> Any:
+        live.forget_user("u1")
+        return rows(scenario, context)
+
+    monkeypatch.setattr(live._scorer, "context_rows", forgotten)
+    assert live.recommend(Query(user="u1", k=2, include_seen=True)).items
+    assert not live._scorer._users[1]
+    monkeypatch.undo()
+    live.recommend(Query(user="u1", k=2, include_seen=True))
+    assert len(live._scorer._users[1]) == 1
+
+
 def test_columns_that_the_schema_does_not_use_are_not_kept_and_say_nothing(live: LiveRecommender) -> None:
     user_encoder, before = live.user_encoder, live.user_encoder.of("u1", live.history.row("u1"), {})
     same = user_encoder.of("u1", live.history.row("u1"), {"shoe size": 44, "genres": [["x"]]})

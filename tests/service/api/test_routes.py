@@ -124,6 +124,10 @@ def test_what_is_no_json_or_too_much_is_refused(serve: Serve) -> None:
         == 422
     )
     assert client.post("/v1/recommend", data={"user": "u1"}).status_code == 415
+    for content in (b'{"user": "u1"}', b'{"user": "u1"}' + b" " * 9_000):
+        for kind, status in (("text/x+json", 415), ("application/x+json", 200)):
+            answer = client.post("/v1/recommend", content=content, headers={"content-type": kind})
+            assert answer.status_code == status, kind
     deep = b"[" * 100 + b"]" * 100
     answer = client.post("/v1/recommend", content=deep, headers={"content-type": "application/json"})
     assert answer.status_code == 422
