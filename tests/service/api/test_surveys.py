@@ -34,6 +34,7 @@ def _answer(client: TestClient, id: str, value: Any) -> int:
     return client.post(f"/v1/questions/{id}/answer", json={"value": value}).status_code
 
 
+@pytest.mark.usefixtures("url")
 def test_a_question_is_put_with_a_list_and_its_answer_counts(client: TestClient) -> None:
     assert _create(client).status_code == 201
     shown = client.post("/v1/recommend", json={"user": "u3", "k": 3, "scenario": "home"}).json()
@@ -57,6 +58,7 @@ def test_a_question_is_put_with_a_list_and_its_answer_counts(client: TestClient)
     assert client.get("/v1/surveys").json() == [found]
 
 
+@pytest.mark.usefixtures("url")
 def test_a_user_is_asked_at_most_once_in_the_days_whatever_the_survey_and_platform(
     client: TestClient, store: Store
 ) -> None:
@@ -131,6 +133,7 @@ def _of(client: TestClient, key: str, method: str, path: str, body: Any) -> int:
     return client.request(method, path, json=body, headers={"X-API-Key": key}).status_code
 
 
+@pytest.mark.usefixtures("url")
 def test_a_deletion_reaches_answers_and_an_export_holds_the_others(
     client: TestClient, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ def rows(directory: Path, name: str = "interactions") -> pl.DataFrame:
     return pl.read_parquet(directory / f"{name}.parquet")
 
 
+@pytest.mark.usefixtures("url")
 def test_the_same_place_gives_the_same_tables(store: Store, tmp_path: Path) -> None:
     fill(store, stream(0, 200))
     first = write_tables(store, 150, tmp_path / "a")
@@ -33,6 +34,7 @@ def test_the_same_place_gives_the_same_tables(store: Store, tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.usefixtures("url")
 def test_deleted_users_are_not_in_them(store: Store, tmp_path: Path) -> None:
     fill(store)
     assert "u3" in rows_of(store, tmp_path)
@@ -95,6 +97,7 @@ def test_users_who_come_back_have_a_row_a_day(store: Store, tmp_path: Path) -> N
     assert write_tables(store, 100, tmp_path).rows == 4 * 3
 
 
+@pytest.mark.usefixtures("url")
 def test_the_schema_of_a_world_of_views_and_likes(store: Store, tmp_path: Path) -> None:
     fill(store)
     schema, notes = infer_schema(write_tables(store, store.events.last(), tmp_path), tmp_path)
