@@ -34,7 +34,6 @@ def _answer(client: TestClient, id: str, value: Any) -> int:
     return client.post(f"/v1/questions/{id}/answer", json={"value": value}).status_code
 
 
-@pytest.mark.usefixtures("url")
 def test_a_question_is_put_with_a_list_and_its_answer_counts(client: TestClient) -> None:
     assert _create(client).status_code == 201
     shown = client.post("/v1/recommend", json={"user": "u3", "k": 3, "scenario": "home"}).json()

@@ -97,7 +97,6 @@ def test_users_who_come_back_have_a_row_a_day(store: Store, tmp_path: Path) -> N
     assert write_tables(store, 100, tmp_path).rows == 4 * 3
 
 
-@pytest.mark.usefixtures("url")
 def test_the_schema_of_a_world_of_views_and_likes(store: Store, tmp_path: Path) -> None:
     fill(store)
     schema, notes = infer_schema(write_tables(store, store.events.last(), tmp_path), tmp_path)
