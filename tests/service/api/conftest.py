@@ -118,8 +118,10 @@ def open_parts(path: Path, load: LoadPast) -> ModelParts:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite") as opened:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of SQLite; of each kind of database for tests that use ``url``."""
+    place = request.getfixturevalue("url") if "url" in request.fixturenames else tmp_path / "store.sqlite"
+    with Store(place) as opened:
         yield opened
 
 

@@ -57,6 +57,7 @@ def test_a_question_is_put_with_a_list_and_its_answer_counts(client: TestClient)
     assert client.get("/v1/surveys").json() == [found]
 
 
+@pytest.mark.usefixtures("url")
 def test_a_user_is_asked_at_most_once_in_the_days_whatever_the_survey_and_platform(
     client: TestClient, store: Store
 ) -> None:
@@ -131,6 +132,7 @@ def _of(client: TestClient, key: str, method: str, path: str, body: Any) -> int:
     return client.request(method, path, json=body, headers={"X-API-Key": key}).status_code
 
 
+@pytest.mark.usefixtures("url")
 def test_a_deletion_reaches_answers_and_an_export_holds_the_others(
     client: TestClient, tmp_path: Path
 ) -> None:

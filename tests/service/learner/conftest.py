@@ -63,8 +63,15 @@ def fill(store: Store, events: list[Event] | None = None) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite") as opened:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the store is: in SQLite, and in each kind of database for tests that use ``url``."""
+    is_both = "url" in request.fixturenames
+    return str(request.getfixturevalue("url") if is_both else tmp_path / "store.sqlite")
+
+
+@pytest.fixture
+def store(place: str) -> Iterator[Store]:
+    with Store(place) as opened:
         yield opened
 
 

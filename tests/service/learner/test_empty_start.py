@@ -144,6 +144,7 @@ def test_the_gorse_api_works_on_an_empty_start(serve: Serve) -> None:
     assert client.get("/api/feedback/read/a/w").json()["Value"] == 1.0
 
 
+@pytest.mark.usefixtures("url")
 def test_the_service_follows_a_model_that_another_process_made_active(
     serve: Serve, store: Store, home: Path
 ) -> None:

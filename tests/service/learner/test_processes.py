@@ -26,12 +26,12 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(place: str) -> Iterator[Start]:
     """Starts motet with arguments; what still runs at the end is killed."""
     running: list[subprocess.Popen[str]] = []
 
     def one(*arguments: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MOTET_STORE": str(tmp_path / "store.sqlite")}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MOTET_STORE": place}
         command = [sys.executable, "-m", "motet", *arguments]
         running.append(
             subprocess.Popen(
@@ -106,6 +106,7 @@ def test_killed_at_every_step_a_training_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("url")
 def test_a_service_that_begins_with_nothing_trains_itself(start: Start, store: Store, edited: Path) -> None:
     fill(store, stream(0, 150))
     busy = Counter(one.user for one in stream(0, 150)).most_common(1)[0][0]

@@ -19,6 +19,7 @@ def rows(directory: Path, name: str = "interactions") -> pl.DataFrame:
     return pl.read_parquet(directory / f"{name}.parquet")
 
 
+@pytest.mark.usefixtures("url")
 def test_the_same_place_gives_the_same_tables(store: Store, tmp_path: Path) -> None:
     fill(store, stream(0, 200))
     first = write_tables(store, 150, tmp_path / "a")
@@ -33,6 +34,7 @@ def test_the_same_place_gives_the_same_tables(store: Store, tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.usefixtures("url")
 def test_deleted_users_are_not_in_them(store: Store, tmp_path: Path) -> None:
     fill(store)
     assert "u3" in rows_of(store, tmp_path)

@@ -64,6 +64,7 @@ def test_a_model_that_is_better_is_activated_and_tables_are_removed(learned: Lea
     assert run_training(store, home, 1, open_parts) == done  # there is nothing more to do
 
 
+@pytest.mark.usefixtures("url")
 def test_the_inferred_schema_trains_too_and_the_next_begins_with_its_weights(
     store: Store, home: Path
 ) -> None:

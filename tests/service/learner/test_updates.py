@@ -52,6 +52,7 @@ def begin(store: Store) -> None:
     Learner(store, Path("unused"), SETTINGS, lambda number: ["false", str(number)]).step(threading.Event())
 
 
+@pytest.mark.usefixtures("url")
 def test_an_update_is_due_by_number_of_events_and_takes_up_where_the_model_is(
     store: Store, network: Path
 ) -> None:

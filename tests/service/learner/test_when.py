@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +33,7 @@ from motet.service.learner import (
 from motet.service.store import Event, ModelVersion, Shown, ShownItem, Store
 from motet.service.web import waits_in_words
 
+pytestmark = pytest.mark.usefixtures("url")  # on each kind of database
 SETTINGS = LearnerSettings(first_events=50, first_users=5, rest_s=0.0, poll_s=0.01, watch_s=0.0)
 
 
@@ -140,6 +143,24 @@ def test_one_training_at_a_time(store: Store) -> None:
     store.learner.begin("asked", 10, 20)
     with pytest.raises(StoreError, match="under way already"):
         store.learner.begin("asked", 10, 20)
+
+
+def test_of_processes_that_wait_for_each_other_one_learns(store: Store, url: str) -> None:
+    """Each sees what the one before it wrote, whatever isolation the database has by default."""
+    place = f"{url}%20-cdefault_transaction_isolation%3Dserializable" if "://" in url else url
+    with ExitStack() as stack:
+        others = [stack.enter_context(Store(place)) for _ in range(3)]
+        threads = stack.enter_context(ThreadPoolExecutor())
+        with store._database.writing():  # until then they wait
+            held = [threads.submit(one.learner.hold, f"p{k}", 30.0) for k, one in enumerate(others)]
+            time.sleep(0.2)
+        assert len({one.result() for one in held}) == 1
+        with store._database.writing():
+            begun = [threads.submit(one.learner.begin, "asked", 1, 2) for one in others]
+            time.sleep(0.2)
+        errors = [one.exception() for one in begun]
+    assert [type(one) for one in errors if one is not None] == [StoreError, StoreError]
+    assert [one.number for one in store.learner.latest()] == [1]
 
 
 def test_a_process_that_dies_three_times_fails_its_training(store: Store) -> None:
@@ -310,11 +331,11 @@ def test_the_status_says_what_happened_and_a_deletion_when_it_takes_effect(store
 
 
 def test_the_command_says_what_the_learner_waits_for(
-    store: Store, capsys: pytest.CaptureFixture[str]
+    store: Store, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.events.add([Event("like", "ann", str(k)) for k in range(30)])
     settled(store, SETTINGS)
-    command = ["learn", "status", "--store", str(store.path)]
+    command = ["learn", "status", "--store", url]
     assert main(command) == 0
     assert "does not run · 30 events, none learnt yet" in " ".join(capsys.readouterr().out.split())
     store.learner.hold("elsewhere:1:2", 30.0)

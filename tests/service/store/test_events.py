@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from motet.errors import StoreError
+from motet.errors import StoreError, StoreUnavailableError
 from motet.recommend.live import LiveEvent
 from motet.service.store import METADATA, Event, Store, StoreSettings
 
@@ -162,6 +165,31 @@ def test_a_context_nested_too_deeply_is_refused(store: Store) -> None:
         deep = {"x": deep}
     with pytest.raises(StoreError, match=r"event\.context"):
         store.events.add([Event("click", "u", "i", context=deep)])
+
+
+def test_ids_too_long_for_an_index_are_refused_and_fail_no_other_call(store: Store, url: str) -> None:
+    """SQLite takes them; PostgreSQL's message must not read as if the same call could succeed later."""
+    codes = np.random.default_rng(0).integers(0x4E00, 0x9FA5, 1_224)  # drawn, for PostgreSQL compresses
+    drawn = "".join(map(chr, codes))
+    event = Event(drawn[:200], drawn[200:712], drawn[712:])
+    # Until the block ends writes wait; what comes after the first is written together.
+    with ThreadPoolExecutor() as threads, Store(url) as other, other._database.writing():
+        threads.submit(store.events.add, [Event("view", "u", "first")])
+        while store.written.waiting != 1:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        long = threads.submit(store.events.add, [event])
+        short = threads.submit(store.events.add, [Event("view", "u", "i")])
+        while store.written.waiting != 3:
+            time.sleep(0.01)
+    assert short.result() == [True]
+    if "://" not in url:
+        assert long.result() == [True]
+        return
+    with pytest.raises(StoreError, match="index row size") as caught:
+        long.result()
+    assert not isinstance(caught.value, StoreUnavailableError)
+    assert "shorter ids" in caught.value.cure
 
 
 def test_what_is_at_the_limits_can_be_told_to_a_model(store: Store) -> None:

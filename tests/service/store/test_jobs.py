@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,8 @@ with Store(sys.argv[1]) as store, store.jobs.record("import", "events"):
 """
 
 
-def test_a_job_is_there_while_it_runs(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite") as store, Store(tmp_path / "s.sqlite") as other:
+def test_a_job_is_there_while_it_runs(url: str) -> None:
+    with Store(url) as store, Store(url) as other:
         with store.jobs.record("import", "events") as details:
             (job,) = other.jobs.latest()
             assert (job.kind, job.what, job.state, job.ended) == ("import", "events", "running", None)
@@ -32,8 +31,8 @@ def test_a_job_is_there_while_it_runs(tmp_path: Path) -> None:
         assert job.ended >= job.began
 
 
-def test_a_failure_keeps_its_reason_and_goes_on(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite") as store:
+def test_a_failure_keeps_its_reason_and_goes_on(url: str) -> None:
+    with Store(url) as store:
         with pytest.raises(StoreError), store.jobs.record("import", "events"):
             raise StoreError("line 7 is wrong", "mend it")
         with pytest.raises(KeyError), store.jobs.record("import", "events"):
@@ -43,11 +42,10 @@ def test_a_failure_keeps_its_reason_and_goes_on(tmp_path: Path) -> None:
         assert (second.state, second.reason) == ("failed", "KeyError")
 
 
-def test_one_whose_process_was_killed_is_not_running(tmp_path: Path) -> None:
-    place = tmp_path / "s.sqlite"
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(place)], env=os.environ, check=False)
+def test_one_whose_process_was_killed_is_not_running(url: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, url], env=os.environ, check=False)
     assert ended.returncode == -9
-    with Store(place) as store:
+    with Store(url) as store:
         (job,) = store.jobs.latest()
     assert (job.state, job.ended) == ("ended", None)
     assert has_ended(job.process)
@@ -55,8 +53,8 @@ def test_one_whose_process_was_killed_is_not_running(tmp_path: Path) -> None:
     assert not has_ended("no process")
 
 
-def test_a_hundred_are_kept_the_latest_first(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite") as store:
+def test_a_hundred_are_kept_the_latest_first(url: str) -> None:
+    with Store(url) as store:
         store.values.put("job", 1)  # names that only begin alike stay
         store.values.put("jobs", 2)
         for at in range(103):
@@ -67,9 +65,9 @@ def test_a_hundred_are_kept_the_latest_first(tmp_path: Path) -> None:
         assert (store.values.get("job"), store.values.get("jobs")) == (1, 2)
 
 
-def test_unknown_kinds_are_refused(tmp_path: Path) -> None:
+def test_unknown_kinds_are_refused(url: str) -> None:
     with (
-        Store(tmp_path / "s.sqlite") as store,
+        Store(url) as store,
         pytest.raises(StoreError, match="import"),
         store.jobs.record("imports", "events"),  # type: ignore[arg-type]
     ):

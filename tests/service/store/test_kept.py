@@ -84,6 +84,21 @@ def test_days_are_counted_also_before_1970(store: Store) -> None:
     ]
 
 
+def test_counts_of_all_time_and_in_steps(store: Store) -> None:
+    hour = timedelta(hours=1)
+    times = [T0, T0 + hour, T0 + hour + timedelta(minutes=7), T0 + DAY]
+    store.events.add([Event(type, "u", "i", time=one) for type in ("view", "like") for one in times])
+    store.shown.add([LIST])
+    assert store.counts.by_type() == {"like": 4, "view": 4}
+    began = datetime(2026, 3, 1, 23, tzinfo=UTC)
+    assert store.counts.by_step("events", T0, T0 + DAY, hour) == {
+        began: 2,
+        began + hour: 2,
+        began + 2 * hour: 2,
+    }
+    assert store.counts.by_step("shown", T0, T0 + DAY, timedelta(minutes=15)) == {began + 0.75 * hour: 1}
+
+
 def test_states(store: Store) -> None:
     first = State("conversation", "c1", {"turn": 1}, "u", T0)
     store.states.put(first)

@@ -109,6 +109,9 @@ def _explained(error: BaseException, where: str, lost: bool) -> StoreError:
         cure = f"put the file aside and restore the newest backup; then {_AGAIN}"
         return StoreUnavailableError(problem, cure, public="the store is damaged")
     names = {kind.__name__ for kind in type(error).__mro__}
+    if "ProgramLimitExceeded" in names:  # of ids that fit into no index, though an OperationalError
+        cure = "send shorter ids: an index of PostgreSQL holds 2,704 bytes of them together"
+        return StoreError(f"the store {where} refused it ({message})", cure, public="the store refused it")
     if lost or isinstance(error, OSError) or names & {"OperationalError", "InterfaceError"}:
         cure = next((cure for words, cure in _CURES if any(word in message for word in words)), _REACH)
         problem, public = f"the store {where} cannot be used now ({message})", "the store cannot be used now"
@@ -183,6 +186,8 @@ class Database:
         self._readers, self._writers = make(settings.connections - 1), make(1)
         if self.dialect == "postgresql":
             self._readers = self._readers.execution_options(isolation_level="REPEATABLE READ")
+            # Also where the server's default is another: a transaction that waited for its turn sees what was written.
+            self._writers = self._writers.execution_options(isolation_level="READ COMMITTED")
         if self.dialect == "sqlite":
             event.listen(self._readers, "begin", _begin)
             event.listen(self._writers, "begin", _begin_writing)

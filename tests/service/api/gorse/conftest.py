@@ -155,14 +155,6 @@ def calm(bundle: Path, start: Start, tmp_path_factory: pytest.TempPathFactory) -
         yield client
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    if PostgresServer.programs() is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with PostgresServer() as server:
-        yield server
-
-
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that a test may stop."""
