@@ -102,12 +102,9 @@ def known_keys(part: Any, place: Sequence[str | int]) -> list[str]:
         place: Keys and indices that lead there, as an error of validation names them.
 
     Example:
-        >>> class Inner(RequestPart):
-        ...     depth: int = 1
-        >>> class Outer(RequestPart):
-        ...     inner: tuple[Inner, ...] = ()
-        >>> known_keys(Outer, ("inner", 0)), known_keys(Outer, ())
-        (['depth'], ['inner'])
+        >>> from motet.recommend import Query
+        >>> known_keys(Compare, ()), known_keys(Query, ("budget",))
+        (['field', 'op', 'value'], ['rank_ms', 'rerank_ms', 'retrieve_ms'])
     """
     parts = _parts_of(part)
     for step in place:
