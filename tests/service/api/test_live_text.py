@@ -416,3 +416,25 @@ def test_reasons_are_kept_until_something_changes(
     reasons(history=["3"])  # a session is of one request
     reasons(history=["3"])
     assert len(made) == 7
+
+
+def test_reasons_begun_before_a_deletion_are_not_kept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = engine.active
+    history = served.parts.live.history
+    read: list[Any] = []
+    of = history.of
+
+    def deleted_meanwhile(*asked: Any) -> Any:
+        found = of(*asked)
+        if not read:
+            read.append(asked)
+            served.forget("u2")
+        return found
+
+    monkeypatch.setattr(history, "of", deleted_meanwhile)
+    assert engine.reasons(served, "u1", ["3"], language="en", tone="plain")[0] is not None
+    assert not served.kept_reasons._kept
+    engine.reasons(served, "u1", ["3"], language="en", tone="plain")
+    assert len(served.kept_reasons._kept) == 1

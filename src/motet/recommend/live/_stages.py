@@ -77,8 +77,6 @@ class LiveRequest:
     def keep_items(self, found: Candidates, items: tuple[RankedItem, ...]) -> None:
         """Keep the items of an answer, unless something in them was drawn, depends on the time, or was too late."""
         wishes = _wishes(self.query)
-        if self.query.filter is not None or self.query.text:
-            return
         if wishes is not None and found.retrieved is not None and not found.left_out and self.user_context:
             self.user_context.kept.add_items(wishes, found.retrieved, items)
 
@@ -86,6 +84,8 @@ class LiveRequest:
 def _wishes(query: Query) -> Hashable | None:
     """What in a request, beside its candidates, decides on the items; None where that is not all."""
     if query.rules or query.trace or query.diversity is not None or query.explore is not None:
+        return None
+    if query.filter is not None or query.text:  # of these no candidates are kept
         return None
     asked = query.objective
     objective = None if asked is None else (asked.scale, *asked.weights.items())

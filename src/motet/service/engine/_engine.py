@@ -230,13 +230,13 @@ class Engine:
             session: Events of the user that the request holds.
         """
         who = served.known_as(user) if user is not None else LiveAnswerContext.no_user
+        round = served.kept_reasons.round  # before the history is read: its user may be deleted meanwhile
         live = served.parts.live
         # a further event of the user makes another history, a changed item another catalogue
         history = live.history.of(who, live.items.now) if user is not None else None
         what = (user, id(history), live.items.now.version, tuple(items), language, tone)
         if not session and (kept := served.kept_reasons.get(what)) is not None:
             return kept, []
-        round = served.kept_reasons.round
         done = [LiveEvent(item=one) if isinstance(one, str) else one for one in session]
 
         def work() -> dict[str, str]:

@@ -224,9 +224,7 @@ class ServedModel:
                     return
                 self._add_events(events)
                 self.seq = events[-1].seq
-                if (
-                    len(found) < _EVENTS_AT_ONCE
-                ):  # there were no more; another query would take a third of all of this
+                if len(found) < _EVENTS_AT_ONCE:  # there were no more, so that no other query is needed
                     return
 
     def catch_up_to(self, seq: int) -> None:
