@@ -70,7 +70,7 @@ def test_a_look_at_the_gradients_costs_one_pass_a_task(methods: list[Method]) ->
 
 def test_plain_architectures_speak_as_their_baselines(methods: list[Method]) -> None:
     of = {(m.kind, m.name): m for m in methods}
-    for name in ("ease", "item_knn", "als", "lightgbm"):
+    for name in ("ease", "item_knn", "als", "lightgbm", "hybrid_mf"):
         served, baseline = of["architecture", name], of["baseline", name]
         assert (served.summary, served.paper, served.marks) == (
             baseline.summary,

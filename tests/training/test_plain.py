@@ -89,7 +89,7 @@ def trained(request: pytest.FixtureRequest, made: Callable[[str], Trained]) -> T
     return made(request.param)
 
 
-of_all = pytest.mark.parametrize("trained", [*RANKING, "lightgbm"], indirect=True)
+of_all = pytest.mark.parametrize("trained", [*RANKING, "lightgbm", "hybrid_mf"], indirect=True)
 of_ranking = pytest.mark.parametrize("trained", RANKING, indirect=True)
 
 
@@ -184,7 +184,12 @@ def test_the_other_verbs_work(trained: Trained, tmp_path: Path) -> None:
     metrics = evaluate_bundle(trained.bundle, trained.place, baselines=["popularity", "single_task"])
     assert set(metrics["baselines"]) == {"popularity"}
     page = (trained.bundle / "report.html").read_text(encoding="utf-8")
-    called = {"ease": "EASE", "item_knn": "item–item neighbours", "lightgbm": "LightGBM"}
+    called = {
+        "ease": "EASE",
+        "item_knn": "item–item neighbours",
+        "lightgbm": "LightGBM",
+        "hybrid_mf": "hybrid matrix factorisation",
+    }
     assert called.get(trained.name, "alternating least squares") in page
 
 

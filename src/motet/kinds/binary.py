@@ -68,7 +68,7 @@ class BinaryTask(LabelledTask):
     is_probability: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
     baselines: ClassVar[frozenset[str]] = frozenset(
-        {"popularity", "like_ratio", "linear", "tfidf", "lightgbm"}
+        {"popularity", "like_ratio", "linear", "tfidf", "lightgbm", "hybrid_mf"}
     )
     boosting_objective: ClassVar[str] = "binary"
 

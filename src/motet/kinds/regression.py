@@ -39,7 +39,7 @@ class RegressionTask(LabelledTask):
     is_number: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
     baselines: ClassVar[frozenset[str]] = frozenset(
-        {"popularity", "like_ratio", "linear", "tfidf", "lightgbm"}
+        {"popularity", "like_ratio", "linear", "tfidf", "lightgbm", "hybrid_mf"}
     )
     boosting_objective: ClassVar[str] = "regression"
 

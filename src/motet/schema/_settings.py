@@ -241,8 +241,8 @@ class ModelSettings(Part):
         scenario_gate: Scale each task's representation by scenario (PPNet, Chang et al. 2023, eq. 5–7).
         feature_gates: How a gate of each feature is learnt, such as ``{penalty: 0.01}``; none are when left out.
         members: Plain methods that may work beside the network, weighed on validation rows: ``ease``, ``item_knn``,
-            ``als``, ``text_neighbours`` and ``recent_popularity`` rank the catalogue, ``like_ratio``, ``lightgbm`` and ``tfidf`` predict
-            tasks; all when left out, none for an empty list.
+            ``als``, ``text_neighbours`` and ``recent_popularity`` rank the catalogue, ``like_ratio``, ``lightgbm``, ``tfidf`` and
+            ``hybrid_mf`` predict tasks; all when left out, none for an empty list.
         options: Options of the architecture itself.
     """
 

@@ -116,7 +116,7 @@ def _architecture(name: str) -> Method:
         plain = _baseline(name)
         return Method(
             name, "architecture", "plain", plain.summary, plain.paper,
-            ("a task to rank by",) if name != "lightgbm" else ("a task with labels on interactions",),
+            ("a task to rank by",) if name not in ("lightgbm", "hybrid_mf") else ("a task with labels on interactions",),
             plain.marks, options=_options(options, kind), text=plain.text,
         )  # fmt: skip
     gated, plainly = (_built(kind, options, scenarios) for scenarios in (_SCENARIOS, 0))

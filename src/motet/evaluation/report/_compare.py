@@ -38,6 +38,7 @@ BASELINE_NAMES: Mapping[str, str] = {
     "linear": "a linear model",
     "tfidf": "TF-IDF words",
     "lightgbm": "LightGBM",
+    "hybrid_mf": "hybrid matrix factorisation",
     "fm": "a factorisation machine",
     "single_task": "the same model on this task alone",
 }

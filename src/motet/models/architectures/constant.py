@@ -14,7 +14,7 @@ from motet.schema import Part
 
 __all__ = ["PLAIN", "Constant", "ConstantOptions"]
 
-PLAIN: Final = ("ease", "item_knn", "als", "lightgbm")
+PLAIN: Final = ("ease", "item_knn", "als", "lightgbm", "hybrid_mf")
 """Architectures that are a plain method: a bundle serves it, with base rates for what it does not predict."""
 
 

@@ -12,6 +12,7 @@ from motet.evaluation import evaluate
 from motet.models.baselines._als import Als
 from motet.models.baselines._baseline import Baseline
 from motet.models.baselines._ease import Ease
+from motet.models.baselines._hybrid_mf import HybridFactors, HybridMf
 from motet.models.baselines._item_knn import ItemKnn
 from motet.models.baselines._lightgbm import BoostedTrees, LightGBM
 from motet.models.baselines._like_ratio import Biases, LikeRatio
@@ -41,6 +42,7 @@ BASELINES: Final[Registry[type[Baseline]]] = Registry(
         "linear": LinearBaseline,
         "tfidf": Tfidf,
         "lightgbm": LightGBM,
+        "hybrid_mf": HybridMf,
         # trained by the loop of networks, which stands above this package
         "fm": "motet.training._fm_baseline:FmBaseline",
     },
@@ -61,6 +63,7 @@ PAIR_MEMBERS: Final[dict[str, type[PairMember]]] = {
     "like_ratio": Biases,
     "lightgbm": BoostedTrees,
     "tfidf": WordModels,
+    "hybrid_mf": HybridFactors,
 }
 """Plain methods that may predict tasks on interactions beside the network of a bundle, by name."""
 

@@ -1,4 +1,4 @@
-"""Plain methods as trained models: ``model.architecture: ease``, ``item_knn``, ``als`` or ``lightgbm``.
+"""Plain methods as trained models: ``model.architecture: ease``, ``item_knn``, ``als``, ``lightgbm`` or ``hybrid_mf``.
 
 The network is made of constants: base rates of the tasks, and the popularity of items where the catalogue is ranked.
 The plain method stands beside it as the only member, with all the weight.
