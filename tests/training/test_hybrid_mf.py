@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from motet.data import Dataset, Frames, build_dataset
-from motet.evaluation import evaluate
-from motet.models.baselines import BASELINES, PAIR_MEMBERS, Pairs
+from motet.models.baselines import BASELINES, PAIR_MEMBERS, PairMember, Pairs
 from motet.recommend import LiveRecommender, Query, Recommender
 from motet.schema import Schema
 from motet.training import NETWORK, ModelPredictor, load_bundle, train
@@ -75,25 +75,34 @@ def data(place: Path) -> Dataset:
     return build_dataset(Schema.load(place / "schema.yaml"), place)
 
 
-def _auc(data: Dataset, baseline: str) -> float:
-    found = evaluate(data, BASELINES[baseline].fit(data), intervals=False)["tasks"]["click"]["auc"]
-    return float(found)
+@pytest.fixture(scope="module")
+def member(data: Dataset) -> PairMember:
+    return PAIR_MEMBERS["hybrid_mf"].fit(data, data.rows("train"))
 
 
-def test_it_finds_tastes_that_averages_do_not_see(data: Dataset) -> None:
-    assert _auc(data, "like_ratio") < 0.6
-    assert _auc(data, "hybrid_mf") > 0.75
+def _auc(data: Dataset, click: np.ndarray) -> float:
+    return float(roc_auc_score(data.label("click", data.rows("test")), click))
 
 
-def test_where_tastes_turn_by_scenario_users_are_told_apart_in_each(tmp_path: Path, data: Dataset) -> None:
-    turned = _write(tmp_path, turned=True)
-    assert _auc(turned, "hybrid_mf") > 0.7
-    pairs = {len(PAIR_MEMBERS["hybrid_mf"].fit(of, of.rows("train")).arrays()["weights.click"]) for of in (data, turned)}  # fmt: skip
-    assert len(pairs) == 2  # where they do not turn, there are no vectors of users in scenarios
+def test_it_finds_tastes_that_averages_do_not_see(data: Dataset, member: PairMember) -> None:
+    rows = data.rows("test")
+    assert _auc(data, BASELINES["like_ratio"].fit(data).predict(rows)["click"]) < 0.6
+    assert _auc(data, member.predict(Pairs.of(data, rows))["click"]) > 0.75
+    baseline = BASELINES["hybrid_mf"].fit(data, splits=("train", "validation")).predict(rows)
+    assert _auc(data, baseline["click"]) > 0.75
 
 
-def test_a_task_of_few_rows_learns_from_the_one_of_most(data: Dataset) -> None:
-    member = PAIR_MEMBERS["hybrid_mf"].fit(data, data.rows("train"))
+def test_where_tastes_turn_by_scenario_users_are_told_apart_in_each(
+    tmp_path: Path, member: PairMember
+) -> None:
+    data = _write(tmp_path, turned=True)
+    turned = PAIR_MEMBERS["hybrid_mf"].fit(data, data.rows("train"))
+    assert _auc(data, turned.predict(Pairs.of(data, data.rows("test")))["click"]) > 0.7
+    # where they do not turn, there are no vectors of users in scenarios
+    assert len(turned.arrays()["weights.click"]) > len(member.arrays()["weights.click"])
+
+
+def test_a_task_of_few_rows_learns_from_the_one_of_most(data: Dataset, member: PairMember) -> None:
     *_, share, passes = member.arrays()["numbers.stars"].tolist()
     assert share > 0
     assert passes >= 1
@@ -113,10 +122,10 @@ def test_it_helps_a_network_and_is_weighed(place: Path, data: Dataset) -> None:
     assert report["loss"]["blend"] < 0.9 * report["loss"][NETWORK]
 
 
-def test_the_member_is_read_as_it_was_written_and_repeats_itself(data: Dataset) -> None:
+def test_the_member_is_read_as_it_was_written_and_repeats_itself(data: Dataset, member: PairMember) -> None:
     kind, rows = PAIR_MEMBERS["hybrid_mf"], data.rows("train")
-    member, pairs = kind.fit(data, rows, 3), Pairs.of(data, data.rows("test"))
-    read, again = kind.read(member.arrays()), kind.fit(data, rows, 3)
+    pairs = Pairs.of(data, data.rows("test"))
+    read, again = kind.read(member.arrays()), member.refit(data, rows)
     for task, values in member.predict(pairs).items():
         np.testing.assert_array_equal(read.predict(pairs)[task], values)
         np.testing.assert_array_equal(again.predict(pairs)[task], values)
@@ -141,8 +150,7 @@ def test_served_is_what_was_measured_also_of_what_is_new(place: Path, data: Data
     assert 0 < item.predictions["click"] < 1
 
 
-def test_an_item_that_was_never_seen_has_its_features(data: Dataset) -> None:
-    member = PAIR_MEMBERS["hybrid_mf"].fit(data, data.rows("train"))
+def test_what_is_kept_of_items_gives_the_same(data: Dataset, member: PairMember) -> None:
     pairs = Pairs.of(data, data.rows("test")[:50])
     part = member.item_part(pairs.tables, np.arange(len(data.items)))
     assert part is not None
