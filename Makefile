@@ -9,7 +9,7 @@
 # make benchmark   every figure of docs/benchmarks.md and of the guide, hours in all; each part alone: make benchmark-NAME with
 #                  train, score, text, stream, quality, funnels, transfer, balancers, defaults, scenarios, data, generation, requests, ask, knowledge, reasons, profiles, lists, tuning,
 #                  safety, service, prequential, sharing, and beside them zoo (every method, 24 hours) and methods (beside other libraries); a line that begins with "-" ends with 1 where a goal is missed, and the rest goes on
-# make soak        the service for half an hour: a day's requests, its process killed, its store taken away
+# make soak        the service for an hour: a day's requests, with a learner too, its process killed, its store taken away
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -160,6 +160,7 @@ benchmark-service: $(VENV)/.installed $(RUN)/manifest.json
 
 soak: $(VENV)/.installed $(RUN)/manifest.json
 	-$(BIN)/python -m benchmarks.service_soak --bundle $(RUN)
+	-$(BIN)/python -m benchmarks.service_soak --learner
 	$(BIN)/python -m benchmarks.service_faults --bundle $(RUN)
 
 clean:

@@ -18,16 +18,33 @@ _FEW_SHOWN = 3
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Every other address names what there is: no made-up id would."""
+    """Every other address with right ids names what there is: no made-up id would."""
     if path_parameters is None:
         return None
     known: dict[str, list[str]] = json.loads(os.environ.get("MOTET_CASES_KNOWN", "{}"))
     found = dict(path_parameters)
     for name, value in path_parameters.items():
         digest = zlib.crc32(repr(value).encode("utf-8", "replace"))
-        if digest % 2 and (ids := known.get(name)):
+        place = context.operation.path.partition(f"{{{name}}}")[0] + f"{{{name}}}"
+        if digest % 2 and _is_id(value) and (ids := known.get(place) or known.get(name)):
             found[name] = ids[digest // 2 % len(ids)]
     return found
+
+
+@schemathesis.hook
+def map_body(context: Any, body: Any) -> Any:
+    """Every other load of a model names a bundle that there is."""
+    paths: list[str] = json.loads(os.environ.get("MOTET_CASES_KNOWN", "{}")).get("bundles", [])
+    is_load = context.operation.path == "/v1/models" and isinstance(body, dict)
+    if not is_load or not paths or not _is_id(body.get("path")):
+        return body
+    digest = zlib.crc32(repr(body).encode("utf-8", "replace"))
+    return {**body, "path": paths[digest // 2 % len(paths)]} if digest % 2 else body
+
+
+def _is_id(value: Any) -> bool:
+    """Whether it may be replaced by an id without making a wrong request right."""
+    return isinstance(value, str) and 1 <= len(value) <= 512
 
 
 @schemathesis.hook

@@ -26,16 +26,17 @@ _PATIENCE_S = 120.0
 _PLACE = re.compile(rb" on http://127\.0\.0\.1:(\d+)")
 
 
-def motet_serve(bundle: Path, store: str | Path, *arguments: str, log: Path | None = None) -> Service:
+def motet_serve(bundle: Path | None, store: str | Path, *arguments: str, log: Path | None = None) -> Service:
     """``motet serve BUNDLE --port 0``, not started yet.
 
     Args:
-        bundle: The directory of a bundle.
+        bundle: The directory of a bundle; without one, the service trains itself.
         store: Path or URL of its store.
         arguments: Further arguments of the command.
         log: Where its log goes; nowhere when left out.
     """
-    return Service(["motet", "serve", str(bundle), "--port", "0", "--store", str(store), *arguments], log=log)
+    served = [] if bundle is None else [str(bundle)]
+    return Service(["motet", "serve", *served, "--port", "0", "--store", str(store), *arguments], log=log)
 
 
 class Service:

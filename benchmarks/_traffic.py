@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -57,15 +57,23 @@ class Traffic:
         service: Which runs.
         seed: Of what is drawn.
         pages: Whether it shows pages.
+        events: Real events, sent in this order before any is drawn.
     """
 
-    def __init__(self, service: Service, seed: int = 0, *, pages: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        seed: int = 0,
+        *,
+        pages: bool = False,
+        events: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.users = _ids(service, "users")
         self.items = _ids(service, "items")
         self._service, self._seed, self._numbers = service, seed, count()
         schema = service.ask("GET", "/v1/schema")
         self.scenarios: list[str | None] = [None, *schema.get("scenarios", [])]
-        self._pages = pages
+        self._pages, self._real = pages, iter(events)
         self._makers: dict[str, Callable[[random.Random, str], Ask]] = {
             "recommend": self.recommend,
             "recommend, explained": self._explained,
@@ -129,9 +137,9 @@ class Traffic:
         return Ask(kind, http_request("POST", "/v1/events", {"events": self.some_events(source)}))
 
     def some_events(self, source: random.Random) -> list[dict[str, Any]]:
-        """Events with ids of their own."""
-        number = next(self._numbers)
-        return [
+        """One to five events with ids of their own: the next real ones, or drawn where there are no more."""
+        number, n = next(self._numbers), source.randint(1, 5)
+        return list(islice(self._real, n)) or [
             {
                 "id": f"{self._seed}-{number}-{k}",
                 "type": "rating",
@@ -139,7 +147,7 @@ class Traffic:
                 "item": source.choice(self.items),
                 "value": source.randint(1, 5),
             }
-            for k in range(source.randint(1, 5))
+            for k in range(n)
         ]
 
     def _list(self, kind: str, content: dict[str, Any]) -> Ask:

@@ -1,11 +1,12 @@
 """Thousands of made-up requests, right and wrong, to every operation of a real service, by schemathesis.
 
-    python -m benchmarks.api_cases BUNDLE --cases 20000 [--seed 1] [--json FILE]
+    python -m benchmarks.api_cases BUNDLE --cases 20000 [--seed 1] [--learn] [--json FILE]
 
 The service is a process of its own on loopback, with a store and a key of its own. What its description promises is held
 against what it answers: no server error, only described statuses, kinds of content, headers and schemas, wrong
 requests refused, other methods answered with 405 and Allow. Nothing is left out but the key that the run comes with,
-which is not revoked.
+which is not revoked. With ``--learn`` a learner is at work beside it, which trains on what was made up whenever a request
+asks for a training.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ _REFUSED = "[checks.negative_data_rejection]\nexpected-statuses = ['400', '401',
 
 
 @contextmanager
-def service(bundle: Path, place: Path) -> Iterator[tuple[str, str]]:
+def service(bundle: Path, place: Path, *arguments: str) -> Iterator[tuple[str, str]]:
     """A service with an empty store of its own: its address, and a key with all scopes."""
     command = [sys.executable, "-m", "motet", "serve", str(bundle), "--store", str(place / "store.sqlite")]
-    command += ["--port", "0", "--no-pages", "--new-key", "--rate", "100000"]
+    command += ["--port", "0", "--no-pages", "--new-key", "--rate", "100000", *arguments]
     with (place / "service.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
@@ -92,7 +93,16 @@ def _settings(place: Path, operations: int, cases: int) -> Path:
     return found
 
 
-def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, place: Path) -> dict[str, Any]:
+def run_cases(
+    address: str,
+    key: str,
+    *,
+    cases: int,
+    seed: int,
+    phases: str,
+    place: Path,
+    bundles: Sequence[Path] = (),
+) -> dict[str, Any]:
     """What schemathesis found.
 
     Args:
@@ -102,6 +112,7 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
         seed: Of what is drawn.
         phases: Which phases, joined by commas.
         place: Where files may be written.
+        bundles: Directories that a request to load a model may name.
     """
     headers = {"X-API-Key": key}
     described = httpx.get(f"{address}/openapi.json", headers=headers).json()
@@ -110,7 +121,9 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
     out = place / "found.json"
     environment = {
         **os.environ,
-        "MOTET_CASES_KNOWN": json.dumps(_known(address, headers)),
+        "MOTET_CASES_KNOWN": json.dumps(
+            {**_known(address, headers), "bundles": [str(one) for one in bundles]}
+        ),
         "SCHEMATHESIS_HOOKS": "benchmarks._api_hooks",
         "MOTET_CASES_KEY_ID": own,
         "MOTET_CASES_OUT": str(out),
@@ -144,12 +157,49 @@ def run_cases(address: str, key: str, *, cases: int, seed: int, phases: str, pla
 
 
 def _known(address: str, headers: dict[str, str]) -> dict[str, list[str]]:
-    """Ids of lists, users and items that there are, by the name of the parameter that takes them."""
+    """What there is, some of it made here: by the address up to the parameter that takes it, or by its name alone."""
     with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+
+        def made(path: str, body: dict[str, Any] | None = None) -> Any:
+            return client.post(path, json=body).raise_for_status().json()
+
         users = [one["id"] for one in client.get("/v1/users?n=20").json()["users"]]
         items = [one["id"] for one in client.get("/v1/items?n=20").json()["items"]]
-        lists = [client.post("/v1/recommend", json={"user": user}).json()["list_id"] for user in users]
-    return {"user": users, "item": items, "list_id": lists}
+        lists = [made("/v1/recommend", {"user": user})["list_id"] for user in users]
+        made("/v1/events", {"events": [{"type": "like", "user": users[0], "item": one} for one in items]})
+        made(f"/v1/users/{users[0]}/identities", {"identity": "elsewhere"})
+        experiment = {
+            "hypothesis": "varied lists find more likes",
+            "variants": [{"name": "as-it-is"}, {"name": "varied", "diversity": {"strength": 0.9}}],
+            "metric": {"name": "likers", "events": ["like"]},
+            "planned_users": 1000,
+            "window_hours": 24,
+        }
+        tried = ["begun", *(f"draft-{k}" for k in range(9))]  # some are deleted before they are started
+        for name in tried:
+            made("/v1/experiments", {**experiment, "key": name})
+        made("/v1/experiments/begun/start")
+        asked = {"kind": "stars", "share": 1, "question": {"en": "Does this list fit you?"}}
+        for survey in ("open", "closed"):
+            made("/v1/surveys", {**asked, "key": survey})
+        made("/v1/surveys/closed/close")
+        questions = [made("/v1/questions", {"user": user})["question"]["id"] for user in users]
+        keys = [made("/v1/keys", {"scopes": ["read"]})["id"] for _ in range(20)]
+        models = [one["name"] for one in client.get("/v1/models").json()]
+    return {
+        "user": users,
+        "/v1/users/{id}": users,
+        "identity": ["elsewhere"],
+        "item": items,
+        "/v1/items/{id}": items,
+        "list_id": lists,
+        "type": ["like"],
+        "/v1/experiments/{key}": tried,
+        "/v1/surveys/{key}": ["open", "closed"],
+        "/v1/questions/{id}": questions,
+        "/v1/keys/{id}": keys,
+        "/v1/models/{name}": models,
+    }
 
 
 def report_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -169,6 +219,9 @@ def report_lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"  {label}: {one['count']:,}"
             yield from (f"    {line}" for line in one["some"][0].splitlines()[:40])
     yield from (f"error: {error}" for error in found["errors"])
+    for label, one in sorted(found["answers"].items()):
+        if not any(status.startswith("2") for status in one):
+            yield f"no case was answered with success: {label}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,19 +233,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
+    parser.add_argument("--learn", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="motet-cases-") as name:
         place = Path(name)
         second = variant(options.bundle, place / "second", 1)
-        with service(options.bundle, place) as (address, key):
+        learns = ("--learn", "--first-events", "1000000") if options.learn else ()
+        with service(options.bundle, place, *learns) as (address, key):
             # a version to roll back to
             loaded = {"path": str(second), "activate": True}
             httpx.post(
                 f"{address}/v1/models", json=loaded, headers={"X-API-Key": key}, timeout=60
             ).raise_for_status()
             found = run_cases(
-                address, key, cases=options.cases, seed=options.seed, phases=options.phases, place=place
+                address,
+                key,
+                cases=options.cases,
+                seed=options.seed,
+                phases=options.phases,
+                place=place,
+                bundles=[options.bundle.absolute(), second],
             )
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -1,15 +1,16 @@
 """The service killed at random times, its disk full, its database gone: what is lost, and does it come back?
 
-    python -m benchmarks.service_faults [--bundle DIR] [--parts kills disk database] [--kills N] [--seed N] [--json FILE]
+    python -m benchmarks.service_faults [--bundle DIR] [--parts kills kills-postgresql disk database database-killed]
+                                        [--kills N] [--seed N] [--json FILE]
 
 Killing: under a load that recommends and posts events with ids, SIGKILL comes at a random time; the service is
-started again as a supervisor would, batches that were not acknowledged are sent again and so are some that were. At the
-end all events are exported over HTTP: every acknowledged one must be there, none twice, and what the service
+started again as a supervisor would, batches that were not acknowledged are sent again and so are some that were. The store is
+SQLite, and in a part of its own PostgreSQL, where that is installed. At the end all events are exported over HTTP: every acknowledged one must be there, none twice, and what the service
 knows of users must be these events. kill -9 takes the process and leaves the kernel: a power cut is another thing.
 
 Disk full: the store is on a small file system of its own where this user may mount one (otherwise no file of the
-service may grow), which is filled and emptied again. Database gone: PostgreSQL, where it is installed, is cut off
-and started again. In both, lists must come throughout, writes must be refused with 503 and a cure, and the same process must
+service may grow), which is filled and emptied again. Database gone: PostgreSQL is cut off and started again; database
+killed: SIGKILL to its first process, and a start at once that recovers from its log. In all, lists must come throughout, writes must be refused with 503 and a cure, and the same process must
 take events again afterwards.
 """
 
@@ -37,22 +38,24 @@ from motet.testing import PostgresServer
 
 __all__ = ["disk_full", "killed", "main", "postgres_gone"]
 
-_PARTS = ("kills", "disk", "database")
+_PARTS = ("kills", "kills-postgresql", "disk", "database", "database-killed")
+_OF_POSTGRESQL = ("kills-postgresql", "database", "database-killed")
 _DISK_MIB = 24
 _PATIENCE_S = 60.0
 
 
-def killed(bundle: Path, place: Path, kills: int, seed: int) -> dict[str, Any]:
+def killed(bundle: Path, store: str | Path, log: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill under load, start again, and compare.
 
     Args:
         bundle: What is served.
-        place: Of the store.
+        store: Path or URL of an empty store.
+        log: Where the service's log goes.
         kills: How often.
         seed: Of the times.
     """
     source = random.Random(seed)  # noqa: S311 (no secret)
-    service = motet_serve(bundle, place / "killed.sqlite", "--no-pages", log=place / "log")
+    service = motet_serve(bundle, store, "--no-pages", log=log)
     ledger = Ledger()
     ready_s: list[float] = []
     answers = cut_off = wrong = 0
@@ -138,12 +141,13 @@ def _small_disk(place: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def postgres_gone(bundle: Path, seconds: float) -> dict[str, Any]:
-    """Cut PostgreSQL off under load, and start it again."""
+def postgres_gone(bundle: Path, seconds: float, *, by_kill: bool = False) -> dict[str, Any]:
+    """Cut PostgreSQL off under load, or kill it, and start it again."""
     with PostgresServer() as server:
         url = server.new_database("gone")
+        end = server.kill if by_kill else server.stop
         with motet_serve(bundle, url, "--no-pages") as service:
-            return outage(service, server.stop, server.start, seconds, wanted=(503,))
+            return outage(service, end, server.start, seconds, wanted=(503,))
 
 
 def outage(
@@ -230,10 +234,12 @@ def report(results: dict[str, dict[str, Any]]) -> bool:
     """Print the figures; whether the goals are met."""
     rows = [[name, f["acknowledged"], f["there"], f["lost"], f["twice"], f["users_with_wrong_counts"], "kept" if is_clean(f) else "MISSED"] for name, f in results.items()]  # fmt: skip
     print_table("Events", ["", "acknowledged", "there", "lost", "twice", "wrong users", ""], rows)
-    if kills := results.get("kill -9"):
+    for name, kills in results.items():
+        if "kills" not in kills:
+            continue
         again = kills["ready_again_s"]
         print(
-            f"\n{kills['kills']} kills in {kills['requests']:,} requests, {kills['cut_off']} of them cut off, "
+            f"\n{name}: {kills['kills']} kills in {kills['requests']:,} requests, {kills['cut_off']} of them cut off, "
             f"{kills['wrong_answers']} answered wrongly · ready again after {again['median']:.1f} s in the median, "
             f"{again['slowest']:.1f} s at most"
         )
@@ -275,12 +281,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: dict[str, dict[str, Any]] = {}
     with watch.over("the service"), tempfile.TemporaryDirectory(prefix="motet-faults-") as folder:
         place = Path(folder)
-        if "kills" in options.parts:
-            results["kill -9"] = killed(options.bundle, place, options.kills, options.seed)
-        if "disk" in options.parts:
+        parts, log = list(options.parts), place / "log"
+        if PostgresServer.programs() is None:
+            parts = [part for part in parts if part not in _OF_POSTGRESQL]
+        if "kills" in parts:
+            store = place / "killed.sqlite"
+            results["kill -9"] = killed(options.bundle, store, log, options.kills, options.seed)
+        if "kills-postgresql" in parts:
+            with PostgresServer() as server:
+                url = server.new_database("killed")
+                results["kill -9, PostgreSQL"] = killed(options.bundle, url, log, options.kills, options.seed)
+        if "disk" in parts:
             results["disk full"] = disk_full(options.bundle, place, options.seconds)
-        if "database" in options.parts and PostgresServer.programs():
+        if "database" in parts:
             results["database gone"] = postgres_gone(options.bundle, options.seconds)
+        if "database-killed" in parts:
+            results["database killed"] = postgres_gone(options.bundle, options.seconds, by_kill=True)
     met = report(results)
     print_machine(watch)
     write_json(options.json, "service_faults", watch, results)

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from motet.data import Encoder
 from motet.errors import RequestError
 from motet.recommend._filter import TOO_LARGE, AnyFilter, RequestPart, at_most, check_filters
-from motet.recommend.live import Cells, Features, LiveEvent
+from motet.recommend.live import Cells, Features, SessionEvent
 from motet.recommend.rerank import AnyRule, Boost, Bury, Diversity, Explore, ItemStep
 from motet.schema import Schema, nearest, require_known
 
@@ -164,7 +164,7 @@ class Query(RequestPart):
 
     user: str | None = Field(None, min_length=1, max_length=1000)
     user_features: Features = Field(default_factory=dict)
-    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000, fail_fast=True)
+    history: tuple[SessionEvent, ...] = Field((), max_length=1000, fail_fast=True)
     k: int = Field(10, ge=1, le=1000)
     scenario: str | None = Field(None, max_length=1000)
     context: Cells = Field(default_factory=dict)

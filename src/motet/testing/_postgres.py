@@ -54,7 +54,7 @@ class PostgresServer:
         return next((place for place in places if (place / "initdb").is_file()), None)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; after :meth:`kill` as often as it takes, as a supervisor does."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -63,8 +63,22 @@ class PostgresServer:
             "shared_buffers": "16MB",
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        until_s = time.monotonic() + _PATIENCE_S
+        self._process = self._begun(settings)
+        while subprocess.run(ready, check=False).returncode != 0:  # noqa: S603 (our own arguments)
+            if time.monotonic() > until_s:
+                raise RuntimeError((self._folder / "log").read_text(encoding="utf-8")[-2000:])
+            if self._process.poll() is not None:
+                said = (self._folder / "log").read_text(encoding="utf-8")[-2000:]
+                if "is still in use" not in said:  # by processes of the server that was killed
+                    raise RuntimeError(said)
+                self._process = self._begun(settings)
+            time.sleep(0.05)
+
+    def _begun(self, settings: list[str]) -> subprocess.Popen[bytes]:
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own arguments)
+            return subprocess.Popen(  # noqa: S603 (our own arguments)
                 [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *settings],
                 stdout=log,
                 stderr=log,
@@ -73,17 +87,18 @@ class PostgresServer:
                 group=None if self._user is None else pwd.getpwnam(self._user).pw_gid,
                 extra_groups=None if self._user is None else [],
             )
-        ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        until_s = time.monotonic() + _PATIENCE_S
-        while subprocess.run(ready, check=False).returncode != 0:  # noqa: S603 (our own arguments)
-            if self._process.poll() is not None or time.monotonic() > until_s:
-                raise RuntimeError((self._folder / "log").read_text(encoding="utf-8")[-2000:])
-            time.sleep(0.05)
 
     def stop(self) -> None:
         """Stop it at once, as a crash would: connections are cut, and what was committed stays."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(_PATIENCE_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill its first process by SIGKILL: it can tell the others nothing, and cleans nothing up."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(_PATIENCE_S)
             self._process = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,6 +127,15 @@ def test_the_last_key_cannot_be_taken_away(serve: Serve, store: Store) -> None:
     client.app.state.context.authenticator.forget()  # type: ignore[attr-defined]
     assert client.get("/v1/users").status_code == 401
     assert client.post("/v1/keys", json={"scopes": ["admin"]}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/rank"])
+@pytest.mark.parametrize("item", ["", "x" * 1001, "\ud800"])
+def test_an_id_in_a_session_that_can_be_none_is_refused(path: str, item: str, client: TestClient) -> None:
+    body = {"history": ["3", item], "k": 3} if path == "/v1/recommend" else {"history": ["3", item], "candidates": ["1"]}  # fmt: skip
+    answer = client.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert "history.1" in answer.json()["detail"]
 
 
 def test_made_up_methods_have_one_name(client: TestClient) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,14 @@ from fastapi.testclient import TestClient
 from safetensors.numpy import load_file, save_file
 
 from motet.errors import BundleError
-from motet.service.engine import ConflictError, Engine, ModelRegistry, RecommendRequest
+from motet.service.engine import (
+    ConflictError,
+    Engine,
+    ModelRegistry,
+    RecommendRequest,
+    ServedModel,
+    quiet_memory,
+)
 from motet.service.store import Event, Item, Store
 from motet.training import write_manifest
 
@@ -141,6 +150,28 @@ def test_rows_that_no_longer_count_are_let_go(
     answer = engine.recommend(RecommendRequest(user="u1", k=FILMS))
     assert not {"new", "28", "29"} & {one.id for one in answer.items}  # seen, hidden, deleted
     assert "new" in {one.id for one in engine.recommend(RecommendRequest(user="u2", k=FILMS)).items}
+
+
+def test_a_dropped_model_is_gone_before_the_next_is_opened(
+    engine: Engine, other_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ModelRegistry(engine)
+    paths = [Path(shutil.copytree(other_films, tmp_path / f"films{k}")) for k in range(4)]
+    quiet_memory()  # as a service does when it has started
+    try:
+        names = [models.load(path) for path in paths[:3]]
+        first = weakref.ref(models._held[names[0]])
+        opened, alive = engine.model.open, []
+
+        def open_next(name: str, path: str | Path) -> ServedModel:
+            alive.append(first() is not None)
+            return opened(name, path)
+
+        monkeypatch.setattr(engine.model, "open", open_next)
+        models.load(paths[3])
+    finally:
+        gc.unfreeze()
+    assert alive == [False]
 
 
 def test_models_over_http(client: TestClient, other_films: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -101,6 +102,29 @@ WRONG: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/recommend", None, 405),
     ("GET", "/v1/export/nothing", None, 422),
 ]  # fmt: skip
+
+
+def _every(routes: Iterable[Any]) -> Iterator[Any]:
+    for route in routes:
+        included = getattr(route, "effective_candidates", None)
+        yield from _every(included()) if included is not None else [route]
+
+
+def test_no_route_is_left_out_of_the_description(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()["paths"]
+    known = {(path, method.upper()) for path, methods in described.items() for method in methods}
+    served = set()
+    for route in _every(client.app.routes):  # type: ignore[attr-defined]
+        if not route.endpoint.__name__.startswith("refuse"):
+            path = re.sub(r":\w+}", "}", route.path)
+            served |= {(path, method) for method in route.methods or () if method != "HEAD"}
+    assert known <= served
+    pages = {"/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json", "/api/docs", "/apidocs.json"}
+    assert {
+        path
+        for path, method in served - known
+        if path not in pages and (path.rstrip("/"), method) not in known  # Gorse takes a slash at the end
+    } == set()
 
 
 def test_every_error_is_a_problem_with_a_cure(client: TestClient) -> None:

@@ -30,6 +30,9 @@ split: {by: user_time, train: 0.8, validation: 0.15}
 model: {architecture: item_knn}
 """
 """A schema as a person may write it: a plain method, which is trained in a moment."""
+NETWORK = EDITED.replace("{architecture: item_knn}", "{architecture: shared_bottom, width: 4}")
+NETWORK += "training: {epochs: 2, batch_size: 64}\n"
+"""The same with a small network."""
 
 
 def stream(start: int = 0, stop: int | None = None) -> list[Event]:

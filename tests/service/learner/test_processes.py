@@ -16,10 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.learner.conftest import EDITED, fill, open_parts, stream
+from tests.service.learner.conftest import EDITED, NETWORK, fill, open_parts, stream
 
 from motet.service.learner import RunSettings, run_training
 from motet.service.store import Event, Store
+from motet.testing import PostgresServer
 
 PATIENCE_S = 240.0
 Start = Callable[..., subprocess.Popen[str]]
@@ -65,8 +66,9 @@ def train_here(store: str, home: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("url")
 def test_killed_at_every_step_a_training_ends_as_if_it_had_not_been(
-    store: Store, edited: Path, tmp_path: Path
+    store: Store, place: str, edited: Path, tmp_path: Path
 ) -> None:
     fill(store)
     last = store.events.last()
@@ -75,7 +77,7 @@ def test_killed_at_every_step_a_training_ends_as_if_it_had_not_been(
     processes.set_forkserver_preload(["tests.service.learner.test_processes", "torch", "sklearn.metrics"])
 
     def start() -> Any:
-        process = processes.Process(target=train_here, args=(str(store.path), str(edited)))
+        process = processes.Process(target=train_here, args=(place, str(edited)))
         process.start()
         return process
 
@@ -148,6 +150,52 @@ def test_a_service_that_begins_with_nothing_trains_itself(start: Start, store: S
     client.close()
     again.terminate()
     assert again.wait(60) == 0
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_killed_under_a_training_the_database_costs_nothing(
+    start: Start, store: Store, edited: Path, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    (edited / "schema.yaml").write_text(NETWORK, encoding="utf-8")
+    fill(store, stream(0, 150))
+    process = start("serve", "--models", str(edited), "--port", "0", "--no-pages", "--tolerance", "1", "--first-events", "300", "--first-users", "5")  # fmt: skip
+    client = served(process)
+    events = [body(one) for one in stream(150)]
+    for at in range(0, len(events), 20):
+        some = {"events": events[at : at + 20]}
+        assert client.post("/v1/events", json=some).status_code == 200
+    for _ in range(2):
+        until(lambda: store.learner.open() and (edited / "training-1").is_dir())
+        postgres.kill()
+        try:
+            for at, one in enumerate(events):
+                late = {**one, "id": f"late {one['id']}"}
+                refused = client.post("/v1/events", json={"events": [late]})
+                assert refused.status_code == 503
+                assert "see that the database runs" in refused.json()["cure"]
+                assert client.post("/v1/recommend", json={"user": one["user"], "k": 3}).status_code == 200
+                if at == 10:
+                    break
+        finally:
+            postgres.start()
+        until(lambda: client.post("/v1/events", json={"events": events[-20:]}).status_code == 200)
+    until(lambda: client.get("/v1/health/live").json()["model"].startswith("learned-1-"))
+    assert sorted(one.id for one in store.events.after(0, 10_000)) == sorted(one.id for one in stream())
+    done = store.learner.latest(10)
+    assert [(one.number, one.state, one.cause) for one in done] == [(1, "active", "first")]
+    client.close()
+    process.terminate()
+    assert process.wait(60) == 0
+    with Store(tmp_path / "other.sqlite") as other:
+        fill(other)
+        other.learner.begin("first", done[0].until, done[0].judged_until)
+        home = tmp_path / "others"
+        home.mkdir()
+        (home / "schema.yaml").write_text(NETWORK, encoding="utf-8")
+        again = run_training(other, home, 1, open_parts, RunSettings(tolerance=1.0))
+    assert (again.state, again.model) == ("active", done[0].model)
 
 
 def served(process: subprocess.Popen[str]) -> httpx.Client:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.service.learner.conftest import EDITED, fill, open_parts, stream
@@ -164,6 +165,27 @@ def test_both_models_are_judged_on_the_same_events(learned: Learned) -> None:
     assert "the limit is 0 ms" in judged(own, own, 1, most_ms=0.0).problem
     nothing = judged(own, own, 0)
     assert (nothing.events, nothing.ndcg, nothing.problem) == (0, 0.0, "")
+
+
+def test_a_judgement_reads_no_event_again_and_again(
+    learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, home, done = learned
+    models = [ServedModel("x", home / "learned-1", open_parts, store) for _ in range(2)]
+    for one in models:
+        one.catch_up(until=done.until)
+    read, after = 0, store.events.after
+
+    def counted(*args: Any, **options: Any) -> list[Event]:
+        nonlocal read
+        found = after(*args, **options)
+        read += len(found)
+        return found
+
+    monkeypatch.setattr(store.events, "after", counted)
+    assert judge(models[0], models[1], store, done.judged_until, most=15).events == 15
+    # by both models, and once to choose the events
+    assert read <= 3 * (done.judged_until - done.until)
 
 
 def test_an_operator_who_rolled_back_is_not_overruled(learned: Learned) -> None:

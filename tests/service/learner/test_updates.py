@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.service.learner.conftest import EDITED, fill, open_parts, stream
+from tests.service.learner.conftest import NETWORK, fill, open_parts, stream
 
 from motet.service.learner import Learner, LearnerSettings, RunSettings, learner_status, run_training
 from motet.service.store import Store
 from motet.training import load_bundle
 
-NETWORK = EDITED.replace("{architecture: item_knn}", "{architecture: shared_bottom, width: 4}")
-NETWORK += "training: {epochs: 2, batch_size: 64}\n"
 FIRST, EVERY = 200, 80
 SETTINGS = LearnerSettings(
     first_events=10, first_users=2, rest_s=0.0, every_s=0.0, growth=100.0, update_events=EVERY
@@ -129,8 +127,9 @@ def update_here(store: str, home: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("url")
 def test_killed_anywhere_an_update_ends_as_if_it_had_not_been(
-    store: Store, network: Path, tmp_path: Path
+    store: Store, place: str, network: Path, tmp_path: Path
 ) -> None:
     trained(store, network)
     store.events.add(stream(FIRST, FIRST + EVERY + EVERY // 4))
@@ -139,7 +138,7 @@ def test_killed_anywhere_an_update_ends_as_if_it_had_not_been(
     processes.set_forkserver_preload(["tests.service.learner.test_updates", "torch", "sklearn.metrics"])
 
     def start() -> Any:
-        process = processes.Process(target=update_here, args=(str(store.path), str(network)))
+        process = processes.Process(target=update_here, args=(place, str(network)))
         process.start()
         return process
 

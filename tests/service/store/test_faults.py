@@ -135,7 +135,8 @@ def test_a_file_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         assert [event.id for event in store.events.after(0)] == ["1", "2"]
 
 
-def test_a_server_that_stops_and_starts(postgres: PostgresServer, postgres_url: str) -> None:
+@pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.soak)])
+def test_a_server_that_ends_and_starts(end: str, postgres: PostgresServer, postgres_url: str) -> None:
     with Store(postgres_url, StoreSettings(patience_s=2)) as store:
         acknowledged: set[str] = set()
         refused = 0
@@ -161,7 +162,7 @@ def test_a_server_that_stops_and_starts(postgres: PostgresServer, postgres_url: 
             before = len(acknowledged)
             while len(acknowledged) < before + 20:
                 time.sleep(0.01)
-            postgres.stop()
+            getattr(postgres, end)()
             try:
                 time.sleep(0.5)
                 assert not store.can_read()

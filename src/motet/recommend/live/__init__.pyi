@@ -1,4 +1,4 @@
-from ._events import FOUND, Cells, EventReader, Features, LiveEvent, ParsedEvent
+from ._events import FOUND, Cells, EventReader, Features, LiveEvent, ParsedEvent, SessionEvent
 from ._history import Added, LiveHistory
 from ._item_table import AppendOnlyArray, without_entities
 from ._items import LiveItems, Upserted
@@ -26,6 +26,7 @@ __all__ = [
     "LiveRequest",
     "ParsedEvent",
     "Scorer",
+    "SessionEvent",
     "Stages",
     "Upserted",
     "UserEncoder",

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from motet.data import EventMeanings, Ragged, used_columns
@@ -23,7 +23,17 @@ from motet.recommend import NOT_OF_KIND, RawRows, at_most, naming_column
 from motet.schema import expression_columns, parse_expression
 from motet.training import Bundle
 
-__all__ = ["FOUND", "Cell", "Cells", "EventReader", "Features", "LiveEvent", "ParsedEvent", "key_of"]
+__all__ = [
+    "FOUND",
+    "Cell",
+    "Cells",
+    "EventReader",
+    "Features",
+    "LiveEvent",
+    "ParsedEvent",
+    "SessionEvent",
+    "key_of",
+]
 
 # Plain values as they come in requests, short keys that stand for them, and events of users.
 
@@ -108,6 +118,12 @@ class LiveEvent(BaseModel):
     scenario: str | None = Field(None, max_length=1000)
     columns: Cells = Field(default_factory=dict)
 
+
+SessionEvent = Annotated[
+    Annotated[LiveEvent, Tag("event")] | Annotated[str, Field(min_length=1, max_length=1000), Tag("id")],
+    Discriminator(lambda one: "id" if isinstance(one, str) else "event"),
+]
+"""An event of a session, or the id of an item alone."""
 
 FOUND: Final = " found"
 """Stands among the sequences for the events that the retrieval task is about; no feature can have such a name."""

@@ -290,11 +290,12 @@ class ModelRegistry:
         """Drop versions until one more fits: the active, the previous, those of experiments and the one that is loaded now are kept."""
         kept = {one.name for state in ("active", "previous") if (one := self._store.models.in_state(state))}
         kept |= self._engine.model.beside.keys()
+        before = len(self._held)
         for name in list(self._held):
-            if len(self._held) < _KEPT:
-                return
-            if name not in kept:
+            if len(self._held) >= _KEPT and name not in kept:
                 del self._held[name]
+        if len(self._held) < before:
+            quiet_memory_again()  # a model is in cycles, and stays until it is in a collection again
 
 
 def _read_metrics(path: Path, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from motet.assistant.understand import Request
 from motet.errors import AssetError, KnowledgeError, LanguageError, MotetError, StoreError
 from motet.recommend import Objective, Query, RequestPart
-from motet.recommend.live import LiveEvent
+from motet.recommend.live import SessionEvent
 from motet.schema import Language
 
 __all__ = [
@@ -184,7 +184,7 @@ class RankRequest(RequestPart):
         False, description="Whether this list is shown: then it has an id that events may name."
     )
     user: str | None = Field(None, min_length=1, max_length=512)
-    history: tuple[LiveEvent | str, ...] = Field((), max_length=1000, fail_fast=True)
+    history: tuple[SessionEvent, ...] = Field((), max_length=1000, fail_fast=True)
     scenario: str | None = Field(None, max_length=512)
     objective: Objective | None = None
 
