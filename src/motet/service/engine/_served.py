@@ -218,13 +218,15 @@ class ServedModel:
             self._ingest_waiting()
             self._catch_up_changes()
             while until is None or self.seq < until:
-                found = self._store.events.after(self.seq, _EVENTS_AT_ONCE)
+                # numbers rise, some are left out: no more events than numbers
+                most = _EVENTS_AT_ONCE if until is None else min(_EVENTS_AT_ONCE, until - self.seq)
+                found = self._store.events.after(self.seq, most)
                 events = [one for one in found if until is None or one.seq <= until]
                 if not events:
                     return
                 self._add_events(events)
                 self.seq = events[-1].seq
-                if len(found) < _EVENTS_AT_ONCE:  # there were no more, so that no other query is needed
+                if len(found) < most:  # there were no more, so that no other query is needed
                     return
 
     def catch_up_to(self, seq: int) -> None:
