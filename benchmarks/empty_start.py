@@ -85,8 +85,10 @@ def replayed(place: Path, rate: float, events: int, wait_s: float) -> list[dict[
             time.sleep(max(0.0, sent / rate - (time.monotonic() - began_s)))
         sent_s = time.monotonic() - began_s
         while time.monotonic() - began_s < sent_s + wait_s:
-            if service.ask("GET", "/v1/learner")["now"] == "waiting":
-                break
+            learner = service.ask("GET", "/v1/learner")
+            newest = next((one["model"] for one in learner["trainings"] if one["state"] == "active"), None)
+            if learner["now"] == "waiting" and newest in (None, activated[-1]["model"]):
+                break  # what was trained last is served, too
             time.sleep(1.0)
         learner = service.ask("GET", "/v1/learner")
     finally:

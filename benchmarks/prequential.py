@@ -1,7 +1,7 @@
 """What it is worth to go on learning: one stream of events, judged before it is learnt from.
 
     python -m benchmarks.prequential [--set movielens-100k|movielens-1m|world] [--out DIR] [--windows 20] [--start 0.5]
-                                     [--events N] [--publish 5] [--judged 400] [--quick] [--cells N] [--json FILE]
+                                     [--events N] [--publish 5] [--judged 400] [--retrain-every 1] [--quick] [--cells N] [--json FILE]
 
 Events are taken in the order of their times. The first ``--start`` of them train a first bundle; the others are cut into
 windows of equal numbers of events. Contenders:
@@ -18,6 +18,9 @@ had not met, ``--judged`` a window, evenly spaced: NDCG@10 = 1/log2(1 + rank) of
 all events as many: the prediction of the yes-or-no task of that user and item, of which AUC. Cost: processor seconds of this
 process, all threads, of training or updating (reading tables and writing bundles included, the start of a process not),
 over the events of the windows. Lag: events from one that happens to the first model that has learnt from it, on average.
+
+``--retrain-every N`` retrains before every Nth window alone, the first among them, which takes most of the time; what is
+compared with it is of these windows.
 
 Cells (a contender in a window) are kept in ``--out``; a run that was ended goes on where it was. ``--cells`` ends it after
 so many new ones. ``--quick``: five windows, 100 judged. The world is synthetic: preferences turn by 1.5 radians.
@@ -284,16 +287,17 @@ class _Run:
     """Cells of one stream, kept in a directory."""
 
     def __init__(
-        self, stream: Stream, place: Path, windows: list[_Window], publish: int, judged: int
+        self, stream: Stream, place: Path, windows: list[_Window], publish: int, judged: int, every: int = 1
     ) -> None:
         self.stream, self.place, self.windows = stream, place, windows
-        self.publish, self.judged = publish, judged
+        self.publish, self.judged, self.every = publish, judged, every
 
     def cells(self) -> Iterator[tuple[str, _Window, Callable[[], dict[str, Any]]]]:
         """Those that are not there yet, with what makes each."""
         for window in self.windows:
             for name in CONTENDERS:
-                if not self._path(name, window).is_file():
+                wanted = name != "retrain" or (window.number - 1) % self.every == 0
+                if wanted and not self._path(name, window).is_file():
                     yield name, window, partial(self._make, name, window)
 
     def read(self, name: str, window: _Window) -> dict[str, Any] | None:
@@ -361,42 +365,60 @@ def _auc(run: _Run, window: _Window, cell: Mapping[str, Any]) -> float:
 
 
 def _report(run: _Run) -> dict[str, Any]:
-    """Tables of what is there; windows that all contenders have."""
-    whole = [w for w in run.windows if all(run.read(name, w) is not None for name in CONTENDERS)]
-    cells = {name: [run.read(name, w) or {} for w in whole] for name in CONTENDERS}
-    ndcg = {name: [float(np.mean(one["gains"])) for one in of] for name, of in cells.items()}
-    auc = {name: [_auc(run, w, one) for w, one in zip(whole, of, strict=True)] for name, of in cells.items()}
-    for what, found in (("NDCG@10", ndcg), (f"AUC of {run.stream.task}", auc)):
-        rows = [[w.number, *(f"{found[name][k]:.4f}" for name in CONTENDERS)] for k, w in enumerate(whole)]
-        rows.append(["mean", *(f"{np.nanmean(found[name]):.4f}" for name in CONTENDERS)])
-        print_table(f"{what} by window", ["window", *CONTENDERS], rows)
-    if not whole:
+    """Tables of what is there: windows that all contenders have, but for the retrained one, which has fewer."""
+    some = [name for name in CONTENDERS if name != "retrain"]
+    whole = [w for w in run.windows if all(run.read(name, w) is not None for name in some)]
+    cells = {name: [run.read(name, w) for w in whole] for name in CONTENDERS}
+    both = [k for k, one in enumerate(cells["retrain"]) if one is not None]
+    if not whole or not both:
         return {}
-    events = sum(w.stop - w.start for w in whole)
-    width = events / len(whole)
-    cost = {name: sum(one["cpu_s"] for one in of) for name, of in cells.items()}
+    nan = float("nan")
+    ndcg = {n: [nan if c is None else float(np.mean(c["gains"])) for c in of] for n, of in cells.items()}
+    auc = {
+        n: [nan if c is None else _auc(run, w, c) for w, c in zip(whole, of, strict=True)]
+        for n, of in cells.items()
+    }
+    for what, found in (("NDCG@10", ndcg), (f"AUC of {run.stream.task}", auc)):
+        rows = [[w.number, *(_shown(found[name][k]) for name in CONTENDERS)] for k, w in enumerate(whole)]
+        rows.append(["mean", *(_shown(float(np.mean(found[name]))) for name in CONTENDERS)])
+        rows.append(
+            ["with retraining", *(_shown(float(np.mean(np.array(found[n])[both]))) for n in CONTENDERS)]
+        )
+        print_table(f"{what} by window", ["window", *CONTENDERS], rows)
+    events = sum(whole[k].stop - whole[k].start for k in both)
+    width = events / len(both)
+    cost = {name: sum((of[k] or {})["cpu_s"] for k in both) for name, of in cells.items()}
     lag = {"retrain": width / 2, "incremental": width / run.publish / 2}
     print_table(
-        f"cost and lag over {events:,} events in {len(whole)} windows",
+        f"cost and lag over {events:,} events in the {len(both)} windows with retraining",
         ["", "processor s", "ms an event", "share of retraining", "lag, events", "s to open a bundle"],
         [
             [name, f"{cost[name]:.1f}", f"{cost[name] / events * 1e3:.3f}", f"{cost[name] / max(cost['retrain'], 1e-9):.4f}",
              f"{lag[name]:.0f}" if name in lag else "",
-             f"{np.mean([one.get('open_s', 0.0) for one in cells[name]]):.2f}"]
+             f"{np.mean([(cells[name][k] or {}).get('open_s', 0.0) for k in both]):.2f}"]
             for name in CONTENDERS
         ],
     )  # fmt: skip
-    gains = {name: np.concatenate([one["gains"] for one in of]) for name, of in cells.items()}
-    for other in ("frozen", "retrain"):
-        low, high = _interval(gains["incremental"] - gains[other])
+    for other, at in (("frozen", list(range(len(whole)))), ("retrain", both)):
+        ours, theirs = (
+            np.concatenate([(cells[name][k] or {})["gains"] for k in at]) for name in ("incremental", other)
+        )
+        low, high = _interval(ours - theirs)
+        pairs = {
+            what: (np.array(of["incremental"])[at], np.array(of[other])[at])
+            for what, of in (("NDCG@10", ndcg), ("AUC", auc))
+        }
+        relative = ", ".join(f"{what} {a.mean() / b.mean() - 1:+.2%}" for what, (a, b) in pairs.items())
+        ahead = " and ".join(f"{int((a > b).sum())} ({what})" for what, (a, b) in pairs.items())
         print(
-            f"incremental less {other}, NDCG@10: {np.mean(gains['incremental'] - gains[other]):+.4f} [{low:+.4f}, {high:+.4f}]; "
-            f"relative {np.mean(ndcg['incremental']) / np.mean(ndcg[other]) - 1:+.2%}; AUC relative "
-            f"{np.nanmean(auc['incremental']) / np.nanmean(auc[other]) - 1:+.2%}; ahead in "
-            f"{sum(a > b for a, b in zip(ndcg['incremental'], ndcg[other], strict=True))} (NDCG@10) and "
-            f"{sum(a > b for a, b in zip(auc['incremental'], auc[other], strict=True))} (AUC) of {len(whole)} windows"
+            f"incremental less {other}, NDCG@10: {np.mean(ours - theirs):+.4f} [{low:+.4f}, {high:+.4f}]; relative {relative}; "
+            f"ahead in {ahead} of {len(at)} windows"
         )
     return {"ndcg": ndcg, "auc": auc, "cpu_s": cost, "events": events, "windows": len(whole)}
+
+
+def _shown(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
 
 
 def _interval(differences: NDArray[np.float64]) -> tuple[float, float]:
@@ -421,6 +443,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=0)
     parser.add_argument("--publish", type=int, default=5)
     parser.add_argument("--judged", type=int)
+    parser.add_argument("--retrain-every", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--cells", type=int, default=10**6)
     parser.add_argument("--json", type=Path)
@@ -429,7 +452,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place.mkdir(parents=True, exist_ok=True)
     stream = read_stream(asked.set, place, asked.events)
     windows = _windows(stream, asked.start, asked.windows or (5 if asked.quick else 20))
-    run = _Run(stream, place, windows, asked.publish, asked.judged or (100 if asked.quick else 400))
+    judged = asked.judged or (100 if asked.quick else 400)
+    run = _Run(stream, place, windows, asked.publish, judged, asked.retrain_every)
     watch = MachineWatch()
     with watch.over(asked.set):
         for name, window, make in itertools.islice(run.cells(), asked.cells):

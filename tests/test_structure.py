@@ -41,7 +41,7 @@ ORDER = (
 ANYTHING = {"cli", "testing", "_api", "_comparison", "__main__", "__init__"}
 
 METHODS = ("models/architectures", "training/balancing")  # a file for each published method
-MOST_FILES = 321 + 84  # beside those of METHODS; docs/adr/0027 says what the last ones are for
+MOST_FILES = 321 + 86  # beside those of METHODS; docs/adr/0027 says what the last ones are for
 MOST_LINES = 500
 MOST_FILES_IN_A_DIRECTORY = 20
 MOST_SMALL_SHARE = 0.10

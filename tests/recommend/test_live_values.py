@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet.data import Dataset
+from motet.data import Dataset, Frames, build_dataset
 from motet.errors import DataError, RequestError
 from motet.models import build_model
-from motet.recommend import LiveRecommender, Query, Recommender
+from motet.recommend import LiveRecommender, Query, RawRows, Recommender
 from motet.recommend.live import LiveEvent
+from motet.schema import Schema
 from motet.testing import hashed_words_for_tests
 from motet.training import load_bundle, save_bundle
 
@@ -160,3 +163,50 @@ def test_whatever_is_drawn(live: LiveRecommender, items: list[dict[str, Any]], u
     refused(live.upsert_users, [{**user, "user": "drawn"}])
     refused(live.user_encoder.of, None, -1, user)
     assert whole(live)
+
+
+def test_many_users_at_once_are_encoded_as_each_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = Schema.parse(
+        {
+            "name": "people",
+            "tables": {"interactions": "views", "users": "users", "items": "items"},
+            "keys": {"user": "user", "item": "item", "time": "at"},
+            "features": {
+                "user": {"user": "id", "age": "numeric", "job": "categorical"},
+                "item": {"item": "id"},
+            },
+            "tasks": {"next": {"kind": "retrieval", "positive": "true"}},
+            "split": {"by": "time", "train": 0.8, "validation": 0.1},
+        }
+    )
+    people = [{"user": f"u{k}", "age": 20 + k, "job": ("cook", "nurse")[k % 2]} for k in range(8)]
+    rows = [{"user": f"u{k % 8}", "item": f"i{k % 5}", "at": k} for k in range(60)]
+    frames = {
+        "views": pl.DataFrame(rows),
+        "users": pl.DataFrame(people),
+        "items": pl.DataFrame({"item": ["i1"]}),
+    }
+    data = build_dataset(schema, Frames(frames))
+    save_bundle(tmp_path / "b", model=build_model(schema, data.encoder, seed=0).eval(), data=data, metrics={})
+    live = LiveRecommender(Recommender(load_bundle(tmp_path / "b")))
+    given = [*people[:3], {"user": "new", "job": None}, {"user": "none"}, {"user": "other", "age": 31.5}]
+    own = LiveRecommender(Recommender(load_bundle(tmp_path / "b"))).user_encoder
+    calls = []
+    extended = RawRows.extended
+    monkeypatch.setattr(RawRows, "extended", lambda *said: (calls.append(said), extended(*said))[1])
+    calls.clear()
+    for some, passes in (
+        (given[:5], 1),
+        (given, len(given)),
+    ):  # 31.5 is no whole number: a column of two kinds
+        live.upsert_users(some)
+        assert len(calls) == passes
+        for row in some:
+            own.upsert([row])
+            one, alone = (of.of(row["user"], -1, {}) for of in (live.user_encoder, own))
+            assert one.known
+            assert one.table.codes.tolist() == alone.table.codes.tolist()
+            np.testing.assert_array_equal(one.table.numbers, alone.table.numbers)
+        calls.clear()

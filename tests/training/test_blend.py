@@ -27,6 +27,7 @@ from motet.training import (
     load_bundle,
     train,
 )
+from motet.training.blending import EarlierLists, weigh_by_lists
 
 SCHEMA = """
 name: circles
@@ -182,3 +183,44 @@ def test_one_user_is_scored_as_all_are() -> None:
     assert set(touched.tolist()) == set(np.flatnonzero((weights[4] != 0) | (weights[2] != 0)).tolist())
     new = blend.of_members(np.array([4], np.int32), np.array([items + 3]))  # an item that came later
     assert np.isfinite(new).all()
+
+
+def lists_of(seed: int, signal: float, queries: int = 600) -> EarlierLists:
+    """Scores of 60 items by two members; of the second the item that is taken up says so much above noise."""
+    rng = np.random.default_rng(seed)
+    items = rng.integers(0, 60, queries)
+    parts = {name: rng.normal(size=(queries, 60)).astype(np.float32) for name in ("network", "item_knn")}
+    parts["item_knn"][np.arange(queries), items] += np.float32(signal)
+    closed = rng.random((queries, 60)) < 0.1
+    return EarlierLists.of(parts, items, closed)
+
+
+def test_weights_follow_what_would_have_made_better_lists_beyond_noise() -> None:
+    before = {"network": 0.9, "item_knn": 0.1}
+    after = weigh_by_lists(lists_of(0, 1.5), before)
+    assert after is not None
+    assert after["item_knn"] > 0.7
+    assert sum(after.values()) == pytest.approx(1.0, abs=0.01)
+    assert weigh_by_lists(lists_of(0, 1.5, queries=200), before) is None  # too few
+    assert weigh_by_lists(lists_of(0, 1.5), after) is None  # nothing is better than these
+
+
+def test_lists_are_of_items_that_were_open_each_once_with_the_one_that_was_taken_up_first() -> None:
+    rng = np.random.default_rng(1)
+    parts = {name: rng.normal(size=(5, 70)).astype(np.float32) for name in ("network", "ease")}
+    items, closed = np.arange(5), np.zeros((5, 70), bool)
+    closed[:, 30:] = True
+    lists = EarlierLists.of(parts, items, closed)
+    for q in range(5):
+        there = lists.scores[q][~np.isnan(lists.scores[q, :, 0])]
+        assert len({tuple(one) for one in there.tolist()}) == len(there) <= 30
+        assert there[0] == pytest.approx([parts["network"][q, q], parts["ease"][q, q]], abs=0.01)
+        best = max(np.delete(parts["ease"][q, :30], q))
+        assert there[1:, 1].max() == pytest.approx(best, abs=0.01)
+    longer = EarlierLists.together([None, lists, lists_of(0, 1.0)], ("network", "ease"))
+    assert longer is not None
+    assert len(longer.scores) == 5  # those of other members say nothing of these
+    full = EarlierLists.together([lists_of(k, 1.0) for k in range(5)], ("network", "item_knn"))
+    assert full is not None
+    assert full.scores[-1].tobytes() == lists_of(4, 1.0).scores[-1].tobytes()
+    assert len(full.scores) == 2_000

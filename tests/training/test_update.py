@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import yaml
 
 import motet
-from motet.data import Frames
+from motet.data import Frames, build_dataset
 from motet.errors import DataError, ModelError
 from motet.graph import read_written_knowledge
+from motet.models.baselines import MEMBERS
 from motet.schema import Schema
 from motet.training import load_bundle, train
 from motet.training.online import UpdateSettings, update_bundle
@@ -129,6 +131,65 @@ def test_what_it_serves_counts_plain_members_again_with_their_settings_and_weigh
     assert int(old.blend.occurs.sum()) == 40
     ranked = motet.load(place / "new").recommend(["u1", "u50", "unknown"], k=5)
     assert len(ranked.filter(pl.col("user") == "unknown")) == 5
+
+
+WALKS = """
+name: walks
+tables: {interactions: views}
+keys: {user: user, item: item, time: at}
+split: {by: time, train: 0.8, validation: 0.1}
+features: {user: {user: id}, item: {item: id}}
+tasks: {next: {kind: retrieval, positive: "true"}}
+model: {members: [item_knn], width: 4, architecture: shared_bottom}
+training: {epochs: 1, batch_size: 256}
+"""
+
+
+def walks() -> Frames:
+    """Users stay with one of eight groups of items for three events, then they go to another."""
+    rng = np.random.default_rng(0)
+    user = rng.permutation(np.repeat(np.arange(200), 30))
+    seen: dict[int, list[int]] = {}
+    items = []
+    for one in user.tolist():
+        own = seen.setdefault(one, [])
+        group = own[-1] // 15 if len(own) % 3 else int(rng.integers(8))
+        own.append(group * 15 + int(rng.integers(15)))
+        items.append(own[-1])
+    rows = {"user": user, "item": items, "at": 60 * np.arange(6000), "seq": np.arange(1, 6001)}
+    return Frames({"views": pl.DataFrame(rows)})
+
+
+def test_members_are_set_and_weighed_again_by_lists_of_new_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, old, schema = walks(), tmp_path / "old", Schema.parse(yaml.safe_load(WALKS))
+    first = Frames({"views": tables.frames["views"][:4000]})
+    with monkeypatch.context() as patch:  # as if they had been right once
+        long = replace(MEMBERS["item_knn"].choose(build_dataset(schema, first)), decay=1.0)
+        patch.setattr(MEMBERS["item_knn"], "choose", lambda *_: long)
+        patch.setattr(
+            "motet.training.blending._ranking.weigh_members", lambda *_: {"network": 1.0, "item_knn": 0.01}
+        )
+        train(schema, first, old)
+    found = {}
+    for name, every in (("never", 0), ("now", 1000), ("again", 1000)):
+        settings = UpdateSettings(choose_every=every)
+        found[name] = update_bundle(old, tables, tmp_path / name, after=4000, settings=settings).blend
+    before, never, now = load_bundle(old).blend, found["never"], found["now"]
+    assert before is not None
+    assert never is not None
+    assert now is not None
+    decay = {
+        n: b.report["members"]["item_knn"]["settings"]["decay"] for n, b in (("old", before), ("now", now))
+    }
+    assert decay["now"] < decay["old"] == 1.0
+    assert now.members["item_knn"].decay == decay["now"]
+    assert never.members["item_knn"].decay == 1.0
+    assert now.weights["item_knn"] > 10 * before.weights["item_knn"]
+    assert now.lists is not None
+    for part in ("weights.safetensors", "members.json", "members.safetensors"):
+        assert (tmp_path / "now" / part).read_bytes() == (tmp_path / "again" / part).read_bytes()
 
 
 def test_without_what_it_needs_it_says_so_and_leaves_nothing_behind(place: Path, tmp_path: Path) -> None:

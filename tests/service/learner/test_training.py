@@ -167,25 +167,18 @@ def test_both_models_are_judged_on_the_same_events(learned: Learned) -> None:
     assert (nothing.events, nothing.ndcg, nothing.problem) == (0, 0.0, "")
 
 
-def test_a_judgement_reads_no_event_again_and_again(
+def test_a_model_that_follows_up_to_an_event_reads_no_later_ones(
     learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A judgement tells each model of a few events at a time: what it reads grows with the events, not their square."""
     store, home, done = learned
-    models = [ServedModel("x", home / "learned-1", open_parts, store) for _ in range(2)]
-    for one in models:
-        one.catch_up(until=done.until)
-    read, after = 0, store.events.after
-
-    def counted(*args: Any, **options: Any) -> list[Event]:
-        nonlocal read
-        found = after(*args, **options)
-        read += len(found)
-        return found
-
-    monkeypatch.setattr(store.events, "after", counted)
-    assert judge(models[0], models[1], store, done.judged_until, most=15).events == 15
-    # by both models, and once to choose the events
-    assert read <= 3 * (done.judged_until - done.until)
+    read, after = [], store.events.after
+    monkeypatch.setattr(store.events, "after", lambda *said: read.append(after(*said)) or read[-1])
+    served = ServedModel("x", home / "learned-1", open_parts, store)
+    for until in range(10, done.until, 10):
+        served.catch_up(until=until)
+        assert served.seq == until
+    assert sum(map(len, read)) == served.seq
 
 
 def test_an_operator_who_rolled_back_is_not_overruled(learned: Learned) -> None:

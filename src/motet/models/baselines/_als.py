@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from motet.data import Dataset, Ragged
 from motet.models.baselines._baseline import fit_rows
 from motet.models.baselines._item_scores import LAST, FoldedFactors, ItemScores
-from motet.models.baselines._ranking import DECAYS, RankingBaseline, had_items, quality_on_validation, search
+from motet.models.baselines._ranking import (
+    DECAYS,
+    RankingBaseline,
+    climb,
+    had_items,
+    quality_on_validation,
+    search,
+)
 
 __all__ = ["Als"]
 
@@ -55,11 +62,11 @@ class Als(RankingBaseline):
         return super().steps_aside(dataset)
 
     @classmethod
-    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None, near: Any = None) -> _Settings:
         """α, λ, the number of factors and the decay."""
-        quality = quality_on_validation(dataset)
+        quality = quality_on_validation(dataset, few=near is not None)
         if quality is None:
-            return _Settings()
+            return _Settings() if near is None else _Settings(**near)
         some = _some_users(had_items(dataset, dataset.rows("train")), len(dataset.items), _TRIED)
         fitted = cache(lambda width, confidence, penalty: _factors(some, width, confidence, penalty))
         axes: list[tuple[str, Sequence[float]]] = [
@@ -74,6 +81,8 @@ class Als(RankingBaseline):
         def quality_of(tried: _Settings) -> float:
             return quality(_scores(fitted(tried.factors, tried.confidence, tried.penalty), tried))
 
+        if near is not None:  # the shape stays: each other one takes a fit
+            return climb(_Settings(**near), [one for one in axes if one[0] != "factors"], quality_of)
         return search(_Settings(), axes, quality_of, until_s)
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -14,7 +15,14 @@ from numpy.typing import NDArray
 from motet.data import Dataset, Ragged
 from motet.models.baselines._baseline import fit_rows
 from motet.models.baselines._item_scores import ItemScores, ItemToItem, strongest
-from motet.models.baselines._ranking import DECAYS, RankingBaseline, had_items, quality_on_validation, search
+from motet.models.baselines._ranking import (
+    DECAYS,
+    RankingBaseline,
+    climb,
+    had_items,
+    quality_on_validation,
+    search,
+)
 
 __all__ = ["Ease"]
 
@@ -44,20 +52,24 @@ class Ease(RankingBaseline):
     paper = "Steck 2019, Embarrassingly shallow autoencoders for sparse data"
 
     @classmethod
-    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None, near: Any = None) -> _Settings:
         """λ and the decay."""
-        quality = quality_on_validation(dataset)
+        quality = quality_on_validation(dataset, few=near is not None)
         if quality is None:
-            return _Settings()
+            return _Settings() if near is None else _Settings(**near)
         train = had_items(dataset, dataset.rows("train"))
         solved = cache(lambda penalty: _weights(train, len(dataset.items), penalty))
         step = 2 if np.count_nonzero(np.bincount(train.values)) > _COARSE_FROM else 1
         axes: list[tuple[str, Sequence[float]]] = [("penalty", _PENALTIES[::step])]
         if dataset.schema.keys.time:
             axes.append(("decay", DECAYS))
-        return search(
-            _Settings(), axes, lambda tried: quality(ItemToItem(tried.decay, solved(tried.penalty))), until_s
-        )
+
+        def quality_of(tried: _Settings) -> float:
+            return quality(ItemToItem(tried.decay, solved(tried.penalty)))
+
+        if near is not None:
+            return climb(_Settings(**near), axes, quality_of)
+        return search(_Settings(), axes, quality_of, until_s)
 
     @classmethod
     def fit_scores(

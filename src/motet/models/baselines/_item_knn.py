@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,7 +13,14 @@ import scipy.sparse as sp
 from motet.data import Dataset, Ragged
 from motet.models.baselines._baseline import fit_rows
 from motet.models.baselines._item_scores import LAST, ItemScores, ItemToItem, strongest
-from motet.models.baselines._ranking import DECAYS, RankingBaseline, had_items, quality_on_validation, search
+from motet.models.baselines._ranking import (
+    DECAYS,
+    RankingBaseline,
+    climb,
+    had_items,
+    quality_on_validation,
+    search,
+)
 
 __all__ = ["ItemKnn"]
 
@@ -42,11 +50,11 @@ class ItemKnn(RankingBaseline):
     paper = "Deshpande & Karypis 2004, Item-based top-N recommendation algorithms"
 
     @classmethod
-    def choose(cls, dataset: Dataset, until_s: float | None = None) -> _Settings:
+    def choose(cls, dataset: Dataset, until_s: float | None = None, near: Any = None) -> _Settings:
         """The window, p, the shrinkage and the decay."""
-        quality = quality_on_validation(dataset)
+        quality = quality_on_validation(dataset, few=near is not None)
         if quality is None:
-            return _Settings()
+            return _Settings() if near is None else _Settings(**near)
         train = had_items(dataset, dataset.rows("train"))
         counted = cache(lambda window: _together(train, len(dataset.items), window, _comes_again(dataset)))
         axes: list[tuple[str, Sequence[float]]] = [
@@ -55,9 +63,13 @@ class ItemKnn(RankingBaseline):
         ]
         if dataset.schema.keys.time:
             axes = [("decay", DECAYS), ("window", (5,)), *axes, ("decay", DECAYS)]
-        return search(
-            _Settings(), axes, lambda tried: quality(_scores(counted(tried.window), train, tried)), until_s
-        )
+
+        def quality_of(tried: _Settings) -> float:
+            return quality(_scores(counted(tried.window), train, tried))
+
+        if near is not None:
+            return climb(_Settings(**near), axes, quality_of)
+        return search(_Settings(), axes, quality_of, until_s)
 
     @classmethod
     def fit_scores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from motet.data import Dataset
 from motet.models.baselines._baseline import fit_rows
 from motet.models.baselines._item_scores import ItemPrior, ItemScores
-from motet.models.baselines._ranking import RankingBaseline, quality_on_validation
+from motet.models.baselines._ranking import RankingBaseline, best_of, quality_on_validation
 
 __all__ = ["RecentPopularity"]
 
@@ -27,16 +27,14 @@ class RecentPopularity(RankingBaseline):
     """
 
     @classmethod
-    def choose(cls, dataset: Dataset, until_s: float | None = None) -> float:
+    def choose(cls, dataset: Dataset, until_s: float | None = None, near: Any = None) -> float:
         """The half-life, in positives; 0 where nothing fades."""
-        quality = quality_on_validation(dataset)
+        quality = quality_on_validation(dataset, few=near is not None)
         if quality is None or not dataset.schema.keys.time:
             return 0.0
         size = len(_ordered(dataset, dataset.rows("train")))
-        return max(
-            (share * size for share in _HALF_LIVES),
-            key=lambda half_life: quality(cls.fit_scores(dataset, half_life)),
-        )
+        half_lives = [share * size for share in _HALF_LIVES]
+        return best_of(half_lives, near, lambda half_life: quality(cls.fit_scores(dataset, half_life)))
 
     @classmethod
     def fit_scores(cls, dataset: Dataset, settings: float, splits: Sequence[str] = ("train",)) -> ItemScores:

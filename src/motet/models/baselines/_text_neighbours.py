@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from motet.data import Dataset
 from motet.models._content import text_vectors
 from motet.models.baselines._item_scores import ItemScores, ItemVectors
-from motet.models.baselines._ranking import DECAYS, RankingBaseline, quality_on_validation
+from motet.models.baselines._ranking import DECAYS, RankingBaseline, best_of, quality_on_validation
 
 __all__ = ["TextNeighbours"]
 
@@ -31,12 +32,12 @@ class TextNeighbours(RankingBaseline):
         return super().steps_aside(dataset)
 
     @classmethod
-    def choose(cls, dataset: Dataset, until_s: float | None = None) -> float:
+    def choose(cls, dataset: Dataset, until_s: float | None = None, near: Any = None) -> float:
         """The decay."""
-        quality = quality_on_validation(dataset)
+        quality = quality_on_validation(dataset, few=near is not None)
         if quality is None or not dataset.schema.keys.time:
             return 1.0
-        return max(DECAYS, key=lambda decay: quality(cls.fit_scores(dataset, decay)))
+        return best_of(DECAYS, near, lambda decay: quality(cls.fit_scores(dataset, decay)))
 
     @classmethod
     def fit_scores(cls, dataset: Dataset, settings: float, splits: Sequence[str] = ("train",)) -> ItemScores:

@@ -218,6 +218,7 @@ class ServedModel:
             self._ingest_waiting()
             self._catch_up_changes()
             while until is None or self.seq < until:
+                # numbers rise, some are left out: no more events than numbers
                 most = _EVENTS_AT_ONCE if until is None else min(_EVENTS_AT_ONCE, until - self.seq)
                 found = self._store.events.after(self.seq, most)
                 events = [one for one in found if until is None or one.seq <= until]

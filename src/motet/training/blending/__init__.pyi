@@ -1,4 +1,4 @@
-from ._members import Members, NetworkMoments
+from ._members import Members, NetworkMoments, standardised
 from ._plain import check_plain, plain_blends, plain_network
 from ._ranking import (
     NETWORK,
@@ -16,9 +16,11 @@ from ._tasks import (
     weigh_again,
     write_task_blend,
 )
+from ._weights import EarlierLists, weigh_by_lists
 
 __all__ = [
     "NETWORK",
+    "EarlierLists",
     "Members",
     "NetworkMoments",
     "RankingBlend",
@@ -32,7 +34,9 @@ __all__ = [
     "plain_network",
     "read_blend",
     "read_task_blend",
+    "standardised",
     "weigh_again",
+    "weigh_by_lists",
     "write_blend",
     "write_task_blend",
 ]

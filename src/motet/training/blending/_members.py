@@ -20,6 +20,7 @@ from motet.schema import Progress, silent
 
 __all__ = [
     "LEAST_DEVIATION",
+    "NETWORK",
     "Members",
     "NetworkMoments",
     "fit_each",
@@ -33,6 +34,9 @@ __all__ = [
 
 Floats = NDArray[np.float32]
 M = TypeVar("M")
+
+NETWORK: Final = "network"
+"""The network's name among the members."""
 
 _LIMIT_SHARE: Final = 0.2  # of a time limit may go into members
 LEAST_DEVIATION: Final = 1e-9

@@ -5,30 +5,27 @@ Legend of shapes: U users, I items, D width of the retrieval vectors, n items of
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motet.data import Dataset, Ragged
-from motet.metrics import rank_users
 from motet.models.baselines import (
     MEMBERS,
     ItemPrior,
     ItemScores,
     ItemToItem,
     ItemVectors,
-    RankingQueries,
     ranking_queries,
     read_scores,
 )
 from motet.schema import Progress, silent
 from motet.training.blending._members import (
     LEAST_DEVIATION,
+    NETWORK,
     Members,
     NetworkMoments,
     fit_each,
@@ -38,6 +35,13 @@ from motet.training.blending._members import (
     standard,
     standardised,
     write_members,
+)
+from motet.training.blending._weights import (
+    EarlierLists,
+    halves_of_users,
+    is_over,
+    quality_of_weights,
+    weigh_members,
 )
 
 __all__ = [
@@ -51,23 +55,11 @@ __all__ = [
     "write_blend",
 ]
 
-NETWORK: Final = "network"
-"""The network's name among the members."""
-
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-M = TypeVar("M")
-Quality = Callable[..., float]
 
-_WEIGHTS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0)
-_ROUNDS: Final = 3
-_HALVINGS: Final = 2
-_FEWEST_TO_HALVE: Final = 50  # users
 _SEARCH_CELLS: Final = 20_000_000
-_LEAST_GAIN: Final = 0.005  # a member that adds less than so much of the score is not worth its cost
-_LEAST_GAIN_OF_NETWORK: Final = 0.002  # which is computed for other tasks anyway
 _TIE: Final = 0.001  # the network orders items that plain members hold to be alike
-_CONSIDERED: Final = 200  # items of each member that a weighed list may hold while weights are tried
 _FEW: Final = 20_000  # items all of which are scored in a request
 _NEAREST: Final = 500  # items that a member with vectors gives for a request
 _CELLS: Final = 2_000_000  # of vectors, that are looked through for that where another member gives some too
@@ -86,6 +78,7 @@ class RankingBlend:
         weights: Of the members and of :data:`NETWORK`.
         occurs: Items that occur in training, [I].
         report: What each adds and costs, plain values.
+        lists: What updates since the last training in full weigh by; None before the first.
     """
 
     def __init__(
@@ -94,8 +87,10 @@ class RankingBlend:
         weights: Mapping[str, float],
         occurs: NDArray[np.bool_],
         report: Mapping[str, Any],
+        lists: EarlierLists | None = None,
     ) -> None:
         self.members, self.weights, self.occurs, self.report = members, weights, occurs, report
+        self.lists = lists
         self._moments: dict[str, NetworkMoments] = {}
         self._occurring = max(int(np.count_nonzero(occurs)), 1)
         self._every: dict[bytes, tuple[Floats, NDArray[np.int64]]] = {}
@@ -338,9 +333,9 @@ def fit_blend(
     if of_users is not None and of_events is not None:
         parts = {NETWORK: standardised(np.concatenate([of_users, of_events]), occurs)} | parts
 
-    quality = _quality_of_weights(queries, parts)
+    quality = quality_of_weights(queries, parts)
     of = np.concatenate([queries.users, data.user_row[queries.events]])
-    weights = _weigh(list(parts), quality, _halves(of), until_s)
+    weights = weigh_members(list(parts), quality, halves_of_users(of), until_s)
     helping = [name for name in members.fitted if name in weights]
     if not helping:
         return None
@@ -357,7 +352,7 @@ def fit_blend(
         },
     }
     weights = {NETWORK: weights.get(NETWORK, _TIE)} | {name: weights[name] for name in helping}
-    if not data.schema.training.refit or _over(until_s):
+    if not data.schema.training.refit or is_over(until_s):
         return RankingBlend({name: members.fitted[name] for name in helping}, weights, occurs, report)
     both = ("train", "validation")
     again = {}
@@ -368,109 +363,9 @@ def fit_blend(
     return RankingBlend(again, weights, _occurs(data, rows), report)
 
 
-def _quality_of_weights(queries: RankingQueries, parts: Mapping[str, Floats]) -> Quality:
-    """Quality of weighed sums of all queries, or of some, over the 200 best items of each member and those to find.
-
-    Args:
-        queries: Q of them.
-        parts: Standardised scores of each member, [Q, I].
-    """
-    relevant, seen = queries.task.relevant.toarray() > 0, queries.task.seen.toarray() > 0
-    chosen = relevant.copy()
-    for part in parts.values():
-        best = np.argpartition(np.where(seen, np.inf, -part), min(_CONSIDERED, part.shape[1]) - 1, axis=1)
-        np.put_along_axis(chosen, best[:, :_CONSIDERED], values=True, axis=1)
-    chosen &= ~seen
-    widths = chosen.sum(axis=1)
-    there = np.arange(int(widths.max(initial=0))) < widths[:, None]  # [Q, C]
-    columns = np.zeros(there.shape, np.int64)
-    columns[there] = np.nonzero(chosen)[1]
-    found = np.take_along_axis(relevant, columns, axis=1) & there
-    scores = {name: np.take_along_axis(part, columns, axis=1) for name, part in parts.items()}
-    users = len(queries.users)
-
-    def quality(weights: Mapping[str, float], some: NDArray[np.bool_] | None = None) -> float:
-        at = slice(None) if some is None else some
-        total = np.where(there[at], np.float32(0), np.float32(-np.inf))
-        for name, weight in weights.items():
-            total += np.float32(weight) * scores[name][at]
-        ndcg = rank_users(total, found[at], 10).ndcg
-        first = users if some is None else int(some[:users].sum())
-        return float(np.mean([part.mean() for part in (ndcg[:first], ndcg[first:]) if len(part)]))
-
-    return quality
-
-
-def _halves(users: Rows) -> list[NDArray[np.bool_]]:
-    """Two random halves of the users, twice: of some queries' users, [Q], the queries of each half."""
-    distinct, at = np.unique(users, return_inverse=True)
-    if len(distinct) < _FEWEST_TO_HALVE:
-        return [np.ones(len(users), bool)]
-    found = []
-    for seed in range(_HALVINGS):
-        first = np.random.default_rng(seed).permutation(len(distinct)) < len(distinct) // 2
-        found += [first[at], ~first[at]]
-    return found
-
-
-def _over(until_s: float | None) -> bool:
-    return until_s is not None and time.monotonic() > until_s
-
-
 def _occurs(data: Dataset, rows: Rows) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = np.bincount(data.item_row[rows], minlength=len(data.items)) > 0
     return found
-
-
-def _weigh(
-    names: Sequence[str], quality: Quality, halves: Sequence[NDArray[np.bool_]], until_s: float | None
-) -> dict[str, float]:
-    """Mean of the weights that are best for each half of the users, of the members that help in most halves.
-
-    What is best for all users at once changes from seed to seed on sparse data, and what it gains on validation rows
-    is lost on later ones. A member that few halves choose adds cost and noise (Meinshausen & Bühlmann 2010).
-    """
-    found = []
-    for some in halves:
-        of_half = partial(quality, some=some)
-        best = _best_weights({name: of_half({name: 1.0}) for name in names}, of_half, until_s)
-        total = sum(best.values())
-        found.append({name: weight / total for name, weight in best.items()})
-    mean = {name: float(np.mean([one.get(name, 0.0) for one in found])) for name in names}
-    most = max(mean, key=lambda name: mean[name])
-    return {
-        name: weight
-        for name, weight in mean.items()
-        if name == most or 2 * sum(name in one for one in found) >= len(found)
-    }
-
-
-def _best_weights(
-    alone: Mapping[str, float], quality: Callable[[Mapping[str, float]], float], until_s: float | None
-) -> dict[str, float]:
-    """Weights by coordinate ascent from the best member alone; a plain one stays only if it adds enough."""
-    best = max(alone, key=lambda name: alone[name])
-    weights, value = {best: 1.0}, alone[best]
-    for _ in range(_ROUNDS):
-        before = value
-        for name in sorted(alone, key=lambda name: -alone[name]):
-            gain = _LEAST_GAIN_OF_NETWORK if name == NETWORK else _LEAST_GAIN
-            least = value if name in weights else value * (1 + gain)
-            for weight in () if _over(until_s) else _WEIGHTS:
-                tried = {n: w for n, w in {**weights, name: weight}.items() if w}
-                if (
-                    tried
-                    and weight != weights.get(name, 0.0)
-                    and (found := quality(tried)) > max(value, least)
-                ):
-                    weights, value = tried, found
-        if value == before:
-            break
-    for name in sorted((n for n in weights if n != NETWORK), key=lambda name: weights[name]):
-        others = {n: w for n, w in weights.items() if n != name}
-        if others and not _over(until_s) and (found := quality(others)) * (1 + _LEAST_GAIN) >= value:
-            weights, value = others, found
-    return weights
 
 
 # Written into a bundle and read from it.
@@ -479,11 +374,13 @@ def _best_weights(
 def write_blend(directory: Path, blend: RankingBlend) -> None:
     """Write ``members.json`` and ``members.safetensors``."""
     arrays = joined({name: member.arrays() for name, member in blend.members.items()})
-    content = {
+    content: dict[str, Any] = {
         "weights": dict(blend.weights),
         "members": {name: {"kind": m.kind, "decay": m.decay} for name, m in blend.members.items()},
         "report": blend.report,
     }
+    if blend.lists is not None:
+        arrays, content["lists"] = arrays | {"lists": blend.lists.scores}, list(blend.lists.names)
     write_members(directory, _STEM, arrays | {"occurs": blend.occurs}, content)
 
 
@@ -497,4 +394,5 @@ def read_blend(directory: Path) -> RankingBlend | None:
         name: read_scores(of["kind"], of["decay"], of_member(arrays, name))
         for name, of in content["members"].items()
     }
-    return RankingBlend(members, content["weights"], arrays["occurs"], content["report"])
+    lists = EarlierLists(tuple(content["lists"]), arrays["lists"]) if "lists" in content else None
+    return RankingBlend(members, content["weights"], arrays["occurs"], content["report"], lists)

@@ -1,6 +1,6 @@
 """A trained bundle learns from the events since: micro-batch by micro-batch, each first predicted and then learnt from.
 
-bundle ─► events since, cut by their numbers ─► test, then train, with older rows ─► plain members counted again ─► bundle
+bundle ─► events since, cut by their numbers ─► test, then train, with older rows ─► plain members counted and weighed again ─► bundle
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -35,14 +34,18 @@ from motet.data import (
 from motet.errors import DataError, ModelError
 from motet.graph import KNOWLEDGE_FILES, read_written_knowledge, write_knowledge
 from motet.models import MultiTaskModel
-from motet.models.baselines import MEMBERS
 from motet.schema import Progress, Schema, SplitSettings, require_known, silent
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle
 from motet.training._predictor import ModelPredictor
 from motet.training._run import load_data
 from motet.training._step import TrainingStep, task_losses
-from motet.training.blending import RankingBlend, TaskBlend, check_plain, weigh_again
+from motet.training.blending import (
+    TaskBlend,
+    check_plain,
+    weigh_again,
+)
 from motet.training.online._growth import Grown, grow_encoder, id_features
+from motet.training.online._lists import ListsBefore, choose_again, counted
 
 __all__ = ["MicroBatch", "UpdateSettings", "update_bundle"]
 
@@ -65,6 +68,8 @@ class UpdateSettings:
         passes: Over the rows of a micro-batch, ≥ 1.
         admit_after: Rows of a user or an item from which on it has an embedding of its own, ≥ 1; until then it is what
             its features and history say.
+        choose_every: Numbers of events after which the settings of plain members that rank are looked at again, on as many
+            latest ones; 0 for never.
         expire_after: Numbers of events without one of a user or item after which its embedding is dropped; 0 for never.
     """
 
@@ -74,10 +79,19 @@ class UpdateSettings:
     rate: float = 0.3
     passes: int = 1
     admit_after: int = 5
+    choose_every: int = 5_000
     expire_after: int = 0
 
     def __post_init__(self) -> None:
-        least = {"events": 1, "replay": 0, "recent": 0, "passes": 1, "admit_after": 1, "expire_after": 0}
+        least = {
+            "events": 1,
+            "replay": 0,
+            "recent": 0,
+            "passes": 1,
+            "admit_after": 1,
+            "choose_every": 0,
+            "expire_after": 0,
+        }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ModelError(
@@ -117,10 +131,11 @@ def update_bundle(
 
     The events are cut into micro-batches by their numbers, never by the clock. On the rows of each the networks are
     measured before they learn from them, with as many older rows as the settings say, drawn by a seed, by small steps
-    with the optimiser of the schema. Plain members are counted again over all rows, with the settings and weights that
-    they have; trees and models of words stay. A task that network and members together predicted worse than the network
-    alone is weighed again. The same bundle, tables and numbers give the same weights, bit for bit; nothing is kept beside
-    the bundles, so that an update which was killed is done again.
+    with the optimiser of the schema. Plain members are counted again over all rows; trees and models of words stay. Now
+    and then the settings of those that rank are looked at again, near those that they have, and at each update their
+    weights, by the lists that all members would have made before they learnt from a row. A task that network and
+    members together predicted worse than the network alone is weighed again. The same bundle, tables and numbers give
+    the same weights, bit for bit; nothing is kept beside the bundles, so that an update which was killed is done again.
 
     Args:
         bundle: Directory of the bundle.
@@ -166,6 +181,7 @@ def update_bundle(
     done: list[MicroBatch] = []
     predicted: dict[str, list[NDArray[np.float32]]] = {}
     predictor = ModelPredictor(old.model, data, known="train")
+    lists = _lists(old, data, each[0], predictor, after, last)
     for start in range(after, last, settings.events):
         stop = min(start + settings.events, last)
         progress("learning from new events", start - after, last - after)
@@ -174,6 +190,8 @@ def update_bundle(
             continue
         for task, values in predictor.predict(rows).items():
             predicted.setdefault(task, []).append(values)
+        if lists is not None:
+            lists.add(rows)
         losses = [one.learn(start, stop) for one in each]
         mean = {task: float(np.mean([loss[task] for loss in losses])) for task in losses[0]}
         done.append(MicroBatch(stop, len(rows), mean))
@@ -182,7 +200,7 @@ def update_bundle(
     progress(
         "counting for plain members", 0, 1
     )  # rows of users and items may be others now, so all that counts by them
-    blend = None if old.blend is None else _counted_again(old.blend, data)
+    blend = None if lists is None else counted(lists.weighed(), data, _EVERY)
     network = {task: np.concatenate(values) for task, values in predicted.items()}
     task_blend = None
     if old.task_blend is not None:
@@ -328,7 +346,7 @@ class _Learner:
         numbers: Rows,
         settings: UpdateSettings,
     ) -> None:
-        self._data, self._schema, self._settings = data, schema, settings
+        self._data, self._schema, self.settings = data, schema, settings
         self._step = TrainingStep(data, schema, model=model)
         self._tests = Batcher(data, negatives=self._step.batcher.negatives)
         self._order = np.argsort(numbers, kind="stable").astype(np.int64)
@@ -344,15 +362,15 @@ class _Learner:
         """Measure, then learn from, the rows with numbers above ``start`` up to ``stop``; the mean loss per task."""
         new, seed = self.rows(start, stop), self._schema.training.seed
         loss = self._test(new, np.random.default_rng([seed, start, _TEST]))
-        before = self.rows(-1, start)[-self._settings.recent :]  # all of them for 0
-        drawn = min(len(before), round(self._settings.replay * len(new)))
+        before = self.rows(-1, start)[-self.settings.recent :]  # all of them for 0
+        drawn = min(len(before), round(self.settings.replay * len(new)))
         rng = np.random.default_rng([seed, start, _REPLAY])
         older = before[np.sort(rng.choice(len(before), drawn, replace=False))] if drawn else new[:0]
         batcher, training = self._step.batcher, self._schema.training
         rows = batcher.useful(np.sort(np.concatenate([new, older])))
-        for number in range(self._settings.passes):
+        for number in range(self.settings.passes):
             for batch in batcher.epoch(rows, self._size, (seed, start, _TRAIN, number)):
-                self._step(batch, self._settings.rate * training.learning_rate)
+                self._step(batch, self.settings.rate * training.learning_rate)
         return loss
 
     def _test(self, rows: Rows, rng: np.random.Generator) -> dict[str, float]:
@@ -367,12 +385,16 @@ class _Learner:
         return sums
 
 
-def _counted_again(blend: RankingBlend, data: Dataset) -> RankingBlend:
-    """Plain members that rank, over all rows, with the settings and weights that they have."""
-    settings = {name: _settings(of["settings"]) for name, of in blend.report["members"].items()}
-    members = {name: MEMBERS[name].fit_scores(data, settings[name], _EVERY) for name in blend.members}
-    occurs = np.bincount(data.item_row, minlength=len(data.items)) > 0
-    return RankingBlend(members, blend.weights, occurs, blend.report)
+def _lists(
+    old: Bundle, data: Dataset, learner: _Learner, predictor: ModelPredictor, after: int, last: int
+) -> ListsBefore | None:
+    """What gathers lists to weigh members by, whose settings are looked at again now and then; None without members."""
+    if old.blend is None:
+        return None
+    every, blend = learner.settings.choose_every, None
+    if every and last // every > after // every:
+        blend = choose_again(old.blend, data, learner.rows(last - every, last))
+    return ListsBefore(old, blend or old.blend, data, learner.rows(after, last), predictor)
 
 
 def _weighed_again(
@@ -388,8 +410,3 @@ def _quick_again(blend: TaskBlend, data: Dataset, rows: Rows) -> TaskBlend:
     members = {name: m.refit(data, rows) if m.is_quick else m for name, m in blend.members.items()}
     statistics = {name: data.encoder.statistics(name) for name in blend.weights}
     return TaskBlend(members, blend.weights, statistics, blend.report)
-
-
-def _settings(plain: Any) -> Any:
-    """Settings of a member as it reads them: a number, or several by name."""
-    return SimpleNamespace(**plain) if isinstance(plain, Mapping) else plain
