@@ -85,7 +85,7 @@ def replayed(place: Path, rate: float, events: int, wait_s: float) -> list[dict[
             time.sleep(max(0.0, sent / rate - (time.monotonic() - began_s)))
         sent_s = time.monotonic() - began_s
         while time.monotonic() - began_s < sent_s + wait_s:
-            if service.ask("GET", "/v1/learner")["now"] == "waiting":
+            if service.ask("GET", "/v1/learner")["now"] in ("waiting", "canary"):
                 break
             time.sleep(1.0)
         learner = service.ask("GET", "/v1/learner")

@@ -126,8 +126,15 @@ class Engine:
         began = datetime.now(UTC)
         applied = self.experiments.apply(request, request.user, self.active)
         request, served = applied.request, applied.served
+        notes: list[str] = []
+
+        def make(served: ServedModel) -> Ranked:
+            found, more = self._ranked(served, self._query(served, request))
+            notes.extend(more)
+            return found
+
+        ranked, served = self.experiments.canary.answered(request.user, served, make)
         query = self._query(served, request)
-        ranked, notes = self._ranked(served, query)
         self.experiments.expose(request.user, applied, began)
         self.note_request(served, query, ranked)
         view = CatalogueView(served)
@@ -311,6 +318,7 @@ class Engine:
     def note_request(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
         """Count the source of a list and whether its user is known, and note the user for drift."""
         self.watch.count("served_by", ranked.served_by)
+        self.watch.count("model", self.experiments.canary.role(served))
         live = served.parts.live
         row = -1 if query.user is None else live.history.row(query.user)
         person = live.user_encoder.of(query.user, row, query.user_features)
@@ -373,7 +381,8 @@ def _by_popularity(served: ServedModel, query: Query) -> Ranked:
         if mask[row] and item not in out:
             one = RankedItem(item, int(now.origin[row]), len(items) + 1, float(counts[now.origin[row]]), {}, (), "popular", 1.0)  # fmt: skip
             items.append(one)
-    return Ranked(tuple(items), served_by="popular" if items else "nothing", version=now.version)
+    by, why = "popular" if items else "nothing", {"list": "failed"}
+    return Ranked(tuple(items), served_by=by, left_out=why, version=now.version)
 
 
 def _item(

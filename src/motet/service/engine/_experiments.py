@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from motet.errors import MotetError, RequestError, StoreUnavailableError
 from motet.recommend import Query
-from motet.service.engine._active import ActiveModel
+from motet.service.engine._active import ActiveModel, LiveCanary
 from motet.service.engine._served import ServedModel
 from motet.service.engine._types import ConflictError, NotFoundError
 from motet.service.experiments import (
@@ -75,10 +75,12 @@ class LiveExperiments:
         open_model: Opens a version by its name and keeps it; set by the registry of models.
         lost: Exposures that were not written because too many waited.
         problems: Of running experiments that are not applied here, why.
+        canary: A new model that answers a share of the users, where no experiment names their model.
     """
 
     def __init__(self, store: Store, model: ActiveModel) -> None:
         self._store, self._model = store, model
+        self.canary = LiveCanary(store, model)
         self.open_model: Callable[[str], ServedModel] | None = None
         self.lost = 0
         self.problems: dict[str, str] = {}
@@ -196,6 +198,11 @@ class LiveExperiments:
                 else:
                     running.append(_Running(settings, settings.traffic))
             self._running, self.problems = tuple(running), problems
+            new = self.canary.refresh()
+            if new is not None:
+                models.add(new)
+                if self._model.is_there and self._served(new) is None:
+                    self._open_later(new)
             self._model.keep_beside(models | self._opening)
 
     # -- requests ------------------------------------------------------------------------------
@@ -209,6 +216,7 @@ class LiveExperiments:
             served: The model that answers it otherwise.
         """
         variants: list[tuple[str, str]] = []
+        is_named = False
         user = self._store.identities.resolve(user) if user is not None else None
         for one in self._running if user is not None else ():
             settings = one.settings
@@ -222,9 +230,11 @@ class LiveExperiments:
                 beside = self._served(variant.model)
                 if beside is None:  # it is being opened again: neither changed nor counted
                     continue
-                served = beside
+                served, is_named = beside, True
             request = _changed(request, variant)
             variants.append((settings.key, variant.name))
+        if not is_named:
+            served = self.canary.served(user, served)
         return VariantRequest(request, served, tuple(variants))
 
     def expose(self, user: str | None, applied: VariantRequest[Q], began: datetime) -> None:

@@ -297,7 +297,9 @@ class Ranks:
         applied = self._engine.experiments.apply(query, user, served)
         query, served = applied.request, applied.served
         try:
-            found_all = served.parts.live.recommend(query)
+            found_all, served = self._engine.experiments.canary.answered(
+                user, served, lambda model: model.parts.live.recommend(query)
+            )
             self._engine.note_request(served, query, found_all)
             self._engine.experiments.expose(user, applied, began)
             ranked = [one for one in found_all.items if only(one)]
