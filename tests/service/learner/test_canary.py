@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from motet.service.store import Event, ModelVersion, Store, Training
 VISITORS = 130
 WATCHING = LearnerSettings(watch_s=0.0, horizon_s=0.0)
 Serve = Callable[[Store], Engine]
+Canary = tuple[Store, Training, Training]
 WORSE = EDITED.replace("like = 1", "like = 0")  # it looks for what is not liked
 NARROW = EDITED.replace("  like: {kind: binary, label: like}\n", "")
 
@@ -56,15 +58,30 @@ def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def candidate(
-    store: Store, home: Path, *, schema: str = EDITED, share: float = 0.5, for_s: float = 1e-3
-) -> Training:
-    """A training whose model is to answer some users."""
+def candidate(store: Store, home: Path, schema: str = EDITED) -> Training:
+    """A training whose model is to answer half of the users for a minute."""
     (home / "schema.yaml").write_text(schema, encoding="utf-8")
-    settings = RunSettings(judged=5, tolerance=1.0, canary=share, canary_s=for_s)
+    settings = RunSettings(judged=5, tolerance=1.0, canary=0.5, canary_s=60.0)
     found = run_training(store, home, begun(store).number, open_parts, settings)
     assert found.state == "canary", found.details
     return found
+
+
+@pytest.fixture(scope="module")
+def begun_once(learned_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which a model has just begun to answer half of the users, for a minute."""
+    place = shutil.copytree(learned_once, tmp_path_factory.mktemp("canary") / "store")
+    with Store(place / "store.sqlite") as store:
+        candidate(store, place / "models")
+    return place / "store.sqlite"
+
+
+@pytest.fixture
+def canary(begun_once: Path, tmp_path: Path) -> Iterator[Canary]:
+    """A copy of it, with the training whose model is active, and the one whose model is new."""
+    with Store(shutil.copy(begun_once, tmp_path / "store.sqlite")) as store:
+        found, first = store.learner.latest(2)
+        yield store, first, found
 
 
 def visit(engines: list[Engine], first: int = 0, last: int = VISITORS) -> dict[str, str]:
@@ -107,10 +124,9 @@ def look(store: Store, settings: LearnerSettings = WATCHING) -> Training:
 
 
 def test_a_model_that_does_no_worse_is_activated_and_a_restart_changes_nobody(
-    learned: Learned, serve: Serve
+    canary: Canary, serve: Serve
 ) -> None:
-    store, home, first = learned
-    found = candidate(store, home, for_s=60.0)
+    store, first, found = canary
     engines = [serve(store), serve(store)]
     opened(engines, found.model)
     answered = visit(engines, 0, 30)
@@ -145,7 +161,7 @@ def test_a_model_that_does_no_worse_is_activated_and_a_restart_changes_nobody(
 
 def test_a_model_whose_lists_lead_to_less_is_dropped_with_the_reason(learned: Learned, serve: Serve) -> None:
     store, home, first = learned
-    found = candidate(store, home, schema=WORSE, for_s=60.0)
+    found = candidate(store, home, WORSE)
     engine = serve(store)
     opened([engine], found.model)
     visit([engine])
@@ -160,9 +176,8 @@ def test_a_model_whose_lists_lead_to_less_is_dropped_with_the_reason(learned: Le
     assert {engine.recommend(RecommendRequest(user=f"n{k}", k=3)).model for k in range(9)} == {first.model}
 
 
-def test_an_operator_ends_it_or_activates_the_model_at_once(learned: Learned, serve: Serve) -> None:
-    store, home, first = learned
-    found = candidate(store, home, for_s=60.0)
+def test_an_operator_ends_it_or_activates_the_model_at_once(canary: Canary, serve: Serve) -> None:
+    store, first, found = canary
     engine = serve(store)
     models = ModelRegistry(engine)
     opened([engine], found.model)
@@ -182,9 +197,8 @@ def test_an_operator_ends_it_or_activates_the_model_at_once(learned: Learned, se
     assert "another model was activated" in look(store).details["reason"]
 
 
-def test_errors_and_slow_lists_end_it(learned: Learned) -> None:
-    store, home, _ = learned
-    found = candidate(store, home, for_s=60.0)
+def test_errors_and_slow_lists_end_it(canary: Canary) -> None:
+    store, _, found = canary
     new, active = ListFigures(), ListFigures()
     for k in range(100):
         new.add(10.0, failed=False)
@@ -208,7 +222,7 @@ def test_errors_and_slow_lists_end_it(learned: Learned) -> None:
 
 def test_what_the_new_model_refuses_the_active_one_answers(learned: Learned, serve: Serve) -> None:
     store, home, first = learned
-    found = candidate(store, home, schema=NARROW, for_s=60.0)
+    found = candidate(store, home, NARROW)
     engine = serve(store)
     opened([engine], found.model)
     objective = {"weights": {"like": 1.0}}
@@ -226,10 +240,9 @@ def test_what_the_new_model_refuses_the_active_one_answers(learned: Learned, ser
     assert ended.details["reason"].startswith(f"of {new['lists']} lists of its canary 100.0% failed")
 
 
-def test_with_few_users_it_waits_four_times_as_long(learned: Learned) -> None:
-    store, home, _ = learned
-    found = candidate(store, home, for_s=10.0)
-    for watched_s, state in ((39.0, "canary"), (39.9999, "active")):
+def test_with_few_users_it_waits_four_times_as_long(canary: Canary) -> None:
+    store, _, found = canary
+    for watched_s, state in ((239.0, "canary"), (239.9999, "active")):
         details = {**found.details["canary"], "watched_s": watched_s}
         store.learner.change(found.number, "canary", canary=details)
         assert look(store).state == state
