@@ -166,7 +166,7 @@ def _is_hit(shown: Shown, events: Sequence[Event], horizon: timedelta) -> bool:
 
 # -- a canary: a model answers a share of the users, and then all of them or nobody ------------
 
-_MOST: Final = 2_000  # lists of each model whose success is compared, the latest ones
+_MOST: Final = 1_000  # lists of each model whose success is compared, the latest ones: a query for each user
 _USERS: Final = 50  # with a list of the new model that is old enough, which it waits for
 _PATIENCE: Final = 4.0  # times as long as asked for it waits for them
 _HORIZON: Final = 3.0  # part of the canary in which an event must follow a list
