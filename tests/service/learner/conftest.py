@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,13 +113,15 @@ def begun(store: Store, share: float = 0.8) -> Training:
 
 @pytest.fixture(scope="session")
 def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one training that ended well, and its models."""
+    """A store with one training that ended well, and its models; a first one has no canary, whatever is asked for."""
     place = tmp_path_factory.mktemp("learned")
     (place / "models").mkdir()
     (place / "models" / "schema.yaml").write_text(EDITED, encoding="utf-8")
     with Store(place / "store.sqlite") as store:
         fill(store)
-        done = run_training(store, place / "models", begun(store).number, open_parts, FEW)
+        done = run_training(
+            store, place / "models", begun(store).number, open_parts, replace(FEW, canary=0.5)
+        )
     assert (done.state, done.details["reason"]) == ("active", "")
     return place
 

@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.service.learner.conftest import EDITED, FEW, GROUPS, Learned, begun, fill, open_parts
+from tests.service.learner.conftest import EDITED, GROUPS, Learned, begun, open_parts
 
 from motet.errors import RequestError
 from motet.service.engine import Engine, EngineSettings, ModelRegistry, RecommendRequest
@@ -246,12 +245,6 @@ def test_with_few_users_it_waits_four_times_as_long(canary: Canary) -> None:
         details = {**found.details["canary"], "watched_s": watched_s}
         store.learner.change(found.number, "canary", canary=details)
         assert look(store).state == state
-
-
-def test_there_is_none_for_the_first_model(store: Store, edited: Path) -> None:
-    fill(store)
-    done = run_training(store, edited, begun(store).number, open_parts, replace(FEW, canary=0.5))
-    assert done.state == "active"
 
 
 def test_users_are_the_unit() -> None:
