@@ -83,21 +83,25 @@ def canary(begun_once: Path, tmp_path: Path) -> Iterator[Canary]:
         yield store, first, found
 
 
-def visit(engines: list[Engine], first: int = 0, last: int = VISITORS) -> dict[str, str]:
+def visit(engines: list[Engine], first: int = 0, last: int = VISITORS, length: int = 3) -> dict[str, str]:
     """People who are new look at a list each, and like the first item of their group in it; which model answered whom."""
     store = engines[0].store
     likes = [
-        Event("like", f"n{k}", str(GROUPS * at + k % GROUPS)) for k in range(first, last) for at in range(2)
+        Event(type, f"n{k}", str(GROUPS * at + (k + turned) % GROUPS))
+        for k in range(first, last)
+        for at in range(2)
+        for type, turned in (("like", 0), ("view", 1))
     ]
     store.events.add(likes)
-    answered = {}
+    answered, taken = {}, []
     for k in range(first, last):
         engine = engines[k % len(engines)]
-        answer = engine.recommend(RecommendRequest(user=f"n{k}", k=3))
+        answer = engine.recommend(RecommendRequest(user=f"n{k}", k=length))
         answered[f"n{k}"] = answer.model
         own = next((one.id for one in answer.items if int(one.id) % GROUPS == k % GROUPS), None)
         if own is not None:
-            store.events.add([Event("like", f"n{k}", own, list_id=answer.list_id)])
+            taken.append(Event("like", f"n{k}", own, list_id=answer.list_id))
+    store.events.add(taken)
     for engine in engines:
         assert engine.shown_log.flush(10.0)
     return answered
@@ -163,7 +167,7 @@ def test_a_model_whose_lists_lead_to_less_is_dropped_with_the_reason(learned: Le
     found = candidate(store, home, WORSE)
     engine = serve(store)
     opened([engine], found.model)
-    visit([engine])
+    visit([engine], last=180, length=1)
     ended = look(store)
     assert ended.state == "kept"
     assert "lists of its canary" in ended.details["reason"]

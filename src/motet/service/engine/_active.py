@@ -30,7 +30,6 @@ __all__ = ["ActiveModel", "LiveCanary", "check_golden"]
 _USERS: Final = 8
 _K: Final = 10
 _SLACK: Final = 1e-3
-_EVERY_S: Final = 1.0  # how often what was counted is written, at most
 
 
 def check_golden(served: ServedModel) -> None:
@@ -306,7 +305,7 @@ class LiveCanary:
         self._store, self._model = store, model
         self._now: _Canary | None = None
         self._lock, self._reading = threading.Lock(), threading.Lock()
-        self._wrote_s, self._written = 0.0, 0
+        self._written = 0
         self._process = f"{this_process()}.{uuid.uuid4().hex[:8]}"  # a process may hold several engines
 
     @property
@@ -400,10 +399,9 @@ class LiveCanary:
         with self._lock:
             plain: dict[str, Any] = {role: one.plain() for role, one in now.figures.items()}
         counted = sum(one["lists"] for one in plain.values())
-        if counted == self._written or time.monotonic() - self._wrote_s < _EVERY_S:
-            return
-        self._store.learner.put_figures(now.number, self._process, plain)
-        self._wrote_s, self._written = time.monotonic(), counted
+        if counted != self._written:
+            self._store.learner.put_figures(now.number, self._process, plain)
+            self._written = counted
 
 
 def _traffic(training: Training) -> TrafficSplit:
