@@ -87,6 +87,8 @@ def replayed(place: Path, rate: float, events: int, wait_s: float) -> list[dict[
         while time.monotonic() - began_s < sent_s + wait_s:
             learner = service.ask("GET", "/v1/learner")
             newest = next((one["model"] for one in learner["trainings"] if one["state"] == "active"), None)
+            if learner["now"] == "canary":
+                break
             if learner["now"] == "waiting" and newest in (None, activated[-1]["model"]):
                 break  # what was trained last is served, too
             time.sleep(1.0)

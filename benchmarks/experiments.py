@@ -1,11 +1,12 @@
 """Statistics of experiments and off-policy estimates on synthetic worlds with a known truth, and on Open Bandit.
 
-    python -m benchmarks.experiments [false_positives] [power] [mismatch] [interleaving] [bandits] [open_bandit]
+    python -m benchmarks.experiments [false_positives] [power] [mismatch] [interleaving] [canary] [bandits] [open_bandit]
 
 false_positives  A/A tests that are looked at after every event: how many ever show a difference that is not there
 power            the same with an effect that a test with a single look finds in 80 % of cases: how many find it by 1.6 times its sample
 mismatch         the check of the numbers of users, looked at after every user, in sound and in broken experiments
 interleaving     team draft of two equal rankings, and of a better one, beside an A/B test on as many lists
+canary           a new model that answers some users, looked at 30 times: how often it is dropped, by users and list by list
 bandits          how often the 95 % intervals of IPS, SNIPS and DR hold the true value of a policy, and their errors
 open_bandit      values of a policy from the other policy's log, beside the mean of its own log
 
@@ -35,6 +36,7 @@ from motet.service.experiments import (
     sequential_radius,
     team_draft,
 )
+from motet.service.learner import Success, users_fell
 
 Array: TypeAlias = NDArray[np.float64]
 Rng: TypeAlias = np.random.Generator
@@ -485,11 +487,55 @@ def say(campaign: str, policy: str, own: Array, action: NDArray[np.int64], place
     )
 
 
+def canary() -> None:
+    """How often a new model is dropped for what its lists lead to: by :func:`users_fell`, and list by list as if looked at once.
+
+    Users take an item up of a share of their lists that is drawn from Beta(1, 4), of 2 and more lists each; nine of ten users
+    have the active model. The test is computed for all worlds at once, and compared with the function in some.
+    """
+    worlds, looks, least = 2_000, 30, 0.1
+    rng = np.random.default_rng(0)
+    print("\nA new model dropped, 2,000 worlds, 30 looks")
+    print("| its users | lists lead to less by | dropped | list by list, z > 2.33 |\n|---|---|---|---|")
+    for users in (100, 300):
+        for effect in (0.0, 0.3, 0.5, 0.7):
+            arms = []
+            for n, scale in ((9 * users, 1.0), (users, 1 - effect)):
+                lists = 1 + rng.geometric(0.3, (worlds, n))
+                arms.append((lists, rng.binomial(lists, scale * rng.beta(1, 4, (worlds, n)))))
+            by_users, by_lists = np.zeros(worlds, bool), np.zeros(worlds, bool)
+            for look in range(1, looks + 1):
+                seen = [(lists[:, : lists.shape[1] * look // looks], hits[:, : lists.shape[1] * look // looks]) for lists, hits in arms]  # fmt: skip
+                n, m = (lists.shape[1] for lists, _ in seen)
+                if m < 50:
+                    continue
+                totals = [(lists.sum(1), hits.sum(1)) for lists, hits in seen]
+                (first, taken), (second, other) = totals
+                rate = (taken + other) / (first + second)
+                squares = sum(((hits - rate[:, None] * lists) ** 2).sum(1) / lists.mean(1) ** 2 for lists, hits in seen)  # fmt: skip
+                fall = taken / first - other / second
+                is_large = other / second <= (1 - least) * taken / first
+                error = np.sqrt(squares / (n + m) * (1 / n + 1 / m))
+                dropped = is_large & (fall > error * float(sequential_radius(m / 200)))
+                plain = np.sqrt(rate * (1 - rate) * (1 / first + 1 / second))
+                by_users |= dropped
+                by_lists |= is_large & (fall > 2.33 * plain)
+            for at in range(3):
+                both = [[Success(int(x), int(y)) for x, y in zip(lists[at], hits[at], strict=True)] for lists, hits in seen]  # fmt: skip
+                assert users_fell(*both, fewest=50, least=least) == bool(dropped[at])
+            cells = []
+            for found in (by_users, by_lists):
+                low, high = exact(int(found.sum()), worlds)
+                cells.append(f"{found.mean():.2%} [{low:.2%}, {high:.2%}]")
+            print(f"| {users} | {effect:.0%} | {' | '.join(cells)} |", flush=True)
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "false_positives": false_positives,
     "power": power,
     "mismatch": mismatch,
     "interleaving": interleaving,
+    "canary": canary,
     "bandits": bandits,
     "open_bandit": open_bandit,
 }

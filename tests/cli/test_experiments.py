@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from motet.cli import main
-from motet.service.store import Event, ExposedUser, Store
+from motet.service.store import Event, ExposedUser, Shown, ShownItem, Store
 
 FILE = """\
 key: varied-lists
@@ -63,6 +63,30 @@ def test_from_a_plan_to_a_result(place: str, tmp_path: Path, capsys: pytest.Capt
     with Store(place) as store:
         (record,) = store.experiments.all()
         assert (record.state, record.reason) == ("stopped", "found")
+
+
+def test_who_won_the_lists_of_two_rankings(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Synthetic lists, of which the second variant wins three in four."""
+    kept = FILE.replace(FILE[FILE.index("guardrails") : FILE.index("planned")], "kind: interleaving\n")
+    (tmp_path / "mixed.yaml").write_text(kept.replace("600", "400"), encoding="utf-8")
+    assert main(["experiments", "create", str(tmp_path / "mixed.yaml"), "--store", place]) == 0
+    assert main(["experiments", "start", "varied-lists", "--store", place]) == 0
+    names, start = ("as-it-is", "varied"), datetime.now(UTC) - timedelta(days=1)
+    items = tuple(ShownItem(str(k), variant=f"varied-lists:{one}") for k, one in enumerate(names))
+    users = [f"u{at}" for at in range(400)]
+    with Store(place) as store:
+        store.experiments.expose([ExposedUser("varied-lists", one, names[at % 2], 0, start) for at, one in enumerate(users)])  # fmt: skip
+        store.shown.add([Shown(items, user=one, time=start) for one in users])
+        late = start + timedelta(minutes=1)
+        store.events.add([Event("like", one, str(int(at % 8 > 1)), time=late) for at, one in enumerate(users)])  # fmt: skip
+    capsys.readouterr()
+    assert main(["experiments", "show", "varied-lists", "--store", place]) == 0
+    said = capsys.readouterr().out
+    assert "first places of users' first lists: as planned" in said
+    assert "lists won: as-it-is 100, varied 300, neither 0 of 400" in said
+    assert said.strip().endswith("preferred: varied")
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_many_users_at_once_are_encoded_as_each_alone(
     data = build_dataset(schema, Frames(frames))
     save_bundle(tmp_path / "b", model=build_model(schema, data.encoder, seed=0).eval(), data=data, metrics={})
     live = LiveRecommender(Recommender(load_bundle(tmp_path / "b")))
-    rows: list[dict[str, Any]] = [
+    several: list[dict[str, Any]] = [
         *people[:3],
         {"user": "new", "job": None},
         {"user": "none"},
@@ -208,10 +208,8 @@ def test_many_users_at_once_are_encoded_as_each_alone(
         return extended(*said)
 
     monkeypatch.setattr(RawRows, "extended", counted)
-    for some, passes in (
-        (given[:5], 1),
-        (given, len(given)),
-    ):  # 31.5 is no whole number: a column of two kinds
+    # 31.5 is no whole number: a column of two kinds
+    for some, passes in ((several[:5], 1), (several, len(several))):
         calls = 0
         live.upsert_users(some)
         assert calls == passes

@@ -48,6 +48,13 @@ _SAID = {
 }
 
 
+_SAID_MIXED = {
+    "mismatch": "first places are not even, so lists of one variant are lost: find out why before anything else",
+    "harmful": "less preferred: {variants}; stop it",
+    "better": "preferred: {variants}",
+}
+
+
 @contextmanager
 def opened_store(place: str) -> Iterator[Store]:
     """A store that is there."""
@@ -163,13 +170,21 @@ def show(key: Key, store: Place, as_json: Json = False) -> None:
 def _print(record: ExperimentRecord, results: ExperimentResults) -> None:
     ratio = results.sample_ratio
     counts = ", ".join(f"{name} {count:,}" for name, count in ratio.counts.items())
-    said = _SAID[results.decision.kind].format(variants=", ".join(results.decision.variants))
+    words = {**_SAID, **_SAID_MIXED} if record.definition.get("kind") == "interleaving" else _SAID
+    said = words[results.decision.kind].format(variants=", ".join(results.decision.variants))
     out_console.print(escape(f"{record.key} · {record.state} · {record.definition['hypothesis']}"))
     out_console.print(
         escape(f"users: {counts} of {results.planned_users:,} planned, {results.progress:.0%} of the way")
     )
     check = "as planned" if ratio.passed else "NOT as planned"
-    out_console.print(f"numbers of users: {check} (chi-square p = {ratio.chi_square_p:.2g})")
+    is_mixed = record.definition.get("kind") == "interleaving"
+    what = "first places of users' first lists" if is_mixed else "numbers of users"
+    out_console.print(f"{what}: {check} (chi-square p = {ratio.chi_square_p:.2g})")
+    if results.mixed is not None:
+        wins = ", ".join(f"{name} {count:,}" for name, count in results.mixed.wins.items())
+        out_console.print(
+            escape(f"lists won: {wins}, neither {results.mixed.ties:,} of {results.mixed.lists:,}")
+        )
     if results.metrics:
         table = Table("metric", "variant", box=SIMPLE_HEAD)
         for column in ("baseline", "variant", "difference", f"{results.level:.1%} interval", "relative", ""):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from motet.service.learner import LearnerSettings
 
 __all__ = [
+    "Canary",
+    "CanaryFor",
     "Every",
     "FirstEvents",
     "FirstUsers",
@@ -67,25 +69,47 @@ Tolerance = Annotated[
         max=1,
     ),
 ]
+Canary = Annotated[
+    float,
+    typer.Option(
+        help="Share of the users whom a new model answers before it answers all of them, up to 0.5; 0 for none.",
+        min=0,
+        max=0.5,
+    ),
+]
+CanaryFor = Annotated[
+    str,
+    typer.Option(help="How long it answers these users; up to four times as long where they are few."),
+]
 TrainingChanges = Annotated[
     list[str] | None,
     typer.Option("--train-set", help="Change a setting of the trained schema: --train-set training.epochs=5"),
 ]
 _STORE: Final = "service.sqlite"
 _REST_S: Final = 30.0
+_LONGEST_S: Final = 366 * 86_400.0
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 def settings_of(
-    every: str, events: int, update_events: int, first_events: int, first_users: int, limit: str
+    every: str,
+    events: int,
+    update_events: int,
+    first_events: int,
+    first_users: int,
+    limit: str,
+    canary: float,
+    canary_for: str,
 ) -> LearnerSettings:
     """Settings of the learner as options say them.
 
     Raises:
-        RequestError: If a time cannot be read.
+        RequestError: If a time cannot be read, or the share is none.
     """
     from motet.service.learner import LearnerSettings  # noqa: PLC0415 (a command imports what it uses)
 
+    if not 0 <= canary <= 0.5:  # nan passes as an option
+        raise RequestError(f"--canary {canary:g} is no share", "give a number from 0 to 0.5")
     return LearnerSettings(
         every_s=0.0 if every.strip() == "0" else _seconds(every, "--every"),
         events=events,
@@ -93,6 +117,8 @@ def settings_of(
         first_events=first_events,
         first_users=first_users,
         limit_s=_seconds(limit, "--limit"),
+        canary=canary,
+        canary_s=_seconds(canary_for, "--canary-for"),
         rest_s=min(_REST_S, _seconds(every, "--every")) if every.strip() != "0" else _REST_S,
     )
 
@@ -103,13 +129,15 @@ def command_of(
     """What starts ``motet learn`` with such settings in a process of its own; the store is in its environment."""
     said = [
         ("--models", str(home)),
-        ("--every", f"{settings.every_s:g}s" if settings.every_s else "0"),
+        ("--every", f"{settings.every_s:f}s" if settings.every_s else "0"),
         ("--events", str(settings.events)),
         ("--update-events", str(settings.update_events)),
         ("--first-events", str(settings.first_events)),
         ("--first-users", str(settings.first_users)),
-        ("--limit", f"{settings.limit_s:g}s"),
+        ("--limit", f"{settings.limit_s:f}s"),
         ("--tolerance", f"{tolerance:g}"),
+        ("--canary", f"{settings.canary:g}"),
+        ("--canary-for", f"{settings.canary_s:f}s"),
         *(("--train-set", change) for change in changes or ()),
         ("--parent", str(os.getpid())),
     ]
@@ -128,6 +156,8 @@ def run(
     first_users: FirstUsers = 20,
     limit: Limit = "1h",
     tolerance: Tolerance = 0.01,
+    canary: Canary = 0.1,
+    canary_for: CanaryFor = "15m",
     changes: TrainingChanges = None,
     threads: Threads = None,
     number: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -144,12 +174,12 @@ def run(
     if parent is not None:
         end_with_parent(parent)
     log_as_json()
-    settings = settings_of(every, events, update_events, first_events, first_users, limit)
+    settings = settings_of(every, events, update_events, first_events, first_users, limit, canary, canary_for)
     url = store or _STORE
     with Store(url) as opened:
         home = models_home(opened, models)
         if number is not None:
-            _train_one(opened, home, number, settings.limit_s, tolerance, changes)
+            _train_one(opened, home, number, settings, tolerance, changes)
             return
         stop = threading.Event()
         for what in (signal.SIGTERM, signal.SIGINT):
@@ -211,25 +241,38 @@ def _line(one: dict[str, Any]) -> tuple[Any, ...]:
         one["state"],
         judged.get("ndcg", ""),
         judged.get("active_ndcg", ""),
-        details.get("reason", ""),
+        _canary_in_words(details["canary"]) if one["state"] == "canary" else details.get("reason", ""),
     )
 
 
+def _canary_in_words(canary: dict[str, Any]) -> str:
+    watched, whole = (round(canary[name] / 60) for name in ("watched_s", "for_s"))
+    return f"answers {canary['share']:.0%} of the users, {watched} of {whole} min"
+
+
 def _train_one(
-    store: Any, home: Path, number: int, limit_s: float, tolerance: float, changes: list[str] | None
+    store: Any, home: Path, number: int, asked: LearnerSettings, tolerance: float, changes: list[str] | None
 ) -> None:
     from motet.service.learner import RunSettings, run_training  # noqa: PLC0415
 
     os.nice(10)  # whoever serves goes first
-    settings = RunSettings(limit_s=limit_s, tolerance=tolerance, changes=tuple(changes or ()))
+    settings = RunSettings(
+        limit_s=asked.limit_s,
+        tolerance=tolerance,
+        changes=tuple(changes or ()),
+        canary=asked.canary,
+        canary_s=asked.canary_s,
+    )
     run_training(store, home, number, model_opener(None), settings)
 
 
 def _seconds(text: str, option: str) -> float:
     read = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
     found = float(read[1]) * _UNIT_S[read[2] or "s"] if read else 0.0
-    if found <= 0:
-        raise RequestError(f"{option} {text!r} is no time", f"write a number with s, m or h: {option} 24h")
+    if not 0 < found <= _LONGEST_S:
+        raise RequestError(
+            f"{option} {text!r} is no time", f"write a number with s, m or h, up to a year: {option} 24h"
+        )
     return found
 
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from motet.cli._learn import (
+    Canary,
+    CanaryFor,
     Every,
     FirstEvents,
     FirstUsers,
@@ -143,6 +145,8 @@ def serve(
     first_users: FirstUsers = 20,
     limit: Limit = "1h",
     tolerance: Tolerance = 0.01,
+    canary: Canary = 0.1,
+    canary_for: CanaryFor = "15m",
     training_changes: TrainingChanges = None,
     model: Model = False,
     changes: Settings = None,
@@ -179,7 +183,9 @@ def serve(
     place = None if bundle is None else bundle.absolute()
     torch.set_num_threads(1)  # requests run beside each other already
     url = store or ("service.sqlite" if place is None else str(place.with_name(f"{place.name}.sqlite")))
-    learner_settings = settings_of(every, events, update_events, first_events, first_users, limit)
+    learner_settings = settings_of(
+        every, events, update_events, first_events, first_users, limit, canary, canary_for
+    )
     learns = place is None if learns is None else learns
     learner: LearnerProcess | None = None
     with Store(url) as opened:

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from motet.errors import RequestError
 from motet.service.engine import Engine, RecommendRequest
 from motet.service.experiments import assign, read_experiment
-from motet.service.store import Store, StoreSettings
+from motet.service.store import Event, Store, StoreSettings
 
 DEFINITION: dict[str, Any] = {
     "key": "stars-first",
@@ -147,6 +147,90 @@ def test_a_variant_may_be_a_model_or_rules(client: TestClient, other_films: Path
     again = client.post("/v1/recommend", json={"user": user, "k": 5}).json()
     assert again["model"] == name
     assert first not in [one["id"] for one in again["items"]]
+
+
+MIXED: dict[str, Any] = {**DEFINITION, "key": "two-in-one", "kind": "interleaving"}
+
+
+def ids(engine: Engine, user: str, **request: Any) -> list[str]:
+    return [one.id for one in engine.recommend(RecommendRequest(user=user, **request)).items]
+
+
+def test_lists_of_two_rankings(start: Callable[..., Engine], store: Store, tmp_path: Path) -> None:
+    engine = start(store)
+    users = [f"u{at}" for at in range(30)]
+    objective = {"weights": {"stars": 1.0}}
+    plain = {user: ids(engine, user) for user in users}
+    stars = {user: ids(engine, user, objective=objective) for user in users}
+    engine.experiments.create(read_experiment(MIXED))
+    engine.experiments.start("two-in-one")
+    with Store(tmp_path / "store.sqlite", StoreSettings()) as again:
+        other = start(again)  # another process makes the same lists
+        other.experiments.refresh()
+        seen: dict[str, list[str]] = {}
+        list_ids: dict[str, str] = {}
+        for user in users:
+            answer = engine.recommend(RecommendRequest(user=user))
+            seen[user], list_ids[user] = [one.id for one in answer.items], answer.list_id
+            assert [one.rank for one in answer.items] == list(range(1, 11))
+            assert seen[user] == ids(engine, user) == ids(other, user)
+            assert seen[user][:4] == ids(engine, user, k=4)  # a shorter one begins alike
+            assert ids(engine, user, objective=objective) == stars[user]  # both variants rank by it
+        assert engine.shown_log.flush(10.0)
+        engine.experiments.flush()
+        other.close()
+    firsts = {one.user: one.variant for one in store.experiments.exposures("two-in-one")}
+    assert set(firsts) == set(users)
+    assert set(firsts.values()) == {"as-it-is", "stars"}
+    for user in users:
+        shown = store.shown.of_user(user)[-3]  # the first since it began
+        teams = {one.item: one.variant.removeprefix("two-in-one:") for one in shown.items}
+        assert list(teams) == seen[user]
+        assert teams[seen[user][0]] == firsts[user]
+        assert list(teams.values()).count("stars") == 5  # teams take turns
+        for name, ranking in (("as-it-is", plain[user]), ("stars", stars[user])):
+            own = [item for item in seen[user] if teams[item] == name]
+            assert own == [item for item in ranking if item in own]
+        assert {one.propensity for one in shown.items} == {None}
+    assert any(seen[user] not in (plain[user], stars[user]) for user in users)
+    liked = {user: seen[user][0] for user in users}
+    engine.add_events([Event("liked", user, item, list_id=list_ids[user]) for user, item in liked.items()])
+    results = engine.experiments.results("two-in-one")
+    assert results is not None
+    assert results.mixed is not None
+    assert results.mixed.wins == {name: list(firsts.values()).count(name) for name in ("as-it-is", "stars")}
+    changed = {user: ids(engine, user) for user in users}
+    assert all(liked[user] not in changed[user] for user in users)
+    engine.experiments.stop("two-in-one")
+    fresh = start(store)  # has kept nothing
+    assert [ids(engine, user) for user in users] == [ids(fresh, user) for user in users]
+
+
+def test_two_models_in_one_list_are_a_list_of_neither(
+    client: TestClient, other_films: Path, store: Store
+) -> None:
+    name = client.post("/v1/models", json={"path": str(other_films)}).json()["name"]
+    active = client.post("/v1/recommend", json={"user": "u1"}).json()["model"]
+    definition = {**MIXED, "variants": [{"name": "now"}, {"name": "other", "model": name}]}
+    client.post("/v1/experiments", json=definition).raise_for_status()
+    client.post("/v1/experiments/two-in-one/start").raise_for_status()
+    until_s = time.monotonic() + 30
+    while client.get("/v1/experiments/two-in-one").json()["problem"]:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    answer = client.post("/v1/recommend", json={"user": "u2", "explain": True}).json()
+    assert answer["model"] == f"{active} + {name}"
+    assert all(one["title"].startswith("The ") for one in answer["items"])
+    assert client.get("/api/recommend/u2?n=4").json() == [one["id"] for one in answer["items"]][:4]
+    client.post("/v1/events", json={"events": [{"type": "liked", "user": "u2", "item": answer["items"][1]["id"]}]})  # fmt: skip
+    shown = client.get("/v1/experiments/two-in-one").json()
+    assert shown["settings"]["kind"] == "interleaving"
+    assert sum(shown["users"].values()) == 1
+    assert shown["results"]["mixed"]["lists"] == 1
+    lists = store.shown.of_user("u2")
+    assert len(lists) == 2
+    assert {one.model for one in lists} == {answer["model"]}
+    assert all({item.variant for item in one.items} == {"two-in-one:now", "two-in-one:other"} for one in lists)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 
 from motet.errors import RequestError
-from motet.service.experiments import experiment_results, read_experiment
-from motet.service.store import Event, ExperimentRecord, ExposedUser, Shown, ShownItem, Store
+from motet.service.experiments import credited, experiment_results, read_experiment
+from motet.service.store import (
+    Event,
+    ExperimentRecord,
+    ExposedUser,
+    MixedList,
+    Shown,
+    ShownItem,
+    Store,
+    Taken,
+)
 
 DEFINITION: dict[str, Any] = {
     "key": "stars-first",
@@ -124,6 +133,103 @@ def test_a_deleted_user_leaves_the_experiment(store: Store) -> None:
         [ExposedUser(record.key, "p7", "stars", 0, datetime.now(UTC) - timedelta(hours=1))]
     )
     assert len(store.experiments.exposures(record.key)) == 49
+
+
+MIXED: dict[str, Any] = {
+    **{name: DEFINITION[name] for name in ("key", "hypothesis", "variants", "metric", "window_hours")},
+    "kind": "interleaving",
+    "planned_users": 200,
+}
+
+
+def mixed(store: Store, *, users: int = 200, liking: float = 0.5, coin: float = 0.5) -> ExperimentRecord:
+    """An experiment whose users like an item of the second variant with some chance, else one of the first; synthetic."""
+    rng = np.random.default_rng(1)
+    settings = read_experiment(MIXED)
+    start = datetime.now(UTC) - timedelta(days=7)
+    record = ExperimentRecord(settings.key, settings.model_dump(mode="json"), "running", started=start)
+    assert store.experiments.create(record)
+    exposed, lists, events = [], [], []
+    for at in range(users):
+        began, first = start + timedelta(minutes=at), int(rng.random() >= coin)
+        names = [f"{settings.key}:{settings.variants[one].name}" for one in (first, 1 - first)]
+        items = tuple(ShownItem(str(k), variant=names[k % 2]) for k in range(4))
+        exposed.append(ExposedUser(settings.key, f"p{at}", names[0].partition(":")[2], 0, began))
+        lists.append(Shown(items, f"l{at}", user=f"p{at}", time=began))
+        second = int(rng.random() < liking)
+        item = str(int(second != first))  # what the variant placed
+        late = began + timedelta(minutes=5)
+        events.append(Event("liked", f"p{at}", item, time=late, list_id=f"l{at}" if at % 2 else None))
+        events.append(Event("liked", f"p{at}", "9", time=late))  # it was not in the list
+        events.append(Event("liked", f"p{at}", item, time=began + timedelta(hours=25)))  # after the window
+    store.experiments.expose(exposed)
+    store.shown.add([*lists, Shown((ShownItem("1"), ShownItem("0")), user="p0", time=start)])  # a plain one
+    store.events.add(events)
+    return record
+
+
+def test_of_two_rankings_in_one_list_the_preferred_one_is_found(store: Store) -> None:
+    record = mixed(store, liking=0.8)
+    results = experiment_results(store, record, read_experiment(record.definition))
+    assert results.mixed is not None
+    assert (results.mixed.lists, results.mixed.ties) == (200, 0)
+    won = results.mixed.wins["stars"]
+    (metric,) = results.metrics
+    (effect,) = metric.effects
+    assert (metric.kind, effect.users) == ("interleaving", 200)
+    assert (effect.value, metric.baseline) == pytest.approx((won / 200, 1 - won / 200))
+    assert effect.difference == pytest.approx((2 * won - 200) / 200)
+    assert effect.interval is not None
+    assert 0 < effect.interval[0] < 0.6 < effect.interval[1]
+    assert (results.decision.kind, results.decision.variants) == ("better", ("stars",))
+    assert results.timeline[-1].intervals["stars"][1] == pytest.approx(effect.difference)
+    assert sum(results.sample_ratio.counts.values()) == 200
+
+
+def test_first_places_that_are_uneven_hide_the_preference(store: Store) -> None:
+    record = mixed(store, liking=0.8, coin=0.8)
+    results = experiment_results(store, record, read_experiment(record.definition))
+    assert (results.decision.kind, results.metrics, results.mixed) == ("mismatch", (), None)
+
+
+def test_an_event_is_credited_to_the_list_it_came_from() -> None:
+    lists = [
+        MixedList("ann", "l1", 10, {"x": "a", "y": "b"}),
+        MixedList("ann", "l2", 20, {"x": "b"}),
+        MixedList("bob", "l3", 15, {"x": "a"}),
+    ]
+    for event, at in (
+        (Taken("ann", "x", None, 1.0, 15), 0),  # the latest before it
+        (Taken("ann", "x", None, 1.0, 25), 1),
+        (Taken("ann", "x", "l1", 1.0, 25), 0),  # the one that it names
+        (Taken("ann", "y", None, 1.0, 25), 0),
+        (Taken("ann", "x", "l3", 1.0, 25), None),  # another's
+        (Taken("ann", "y", "l2", 1.0, 25), None),  # it is not in it
+        (Taken("ann", "x", None, 1.0, 5), None),  # before all
+        (Taken("eve", "x", None, 1.0, 25), None),
+    ):
+        assert credited(lists, [event]) == ([] if at is None else [(at, event)])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"variants": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}, "two variants"),
+        ({"variants": [{"name": "a", "weight": 2.0}, {"name": "b"}]}, "equal weights"),
+        ({"guardrails": DEFINITION["guardrails"]}, "no guardrails"),
+        ({"metric": {"name": "x", "events": ["a"], "kind": "sum"}}, "share or count"),
+        ({"metric": {"name": "x", "events": ["a"], "higher_is_better": False}}, "higher_is_better"),
+        ({"kind": "team-draft"}, "kind"),
+    ],
+)
+def test_wrong_definitions_of_mixed_lists_are_named(change: dict[str, Any], match: str) -> None:
+    with pytest.raises(RequestError, match=match):
+        read_experiment({**MIXED, **change})
+    one, other = (
+        read_experiment(MIXED),
+        {**MIXED, "variants": [{"name": "a"}, {"name": "b", "explore": None}]},
+    )
+    assert one.clashes_with(read_experiment(other)) == "places of lists"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import motet
 from motet.assistant.explain import Profiler
 from motet.recommend import LiveRecommender
 from motet.service.engine import LoadPast, ModelParts
-from motet.service.store import Event, Item, Store, User
+from motet.service.learner import RunSettings, run_training
+from motet.service.store import Event, Item, Store, Training, User
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 USERS, ITEMS, GROUPS = 24, 24, 3
@@ -98,3 +101,40 @@ def open_parts(path: Path, load: LoadPast) -> ModelParts:
     explainer = assistant.explainer
     live = LiveRecommender(explainer.recommender, graph=explainer.evidence.graph, load=load)
     return ModelParts(live, assistant, Profiler.of_bundle(explainer.bundle))
+
+
+FEW = RunSettings(judged=15, tolerance=1.0)  # so few events decide nothing
+Learned = tuple[Store, Path, Training]
+
+
+def begun(store: Store, share: float = 0.8) -> Training:
+    """A training that was begun, of a share of the events."""
+    last = store.events.last()
+    active = store.models.in_state("active")
+    return store.learner.begin("asked", int(share * last), last, active.name if active else None)
+
+
+@pytest.fixture(scope="session")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one training that ended well, and its models; a first one has no canary, whatever is asked for."""
+    place = tmp_path_factory.mktemp("learned")
+    (place / "models").mkdir()
+    (place / "models" / "schema.yaml").write_text(EDITED, encoding="utf-8")
+    with Store(place / "store.sqlite") as store:
+        fill(store)
+        done = run_training(
+            store, place / "models", begun(store).number, open_parts, replace(FEW, canary=0.5)
+        )
+    assert (done.state, done.details["reason"]) == ("active", "")
+    return place
+
+
+@pytest.fixture
+def learned(learned_once: Path, tmp_path: Path) -> Iterator[Learned]:
+    """A copy of it; the store still names the models by their first place."""
+    shutil.copytree(learned_once / "models", tmp_path / "models")
+    shutil.copy(learned_once / "store.sqlite", tmp_path / "store.sqlite")
+    with Store(tmp_path / "store.sqlite") as store:
+        done = store.learner.get(1)
+        assert done is not None
+        yield store, tmp_path / "models", done

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.learner.conftest import EDITED, NETWORK, fill, open_parts, stream
+from tests.service.learner.conftest import EDITED, FEW, NETWORK, begun, fill, open_parts, stream
 
 from motet.service.learner import RunSettings, run_training
 from motet.service.store import Event, Store
@@ -196,6 +196,50 @@ def test_killed_under_a_training_the_database_costs_nothing(
         (home / "schema.yaml").write_text(NETWORK, encoding="utf-8")
         again = run_training(other, home, 1, open_parts, RunSettings(tolerance=1.0))
     assert (again.state, again.model) == ("active", done[0].model)
+
+
+@pytest.mark.soak
+def test_killed_in_the_middle_of_a_canary_it_goes_on(start: Start, store: Store, edited: Path) -> None:
+    """Two workers and a learner: each user has one model, in both and after all were killed, and then all have the new one."""
+    fill(store)
+    first = run_training(store, edited, begun(store).number, open_parts, FEW).model
+    serve = ("serve", "--workers", "2", "--models", str(edited), "--port", "0", "--no-pages", "--tolerance", "1", "--rate", "100000", "--every", "5s", "--canary", "0.5", "--canary-for", "20s")  # fmt: skip
+
+    def models(address: str) -> dict[str, set[str]]:
+        """Of each user what answered it, over some connections, which any worker may take."""
+        found: dict[str, set[str]] = {f"n{k}": set() for k in range(120)}
+        for _ in range(4):
+            with httpx.Client(base_url=address, timeout=60) as client:
+                for user, seen in found.items():
+                    seen.add(client.post("/v1/recommend", json={"user": user, "k": 3}).json()["model"])
+        return found
+
+    def are_split(address: str) -> dict[str, set[str]] | None:
+        found = models(address)
+        is_sticky = all(len(seen) == 1 for seen in found.values())
+        return found if is_sticky and len(set().union(*found.values())) == 2 else None
+
+    process = start(*serve)
+    client = served(process)
+    assert client.post("/v1/learner/train").status_code == 202
+    until(store.learner.canary)
+    before = until(lambda: are_split(str(client.base_url)))
+    learner = (store.learner.owner() or "").split(":")[1]
+    canary = store.learner.canary()
+    assert canary is not None
+    assert set().union(*before.values()) == {first, canary.model}
+    process.kill()
+    process.wait()
+    client.close()
+    until(lambda: not Path(f"/proc/{learner}").exists())
+    client = served(start(*serve))
+    assert until(lambda: are_split(str(client.base_url))) == before
+    until(lambda: store.learner.latest(1)[0].state == "active")
+    done = store.learner.latest(1)[0]
+    assert done.number == canary.number
+    assert done.details["canary"]["began"] == canary.details["canary"]["began"]
+    until(lambda: set().union(*models(str(client.base_url)).values()) == {canary.model})
+    client.close()
 
 
 def served(process: subprocess.Popen[str]) -> httpx.Client:

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.service.learner.conftest import EDITED, fill, open_parts, stream
+from tests.service.learner.conftest import EDITED, FEW, Learned, begun, fill, open_parts, stream
 
 from motet.recommend.live import FOUND
 from motet.schema import Schema
 from motet.service.engine import ServedModel
 from motet.service.learner import Judgement, RunSettings, judge, run_training, write_empty_bundle
-from motet.service.store import Event, Item, ModelVersion, Store, Training, TrainingState
+from motet.service.store import Event, Item, ModelVersion, Store, TrainingState
 from motet.training import load_bundle
-
-FEW = RunSettings(judged=15, tolerance=1.0)  # so few events decide nothing
-
-
-@pytest.fixture(scope="module")
-def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one training that ended well, and its models."""
-    place = tmp_path_factory.mktemp("learned")
-    (place / "models").mkdir()
-    (place / "models" / "schema.yaml").write_text(EDITED, encoding="utf-8")
-    with Store(place / "store.sqlite") as store:
-        fill(store)
-        done = run_training(store, place / "models", begun(store).number, open_parts, FEW)
-    assert (done.state, done.details["reason"]) == ("active", "")
-    return place
-
-
-@pytest.fixture
-def learned(learned_once: Path, tmp_path: Path) -> Iterator[Learned]:
-    """A copy of it; the store still names the models by their first place."""
-    shutil.copytree(learned_once / "models", tmp_path / "models")
-    shutil.copy(learned_once / "store.sqlite", tmp_path / "store.sqlite")
-    with Store(tmp_path / "store.sqlite") as store:
-        done = store.learner.get(1)
-        assert done is not None
-        yield store, tmp_path / "models", done
-
-
-Learned = tuple[Store, Path, Training]
-
-
-def begun(store: Store, share: float = 0.8) -> Training:
-    last = store.events.last()
-    active = store.models.in_state("active")
-    return store.learner.begin("asked", int(share * last), last, active.name if active else None)
 
 
 def test_a_model_that_is_better_is_activated_and_tables_are_removed(learned: Learned) -> None:

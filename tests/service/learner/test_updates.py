@@ -19,7 +19,7 @@ FIRST, EVERY = 200, 80
 SETTINGS = LearnerSettings(
     first_events=10, first_users=2, rest_s=0.0, every_s=0.0, growth=100.0, update_events=EVERY
 )
-RUN = RunSettings(judged=20, tolerance=1.0)
+RUN = RunSettings(judged=20, tolerance=1.0, canary=0.5)  # an update has no canary
 PATIENCE_S = 240.0
 
 

@@ -262,6 +262,27 @@ def test_a_model_that_a_service_refuses_is_taken_back(store: Store) -> None:
     assert active.name == "old"
 
 
+def test_what_is_counted_in_a_canary_ends_with_it(store: Store) -> None:
+    for name in ("old", "new"):
+        store.models.put(ModelVersion(name, f"/{name}"))
+    number = store.learner.begin("asked", 10, 20, "old").number
+    assert not store.learner.put_figures(number, "a", {"n": 1})  # it has not begun
+    store.learner.change(number, "canary", model="new")
+    for process, n in (("a", 1), ("b", 2), ("a", 3)):
+        assert store.learner.put_figures(number, process, {"n": n})
+    assert store.learner.figures(number) == [{"n": 3}, {"n": 2}]
+    assert store.learner.figures(number + 10) == []
+    found = store.learner.canary()
+    assert found is not None
+    assert found.number == number
+    assert not store.learner.change(number, "activating", before="judging")
+    assert store.learner.change(number, "kept", before="canary", reason="slow")
+    assert not store.learner.change(number, "activating", before="canary")
+    assert (store.learner.canary(), store.learner.figures(number)) == (None, [])
+    assert not store.learner.put_figures(number, "a", {"n": 1})
+    assert {one.name: one.reason for one in store.models.all()} == {"old": "", "new": "slow"}
+
+
 def settled(store: Store, settings: LearnerSettings) -> None:
     """A learner that ran with such settings, and is gone."""
     stop = threading.Event()

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 
 from motet.messages import say
-from motet.service.store import Event, ExposedUser
+from motet.service.store import Event, ExposedUser, Shown, ShownItem
 
 if TYPE_CHECKING:
     from tests.service.web.conftest import Service, Tab
@@ -96,6 +96,36 @@ def test_without_scripts_the_same_words_are_there(service: Service) -> None:
         assert say("decision.mismatch", language) in page
         assert say("effects", language) not in page  # nothing is shown before the numbers of users fit
         assert " style=" not in page
+    with service.api() as api:
+        api.post(f"/v1/experiments/{key}/stop").raise_for_status()
+
+
+def test_lists_of_two_rankings_say_who_won(service: Service) -> None:
+    """Synthetic lists: the second variant wins three of four."""
+    key, names = "two-in-one", ("as-it-is", "varied")
+    definition = {name: one for name, one in DEFINITION.items() if name != "guardrails"}
+    with service.api() as api:
+        made = {**definition, "key": key, "kind": "interleaving"}
+        api.post("/v1/experiments", json=made).raise_for_status()
+        api.post(f"/v1/experiments/{key}/start").raise_for_status()
+    start, seq = datetime.now(UTC) - timedelta(days=1), service.store.events.last()
+    exposed, lists, events = [], [], []
+    for at in range(400):
+        user, began, first = f"{key}{at}", start + timedelta(seconds=30 * at), names[at % 2]
+        exposed.append(ExposedUser(key, user, first, seq, began))
+        items = tuple(ShownItem(str(k), variant=f"{key}:{one}") for k, one in enumerate(names))
+        lists.append(Shown(items, user=user, time=began))
+        events.append(Event("like", user, str(int(at % 8 > 1)), time=began + timedelta(minutes=2)))
+    service.store.experiments.expose(exposed)
+    service.store.shown.add(lists)
+    service.store.events.add(events)
+    for language, won in (
+        ("en", "Lists won: as-it-is 100, varied 300; neither 0 of 400."),
+        ("zh", "胜出的列表：as-it-is 100，varied 300；400 个中持平 0。"),
+    ):
+        page = httpx.get(f"{service.url}/experiment/{key}?lang={language}", trust_env=False, timeout=30).text
+        for words in (won, say("first_places_hint", language), say("decision.preferred", language)):
+            assert words.replace("'", "&#39;") in page
     with service.api() as api:
         api.post(f"/v1/experiments/{key}/stop").raise_for_status()
 

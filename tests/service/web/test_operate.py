@@ -165,6 +165,27 @@ def test_candidates_say_why_they_were_accepted_or_refused(
     assert "下次训练在等待：到 2" in tab.page.locator("section[aria-labelledby=learner]").inner_text()
     assert "未通过" in shown.nth(1).inner_text()
     assert "通过" in shown.nth(2).inner_text()
+    # a new model that answers a share of the users says how it does, and an operator may end that
+    arms = {"new": {"judged": 40, "hits": 3}, "active": {"judged": 400, "hits": 80}}
+    canary = {"share": 0.1, "for_s": 900.0, "watched_s": 300.0, **arms}
+    number = learner.begin("growth", 100, 110).number
+    learner.change(number, "canary", model="m9", canary=canary)
+    for language, words, ends in (
+        ("en", "10 % of the users, 5 of 15 minutes", "End the canary of m9"),
+        ("zh", "10 % 的用户，已进行 5 / 15 分钟", "结束 m9 的灰度"),
+    ):
+        tab.go(f"/operate?lang={language}")
+        assert words in shown.nth(0).inner_text()
+        assert "7.5 %" in shown.nth(0).inner_text()
+        assert tab.page.locator(f"button:has-text('{ends}')").count() == 1
+    tab.go("/operate?lang=en")
+    tab.page.click("button:has-text('End the canary of m9')")
+    tab.page.wait_for_selector("button:has-text('End the canary')", state="detached")
+    assert learner.latest(1)[0].state == "kept"
+    assert "an operator ended its canary" in shown.nth(0).inner_text()
+    learner.change(number, "kept", canary={**canary, "problem": "success"})
+    tab.go("/operate")
+    assert "Refused in its canary: of 40 lists 7.5 % led to an event" in shown.nth(0).inner_text()
 
 
 def test_what_was_opened_stays_open_when_numbers_are_fresh(

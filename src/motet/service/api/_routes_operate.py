@@ -94,7 +94,10 @@ class TrainingView(BaseModel):
     changed: datetime
     base: str | None = Field(description="The model that was active when it began.")
     model: str | None = Field(description="What was trained.")
-    details: dict[str, Any] = Field(description="Rows, scores, and the reason where it is not active.")
+    details: dict[str, Any] = Field(
+        description="Rows, scores, the reason where it is not active, and what was counted in its canary: of the `new` "
+        "model and the `active` one lists, failed ones, the time of nine of ten, and what they led to."
+    )
 
 
 class WaitView(BaseModel):
@@ -225,7 +228,7 @@ def operate_routes(context: Context) -> APIRouter:
 
     @routes.post("/models/rollback", response_model=NameView, tags=["models"])
     async def roll_back() -> Response:
-        """Activate the previous version."""
+        """Activate the previous version; while a new model answers a share of the users, end that instead."""
 
         def call() -> NameView:
             with engine.store.jobs.record("roll_back", "") as job:

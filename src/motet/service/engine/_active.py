@@ -1,4 +1,4 @@
-"""The active model, and the golden requests that a model must answer before it is activated."""
+"""The active model, the golden requests that a model must answer before it is activated, and its canary before that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -19,10 +21,11 @@ from motet.schema import Schema
 from motet.service.engine._served import ServedModel
 from motet.service.engine._settings import EngineSettings, OpenModel
 from motet.service.engine._types import NO_MODEL, NoModelError
-from motet.service.monitor import Shadow
-from motet.service.store import Store
+from motet.service.experiments import TrafficSplit, assign
+from motet.service.monitor import ListFigures, Shadow
+from motet.service.store import Store, Training, this_process
 
-__all__ = ["ActiveModel", "check_golden"]
+__all__ = ["ActiveModel", "LiveCanary", "check_golden"]
 
 _USERS: Final = 8
 _K: Final = 10
@@ -272,3 +275,136 @@ class ActiveModel:
                 continue
             except Exception:
                 _log.exception("following the store failed")
+
+
+# -- a canary ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Canary:
+    number: int
+    model: str
+    traffic: TrafficSplit
+    figures: dict[str, ListFigures] = field(
+        default_factory=lambda: {"new": ListFigures(), "active": ListFigures()}
+    )
+
+
+class LiveCanary:
+    """The canary of a service: which users the new model answers, and what is counted of it.
+
+    All of it is in the store: a training in the state ``canary``. Every process reads it once a second. A user is
+    assigned as by an experiment, so that all processes agree, before and after a restart. Who is not known is never in it.
+
+    Args:
+        store: Holds trainings and figures.
+        model: The active model, and the new one beside it.
+    """
+
+    def __init__(self, store: Store, model: ActiveModel) -> None:
+        self._store, self._model = store, model
+        self._now: _Canary | None = None
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._written = 0
+        self._process = f"{this_process()}.{uuid.uuid4().hex[:8]}"  # a process may hold several engines
+
+    @property
+    def name(self) -> str | None:
+        """Name of the new model; None without a canary."""
+        return self._now.model if self._now is not None else None
+
+    def refresh(self) -> str | None:
+        """Read from the store whether there is a canary, and write what was counted; the model that it needs."""
+        with self._reading:
+            training = self._store.learner.canary()
+            if training is None or training.model is None:
+                self._now = None
+                return None
+            now = self._now
+            if now is None or now.number != training.number:
+                self._now = now = _Canary(training.number, training.model, _traffic(training))
+                self._written = 0
+        self._write(now)
+        return now.model
+
+    def served(self, user: str | None, served: ServedModel) -> ServedModel:
+        """The model that answers a user.
+
+        Args:
+            user: The user, not an identity of it.
+            served: The model that answers otherwise.
+        """
+        now = self._now
+        beside = self._model.beside.get(now.model) if now is not None else None
+        if now is None or beside is None:  # it is being opened
+            return served
+        found = assign(now.traffic, user)
+        return beside if found is not None and found.variation == 0 else served
+
+    def answered(
+        self, user: str | None, served: ServedModel, make: Callable[[ServedModel], Ranked]
+    ) -> tuple[Ranked, ServedModel]:
+        """Make a list, and count it where there is a canary: whether it is whole, and its time.
+
+        What the new model refuses or fails at, the active one answers. Where that cannot do it either, the request is at
+        fault, and nothing is counted.
+
+        Args:
+            user: The user; lists of nobody are not counted, as the new model makes none.
+            served: The model that is to make it.
+            make: Makes it with a model.
+
+        Returns:
+            The list, and the model that made it.
+        """
+        now, began_s = self._now, time.perf_counter()
+        role = "" if now is None or user is None else self.role(served)
+        by = served
+        try:
+            found = make(served)
+        except Exception as error:
+            if role != "new":
+                if not isinstance(error, MotetError):
+                    self._count(now, role, began_s, failed=True)
+                raise
+            by = self._model.served
+            found = make(by)
+        self._count(now, role, began_s, failed=by is not served or bool(found.left_out))
+        return found, by
+
+    def _count(self, now: _Canary | None, role: str, began_s: float, *, failed: bool) -> None:
+        if now is not None and role in now.figures:
+            with self._lock:
+                now.figures[role].add((time.perf_counter() - began_s) * 1e3, failed=failed)
+
+    def role(self, served: ServedModel) -> str:
+        """Whether a model is the ``active`` one, the ``new`` one of a canary, or of an ``experiment``."""
+        if served.name == self._model.name:
+            return "active"
+        return "new" if served.name == self.name else "experiment"
+
+    def end(self, reason: str) -> bool:
+        """End the canary without activating its model; whether there was one."""
+        learner = self._store.learner
+        with self._reading:  # what was read before is not taken up after it
+            training = learner.canary()
+            if training is None or not learner.change(
+                training.number, "kept", before="canary", reason=reason
+            ):
+                return False
+            self._now = None
+        return True
+
+    def _write(self, now: _Canary) -> None:
+        with self._lock:
+            plain: dict[str, Any] = {role: one.plain() for role, one in now.figures.items()}
+        counted = sum(one["lists"] for one in plain.values())
+        if counted != self._written:
+            self._store.learner.put_figures(now.number, self._process, plain)
+            self._written = counted
+
+
+def _traffic(training: Training) -> TrafficSplit:
+    share = min(max(float(training.details["canary"]["share"]), 0.0), 1.0)
+    # other users for each canary: the seed is its key
+    return TrafficSplit(f"canary-{training.number}", ("new", "active"), (share, 1 - share))

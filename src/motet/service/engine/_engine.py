@@ -18,7 +18,7 @@ from motet.recommend import AnyFilter, Query, Ranked, RankedItem, SimilarToItem
 from motet.recommend.live import LiveEvent
 from motet.service.engine._active import ActiveModel
 from motet.service.engine._catalogue import CatalogueView, LiveCatalogue
-from motet.service.engine._experiments import LiveExperiments
+from motet.service.engine._experiments import LiveExperiments, VariantRequest
 from motet.service.engine._language import LanguageService
 from motet.service.engine._live_context import LiveAnswerContext
 from motet.service.engine._served import ServedModel
@@ -125,13 +125,19 @@ class Engine:
         """
         began = datetime.now(UTC)
         applied = self.experiments.apply(request, request.user, self.active)
+        notes: list[str] = []
+
+        def rank(served: ServedModel, request: RecommendRequest) -> Ranked:
+            found, more = self._ranked(served, self._query(served, request))
+            notes.extend(one for one in more if one not in notes)
+            return found
+
+        ranked, applied, placed = self.experiments.ranked(request.user, applied, rank)
         request, served = applied.request, applied.served
         query = self._query(served, request)
-        ranked, notes = self._ranked(served, query)
         self.experiments.expose(request.user, applied, began)
         self.note_request(served, query, ranked)
-        view = CatalogueView(served)
-        read = view.read([item.item for item in ranked.items])
+        read = _read(applied, [item.item for item in ranked.items])
         reasons: dict[str, str] = {}
         timings = dict(ranked.timings_ms)
         if request.explain and ranked.items and not served.bundle.is_empty:
@@ -152,12 +158,17 @@ class Engine:
         )
         objective = request.objective.weights if request.objective else served.schema.default_objective()
         list_id = self.shown_log.record(
-            items, user=request.user, scenario=request.scenario, model=served.name, began=began
+            items,
+            user=request.user,
+            scenario=request.scenario,
+            model=applied.model,
+            began=began,
+            placed=placed,
         )
         return RecommendAnswer(
             list_id=list_id,
             served_by=ranked.served_by,
-            model=served.name,
+            model=applied.model,
             scenario=request.scenario,
             objective=objective,
             items=items,
@@ -311,6 +322,7 @@ class Engine:
     def note_request(self, served: ServedModel, query: Query, ranked: Ranked) -> None:
         """Count the source of a list and whether its user is known, and note the user for drift."""
         self.watch.count("served_by", ranked.served_by)
+        self.watch.count("model", self.experiments.canary.role(served))
         live = served.parts.live
         row = -1 if query.user is None else live.history.row(query.user)
         person = live.user_encoder.of(query.user, row, query.user_features)
@@ -373,7 +385,21 @@ def _by_popularity(served: ServedModel, query: Query) -> Ranked:
         if mask[row] and item not in out:
             one = RankedItem(item, int(now.origin[row]), len(items) + 1, float(counts[now.origin[row]]), {}, (), "popular", 1.0)  # fmt: skip
             items.append(one)
-    return Ranked(tuple(items), served_by="popular" if items else "nothing", version=now.version)
+    by, why = "popular" if items else "nothing", {"list": "failed"}
+    return Ranked(tuple(items), served_by=by, left_out=why, version=now.version)
+
+
+def _read(
+    applied: VariantRequest[RecommendRequest], items: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Titles and columns of items, of the first model that knows each."""
+    first, *others = dict.fromkeys([applied.served, *(served for _, _, served in applied.rankings)])
+    read = CatalogueView(first).read(items)
+    for served in others:
+        unknown = [at for at, item in enumerate(items) if first.parts.live.items.now.row(item) < 0]
+        for at, found in zip(unknown, CatalogueView(served).read([items[at] for at in unknown]), strict=True):
+            read[at] = found
+    return read
 
 
 def _item(

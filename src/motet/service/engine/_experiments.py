@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import threading
@@ -9,13 +10,15 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
+import numpy as np
+
 from motet.errors import MotetError, RequestError, StoreUnavailableError
-from motet.recommend import Query
-from motet.service.engine._active import ActiveModel
+from motet.recommend import Query, Ranked
+from motet.service.engine._active import ActiveModel, LiveCanary
 from motet.service.engine._served import ServedModel
 from motet.service.engine._types import ConflictError, NotFoundError
 from motet.service.experiments import (
@@ -27,6 +30,7 @@ from motet.service.experiments import (
     experiment_results,
     read_experiment,
     running_clash,
+    team_draft,
 )
 from motet.service.store import ExperimentRecord, ExposedUser, Store
 
@@ -49,11 +53,21 @@ class VariantRequest(Generic[Q]):
         request: The changed request.
         served: The model that answers it.
         variants: The experiments that the user is in, each with the name of the variant.
+        mixed: Key of the experiment whose two rankings make the list; empty where there is none.
+        rankings: The two variants of it, each with its request and its model; the first is that of the request above.
     """
 
     request: Q
     served: ServedModel
     variants: tuple[tuple[str, str], ...]
+    mixed: str = ""
+    rankings: tuple[tuple[str, Q, ServedModel], ...] = ()
+
+    @property
+    def model(self) -> str:
+        """Name of the model; of a list of two models both, so that it counts as a list of neither."""
+        models = dict.fromkeys([self.served.name, *(served.name for _, _, served in self.rankings)])
+        return " + ".join(one[:250] for one in models) if len(models) > 1 else self.served.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +89,12 @@ class LiveExperiments:
         open_model: Opens a version by its name and keeps it; set by the registry of models.
         lost: Exposures that were not written because too many waited.
         problems: Of running experiments that are not applied here, why.
+        canary: A new model that answers a share of the users, where no experiment names their model.
     """
 
     def __init__(self, store: Store, model: ActiveModel) -> None:
         self._store, self._model = store, model
+        self.canary = LiveCanary(store, model)
         self.open_model: Callable[[str], ServedModel] | None = None
         self.lost = 0
         self.problems: dict[str, str] = {}
@@ -196,6 +212,11 @@ class LiveExperiments:
                 else:
                     running.append(_Running(settings, settings.traffic))
             self._running, self.problems = tuple(running), problems
+            new = self.canary.refresh()
+            if new is not None:
+                models.add(new)
+                if self._model.is_there and self._served(new) is None:
+                    self._open_later(new)
             self._model.keep_beside(models | self._opening)
 
     # -- requests ------------------------------------------------------------------------------
@@ -209,6 +230,7 @@ class LiveExperiments:
             served: The model that answers it otherwise.
         """
         variants: list[tuple[str, str]] = []
+        is_named, mixed = False, None
         user = self._store.identities.resolve(user) if user is not None else None
         for one in self._running if user is not None else ():
             settings = one.settings
@@ -217,15 +239,95 @@ class LiveExperiments:
             found = assign(one.traffic, user)
             if found is None:
                 continue
+            if settings.kind == "interleaving":
+                mixed = settings
+                continue
             variant = settings.variants[found.variation]
             if variant.model is not None:
                 beside = self._served(variant.model)
                 if beside is None:  # it is being opened again: neither changed nor counted
                     continue
-                served = beside
+                served, is_named = beside, True
             request = _changed(request, variant)
             variants.append((settings.key, variant.name))
-        return VariantRequest(request, served, tuple(variants))
+        if not is_named:
+            served = self.canary.served(user, served)
+        applied = VariantRequest(request, served, tuple(variants))
+        return applied if mixed is None else self._mixed(applied, mixed)
+
+    def _mixed(self, applied: VariantRequest[Q], settings: ExperimentSettings) -> VariantRequest[Q]:
+        """A request that is answered by the rankings of two variants."""
+        models = [self._served(one.model) if one.model else applied.served for one in settings.variants]
+        rankings = tuple(
+            (one.name, _changed(applied.request, one), served)
+            for one, served in zip(settings.variants, models, strict=True)
+            if served is not None
+        )
+        if len(rankings) < 2:  # a model is being opened again
+            return applied
+        (_, request, served), _ = rankings
+        return VariantRequest(request, served, applied.variants, settings.key, rankings)
+
+    def ranked(
+        self, user: str | None, applied: VariantRequest[Q], rank: Callable[[ServedModel, Q], Ranked]
+    ) -> tuple[Ranked, VariantRequest[Q], dict[str, str]]:
+        """Make the list of a request; of two rankings where an experiment says so.
+
+        These are merged above everything that keeps answers, so that each is kept as the plain list that it is, and their
+        mixture never. The coins follow from experiment, user and the first items of both: the same in each process, for
+        each length of the list, until one of the rankings begins with another item.
+
+        Args:
+            user: The user.
+            applied: What :meth:`apply` answered.
+            rank: Makes the list of one model and request.
+
+        Returns:
+            The list; the request with the variant that placed its first item, which is what is exposed; and what placed
+            each item, see :class:`motet.service.store.ShownItem`. Where a ranking is empty or failed, the first
+            variant's alone.
+        """
+        lists, rankings = list[Ranked](), list[tuple[str, Q, ServedModel]]()
+        for name, request, served in applied.rankings or (("", applied.request, applied.served),):
+
+            def make(model: ServedModel, request: Q = request) -> Ranked:
+                return rank(model, request)
+
+            found, by = self.canary.answered(user, served, make)
+            lists.append(found)
+            rankings.append((name, request, by))
+        first = lists[0]
+        applied = replace(applied, served=rankings[0][2])
+        if len(lists) < 2 or user is None:
+            return first, applied, {}
+        applied = replace(applied, rankings=tuple(rankings))
+        if not all(one.items and "list" not in one.left_out for one in lists):
+            return first, replace(applied, mixed="", rankings=()), {}
+        own = self._store.identities.resolve(user)
+        said = "\0".join([applied.mixed, own, *(one.items[0].item for one in lists)])
+        seed = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        orders = [[item.item for item in one.items] for one in lists]
+        rng = np.random.default_rng(int.from_bytes(seed))
+        items, teams = team_draft(orders[0], orders[1], applied.request.k, rng)
+        of = [{item.item: item for item in one.items} for one in lists]
+        names = [f"{applied.mixed}:{name}" for name, _, _ in applied.rankings]
+        ranked = replace(
+            first,
+            items=tuple(
+                of[team][item]._replace(rank=at)
+                for at, (item, team) in enumerate(zip(items, teams, strict=True), 1)
+            ),
+            left_out={**lists[1].left_out, **first.left_out},
+            timings_ms={
+                name: ms + lists[1].timings_ms.get(name, 0.0) for name, ms in first.timings_ms.items()
+            },
+        )
+        variant = (applied.mixed, applied.rankings[teams[0]][0])
+        return (
+            ranked,
+            replace(applied, variants=(*applied.variants, variant)),
+            {item: names[team] for item, team in zip(items, teams, strict=True)},
+        )
 
     def expose(self, user: str | None, applied: VariantRequest[Q], began: datetime) -> None:
         """Record that a user got variants, the first time in each experiment; never waits.

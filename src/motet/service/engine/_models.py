@@ -207,11 +207,15 @@ class ModelRegistry:
         return served
 
     def roll_back(self) -> str:
-        """Activate the previous version; returns its name.
+        """Activate the previous version, or end a canary, whose model is not active yet; returns the name of the active one.
 
         Raises:
             ConflictError: If there is none.
         """
+        if self._engine.model.name is not None and self._engine.experiments.canary.end(
+            "an operator ended its canary"
+        ):
+            return self._engine.model.name
         previous = self._store.models.in_state("previous")
         if previous is None:
             raise ConflictError("no version was active before", "activate another by its name")

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -99,6 +99,7 @@ class ShownLog:
         scenario: str | None,
         model: str,
         began: datetime | None = None,
+        placed: Mapping[str, str] | None = None,
     ) -> str:
         """Queue a list for the log; never waits.
 
@@ -108,13 +109,23 @@ class ShownLog:
             scenario: The scenario.
             model: Name of the model version.
             began: When its request began; now by default. The list of a user deleted since is not written.
+            placed: In a list of two rankings, what placed each item: see :class:`motet.service.store.ShownItem`. By
+                which chance an item came to its place is not known of such a list.
 
         Returns:
             The id of the list.
         """
         list_id = uuid.uuid4().hex
+        placed = placed or {}
         shown = (
-            ShownItem(one.id, one.value, one.propensity or None, one.sources, one.predictions)
+            ShownItem(
+                one.id,
+                one.value,
+                None if placed else one.propensity or None,
+                one.sources,
+                one.predictions,
+                placed.get(one.id, ""),
+            )
             for one in items
         )
         try:

@@ -238,7 +238,9 @@ class RecommendAnswer(_Answer):
         description="Its source: personal, session, together or trending (without a model), scenario_popular, popular, newest, again, or nothing.",
         examples=["personal"],
     )
-    model: str = Field(description="Name of the model version.")
+    model: str = Field(
+        description="Name of the model version; of two with ' + ' where an experiment mixes them."
+    )
     scenario: str | None
     objective: dict[str, float] = Field(description="Weights of the objective.", examples=[{"next": 1.0}])
     items: tuple[ItemAnswer, ...]

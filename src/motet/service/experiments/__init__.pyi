@@ -10,7 +10,7 @@ from ._assignment import (
     in_namespace,
 )
 from ._effects import Decision, Effect, GuardrailState, UserTotals, decide, effect_of, guardrail_state
-from ._interleaving import Preference, interleaving_preference, team_draft
+from ._interleaving import Preference, credited, interleaving_preference, team_draft
 from ._results import ExperimentResults, experiment_results, running_clash
 from ._sequential import SampleRatio, planned_users, sample_ratio, sequential_p, sequential_radius
 from ._settings import (
@@ -42,6 +42,7 @@ __all__ = [
     "bucket_hash",
     "bucket_ranges",
     "choose_variation",
+    "credited",
     "decide",
     "effect_of",
     "equal_weights",

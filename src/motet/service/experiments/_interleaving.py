@@ -5,6 +5,8 @@ Legend: L lists, U users.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from motet.errors import DataError
 from motet.service.experiments._effects import UserTotals
 from motet.service.experiments._sequential import sequential_p, sequential_radius
+from motet.service.store import MixedList, Taken
 
-__all__ = ["Preference", "interleaving_preference", "team_draft"]
+__all__ = ["Preference", "credited", "interleaving_preference", "team_draft"]
 
 
 def team_draft(
@@ -57,6 +60,33 @@ def team_draft(
         if len(items) == before:
             break
     return items, teams
+
+
+def credited(lists: Sequence[MixedList], taken: Sequence[Taken]) -> list[tuple[int, Taken]]:
+    """Which list each event came from: the one that it names, or else the latest before it that showed its item.
+
+    Args:
+        lists: In order of time.
+        taken: Events.
+
+    Returns:
+        Places in ``lists`` with their events; an event that came from none is left out.
+    """
+    by_id = {one.id: at for at, one in enumerate(lists)}
+    showed: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, one in enumerate(lists):
+        for item in one.placed:
+            showed[one.user, item].append(at)
+    found = []
+    for event in taken:
+        at = by_id.get(event.list_id or "", -1)
+        if at < 0 or lists[at].user != event.user or event.item not in lists[at].placed:
+            own = showed.get((event.user, event.item), [])
+            place = bisect_right(own, event.time_us, key=lambda at: lists[at].time_us)
+            at = own[place - 1] if place and not event.list_id else -1
+        if at >= 0:
+            found.append((at, event))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from motet.service.experiments._effects import (
     effect_of,
     guardrail_state,
 )
+from motet.service.experiments._interleaving import Preference, credited, interleaving_preference
 from motet.service.experiments._sequential import sample_ratio
 from motet.service.experiments._settings import (
     ExperimentSettings,
@@ -80,6 +81,14 @@ class MetricView(_Part):
     effects: tuple[EffectView, ...]
 
 
+class MixedView(_Part):
+    """Lists of two rankings."""
+
+    lists: int = Field(description="With an event on one of their items.")
+    wins: dict[str, int] = Field(description="By variant: lists of which more of its items were taken.")
+    ties: int
+
+
 class Moment(_Part):
     """The difference in the metric that decides, as it was known at a time."""
 
@@ -108,6 +117,7 @@ class ExperimentResults(_Part):
     decision: DecisionView
     metrics: tuple[MetricView, ...] = Field(description="Empty while the numbers of users do not fit.")
     timeline: tuple[Moment, ...]
+    mixed: MixedView | None = Field(None, description="Only of an experiment of the kind interleaving.")
 
 
 def experiment_results(
@@ -119,6 +129,10 @@ def experiment_results(
     the parts of windows that have passed, by the planned users: it grows with the information, also where all users
     come at once. With more than two variants each interval has the level 1 − (1 − level) / (variants − 1).
 
+    Of the kind interleaving all users get lists of both variants. Values are shares of the lists that each won, their
+    difference is that of :func:`interleaving_preference`; and what is checked is which variant placed the first item of
+    each user's first list: a coin says so, and where it does not come out even, lists of one variant are lost.
+
     Args:
         store: Holds exposures, events and lists.
         record: The experiment.
@@ -126,7 +140,8 @@ def experiment_results(
         at: As of when; the time it was stopped, or now, when left out.
     """
     until = at or record.stopped or datetime.now(UTC)
-    table = _Table(store, record.key, settings, until)
+    kind = _MixedTable if settings.kind == "interleaving" else _Table
+    table = kind(store, record.key, settings, until)
     ratio = sample_ratio(table.counts.tolist(), settings.traffic.shares)
     names = [one.name for one in settings.variants]
     level = 1 - (1 - settings.level) / (len(names) - 1)
@@ -161,6 +176,7 @@ def experiment_results(
         decision=DecisionView(kind=decision.kind, variants=decision.variants, stop=decision.stop),
         metrics=tuple(_view(settings, metric, names, effects) for metric, effects in measured),
         timeline=_timeline(table, settings, names, level) if ratio.passed else (),
+        mixed=table.view(names) if isinstance(table, _MixedTable) and ratio.passed else None,
     )
 
 
@@ -252,6 +268,49 @@ class _Table:
         return np.minimum(totals, 1) if metric is not None and metric.kind == "share" else totals
 
 
+class _MixedTable(_Table):
+    """Lists of two rankings, with what was taken of each variant's items."""
+
+    def _load(self, store: Store, key: str, exposed: Sequence[ExposedUser], until: datetime) -> None:
+        settings, metric = self._settings, self._settings.metric
+        lists, taken = store.experiments.mixed(key, metric.events, window=settings.window, until=until)
+        place = {one.user: at for at, one in enumerate(exposed)}
+        number = {one.name: at for at, one in enumerate(settings.variants)}
+        self._lists = np.array([place.get(one.user, -1) for one in lists], np.int64)  # [L] users
+        counted = set()
+        found: list[tuple[int, int, int]] = []  # list, variant, time
+        for at, event in credited(lists, taken):
+            variant = number.get(lists[at].placed[event.item])
+            if variant is None or (metric.at_least is not None and event.value < metric.at_least):
+                continue
+            if metric.kind == "share" and (at, event.item) in counted:
+                continue
+            counted.add((at, event.item))
+            found.append((at, variant, event.time_us))
+        self._credits = np.array(found, np.int64).reshape(-1, 3)
+
+    def effects(self, metric: MetricSettings, at: int, level: float) -> list[Effect]:
+        found = self._preference(at, level)
+        share = [wins / found.lists if found.lists else math.nan for wins in found.wins]
+        return [
+            Effect((found.users, found.users), share[0], share[2], found.value, math.nan, found.interval, None, None, found.p, level, 0.0)
+        ]  # fmt: skip
+
+    def view(self, names: Sequence[str]) -> MixedView:
+        """Lists, wins and ties at the end."""
+        found = self._preference(self.until, self._settings.level)
+        first, ties, second = found.wins
+        return MixedView(lists=found.lists, wins=dict(zip(names, (first, second), strict=True)), ties=ties)
+
+    def _preference(self, at: int, level: float) -> Preference:
+        known = self._credits[self._credits[:, 2] <= at]
+        first, second = (
+            np.bincount(known[known[:, 1] == arm, 0], minlength=len(self._lists)).astype(np.float64)
+            for arm in (0, 1)
+        )
+        return interleaving_preference(first, second, self._lists, max(self.progress(at), 1e-9), level)
+
+
 def _to_us(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // _US
 
@@ -280,7 +339,7 @@ def _view(
     return MetricView(
         name=metric.name,
         role=role,
-        kind=metric.kind,
+        kind=metric.kind if settings.kind == "groups" else settings.kind,
         higher_is_better=metric.higher_is_better,
         margin=guard.margin if guard is not None else None,
         baseline=_known(effects[0].baseline),

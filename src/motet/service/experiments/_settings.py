@@ -104,6 +104,11 @@ class ExperimentSettings(RequestPart):
     hypothesis: str = Field(
         min_length=1, max_length=2_000, description="What is expected to change, and why."
     )
+    kind: Literal["groups", "interleaving"] = Field(
+        "groups",
+        description="groups: each user gets one variant; interleaving: each list is made of the rankings of two, and a "
+        "variant wins a list where more of its items are taken.",
+    )
     variants: tuple[VariantSettings, ...] = Field(
         min_length=2, max_length=10, fail_fast=True, description="The first is the baseline."
     )
@@ -145,6 +150,19 @@ class ExperimentSettings(RequestPart):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ValueError(f"two of the {what} are called '{twice}'")
+        if self.kind == "interleaving":
+            for is_wrong, why in (
+                (len(self.variants) != 2, "has two variants"),
+                (len({one.weight for one in self.variants}) > 1, "has variants of equal weights"),
+                (
+                    self.more_metrics or self.guardrails,
+                    "has one metric and no guardrails: all users get the same lists",
+                ),
+                (self.metric.kind not in ("share", "count"), "has a metric of the kind share or count"),
+                (not self.metric.higher_is_better, "counts what is good: higher_is_better is true"),
+            ):
+                if is_wrong:
+                    raise ValueError(f"an experiment of the kind interleaving {why}")
         return self
 
     @property
@@ -178,6 +196,8 @@ class ExperimentSettings(RequestPart):
             return None
         if self.scenarios and other.scenarios and not set(self.scenarios) & set(other.scenarios):
             return None
+        if self.kind == other.kind == "interleaving":
+            return "places of lists"
         both = [{name for one in some.variants for name in one.changes} for some in (self, other)]
         return next((name for name in VariantSettings.changed if name in both[0] & both[1]), None)
 

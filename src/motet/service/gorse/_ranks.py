@@ -295,9 +295,12 @@ class Ranks:
     ) -> list[Score]:
         query, began = query.model_copy(update={"budget": self._engine.settings.budget}), datetime.now(UTC)
         applied = self._engine.experiments.apply(query, user, served)
-        query, served = applied.request, applied.served
+        placed: dict[str, str] = {}
         try:
-            found_all = served.parts.live.recommend(query)
+            found_all, applied, placed = self._engine.experiments.ranked(
+                user, applied, lambda served, request: served.parts.live.recommend(request)
+            )
+            query, served = applied.request, applied.served
             self._engine.note_request(served, query, found_all)
             self._engine.experiments.expose(user, applied, began)
             ranked = [one for one in found_all.items if only(one)]
@@ -315,7 +318,9 @@ class Ranks:
         shown = ranked[offset : offset + n]
         if shown:
             answers = [_answer(one, at + 1) for at, one in enumerate(shown)]
-            self._engine.shown_log.record(answers, user=user, scenario=None, model=served.name, began=began)
+            self._engine.shown_log.record(
+                answers, user=user, scenario=None, model=applied.model, began=began, placed=placed
+            )
         return [Score(id=one.item, score=one.value) for one in shown]
 
 

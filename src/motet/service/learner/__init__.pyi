@@ -12,7 +12,7 @@ from ._learner import (
 from ._process import LearnerProcess, end_with_parent
 from ._tables import TrainingTables, infer_schema, keep_schema, write_tables
 from ._train import RunSettings, run_training
-from ._watch import Success, fell, success_of
+from ._watch import Success, fell, success_of, users_fell
 
 __all__ = [
     "EMPTY",
@@ -34,6 +34,7 @@ __all__ = [
     "out_of_model",
     "run_training",
     "success_of",
+    "users_fell",
     "write_empty_bundle",
     "write_tables",
 ]

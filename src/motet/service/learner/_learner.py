@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from motet.data import NEGATIVE_EVENTS
 from motet.errors import StoreUnavailableError
-from motet.service.learner._watch import Success, fell, success_of
+from motet.service.learner._watch import Success, fell, success_of, watch_canary
 from motet.service.store import UPDATE, Store, Training, has_ended, this_process
 
 __all__ = [
@@ -42,6 +42,7 @@ _MOST_AFTER: Final = 2_000
 _MORE: Final = 1.5
 _SCORE_RESTS: Final = 10
 _LOOK_S: Final = 10.0
+_CANARY_S: Final = 10.0
 _SHARE_AFTER_UPDATE: Final = 0.25  # of the events of an update, on which it is judged
 _TRY_AGAIN_S: Final = 86_400.0  # after a first model that was not good enough, without a schedule
 
@@ -65,6 +66,9 @@ class LearnerSettings:
         horizon_s: How soon after a list an event must come to count as its success, in seconds.
         watched: Most lists of each model that are compared; a fall needs at least half as many of both.
         fall: Smallest relative fall of the success that takes a model back.
+        canary: Share of the users whom a new model answers before it is activated; 0 for none. It is up to the process
+            of a training to begin with it; see :class:`motet.service.learner.RunSettings`.
+        canary_s: How long, in seconds.
     """
 
     every_s: float = 86_400.0
@@ -80,6 +84,8 @@ class LearnerSettings:
     horizon_s: float = 600.0
     watched: int = 400
     fall: float = 0.1
+    canary: float = 0.1
+    canary_s: float = 900.0
 
 
 def models_home(store: Store, given: Path | None = None) -> Path:
@@ -256,6 +262,7 @@ class Learner:
         self._store, self._home, self._settings, self._command = store, home, settings, command
         self._owner = this_process()
         self._watched_s = 0.0
+        self._looked = (0, 0.0)  # number of the training in its canary, and when
         self._rest = _Rest()
 
     def run(self, stop: threading.Event) -> None:
@@ -280,6 +287,9 @@ class Learner:
     def step(self, stop: threading.Event) -> bool:
         """Do what there is to do now; whether it was a training."""
         training = self._store.learner.open() or self._begin()
+        if training is not None and training.state == "canary":
+            self._watch_canary(training)
+            return False
         if training is None:
             self._watch()
             return False
@@ -373,7 +383,9 @@ class Learner:
         finally:
             self._end(process)
         found = self._store.learner.get(training.number)
-        if found is not None and found.is_open:  # the process ended before its training did
+        if (
+            found is not None and found.is_open and found.state != "canary"
+        ):  # the process ended before its training did
             self._rest.failures += 1
             _log.warning("the process of training %d ended with %s", training.number, process.returncode)
             if self._rest.failures >= 3:
@@ -437,6 +449,14 @@ class Learner:
         rested = datetime.now(UTC) >= latest[0].began + timedelta(seconds=_SCORE_RESTS * settings.rest_s)
         if first is not None and rested and fell(first, now, fewest=fewest, least=settings.fall):
             ask_for_training(store, "score", first=round(first.rate, 4), now=round(now.rate, 4))
+
+    def _watch_canary(self, training: Training) -> None:
+        settings, (number, looked_s), now_s = self._settings, self._looked, time.monotonic()
+        passed_s = now_s - looked_s if number == training.number else 0.0
+        if number == training.number and passed_s < min(settings.watch_s, _CANARY_S):
+            return
+        self._looked = (training.number, now_s)
+        watch_canary(self._store, training, passed_s, horizon_s=settings.horizon_s, least=settings.fall)
 
     def _take_back_refused(self, training: Training) -> None:
         """Where a service could not serve a new model, the one before is active again."""

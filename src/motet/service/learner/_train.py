@@ -18,7 +18,8 @@ from motet.service.learner._empty import write_empty_bundle
 from motet.service.learner._judge import judge
 from motet.service.learner._learner import EMPTY
 from motet.service.learner._tables import infer_schema, keep_schema, write_tables
-from motet.service.store import ModelState, ModelVersion, Store, Training
+from motet.service.learner._watch import activate_trained, canary_details
+from motet.service.store import ModelState, ModelVersion, Store, Training, TrainingState
 from motet.training import WarmStart, load_data, only_run, read_manifest, train, untrainable_tasks
 from motet.training.blending import check_plain
 from motet.training.online import update_bundle
@@ -30,6 +31,7 @@ _TRAINING_SHARE: Final = 0.7  # of the time of a run; the rest is for tables and
 _PARENT_S: Final = 0.5
 _LOCK_S: Final = 10.0
 _KEPT: Final = 3
+_MOST_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class RunSettings:
         judged: Most events that models are judged on.
         most_ms: Longest median time of a list, in milliseconds.
         changes: Settings of the schema to change, such as ``training.epochs=5``.
+        canary: Share of the users whom a new model answers before it is activated, up to a half; 0 for none. A model
+            that replaces plain lists has none, and updates, which come too often for it, neither.
+        canary_s: How long, in seconds.
     """
 
     limit_s: float = 3_600.0
@@ -49,6 +54,8 @@ class RunSettings:
     judged: int = 400
     most_ms: float = 500.0
     changes: tuple[str, ...] = ()
+    canary: float = 0.0
+    canary_s: float = 900.0
 
 
 def run_training(
@@ -58,7 +65,7 @@ def run_training(
 
     Tables are written up to the training's fixed last event, then a model is trained (from a checkpoint where there is
     one), or the one that was active learns from the events since, then it is judged beside the active one, and activated
-    or kept. Each step is recorded when it is complete, and each may be done again: a process that is killed at any
+    or kept; or it is to answer a share of the users first, and this ends there. Each step is recorded when it is complete, and each may be done again: a process that is killed at any
     moment loses at most the step it was in.
 
     Args:
@@ -69,7 +76,7 @@ def run_training(
         settings: Limits.
 
     Returns:
-        The training as it ended. A mistake in the data or the schema makes it ``failed``, with the reason.
+        The training as it ended, or with its canary under way. A mistake in the data or the schema makes it ``failed``, with the reason.
 
     Raises:
         StoreUnavailableError: If the store is gone; the training can go on later.
@@ -83,7 +90,7 @@ def run_training(
             "judging": run.judge,
             "activating": run.activate,
         }
-        while (training := _there(store, number)).is_open:
+        while (training := _there(store, number)).state in steps:
             try:
                 steps[training.state](training)
             except StoreUnavailableError:
@@ -199,8 +206,14 @@ class _Run:
         details: dict[str, Any] = {"judged": found.plain(), "judged_against": active.name}
         if found.problem:
             self._keep(training, "loaded", found.problem, **details)
-        else:
-            self.store.learner.change(training.number, "activating", reason="", **details)
+            return
+        share = min(self.settings.canary, _MOST_SHARE)
+        state: TrainingState = "activating"
+        if share > 0 and not training.is_update and not active.bundle.is_empty:
+            self._register(training)  # services find it there
+            details["canary"] = canary_details(share, self.settings.canary_s, active.name)
+            state = "canary"
+        self.store.learner.change(training.number, state, reason="", **details)
 
     def _keep(self, training: Training, state: ModelState, reason: str, **details: Any) -> None:
         """Leave the active model as it is; a person may look at the new one, and load or activate it."""
@@ -210,18 +223,13 @@ class _Run:
 
     def activate(self, training: Training) -> None:
         """Make the new model the active one; services that follow the store load and serve it."""
+        self._register(training)
+        activate_trained(self.store, training)
+
+    def _register(self, training: Training) -> None:
         name = str(training.model)
-        known = {one.name: one for one in self.store.models.all()}
-        if name not in known:
+        if all(one.name != name for one in self.store.models.all()):
             self.store.models.put(ModelVersion(name, str(self._bundle(training).absolute())))
-        if (
-            name not in known or known[name].state == "loaded"
-        ):  # else it was done already, or undone by somebody
-            self.store.models.activate(name)
-        for other in self.store.learner.latest(100):
-            if other.state == "active" and other.number != training.number:
-                self.store.learner.change(other.number, "replaced")
-        self.store.learner.change(training.number, "active")
 
     def fail(self, training: Training, error: Exception) -> None:
         """Record why a training failed."""

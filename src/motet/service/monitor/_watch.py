@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client import Counter as Total
 from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["JsonLines", "Watch", "log_as_json"]
+__all__ = ["JsonLines", "ListFigures", "Watch", "log_as_json"]
 
 _EXTRA: Final = ("request_id", "method", "route", "status", "cause", "elapsed_ms", "key")
 
@@ -104,6 +104,55 @@ class _Minute:
         )
 
 
+@dataclass(slots=True)
+class ListFigures:
+    """Lists of one version of the model: how many, how many of them failed or lack something, and how long they took.
+
+    Attributes:
+        lists: Lists that were asked for.
+        failed: Those of them that failed, or of which something was left out.
+        times: Their times, in the buckets of :class:`Watch`.
+    """
+
+    lists: int = 0
+    failed: int = 0
+    times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
+
+    def add(self, elapsed_ms: float, *, failed: bool) -> None:
+        """Count a list."""
+        self.lists += 1
+        self.failed += failed
+        self.times[_bucket(elapsed_ms)] += 1
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values, of which :meth:`sum_of` makes figures again."""
+        some = np.flatnonzero(self.times).tolist()
+        return {
+            "lists": self.lists,
+            "failed": self.failed,
+            "times": {str(at): int(self.times[at]) for at in some},
+        }
+
+    @classmethod
+    def sum_of(cls, plain: Iterable[Mapping[str, Any]]) -> ListFigures:
+        """The figures of several processes together."""
+        found = cls()
+        for one in plain:
+            found.lists += int(one["lists"])
+            found.failed += int(one["failed"])
+            for at, n in one["times"].items():
+                found.times[int(at)] += int(n)
+        return found
+
+    def p90_ms(self) -> float:
+        """Nine of ten lists took up to this, in milliseconds; 0 without lists."""
+        return _quantiles(self.times)["p90"] if self.lists else 0.0
+
+
+def _bucket(elapsed_ms: float) -> int:
+    return int(np.clip(np.log(max(elapsed_ms, _FIRST_MS) / _FIRST_MS) / np.log(_STEP), 0, _BUCKETS - 1))
+
+
 class Watch:
     """Counts requests and answers, for one day in memory and for Prometheus.
 
@@ -164,7 +213,7 @@ class Watch:
             cause: Why the status is 400 or more: one of a few words.
             request_id: Found in the log of the service.
         """
-        bucket = int(np.clip(np.log(max(elapsed_ms, _FIRST_MS) / _FIRST_MS) / np.log(_STEP), 0, _BUCKETS - 1))
+        bucket = _bucket(elapsed_ms)
         with self._lock:
             minute = self._minute()
             minute.counts[route, status] += 1
@@ -181,7 +230,7 @@ class Watch:
         """Count an event or an answer, such as the source of a list.
 
         Args:
-            kind: ``served_by``, ``event``, ``rejected``, ``user`` or ``item``.
+            kind: ``served_by``, ``model``, ``event``, ``rejected``, ``user`` or ``item``.
             what: One of a few values of the kind.
             n: Number to add.
         """

@@ -2,7 +2,7 @@ from ._counts import DayCount
 from ._database import StoreSettings, StoreVersion, parse_url, store_version
 from ._entities import Items
 from ._events import event_row
-from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, Outcome
+from ._experiments import ExperimentRecord, ExperimentStore, ExposedUser, MixedList, Outcome, Taken
 from ._identities import MOST_IDENTITIES, Identity, IdentityStore
 from ._jobs import Job, JobKind, has_ended, this_process
 from ._learner import UPDATE, Training, TrainingState
@@ -38,6 +38,7 @@ __all__ = [
     "Key",
     "KeyStore",
     "Kind",
+    "MixedList",
     "ModelState",
     "ModelVersion",
     "Outcome",
@@ -53,6 +54,7 @@ __all__ = [
     "SurveyAnswer",
     "SurveyRecord",
     "SurveyStore",
+    "Taken",
     "Training",
     "TrainingState",
     "User",

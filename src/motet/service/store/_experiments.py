@@ -18,7 +18,15 @@ from motet.service.store._records import check_json, check_text, check_time, fro
 from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, IDENTITIES, SHOWN
 from motet.service.store._writer import Writer
 
-__all__ = ["ExperimentRecord", "ExperimentState", "ExperimentStore", "ExposedUser", "Outcome"]
+__all__ = [
+    "ExperimentRecord",
+    "ExperimentState",
+    "ExperimentStore",
+    "ExposedUser",
+    "MixedList",
+    "Outcome",
+    "Taken",
+]
 
 ExperimentState: TypeAlias = Literal["draft", "running", "stopped"]
 
@@ -93,6 +101,40 @@ class Outcome(NamedTuple):
     value: float
     time_us: int
     before: bool
+
+
+class MixedList(NamedTuple):
+    """A list of two rankings that an exposed user was shown.
+
+    Attributes:
+        user: The user.
+        id: Of the list.
+        time_us: When, in microseconds since 1970.
+        placed: Name of the variant that placed each item.
+    """
+
+    user: str
+    id: str
+    time_us: int
+    placed: Mapping[str, str]
+
+
+class Taken(NamedTuple):
+    """An event of an exposed user.
+
+    Attributes:
+        user: The user.
+        item: The item.
+        list_id: The list that it names, if it names one.
+        value: Of the event.
+        time_us: When, in microseconds since 1970.
+    """
+
+    user: str
+    item: str
+    list_id: str | None
+    value: float
+    time_us: int
 
 
 class ExperimentStore:
@@ -227,12 +269,45 @@ class ExperimentStore:
                 found += [
                     Outcome(user, type, value, time, bool(old)) for user, type, value, time, old in rows
                 ]
-        if len(found) > _MOST_OUTCOMES:
-            raise StoreError(
-                f"the experiment has more than {_MOST_OUTCOMES:,} outcomes",
-                "count a rarer event, or shorten window_hours",
-            )
+        _check_number(found)
         return found
+
+    def mixed(
+        self, key: str, types: Sequence[str], *, window: timedelta, until: datetime
+    ) -> tuple[list[MixedList], list[Taken]]:
+        """Lists of two rankings that exposed users were shown, and what these users did, each in order of time.
+
+        Args:
+            key: The experiment.
+            types: Types of events.
+            window: After the exposure, what counts.
+            until: The last moment that counts.
+
+        Raises:
+            StoreError: If there are more than five million of either.
+        """
+        span, end = int(window / timedelta(microseconds=1)), to_us(until)
+        mine, user = EXPOSURES.c.experiment == key, EXPOSURES.c.user_id
+
+        def counts(time: Column[int]) -> ColumnElement[bool]:
+            return and_(time >= EXPOSURES.c.time, time <= EXPOSURES.c.time + span, time <= end)
+
+        lists, taken = list[MixedList](), list[Taken]()
+        with self._database.reading() as connection:
+            for of_user in _records_of(SHOWN.c.user_id):
+                query = select(user, SHOWN.c.id, SHOWN.c.time, SHOWN.c["items"])
+                query = query.where(mine, of_user, counts(SHOWN.c.time)).limit(_MOST_OUTCOMES + 1)
+                for who, id, time, items in connection.execute(query):
+                    if placed := _placed(read_json(items), f"{key}:"):
+                        lists.append(MixedList(who, id, time, placed))
+            columns = (EVENTS.c.item_id, EVENTS.c.list_id, EVENTS.c.value, EVENTS.c.time)
+            for of_user in _records_of(EVENTS.c.user_id):
+                events = select(user, *columns).where(mine, of_user, counts(EVENTS.c.time))
+                events = events.where(EVENTS.c.seq > EXPOSURES.c.seq, EVENTS.c.type.in_(types))
+                taken += [Taken(*row) for row in connection.execute(events.limit(_MOST_OUTCOMES + 1))]
+        _check_number(lists)
+        _check_number(taken)
+        return sorted(lists, key=lambda one: one.time_us), sorted(taken, key=lambda one: one.time_us)
 
 
 def _queries(key: str, types: Sequence[str], span: int, past: int, end: int, lists: bool) -> Iterator[Any]:
@@ -251,6 +326,20 @@ def _queries(key: str, types: Sequence[str], span: int, past: int, end: int, lis
         of_list = (EXPOSURES.c.user_id, literal(""), literal(1.0), shown, shown < began)
         for of_user in _records_of(SHOWN.c.user_id):
             yield select(*of_list).where(mine, of_user, or_(after, old))
+
+
+def _check_number(found: Sequence[object]) -> None:
+    if len(found) > _MOST_OUTCOMES:
+        raise StoreError(
+            f"the experiment has more than {_MOST_OUTCOMES:,} outcomes",
+            "count a rarer event, or shorten window_hours",
+        )
+
+
+def _placed(places: Sequence[Sequence[Any]], key: str) -> dict[str, str]:
+    """Items of a logged list that an experiment placed, each with the variant."""
+    found = {str(one[0]): str(one[5]) for one in places if len(one) > 5}
+    return {item: what.removeprefix(key) for item, what in found.items() if what.startswith(key)}
 
 
 def _records_of(user: Column[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

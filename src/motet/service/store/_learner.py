@@ -8,27 +8,37 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from motet.errors import StoreError
 from motet.schema import require_known
 from motet.service.store._database import Database
 from motet.service.store._queries import check_limit, upsert
-from motet.service.store._records import check_text, from_us, now, to_us
+from motet.service.store._records import check_json, check_text, from_us, now, read_json, to_us
 from motet.service.store._shown import Shown, shown_of
-from motet.service.store._tables import EVENTS, LEASES, SHOWN, TRAININGS
+from motet.service.store._tables import EVENTS, LEASES, MODELS, SETTINGS, SHOWN, TRAININGS
 from motet.service.store._writer import Writer
 
 __all__ = ["ENDED", "UPDATE", "LearnerStore", "Training", "TrainingState"]
 
 TrainingState: TypeAlias = Literal[
-    "exporting", "training", "judging", "activating", "active", "kept", "failed", "rolled_back", "replaced"
+    "exporting",
+    "training",
+    "judging",
+    "canary",
+    "activating",
+    "active",
+    "kept",
+    "failed",
+    "rolled_back",
+    "replaced",
 ]
 ENDED: Final = frozenset({"active", "kept", "failed", "rolled_back", "replaced"})
 """States after which nothing more is done for a training."""
 UPDATE: Final = "update"
 """Cause of a training in which the active model learns from the events since."""
 _LEARNER: Final = "learner"
+_CANARY: Final = "canary."  # names of figures: canary.NUMBER.PROCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +47,8 @@ class Training:
 
     Attributes:
         number: From 1.
-        state: What is done now, or how it ended: ``active``, ``kept`` (trained and not activated), ``failed``,
-            ``rolled_back``, or ``replaced`` by a later one.
+        state: What is done now (in ``canary`` the model answers a share of the users), or how it ended: ``active``,
+            ``kept`` (trained and not activated), ``failed``, ``rolled_back``, or ``replaced`` by a later one.
         cause: Why it was begun: ``first``, ``growth``, ``schedule``, ``events``, ``drift``, ``score`` or ``asked``; or
             :data:`UPDATE`, where the active model learns from new events and is not trained in full.
         until: ``seq`` of the last event that it learns from.
@@ -134,17 +144,29 @@ class LearnerStore:
         assert found is not None  # noqa: S101 (it was just written, and none is ever deleted)
         return found
 
-    def change(self, number: int, state: TrainingState, *, model: str | None = None, **details: Any) -> None:
+    def change(
+        self,
+        number: int,
+        state: TrainingState,
+        *,
+        model: str | None = None,
+        before: TrainingState | None = None,
+        **details: Any,
+    ) -> bool:
         """Write the state of a training; details are added to those that are there.
 
         Args:
             number: Of the training.
             state: The state.
             model: Name of what was trained.
+            before: The state that it must be in; any when left out.
             **details: Plain values.
+
+        Returns:
+            Whether it was written.
         """
         require_known(state, get_args(TrainingState), "the state of a training", StoreError)
-        self._writer.write(_change, [(number, state, model, details)])
+        return self._writer.write(_change, [(number, state, model, before, details)])[0]
 
     def get(self, number: int) -> Training | None:
         """A training; None if there is none of this number."""
@@ -186,6 +208,33 @@ class LearnerStore:
             for row in found
         ]  # fmt: skip
 
+    # -- a canary ------------------------------------------------------------------------------
+
+    def canary(self) -> Training | None:
+        """The training whose model answers a share of the users; None if there is none."""
+        found = self.latest(1)  # none begins before it has ended
+        return found[0] if found and found[0].state == "canary" else None
+
+    def put_figures(self, number: int, process: str, figures: Mapping[str, Any]) -> bool:
+        """Write what a process has counted in a canary, in place of what it wrote before.
+
+        Args:
+            number: Of the training.
+            process: See :func:`motet.service.store.this_process`.
+            figures: Plain values.
+
+        Returns:
+            Whether it was written; not after the canary has ended.
+        """
+        row = {"name": f"{_CANARY}{number}.{process}", "value": check_json(dict(figures), "the figures")}
+        return self._writer.write(_put_figures, [(number, row)])[0]
+
+    def figures(self, number: int) -> list[Any]:
+        """What each process has counted in a canary."""
+        query = select(SETTINGS.c.value).where(_figures_of(number)).order_by(SETTINGS.c.name)
+        with self._database.reading() as connection:
+            return [read_json(text) for text in connection.execute(query).scalars()]
+
     # -- how much there is to learn from -------------------------------------------------------
 
     def events_after(self, seq: int) -> int:
@@ -225,13 +274,16 @@ class LearnerStore:
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(of_users.subquery())).scalar_one())
 
-    def shown_by(self, model: str, before: datetime, limit: int) -> list[Shown]:
+    def shown_by(
+        self, model: str, before: datetime, limit: int, since: datetime | None = None
+    ) -> list[Shown]:
         """The latest lists of a model that were shown to users before a time, newest first.
 
         Args:
             model: Its name.
             before: The time.
             limit: Most lists, up to 10,000.
+            since: The first moment that counts; all when left out.
         """
         query = (
             select(SHOWN)
@@ -239,6 +291,7 @@ class LearnerStore:
             .order_by(SHOWN.c.time.desc(), SHOWN.c.id)
             .limit(check_limit(limit))
         )
+        query = query if since is None else query.where(SHOWN.c.time >= to_us(since))
         with self._database.reading() as connection:
             return [shown_of(row) for row in connection.execute(query)]
 
@@ -275,13 +328,14 @@ def _begin(connection: Connection, rows: list[dict[str, Any]]) -> list[int | Non
 
 
 def _change(
-    connection: Connection, rows: list[tuple[int, TrainingState, str | None, dict[str, Any]]]
+    connection: Connection,
+    rows: list[tuple[int, TrainingState, str | None, TrainingState | None, dict[str, Any]]],
 ) -> list[bool]:
     answers = []
-    for number, state, model, details in rows:
+    for number, state, model, before, details in rows:
         here = TRAININGS.c.number == number
         known = connection.execute(select(TRAININGS).where(here)).first()
-        if known is None:
+        if known is None or before not in (None, known.state):
             answers.append(False)
             continue
         time = now()
@@ -295,5 +349,24 @@ def _change(
             "changed": to_us(time),
         }
         connection.execute(TRAININGS.update().where(here).values(**values))
+        if known.state == "canary" != state:
+            connection.execute(SETTINGS.delete().where(_figures_of(number)))
+            if state == "kept":  # the list of models says why, too
+                of_model = MODELS.update().where(MODELS.c.name == known.model, MODELS.c.state == "loaded")
+                connection.execute(of_model.values(reason=str(merged.get("reason", ""))))
         answers.append(True)
+    return answers
+
+
+def _figures_of(number: int) -> ColumnElement[bool]:
+    return SETTINGS.c.name.startswith(f"{_CANARY}{number}.", autoescape=True)
+
+
+def _put_figures(connection: Connection, rows: list[tuple[int, dict[str, Any]]]) -> list[bool]:
+    answers = []
+    for number, row in rows:
+        state = connection.execute(select(TRAININGS.c.state).where(TRAININGS.c.number == number)).scalar()
+        if state == "canary":
+            upsert(connection, SETTINGS, [row])
+        answers.append(state == "canary")
     return answers

@@ -53,6 +53,8 @@ class ShownItem:
         propensity: With what probability it was put there, in (0, 1]; None where that is not known.
         sources: What proposed it.
         predictions: The model's prediction by task.
+        variant: In a list of two rankings the experiment and the variant whose ranking placed it, ``KEY:VARIANT``; else
+            empty.
     """
 
     item: str
@@ -60,9 +62,11 @@ class ShownItem:
     propensity: float | None = None
     sources: tuple[str, ...] = ()
     predictions: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
 
     def __post_init__(self) -> None:
         check_text(self.item, "shown.items.item")
+        check_text(self.variant, "shown.items.variant", empty=True)
         object.__setattr__(self, "score", check_number(self.score, "shown.items.score"))
         object.__setattr__(self, "sources", tuple(self.sources))
         if self.propensity is not None:
@@ -168,7 +172,17 @@ def _after(one: Shown) -> ColumnElement[bool]:
 
 
 def _row(one: Shown) -> dict[str, Any]:
-    places = [[i.item, i.score, i.propensity, list(i.sources), dict(i.predictions)] for i in one.items]
+    places = [
+        [
+            i.item,
+            i.score,
+            i.propensity,
+            list(i.sources),
+            dict(i.predictions),
+            *([i.variant] if i.variant else []),
+        ]
+        for i in one.items
+    ]
     if len({i.item for i in one.items}) < len(places):
         raise StoreError(f"the list {one.id} shows an item twice", "show each once")
     return {

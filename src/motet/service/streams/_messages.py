@@ -369,6 +369,7 @@ def list_message(shown: Shown) -> OutMessage:
             "propensity": one.propensity,
             "sources": list(one.sources),
             "predictions": dict(one.predictions),
+            **({"variant": one.variant} if one.variant else {}),
         }
         for rank, one in enumerate(shown.items, 1)
     ]

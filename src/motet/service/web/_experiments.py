@@ -17,6 +17,7 @@ __all__ = ["Course", "course_of", "experiment_page", "experiments_page", "send_e
 
 _STEP_S: Final = 3_600.0  # of a course of one moment
 _ABOUT: Final = ("harmful", "better", "better_unguarded")
+_MIXED: Final = {"better": "preferred", "harmful": "not_preferred", "mismatch": "uneven"}
 
 
 async def experiments_page(visit: Visit, caller: Caller) -> dict[str, Any]:
@@ -47,10 +48,13 @@ async def experiment_page(visit: Visit, caller: Caller) -> dict[str, Any]:
     results = one["results"]
     names = [variant["name"] for variant in one["settings"]["variants"]][1:]
     decision = results["decision"]["kind"] if results else "draft"
+    mixed = one["settings"]["kind"] == "interleaving"
+    words = _MIXED.get(decision, decision) if mixed else decision
     return {
         "one": one,
         "results": results,
-        "said": name_of("decision", decision, visit.language),
+        "said": name_of("decision", words, visit.language),
+        "is_mixed": mixed,
         "about": ", ".join(results["decision"]["variants"]) if decision in _ABOUT else "",
         "courses": [course_of(name, results["timeline"], visit.language) for name in names]
         if results

@@ -177,6 +177,7 @@ async def operate(visit: Visit, caller: Caller) -> dict[str, Any]:
         "learner": learner if learner and (learner["runs"] or trainings) else None,
         "waits": waits_in_words(learner, language) if learner else "",
         "trainings": [_training(one, visit) for one in trainings[:_TRAININGS]],
+        "canary": trainings[0]["model"] if trainings and trainings[0]["state"] == "canary" else "",
         "jobs": [_job(one, visit) for one in jobs or ()],
         "drift": stats["drift"][:_ROUTES],
         "quality": [row for row in stats["data_quality"] if row["count"]],
@@ -288,6 +289,12 @@ _SLOW_LIST: Final = "a list takes"
 def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
     """Why a candidate was accepted or refused: from its scores where there are some, else in the learner's words."""
     judged, reason = one["details"].get("judged") or {}, str(one["details"].get("reason") or "")
+    if found := one["details"].get("canary"):
+        said = _canary(found)
+        if one["state"] == "canary":
+            return visit.t("verdict_canary", **said)
+        if one["state"] == "kept" and (key := _PROBLEMS.get(str(found.get("problem")))):
+            return visit.t(key, **said)
     scores: dict[str, Any] = {
         "n": number(judged.get("events", 0)),
         "ndcg": f"{judged.get('ndcg', 0):.3f}",
@@ -302,8 +309,40 @@ def _verdict(one: Mapping[str, Any], visit: Visit) -> str:
     if reason:
         return f"{reason} {visit.t('verdict_scores', **scores)}" if judged else reason
     if one["state"] in ("active", "replaced", "activating") and judged:
-        return visit.t("verdict_accepted", **scores)
+        passed = visit.t("verdict_canary_passed", **said) if found else ""
+        return f"{visit.t('verdict_accepted', **scores)} {passed}".strip()
     return ""
+
+
+_PROBLEMS: Final = {
+    "failed": "verdict_canary_failed",
+    "slow": "verdict_canary_slow",
+    "success": "verdict_canary_success",
+}
+
+
+def _canary(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a canary counted, as its sentences say it."""
+    new, now = found.get("new") or {}, found.get("active") or {}
+
+    def rate(arm: Mapping[str, Any]) -> str:
+        return f"{100 * arm.get('hits', 0) / max(1, arm.get('judged', 0)):.1f}"
+
+    return {
+        "share": f"{100 * found['share']:.3g}",
+        "watched": round(found["watched_s"] / 60),
+        "whole": round(found["for_s"] / 60),
+        "n": number(new.get("judged", 0)),
+        "rate": rate(new),
+        "m": number(now.get("judged", 0)),
+        "other": rate(now),
+        "lists": number(new.get("lists", 0)),
+        "failed": number(new.get("failed", 0)),
+        "others": number(now.get("lists", 0)),
+        "others_failed": number(now.get("failed", 0)),
+        "ms": f"{new.get('p90_ms', 0):.0f}",
+        "other_ms": f"{now.get('p90_ms', 0):.0f}",
+    }
 
 
 def _job(one: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
