@@ -181,7 +181,9 @@ def test_many_users_at_once_are_encoded_as_each_alone(
             "split": {"by": "time", "train": 0.8, "validation": 0.1},
         }
     )
-    people = [{"user": f"u{k}", "age": 20 + k, "job": ("cook", "nurse")[k % 2]} for k in range(8)]
+    people: list[dict[str, Any]] = [
+        {"user": f"u{k}", "age": 20 + k, "job": ("cook", "nurse")[k % 2]} for k in range(8)
+    ]
     rows = [{"user": f"u{k % 8}", "item": f"i{k % 5}", "at": k} for k in range(60)]
     frames = {
         "views": pl.DataFrame(rows),
@@ -191,11 +193,20 @@ def test_many_users_at_once_are_encoded_as_each_alone(
     data = build_dataset(schema, Frames(frames))
     save_bundle(tmp_path / "b", model=build_model(schema, data.encoder, seed=0).eval(), data=data, metrics={})
     live = LiveRecommender(Recommender(load_bundle(tmp_path / "b")))
-    given = [*people[:3], {"user": "new", "job": None}, {"user": "none"}, {"user": "other", "age": 31.5}]
+    given: list[dict[str, Any]] = [
+        *people[:3],
+        {"user": "new", "job": None},
+        {"user": "none"},
+        {"user": "other", "age": 31.5},
+    ]
     own = LiveRecommender(Recommender(load_bundle(tmp_path / "b"))).user_encoder
-    calls = []
-    extended = RawRows.extended
-    monkeypatch.setattr(RawRows, "extended", lambda *said: (calls.append(said), extended(*said))[1])
+    calls, extended = list[int](), RawRows.extended
+
+    def counted(raw: RawRows, data: Dataset, entity: Any, frame: pl.DataFrame) -> Any:
+        calls.append(len(frame))
+        return extended(raw, data, entity, frame)
+
+    monkeypatch.setattr(RawRows, "extended", counted)
     calls.clear()
     for some, passes in (
         (given[:5], 1),
