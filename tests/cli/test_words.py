@@ -247,7 +247,11 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("kind", GARBAGE)
+LATE = ("cut", "nothing")
+"""Those that are asked for again and again."""
+
+
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=pytest.mark.soak) if one in LATE else one for one in GARBAGE])  # fmt: skip
 def test_garbage_changes_nothing_that_is_shown(motet: Any, films: Path, endpoint: Any, kind: str) -> None:
     settings = endpoint(GARBAGE[kind]).settings
     for command in SPEAKING:
@@ -272,6 +276,7 @@ def test_garbage_changes_nothing_that_is_shown(motet: Any, films: Path, endpoint
             assert with_model["note"] or with_model["fallback"] == len(with_model["sentences"])
 
 
+@pytest.mark.soak
 def test_a_server_killed_while_it_answers(films: Path, endpoint: Any) -> None:
     server = endpoint("hang")
     command = [sys.executable, "-m", "motet", "ask", str(films), REQUEST, "--user", "u1", "--model"]

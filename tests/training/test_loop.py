@@ -141,7 +141,7 @@ print("scores", [v.score for v in trained.history.validations], flush=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_twice_and_resumed_ends_the_same(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 

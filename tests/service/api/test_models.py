@@ -152,6 +152,7 @@ def test_rows_that_no_longer_count_are_let_go(
     assert "new" in {one.id for one in engine.recommend(RecommendRequest(user="u2", k=FILMS)).items}
 
 
+@pytest.mark.soak
 def test_a_dropped_model_is_gone_before_the_next_is_opened(
     engine: Engine, other_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

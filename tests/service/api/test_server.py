@@ -122,7 +122,7 @@ def test_a_key_made_at_the_start_is_needed_from_then_on(run: Run) -> None:
     assert service.client.get("/v1/schema", headers=key).status_code == 200
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_slow_and_large_clients_harm_nobody(run: Run) -> None:
     service = run()
     slow = []

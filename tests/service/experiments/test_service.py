@@ -75,6 +75,15 @@ def filled(
     return record
 
 
+def test_the_earliest_exposure_counts_whichever_process_writes_it_first(store: Store) -> None:
+    record = filled(store, users=1)
+    (first,) = store.experiments.exposures(record.key)
+    earlier = ExposedUser(record.key, first.user, "other", 0, first.time - timedelta(seconds=1))
+    store.experiments.expose([earlier])
+    store.experiments.expose([first])
+    assert store.experiments.exposures(record.key) == [earlier]
+
+
 def test_outcomes_are_counted_within_the_window_and_users_once(store: Store) -> None:
     record = filled(store, users=300)
     store.experiments.expose([ExposedUser(record.key, "p0", "stars", 0, datetime.now(UTC))])  # known already

@@ -29,6 +29,7 @@ def _submit(store: Store, events: list[Event]) -> Future[list[bool]]:
     )
 
 
+@pytest.mark.soak
 def test_killed_at_random_moments(url: str) -> None:
     command = [sys.executable, "-m", "benchmarks.store_faults", "--rounds", "8", "--url", url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)

@@ -63,7 +63,7 @@ class UserEncoder:
         self._used = {name for column in columns for name in (column, f"user.{column}")}
         self._none = without_entities(bundle.data, "user") if self._key is not None else bundle.data
         self._names = bundle.data.encoder.layout("user").vectors
-        times = any(feature.kind == "time" for feature in bundle.schema.features.user.values())
+        times = any(feature.cells == "time" for feature in bundle.schema.features.user.values())
         self._one_by_one = times or bool(self._names)  # how times are written is guessed from all of a column
         self._recorded: OrderedDict[str, EncodedUser] = OrderedDict()
         self._asked: OrderedDict[tuple[bytes, bytes], EncodedUser] = OrderedDict()  # by user and by features

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, func, literal, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, case, func, literal, or_, select
 
 from motet.errors import StoreError
 from motet.schema import require_known
 from motet.service.store._database import Database
 from motet.service.store._events import Tombstones
-from motet.service.store._queries import insert_missing
+from motet.service.store._queries import upsert
 from motet.service.store._records import check_json, check_text, check_time, from_us, now, read_json, to_us
 from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, IDENTITIES, SHOWN
 from motet.service.store._writer import Writer
@@ -198,7 +198,7 @@ class ExperimentStore:
         return self._writer.write(_delete, [key])[0]
 
     def expose(self, exposures: Sequence[ExposedUser]) -> list[bool]:
-        """Write exposures; the first of each user and experiment counts.
+        """Write exposures; the earliest of each user and experiment counts, whichever process writes it first.
 
         Returns:
             Of each whether its user was not deleted after its time.
@@ -217,7 +217,8 @@ class ExperimentStore:
 
     def _expose(self, connection: Connection, rows: list[dict[str, Any]]) -> list[bool]:
         late = self._tombstones.late(connection, [(row["user_id"], row["time"]) for row in rows], ever=True)
-        insert_missing(connection, EXPOSURES, [row for row, gone in zip(rows, late, strict=True) if not gone])
+        known = [row for row, gone in zip(rows, late, strict=True) if not gone]
+        upsert(connection, EXPOSURES, known, _earliest)
         return [not one for one in late]
 
     def exposures(self, key: str) -> list[ExposedUser]:
@@ -326,6 +327,13 @@ def _queries(key: str, types: Sequence[str], span: int, past: int, end: int, lis
         of_list = (EXPOSURES.c.user_id, literal(""), literal(1.0), shown, shown < began)
         for of_user in _records_of(SHOWN.c.user_id):
             yield select(*of_list).where(mine, of_user, or_(after, old))
+
+
+def _earliest(new: Any) -> dict[str, Any]:
+    is_earlier = new.time < EXPOSURES.c.time
+    return {
+        name: case((is_earlier, new[name]), else_=EXPOSURES.c[name]) for name in ("variant", "seq", "time")
+    }
 
 
 def _check_number(found: Sequence[object]) -> None:
