@@ -115,6 +115,13 @@ def test_a_task_of_few_rows_learns_from_the_one_of_most(data: Dataset, member: P
     assert error[0] < 0.97 * error[1]
 
 
+def test_a_task_that_stays_alone_is_fitted_again_as_it_was(data: Dataset, member: PairMember) -> None:
+    pairs = Pairs.of(data, data.rows("test"))
+    alone = type(member).read(member.only(["stars"]).arrays()).refit(data, data.rows("train"))
+    assert alone.tasks == ("stars",)
+    np.testing.assert_array_equal(alone.predict(pairs)["stars"], member.predict(pairs)["stars"])
+
+
 def test_it_helps_a_network_and_is_weighed(place: Path, data: Dataset) -> None:
     bundle = load_bundle(place / "bundle")
     report = bundle.metrics["blend"]["tasks"]["click"]

@@ -213,10 +213,13 @@ class HybridFactors(PairMember):
         codes: Rows of the embedding table that they know.
         cross: See :class:`_Inputs`.
         factors: By task.
+        first: The settings, by name, of the task that others may have begun with, which need not be among them.
     """
 
-    def __init__(self, codes: int, cross: _Cross, factors: Mapping[str, _Factors]) -> None:
-        self._codes, self._cross, self._of_task = codes, cross, dict(factors)
+    def __init__(
+        self, codes: int, cross: _Cross, factors: Mapping[str, _Factors], first: Mapping[str, _Settings]
+    ) -> None:
+        self._codes, self._cross, self._of_task, self._first = codes, cross, dict(factors), dict(first)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -230,8 +233,9 @@ class HybridFactors(PairMember):
 
     def refit(self, dataset: Dataset, rows: Rows, seed: int = 0) -> Self:
         """The same settings on other rows."""
-        settings = {name: one.settings for name, one in self._of_task.items()}
-        return self._fit(dataset, rows, seed, settings, _cross_of(dataset) if self._cross[-1] else _NO_CROSS)
+        settings = self._first | {name: one.settings for name, one in self._of_task.items()}
+        cross = _cross_of(dataset) if self._cross[-1] else _NO_CROSS
+        return self._fit(dataset, rows, seed, settings, cross).only(self.tasks)
 
     @classmethod
     def _fit(
@@ -244,7 +248,8 @@ class HybridFactors(PairMember):
                 targets[name] = known, target[:, 0]
         found: dict[str, _Factors] = {}
         first = None
-        for name in sorted(targets, key=lambda name: -len(targets[name][0])):
+        order = sorted(targets, key=lambda name: -len(targets[name][0]))
+        for name in order if settings is None else [name for name in settings if name in targets]:
             known, target = targets[name]
             if len(known) > _MOST_ROWS:
                 kept = np.sort(np.random.default_rng(seed).choice(len(known), _MOST_ROWS, replace=False))
@@ -260,11 +265,13 @@ class HybridFactors(PairMember):
                 chosen = task.choose(first, cross)[1]
             found[name] = task.fit(chosen, first, cross)
             first = found[name].weights[:, :-1] if first is None else first
-        return cls(dataset.encoder.table_rows, cross, {name: found[name] for name in targets})
+        begun = {name: one.settings for name, one in list(found.items())[:1]}
+        return cls(dataset.encoder.table_rows, cross, {name: found[name] for name in targets}, begun)
 
     def only(self, tasks: Sequence[str]) -> Self:
         """The factors of some tasks alone."""
-        return type(self)(self._codes, self._cross, {name: self._of_task[name] for name in tasks})
+        kept = {name: self._of_task[name] for name in tasks if name in self._of_task}
+        return type(self)(self._codes, self._cross, kept, self._first)
 
     def predict(self, pairs: Pairs, tasks: Sequence[str] | None = None) -> dict[str, Floats]:
         """Probability or number of tasks, all when left out, [n]."""
@@ -298,6 +305,7 @@ class HybridFactors(PairMember):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has to be kept to read it again."""
         found: dict[str, NDArray[Any]] = {"codes": np.array([self._codes, *self._cross])}
+        found |= {f"first.{name}": np.array(one) for name, one in self._first.items()}
         for name, one in self._of_task.items():
             found[f"weights.{name}"] = one.weights
             found[f"numbers.{name}"] = np.array([one.bias, *one.scale, *one.bounds, *one.settings])
@@ -306,8 +314,11 @@ class HybridFactors(PairMember):
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Take over what :meth:`arrays` gave."""
-        factors = {}
+        factors, first = {}, {}
         for key, numbers in arrays.items():
+            if key.startswith("first."):
+                penalty, share, passes = numbers.tolist()
+                first[key.removeprefix("first.")] = (penalty, share, int(passes))
             if key.startswith("numbers."):
                 name = key.removeprefix("numbers.")
                 bias, mean, std, low, high, penalty, share, passes = numbers.tolist()
@@ -319,7 +330,7 @@ class HybridFactors(PairMember):
                     (penalty, share, int(passes)),
                 )
         codes, *cross = arrays["codes"].tolist()
-        return cls(codes, tuple(cross), factors)
+        return cls(codes, tuple(cross), factors, first)
 
 
 def _logits(bias: float, q: Floats, p: Floats) -> Floats:
@@ -336,12 +347,9 @@ def _linked(one: _Factors, z: NDArray[Any]) -> Floats:
 
 def _two_sides(dataset: Dataset) -> bool:
     """Whether both items and users, or contexts, have inputs."""
-
-    def has(entity: Entity) -> bool:
-        table = dataset.table(entity)
-        return bool(table.codes.shape[1] or table.numbers.shape[1] or table.tags)
-
-    return has("item") and (has("user") or has("interaction"))
+    tables = {entity: dataset.table(entity) for entity in ENTITIES}
+    has = {entity: bool(t.codes.shape[1] or t.numbers.shape[1] or t.tags) for entity, t in tables.items()}
+    return has["item"] and (has["user"] or has["interaction"])
 
 
 @dataclass(frozen=True, slots=True)
