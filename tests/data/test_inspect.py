@@ -220,3 +220,69 @@ def test_any_column_name_can_be_a_label_and_a_feature(name: str, tmp_path: Path)
         assert not np.isnan(data.labels).any()
         if kind == "text":
             assert next(iter(data.texts.values()))[1] in frame[name].to_list()
+
+
+def usage(rows: int = 2000) -> pl.DataFrame:
+    """Uses of apps, each with circumstances in codes."""
+    rng = np.random.default_rng(3)
+    user, weekday = rng.integers(0, 50, rows), rng.integers(0, 7, rows)
+    return pl.DataFrame(
+        {
+            "user_id": user,
+            "app_id": rng.integers(0, 300, rows),
+            "weekday": weekday,
+            "free_day": (weekday > 4).astype(int),
+            "pays": user % 2,
+            "city": rng.integers(0, 40, rows),
+            "brand_id": rng.integers(0, 150, rows),
+            "height": rng.integers(140, 200, rows),
+            "opened_at_home": rng.integers(0, 2, rows),
+            "used": rng.integers(0, 2, rows),
+        }
+    )
+
+
+def test_what_follows_from_another_column_is_no_task(tmp_path: Path) -> None:
+    """Whether it is a free day follows from the weekday, and who pays from the user: circumstances, not outcomes."""
+    found = inspect_directory(write(tmp_path, usage=usage()))
+    assert set(found.schema.tasks) == {"opened_at_home", "used", "next"}
+    assert getattr(found.schema.tasks["next"], "positive", "") == "used"
+    kinds = {name: feature.kind for _, name, feature in found.schema.features.all()}
+    assert {kinds[name] for name in ("weekday", "free_day", "pays", "city", "brand_id")} == {"categorical"}
+    assert kinds["height"] == "numeric"
+    assert "'free_day' follows from 'weekday': a feature, not a task" in found.notes
+    assert "'pays' follows from 'user_id': a feature, not a task" in found.notes
+    build_dataset(found.schema, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        # a label of each user is an outcome where there is no other
+        (["user_id", "app_id", "weekday", "pays"], {"pays", "next"}),
+        # what is called an outcome is one, whatever it follows from
+        (["user_id", "app_id", "weekday", "pays", "buy"], {"pays", "buy", "next"}),
+        (["user_id", "app_id", "stars", "liked"], {"stars", "stars_high", "liked", "next"}),
+    ],
+)
+def test_outcomes_stay_tasks(columns: list[str], expected: set[str], tmp_path: Path) -> None:
+    stars = np.random.default_rng(4).integers(1, 6, 2000)
+    table = usage().with_columns(
+        pl.col("pays").alias("buy"), pl.Series("stars", stars), pl.Series("liked", (stars > 3).astype(int))
+    )
+    if "buy" in columns:
+        table = table.with_columns(pays=pl.col("free_day"))  # now it follows from the weekday
+        expected = expected - {"pays"}
+    found = inspect_directory(write(tmp_path, usage=table.select(columns)))
+    assert set(found.schema.tasks) == expected
+
+
+def test_few_rows_show_nothing(tmp_path: Path) -> None:
+    """Each order holds one row, so that every column follows from its number; a few pairs agree by chance."""
+    table = usage(12).with_columns(
+        pl.Series("basket", np.arange(12) // 2), pl.Series("good", [0] * 10 + [1] * 2)
+    )
+    found = inspect_directory(
+        write(tmp_path, usage=table.select("user_id", "app_id", "basket", "good", "used"))
+    )
+    assert "good" in found.schema.tasks

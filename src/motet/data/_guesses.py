@@ -21,6 +21,8 @@ __all__ = [
     "USER_WORDS",
     "WANTING",
     "Column",
+    "follows_from",
+    "is_category",
     "is_number_of",
     "is_scenario",
     "names_something",
@@ -65,13 +67,15 @@ ITEM_WORDS = (
     "job",
 )
 _KEY_WORDS = ("id", "no", "nr", "number", "key", "code", "ref", "sku")
+_CATEGORY_WORDS = ("category", "genre", "type", "class", "brand", "seller", "shop", "store", "country", "city", "region", "state", "zip", "postcode", "language", "device", "browser", "os", "weather", "occupation", "segment", "cluster", "group")  # fmt: skip
 _SCENARIO_WORDS = ("scenario", "placement", "channel", "surface", "section", "campaign", "slot", "page", "domain", "site")  # fmt: skip
 _MOST_SCENARIOS = 20
+_HARDLY_CHANCE = -20.0  # the logarithm of a probability
 _YES_WORDS = ("yes", "y", "true", "t")
 _NO_WORDS = ("no", "n", "false", "f")
 _TIME_WORDS = ("time", "date", "timestamp", "ts", "at", "when", "day")
 UNWANTED_WORDS = ("return", "returned", "skip", "skipped", "dislike", "disliked", "hide", "hidden", "refund", "cancelled", "complaint")  # fmt: skip
-LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped", "play", "count", "listen", "weight", "quantity", "duration", "amount")  # fmt: skip
+LABEL_WORDS = ("click", "like", "buy", "purchase", "order", "cart", "rating", "stars", "score", "dwell", "watch", "read", "share", "label", "converted", "conversion", "recommended", "favorite", "favourite", "liked", "bought", "clicked", "finished", "skipped", "play", "count", "listen", "weight", "quantity", "duration", "amount", "used", "target", "installed", "downloaded", "subscribed", "viewed", "watched", "played", "ordered", "saved", "shared")  # fmt: skip
 LOOKING = ("view", "click", "visit", "impression", "read", "open", "pv", "play", "listen", "watch", "show")
 """Behaviours that say that a user looked at an item."""
 WANTING = ("cart", "buy", "purchase", "order", "transaction", "fav", "like", "star", "save", "share", "wish", "bookmark", "collect", "rate", "subscribe", "book", "download", "apply")  # fmt: skip
@@ -164,6 +168,40 @@ def names_something(column: Column) -> bool:
     return any(part in _KEY_WORDS or part.endswith("id") for part in column.parts) or (
         column.values.dtype == pl.String and column.has((*USER_WORDS, *ITEM_WORDS))
     )
+
+
+def is_category(column: Column) -> bool:
+    """Whether its whole numbers are codes, as those of a "brand id" or a "country" are, whose order says nothing."""
+    return column.values.dtype.is_integer() and (names_something(column) or column.has(_CATEGORY_WORDS))
+
+
+def follows_from(column: Column, others: Sequence[Column]) -> str | None:
+    """The column whose value decides a column of 0 and 1 without exception, as a weekday decides whether it is the weekend.
+
+    What follows from a user, an item or their circumstances is no outcome. A column is passed over where chance alone could
+    look like that: log Π (pⁿ + (1 − p)ⁿ) over its values, each with n rows, p the share of ones.
+
+    Args:
+        column: Of yes or no.
+        others: Those it may follow from.
+
+    Returns:
+        The name of the first of them; None without one.
+    """
+    known = column.values.is_not_null()
+    label = column.values.filter(known).cast(pl.Float64)
+    share = float(label.sum()) / max(1, len(label))
+    for other in others:
+        kind = other.values.dtype
+        if other.name == column.name or not (kind.is_integer() or kind in (pl.String, pl.Boolean)):
+            continue
+        table = pl.DataFrame({"by": other.values.filter(known), "label": label})
+        groups = table.group_by("by").agg(pl.len().alias("n"), pl.col("label").n_unique().alias("labels"))
+        n = pl.col("n").cast(pl.Float64)
+        by_chance = groups.select((share**n + (1 - share) ** n).log().sum()).item()
+        if groups["labels"].max() == 1 and by_chance < _HARDLY_CHANCE:
+            return other.name
+    return None
 
 
 def text_kind(values: pl.Series, distinct: int, rows: int) -> dict[str, Any]:

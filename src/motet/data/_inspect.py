@@ -26,6 +26,8 @@ from motet.data._guesses import (
     USER_WORDS,
     WANTING,
     Column,
+    follows_from,
+    is_category,
     is_number_of,
     is_scenario,
     names_something,
@@ -127,7 +129,11 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
         for name in sizes
         if name not in tables.values()
     ]
-    tasks, labels = _tasks(columns, set(keys.values()), notes)
+    column_of_behaviours, behaviours = "", None
+    if {"user", "item"} <= set(keys):
+        column_of_behaviours, behaviours = _behaviours(columns, set(keys.values()), notes)
+    circumstances = _circumstances(columns, {*keys.values(), column_of_behaviours}, keys, notes)
+    tasks, labels = _tasks(columns, {*keys.values(), *circumstances}, notes)
     if not tasks and not {"user", "item"} <= set(keys):
         seen = ", ".join(f"'{c.name}'" for c in columns if c.name not in keys.values())
         raise DataError(
@@ -135,10 +141,7 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
             "a label is a column of 0 and 1, true and false, yes and no, or a number named rating, score, "
             "dwell and the like; add one, or write the schema by hand",
         )
-    behaviours = None
-    if {"user", "item"} <= set(keys):
-        column_of_behaviours, behaviours = _behaviours(columns, set(keys.values()), notes)
-        labels |= {column_of_behaviours}
+    labels |= {column_of_behaviours}
     features: dict[str, dict[str, Any]] = {"user": {}, "item": {}, "interaction": {}}
     taken: set[str] = {"scenario"}
     for entity in ("user", "item"):
@@ -280,6 +283,20 @@ def _behaviours(columns: Sequence[Column], keys: set[str], notes: list[str]) -> 
         listed = ", ".join("'" + word.replace("'", "''") + "'" for word in strong)
         return column.name, f"{quoted(column.name)} IN ({listed})"
     return "", None
+
+
+def _circumstances(
+    columns: Sequence[Column], taken: set[str], keys: dict[str, str], notes: list[str]
+) -> set[str]:
+    """Columns of 0 and 1 that are no outcomes: each follows from another column; none where no label would remain."""
+    plain = [c for c in columns if not c.has(LABEL_WORDS) and not c.time]
+    sources = [c for c in plain if c.name not in taken or c.name in keys.values()]
+    asked = [c for c in sources if c.binary and c.name not in keys.values()]
+    found = {c.name: source for c in asked if (source := follows_from(c, sources)) is not None}
+    if len(found) == len(asked) and not any(c.has(LABEL_WORDS) for c in columns):
+        return set()
+    notes += [f"'{name}' follows from '{source}': a feature, not a task" for name, source in found.items()]
+    return set(found)
 
 
 def _come_back(table: pl.DataFrame, keys: dict[str, str]) -> bool:
@@ -444,8 +461,12 @@ def _add_feature(
         kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}
     elif is_number_of(column) and column.distinguishes:
         kind = None
-    elif values.dtype == pl.Boolean or (values.dtype.is_integer() and column.distinct <= 20):
-        kind = {"kind": "categorical"}
+    elif (
+        values.dtype == pl.Boolean
+        or is_category(column)
+        or (values.dtype.is_integer() and column.distinct <= 20)
+    ):
+        kind = {"kind": "categorical", "min_count": 2} if column.distinct > 100 else {"kind": "categorical"}
     elif values.dtype.is_numeric():
         kind = {"kind": "numeric"}
     elif values.dtype == pl.String:
