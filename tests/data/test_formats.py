@@ -124,7 +124,16 @@ def test_what_is_guessed_is_said(tmp_path: Path) -> None:
     notes = "\n".join(found.notes)
     assert "columns of ratings.dat are separated by '::' (tables.separator)" in notes
     assert "ratings.dat has no header; its columns are called user, item, rating, time" in notes
-    assert found.schema.tables.columns == {"ratings.dat": ("user", "item", "rating", "time")}
+    columns = (
+        "column_1",
+        "column_2",
+        "column_3",
+    )  # of films, whose first column is tied to the items by its values
+    assert found.schema.tables.columns == {
+        "ratings.dat": ("user", "item", "rating", "time"),
+        "movies.dat": columns,
+    }
+    assert found.schema.derive == {"items": {"item": "column_1"}}
     assert found.schema.tables.encoding in ("cp1252", "latin-1")
     assert found.schema.keys.time == "time"
 

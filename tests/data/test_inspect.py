@@ -82,9 +82,9 @@ def test_a_shop_is_understood(tmp_path: Path) -> None:
         "product_no": "id",
         "description": "text",
         "price_eur": "numeric",
-        "qty": "categorical",
     }
     assert {n: t.kind for n, t in schema.tasks.items()} == {
+        "qty": "regression",
         "returned": "binary",
         "star_rating": "regression",
         "star_rating_high": "binary",
@@ -286,3 +286,63 @@ def test_few_rows_show_nothing(tmp_path: Path) -> None:
         write(tmp_path, usage=table.select("user_id", "app_id", "basket", "good", "used"))
     )
     assert "good" in found.schema.tasks
+
+
+def logs(form: str, rows: int = 1500) -> tuple[str, pl.DataFrame, dict[str, bool | str]]:
+    """Logs in forms that people have, by name: the file, its content, and how it is written."""
+    rng = np.random.default_rng(6)
+    user, item, at = rng.integers(0, 60, rows), rng.integers(0, 200, rows), np.arange(rows)
+    did = rng.choice(["pv", "buy", "fav"], rows, p=[0.9, 0.05, 0.05])
+    found: dict[str, tuple[str, dict[str, object], dict[str, bool | str]]] = {
+        "reviews": ("r.csv", {"reviewerID": [f"A{u}" for u in user], "asin": [f"B{i}" for i in item], "overall": rng.integers(1, 6, rows), "unixReviewTime": 1_300_000_000 + at * 60}, {}),
+        "no header": ("log.csv", {"a": user, "b": item + 2_000_000, "c": item % 9 + 400_000, "d": did, "e": 1_511_000_000 + at}, {"include_header": False}),
+        "games": ("games.csv", {"a": 151_000_000 + user, "b": [f"Game {i}" for i in item], "c": rng.choice(["purchase", "play"], rows), "d": rng.gamma(1, 10, rows).round(1) + 0.1}, {"include_header": False}),
+        "sessions": ("clicks.csv", {"session_id": user, "product": item, "page": item % 4}, {}),
+        "orders": ("lines.csv", {"order_id": at // 3, "customer_id": at // 3 % 60, "product_id": item, "quantity": rng.integers(1, 5, rows)}, {}),
+        "actions": ("log.csv", {"user_id": user, "item_id": item, "brand_id": item % 70, "action_type": rng.integers(0, 4, rows)}, {}),
+        "videos": ("log.csv", {"user_id": user, "video_id": item, "video_duration": (item + 1) * 900, "watch_ratio": rng.gamma(1, 1, rows)}, {}),
+        "plays": ("log.csv", {"user_id": user, "song_id": item, "count": rng.integers(0, 90, rows)}, {}),
+        "bank": ("bank.csv", {"customer_id": at, "age": rng.integers(18, 80, rows), "housing": rng.choice(["yes", "no"], rows), "y": rng.choice(["yes", "no"], rows)}, {}),
+    }  # fmt: skip
+    name, columns, options = found[form]
+    return name, pl.DataFrame(columns), options
+
+
+@pytest.mark.parametrize(
+    ("form", "keys", "tasks", "features", "positive"),
+    [
+        ("reviews", "reviewerID asin unixReviewTime", "overall overall_high next", "", "overall >= 4"),
+        ("no header", "user item time", "next", "column_3", "column_4 IN ('buy', 'fav')"),
+        ("games", "user item", "count next", "", "column_3 IN ('purchase')"),
+        ("sessions", "session_id product page", "next", "", "true"),
+        ("orders", "customer_id product_id", "quantity next", "", "true"),
+        ("actions", "user_id item_id", "next", "brand_id", "true"),
+        ("videos", "user_id video_id", "watch_ratio next", "video_duration", "true"),
+        ("plays", "user_id song_id", "count next", "", "count > 0"),
+        ("bank", "", "y", "age housing", None),
+    ],
+)
+def test_forms_that_people_have(
+    form: str, keys: str, tasks: str, features: str, positive: str | None, tmp_path: Path
+) -> None:
+    name, table, options = logs(form)
+    table.write_csv(tmp_path / name, **options)  # type: ignore[arg-type]
+    schema = inspect_directory(tmp_path).schema
+    assert list(schema.keys.model_dump(exclude_none=True).values()) == keys.split()
+    assert set(schema.tasks) == set(tasks.split())
+    assert set(schema.features.interaction) == set(features.split())
+    assert positive is None or getattr(schema.tasks["next"], "positive", "") == positive
+    assert len(build_dataset(schema, tmp_path)) == len(table)  # no row was taken for a header
+
+
+def test_a_header_of_years_is_one(tmp_path: Path) -> None:
+    years = {str(year): RNG.integers(0, 2, 50) for year in range(2018, 2022)}
+    pl.DataFrame({"customer_id": range(50), "age": range(20, 70), **years}).write_csv(tmp_path / "wide.csv")
+    assert inspect_directory(tmp_path).schema.tables.columns == {}
+
+
+def test_the_log_with_outcomes_is_taken_for_the_interactions(tmp_path: Path) -> None:
+    """Taggings are more than plays, but what was played how often is the log."""
+    plays, tags = logs("plays")[1], usage(4000).select("user_id", song_id="app_id", tag_id="brand_id")
+    found = inspect_directory(write(tmp_path, plays=plays, taggings=tags)).schema
+    assert found.tables.interactions == "plays.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import tempfile
@@ -105,7 +106,8 @@ def guess_form(path: Path, encoding: str | None = None) -> tuple[str, tuple[str,
     """The separator of a text file, and names for its columns where it has no header.
 
     The separator is the one of ``::``, tab, ``;``, ``|``, comma and space that divides the first lines into equally
-    many cells. A first line of numbers is no header; columns are then called after what they look like.
+    many cells. A first line with a number where all of the column are numbers is no header, unless it counts its columns
+    or years; columns are then called after what they look like.
     """
     source = as_utf8(path, encoding) if encoding is not None else path
     with source.open(encoding="utf-8-sig", errors="replace") as text:
@@ -119,9 +121,24 @@ def guess_form(path: Path, encoding: str | None = None) -> tuple[str, tuple[str,
             separator = one
             break
     rows = [line.split(separator) for line in lines]
-    if not rows or not all(_is_number(cell) for cell in rows[0]):
+    if not rows or any(len(row) != len(rows[0]) for row in rows) or _is_header(rows):
         return separator, None
     return separator, _named([[row[at] for row in rows] for at in range(len(rows[0]))])
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line names the columns."""
+    first, columns = rows[0], list(zip(*rows, strict=True))
+    if all(_is_number(cell) for cell in first):
+        return False
+    numbers = [float(cells[0]) for cells in columns if all(_is_number(cell) for cell in cells)]
+    if not numbers or any(not cell.strip() for cell in first):
+        return True
+    if len(numbers) > 2 and all(b - a == 1 for a, b in itertools.pairwise(numbers)):
+        return True  # a table with a column a year, or numbered ones
+    words = [cells for cells in columns if not _is_number(cells[0])]
+    again = any(cells[0] in cells[1:] for cells in words)  # a name does not come again below it
+    return not again and 2 * len(numbers) < len(first)
 
 
 def _is_number(cell: str) -> bool:
@@ -129,18 +146,34 @@ def _is_number(cell: str) -> bool:
 
 
 _FIRST_TIME, _LAST_TIME = 5e8, 5e12
+_HIGHEST_RATING = 100
 
 
 def _named(columns: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Names for the columns of a log without a header: user and item first, then ratings and times by their values."""
+    """Names for the columns of a log without a header: user and item first, then ratings and times by their values.
+
+    A table whose rows are numbered, or told from one another by a first column beside titles, is no log.
+    """
+    first = columns[0]
+    is_numbered = all(_is_number(cell) for cell in first) and all(
+        float(b) - float(a) == 1 for a, b in itertools.pairwise(first)
+    )
+    has_titles = len(columns) > 1 and len(set(first)) == len(first) and sum(" " in c for c in columns[1]) > len(first) / 2  # fmt: skip
+    if len(first) > 2 and (is_numbered or has_titles):
+        return tuple(f"column_{at}" for at in range(1, len(columns) + 1))
     names = ["user", "item"][: len(columns)]
     for at, cells in enumerate(columns[2:], 3):
         numbers = [float(cell) for cell in cells if _is_number(cell)]
         if numbers and min(numbers) >= _FIRST_TIME and max(numbers) <= _LAST_TIME and "time" not in names:
             names.append("time")
-        elif len(numbers) == len(cells) and "rating" not in names and len(set(numbers)) <= 11:
+        elif (
+            len(numbers) == len(cells)
+            and "rating" not in names
+            and 1 < len(set(numbers)) <= 11
+            and max(numbers) <= _HIGHEST_RATING
+        ):
             names.append("rating")
-        elif len(numbers) == len(cells) and "count" not in names and all(n >= 0 for n in numbers):
+        elif len(numbers) == len(cells) and "count" not in names and 0 <= min(numbers) <= 1:
             names.append("count")
         else:
             names.append(f"column_{at}")

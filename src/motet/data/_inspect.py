@@ -19,34 +19,32 @@ from motet.data._formats import (
     text_form,
 )
 from motet.data._guesses import (
-    ITEM_WORDS,
-    LABEL_WORDS,
-    LOOKING,
-    UNWANTED_WORDS,
-    USER_WORDS,
-    WANTING,
     Column,
-    follows_from,
-    is_category,
-    is_number_of,
+    behaviours_of,
+    event_feature_of,
+    feature_of,
+    find_key,
+    free_name,
+    is_labelled_log,
     is_scenario,
     names_something,
+    positive_of,
     quoted,
-    text_kind,
+    tasks_of,
 )
 from motet.data._read import Frames, open_table, unreadable
 from motet.data._text_files import guess_encoding, plain_quotes_help
 from motet.errors import DataError
-from motet.schema import FEATURE_KINDS, TASK_KINDS, Schema, Tables
+from motet.schema import TASK_KINDS, Schema, Tables
 
 __all__ = ["Inspection", "inspect_directory"]
 
 _SAMPLE_ROWS = 200_000
 _FEW_WRONG = 0.05  # of the cells of a column of numbers
 _JSON_ROWS = 1000
-_MOST_BEHAVIOURS = 12
-_ENOUGH_WANTED = 0.01
+_ENOUGH_LABELLED = 0.1
 _REPEATED = 0.1
+_IN_EVERY_ROW = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +86,8 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     # a table of entities has a key of its own; the interactions are the largest of the others
     others = [n for n in sizes if not _is_entity_table(n, samples, keyed)] or list(sizes)
     main = max(others, key=lambda name: sizes[name])
+    labelled = [n for n in others if sizes[n] >= _ENOUGH_LABELLED * sizes[main] and is_labelled_log(_columns(samples[n]))]  # fmt: skip
+    main = max(labelled or [main], key=lambda name: sizes[name])
     if isinstance(directory, Frames) and "interactions" in sizes:
         main = "interactions"  # the caller says so
     notes = [f"{name}: {rows:,} rows, {len(samples[name].columns)} columns" for name, rows in sizes.items()]
@@ -97,8 +97,17 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     keys: dict[str, str] = {}
     tables: dict[str, Any] = {"interactions": main}
     derive: dict[str, dict[str, str]] = {}
-    for entity, words in (("user", USER_WORDS), ("item", ITEM_WORDS)):
-        key = _find_key(columns, words, samples, main, keys)
+    shared = {column for name in samples if name != main for column in samples[name].columns}
+
+    def once(column: Column) -> bool:
+        if sizes[main] <= _SAMPLE_ROWS:
+            return True
+        table = open_table(directory, main, tables=form, infer_rows=_SAMPLE_ROWS)
+        distinct = _collected(table.select(pl.col(column.name).n_unique()), directory, main, form).item()
+        return bool(distinct > _IN_EVERY_ROW * sizes[main])
+
+    for entity in ("user", "item"):
+        key = find_key(columns, entity, shared, keys.values(), once)
         if key is None:
             notes.append(
                 f"no column of {main} looks like the {entity}; name it in keys.{entity} if there is one"
@@ -131,9 +140,8 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     ]
     column_of_behaviours, behaviours = "", None
     if {"user", "item"} <= set(keys):
-        column_of_behaviours, behaviours = _behaviours(columns, set(keys.values()), notes)
-    circumstances = _circumstances(columns, {*keys.values(), column_of_behaviours}, keys, notes)
-    tasks, labels = _tasks(columns, {*keys.values(), *circumstances}, notes)
+        column_of_behaviours, behaviours = behaviours_of(columns, keys.values(), notes)
+    tasks, labels = tasks_of(columns, keys, column_of_behaviours, notes)
     if not tasks and not {"user", "item"} <= set(keys):
         seen = ", ".join(f"'{c.name}'" for c in columns if c.name not in keys.values())
         raise DataError(
@@ -146,28 +154,30 @@ def inspect_directory(directory: Path | Frames) -> Inspection:
     taken: set[str] = {"scenario"}
     for entity in ("user", "item"):
         if entity in keys:
-            features[entity][_free(keys[entity], taken)] = {"kind": "id", "column": keys[entity]}
+            features[entity][free_name(keys[entity], taken)] = {"kind": "id", "column": keys[entity]}
             if f"{entity}s" in tables:
                 known = {keys[entity], *derive.get(f"{entity}s", {}).values()}
                 for column_ in _columns(samples[tables[f"{entity}s"]]):
-                    if column_.name not in known and quoted(column_.name) not in known:
-                        _add_feature(features[entity], column_, taken, notes)
+                    if {column_.name, quoted(column_.name)} & known:
+                        continue
+                    if (found := feature_of(column_, notes)) is not None:
+                        features[entity][free_name(column_.name, taken)] = found
     for column_ in columns:
-        if column_.name not in labels and column_.name not in keys.values():
-            _add_feature(features["interaction"], column_, taken, notes)
+        if column_.name in labels or column_.name in keys.values():
+            continue
+        if (found := event_feature_of(column_, notes)) is not None:
+            features["interaction"][free_name(column_.name, taken)] = found
     if {"user", "item", "time"} <= set(keys):
         item = next(iter(features["item"]))
-        features["user"][_free("history", taken)] = {"kind": "sequence", "of": item}
+        features["user"][free_name("history", taken)] = {"kind": "sequence", "of": item}
     if {"user", "item"} <= set(keys):
-        wanted = {quoted(c.name) for c in columns if c.has(LABEL_WORDS) and not c.has(UNWANTED_WORDS)}
-        binary = [t["label"] for t in tasks.values() if TASK_KINDS[t["kind"]].is_chance]
-        positive = next((label for label in binary if any(label.startswith(w) for w in wanted)), None)
-        positive = positive or behaviours or "true"
+        yes_no = [t["label"] for t in tasks.values() if TASK_KINDS[t["kind"]].is_chance]
+        positive = positive_of(columns, yes_no, behaviours)
         task: dict[str, Any] = {"kind": "retrieval", "positive": positive}
         if _come_back(samples[main], keys):
             task["repeats"] = True
             notes.append("users come back to items they had, which may be recommended again (repeats)")
-        tasks[_free("next", set(tasks))] = task
+        tasks[free_name("next", set(tasks))] = task
         what = "every row counts" if positive == "true" else f"items that fulfil {positive!r} count"
         notes.append(f"the retrieval task looks for the next items of a user, and {what}: is that the goal?")
     if not any(features.values()):
@@ -265,40 +275,6 @@ def _with_json_columns(directory: Path, names: Sequence[str], form: Tables, note
     return form.model_copy(update={"json_columns": tuple(columns)})
 
 
-def _behaviours(columns: Sequence[Column], keys: set[str], notes: list[str]) -> tuple[str, str | None]:
-    """The column that says what users did, and the condition of more than looking, where there is enough of it."""
-    for column in columns:
-        values = column.values
-        if column.name in keys or values.dtype != pl.String or not 1 < column.distinct <= _MOST_BEHAVIOURS:
-            continue
-        counts = values.drop_nulls().value_counts(sort=True)
-        words = counts[column.name].to_list()
-        if not all(any(verb in word.lower() for verb in (*LOOKING, *WANTING)) for word in words):
-            continue
-        strong = [word for word in words if any(verb in word.lower() for verb in WANTING)]
-        rows = counts.filter(pl.col(column.name).is_in(strong))["count"].sum()
-        notes.append(f"'{column.name}' says what users did ({', '.join(words)})")
-        if not strong or len(strong) == len(words) or rows < _ENOUGH_WANTED * len(values):
-            return column.name, None
-        listed = ", ".join("'" + word.replace("'", "''") + "'" for word in strong)
-        return column.name, f"{quoted(column.name)} IN ({listed})"
-    return "", None
-
-
-def _circumstances(
-    columns: Sequence[Column], taken: set[str], keys: dict[str, str], notes: list[str]
-) -> set[str]:
-    """Columns of 0 and 1 that are no outcomes: each follows from another column; none where no label would remain."""
-    plain = [c for c in columns if not c.has(LABEL_WORDS) and not c.time]
-    sources = [c for c in plain if c.name not in taken or c.name in keys.values()]
-    asked = [c for c in sources if c.binary and c.name not in keys.values()]
-    found = {c.name: source for c in asked if (source := follows_from(c, sources)) is not None}
-    if len(found) == len(asked) and not any(c.has(LABEL_WORDS) for c in columns):
-        return set()
-    notes += [f"'{name}' follows from '{source}': a feature, not a task" for name, source in found.items()]
-    return set(found)
-
-
 def _come_back(table: pl.DataFrame, keys: dict[str, str]) -> bool:
     """Whether a tenth of the rows is of a user and an item that were together before."""
     pairs = table.select(keys["user"], keys["item"])
@@ -390,109 +366,6 @@ def _is_entity_table(name: str, samples: dict[str, pl.DataFrame], keyed: dict[st
         for other in samples
         if other != name
     )
-
-
-def _find_key(
-    columns: list[Column],
-    words: Sequence[str],
-    samples: dict[str, pl.DataFrame],
-    main: str,
-    taken: dict[str, str],
-) -> str | None:
-    fit = [
-        c
-        for c in columns
-        if c.has(words) and c.name not in taken.values() and not c.values.dtype.is_float() and not c.binary
-    ]
-    shared = [c for c in fit if any(c.name in samples[n].columns for n in samples if n != main)]
-    named = [c for c in fit if c.names_a_key]
-    for choice in (shared, named):
-        if choice:
-            return choice[0].name
-    return None
-
-
-def _tasks(
-    columns: list[Column], keys: set[str], notes: list[str]
-) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """The tasks, and the columns that their labels are read from."""
-    tasks: dict[str, dict[str, Any]] = {}
-    labels: set[str] = set()
-    for column in columns:
-        filled = column.values.drop_nulls()
-        if column.name in keys or column.time or filled.n_unique() < 2:
-            continue
-        label, name = quoted(column.name), _free(column.name, set(tasks))
-        yes = column.positive_word
-        if column.binary:
-            tasks[name] = {"kind": "binary", "label": label}
-        elif yes is not None:
-            word = yes.replace("'", "''")
-            tasks[name] = {"kind": "binary", "label": f"{label} = '{word}'"}
-        elif column.has(LABEL_WORDS) and column.values.dtype.is_numeric() and not is_number_of(column):
-            tasks[name] = {"kind": "regression", "label": label}
-            if column.distinct <= 11:
-                values = sorted(filled.unique().to_list())
-                middle = values[len(values) * 6 // 10]
-                tasks[name]["range"] = [float(values[0]), float(values[-1])]
-                tasks[_free(f"{name}_high", set(tasks))] = {
-                    "kind": "binary",
-                    "label": f"{label} >= {middle:g}",
-                }
-                notes.append(f"{name}_high: {label} >= {middle:g} is a guess at what counts as good")
-        else:
-            continue
-        labels.add(column.name)
-    return tasks, labels
-
-
-def _add_feature(
-    features: dict[str, dict[str, Any]], column: Column, taken: set[str], notes: list[str]
-) -> None:
-    values, rows = column.values, max(1, len(column.values))
-    guesses = (known.guess(column.name, values) for known in FEATURE_KINDS.values())
-    kind: dict[str, Any] | None = next((found for found in guesses if found is not None), None)
-    if kind is not None:  # of a kind from elsewhere
-        pass
-    elif column.time:
-        kind = {"kind": "time"}
-    elif isinstance(values.dtype, pl.List | pl.Array):
-        inner = values.dtype.inner
-        kind = {"kind": "vector"} if inner is not None and inner.is_numeric() else {"kind": "tags"}
-    elif is_number_of(column) and column.distinguishes:
-        kind = None
-    elif (
-        values.dtype == pl.Boolean
-        or is_category(column)
-        or (values.dtype.is_integer() and column.distinct <= 20)
-    ):
-        kind = {"kind": "categorical", "min_count": 2} if column.distinct > 100 else {"kind": "categorical"}
-    elif values.dtype.is_numeric():
-        kind = {"kind": "numeric"}
-    elif values.dtype == pl.String:
-        kind = text_kind(values, column.distinct, rows)
-        if FEATURE_KINDS[kind["kind"]].is_event and column.distinguishes:
-            kind = None
-    else:
-        kind = None
-    if kind is None or (column.distinct <= 1 and not isinstance(values.dtype, pl.List | pl.Array)):
-        notes.append(
-            f"column '{column.name}' is left out: it is constant, differs in every row, or is of a kind motet does not read"
-        )
-        return
-    features[_free(_plain(column.name), taken)] = {**kind, "column": column.name}
-
-
-def _plain(name: str) -> str:
-    return "_".join("".join(c.lower() if c.isalnum() else " " for c in name).split()) or "column"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    name = _plain(name)
-    while name in taken:
-        name += "_2"
-    taken.add(name)
-    return name
 
 
 def _short(feature: dict[str, Any], name: str) -> Any:
