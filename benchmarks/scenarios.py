@@ -311,7 +311,7 @@ def table_of(field: Field, lines: Sequence[Mapping[str, Any]]) -> str:
             f"| {line['latency_ms']:.1f} |"
         )
     if not np.isnan(field.truth).any():
-        cells = [f"{auc_of(data, rows, field.truth, name):.4f}" for name in names]
+        cells = [_said(auc_of(data, rows, field.truth, name), None) for name in names]
         out.append("| the truth | " + " | ".join(cells) + " | | | | |")
     return "\n".join(out)
 
