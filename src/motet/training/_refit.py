@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +36,7 @@ class Refit:
     Attributes:
         passes: Over all validation rows; 0 if those over the first half did not help.
         before: Score of the second half of the validation rows before it learnt from the first.
-        after: The best of it after some passes over the first half.
+        after: The best of it after passes over the first half.
         elapsed_s: Seconds in all.
     """
 
@@ -64,8 +63,7 @@ def refit_network(
     What happened last says most about what comes next, and a split by time keeps it from training. How many passes
     are made, at 0.3 times the learning rate, is what made the score of the second half of the validation rows best
     after passes over the first half: split as the test is, by time, by each user's time, or by a seeded draw. Of several
-    that are nearly as good it is the fewest; and as all of the rows are more than that half, √(half / all) times as
-    many: between as many steps and as many passes.
+    that are nearly as good it is the fewest.
 
     Args:
         data: The data set.
@@ -108,7 +106,6 @@ def refit_network(
         if passes:
             enough = before + _NEARLY * (best - before)
             passes = next(number for number, one in enumerate(scores) if one >= enough)
-            passes = math.ceil(passes * (len(first) / len(rows)) ** 0.5)
         model.load_state_dict(kept)
         trials = _passes(data, model, schema, rows, kept)
         for done in range(1, passes + 1):
