@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import yaml
 
+from motet.data import inspect_directory
 from motet.datasets import SyntheticWorld, fetch, generate
 from motet.schema import Schema
 
@@ -20,6 +22,7 @@ SETS: Final = (
     "movielens-implicit",
     "movielens-1m",
     "movielens-1m-loo",
+    "movielens-1m-few",
     "clothing-reviews",
     "adult",
     "open-bandit",
@@ -46,6 +49,8 @@ SYNTHETIC: Final = {
 }
 """Sets that are drawn from known truth; ``worlds`` is the packaged one."""
 
+_FEW_USERS: Final = 1_500
+_FEW_RATINGS: Final = 16
 _FEW_SEEDS: Final = ("movielens-1m", "movielens-1m-loo")
 _SEEDS: Final = (0, 1, 2, 3, 4)
 
@@ -74,6 +79,9 @@ def prepared(
     else:
         packaged = name if not name.startswith("movielens") else "movielens-100k"
         source = fetch("movielens-1m" if name.startswith("movielens-1m") else packaged)
+    if name == "movielens-1m-few":
+        place = _first_ratings(source, place / "few")
+        return place, inspect_directory(place).schema
     content = content_of((source / "schema.yaml").read_text(encoding="utf-8"))
     if not shipped:
         content.pop("model", None)
@@ -123,6 +131,23 @@ def _events_alone(content: dict[str, Any]) -> None:
     features[first].pop("where", None)
     for name in others:
         del features[name]
+
+
+def _first_ratings(source: Path, place: Path) -> Path:
+    """Likes alone of some users, each with their first ratings, as files that no schema came with."""
+    place.mkdir()
+    ratings = pl.read_parquet(source / "ratings.parquet").sort("user_id", "timestamp", "item_id")
+    known = ratings["user_id"].unique().sort().to_numpy()
+    users = np.random.default_rng(0).choice(known, _FEW_USERS, replace=False)
+    of_users = ratings.filter(
+        pl.col("user_id").is_in(users.tolist()), pl.int_range(pl.len()).over("user_id") < _FEW_RATINGS
+    )
+    liked = (pl.col("rating") >= 4).cast(pl.Int8).alias("liked")
+    of_users.select("user_id", "item_id", liked, "timestamp").write_csv(place / "likes.csv")
+    pl.read_parquet(source / "items.parquet").select("item_id", "title", "year").write_csv(
+        place / "films.csv"
+    )
+    return place
 
 
 def _leave_one_out(source: Path, content: dict[str, Any], place: Path) -> Path:

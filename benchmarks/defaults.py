@@ -4,7 +4,8 @@
     python -m benchmarks.defaults --ablation text [SET ...]
 
 Sets: movielens-100k (each user's time), movielens-timeless (random split, no times), movielens-implicit (events alone),
-movielens-1m, movielens-1m-loo (events alone, the last of each user is the test), clothing-reviews, adult, open-bandit,
+movielens-1m, movielens-1m-loo (events alone, the last of each user is the test), movielens-1m-few (likes of 1,500 users of
+MovieLens-1M, their first sixteen, with the schema that ``motet inspect`` proposes), clothing-reviews, adult, open-bandit,
 the synthetic worlds, worlds-sparse (100,000 items) and worlds-scenarios (tastes that differ by scenario), amazon-office
 (with ``--data DIR`` or ``MOTET_DATA_DIR``; skipped with a note where it is absent) and amazon-ids, the same without texts.
 
