@@ -162,11 +162,11 @@ class Query(RequestPart):
         5
     """
 
-    user: str | None = Field(None, min_length=1, max_length=1000)
+    user: str | None = Field(None, min_length=1, max_length=512)
     user_features: Features = Field(default_factory=dict)
     history: tuple[SessionEvent, ...] = Field((), max_length=1000, fail_fast=True)
     k: int = Field(10, ge=1, le=1000)
-    scenario: str | None = Field(None, max_length=1000)
+    scenario: str | None = Field(None, max_length=512)
     context: Cells = Field(default_factory=dict)
     text: str | None = Field(None, max_length=2000)
     filter: AnyFilter | None = None

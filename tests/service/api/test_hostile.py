@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from motet.errors import LanguageError
-from motet.service.engine import Engine, ModelRegistry, RecommendRequest
+from motet.service.engine import Engine, ModelRegistry, RecommendRequest, ShownLog
 from motet.service.store import Event, Item, Shown, ShownItem, Store, User
 
 Start = Callable[..., Engine]
@@ -221,6 +221,22 @@ def test_a_ranking_is_recorded_if_asked(client: TestClient) -> None:
     assert said.status_code == 200
     event = {"type": "liked", "user": "u1", "item": "2", "list_id": list_id}
     assert client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
+
+
+def test_what_the_log_of_lists_cannot_hold_is_refused_before_there_is_a_list(client: TestClient) -> None:
+    for key in ("user", "scenario"):
+        answer = client.post("/v1/recommend", json={key: "x" * 513})
+        assert answer.status_code == 422, answer.text
+        assert key in answer.text
+
+
+def test_an_empty_scenario_is_logged_as_none(store: Store) -> None:
+    log = ShownLog(store, 10)
+    list_id = log.record([], user="u1", scenario="", model="m")
+    log.close()
+    found = store.shown.get(list_id)
+    assert found is not None
+    assert (found.user, found.scenario, log.lost) == ("u1", None, 0)
 
 
 def test_what_comes_the_other_way_is_counted_too(client: TestClient) -> None:

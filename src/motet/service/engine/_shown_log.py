@@ -130,7 +130,8 @@ class ShownLog:
         )
         try:
             time = began or datetime.now(UTC)
-            self._add(Shown(tuple(shown), list_id, user=user, scenario=scenario, time=time, model=model))
+            known = scenario or None  # an empty one is none
+            self._add(Shown(tuple(shown), list_id, user=user, scenario=known, time=time, model=model))
         except MotetError as error:  # an id that the store cannot hold: the answer is sent all the same
             _log.warning("a recommended list was not logged", exc_info=error)  # the message may hold the id
             self.lost += 1
