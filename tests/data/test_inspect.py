@@ -288,24 +288,25 @@ def test_few_rows_show_nothing(tmp_path: Path) -> None:
     assert "good" in found.schema.tasks
 
 
-def logs(form: str, rows: int = 1500) -> tuple[str, pl.DataFrame, dict[str, bool | str]]:
-    """Logs in forms that people have, by name: the file, its content, and how it is written."""
+def logs(form: str, rows: int = 1500) -> tuple[str, pl.DataFrame, bool]:
+    """Logs in forms that people have, by name: the file, its content, and whether it has a header."""
     rng = np.random.default_rng(6)
     user, item, at = rng.integers(0, 60, rows), rng.integers(0, 200, rows), np.arange(rows)
     did = rng.choice(["pv", "buy", "fav"], rows, p=[0.9, 0.05, 0.05])
-    found: dict[str, tuple[str, dict[str, object], dict[str, bool | str]]] = {
-        "reviews": ("r.csv", {"reviewerID": [f"A{u}" for u in user], "asin": [f"B{i}" for i in item], "overall": rng.integers(1, 6, rows), "unixReviewTime": 1_300_000_000 + at * 60}, {}),
-        "no header": ("log.csv", {"a": user, "b": item + 2_000_000, "c": item % 9 + 400_000, "d": did, "e": 1_511_000_000 + at}, {"include_header": False}),
-        "games": ("games.csv", {"a": 151_000_000 + user, "b": [f"Game {i}" for i in item], "c": rng.choice(["purchase", "play"], rows), "d": rng.gamma(1, 10, rows).round(1) + 0.1}, {"include_header": False}),
-        "sessions": ("clicks.csv", {"session_id": user, "product": item, "page": item % 4}, {}),
-        "orders": ("lines.csv", {"order_id": at // 3, "customer_id": at // 3 % 60, "product_id": item, "quantity": rng.integers(1, 5, rows)}, {}),
-        "actions": ("log.csv", {"user_id": user, "item_id": item, "brand_id": item % 70, "action_type": rng.integers(0, 4, rows)}, {}),
-        "videos": ("log.csv", {"user_id": user, "video_id": item, "video_duration": (item + 1) * 900, "watch_ratio": rng.gamma(1, 1, rows)}, {}),
-        "plays": ("log.csv", {"user_id": user, "song_id": item, "count": rng.integers(0, 90, rows)}, {}),
-        "bank": ("bank.csv", {"customer_id": at, "age": rng.integers(18, 80, rows), "housing": rng.choice(["yes", "no"], rows), "y": rng.choice(["yes", "no"], rows)}, {}),
+    found: dict[str, tuple[str, dict[str, object], bool]] = {
+        "reviews": ("r.csv", {"reviewerID": [f"A{u}" for u in user], "asin": [f"B{i}" for i in item], "overall": rng.integers(1, 6, rows), "unixReviewTime": 1_300_000_000 + at * 60}, True),
+        "no header": ("log.csv", {"a": user, "b": item + 2_000_000, "c": item % 9 + 400_000, "d": did, "e": 1_511_000_000 + at}, False),
+        "games": ("games.csv", {"a": 151_000_000 + user, "b": [f"Game {i}" for i in item], "c": rng.choice(["purchase", "play"], rows), "d": rng.gamma(1, 10, rows).round(1) + 0.1}, False),
+        "sessions": ("clicks.csv", {"session_id": user, "product": item, "page": item % 4}, True),
+        "orders": ("lines.csv", {"order_id": at // 3, "customer_id": at // 3 % 60, "product_id": item, "quantity": rng.integers(1, 5, rows)}, True),
+        "actions": ("log.csv", {"user_id": user, "item_id": item, "brand_id": item % 70, "action_type": rng.integers(0, 4, rows)}, True),
+        "videos": ("log.csv", {"user_id": user, "video_id": item, "video_duration": (item + 1) * 900, "watch_ratio": rng.gamma(1, 1, rows)}, True),
+        "plays": ("log.csv", {"user_id": user, "song_id": item, "count": rng.integers(0, 90, rows)}, True),
+        "artists": ("log.csv", {"user_id": user, "artist_id": item, "weight": rng.lognormal(5, 2, rows).astype(int) + 1}, True),
+        "bank": ("bank.csv", {"customer_id": at, "age": rng.integers(18, 80, rows), "housing": rng.choice(["yes", "no"], rows), "y": rng.choice(["yes", "no"], rows)}, True),
     }  # fmt: skip
-    name, columns, options = found[form]
-    return name, pl.DataFrame(columns), options
+    name, columns, has_header = found[form]
+    return name, pl.DataFrame(columns), has_header
 
 
 @pytest.mark.parametrize(
@@ -319,14 +320,15 @@ def logs(form: str, rows: int = 1500) -> tuple[str, pl.DataFrame, dict[str, bool
         ("actions", "user_id item_id", "next", "brand_id", "true"),
         ("videos", "user_id video_id", "watch_ratio next", "video_duration", "true"),
         ("plays", "user_id song_id", "count next", "", "count > 0"),
+        ("artists", "user_id artist_id", "log_weight next", "", "true"),
         ("bank", "", "y", "age housing", None),
     ],
 )
 def test_forms_that_people_have(
     form: str, keys: str, tasks: str, features: str, positive: str | None, tmp_path: Path
 ) -> None:
-    name, table, options = logs(form)
-    table.write_csv(tmp_path / name, **options)  # type: ignore[arg-type]
+    name, table, has_header = logs(form)
+    table.write_csv(tmp_path / name, include_header=has_header)
     schema = inspect_directory(tmp_path).schema
     assert list(schema.keys.model_dump(exclude_none=True).values()) == keys.split()
     assert set(schema.tasks) == set(tasks.split())

@@ -108,6 +108,7 @@ _MOST_GRADES = 11
 _FEW_WORDS = 20
 _MANY_WORDS = 100
 _ENOUGH_WANTED = 0.01
+_SKEWED = 2.0
 _HARDLY_CHANCE = -20.0  # the logarithm of a probability
 _LOOKING = ("view", "click", "visit", "impression", "read", "open", "pv", "play", "listen", "watch", "show")
 """Behaviours that say that a user looked at an item."""
@@ -337,6 +338,10 @@ def tasks_of(
         elif (yes := column.positive_word) is not None:
             word = yes.replace("'", "''")
             tasks[name] = {"kind": "binary", "label": f"{label} = '{word}'"}
+        elif _has_few_large(column):
+            name = free_name(f"log_{column.name}", set(tasks))
+            tasks[name] = {"kind": "regression", "label": f"LN({label} + 1)"}
+            notes.append(f"{name}: a few values of '{column.name}' are far above the others, so its logarithm is predicted")  # fmt: skip
         else:
             tasks[name] = {"kind": "regression", "label": label}
             if column.distinct <= _MOST_GRADES:
@@ -378,6 +383,15 @@ def _is_label(column: Column) -> bool:
     if column.binary or column.positive_word is not None:
         return True
     return column.has(_LABEL_WORDS) and column.values.dtype.is_numeric() and not _is_number_of(column)
+
+
+def _has_few_large(column: Column) -> bool:
+    """Whether it is an amount, such as the number of plays, of which a few rows have most."""
+    values = column.values.drop_nulls().cast(pl.Float64)
+    mean, deviation, least = values.mean(), values.std(), values.min()
+    if not column.has(_AMOUNT_WORDS) or mean is None or deviation is None or least is None:
+        return False
+    return float(least) >= 0 and float(deviation) > _SKEWED * float(mean)  # type: ignore[arg-type]
 
 
 def _source_of(
