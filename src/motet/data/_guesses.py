@@ -279,7 +279,9 @@ def find_key(
             for c in columns
             if c.has(words) and c.name not in taken and not c.values.dtype.is_float() and not c.binary
         ]
-        named = [c for c in fit if c.names_a_key and not (c.distinguishes and once(c))]
+        named = [c for c in fit if c.names_a_key]
+        if entity == "user":  # who comes once has no history; an item that comes once may still have a text
+            named = [c for c in named if not (c.distinguishes and once(c))]
         for choice in ([c for c in fit if c.name in shared], named):
             if choice:
                 return choice[0].name
