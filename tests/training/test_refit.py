@@ -89,6 +89,26 @@ def test_nothing_is_learnt_where_that_does_not_help_and_test_rows_decide_nothing
     assert refit.after >= refit.before
 
 
+@pytest.mark.parametrize(
+    ("scores", "passes"),
+    [
+        ([0.50, 0.48, 0.47, 0.49, 0.55, 0.56, 0.55, 0.55, 0.55, 0.55], 5),  # the first three go wrong
+        ([0.50, 0.60, 0.699, 0.70, 0.69, 0.69, 0.69, 0.69], 2),  # the third adds next to nothing
+        ([0.50, 0.49, 0.48, 0.47, 0.46], 0),
+        ([0.50] + [0.50 + 0.01 * k for k in range(1, 13)], 12),  # never more
+    ],
+)
+def test_passes_are_those_of_nearly_the_best_score(
+    scores: list[float], passes: int, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter(scores)
+    monkeypatch.setattr("motet.training._refit.score_of", lambda *_: next(given))
+    refit = refit_network(data, train_model(data).model)
+    assert refit is not None
+    assert (refit.passes, refit.after) == (passes, max(scores))
+    assert list(given) == []  # each was asked for, and no other
+
+
 def test_few_rows_and_a_deadline_change_nothing(data: Dataset) -> None:
     model = train_model(data).model
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
