@@ -254,8 +254,11 @@ def test_a_preference_counts_lists_with_credit() -> None:
     assert found.value == pytest.approx(140 / 180)
     assert found.interval is not None
     assert found.interval[0] > 0
-    nobody = interleaving_preference(np.zeros(3), np.zeros(3), np.arange(3), 1.0)
-    assert (nobody.lists, nobody.p) == (0, None)
+    early = interleaving_preference(first, second, users, 0.001)  # a thousandth of the planned users is in
+    assert early.interval is not None
+    assert -1.0 <= early.interval[0] < early.value < early.interval[1] <= 1.0
+    none = interleaving_preference(np.zeros(3), np.zeros(3), np.arange(3), 1.0)
+    assert (none.lists, none.p) == (0, None)
     assert interleaving_preference(np.ones(1), np.zeros(1), np.zeros(1), 1.0).interval is None
     with pytest.raises(DataError, match="credits"):
         interleaving_preference(np.ones(2), np.ones(3), np.ones(3), 1.0)

@@ -151,4 +151,5 @@ def interleaving_preference(
         return Preference(totals.value, None, None, lists, u, wins)
     half = float(sequential_radius(fraction, level)) * error
     p = float(sequential_p(totals.value / error, fraction, level))
-    return Preference(totals.value, (totals.value - half, totals.value + half), p, lists, u, wins)
+    interval = max(-1.0, totals.value - half), min(1.0, totals.value + half)  # what it can be at all
+    return Preference(totals.value, interval, p, lists, u, wins)
