@@ -6,14 +6,14 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from operator import and_
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias, get_args
+from typing import Any, Final, Self, TypeAlias, TypeVar, get_args
 
 from pydantic import ValidationError
 from sqlalchemy import Engine, create_engine, make_url
@@ -41,6 +41,7 @@ _MOST_KEPT: Final = 100
 _LONGEST_SHOWN: Final = 60
 _CURE: Final = "correct them, or leave such rows out with --skip-bad"
 _Record: TypeAlias = User | Item | Feedback
+_Entity = TypeVar("_Entity", User, Item)
 
 
 class _FeedbackRow(FeedbackIn):
@@ -309,43 +310,33 @@ class _Run:
         gone, there = self._store.users.deleted_at(users), self._store.users.get_many(users)
         counts.deleted += len(gone)
         counts.same += len(sent) - len(users)
-        written = []
-        for id, user in users.items():
-            if id in gone:
-                continue
-            before = there.get(id)
-            if before is None:
-                counts.new += 1
-            elif (before.labels, before.comment) == (user.labels, user.comment):
-                counts.same += 1
-                continue
-            elif self._keep:
-                counts.kept += 1
-                continue
-            else:
-                counts.changed += 1
-            written.append(user)
-        self._store.users.restore(written)
+        wanted = {id: user for id, user in users.items() if id not in gone}
+        as_before = {id for id, one in there.items() if (one.labels, one.comment) == (users[id].labels, users[id].comment)}  # fmt: skip
+        self._store.users.restore(self._new_or_changed(counts, wanted, there, as_before))
 
     def _put_items(self, sent: Sequence[Item]) -> None:
         counts, items = self.found.items, {one.id: one for one in sent}
         there = self._store.items.get_many(items)
         counts.same += len(sent) - len(items)
-        written = []
-        for id, item in items.items():
-            before = there.get(id)
-            if before is None:
-                counts.new += 1
-            elif before == (item := replace(item, fields=before.fields)):  # Gorse has no fields
-                counts.same += 1
-                continue
-            elif self._keep:
-                counts.kept += 1
-                continue
-            else:
-                counts.changed += 1
-            written.append(item)
-        self._store.items.put(written)
+        items |= {
+            id: replace(items[id], fields=one.fields) for id, one in there.items()
+        }  # Gorse has no fields
+        as_before = {id for id, one in there.items() if one == items[id]}
+        self._store.items.put(self._new_or_changed(counts, items, there, as_before))
+
+    def _new_or_changed(
+        self, counts: ImportedKind, wanted: Mapping[str, _Entity], there: Collection[str], same: set[str]
+    ) -> list[_Entity]:
+        """Those that are to be written, and the counts of all."""
+        known = [id for id in wanted if id in there]
+        changed = [id for id in known if id not in same]
+        counts.same += len(known) - len(changed)
+        counts.new += len(wanted) - len(known)
+        if self._keep:
+            counts.kept += len(changed)
+        else:
+            counts.changed += len(changed)
+        return [one for id, one in wanted.items() if id not in there or (not self._keep and id not in same)]
 
     def _put_feedback(self, sent: Sequence[Feedback]) -> None:
         counts = self.found.feedback

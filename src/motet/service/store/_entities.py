@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, func, select
 
 from motet.service.store._database import Database
-from motet.service.store._events import Tombstones
+from motet.service.store._events import StorePart
 from motet.service.store._queries import (
     chunks,
     forget_changes,
@@ -60,19 +60,8 @@ def user_of(row: Any) -> User:
     return User(row.id, read_json(row.labels), row.comment, from_us(row.time))
 
 
-class Users:
-    """The users of a store.
-
-    Args:
-        database: The store's connections.
-        writer: The writer of the store.
-        tombstones: The deleted users.
-    """
-
-    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+class Users(StorePart):
+    """The users of a store."""
 
     def put(self, users: Sequence[User]) -> list[bool]:
         """Insert or replace users; a deleted user starts again without history.

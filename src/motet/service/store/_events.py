@@ -46,6 +46,7 @@ __all__ = [
     "EventStore",
     "EventWriter",
     "Mode",
+    "StorePart",
     "Tombstones",
     "check_context",
     "event_of",
@@ -121,6 +122,21 @@ class Tombstones:
             rows = connection.execute(_DELETED, {"some": some})
             found.update({by_digest[bytes(row.digest)]: (int(row.time), row.returned) for row in rows})
         return found
+
+
+class StorePart:
+    """A part of a store, which reads and writes a kind of records.
+
+    Args:
+        database: The store's connections.
+        writer: The writer of the store.
+        tombstones: The deleted users.
+    """
+
+    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
+        self._database = database
+        self._writer = writer
+        self._tombstones = tombstones
 
 
 _DELETED: Final = select(TOMBSTONES).where(TOMBSTONES.c.digest.in_(bindparam("some", expanding=True)))

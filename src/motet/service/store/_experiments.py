@@ -11,12 +11,10 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, case, func, lite
 
 from motet.errors import StoreError
 from motet.schema import require_known
-from motet.service.store._database import Database
-from motet.service.store._events import Tombstones
+from motet.service.store._events import StorePart
 from motet.service.store._queries import upsert
 from motet.service.store._records import check_json, check_text, check_time, from_us, now, read_json, to_us
 from motet.service.store._tables import EVENTS, EXPERIMENTS, EXPOSURES, IDENTITIES, SHOWN
-from motet.service.store._writer import Writer
 
 __all__ = [
     "ExperimentRecord",
@@ -137,19 +135,8 @@ class Taken(NamedTuple):
     time_us: int
 
 
-class ExperimentStore:
-    """The experiments of a store.
-
-    Args:
-        database: The store's connections.
-        writer: The writer of the store.
-        tombstones: The deleted users.
-    """
-
-    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+class ExperimentStore(StorePart):
+    """The experiments of a store."""
 
     def create(self, record: ExperimentRecord) -> bool:
         """Write a new experiment; False if there is one of that name, which is left as it is."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from motet.errors import StoreError
 from motet.service.store._database import Database
-from motet.service.store._events import Tombstones
+from motet.service.store._events import StorePart, Tombstones
 from motet.service.store._queries import ids_of, insert_missing, note_changes, page, words_of
 from motet.service.store._records import Page, check_text, check_time, from_us, now, to_us
 from motet.service.store._tables import CHANGES, IDENTITIES, USERS
@@ -48,7 +48,7 @@ class Identity:
         object.__setattr__(self, "time", check_time(self.time, "identity.time"))
 
 
-class IdentityStore:
+class IdentityStore(StorePart):
     """The identities of a store, and the one place that says whose an id is.
 
     :meth:`resolve` and :meth:`group` answer from memory, which :meth:`follow` brings up to date: a process calls it when
@@ -61,9 +61,7 @@ class IdentityStore:
     """
 
     def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+        super().__init__(database, writer, tombstones)
         self._lock = threading.Lock()
         self._seq: int | None = None
         self._links: dict[str, tuple[str, int]] = {}

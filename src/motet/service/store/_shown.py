@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, tupl
 from motet.errors import StoreError
 from motet.schema import require_known
 from motet.service.store._database import Database
-from motet.service.store._events import Tombstones
+from motet.service.store._events import StorePart
 from motet.service.store._queries import check_limit, chunks, ids_of, insert_missing, upsert
 from motet.service.store._records import (
     check_json,
@@ -109,19 +109,8 @@ class Shown:
         return next((rank for rank, one in enumerate(self.items, 1) if one.item == item), None)
 
 
-class ShownLists:
-    """The recommendation log of a store.
-
-    Args:
-        database: The store's connections.
-        writer: What writes.
-        tombstones: Who was deleted.
-    """
-
-    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+class ShownLists(StorePart):
+    """The recommendation log of a store."""
 
     def add(self, lists: Sequence[Shown]) -> list[bool]:
         """Write lists; one with a known id is left unchanged.
@@ -314,19 +303,8 @@ class State:
         object.__setattr__(self, "time", check_time(self.time, "state.time"))
 
 
-class States:
-    """The sessions and conversations of a store.
-
-    Args:
-        database: The store's connections.
-        writer: What writes.
-        tombstones: Who was deleted.
-    """
-
-    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+class States(StorePart):
+    """The sessions and conversations of a store."""
 
     def put(self, state: State) -> bool:
         """Write a state in place of the one before; False where its user was deleted since its time.

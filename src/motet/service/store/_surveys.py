@@ -10,8 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from motet.errors import StoreError
-from motet.service.store._database import Database
-from motet.service.store._events import Tombstones
+from motet.service.store._events import StorePart
 from motet.service.store._queries import ids_of, insert_missing, page
 from motet.service.store._records import (
     Page,
@@ -25,7 +24,6 @@ from motet.service.store._records import (
     to_us,
 )
 from motet.service.store._tables import QUESTIONS, SURVEYS
-from motet.service.store._writer import Writer
 
 __all__ = ["AskedQuestion", "SurveyRecord", "SurveyStore"]
 
@@ -93,19 +91,8 @@ class AskedQuestion:
             object.__setattr__(self, "answered", check_time(self.answered, "question.answered"))
 
 
-class SurveyStore:
-    """The surveys of a store.
-
-    Args:
-        database: The store's connections.
-        writer: The writer of the store.
-        tombstones: The deleted users.
-    """
-
-    def __init__(self, database: Database, writer: Writer, tombstones: Tombstones) -> None:
-        self._database = database
-        self._writer = writer
-        self._tombstones = tombstones
+class SurveyStore(StorePart):
+    """The surveys of a store."""
 
     def create(self, record: SurveyRecord) -> bool:
         """Write a new survey; False if there is one of that name, which is left as it is."""
