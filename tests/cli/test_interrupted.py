@@ -38,6 +38,7 @@ def wait_for(path: Path, process: Any, limit_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.soak
 def test_killed_twice_and_resumed_ends_with_the_same_metrics(
     start: Callable[..., Any], installed: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_folds_go_on_after(
     assert not finished.exists()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("what", ["checkpoint", "bundle"])
 def test_a_full_disk_while_training(
     what: str, installed: Callable[..., Any], data: Path, tmp_path: Path
@@ -173,6 +175,7 @@ def test_a_full_disk_while_training(
     assert lies(tmp_path) == ["data"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_full_disk_while_predicting(
     kind: str, installed: Callable[..., Any], trained: Path, tmp_path: Path
