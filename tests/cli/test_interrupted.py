@@ -38,7 +38,6 @@ def wait_for(path: Path, process: Any, limit_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.soak
 def test_killed_twice_and_resumed_ends_with_the_same_metrics(
     start: Callable[..., Any], installed: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
@@ -154,7 +153,6 @@ def test_folds_go_on_after(
     assert not finished.exists()
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("what", ["checkpoint", "bundle"])
 def test_a_full_disk_while_training(
     what: str, installed: Callable[..., Any], data: Path, tmp_path: Path
@@ -175,7 +173,6 @@ def test_a_full_disk_while_training(
     assert lies(tmp_path) == ["data"]
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_full_disk_while_predicting(
     kind: str, installed: Callable[..., Any], trained: Path, tmp_path: Path
