@@ -24,7 +24,6 @@ __all__ = [
     "is_labelled_log",
     "is_scenario",
     "names_something",
-    "plain_name",
     "positive_of",
     "quoted",
     "tasks_of",
@@ -399,11 +398,11 @@ def _has_few_large(column: Column) -> bool:
 def _source_of(
     column: Column, columns: Sequence[Column], keys: Mapping[str, str], taken: Collection[str]
 ) -> str | None:
-    """The column whose value decides another without exception, as a weekday decides whether it is the weekend.
+    """The name of the column whose value decides this one without exception, as a weekday decides whether it is the weekend.
 
     What follows from a user, an item or their circumstances is no outcome. What is called an outcome may follow from
-    another outcome, so that only the keys are asked. A column is passed over where chance alone could look like that:
-    log Π_g Σ_v p_vⁿ over its values g, each with n rows, p_v the shares of the other column's values.
+    another outcome, so that only the keys are asked. Another column is passed over where chance alone could look like that:
+    log Π_g Σ_v p_vⁿ over the values g of the other column, each with n rows, p_v the share of a value of this one.
     """
     of_key = [keys[name] for name in ("user", "item") if name in keys]
     known = column.values.is_not_null()
@@ -471,14 +470,14 @@ def event_feature_of(column: Column, notes: list[str]) -> dict[str, Any] | None:
     return feature_of(column, notes)
 
 
-def plain_name(name: str) -> str:
+def _plain_name(name: str) -> str:
     """A name of letters, digits and underscores."""
     return "_".join("".join(c.lower() if c.isalnum() else " " for c in name).split()) or "column"
 
 
 def free_name(name: str, taken: set[str]) -> str:
     """A plain name that is not taken, which it is from now on."""
-    name = plain_name(name)
+    name = _plain_name(name)
     while name in taken:
         name += "_2"
     taken.add(name)
