@@ -22,6 +22,7 @@ from motet.training import ModelPredictor
 
 __all__ = [
     "DRAWS",
+    "Answers",
     "Events",
     "Gains",
     "deviation_of",
@@ -32,6 +33,7 @@ __all__ = [
     "score_baseline",
     "score_model",
     "statistic_draws",
+    "test_answers",
     "two_level_interval",
     "verdict_of",
 ]
@@ -40,6 +42,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Gains = dict[str, Doubles]
+Answers = Mapping[str, Doubles | Floats]
 Scorer = Callable[[Rows, Ragged], Mapping[str, Floats]]
 
 DRAWS: Final = 400
@@ -168,42 +171,61 @@ def score_baseline(name: str, baseline: Baseline, data: Dataset) -> Scorer:
 # Differences: the same draws of users whatever the seed of training, so that cells of several seeds go together.
 
 
-def drawn_differences(data: Dataset, first: Predictor, second: Predictor, task: str) -> list[float] | None:
+def test_answers(data: Dataset, predictor: Predictor) -> dict[str, Doubles | Floats]:
+    """What a predictor says of the test, by task; tasks it does not predict are left out.
+
+    Of a task that ranks the catalogue NDCG@10 of each test user; of others the predictions of the test's rows, entities
+    where the task is on them.
+    """
+    found: dict[str, Doubles | Floats] = {}
+    of_rows = predictor.predict(data.rows("test"))
+    for name, settings in data.schema.tasks.items():
+        if settings.ranks_catalogue:
+            wanted = catalogue_task(data, "test")
+            if wanted is None or not len(wanted.users):
+                continue
+            ranked = rank_catalogue(wanted, predictor.score_items)
+            if ranked is not None:
+                found[name] = ranked.ndcg
+        elif settings.on == "interaction":
+            if name in of_rows:
+                found[name] = of_rows[name]
+        elif isinstance(predictor, EntityPredictor):
+            given = predictor.predict_entities(settings.on).get(name)
+            if given is not None:
+                found[name] = given[_labelled(data, name)]
+    return found
+
+
+def _labelled(data: Dataset, task: str) -> Rows:
+    """Entities of the test that a task on entities has labels of."""
+    return np.flatnonzero(data.entity_labels[task].split == SPLIT_CODES["test"])
+
+
+def drawn_differences(
+    data: Dataset, first: Doubles | Floats, second: Doubles | Floats, task: str
+) -> list[float] | None:
     """Primary metric of one predictor minus that of another under draws of the test's users, [B].
 
     Rows are drawn where there are no users, and items or users where the task is on them.
 
     Args:
-        data: The data set both are bound to.
-        first: The predictor that is asked about.
-        second: The one to compare with.
-        task: Name; None is returned where one of the two does not predict it.
+        data: The data set.
+        first: What the predictor that is asked about says of the task, from :func:`test_answers`.
+        second: The same of the one to compare with.
+        task: Name.
     """
     settings = data.schema.tasks[task]
     if settings.ranks_catalogue:
-        wanted = catalogue_task(data, "test")
-        if wanted is None or not len(wanted.users):
-            return None
-        ranked = rank_catalogue(wanted, first.score_items), rank_catalogue(wanted, second.score_items)
-        if ranked[0] is None or ranked[1] is None:
-            return None
-        return drawn_means(ranked[0].ndcg - ranked[1].ndcg, None)
+        return drawn_means(np.asarray(first - second, np.float64), None)
     if settings.on == "interaction":
         rows = data.rows("test")
         users = data.user_row[rows] if data.schema.keys.user is not None else None
-        given = [each.predict(rows).get(task) for each in (first, second)]
         labels = data.label(task, rows)
     else:
-        known = data.entity_labels[task]
-        rows, users = np.flatnonzero(known.split == SPLIT_CODES["test"]), None
-        of = [
-            each.predict_entities(settings.on).get(task) if isinstance(each, EntityPredictor) else None
-            for each in (first, second)
-        ]
-        given, labels = [None if one is None else one[rows] for one in of], known.values[rows]
-    if given[0] is None or given[1] is None:
-        return None
-    return statistic_draws(settings, labels, (given[0], given[1]), users, deviation_of(data, task))
+        users, labels = None, data.entity_labels[task].values[_labelled(data, task)]
+    answers = (np.asarray(first, np.float32), np.asarray(second, np.float32))
+    return statistic_draws(settings, labels, answers, users, deviation_of(data, task))
 
 
 def deviation_of(data: Dataset, task: str) -> float | None:

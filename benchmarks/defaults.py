@@ -15,8 +15,8 @@ test they are fitted on training and validation rows, as the members of motet ar
 events are ranked one by one as well, each given what its user had before it, and its scenario.
 
 A task is *ahead* or *behind* where the paired 95 % interval over users (rows without users) and seeds (Student) excludes zero;
-else *level*. Every finished cell is kept in ``--cache``, so that an interrupted run goes on; a cell is of one schema, not
-of one version of motet: name another directory after a change of the code. ``--quick`` takes one seed of the smaller
+else *level*. Every finished cell, and what each baseline of a set says, is kept in ``--cache``, so that an interrupted run
+goes on; what is kept is of one schema, not of one version of motet: name another directory after a change of the code. ``--quick`` takes one seed of the smaller
 sets. ``--ablation text`` is in ``benchmarks/_default_text.py``.
 """
 
@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._default_measures import (
+    Answers,
     Events,
     Gains,
     deviation_of,
@@ -47,6 +48,7 @@ from benchmarks._default_measures import (
     events_of,
     score_baseline,
     score_model,
+    test_answers,
 )
 from benchmarks._default_sets import QUICK, SETS, prepared, seeds_of
 from benchmarks._default_table import ablation_table, defaults_table
@@ -73,21 +75,38 @@ def values_of(data: Dataset, predictor: Any, split: str) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A baseline, fitted for the test.
+    """What a baseline says, fitted for the test.
 
     Attributes:
-        baseline: On training and validation rows.
         chosen_by: Values on validation rows by task, after a fit on training rows.
-        values: Values on test rows by task.
-        chosen_by_events: NDCG@10 over validation events, likewise; None if it does not rank.
+        values: Values on test rows by task, fitted on training and validation rows.
+        chosen_by_events: NDCG@10 over validation events, after a fit on training rows; None if it does not rank.
+        answers: Of the test, by task.
         events: Of each test event, by metric; empty if it does not rank.
     """
 
-    baseline: Baseline
     chosen_by: Mapping[str, float]
     values: Mapping[str, float]
     chosen_by_events: float | None
+    answers: Answers
     events: Gains
+
+    def save(self, path: Path) -> None:
+        """Write it to one file."""
+        numbers = {"chosen_by": self.chosen_by, "values": self.values, "chosen_by_events": self.chosen_by_events}  # fmt: skip
+        arrays = {f"answers/{n}": one for n, one in self.answers.items()} | {f"events/{n}": one for n, one in self.events.items()}  # fmt: skip
+        with path.with_suffix(".new").open("wb") as file:
+            np.savez_compressed(file, numbers=np.array(json.dumps(numbers)), **arrays)
+        path.with_suffix(".new").replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Rival:
+        """Read it again."""
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {n: kept[n] for n in kept.files if n != "numbers"}
+            numbers = json.loads(str(kept["numbers"]))
+        of = {kind: {n.removeprefix(f"{kind}/"): one for n, one in arrays.items() if n.startswith(f"{kind}/")} for kind in ("answers", "events")}  # fmt: skip
+        return cls(**numbers, **of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +118,13 @@ class Field:
     rivals: Mapping[str, Rival]
 
     @classmethod
-    def of(cls, data: Dataset) -> Field:
-        """Fit and measure the baselines that have something to say."""
+    def of(cls, data: Dataset, kept: Path) -> Field:
+        """Fit and measure the baselines that have something to say, those that are not kept yet.
+
+        Args:
+            data: The data set.
+            kept: Where each is kept, without the end of the name.
+        """
         events: dict[Literal["validation", "test"], Events | None] = {
             "validation": events_of(data, "validation"),
             "test": events_of(data, "test"),
@@ -114,18 +138,24 @@ class Field:
         for name, kind in BASELINES.items():
             if kind.steps_aside(data) is not None:
                 continue
-            say(f"  {name}")
+            path = kept.with_name(f"{kept.name}-{name}.npz")
+            if path.is_file():
+                rivals[name] = Rival.load(path)
+                continue
+            began_s = time.perf_counter()
             first = kind.fit(data, known="train")
             ranked = gains(name, first, "validation").get("ndcg@10")
             splits = ("train", "validation") if data.schema.training.refit else ("train",)
             second = kind.fit(data, splits=splits)
             rivals[name] = Rival(
-                second,
                 values_of(data, first, "validation"),
                 values_of(data, second, "test"),
                 None if ranked is None else float(ranked.mean()),
+                test_answers(data, second),
                 gains(name, second, "test"),
             )
+            rivals[name].save(path)
+            say(f"  {name}: {time.perf_counter() - began_s:.0f} s")
         return cls(data, events["test"], rivals)
 
 
@@ -155,11 +185,13 @@ def cell(name: str, seed: int, source: Path, schema: Schema, field: Field) -> di
         ours = ModelPredictor(bundle.model, data, blend=bundle.blend, task_blend=bundle.task_blend)
         tasks: dict[str, Any] = {}
         values, alone = values_of(data, ours, "test"), values_of(data, Alone(bundle.model, data), "test")
+        answers = test_answers(data, ours)
         for task in values:
             rivals = {n: one.chosen_by[task] for n, one in field.rivals.items() if task in one.chosen_by and task in one.values}  # fmt: skip
             if not rivals:
                 continue
             best = max(rivals, key=lambda n: rivals[n])
+            other = field.rivals[best].answers.get(task)
             on_rows = data.schema.tasks[task].on == "interaction"
             tasks[task] = {
                 "metric": schema.tasks[task].primary_metric,
@@ -169,7 +201,7 @@ def cell(name: str, seed: int, source: Path, schema: Schema, field: Field) -> di
                 "best": best,
                 "best_value": field.rivals[best].values[task],
                 "deviation": deviation_of(data, task),
-                "draws": drawn_differences(data, ours, field.rivals[best].baseline, task),
+                "draws": None if other is None else drawn_differences(data, answers[task], other, task),
                 "baselines": {n: one.values[task] for n, one in field.rivals.items() if task in one.values},
             }
         found = {
@@ -251,7 +283,7 @@ def _cells(
 
     def measure(seed: int) -> dict[str, Any]:
         if not loaded:
-            loaded.append(Field.of(load_data(schema, source).data))
+            loaded.append(Field.of(load_data(schema, source).data, cache / f"{name}-{_key(schema)}"))
         return cell(name, seed, source, schema, loaded[0])
 
     return [_kept(cache, name, schema, seed, measure) for seed in seeds]
@@ -270,12 +302,15 @@ def _ablation_cells(
     ]
 
 
+def _key(schema: Schema) -> str:
+    return hashlib.sha256(f"{_FORM} {schema.to_yaml()}".encode()).hexdigest()[:12]
+
+
 def _kept(
     cache: Path, name: str, schema: Schema, seed: int, measure: Callable[[int], dict[str, Any]]
 ) -> dict[str, Any]:
     """A cell from the cache, or measured and put there."""
-    key = hashlib.sha256(f"{_FORM} {schema.to_yaml()}".encode()).hexdigest()[:12]
-    kept = cache / f"{name}-{key}-{seed}.json"
+    kept = cache / f"{name}-{_key(schema)}-{seed}.json"
     if not kept.is_file():
         say(f"{name}, seed {seed}")
         kept.with_suffix(".new").write_text(json.dumps(measure(seed)), encoding="utf-8")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from pydantic import ValidationError
 
@@ -309,6 +312,40 @@ def test_what_is_kept_of_events_and_contexts_holds_none_of_their_words(live: Liv
         assert cache
         assert all(isinstance(key, bytes) and len(key) <= 16 for key in cache)
     assert len(live.history.reader._latest) == 1  # what is not used is no other meaning
+
+
+def test_a_meaning_is_read_once_an_hour_where_the_schema_reads_hours(
+    build: Callable[..., Dataset], clicks: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """What is kept gives what is read anew: scenarios that come from the time are those of the event's own hour."""
+    content = clicks(
+        keys={"user": "user", "item": "item", "time": "at", "scenario": "daypart"},
+        derive={
+            "interactions": {
+                "hour": "EXTRACT(hour FROM at)",
+                "daypart": "CASE WHEN hour >= 12 THEN 'late' ELSE 'early' END",
+            }
+        },
+        features={
+            "user": {"user": "id", "liked": {"kind": "sequence", "of": "item", "where": "click = 1"}},
+            "item": {"item": "id"},
+        },
+    )  # fmt: skip
+    rows = {"user": ["u1", "u2"] * 20, "item": list("abcdefgh") * 5, "click": [0, 1, 1, 0] * 10}
+    start = datetime(2024, 5, 1)
+    frame = pl.DataFrame(rows | {"at": [start + timedelta(hours=7 * n) for n in range(40)]})
+    data = build(content, {"clicks.csv": frame})
+    save_bundle(tmp_path / "bundle", model=build_model(data.schema, data.encoder, seed=0).eval(), data=data, metrics={})  # fmt: skip
+    reader = LiveRecommender(
+        Recommender(load_bundle(tmp_path / "bundle"), hashed_words_for_tests)
+    ).history.reader
+    midnight = start.replace(tzinfo=UTC).timestamp()
+    seconds = [0.0, 3599.999999, 3600.0, 43199.999999, 43200.0, 43200.5, -0.000001, -1.0]
+    events = [LiveEvent(item="a", type="click", value=1.0, at_s=midnight + s) for s in seconds]
+    one_by_one = [reader.read([event])[0] for event in events]
+    assert [one.scenario for one in one_by_one] == ["early"] * 4 + ["late"] * 4
+    assert len(reader._latest) == 5  # hours 0, 1, 11 and 12, and the last of the day before
+    assert reader.read(events) == one_by_one == reader._read(events)
 
 
 def test_a_context_holds_the_texts_of_its_request_alone(live: LiveRecommender) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,11 @@ FOUND: Final = " found"
 _ENOUGH: Final = 0.5
 _LATEST: Final = 10_000
 _LONGEST_SCENARIO: Final = 1000
+_MINUTE_US: Final = 60_000_000
+_HOUR_US: Final = 60 * _MINUTE_US
+_PARTS_OF_TIME: Final = (
+    r"\bextract\s*\(\s*(year|quarter|month|week|day|dow|isodow|doy|hour|minute)\s+from\s+(?:{0}|\"{0}\")\s*\)"
+)
 
 _Meaning: TypeAlias = tuple[frozenset[str], bool | None, str | None, bool]
 
@@ -184,9 +190,9 @@ class EventReader:
         for task in schema.tasks.values():
             if task.on == "interaction":
                 self._columns |= set(expression_columns(task.label))
-        # whether an expression may read the time; if none does, what an event means rests on few things
+        # the coarser the times that expressions tell apart, the more often a meaning is known from an event before
         texts = [*schema.derive.get("interactions", {}).values(), *self._sequences.values(), self._label]
-        self._reads_time = schema.keys.time is not None and any(schema.keys.time in str(one) for one in texts)
+        self._time_us = _time_grain_us(schema.keys.time, [text for text in texts if text is not None])
         self._shares = _held_shares(bundle)
         # what was just read to be checked is read again to be taken in; not whose it was
         self._latest: OrderedDict[bytes, _Meaning] = OrderedDict()
@@ -226,8 +232,8 @@ class EventReader:
     def _key(self, event: LiveEvent) -> bytes:
         """All that the meaning of an event rests on: not whose it is, nor of which item."""
         columns = {name: cell for name, cell in event.columns.items() if name in self._columns}
-        at_s = event.at_s if self._reads_time else 0.0
-        return key_of([event.type, event.value, at_s, event.scenario, columns])
+        at = 0 if self._time_us is None else int(event.at_s * 1e6) // self._time_us
+        return key_of([event.type, event.value, at, event.scenario, columns])
 
     def _cells(self, event: LiveEvent) -> dict[str, Any]:
         cells = {name: value for name, value in event.columns.items() if name in self._columns}
@@ -298,6 +304,34 @@ class EventReader:
                 ParsedEvent(event, one.held, one.liked, event.scenario or scenarios[at], one.refused)
             )
         return parsed
+
+
+def _time_grain_us(time: str | None, texts: Sequence[str]) -> int | None:
+    """Microseconds from a whole multiple of which to the next all times are alike to some SQL expressions.
+
+    Args:
+        time: Name of the time's column, if there is one.
+        texts: The expressions.
+
+    Returns:
+        1 if any two times may differ; None if no expression reads the time.
+
+    Example:
+        >>> _time_grain_us("at", ["EXTRACT(hour FROM at)", "stars >= 4"])
+        3600000000
+        >>> _time_grain_us("at", ["at > '2020-01-01'"]), _time_grain_us("at", ["stars >= 4"])
+        (1, None)
+    """
+    found = None
+    for text in texts if time is not None else ():
+        name = re.escape(str(time))
+        parts = re.compile(_PARTS_OF_TIME.format(name), re.IGNORECASE)
+        units = {str(one[1]).lower() for one in parts.finditer(text)}
+        if re.search(rf"(?<!\w){name}(?!\w)", parts.sub("", text), re.IGNORECASE):
+            return 1
+        if units:
+            found = min(found or _HOUR_US, _MINUTE_US if "minute" in units else _HOUR_US)
+    return found
 
 
 def _truths(frame: pl.DataFrame, texts: Sequence[str]) -> dict[str, list[bool | None]]:
