@@ -94,7 +94,8 @@ class Rival:
     def save(self, path: Path) -> None:
         """Write it to one file."""
         numbers = {"chosen_by": self.chosen_by, "values": self.values, "chosen_by_events": self.chosen_by_events}  # fmt: skip
-        arrays = {f"answers/{n}": one for n, one in self.answers.items()} | {f"events/{n}": one for n, one in self.events.items()}  # fmt: skip
+        arrays: dict[str, Any] = {f"answers/{n}": one for n, one in self.answers.items()}
+        arrays |= {f"events/{n}": one for n, one in self.events.items()}
         with path.with_suffix(".new").open("wb") as file:
             np.savez_compressed(file, numbers=np.array(json.dumps(numbers)), **arrays)
         path.with_suffix(".new").replace(path)
@@ -103,10 +104,13 @@ class Rival:
     def load(cls, path: Path) -> Rival:
         """Read it again."""
         with np.load(path, allow_pickle=False) as kept:
-            arrays = {n: kept[n] for n in kept.files if n != "numbers"}
             numbers = json.loads(str(kept["numbers"]))
-        of = {kind: {n.removeprefix(f"{kind}/"): one for n, one in arrays.items() if n.startswith(f"{kind}/")} for kind in ("answers", "events")}  # fmt: skip
-        return cls(**numbers, **of)
+            arrays = {n: kept[n] for n in kept.files if n != "numbers"}
+
+        def part(name: str) -> dict[str, Any]:
+            return {n.removeprefix(name): one for n, one in arrays.items() if n.startswith(name)}
+
+        return cls(**numbers, answers=part("answers/"), events=part("events/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from motet.recommend import Recommender
 from motet.schema import Schema
 from motet.testing import hashed_words_for_tests, toy_dataset, toy_schema, toy_tables
 from motet.training import (
+    Bundle,
     ModelPredictor,
     WarmStart,
     add_task,
@@ -27,7 +29,9 @@ from motet.training import (
     load_data,
     save_bundle,
     train,
+    train_model,
 )
+from motet.training._bag import refit_bag
 
 SHORT = ("training.epochs=1", "training.checkpoint_s=1e-9", "model.members=[]")
 
@@ -50,6 +54,10 @@ def schema(*overrides: str) -> Schema:
     del content["features"]["user"]["about"], content["features"]["item"]["story"]
     content["features"]["interaction"] = {}
     return Schema.parse(content)
+
+
+def with_settings(schema: Schema, **changes: object) -> Schema:
+    return schema.model_copy(update={"training": schema.training.model_copy(update=changes)})
 
 
 def test_logits_and_scores_are_means(toy: Dataset) -> None:
@@ -244,8 +252,8 @@ def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
         "training.patience=1",
         "training.learning_rate=0.03",
         "training.refit=false",
+        "training.branch=false",
     )
-    blended = 0
     for seed in range(6):
         of_seed = (*options, f"training.seed={seed}")
         one = train(schema(*of_seed, "training.blend_checkpoints=false"), place, tmp_path / f"one{seed}")
@@ -253,7 +261,6 @@ def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
         assert "bag" not in one.metrics
         if len(two.model.networks) == 1:
             continue
-        blended += 1
         history, bag = two.metrics["history"], two.metrics["bag"]
         kept, last = (history["validations"][at]["primary_values"] for at in (history["best"], -1))
         gaining = {name for name in kept if (last[name] or 0) > (kept[name] or 0)}
@@ -266,4 +273,93 @@ def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
         before, after = (ModelPredictor(each.model, data).predict(rows) for each in (one, two))
         for name, values in after.items():
             assert (name in gaining) is not np.allclose(values, before[name], rtol=0, atol=1e-5), name
-    assert blended
+        return
+    raise AssertionError("no seed has two moments")
+
+
+@pytest.fixture(scope="module")
+def branched(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Schema]]:
+    """The first bundle of several seeds in which a branch answers: any gain after the moment that was kept will do."""
+    options = ("training.epochs=6", "training.patience=1", "training.learning_rate=0.03", "training.blend_checkpoints=false")  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("motet.training._bag._GAINS", 0.0)
+        for seed in range(6):
+            own = schema(*options, "training.refit=false", f"training.seed={seed}")
+            bundle = train(own, place, tmp_path_factory.mktemp("branched") / "b")
+            if len(bundle.model.networks) == 2:
+                yield bundle, own
+                return
+        raise AssertionError("no seed has a branch")
+
+
+def test_a_task_that_loses_by_sharing_is_answered_by_a_branch_too(
+    branched: tuple[Bundle, Schema], place: Path, tmp_path: Path
+) -> None:
+    bundle, own = branched
+    alone = train(with_settings(own, branch=False), place, tmp_path / "alone")
+    bag, seed = bundle.metrics["bag"], own.training.seed
+    assert bag["seeds"] == [seed, seed + 1]
+    assert bag["score"] > bag["scores"][0]
+    assert bag["second"]
+    assert isinstance(bundle.model, EnsembleModel)
+    assert [bundle.model.tasks_of(at, own) for at in (0, 1)] == [set(own.tasks), set(bag["second"])]
+    # the branch is the network of these tasks' losses alone, from other weights
+    data, second = load_data(own, place).data, bundle.model.networks[1]
+    on = {name: float(name in bag["second"]) for name in own.tasks}
+    tasks = {name: task.model_copy(update={"weight": on[name], "score_weight": on[name]}) for name, task in own.tasks.items()}  # fmt: skip
+    wanted = train_model(data, schema=with_settings(own, seed=seed + 1).model_copy(update={"tasks": tasks}))
+    for name, weight in wanted.model.state_dict().items():
+        assert torch.equal(second.state_dict()[name], weight), name
+    rows = data.rows("test")
+    before, after = (ModelPredictor(each.model, data).predict(rows) for each in (alone, bundle))
+    for name, values in after.items():
+        assert (name in bag["second"]) is not np.allclose(values, before[name], rtol=0, atol=1e-5), name
+    assert "alone. The score on" in (bundle.directory / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_branch_goes_on_learning_for_the_tasks_that_it_answers(
+    branched: tuple[Bundle, Schema], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle, own), data = branched, load_data(branched[1], place).data
+    asked: list[tuple[MultiTaskModel, Schema]] = []
+    monkeypatch.setattr("motet.training._bag.refit_network", lambda _, network, own, **__: asked.append((network, own)))  # fmt: skip
+    assert refit_bag(data, bundle.model, own) is None
+    assert [network for network, _ in asked] == list(bundle.model.networks)
+    first, second = (of for _, of in asked)
+    assert (first.tasks, first.training.seed) == (own.tasks, own.training.seed)
+    assert (second.objective.balancer, second.training.seed) == ("fixed", own.training.seed + 1)
+    for name, task in second.tasks.items():
+        answered = name in bundle.metrics["bag"]["second"]
+        assert (task.weight > 0, task.score_weight > 0) == (answered, answered)
+
+
+def test_a_branch_goes_on_where_it_stopped(
+    branched: tuple[Bundle, Schema], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.training._bag._GAINS", 0.0)
+    bundle, own = branched
+    seen: list[str] = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        seen.append(what)
+        if len([s for s in seen if s.startswith("for ") and "alone: train" in s]) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(own, place, tmp_path / "cut", progress=stop)
+    assert (tmp_path / "cut.checkpoint.branch").is_dir()
+    found = train(own, place, tmp_path / "cut", resume=True)
+    for name, weight in bundle.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], weight), name
+    assert [one.name for one in tmp_path.iterdir() if "checkpoint" in one.name] == []
+
+
+def test_no_branch_is_begun_without_time(
+    branched: tuple[Bundle, Schema], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.training._bag._GAINS", 0.0)
+    own = with_settings(branched[1], time_limit_s=6.0, epochs=100_000, patience=100_000)
+    began_s = time.monotonic()
+    timed = train(own, place, tmp_path / "timed")
+    assert time.monotonic() - began_s < 14
+    assert len(timed.model.networks) == 1

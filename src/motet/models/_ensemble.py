@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from motet.data import Batch
 from motet.models._features import FeatureLayer, Inputs, NamedModules, Widths
 from motet.models._model import MultiTaskModel, Outputs, TwoTowers
-from motet.schema import Entity
+from motet.schema import Entity, Schema
 
 __all__ = ["RANKING", "EnsembleModel"]
 
@@ -162,6 +162,15 @@ class EnsembleModel(_Reference, MultiTaskModel):
     def networks(self) -> tuple[MultiTaskModel, ...]:
         """The members."""
         return tuple(one for one in self.members if isinstance(one, MultiTaskModel))
+
+    def tasks_of(self, number: int, schema: Schema) -> set[str]:
+        """The tasks of a schema that a network answers, alone or with others."""
+        ranked = self._answering[RANKING] > number
+        return {
+            name
+            for name, task in schema.tasks.items()
+            if (ranked if task.ranks_catalogue else self._answering[name] > number)
+        }
 
     def item_parts(self, item: Tensor) -> dict[nn.Module, Tensor]:
         """What first layers of all members make of some items, [I, N·Di]."""

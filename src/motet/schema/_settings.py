@@ -41,8 +41,7 @@ class Tables(Part):
         interactions: Table of the interactions.
         users: Table of the users, a row each.
         items: Table of the items, a row each.
-        encoding: Encoding of CSV and TSV files that are not UTF-8, such as ``latin-1``, ``cp1252`` or
-            ``gb18030``; such files are errors when left out.
+        encoding: Of CSV and TSV files that are not UTF-8, such as ``latin-1``; such files are errors when left out.
         quote: Quote character of CSV and TSV files, or ``none`` if quotes are plain characters; one for
             all tables, or by table: ``{items.csv: none}``. A double quote when left out.
         separator: Characters between the cells of text files; one for all tables, or by table:
@@ -280,8 +279,7 @@ class TrainingSettings(Part):
         optimizer: ``adam``, ``adamw`` or ``adagrad``; embedding rows take the same rule, row by row.
         learning_rate: Highest learning rate.
         embedding_rate: Learning rate of embedding rows, as a multiple of ``learning_rate``.
-        matmul: Matrix products in ``float32``, or with factors rounded to ``bf16`` and sums in
-            float32, which processors with AMX do several times as fast; anywhere else it is slower.
+        matmul: Matrix products in ``float32``, or of factors rounded to ``bf16``, which is faster with AMX alone.
         schedule: ``constant``, or ``cosine`` / ``linear`` decay to zero over ``epochs``.
         warmup: Share of all steps during which the rate rises from zero.
         weight_decay: Decoupled decay (AdamW) or L2 added to the gradient (Adam, Adagrad).
@@ -295,6 +293,7 @@ class TrainingSettings(Part):
         time_limit_s: Seconds for a run of ``motet train`` in all; the best weights so far are kept. 0 for none.
         bag: Networks with the seeds s, s + 1, … that are trained on the same rows, and whose answers are averaged.
         blend_checkpoints: Whether the last weights may answer beside the best, where a task gains by it.
+        branch: Whether a network of its own may answer beside the shared one, where a task loses by sharing.
         refit: Whether network and plain members learn from the validation rows too, once all is chosen on them.
         checkpoint_s: Seconds between checkpoints within an epoch.
         seed: Seed of weights, order and dropout.
@@ -317,6 +316,7 @@ class TrainingSettings(Part):
     time_limit_s: float = Field(0.0, ge=0)
     bag: int = Field(1, ge=1, le=64)
     blend_checkpoints: bool = True
+    branch: bool = True
     refit: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)

@@ -3,14 +3,17 @@
 The mean of N networks that start and shuffle differently errs less than each of them (Lakshminarayanan et al. 2017,
 *Simple and scalable predictive uncertainty estimation using deep ensembles*, §2.4: random starts did better than
 draws of rows). Here logits and retrieval scores are averaged, before the link function.
+
+A task that loses by what it shares with others may be answered by a second network too: see :func:`train_bag`.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from motet.data import Dataset
@@ -24,7 +27,7 @@ from motet.training._refit import Refit, refit_network
 from motet.training._step import StandardStep, TrainingStep
 from motet.training.blending import check_plain
 
-__all__ = ["check_bag", "refit_bag", "train_bag"]
+__all__ = ["branch_of", "check_bag", "network_schema", "refit_bag", "train_bag"]
 
 _GAINS = 0.02  # of a task's primary metric on validation rows, from the best weights of all to the last
 
@@ -61,7 +64,12 @@ def train_bag(
 ) -> Trained:
     """Train ``training.bag`` networks with the seeds s, s + 1, …, and put them into one model.
 
-    Each gets an equal share of the time that is left. A network is not begun once the time is over: a few steps
+    One network is kept as it was at one moment, for all tasks. Where some tasks gained more than 0.02 on validation rows
+    after it, they lose by sharing, and a second network answers for them together with the first, the better on validation
+    rows of two: the network as it was at the end (``training.blend_checkpoints``), and one that is trained for these tasks
+    alone (``training.branch``). None does where neither is better over all tasks.
+
+    Of several networks each gets an equal share of the time that is left. A network is not begun once the time is over: a few steps
     would spoil the mean.
 
     Args:
@@ -96,7 +104,11 @@ def train_bag(
             progress=progress,
             step=step,
         )
-        return _with_last(data, schema, trained)
+        more = partial(
+            train_model, data, checkpoint=None if checkpoint is None else branch_of(checkpoint), resume=resume,
+            deadline_s=deadline_s, step=step,
+        )  # fmt: skip
+        return _with_second(data, schema, trained, more, deadline_s, progress)
     each: list[Trained] = []
     for number in range(n):
         now_s = time.monotonic()
@@ -121,35 +133,87 @@ def train_bag(
     return _together(data, schema, each)
 
 
-def _with_last(data: Dataset, schema: Schema, trained: Trained) -> Trained:
-    """The network that was kept, and for tasks that still gained after it, together with the one at the end.
-
-    One moment is kept for all tasks, and a task that learns longer than the others loses by it.
-    """
-    validations, history = trained.history.validations, trained.history
-    if trained.last is None or not schema.training.blend_checkpoints:
-        return replace(trained, last=None)
-    kept, last = validations[history.best], validations[-1]
-    before, after = kept.primary_values, last.primary_values
+def _with_second(
+    data: Dataset,
+    schema: Schema,
+    trained: Trained,
+    train_more: Callable[..., Trained],
+    deadline_s: float | None,
+    progress: Progress,
+) -> Trained:
+    """The network that was kept, and for tasks that lose by sharing, together with a second one if that is better."""
+    settings, history = schema.training, trained.history
+    first, kept = replace(trained, last=None), history.validations[history.best]
+    if trained.last is None:
+        return first
+    before, after = kept.primary_values, history.validations[-1].primary_values
     gains = {name: (after.get(name) or 0.0) - (value or 0.0) for name, value in before.items()}
-    gaining = {name for name, gain in gains.items() if gain > _GAINS}
+    gaining = {name for name, gain in gains.items() if gain > _GAINS and schema.tasks[name].score_weight > 0}
     if not gaining:
-        return replace(trained, last=None)
-    later = copy.deepcopy(trained.model)
-    later.load_state_dict(trained.last)
+        return first
     ranks = {name for name, task in schema.tasks.items() if task.ranks_catalogue}
     parts = EnsembleModel.parts_of(trained.model)
     alone = [not gaining & (ranks if part == RANKING else {part}) for part in parts]
-    both = EnsembleModel([trained.model, later], alone)
-    both.eval()
-    found = primary_values(data, ModelPredictor(both, data, known="train"), "validation")
-    score = score_of(schema, {name: found.get(name) for name in schema.tasks})
-    if score <= kept.score:
-        return replace(trained, last=None)
-    seed = schema.training.seed
-    return Trained(
-        both, history, BagReport([seed, seed], [kept.score, last.score], score, [history.elapsed_s, 0.0])
-    )
+
+    def together(second: MultiTaskModel, seed: int, score: float, train_s: float) -> tuple[float, Trained]:
+        both = EnsembleModel([trained.model, second], alone)
+        both.eval()
+        found = primary_values(data, ModelPredictor(both, data, known="train"), "validation")
+        whole = score_of(schema, {name: found.get(name) for name in schema.tasks})
+        bag = BagReport(
+            [settings.seed, seed], [kept.score, score], whole, [history.elapsed_s, train_s], sorted(gaining)
+        )
+        return whole, Trained(both, history, bag)
+
+    found: list[tuple[float, Trained]] = []
+    if settings.blend_checkpoints:
+        later = copy.deepcopy(trained.model)
+        later.load_state_dict(trained.last)
+        found.append(together(later, settings.seed, history.validations[-1].score, 0.0))
+    out_of_time = deadline_s is not None and time.monotonic() + history.elapsed_s > deadline_s
+    if settings.branch and history.stopped in ("epochs", "patience") and not out_of_time:
+        called = ", ".join(sorted(gaining))
+
+        def report(what: str, done: int, total: int) -> None:
+            progress(f"for {called} alone: {what}", done, total)
+
+        branch = train_more(schema=_only(_member(schema, 1), gaining), progress=report)
+        own = branch.history
+        found.append(
+            together(branch.model, settings.seed + 1, own.validations[own.best].score, own.elapsed_s)
+        )
+    score, best = max(found, key=lambda one: one[0], default=(kept.score, first))
+    return best if score > kept.score else first
+
+
+def branch_of(checkpoint: Path) -> Path:
+    """Where checkpoints of the network are that is trained for some tasks alone."""
+    return checkpoint.with_name(checkpoint.name + ".branch")
+
+
+def network_schema(schema: Schema, model: MultiTaskModel, number: int) -> Schema:
+    """The schema with which one network of a model goes on learning: with its own seed, and for the tasks that it answers.
+
+    Args:
+        schema: That of the model.
+        model: With one network or more.
+        number: Of the network, from 0.
+    """
+    if len(model.networks) == 1:
+        return schema
+    own = _member(schema, number)
+    return _only(own, model.tasks_of(number, schema)) if isinstance(model, EnsembleModel) else own
+
+
+def _only(schema: Schema, names: Collection[str]) -> Schema:
+    """The schema with the losses and scores of some tasks alone; networks of it have the shape of all."""
+    off = {"weight": 0.0, "score_weight": 0.0}
+    if not schema.tasks.keys() - set(names):
+        return schema
+    tasks = {name: task if name in names else task.model_copy(update=off) for name, task in schema.tasks.items()}  # fmt: skip
+    # other balancers than fixed weights would not leave tasks out
+    objective = schema.objective.model_copy(update={"balancer": "fixed", "balancer_options": {}})
+    return schema.model_copy(update={"tasks": tasks, "objective": objective})
 
 
 def _place(checkpoint: Path, number: int) -> Path:
@@ -213,7 +277,9 @@ def refit_bag(
     if len(networks) == 1:
         return refit_network(data, model, schema, deadline_s=deadline_s, progress=progress)
     every = [
-        refit_network(data, one, _member(schema, number), deadline_s=deadline_s, progress=progress)
+        refit_network(
+            data, one, network_schema(schema, model, number), deadline_s=deadline_s, progress=progress
+        )
         for number, one in enumerate(networks)
     ]
     model.eval()

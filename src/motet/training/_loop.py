@@ -97,15 +97,17 @@ class BagReport:
 
     Attributes:
         seeds: Of each; twice the same for two moments of one training.
-        scores: Validation score of each.
+        scores: Validation score of each; that of a network for some tasks is of these alone.
         score: That of all together, before they learnt from validation rows.
         train_s: Seconds of training of each.
+        second: Tasks that the second network answers with the first; none where all answer for all.
     """
 
     seeds: list[int]
     scores: list[float]
     score: float
     train_s: list[float]
+    second: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""

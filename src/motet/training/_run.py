@@ -46,7 +46,7 @@ from motet.models.architectures import check_architecture
 from motet.models.baselines import BASELINES, MEMBERS, PAIR_MEMBERS, ItemScores, PairMember, run_baselines
 from motet.schema import Progress, Schema, require_known, silent
 from motet.text.encode import text_encoder
-from motet.training._bag import check_bag, refit_bag, train_bag
+from motet.training._bag import branch_of, check_bag, refit_bag, train_bag
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle, write_metrics
 from motet.training._checkpoint import only_run
 from motet.training._export import export_measured
@@ -406,9 +406,10 @@ def _until(deadline_s: float | None, limit_s: float, progress: Progress) -> Prog
 
 
 def remove_checkpoint(checkpoint: Path) -> None:
-    """Remove a checkpoint and what a killed run left of others."""
-    for place in (checkpoint, *(checkpoint.with_name(checkpoint.name + end) for end in (".new", ".old"))):
-        shutil.rmtree(place, ignore_errors=True)
+    """Remove checkpoints, and what a killed run left of others."""
+    for one in (checkpoint, branch_of(checkpoint)):
+        for end in ("", ".new", ".old"):
+            shutil.rmtree(one.with_name(one.name + end), ignore_errors=True)
 
 
 def evaluate_bundle(
@@ -431,8 +432,7 @@ def evaluate_bundle(
         split: ``test``, ``validation`` or ``train``.
         baselines: Whether to fit the baselines, and the same architecture on each task alone; or names of those
             that are wanted, ``single_task`` for the latter.
-        export: Directory for the split, the predictions and the lists that were measured; see
-            :func:`~motet.training.export_measured`.
+        export: Directory for split, predictions and lists; see :func:`~motet.training.export_measured`.
         seed: Seed of intervals and baselines.
         progress: Progress callback.
 

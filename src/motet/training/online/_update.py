@@ -35,6 +35,7 @@ from motet.errors import DataError, ModelError
 from motet.graph import KNOWLEDGE_FILES, read_written_knowledge, write_knowledge
 from motet.models import MultiTaskModel
 from motet.schema import Progress, Schema, SplitSettings, require_known, silent
+from motet.training._bag import network_schema
 from motet.training._bundle import Bundle, check_place, load_bundle, save_bundle
 from motet.training._predictor import ModelPredictor
 from motet.training._run import load_data
@@ -175,7 +176,7 @@ def update_bundle(
     numbers = _numbers_of(data, numbered)
     read_s = time.process_time() - began_s
     each = [
-        _Learner(data, _of_network(schema, at), network, numbers, settings)
+        _Learner(data, network_schema(schema, old.model, at), network, numbers, settings)
         for at, network in enumerate(old.model.networks)
     ]
     done: list[MicroBatch] = []
@@ -252,12 +253,6 @@ def _check(old: Bundle) -> None:
                 f"{old.directory} does not say with which settings '{name}' was fitted: an earlier version wrote it",
                 "train in full once",
             )
-
-
-def _of_network(schema: Schema, at: int) -> Schema:
-    """The schema of one network: the seeds of several differ."""
-    seed = schema.training.seed + at
-    return schema.model_copy(update={"training": schema.training.model_copy(update={"seed": seed})})
 
 
 def _grow(old: Bundle, numbered: pl.DataFrame, last: int, settings: UpdateSettings) -> Grown:
