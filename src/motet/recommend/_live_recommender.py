@@ -347,6 +347,10 @@ class LiveRecommender:
             self._own.liked(rows, time_s, scenarios, [parsed.event.user for parsed, _ in liked])
         return added
 
+    def refresh(self) -> None:
+        """Take all likes into account now, as far as that takes some milliseconds; serving puts some off to save time."""
+        self._own.refresh()
+
     def replace_events(self, user: str, events: Sequence[LiveEvent]) -> Added:
         """See :meth:`LiveHistory.replace`; what is popular keeps what it has counted.
 

@@ -129,6 +129,24 @@ def test_both_models_are_judged_on_the_same_events(learned: Learned) -> None:
     assert (nothing.events, nothing.ndcg, nothing.problem) == (0, 0.0, "")
 
 
+def test_a_judgement_is_the_same_on_a_slow_machine(learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain lists compute neighbours from time to time while they serve: often here, and once only there."""
+    store, home, done = learned
+    plain = write_empty_bundle(home / "plain-lists")
+
+    def opened(path: Path) -> ServedModel:
+        served = ServedModel("x", path, open_parts, store)
+        served.catch_up(until=done.until)
+        return served
+
+    found = []
+    for every_s in (0.0, 1000.0):
+        monkeypatch.setattr("motet.recommend.retrieve._personal._EVERY_S", every_s)
+        judged = judge(opened(plain), opened(home / "learned-1"), store, done.judged_until, most=40)
+        found.append((judged.events, judged.ndcg, judged.active_ndcg))
+    assert found[0] == found[1]
+
+
 def test_a_model_that_follows_up_to_an_event_reads_no_later_ones(
     learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,11 @@ class LiveItemItem:
                 self._count, self._changed = self._count - len(liked), True
                 self._due_s = 0.0  # the next request already
 
+    def refresh(self) -> None:
+        """Compute the neighbours now if likes came in since and are few, whatever was computed when."""
+        if self._changed and self._count <= _FEW_LIKES:
+            self._compute()
+
     def likes(self) -> dict[str, list[int]]:
         """What each user liked lately: first rows of items, the latest last."""
         with self._lock:

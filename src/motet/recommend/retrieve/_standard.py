@@ -142,6 +142,11 @@ class StandardSources:
         if self._live is not None:
             self._live.add(users, rows.tolist())
 
+    def refresh(self) -> None:
+        """See :meth:`LiveItemItem.refresh`."""
+        if self._live is not None:
+            self._live.refresh()
+
     def forget(self, user: str) -> None:
         """Drop what live item-item holds of a user; what is popular keeps what it has counted."""
         if self._live is not None:

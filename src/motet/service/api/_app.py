@@ -18,7 +18,7 @@ from motet.service.api._problems import install_problems
 from motet.service.api._routes_answers import answer_routes, list_routes
 from motet.service.api._routes_experiments import experiment_routes
 from motet.service.api._routes_operate import health_routes, operate_routes
-from motet.service.api._routes_records import identity_routes, record_routes
+from motet.service.api._routes_records import event_routes, identity_routes, record_routes
 from motet.service.api._routes_surveys import survey_routes
 from motet.service.api._stats import Stats
 from motet.service.api._traces import Traces
@@ -90,6 +90,7 @@ def build_app(
     app.state.context = context
     install_problems(app)
     describe_whole(app)
+    app.include_router(event_routes(context))
     app.include_router(answer_routes(context))
     app.include_router(identity_routes(context))
     app.include_router(record_routes(context))

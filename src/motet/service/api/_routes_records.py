@@ -34,7 +34,7 @@ from motet.service.engine import (
 from motet.service.learner import out_of_model
 from motet.service.store import Item
 
-__all__ = ["identity_routes", "record_routes"]
+__all__ = ["event_routes", "identity_routes", "record_routes"]
 
 T = TypeVar("T")
 
@@ -81,8 +81,8 @@ def identity_routes(context: Context) -> APIRouter:
     return routes
 
 
-def record_routes(context: Context) -> APIRouter:
-    """Routes that ingest and show records."""
+def event_routes(context: Context) -> APIRouter:
+    """The route that ingests events; the most frequent of all, so it is to be added first: routes are tried in order."""
     engine = context.engine
     routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
@@ -91,7 +91,14 @@ def record_routes(context: Context) -> APIRouter:
         """Store events; they are on disk before the answer, and in the features of the next request."""
         return await context.answer("write", lambda: engine.add_events([one.event() for one in body.events]))
 
-    # -- items ---------------------------------------------------------------------------------
+    refuse_other_methods(routes)
+    return routes
+
+
+def record_routes(context: Context) -> APIRouter:
+    """Routes that ingest and show items and users."""
+    engine = context.engine
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, responses=PROBLEMS)
 
     @routes.get("/items", response_model=ItemsPage, tags=["items"])
     async def items(n: Size = 20, cursor: Cursor = "", q: Words = "") -> Response:

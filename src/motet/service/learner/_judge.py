@@ -143,6 +143,7 @@ def _is_positive(model: ServedModel, event: Event) -> bool:
 def _tell(model: ServedModel, events: Sequence[Event]) -> None:
     if events:
         model.catch_up(until=events[-1].seq)
+    model.parts.live.refresh()  # else a judgement would depend on how fast the machine is
 
 
 def _gain(model: ServedModel, event: Event) -> float | None:
