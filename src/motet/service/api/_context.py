@@ -51,7 +51,10 @@ def refuse_other_methods(routes: APIRouter) -> None:
             taken.setdefault(route.path.removeprefix(routes.prefix), set()).update(route.methods or ())
     for path, methods in taken.items():
         others = sorted(METHODS - methods)
-        routes.add_api_route(path, _refusal(methods), methods=others, include_in_schema=False)
+        # without the answers of the router, which take time to build and which nothing describes here
+        routes.routes.append(
+            APIRoute(routes.prefix + path, _refusal(methods), methods=others, include_in_schema=False)
+        )
 
 
 def _refusal(methods: set[str]) -> Callable[[], Response]:

@@ -107,7 +107,7 @@ def gorse_router(engine: Engine, work: Work | None = None) -> APIRouter:
         part(add, needs)
     add.refuse_other_methods()
     both = APIRouter()
-    both.include_router(router)
+    both.routes.extend(router.routes)
 
     @both.get("/apidocs.json", include_in_schema=False)
     def description(request: Request) -> dict[str, Any]:
