@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import to_json
+from starlette.routing import Match
+from starlette.types import Scope
 
 from motet.errors import BundleError, MotetError, StoreUnavailableError
 from motet.service.api import METHODS, BodyRoute, Kind, Work, note_cause, whole_id
@@ -229,7 +231,12 @@ Id = Annotated[Words, BeforeValidator(whole_id), Path(min_length=1, max_length=5
 
 
 class GorseRoute(BodyRoute):
-    """A route whose errors are answered as plain text."""
+    """A route with and without a slash at its end, whose errors are answered as plain text."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is the route of a request."""
+        path = scope["path"]
+        return super().matches({**scope, "path": path[:-1]} if path.endswith("/") else scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with errors answered as plain text."""
@@ -280,7 +287,7 @@ def _first_fault(error: RequestValidationError | ValidationError) -> str:
 
 
 class Adder:
-    """Adds routes, each with and without a slash at its end; only the latter stands in the description.
+    """Adds routes.
 
     Args:
         router: Where to.
@@ -294,9 +301,8 @@ class Adder:
     def refuse_other_methods(self) -> None:
         """Answer a method that a path does not have with 405 and those that it has; call it after adding all routes."""
         for path, methods in self._methods.items():
-            for same in (path, path + "/"):
-                others = sorted(METHODS - methods)
-                self._router.add_api_route(same, _refusal(methods), methods=others, include_in_schema=False)
+            others = sorted(METHODS - methods)
+            self._router.add_api_route(path, _refusal(methods), methods=others, include_in_schema=False)
 
     def get(self, path: str, summary: str, **options: Any) -> Callable[[_Endpoint], _Endpoint]:
         """Add a read route."""
@@ -343,7 +349,6 @@ class Adder:
             worked = self._worked(endpoint, kind)
             self._methods.setdefault(path, set()).add(method)
             self._router.add_api_route(path, worked, **shared)
-            self._router.add_api_route(path + "/", worked, include_in_schema=False, **shared)
             return endpoint
 
         return added
