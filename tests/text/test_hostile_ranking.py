@@ -21,7 +21,7 @@ from motet.training import Bundle, load_bundle, save_bundle, train_model
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_items.yaml").read_text(encoding="utf-8"))
 USERS = [f"u{k}" for k in range(24)]
 TASKS = ("next", "click")
-VICTIMS = (30, 70, 110, 150, 190)
+VICTIMS = tuple(range(20, 300, 30))
 """Ids of the items whose texts are replaced, each by another text."""
 
 
@@ -53,7 +53,7 @@ class World:
             table.write_parquet(self._place / f"{name}.parquet")
 
     def with_texts(self, texts: Sequence[str]) -> Bundle:
-        """The bundle of a catalogue in which five items have these titles and blurbs."""
+        """The bundle of a catalogue in which ten items have these titles and blurbs."""
         said = dict(zip(VICTIMS, texts, strict=True))
         mine = pl.col("item").is_in(VICTIMS)
         new = pl.col("item").replace_strict(said, default=None, return_dtype=pl.String)
@@ -75,7 +75,7 @@ def ranked(bundle: Bundle, by: str) -> pl.DataFrame:
 
 
 def split(answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Answers about the other items, in order, and about the five."""
+    """Answers about the other items, in order, and about the ten."""
     mine = pl.col("item").is_in([str(item) for item in VICTIMS])
     return answers.filter(~mine), answers.filter(mine).sort("user", "item")
 
