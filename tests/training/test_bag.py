@@ -251,7 +251,6 @@ def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
         "training.patience=1",
         "training.learning_rate=0.03",
         "training.refit=false",
-        "training.branch=false",
     )
     for seed in range(6):
         of_seed = (*options, f"training.seed={seed}")
@@ -279,7 +278,7 @@ def test_a_task_that_learns_longer_than_the_others_is_answered_by_two_moments(
 @pytest.fixture(scope="module")
 def branched(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Schema]]:
     """The first bundle of several seeds in which a branch answers: any gain after the moment that was kept will do."""
-    options = ("training.epochs=6", "training.patience=1", "training.learning_rate=0.03", "training.blend_checkpoints=false")  # fmt: skip
+    options = ("training.epochs=6", "training.patience=1", "training.learning_rate=0.03", "training.blend_checkpoints=false", "training.branch=true")  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("motet.training._bag._GAINS", 0.0)
         for seed in range(6):

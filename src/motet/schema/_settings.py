@@ -316,7 +316,7 @@ class TrainingSettings(Part):
     time_limit_s: float = Field(0.0, ge=0)
     bag: int = Field(1, ge=1, le=64)
     blend_checkpoints: bool = True
-    branch: bool = True
+    branch: bool = False
     refit: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     seed: int = Field(0, ge=0)

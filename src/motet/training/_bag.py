@@ -29,7 +29,7 @@ from motet.training.blending import check_plain
 
 __all__ = ["branch_of", "check_bag", "network_schema", "refit_bag", "train_bag"]
 
-_GAINS = 0.01  # of a task's primary metric on validation rows, from the best weights of all to the last
+_GAINS = 0.02  # of a task's primary metric on validation rows, from the best weights of all to the last
 
 
 def check_bag(schema: Schema, *, searching: bool) -> None:
@@ -64,13 +64,13 @@ def train_bag(
 ) -> Trained:
     """Train ``training.bag`` networks with the seeds s, s + 1, …, and put them into one model.
 
-    One network is kept as it was at one moment, for all tasks. Where some tasks gained more than 0.01 on validation rows
+    One network is kept as it was at one moment, for all tasks. Where some tasks gained more than 0.02 on validation rows
     after it, they lose by sharing, and a second network answers for them together with the first, the better on validation
     rows of two: the network as it was at the end (``training.blend_checkpoints``), and one that is trained for these tasks
     alone (``training.branch``). None does where neither is better over all tasks.
 
-    Of several networks each gets an equal share of the time that is left. A network is not begun once the time is over: a few steps
-    would spoil the mean.
+    Of several networks each gets an equal share of the time that is left. A network is not begun once the time is over: a
+    few steps would spoil the mean.
 
     Args:
         data: The data set.
@@ -152,6 +152,7 @@ def _with_second(
     if not gaining:
         return first
     ranks = {name for name, task in schema.tasks.items() if task.ranks_catalogue}
+    gaining |= ranks if gaining & ranks else set()  # the towers rank for all of them
     parts = EnsembleModel.parts_of(trained.model)
     alone = [not gaining & (ranks if part == RANKING else {part}) for part in parts]
 
