@@ -361,5 +361,5 @@ def test_no_branch_is_begun_without_time(
     own = with_settings(branched[1], time_limit_s=6.0, epochs=100_000, patience=100_000)
     began_s = time.monotonic()
     timed = train(own, place, tmp_path / "timed")
-    assert time.monotonic() - began_s < 14
+    assert time.monotonic() - began_s < 40
     assert len(timed.model.networks) == 1
