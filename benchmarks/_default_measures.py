@@ -25,6 +25,7 @@ __all__ = [
     "Answers",
     "Events",
     "Gains",
+    "answers_of",
     "deviation_of",
     "drawn_differences",
     "drawn_means",
@@ -33,7 +34,6 @@ __all__ = [
     "score_baseline",
     "score_model",
     "statistic_draws",
-    "test_answers",
     "two_level_interval",
     "verdict_of",
 ]
@@ -171,7 +171,7 @@ def score_baseline(name: str, baseline: Baseline, data: Dataset) -> Scorer:
 # Differences: the same draws of users whatever the seed of training, so that cells of several seeds go together.
 
 
-def test_answers(data: Dataset, predictor: Predictor) -> dict[str, Doubles | Floats]:
+def answers_of(data: Dataset, predictor: Predictor) -> dict[str, Doubles | Floats]:
     """What a predictor says of the test, by task; tasks it does not predict are left out.
 
     Of a task that ranks the catalogue NDCG@10 of each test user; of others the predictions of the test's rows, entities
@@ -211,7 +211,7 @@ def drawn_differences(
 
     Args:
         data: The data set.
-        first: What the predictor that is asked about says of the task, from :func:`test_answers`.
+        first: What the predictor that is asked about says of the task, from :func:`answers_of`.
         second: The same of the one to compare with.
         task: Name.
     """

@@ -41,6 +41,7 @@ from benchmarks._default_measures import (
     Answers,
     Events,
     Gains,
+    answers_of,
     deviation_of,
     drawn_differences,
     drawn_means,
@@ -48,7 +49,6 @@ from benchmarks._default_measures import (
     events_of,
     score_baseline,
     score_model,
-    test_answers,
 )
 from benchmarks._default_sets import QUICK, SETS, prepared, seeds_of
 from benchmarks._default_table import ablation_table, defaults_table
@@ -155,7 +155,7 @@ class Field:
                 values_of(data, first, "validation"),
                 values_of(data, second, "test"),
                 None if ranked is None else float(ranked.mean()),
-                test_answers(data, second),
+                answers_of(data, second),
                 gains(name, second, "test"),
             )
             rivals[name].save(path)
@@ -189,7 +189,7 @@ def cell(name: str, seed: int, source: Path, schema: Schema, field: Field) -> di
         ours = ModelPredictor(bundle.model, data, blend=bundle.blend, task_blend=bundle.task_blend)
         tasks: dict[str, Any] = {}
         values, alone = values_of(data, ours, "test"), values_of(data, Alone(bundle.model, data), "test")
-        answers = test_answers(data, ours)
+        answers = answers_of(data, ours)
         for task in values:
             rivals = {n: one.chosen_by[task] for n, one in field.rivals.items() if task in one.chosen_by and task in one.values}  # fmt: skip
             if not rivals:

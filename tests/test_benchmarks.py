@@ -38,6 +38,20 @@ def measures(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("benchmarks._default_measures")
 
 
+@pytest.mark.usefixtures("measures")
+def test_what_a_baseline_says_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rival: Any = importlib.import_module("benchmarks.defaults").Rival
+    answers = {"like": np.array([0.25, 0.5], np.float32), "next": np.array([1.0, 0.0])}
+    for by_events, events in ((0.125, {"ndcg@10": np.array([0.5]), "hr@10": np.array([1.0])}), (None, {})):
+        one = rival({"like": 0.7}, {"like": 0.6}, by_events, answers, events)
+        one.save(tmp_path / "set-ease.npz")
+        two = rival.load(tmp_path / "set-ease.npz")
+        assert (two.chosen_by, two.values, two.chosen_by_events) == ({"like": 0.7}, {"like": 0.6}, by_events)
+        for before, after in ((answers, two.answers), (events, two.events)):
+            assert {n: (v.dtype, v.tolist()) for n, v in after.items()} == {n: (v.dtype, v.tolist()) for n, v in before.items()}  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["set-ease.npz"]
+
+
 def test_the_interval_is_over_users_and_seeds(measures: Any) -> None:
     rng = np.random.default_rng(0)
     of_users = rng.normal(0, 0.01, 400)

@@ -279,7 +279,7 @@ class TrainingSettings(Part):
         optimizer: ``adam``, ``adamw`` or ``adagrad``; embedding rows take the same rule, row by row.
         learning_rate: Highest learning rate.
         embedding_rate: Learning rate of embedding rows, as a multiple of ``learning_rate``.
-        matmul: Matrix products in ``float32``, or of factors rounded to ``bf16``, which is faster with AMX alone.
+        matmul: Matrix products in ``float32``, or ``bf16`` (factors rounded, sums in float32): faster with AMX, else slower.
         schedule: ``constant``, or ``cosine`` / ``linear`` decay to zero over ``epochs``.
         warmup: Share of all steps during which the rate rises from zero.
         weight_decay: Decoupled decay (AdamW) or L2 added to the gradient (Adam, Adagrad).
